@@ -1,0 +1,231 @@
+"""Where Aritma lives: identity servers, tenants, and the APIs that a token may be sent to."""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self
+
+import attrs
+from yarl import URL
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.scopes import Scope, make_scope
+from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+
+
+def _issuer(url: str) -> str:
+    require_secure_url(url, "the issuer")
+    if URL(url).query_string:
+        raise ConfigurationError("the issuer carries a query: remove it (RFC 8414 §2)")
+    return url.rstrip("/")
+
+
+def _aliases(issuers: Iterable[str]) -> frozenset[str]:
+    return frozenset(issuers)
+
+
+def _origins(urls: Iterable[str]) -> frozenset[Origin]:
+    if isinstance(urls, str):
+        raise ConfigurationError("api_origins is a collection of URLs, not one string")
+    return frozenset(origin_of(require_secure_url(url, "an API's origin")) for url in urls)
+
+
+@attrs.frozen
+class Environment:
+    """
+    One Aritma ID and the APIs that trust it.
+
+    Attributes:
+        issuer: The authorization server's URL, tenant path included, without trailing slash.
+
+        name: ``production``, ``development``, or a name of the caller's.
+
+        issuer_aliases: Further issuers that this server may name in its answers.
+
+        api_origins: Where its tokens may go, as (scheme, host, port).
+
+        tenant: The tenant in the path, or None for the default tenant.
+
+    Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
+    """
+
+    issuer: str = attrs.field(converter=_issuer)
+    name: str = "custom"
+    issuer_aliases: frozenset[str] = attrs.field(default=frozenset(), converter=_aliases)
+    api_origins: frozenset[Origin] = attrs.field(default=frozenset(), converter=_origins)
+    tenant: str | None = None
+
+    ENDPOINTS: ClassVar[Mapping[str, str]] = {
+        "authorization_endpoint": "connect/authorize",
+        "device_authorization_endpoint": "connect/deviceauthorization",
+        "end_session_endpoint": "connect/endsession",
+        "introspection_endpoint": "connect/introspect",
+        "jwks_uri": ".well-known/openid-configuration/jwks",
+        "pushed_authorization_request_endpoint": "connect/par",
+        "revocation_endpoint": "connect/revocation",
+        "token_endpoint": "connect/token",
+        "userinfo_endpoint": "connect/userinfo",
+    }
+    """IdentityServer's fixed paths, so that nothing needs discovery."""
+
+    @classmethod
+    def at(
+        cls,
+        url: str,
+        *,
+        api_origins: Iterable[str] = (),
+        issuer_aliases: Iterable[str] = (),
+        name: str = "custom",
+    ) -> Self:
+        """
+        Describe any other IdentityServer.
+
+        Args:
+            url: Its issuer; https, or http on loopback.
+
+            api_origins: URLs of the APIs that its tokens may be sent to.
+
+            issuer_aliases: Further issuers that it may name.
+
+            name: A name for logs.
+
+        Raises:
+            ConfigurationError: A URL is not absolute, not secure, or carries a password.
+        """
+        return cls(url, name, frozenset(issuer_aliases), api_origins)
+
+    def for_tenant(self, tenant: str) -> Self:
+        """
+        Give the same environment for one tenant, whose name goes into the path.
+
+        Args:
+            tenant: The tenant's path segment, as Aritma gave it.
+
+        Raises:
+            ConfigurationError: Not one plain path segment, or a tenant is already chosen.
+        """
+        plain = bool(tenant) and all(c.isascii() and (c.isalnum() or c in "-._~") for c in tenant)
+        if not plain or tenant in {".", ".."}:
+            raise ConfigurationError("a tenant is one path segment of letters, digits and -._~")
+        if self.tenant is not None:
+            raise ConfigurationError(f"this environment is already for the tenant {self.tenant}")
+        return attrs.evolve(
+            self,
+            issuer=f"{self.issuer}/{tenant}",
+            issuer_aliases=frozenset(
+                # With a fixed IssuerUri, IdentityServer names the server without the tenant.
+                {self.issuer, *self.issuer_aliases}
+                | {f"{alias}/{tenant}" for alias in self.issuer_aliases}
+            ),
+            api_origins=self._api_urls(),
+            tenant=tenant,
+        )
+
+    def with_api_origins(self, *urls: str) -> Self:
+        """Give the same environment with these API origins added."""
+        return attrs.evolve(self, api_origins=(*self._api_urls(), *urls))
+
+    def endpoint(self, name: str) -> str:
+        """
+        Give an endpoint's URL by IdentityServer's fixed paths.
+
+        Args:
+            name: Its name in server metadata (RFC 8414 §2), such as ``token_endpoint``.
+        """
+        return f"{self.issuer}/{self.ENDPOINTS[name]}"
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where tokens are asked for."""
+        return self.endpoint("token_endpoint")
+
+    def _api_urls(self) -> tuple[str, ...]:
+        return tuple(sorted(origin.url for origin in self.api_origins))
+
+
+@attrs.frozen
+class ApiProfile:
+    """
+    Defaults for one of Aritma's APIs; the documentation disagrees with itself, so all can be
+    overridden where they are used.
+
+    Attributes:
+        name: The API's short name.
+
+        scope: Scope that its guide asks for.
+
+        production: Base URL in production, or None where none is published.
+
+        development: Base URL in development, or None where none is published.
+    """
+
+    name: str
+    scope: Scope | None = attrs.field(converter=make_scope)
+    production: str | None = None
+    development: str | None = None
+
+    def base_url(self, environment: Environment) -> str:
+        """
+        Give the base URL, with trailing slash, fit for ``aiohttp.ClientSession(base_url=...)``.
+
+        Args:
+            environment: `PRODUCTION` or `DEVELOPMENT`, tenants included.
+
+        Raises:
+            ConfigurationError: Aritma publishes none for this environment: give your own.
+        """
+        known = {"production": self.production, "development": self.development}
+        url = known.get(environment.name)
+        if url is None:
+            raise ConfigurationError(
+                f"no base URL of {self.name} is published for {environment.name}: give your own"
+            )
+        return url
+
+
+PROFILES: Mapping[str, ApiProfile] = {
+    profile.name: profile
+    for profile in (
+        ApiProfile(
+            "bankservice",
+            "bankservice",
+            "https://bankservice.zdata.no/",
+            "https://bankservicedemo.zdata.no/",
+        ),
+        ApiProfile(
+            "banking", "api", "https://banking.aritma.io/api/", "https://banking.dev.aritma.io/api/"
+        ),
+        ApiProfile(
+            "psd2",
+            "banking.channel.psd2 banking.ais.read",
+            "https://banking.aritma.io/api/",
+            "https://banking.dev.aritma.io/api/",
+        ),
+        ApiProfile("events", "api", "https://events.aritma.io/", "https://events.dev.aritma.io/"),
+        ApiProfile("iam", "services.iam", None, "https://api.dev.aritma.io/core/iam/"),
+        ApiProfile("commerce", "services.settlement zam"),
+        ApiProfile("control", "reconcile bankservice services.erphub"),
+        ApiProfile(
+            "erphub",
+            "services.erphub",
+            "https://erphub-api.aritma.io/",
+            "https://erphub-api.dev.aritma.io/",
+        ),
+    )
+}
+"""Aritma's APIs by name."""
+
+PRODUCTION = Environment(
+    "https://id.aritma.io",
+    "production",
+    # The same service under the company's former name.
+    issuer_aliases=frozenset({"https://id.zdata.no"}),
+    api_origins=tuple({p.production for p in PROFILES.values() if p.production}),
+)
+"""Aritma's production: https://id.aritma.io."""
+
+DEVELOPMENT = Environment(
+    "https://id.dev.aritma.io",
+    "development",
+    issuer_aliases=frozenset({"https://id-dev.zdata.no"}),
+    api_origins=tuple({p.development for p in PROFILES.values() if p.development}),
+)
+"""Aritma's development environment: https://id.dev.aritma.io."""

@@ -1,0 +1,318 @@
+"""
+The error tree, sorted by who must act.
+
+    AritmaAuthError                      never raised itself
+    ├── ConfigurationError               yours to fix; raised before anything is sent
+    ├── TransportError                   no answer came; may be retried
+    ├── InvalidResponseError             the server broke the specification
+    ├── OAuthError                       the server said no
+    │   ├── InvalidClientError           client id or secret refused: whoever keeps the credential
+    │   ├── InvalidGrantError            code or refresh token spent, expired or revoked
+    │   ├── AccessDeniedError            the person said no
+    │   ├── AuthorizationPendingError    ┐
+    │   ├── SlowDownError                ├ device polling
+    │   └── ExpiredTokenError            ┘
+    ├── VerificationError                a check of ours failed: treat as hostile, never retry
+    │   ├── StateMismatchError
+    │   ├── IssuerMismatchError
+    │   └── IdTokenError
+    ├── ReauthenticationRequiredError    no usable token and no way to get one without the person
+    ├── StepUpRequiredError              the API wants a stronger sign-in
+    ├── TokenTimeoutError                your own wait ended; the renewal goes on for the others
+    └── ProviderClosedError              the provider was closed
+
+Every error answers two questions for a program: ``is_permanent`` (asking again as things are
+cannot help) and ``retry_after`` (seconds to wait, when known). Only short strings and numbers are
+stored: no request, no response, no client, no secret.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import ClassVar, Self, TypeVar
+
+_TEXT_LIMIT = 200
+
+
+def printable(text: str, limit: int = _TEXT_LIMIT) -> str:
+    """
+    Make a server's text safe to show: one line, no control or bidi characters, cut short.
+
+    Args:
+        text: What a stranger sent.
+
+        limit: Characters kept at most.
+
+    Returns:
+        The text with every control, format, surrogate and line-separator character replaced.
+    """
+    kept = text[: limit + 1]
+    shown = "".join(
+        "�" if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else char
+        for char in kept
+    )
+    return shown if len(kept) <= limit else shown[:limit] + "…"
+
+
+class AritmaAuthError(Exception):
+    """
+    The parent of every error of this package; never raised itself.
+
+    Attributes:
+        is_permanent: Asking again cannot help until somebody changes something.
+
+        retry_after: Seconds after which asking again makes sense, or None if unknown.
+    """
+
+    is_permanent: bool = True
+    retry_after: float | None = None
+
+    def copy(self) -> Self:
+        """Return an equal error without traceback, so that each of many callers raises its own."""
+        return _rebuild(type(self), self.args, self.__dict__)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+E = TypeVar("E", bound=AritmaAuthError)
+
+
+def _rebuild(kind: type[E], args: tuple[object, ...], attributes: Mapping[str, object]) -> E:
+    twin = kind.__new__(kind, *args)
+    twin.__dict__.update(attributes)
+    return twin
+
+
+class ConfigurationError(AritmaAuthError):
+    """Something in the caller's setup is wrong; nothing was sent."""
+
+
+class TransportError(AritmaAuthError):
+    """
+    No answer came; the same request may be sent again later.
+
+    Attributes:
+        may_have_arrived: The server may have acted on the request although we saw no answer.
+    """
+
+    is_permanent = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        may_have_arrived: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
+
+
+class InvalidResponseError(AritmaAuthError):
+    """
+    The server's answer breaks the specification; its owner must act.
+
+    Attributes:
+        status: HTTP status of the answer.
+
+        problems: What was wrong, member by member, never a value.
+    """
+
+    _TRANSIENT_STATUSES: ClassVar[frozenset[int]] = frozenset({408, 425, 429})
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        problems: tuple[str, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problems = problems
+        self.retry_after = retry_after
+        # A broken 200 or a gateway's 5xx heals by itself; a 404 or a redirect does not.
+        self.is_permanent = 300 <= status < 500 and status not in self._TRANSIENT_STATUSES
+
+
+class OAuthError(AritmaAuthError):
+    """
+    The server said no.
+
+    Attributes:
+        error: The error code, as in RFC 6749 §5.2 or an extension of it.
+
+        description: The server's explanation, made printable, or None.
+
+        uri: The page that the server names for this error, or None.
+
+        status: HTTP status of the answer, or None if it came through the browser.
+
+    Spec: RFC 6749 §4.1.2.1 and §5.2.
+    """
+
+    _TRANSIENT: ClassVar[frozenset[str]] = frozenset(
+        {"authorization_pending", "server_error", "slow_down", "temporarily_unavailable"}
+    )
+
+    def __init__(
+        self,
+        error: str,
+        description: str | None = None,
+        *,
+        uri: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.error = printable(error)
+        self.description = None if description is None else printable(description)
+        self.uri = None if uri is None else printable(uri)
+        self.status = status
+        self.retry_after = retry_after
+        transient_status = status is not None and (status >= 500 or status == 429)
+        self.is_permanent = error not in self._TRANSIENT and not transient_status
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        said = self.error if self.description is None else f"{self.error}: {self.description}"
+        advice = _ADVICE.get(self.error)
+        return said if advice is None else f"{said} ({advice})"
+
+
+class InvalidClientError(OAuthError):
+    """The client id or its secret was refused (RFC 6749 §5.2, ``invalid_client``)."""
+
+
+class InvalidGrantError(OAuthError):
+    """The code, refresh token or password was refused (RFC 6749 §5.2, ``invalid_grant``)."""
+
+
+class AccessDeniedError(OAuthError):
+    """The person or the server's policy said no (RFC 6749 §4.1.2.1, ``access_denied``)."""
+
+
+class AuthorizationPendingError(OAuthError):
+    """The person has not finished yet: poll again (RFC 8628 §3.5)."""
+
+
+class SlowDownError(OAuthError):
+    """Poll five seconds slower from now on (RFC 8628 §3.5)."""
+
+
+class ExpiredTokenError(OAuthError):
+    """The device code ran out: start again (RFC 8628 §3.5)."""
+
+
+class VerificationError(AritmaAuthError):
+    """A check of ours failed: treat the answer as hostile and never retry."""
+
+
+class StateMismatchError(VerificationError):
+    """The callback does not belong to this sign-in (RFC 6749 §10.12)."""
+
+
+class IssuerMismatchError(VerificationError):
+    """The answer comes from another authorization server (RFC 9207 §2.4, RFC 8414 §3.3)."""
+
+
+class IdTokenError(VerificationError):
+    """
+    The ID token failed a check.
+
+    Attributes:
+        claim: Name of the claim or header member that failed, or None.
+
+    Spec: OpenID Connect Core 1.0 §3.1.3.7.
+    """
+
+    def __init__(self, message: str, *, claim: str | None = None) -> None:
+        super().__init__(message)
+        self.claim = claim
+
+
+class ReauthenticationRequiredError(AritmaAuthError):
+    """No usable token is left and none can be had without the person: sign in again."""
+
+
+class StepUpRequiredError(AritmaAuthError):
+    """
+    The API wants more than the token proves.
+
+    Attributes:
+        acr_values: Authentication classes to ask for, in the API's order.
+
+        max_age: Seconds since the sign-in that the API tolerates, or None.
+
+        scope: Scope to ask for, or None.
+
+    Spec: RFC 9470 §3, RFC 6750 §3.1.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        acr_values: tuple[str, ...] = (),
+        max_age: int | None = None,
+        scope: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.acr_values = acr_values
+        self.max_age = max_age
+        self.scope = scope
+
+
+class TokenTimeoutError(AritmaAuthError, TimeoutError):
+    """The caller's own ``timeout`` ran out; the shared renewal goes on."""
+
+    is_permanent = False
+
+
+class ProviderClosedError(AritmaAuthError):
+    """The provider was closed: create a new one."""
+
+
+_BY_CODE: Mapping[str, type[OAuthError]] = {
+    "access_denied": AccessDeniedError,
+    "authorization_pending": AuthorizationPendingError,
+    "expired_token": ExpiredTokenError,
+    "invalid_client": InvalidClientError,
+    "invalid_grant": InvalidGrantError,
+    "slow_down": SlowDownError,
+}
+
+_ADVICE: Mapping[str, str] = {
+    "invalid_client": "check the client id and its secret; both belong to one environment",
+    "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
+    "invalid_scope": "ask for scopes that Aritma granted to this client",
+    "unauthorized_client": "ask Aritma to allow this grant for the client",
+    "unsupported_grant_type": "ask Aritma to allow this grant for the client",
+}
+
+
+def oauth_error(
+    error: str,
+    description: str | None = None,
+    *,
+    uri: str | None = None,
+    status: int | None = None,
+    retry_after: float | None = None,
+) -> OAuthError:
+    """
+    Make the error of a code: its own class where a program would branch, else OAuthError.
+
+    Args:
+        error: The ``error`` member.
+
+        description: The ``error_description`` member.
+
+        uri: The ``error_uri`` member.
+
+        status: HTTP status.
+
+        retry_after: Seconds that the server asked to wait.
+    """
+    kind = _BY_CODE.get(error, OAuthError)
+    return kind(error, description, uri=uri, status=status, retry_after=retry_after)

@@ -1,0 +1,140 @@
+"""
+Client authentication at the token endpoint, by the names of the IANA registry.
+
+A method is a frozen value. What it needs for one request, its secret above all, is loaded outside
+and handed in as a `ClientCredential`, so that nothing here awaits.
+"""
+
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from collections.abc import Awaitable, Mapping
+from typing import ClassVar, Protocol
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.sealed import HiddenStr, Sealed
+from aritma_auth.protocol.wire import Parameters, form_encode
+
+
+class CredentialSource(Protocol):
+    """Where a secret comes from; `aritma_auth.Secret` is one."""
+
+    def load(self) -> Awaitable[Sealed]:
+        """Give the secret as it is now."""
+        ...
+
+
+@attrs.frozen
+class ClientCredential:
+    """
+    What one authentication needs.
+
+    Attributes:
+        client_id: The client's identifier.
+
+        secret: The loaded secret or private key, or None for methods without one.
+
+        token_endpoint: Absolute URL that the request goes to.
+
+        issuer: The authorization server's issuer identifier.
+
+        now: POSIX seconds by the server's clock as well as we know it.
+    """
+
+    client_id: str
+    secret: Sealed | None = None
+    token_endpoint: str = ""
+    issuer: str = ""
+    now: float = 0.0
+
+
+@attrs.frozen
+class Proof:
+    """Parameters and header fields that prove who the client is; their values never show."""
+
+    parameters: Parameters = attrs.field(default=(), repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+class ClientAuth(ABC):
+    """
+    One way for a client to authenticate.
+
+    Attributes:
+        method: Its name in the IANA registry of token endpoint authentication methods.
+
+        secret: Where its secret comes from, or None if it has none.
+    """
+
+    method: ClassVar[str]
+    secret: CredentialSource | None = None
+
+    @abstractmethod
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Make the proof for one request."""
+
+
+@attrs.frozen
+class ClientSecretPost(ClientAuth):
+    """
+    The secret in the form, as every sample of Aritma sends it.
+
+    Attributes:
+        secret: Where the secret comes from.
+
+    Spec: RFC 6749 §2.3.1; Aritma's authentication page.
+    """
+
+    method: ClassVar[str] = "client_secret_post"
+    secret: CredentialSource
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Put id and secret into the form."""
+        secret = _require_secret(credential, self.method)
+        return Proof((("client_id", credential.client_id), ("client_secret", secret)))
+
+
+@attrs.frozen
+class ClientSecretBasic(ClientAuth):
+    """
+    The secret in the ``Authorization`` header.
+
+    Attributes:
+        secret: Where the secret comes from.
+
+    Spec: RFC 6749 §2.3.1.
+    """
+
+    method: ClassVar[str] = "client_secret_basic"
+    secret: CredentialSource
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Put id and secret, form-encoded, into the header."""
+        # Form-encoded before base64: IdentityServer decodes "+" and "%XX" after it.
+        name = form_encode(credential.client_id)
+        pair = HiddenStr(f"{name}:{form_encode(_require_secret(credential, self.method))}")
+        return Proof(
+            headers={"Authorization": HiddenStr(f"Basic {b64encode(pair.encode()).decode()}")}
+        )
+
+
+@attrs.frozen
+class NoClientAuth(ClientAuth):
+    """
+    A public client: it names itself and proves nothing.
+
+    Spec: RFC 6749 §2.1, §3.2.1.
+    """
+
+    method: ClassVar[str] = "none"
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Name the client."""
+        return Proof((("client_id", credential.client_id),))
+
+
+def _require_secret(credential: ClientCredential, method: str) -> HiddenStr:
+    if credential.secret is None:
+        raise ConfigurationError(f"{method} needs a client secret")
+    return credential.secret.text

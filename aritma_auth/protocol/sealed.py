@@ -1,0 +1,108 @@
+"""Wrappers that keep secrets out of sight."""
+
+import hmac
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import NoReturn, final
+
+from aritma_auth.protocol.json_text import JsonValue
+
+_NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it again"
+
+
+@final
+class HiddenStr(str):
+    """A string whose ``repr`` is hidden: it may stand in headers, locals and traces."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+@final
+class HiddenBytes(bytes):
+    """Bytes whose ``repr`` is hidden."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+
+@final
+class Sealed:
+    """
+    A secret text that shows only when it is asked for by name.
+
+    Neither ``repr``, ``str`` and ``format`` nor pickling, ``attrs.asdict`` and cattrs give it away.
+    """
+
+    __slots__ = ("text",)
+    text: HiddenStr
+
+    def __init__(self, text: str) -> None:
+        self.text = HiddenStr(text)
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits of its SHA-256, to tell values apart in logs."""
+        return sha256(self.text.encode()).hexdigest()[:8]
+
+    def __repr__(self) -> str:
+        return "Sealed(***)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sealed):
+            return NotImplemented
+        return hmac.compare_digest(self.text.encode(), other.text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __copy__(self) -> "Sealed":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Sealed":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PICKLED)
+
+
+def seal(text: str | Sealed) -> Sealed:
+    """Seal a text; a sealed one stays as it is."""
+    return text if isinstance(text, Sealed) else Sealed(text)
+
+
+def seal_optional(text: str | Sealed | None) -> Sealed | None:
+    """Seal a text if there is one."""
+    return None if text is None else seal(text)
+
+
+@final
+class Members(Mapping[str, JsonValue]):
+    """JSON members that no specification names: read-only, shown by name and never by value."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, members: Mapping[str, JsonValue] = {}) -> None:
+        self._members = dict(members)
+
+    def __getitem__(self, name: str) -> JsonValue:
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        return f"Members({', '.join(self._members)})"
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._members))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PICKLED)
