@@ -3,3 +3,95 @@ The asyncio-first client for Aritma ID and Aritma's Open Banking APIs.
 
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aritma_auth.client import OAuthClient as OAuthClient
+    from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
+    from aritma_auth.environment import PRODUCTION as PRODUCTION
+    from aritma_auth.environment import PROFILES as PROFILES
+    from aritma_auth.environment import ApiProfile as ApiProfile
+    from aritma_auth.environment import Environment as Environment
+    from aritma_auth.errors import AccessDeniedError as AccessDeniedError
+    from aritma_auth.errors import AritmaAuthError as AritmaAuthError
+    from aritma_auth.errors import AuthorizationPendingError as AuthorizationPendingError
+    from aritma_auth.errors import ConfigurationError as ConfigurationError
+    from aritma_auth.errors import ExpiredTokenError as ExpiredTokenError
+    from aritma_auth.errors import IdTokenError as IdTokenError
+    from aritma_auth.errors import InvalidClientError as InvalidClientError
+    from aritma_auth.errors import InvalidGrantError as InvalidGrantError
+    from aritma_auth.errors import InvalidResponseError as InvalidResponseError
+    from aritma_auth.errors import IssuerMismatchError as IssuerMismatchError
+    from aritma_auth.errors import OAuthError as OAuthError
+    from aritma_auth.errors import ProviderClosedError as ProviderClosedError
+    from aritma_auth.errors import ReauthenticationRequiredError as ReauthenticationRequiredError
+    from aritma_auth.errors import SlowDownError as SlowDownError
+    from aritma_auth.errors import StateMismatchError as StateMismatchError
+    from aritma_auth.errors import StepUpRequiredError as StepUpRequiredError
+    from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
+    from aritma_auth.errors import TransportError as TransportError
+    from aritma_auth.errors import VerificationError as VerificationError
+    from aritma_auth.lifecycle import RefreshPolicy as RefreshPolicy
+    from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
+    from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
+    from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
+    from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
+    from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
+    from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
+    from aritma_auth.protocol.tokens import Token as Token
+    from aritma_auth.provider import TokenProvider as TokenProvider
+    from aritma_auth.secret import Secret as Secret
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "client": ("OAuthClient",),
+    "environment": ("DEVELOPMENT", "PRODUCTION", "PROFILES", "ApiProfile", "Environment"),
+    "errors": (
+        "AccessDeniedError",
+        "AritmaAuthError",
+        "AuthorizationPendingError",
+        "ConfigurationError",
+        "ExpiredTokenError",
+        "IdTokenError",
+        "InvalidClientError",
+        "InvalidGrantError",
+        "InvalidResponseError",
+        "IssuerMismatchError",
+        "OAuthError",
+        "ProviderClosedError",
+        "ReauthenticationRequiredError",
+        "SlowDownError",
+        "StateMismatchError",
+        "StepUpRequiredError",
+        "TokenTimeoutError",
+        "TransportError",
+        "VerificationError",
+    ),
+    "lifecycle": ("RefreshPolicy",),
+    "middleware": ("BearerMiddleware",),
+    "protocol.client_auth": ("ClientSecretBasic", "ClientSecretPost", "NoClientAuth"),
+    "protocol.grants": ("ClientCredentialsGrant", "RefreshTokenGrant"),
+    "protocol.tokens": ("Token",),
+    "provider": ("TokenProvider",),
+    "secret": ("Secret",),
+}
+
+_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - one list of names, in _HOMES
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -44,6 +44,8 @@ class Environment:
 
         tenant: The tenant in the path, or None for the default tenant.
 
+        endpoints: URLs by metadata name, where they differ from IdentityServer's fixed paths.
+
     Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
     """
 
@@ -52,6 +54,7 @@ class Environment:
     issuer_aliases: frozenset[str] = attrs.field(default=frozenset(), converter=_aliases)
     api_origins: frozenset[Origin] = attrs.field(default=frozenset(), converter=_origins)
     tenant: str | None = None
+    endpoints: Mapping[str, str] = attrs.field(factory=dict)
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",
@@ -73,6 +76,7 @@ class Environment:
         *,
         api_origins: Iterable[str] = (),
         issuer_aliases: Iterable[str] = (),
+        endpoints: Mapping[str, str] | None = None,
         name: str = "custom",
     ) -> Self:
         """
@@ -85,12 +89,33 @@ class Environment:
 
             issuer_aliases: Further issuers that it may name.
 
+            endpoints: URLs by metadata name, such as ``token_endpoint``, for servers with other
+                paths than IdentityServer's.
+
             name: A name for logs.
 
         Raises:
             ConfigurationError: A URL is not absolute, not secure, or carries a password.
         """
-        return cls(url, name, frozenset(issuer_aliases), api_origins)
+        return cls(
+            url, name, frozenset(issuer_aliases), api_origins, endpoints=dict(endpoints or {})
+        )
+
+    @classmethod
+    def named(cls, name: str) -> "Environment":
+        """
+        Find an environment by what a configuration says.
+
+        Args:
+            name: ``production``, ``development``, or the issuer's URL.
+
+        Raises:
+            ConfigurationError: None of these.
+        """
+        known = {"production": PRODUCTION, "development": DEVELOPMENT}.get(name.lower())
+        if known is None and "://" not in name:
+            raise ConfigurationError("the environment must be production, development or a URL")
+        return known or cls.at(name)
 
     def for_tenant(self, tenant: str) -> Self:
         """
@@ -115,29 +140,31 @@ class Environment:
                 {self.issuer, *self.issuer_aliases}
                 | {f"{alias}/{tenant}" for alias in self.issuer_aliases}
             ),
-            api_origins=self._api_urls(),
+            api_origins=self.api_urls,
             tenant=tenant,
         )
 
     def with_api_origins(self, *urls: str) -> Self:
         """Give the same environment with these API origins added."""
-        return attrs.evolve(self, api_origins=(*self._api_urls(), *urls))
+        return attrs.evolve(self, api_origins=(*self.api_urls, *urls))
 
     def endpoint(self, name: str) -> str:
         """
-        Give an endpoint's URL by IdentityServer's fixed paths.
+        Give an endpoint's URL: the one configured, else by IdentityServer's fixed paths.
 
         Args:
             name: Its name in server metadata (RFC 8414 §2), such as ``token_endpoint``.
         """
-        return f"{self.issuer}/{self.ENDPOINTS[name]}"
+        return self.endpoints.get(name) or f"{self.issuer}/{self.ENDPOINTS[name]}"
 
     @property
     def token_endpoint(self) -> str:
         """Where tokens are asked for."""
         return self.endpoint("token_endpoint")
 
-    def _api_urls(self) -> tuple[str, ...]:
+    @property
+    def api_urls(self) -> tuple[str, ...]:
+        """The API origins as URLs."""
         return tuple(sorted(origin.url for origin in self.api_origins))
 
 

@@ -1,0 +1,207 @@
+"""One registration at one authorization server."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from aritma_auth.environment import PRODUCTION, Environment
+from aritma_auth.errors import ConfigurationError, InvalidClientError
+from aritma_auth.protocol.client_auth import (
+    ClientAuth,
+    ClientCredential,
+    ClientSecretPost,
+    NoClientAuth,
+)
+from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol.tokens import Token, build_token_request, parse_token_response
+from aritma_auth.protocol.wire import HttpRequest, HttpResponse, parse_http_date
+from aritma_auth.secret import Secret
+from aritma_auth.transport import Transport
+
+
+class OAuthClient:
+    """
+    One client registration at one authorization server, reached through aiohttp.
+
+    Args:
+        client_id: The client's identifier, as Aritma gave it.
+
+        client_auth: How the client authenticates. A string or `Secret` is sent in the form
+            (client_secret_post), as every sample of Aritma does; None is a public client.
+
+        environment: Where Aritma ID is.
+
+        session: An ``aiohttp.ClientSession`` whose connections are used; without one, each request
+            opens and closes its own.
+
+        timeout: Seconds for one request, from start to last byte.
+
+        clock: Gives POSIX seconds.
+
+    Raises:
+        ConfigurationError: ``client_id`` is empty or not printable, or the secret is empty.
+
+    Spec: RFC 6749 §2.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        client_auth: str | Secret | ClientAuth | None = None,
+        *,
+        environment: Environment = PRODUCTION,
+        session: aiohttp.ClientSession | None = None,
+        timeout: float = 10.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not client_id or not client_id.isprintable():
+            raise ConfigurationError("client_id must be a printable text: take it from Aritma")
+        self._client_id = client_id
+        self._client_auth = _as_client_auth(client_auth)
+        self._environment = environment
+        self._transport = Transport(
+            session, timeout=timeout, ssl_context=getattr(self._client_auth, "ssl_context", None)
+        )
+        self._clock = clock
+        self._skew = 0.0
+
+    @property
+    def client_id(self) -> str:
+        """The client's identifier."""
+        return self._client_id
+
+    @property
+    def client_auth(self) -> ClientAuth:
+        """How the client authenticates."""
+        return self._client_auth
+
+    @property
+    def environment(self) -> Environment:
+        """Where Aritma ID and its APIs are."""
+        return self._environment
+
+    @property
+    def transport(self) -> Transport:
+        """What sends this client's requests."""
+        return self._transport
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
+        return self._skew
+
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+        """
+        Ask the token endpoint for a token, now; for a cached one use a `TokenProvider`.
+
+        A refused secret is loaded once more, and the request repeated if it has changed.
+
+        Args:
+            grant: What entitles the client to a token.
+
+            timeout: Seconds for one request, or None for the client's own.
+
+        Raises:
+            ConfigurationError: The server is known to refuse this grant, or the secret is missing.
+
+            TransportError: No answer came.
+
+            InvalidResponseError: The answer breaks the specification.
+
+            OAuthError: The server refused.
+
+        Spec: RFC 6749 §4, §5; Aritma's authentication page.
+        """
+        problems = grant.problems()
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        secret = await self._load_secret()
+        refusal: InvalidClientError
+        try:
+            return await self._request_token(grant, secret, timeout)
+        except InvalidClientError as error:
+            refusal = error
+        # Aritma rotates by adding a secret, switching, deleting the old one: look for the new one.
+        fresher = await self._load_secret()
+        if fresher == secret:
+            raise refusal.copy()
+        return await self._request_token(grant, fresher, timeout)
+
+    async def credential_fingerprint(self) -> str:
+        """Give eight hex digits that change when the client's secret does."""
+        secret = await self._load_secret()
+        return "" if secret is None else secret.fingerprint
+
+    async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
+        """
+        Send a protocol request and take the server's time from its answer.
+
+        Args:
+            request: What to send.
+
+            timeout: Seconds, or None for the client's own.
+
+        Raises:
+            TransportError: No answer came.
+        """
+        response = await self._transport.send(request, timeout=timeout)
+        date = parse_http_date(response.headers.get("date", ""))
+        if date is not None:
+            self._skew = date - self._clock()
+        return response
+
+    async def aclose(self) -> None:
+        """Let go of the caller's session; requests under way end by themselves."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return (
+            f"<OAuthClient {self._client_id!r} by {self._client_auth.method} "
+            f"at {self._environment.issuer}>"
+        )
+
+    async def _load_secret(self) -> Sealed | None:
+        source = self._client_auth.secret
+        return None if source is None else await source.load()
+
+    async def _request_token(
+        self, grant: Grant, secret: Sealed | None, timeout: float | None
+    ) -> Token:
+        endpoint = self._environment.token_endpoint
+        sent_at = self._clock()
+        request = build_token_request(
+            endpoint,
+            grant,
+            client_auth=self._client_auth,
+            credential=ClientCredential(
+                self._client_id,
+                secret,
+                token_endpoint=endpoint,
+                issuer=self._environment.issuer,
+                now=sent_at + self._skew,
+            ),
+        )
+        response = await self.send(request, timeout=timeout)
+        return parse_token_response(response, sent_at=sent_at)
+
+
+def _as_client_auth(given: str | Secret | ClientAuth | None) -> ClientAuth:
+    if given is None:
+        return NoClientAuth()
+    if isinstance(given, str):
+        return ClientSecretPost(Secret(given))
+    return ClientSecretPost(given) if isinstance(given, Secret) else given

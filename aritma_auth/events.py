@@ -1,0 +1,149 @@
+"""What happens to tokens, as typed values for logs, metrics and health checks."""
+
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from aritma_auth.errors import AritmaAuthError
+
+_log = logging.getLogger("aritma_auth")
+
+
+@attrs.frozen
+class Event:
+    """The parent of all events; none holds a secret."""
+
+
+@attrs.frozen
+class TokenRenewed(Event):
+    """
+    A new token is in use.
+
+    Attributes:
+        fingerprint: Eight hex digits that tell tokens apart.
+
+        lifetime: Seconds from request to end.
+
+        took: Seconds that the renewal took.
+    """
+
+    fingerprint: str
+    lifetime: float
+    took: float
+
+
+@attrs.frozen
+class TokenAdopted(Event):
+    """
+    A token that another process had stored is in use; nothing was asked of the server.
+
+    Attributes:
+        fingerprint: Eight hex digits that tell tokens apart.
+    """
+
+    fingerprint: str
+
+
+@attrs.frozen
+class RenewalFailed(Event):
+    """
+    A renewal failed.
+
+    Attributes:
+        error: What went wrong.
+
+        failures: Failures in a row.
+
+        pause: Seconds before the next try.
+
+        has_live_token: A token that still lives goes on being served.
+    """
+
+    error: AritmaAuthError
+    failures: int
+    pause: float
+    has_live_token: bool
+
+
+@attrs.frozen
+class TokenRejected(Event):
+    """
+    An API refused a token.
+
+    Attributes:
+        fingerprint: Eight hex digits of the refused token.
+
+        renews: A renewal follows; otherwise the gate after a forced renewal is still closed.
+    """
+
+    fingerprint: str
+    renews: bool
+
+
+@attrs.frozen
+class RequestUnsigned(Event):
+    """
+    A request went out without a token, because its origin is not one the token may go to.
+
+    Attributes:
+        origin: Scheme, host and port of the request.
+    """
+
+    origin: str
+
+
+@attrs.frozen
+class StoreFailed(Event):
+    """
+    A token store could not be used.
+
+    Attributes:
+        operation: ``load``, ``save``, ``lease`` or ``gate``.
+
+        error: Name of the error's class.
+    """
+
+    operation: str
+    error: str
+
+
+@attrs.frozen
+class ClockSkewed(Event):
+    """
+    The server's clock and ours differ by more than 30 s.
+
+    Attributes:
+        skew: Seconds that the server's clock is ahead.
+    """
+
+    skew: float
+
+
+Listener = Callable[[Event], None]
+
+
+def log_event(event: Event) -> None:
+    """
+    Write an event to the ``aritma_auth`` logger: failures as warnings, all else for debugging.
+
+    Args:
+        event: What happened.
+    """
+    failed = isinstance(event, RenewalFailed | StoreFailed | ClockSkewed)
+    _log.log(logging.WARNING if failed else logging.DEBUG, "%s", event)
+
+
+def notify(listener: Listener, event: Event) -> None:
+    """
+    Tell a listener; what it raises is logged by its class's name and goes no further.
+
+    Args:
+        listener: The caller's function.
+
+        event: What happened.
+    """
+    try:
+        listener(event)
+    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+        _log.error("an event listener raised %s", type(error).__name__)

@@ -1,0 +1,201 @@
+"""
+One piece of work in flight, joined by whoever needs its result.
+
+The flight is a task that nobody who waits owns: cancelling any caller, also the one that started
+it, ends that caller's wait and nothing else. A thread lock guards it, held for microseconds and
+never across an await, so that several event loops and threads may share one flight.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Any, Generic, TypeVar
+
+R = TypeVar("R")
+
+_LOOK_AGAIN = 0.1
+"""Seconds after which a waiter looks whether the flight's loop, another than its own, still runs."""
+
+_PATIENCE = 10
+"""Looks at a loop that stands still before its flight counts as lost."""
+
+
+class Flight(Generic[R]):
+    """
+    One run of the work.
+
+    Attributes:
+        loop: The event loop that runs it.
+
+        is_over: It has landed or was lost.
+
+        result: What it brought, or None if it was lost: cancelled, or its loop is gone.
+    """
+
+    __slots__ = ("is_over", "loop", "result", "task", "waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.task: asyncio.Task[None] | None = None
+        self.waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        self.is_over = False
+        self.result: R | None = None
+
+
+class SingleFlight(Generic[R]):
+    """
+    At most one run of some work at a time, whoever comes, goes or is cancelled.
+
+    Args:
+        work: Makes the work's coroutine; its result is a value, failures included, never None.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
+        self._work = work
+        self._lock = threading.RLock()
+        self._flight: Flight[R] | None = None
+        _everyone.add(self)
+
+    @property
+    def lock(self) -> threading.RLock:
+        """The lock, for state that changes together with the flight."""
+        return self._lock
+
+    @property
+    def current(self) -> Flight[R] | None:
+        """The flight under way, or None."""
+        with self._lock:
+            flight = self._flight
+            if flight is not None and flight.loop.is_closed():
+                self._land(flight, None)
+            return self._flight
+
+    def launch(self) -> Flight[R]:
+        """Give the flight under way, or start one on the running loop; nobody waits for it yet."""
+        with self._lock:
+            flight = self.current
+            if flight is None:
+                flight = self._flight = Flight(asyncio.get_running_loop())
+                self._start(flight)
+            return flight
+
+    def _start(self, flight: Flight[R]) -> None:
+        run = self._run(flight)
+        try:
+            # A clean context: not the first caller's tracing span or log fields.
+            flight.task = flight.loop.create_task(
+                run, name="aritma-auth renewal", context=Context()
+            )
+        except BaseException:
+            run.close()
+            self._flight = None
+            raise
+        # A loop closed in mid-flight destroys the task: that is accounted for in `current`.
+        with contextlib.suppress(AttributeError):
+            flight.task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    async def _run(self, flight: Flight[R]) -> None:
+        result: R | None = None
+        try:
+            # Eager task factories run a task's first step inside create_task, under our lock.
+            await asyncio.sleep(0)
+            result = await self._work()
+        finally:
+            self._land(flight, result)
+
+    async def join(self, flight: Flight[R], timeout: float | None = None) -> R | None:
+        """
+        Wait for a flight, from any loop.
+
+        Args:
+            flight: What `launch` gave.
+
+            timeout: Seconds to wait at most; the flight goes on.
+
+        Returns:
+            What it brought, or None if it was lost.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if flight.is_over:
+                return flight.result
+            future = loop.create_future()
+            flight.waiting.setdefault(loop, []).append(future)
+        if timeout is None and loop is flight.loop:
+            await future
+        else:
+            async with asyncio.timeout(timeout):
+                await self._watch(flight, future)
+        return flight.result
+
+    async def _watch(self, flight: Flight[R], future: asyncio.Future[None]) -> None:
+        if future.get_loop() is flight.loop:
+            await future
+            return
+        standing_still = 0
+        while not future.done():
+            await asyncio.wait((future,), timeout=_LOOK_AGAIN)
+            standing_still = 0 if flight.loop.is_running() else standing_still + 1
+            if flight.loop.is_closed() or standing_still > _PATIENCE:
+                self._land(flight, None)
+
+    async def cancel(self) -> None:
+        """Cancel the flight under way, if any, and wait until it has ended."""
+        flight = self.current
+        if flight is None or flight.task is None:
+            return
+        if flight.loop is asyncio.get_running_loop():
+            flight.task.cancel()
+            await asyncio.wait((flight.task,))
+        else:
+            with contextlib.suppress(RuntimeError):
+                flight.loop.call_soon_threadsafe(flight.task.cancel)
+            await self.join(flight)
+
+    def _land(self, flight: Flight[R], result: R | None) -> None:
+        with self._lock:
+            if flight.is_over:
+                return
+            flight.is_over = True
+            flight.result = result
+            if self._flight is flight:
+                self._flight = None
+            waiting, flight.waiting = flight.waiting, {}
+        here = asyncio._get_running_loop()
+        for loop, futures in waiting.items():
+            if loop is here:
+                _wake(futures)
+            else:
+                # A closed loop has no waiters left to wake.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_wake, futures)
+
+    def forget(self) -> None:
+        """Start anew in a forked child: its parent's flight, lock and waiters are not its own."""
+        self._lock = threading.RLock()
+        self._flight = None
+
+
+def _wake(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+_everyone: "weakref.WeakSet[SingleFlight[Any]]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for single_flight in list(_everyone):
+        single_flight.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,128 @@
+"""Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
+from yarl import URL
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.urls import origin_of, require_secure_url
+
+_SMALL_BODY = 1 << 16
+
+
+class TokenSource(Protocol):
+    """What gives tokens that work; `aritma_auth.TokenProvider` is one."""
+
+    async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
+        """Give a token."""
+        ...
+
+    def reject(self, token: Token) -> bool:
+        """Report that an API refused a token; tell whether a different one can be had."""
+        ...
+
+
+class BearerMiddleware:
+    """
+    A client middleware for ``aiohttp.ClientSession(middlewares=[...])`` or one request.
+
+    It acts on each hop of a redirect anew, sets ``Authorization`` over whatever stands there, and
+    takes it away again once the answer has come, so that aiohttp's exceptions do not carry it. On
+    a 401 the token is renewed once, however many requests met one, and each request is repeated
+    once, if its body can be sent again. When no token can be had, nothing is sent.
+
+    Args:
+        source: Gives the tokens.
+
+        origins: URLs whose scheme, host and port the token may go to.
+
+        strict: Refuse requests to other origins instead of sending them unsigned.
+
+        on_event: Told when a request goes out unsigned.
+
+    Raises:
+        ConfigurationError: No origin is given, or one is not https (http is for loopback only).
+
+    Spec: RFC 6750 §2.1, §5.3; RFC 9700 §4.9.1.
+    """
+
+    __slots__ = ("_on_event", "_origins", "_source", "_strict")
+
+    def __init__(
+        self,
+        source: TokenSource,
+        origins: Iterable[str],
+        *,
+        strict: bool = False,
+        on_event: Listener | None = log_event,
+    ) -> None:
+        if isinstance(origins, str):
+            raise ConfigurationError("origins is a collection of URLs, not one string")
+        self._source = source
+        self._origins = frozenset(
+            origin_of(require_secure_url(url, "an origin")) for url in origins
+        )
+        if not self._origins:
+            raise ConfigurationError("no API's origin is known: give middleware(origins=[...])")
+        self._strict = strict
+        self._on_event = on_event
+
+    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """Sign one request, send it, and repeat it once with another token if that may help."""
+        if origin_of(request.url) not in self._origins:
+            return await self._pass_by(request, handler)
+        token = await self._source.get_token()
+        response = await _send(request, handler, token)
+        if response.status != 401 or not _is_replayable(request):
+            return response
+        if not self._source.reject(token):
+            return response
+        await _let_go(response)
+        return await _send(request, handler, await self._source.get_token())
+
+    async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        origin = origin_of(request.url).url
+        if self._strict:
+            raise ConfigurationError(f"{origin} is not an origin that the token may go to")
+        if self._on_event is not None:
+            notify(self._on_event, RequestUnsigned(origin))
+        return await handler(request)
+
+    def allows(self, url: str | URL) -> bool:
+        """
+        Tell whether requests to a URL are signed.
+
+        Args:
+            url: An absolute URL.
+        """
+        return origin_of(URL(url)) in self._origins
+
+    def __repr__(self) -> str:
+        origins = ", ".join(sorted(origin.url for origin in self._origins))
+        return f"<BearerMiddleware for {origins}>"
+
+
+async def _send(request: ClientRequest, handler: ClientHandlerType, token: Token) -> ClientResponse:
+    request.headers[hdrs.AUTHORIZATION] = token.authorization
+    try:
+        return await handler(request)
+    finally:
+        # request_info of aiohttp's answers and errors is a live view of these headers.
+        request.headers.popall(hdrs.AUTHORIZATION, None)
+
+
+def _is_replayable(request: ClientRequest) -> bool:
+    # A spent stream would be sent again empty, and nothing would notice.
+    return not getattr(request.body, "consumed", False)
+
+
+async def _let_go(response: ClientResponse) -> None:
+    """Free the refused answer's connection before anything else needs one."""
+    async with response:
+        length = response.content_length
+        if length is not None and length <= _SMALL_BODY:
+            await response.read()
