@@ -1,11 +1,11 @@
 """The token cache: one token, shared by everyone who waits."""
 
-import os
 import random
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from aritma_auth.cache import Held, Obtained, TokenCache
 from aritma_auth.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -26,19 +26,11 @@ from aritma_auth.events import (
     notify,
 )
 from aritma_auth.flight import Flight, SingleFlight
-from aritma_auth.held import Held, ProviderStatus
-from aritma_auth.lifecycle import (
-    Failure,
-    RefreshPolicy,
-    RejectionGate,
-    Step,
-    decide,
-    plan_life,
-    plan_retry,
-)
+from aritma_auth.lifecycle import Failure, RefreshPolicy, Step
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.renewal import Obtained, Renewal, TokenClient
+from aritma_auth.renewal import Renewal, TokenClient
+from aritma_auth.status import ProviderStatus
 
 if TYPE_CHECKING:
     from aritma_auth.middleware import BearerMiddleware
@@ -79,19 +71,13 @@ class TokenProvider:
         draw: Callable[[], float] = random.random,
         on_event: Listener | None = log_event,
     ) -> None:
+        policy = policy or RefreshPolicy()
         self._client = client
-        self._policy = policy or RefreshPolicy()
         self._clock = clock
-        self._draw = draw
         self._on_event = on_event
-        self._renewal = Renewal(client, grant, self._policy, clock, draw)
+        self._cache = TokenCache(policy, clock, draw)
+        self._renewal = Renewal(client, grant, policy, clock, draw)
         self._flights: SingleFlight[Obtained | Failure] = SingleFlight(self._renew)
-        self._now = clock.monotonic if clock.counts_suspend else self._later_clock
-        self._held = Held()
-        self._failure: Failure | None = None
-        self._rejections = RejectionGate()
-        self._rejected: Token | None = None
-        self._generation = 0
         self._refused_credential: str | None = None
         self._is_closed = False
 
@@ -113,8 +99,10 @@ class TokenProvider:
             AritmaAuthError: No live token is left and none could be had; ``is_permanent`` and
                 ``retry_after`` say whether and when asking again makes sense.
         """
-        held = self._held
-        now = self._now()
+        # The cached path: no lock, no await, one comparison or two.
+        cache = self._cache
+        held = cache.held
+        now = cache.now()
         token = held.token
         if token is not None and now < held.refresh_at and now + min_ttl <= held.expires_at:
             return token
@@ -124,22 +112,17 @@ class TokenProvider:
         while True:
             with self._flights.lock:
                 self._require_open()
-                held, failure, now = self._held, self._failure, self._now()
-                step = decide(
-                    held.freshness(now),
-                    long_enough=held.outlasts(min_ttl, now=now, policy=self._policy),
-                    failure=failure,
-                    now=self._clock.monotonic(),
-                )
-                launched = step in {Step.SERVE_AND_RENEW, Step.WAIT}
-                flight = self._flights.launch() if launched else None
+                token, failure = self._cache.held.token, self._cache.failure
+                step = self._cache.decide(min_ttl)
+                launches = step in {Step.SERVE_AND_RENEW, Step.WAIT}
+                flight = self._flights.launch() if launches else None
             if step is Step.REFUSE and failure is not None:
-                raise failure.as_error(now=self._clock.monotonic())
-            if held.token is not None and step is not Step.WAIT:
-                return held.token
-            if flight is not None and (token := await self._await_landing(flight, timeout)):
+                raise self._cache.error_of(failure)
+            if token is not None and step is not Step.WAIT:
                 return token
-            # The flight was lost with its event loop: start over.
+            # A flight is lost when its event loop ends: then start over.
+            if flight is not None and (landed := await self._await_landing(flight, timeout)):
+                return landed
 
     async def _await_landing(
         self, flight: Flight[Obtained | Failure], timeout: float | None
@@ -154,11 +137,10 @@ class TokenProvider:
             raise TokenTimeoutError("no token within this caller's timeout: the renewal goes on")
         if not isinstance(outcome, Failure):
             return None if outcome is None else outcome.token
-        with self._flights.lock:
-            held = self._held
-        if held.token is not None and held.is_alive(self._now()):
+        held = self._cache.held
+        if held.token is not None and held.is_alive(self._cache.now()):
             return held.token
-        raise outcome.as_error(now=self._clock.monotonic())
+        raise self._cache.error_of(outcome)
 
     def invalidate(self, token: Token) -> bool:
         """
@@ -172,16 +154,10 @@ class TokenProvider:
             forced so recently that another would not help.
         """
         with self._flights.lock:
-            held = self._held
-            if held.life is None or not held.holds(token):
-                return False
-            gate = self._rejections.admit(self._policy, now=self._clock.monotonic())
-            if gate is not None:
-                self._rejections = gate
-                self._held = Held(held.token)
-                self._rejected = token
-        self._tell(TokenRejected(token.fingerprint, renews=gate is not None))
-        return gate is not None
+            dropped = self._cache.drop(token)
+        if dropped is not None:
+            self._tell(TokenRejected(token.fingerprint, renews=dropped))
+        return dropped is True
 
     def reject(self, token: Token) -> bool:
         """
@@ -195,8 +171,8 @@ class TokenProvider:
         """
         if self.invalidate(token):
             return True
-        with self._flights.lock:
-            return self._held.life is None or not self._held.holds(token)
+        held = self._cache.held
+        return held.life is None or not held.holds(token)
 
     async def set_token(self, token: Token) -> None:
         """
@@ -204,25 +180,19 @@ class TokenProvider:
 
         Args:
             token: Its refresh token, if it has one, is used for the renewals.
+
+        Raises:
+            ProviderClosedError: The provider was closed.
         """
         with self._flights.lock:
             self._require_open()
-            now, wall = self._clock.monotonic(), self._clock.time()
-            age = max(0.0, wall - token.issued_at) if token.issued_at else 0.0
-            self._install(Obtained(token, now - age))
+            age = max(0.0, self._clock.time() - token.issued_at) if token.issued_at else 0.0
+            self._cache.install(Obtained(token, self._clock.monotonic() - age))
 
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""
         with self._flights.lock:
-            held, failure = self._held, self._failure
-            is_renewing = self._flights.current is not None
-        return ProviderStatus.of(
-            held,
-            failure,
-            now=self._now(),
-            monotonic=self._clock.monotonic(),
-            is_renewing=is_renewing,
-        )
+            return ProviderStatus.of(self._cache, is_renewing=self._flights.current is not None)
 
     def middleware(
         self, origins: Iterable[str] | None = None, *, strict: bool = False
@@ -235,8 +205,11 @@ class TokenProvider:
                 environment's ``api_origins``.
 
             strict: Refuse requests to other origins instead of sending them unsigned.
+
+        Raises:
+            ConfigurationError: No origin is known, or one is not secure.
         """
-        from aritma_auth.middleware import BearerMiddleware  # noqa: PLC0415 - it imports us
+        from aritma_auth.middleware import BearerMiddleware  # noqa: PLC0415 - it loads aiohttp
 
         if origins is None:
             origins = self._client.environment.api_urls
@@ -250,7 +223,7 @@ class TokenProvider:
         """
         with self._flights.lock:
             self._is_closed = True
-            self._held = Held()
+            self._cache.held = Held()
         while (flight := self._flights.current) is not None:
             if self._renewal.is_critical:
                 await self._flights.join(flight)
@@ -269,30 +242,60 @@ class TokenProvider:
         await self.aclose()
 
     def __repr__(self) -> str:
-        status = self.status()
-        return f"<TokenProvider of {self._client.client_id!r}: {status.freshness}>"
+        return f"<TokenProvider of {self._client.client_id!r}: {self.status().freshness}>"
 
     async def _renew(self) -> Obtained | Failure:
         with self._flights.lock:
-            held, failure, generation = self._held, self._failure, self._generation
-        if failure is not None and await self._still_refused(failure):
+            held, failure, generation = (
+                self._cache.held,
+                self._cache.failure,
+                self._cache.generation,
+            )
+        if failure is not None and await self._is_still_refused(failure):
             return failure
         error: AritmaAuthError
         try:
-            obtained = await self._renewal.run(held.token, patient=not held.is_alive(self._now()))
-            return self._accept(obtained, generation)
-        except AritmaAuthError as known_error:
-            error = known_error
-        except Exception as bug:  # noqa: BLE001 - a caller's client, store or clock
+            patient = not held.is_alive(self._cache.now())
+            return self._accept(await self._renewal.run(held.token, patient=patient), generation)
+        except AritmaAuthError as known:
+            error = known
+        except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
             error = ConfigurationError(
                 f"the renewal broke on {type(bug).__name__}: mend the client or store it uses"
             )
+        return await self._refuse(error, generation)
+
+    def _accept(self, obtained: Obtained, generation: int) -> Obtained:
+        cache = self._cache
+        with self._flights.lock:
+            if cache.generation == generation and not self._is_closed:
+                cache.install(obtained)
+            held = cache.held
+        if held.token is obtained.token and not held.is_alive(cache.now()):
+            raise TransportError("the token had expired when its answer came: try again later")
+        took = self._clock.monotonic() - obtained.issued_at
+        fingerprint = obtained.token.fingerprint
+        self._tell(
+            TokenAdopted(fingerprint)
+            if obtained.is_adopted
+            else TokenRenewed(fingerprint, held.expires_at - obtained.issued_at, took)
+        )
+        if abs(self._client.clock_skew) > _SKEW_WORTH_TELLING:
+            self._tell(ClockSkewed(self._client.clock_skew))
+        return obtained
+
+    async def _refuse(self, error: AritmaAuthError, generation: int) -> Failure:
         if error.is_permanent:
             self._refused_credential = await self._credential()
-        return self._record(error, generation)
+        with self._flights.lock:
+            failure = self._cache.record(error, generation)
+            is_alive = self._cache.held.is_alive(self._cache.now())
+        pause = self._cache.seconds_to_retry(failure)
+        self._tell(RenewalFailed(failure.error, failure.count, pause, is_alive))
+        return failure
 
-    async def _still_refused(self, failure: Failure) -> bool:
-        if not failure.error.is_permanent or self._clock.monotonic() >= failure.not_before:
+    async def _is_still_refused(self, failure: Failure) -> bool:
+        if not failure.error.is_permanent or self._cache.seconds_to_retry(failure) == 0:
             return False
         # A changed secret opens the gate at once.
         return await self._credential() == self._refused_credential
@@ -302,61 +305,6 @@ class TokenProvider:
             return await self._client.credential_fingerprint()
         except AritmaAuthError as error:
             return str(error)
-
-    def _accept(self, obtained: Obtained, generation: int) -> Obtained:
-        with self._flights.lock:
-            if self._generation == generation and not self._is_closed:
-                self._install(obtained)
-            held, now = self._held, self._clock.monotonic()
-        if held.token is obtained.token and not held.is_alive(self._now()):
-            raise TransportError("the token had expired when its answer came: try again later")
-        token, lifetime = obtained.token, held.expires_at - held.issued_at
-        self._tell(
-            TokenAdopted(token.fingerprint)
-            if obtained.is_adopted
-            else TokenRenewed(token.fingerprint, lifetime, now - obtained.issued_at)
-        )
-        if abs(self._client.clock_skew) > _SKEW_WORTH_TELLING:
-            self._tell(ClockSkewed(self._client.clock_skew))
-        return obtained
-
-    def _install(self, obtained: Obtained) -> None:
-        token, issued_at = obtained.token, obtained.issued_at
-        lifetime = None
-        if token.expires_at is not None:
-            lifetime = token.expires_at - (token.issued_at or self._clock.time())
-        life = plan_life(
-            self._policy,
-            lifetime,
-            issued_at=issued_at,
-            wall=self._clock.time() - (self._clock.monotonic() - issued_at),
-            draw=self._draw(),
-        )
-        self._generation += 1
-        self._held = Held(token, life)
-        self._failure = None
-
-    def _record(self, error: AritmaAuthError, generation: int) -> Failure:
-        with self._flights.lock:
-            held, now = self._held, self._clock.monotonic()
-            is_alive = held.is_alive(self._now())
-            calm_until = held.life.must_refresh_at if held.life and is_alive else None
-            failure = plan_retry(
-                self._policy,
-                error.copy(),
-                self._failure,
-                now=now,
-                draw=self._draw(),
-                calm_until=calm_until,
-            )
-            if self._generation == generation:
-                self._failure = failure
-        self._tell(RenewalFailed(failure.error, failure.count, failure.not_before - now, is_alive))
-        return failure
-
-    def _later_clock(self) -> float:
-        monotonic, life = self._clock.monotonic(), self._held.life
-        return monotonic if life is None else life.now(monotonic=monotonic, wall=self._clock.time())
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import attrs
 
+from aritma_auth.cache import Obtained
 from aritma_auth.clock import Clock
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
@@ -45,24 +46,6 @@ class TokenClient(Protocol):
     async def credential_fingerprint(self) -> str:
         """Give a text that changes when the client's secret does."""
         ...
-
-
-@attrs.frozen
-class Obtained:
-    """
-    A token and when its request left.
-
-    Attributes:
-        token: The token.
-
-        issued_at: Monotonic seconds from which its lifetime counts.
-
-        is_adopted: Another process had it; nothing was asked of the server.
-    """
-
-    token: Token
-    issued_at: float
-    is_adopted: bool = False
 
 
 class Renewal:
