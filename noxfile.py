@@ -1,0 +1,108 @@
+"""Every check of the project; plain ``nox`` runs them all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.stop_on_first_error = True
+# An interpreter that this machine lacks is skipped with a line that says so.
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "tests", "tests_lowest", "coverage", "docs"]
+
+
+def switch_on_pyenv() -> None:
+    """Let pyenv's shims answer for all of its versions: they do only for those switched on."""
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        listed = subprocess.run(
+            ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False
+        )
+        os.environ["PYENV_VERSION"] = ":".join(reversed(listed.stdout.split()))
+
+
+switch_on_pyenv()
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+
+
+def install_groups(session: nox.Session, *groups: str) -> None:
+    """Install dependency groups of pyproject.toml."""
+    session.install(*nox.project.dependency_groups(PROJECT, *groups))
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the suite against the installed package, not the checkout."""
+    session.env |= {"PYTHONSAFEPATH": "1", "PYTHONDEVMODE": "1"}
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of the imports."""
+    install_groups(session, "lint")
+    session.install("-e", ".[all]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package and of a program that uses it."""
+    install_groups(session, "types", "test")
+    session.install("-e", ".[all]")
+    session.run("mypy")
+    session.run("mypy", "tests/typing")
+    session.run("pyright", "--pythonpath", session_python(session), "aritma_auth", "tests/typing")
+
+
+def session_python(session: nox.Session) -> str:
+    """Give the path of a session's interpreter."""
+    return str(Path(session.bin) / "python")
+
+
+@nox.session(python=INTERPRETERS)
+def tests(session: nox.Session) -> None:
+    """Run the suite on one interpreter, with the newest dependencies."""
+    install_groups(session, "test")
+    session.install("--no-deps", "--force-reinstall", ".")
+    session.install(".[all]")
+    run_tests(session)
+
+
+@nox.session(python=INTERPRETERS[0])
+def tests_lowest(session: nox.Session) -> None:
+    """Run the suite with the oldest dependencies that the package promises to work with."""
+    if session.venv_backend != "uv":
+        session.skip("needs uv, to resolve the oldest versions")
+    install_groups(session, "test")
+    session.install("--resolution=lowest-direct", "--force-reinstall", ".[all]")
+    run_tests(session)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Demand that the suites together have taken every branch of the package."""
+    session.install("coverage>=7.10")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; every warning is an error."""
+    install_groups(session, "docs")
+    session.install("-e", ".[all]")
+    session.run("sphinx-build", "-q", "-W", "-n", "-b", "html", "docs", "docs/_build/html")
+
+
+if not any(shutil.which(f"python{version}") for version in INTERPRETERS):
+    sys.exit("none of the supported interpreters is on PATH")
