@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
-    from aritma_auth.lifecycle import RefreshPolicy as RefreshPolicy
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
+    from aritma_auth.policy import RefreshPolicy as RefreshPolicy
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
@@ -70,8 +70,8 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
-    "lifecycle": ("RefreshPolicy",),
     "middleware": ("BearerMiddleware",),
+    "policy": ("RefreshPolicy",),
     "protocol.client_auth": ("ClientSecretBasic", "ClientSecretPost", "NoClientAuth"),
     "protocol.grants": ("ClientCredentialsGrant", "RefreshTokenGrant"),
     "protocol.tokens": ("Token",),

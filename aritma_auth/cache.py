@@ -6,17 +6,10 @@ import attrs
 
 from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.lifecycle import (
-    Failure,
-    Freshness,
-    Life,
-    RefreshPolicy,
-    RejectionGate,
-    Step,
-    decide,
-    plan_life,
-    plan_retry,
-)
+from aritma_auth.gates import Failure, RejectionGate, plan_retry
+from aritma_auth.lifecycle import Freshness, Life, Step, decide, plan_life
+from aritma_auth.lock import ForkSafeLock
+from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.tokens import Token
 
 
@@ -94,6 +87,8 @@ class TokenCache:
 
         generation: Counts the tokens put in place, so that a slow renewal overwrites no newer one.
 
+        lock: Held by the caller around every look and change that belong together.
+
         now: The clock that the token's marks are on: it goes on while the machine sleeps.
     """
 
@@ -105,6 +100,7 @@ class TokenCache:
         "failure",
         "generation",
         "held",
+        "lock",
         "now",
     )
 
@@ -113,6 +109,7 @@ class TokenCache:
         self._clock = clock
         self._draw = draw
         self._rejections = RejectionGate()
+        self.lock = ForkSafeLock()
         self.held = Held()
         self.failure: Failure | None = None
         self.generation = 0
@@ -193,6 +190,11 @@ class TokenCache:
         self._rejections = gate
         self.held = Held(held.token)
         return True
+
+    def close(self) -> None:
+        """Forget the token; a renewal still under way puts none in its place."""
+        self.held = Held()
+        self.generation += 1
 
     def error_of(self, failure: Failure) -> AritmaAuthError:
         """

@@ -1,5 +1,6 @@
 """One registration at one authorization server."""
 
+import os
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -68,6 +69,36 @@ class OAuthClient:
         )
         self._clock = clock
         self._skew = 0.0
+
+    @classmethod
+    def from_env(cls, *, session: aiohttp.ClientSession | None = None) -> Self:
+        """
+        Make a client of what the environment variables say.
+
+        ``ARITMA_CLIENT_ID``; ``ARITMA_CLIENT_SECRET``, or ``ARITMA_CLIENT_SECRET_FILE`` for a
+        mounted secret; ``ARITMA_ENVIRONMENT`` (``production``, ``development`` or an issuer's URL;
+        default ``production``); ``ARITMA_TENANT``, if there is one.
+
+        Args:
+            session: An ``aiohttp.ClientSession`` whose connections are used.
+
+        Raises:
+            ConfigurationError: A variable is missing or makes no sense; it is named.
+        """
+        client_id = os.environ.get("ARITMA_CLIENT_ID", "")
+        if not client_id:
+            raise ConfigurationError("set ARITMA_CLIENT_ID to the client id that Aritma gave")
+        file = os.environ.get("ARITMA_CLIENT_SECRET_FILE")
+        if not file and not os.environ.get("ARITMA_CLIENT_SECRET"):
+            raise ConfigurationError("set ARITMA_CLIENT_SECRET or ARITMA_CLIENT_SECRET_FILE")
+        environment = Environment.named(os.environ.get("ARITMA_ENVIRONMENT", "production"))
+        tenant = os.environ.get("ARITMA_TENANT")
+        return cls(
+            client_id,
+            Secret.from_file(file) if file else Secret.from_env("ARITMA_CLIENT_SECRET"),
+            environment=environment.for_tenant(tenant) if tenant else environment,
+            session=session,
+        )
 
     @property
     def client_id(self) -> str:

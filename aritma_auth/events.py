@@ -134,16 +134,18 @@ def log_event(event: Event) -> None:
     _log.log(logging.WARNING if failed else logging.DEBUG, "%s", event)
 
 
-def notify(listener: Listener, event: Event) -> None:
+def notify(listener: Listener | None, event: Event) -> None:
     """
-    Tell a listener; what it raises is logged by its class's name and goes no further.
+    Tell a listener, if there is one; what it raises is logged by its class's name and ends here.
 
     Args:
         listener: The caller's function.
 
         event: What happened.
     """
+    if listener is None:
+        return
     try:
         listener(event)
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
-        _log.error("an event listener raised %s", type(error).__name__)
+        _log.error("an event listener raised %s", type(error).__name__)  # noqa: TRY400 - no locals

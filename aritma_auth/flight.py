@@ -9,11 +9,12 @@ never across an await, so that several event loops and threads may share one fli
 import asyncio
 import contextlib
 import os
-import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Generic, TypeVar
+
+from aritma_auth.lock import ForkSafeLock
 
 R = TypeVar("R")
 
@@ -52,18 +53,15 @@ class SingleFlight(Generic[R]):
 
     Args:
         work: Makes the work's coroutine; its result is a value, failures included, never None.
+
+        lock: Guards the flight, and whatever else changes together with it.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
+    def __init__(self, work: Callable[[], Awaitable[R]], lock: ForkSafeLock) -> None:
         self._work = work
-        self._lock = threading.RLock()
+        self._lock = lock
         self._flight: Flight[R] | None = None
         _everyone.add(self)
-
-    @property
-    def lock(self) -> threading.RLock:
-        """The lock, for state that changes together with the flight."""
-        return self._lock
 
     @property
     def current(self) -> Flight[R] | None:
@@ -178,8 +176,8 @@ class SingleFlight(Generic[R]):
                     loop.call_soon_threadsafe(_wake, futures)
 
     def forget(self) -> None:
-        """Start anew in a forked child: its parent's flight, lock and waiters are not its own."""
-        self._lock = threading.RLock()
+        """Start anew in a forked child: its parent's flight and waiters are not its own."""
+        self._lock.renew()
         self._flight = None
 
 

@@ -88,8 +88,7 @@ class BearerMiddleware:
         origin = origin_of(request.url).url
         if self._strict:
             raise ConfigurationError(f"{origin} is not an origin that the token may go to")
-        if self._on_event is not None:
-            notify(self._on_event, RequestUnsigned(origin))
+        notify(self._on_event, RequestUnsigned(origin))
         return await handler(request)
 
     def allows(self, url: str | URL) -> bool:

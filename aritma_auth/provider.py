@@ -1,41 +1,32 @@
 """The token cache: one token, shared by everyone who waits."""
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aritma_auth.cache import Held, Obtained, TokenCache
+from aritma_auth.cache import Obtained, TokenCache
 from aritma_auth.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.errors import (
-    AritmaAuthError,
-    ConfigurationError,
-    ProviderClosedError,
-    TokenTimeoutError,
-    TransportError,
-)
-from aritma_auth.events import (
-    ClockSkewed,
-    Event,
-    Listener,
-    RenewalFailed,
-    TokenAdopted,
-    TokenRejected,
-    TokenRenewed,
-    log_event,
-    notify,
-)
+from aritma_auth.environment import PRODUCTION, Environment
+from aritma_auth.errors import ProviderClosedError, TokenTimeoutError
+from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.flight import Flight, SingleFlight
-from aritma_auth.lifecycle import Failure, RefreshPolicy, Step
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.gates import Failure
+from aritma_auth.lifecycle import Step
+from aritma_auth.policy import RefreshPolicy
+from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.renewal import Renewal, TokenClient
+from aritma_auth.renewal import Renewal
+from aritma_auth.requesting import TokenClient, TokenRequester
 from aritma_auth.status import ProviderStatus
 
 if TYPE_CHECKING:
-    from aritma_auth.middleware import BearerMiddleware
+    import aiohttp
 
-_SKEW_WORTH_TELLING = 30.0
+    from aritma_auth.middleware import BearerMiddleware
+    from aritma_auth.protocol.client_auth import ClientAuth
+    from aritma_auth.secret import Secret
 
 
 class TokenProvider:
@@ -76,10 +67,71 @@ class TokenProvider:
         self._clock = clock
         self._on_event = on_event
         self._cache = TokenCache(policy, clock, draw)
-        self._renewal = Renewal(client, grant, policy, clock, draw)
-        self._flights: SingleFlight[Obtained | Failure] = SingleFlight(self._renew)
-        self._refused_credential: str | None = None
+        requester = TokenRequester(client, grant, policy, clock, draw)
+        self._renewal = Renewal(client, requester, self._cache, clock, on_event)
+        self._flights: SingleFlight[Obtained | Failure] = SingleFlight(
+            self._renewal.run, self._cache.lock
+        )
         self._is_closed = False
+
+    @classmethod
+    def client_credentials(
+        cls,
+        client_id: str,
+        client_auth: "str | Secret | ClientAuth",
+        *,
+        scope: str | Iterable[str] | None = "bankservice",
+        environment: Environment = PRODUCTION,
+        session: "aiohttp.ClientSession | None" = None,
+        policy: RefreshPolicy | None = None,
+        on_event: Listener | None = log_event,
+    ) -> Self:
+        """
+        Make a provider for a service with a client id and a secret, in one line.
+
+        Args:
+            client_id: The client's identifier, as Aritma gave it.
+
+            client_auth: The secret, or another way for the client to authenticate.
+
+            scope: Scope to ask for; None sends none.
+
+            environment: Where Aritma ID is.
+
+            session: An ``aiohttp.ClientSession`` whose connections token requests use.
+
+            policy: The numbers of a token's life.
+
+            on_event: Told what happens; by default it is logged.
+
+        Spec: RFC 6749 §4.4; Aritma's authentication page.
+        """
+        from aritma_auth.client import OAuthClient  # noqa: PLC0415 - a convenience only
+
+        client = OAuthClient(client_id, client_auth, environment=environment, session=session)
+        return cls(client, ClientCredentialsGrant(scope=scope), policy=policy, on_event=on_event)
+
+    @classmethod
+    def from_env(
+        cls, *, policy: RefreshPolicy | None = None, on_event: Listener | None = log_event
+    ) -> Self:
+        """
+        Make a provider of what the environment variables say.
+
+        They are those of `OAuthClient.from_env`, and ``ARITMA_SCOPE`` (default ``bankservice``).
+
+        Args:
+            policy: The numbers of a token's life.
+
+            on_event: Told what happens; by default it is logged.
+
+        Raises:
+            ConfigurationError: A variable is missing or makes no sense; it is named.
+        """
+        from aritma_auth.client import OAuthClient  # noqa: PLC0415 - a convenience only
+
+        grant = ClientCredentialsGrant(scope=os.environ.get("ARITMA_SCOPE", "bankservice"))
+        return cls(OAuthClient.from_env(), grant, policy=policy, on_event=on_event)
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """
@@ -110,7 +162,7 @@ class TokenProvider:
 
     async def _obtain(self, min_ttl: float, timeout: float | None) -> Token:
         while True:
-            with self._flights.lock:
+            with self._cache.lock:
                 self._require_open()
                 token, failure = self._cache.held.token, self._cache.failure
                 step = self._cache.decide(min_ttl)
@@ -153,10 +205,10 @@ class TokenProvider:
             Whether it was dropped: False if it is no longer the cached one, or if a renewal was
             forced so recently that another would not help.
         """
-        with self._flights.lock:
+        with self._cache.lock:
             dropped = self._cache.drop(token)
         if dropped is not None:
-            self._tell(TokenRejected(token.fingerprint, renews=dropped))
+            notify(self._on_event, TokenRejected(token.fingerprint, renews=dropped))
         return dropped is True
 
     def reject(self, token: Token) -> bool:
@@ -184,14 +236,14 @@ class TokenProvider:
         Raises:
             ProviderClosedError: The provider was closed.
         """
-        with self._flights.lock:
+        with self._cache.lock:
             self._require_open()
             age = max(0.0, self._clock.time() - token.issued_at) if token.issued_at else 0.0
             self._cache.install(Obtained(token, self._clock.monotonic() - age))
 
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""
-        with self._flights.lock:
+        with self._cache.lock:
             return ProviderStatus.of(self._cache, is_renewing=self._flights.current is not None)
 
     def middleware(
@@ -209,7 +261,7 @@ class TokenProvider:
         Raises:
             ConfigurationError: No origin is known, or one is not secure.
         """
-        from aritma_auth.middleware import BearerMiddleware  # noqa: PLC0415 - it loads aiohttp
+        from aritma_auth.middleware import BearerMiddleware  # noqa: PLC0415 - a convenience only
 
         if origins is None:
             origins = self._client.environment.api_urls
@@ -221,9 +273,9 @@ class TokenProvider:
 
         A refresh token that is being exchanged is waited for, so that its successor is not lost.
         """
-        with self._flights.lock:
+        with self._cache.lock:
             self._is_closed = True
-            self._cache.held = Held()
+            self._cache.close()
         while (flight := self._flights.current) is not None:
             if self._renewal.is_critical:
                 await self._flights.join(flight)
@@ -244,72 +296,6 @@ class TokenProvider:
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._client.client_id!r}: {self.status().freshness}>"
 
-    async def _renew(self) -> Obtained | Failure:
-        with self._flights.lock:
-            held, failure, generation = (
-                self._cache.held,
-                self._cache.failure,
-                self._cache.generation,
-            )
-        if failure is not None and await self._is_still_refused(failure):
-            return failure
-        error: AritmaAuthError
-        try:
-            patient = not held.is_alive(self._cache.now())
-            return self._accept(await self._renewal.run(held.token, patient=patient), generation)
-        except AritmaAuthError as known:
-            error = known
-        except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
-            error = ConfigurationError(
-                f"the renewal broke on {type(bug).__name__}: mend the client or store it uses"
-            )
-        return await self._refuse(error, generation)
-
-    def _accept(self, obtained: Obtained, generation: int) -> Obtained:
-        cache = self._cache
-        with self._flights.lock:
-            if cache.generation == generation and not self._is_closed:
-                cache.install(obtained)
-            held = cache.held
-        if held.token is obtained.token and not held.is_alive(cache.now()):
-            raise TransportError("the token had expired when its answer came: try again later")
-        took = self._clock.monotonic() - obtained.issued_at
-        fingerprint = obtained.token.fingerprint
-        self._tell(
-            TokenAdopted(fingerprint)
-            if obtained.is_adopted
-            else TokenRenewed(fingerprint, held.expires_at - obtained.issued_at, took)
-        )
-        if abs(self._client.clock_skew) > _SKEW_WORTH_TELLING:
-            self._tell(ClockSkewed(self._client.clock_skew))
-        return obtained
-
-    async def _refuse(self, error: AritmaAuthError, generation: int) -> Failure:
-        if error.is_permanent:
-            self._refused_credential = await self._credential()
-        with self._flights.lock:
-            failure = self._cache.record(error, generation)
-            is_alive = self._cache.held.is_alive(self._cache.now())
-        pause = self._cache.seconds_to_retry(failure)
-        self._tell(RenewalFailed(failure.error, failure.count, pause, is_alive))
-        return failure
-
-    async def _is_still_refused(self, failure: Failure) -> bool:
-        if not failure.error.is_permanent or self._cache.seconds_to_retry(failure) == 0:
-            return False
-        # A changed secret opens the gate at once.
-        return await self._credential() == self._refused_credential
-
-    async def _credential(self) -> str:
-        try:
-            return await self._client.credential_fingerprint()
-        except AritmaAuthError as error:
-            return str(error)
-
     def _require_open(self) -> None:
         if self._is_closed:
             raise ProviderClosedError("this TokenProvider is closed: make a new one")
-
-    def _tell(self, event: Event) -> None:
-        if self._on_event is not None:
-            notify(self._on_event, event)

@@ -1,176 +1,117 @@
-"""What one flight does: choose the grant, ask, ask again where that is safe, keep what came."""
+"""What one flight does: look at the gate, get a token, settle what came in the cache."""
 
-from collections.abc import Callable
-from typing import Protocol
-
-import attrs
-
-from aritma_auth.cache import Obtained
+from aritma_auth.cache import Obtained, TokenCache
 from aritma_auth.clock import Clock
-from aritma_auth.environment import Environment
-from aritma_auth.errors import (
-    AritmaAuthError,
-    InvalidGrantError,
-    InvalidResponseError,
-    OAuthError,
-    ReauthenticationRequiredError,
-    TransportError,
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
+from aritma_auth.events import (
+    ClockSkewed,
+    Listener,
+    RenewalFailed,
+    TokenAdopted,
+    TokenRenewed,
+    notify,
 )
-from aritma_auth.lifecycle import RefreshPolicy, backoff
-from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
-from aritma_auth.protocol.tokens import Token
+from aritma_auth.gates import Failure
+from aritma_auth.requesting import TokenClient, TokenRequester
 
-
-class TokenClient(Protocol):
-    """What a provider must know of a client; `aritma_auth.OAuthClient` is one."""
-
-    @property
-    def client_id(self) -> str:
-        """The client's identifier."""
-        ...
-
-    @property
-    def environment(self) -> Environment:
-        """Where the authorization server and its APIs are."""
-        ...
-
-    @property
-    def clock_skew(self) -> float:
-        """Seconds that the server's clock is ahead of ours."""
-        ...
-
-    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
-        """Ask the token endpoint, now."""
-        ...
-
-    async def credential_fingerprint(self) -> str:
-        """Give a text that changes when the client's secret does."""
-        ...
+_SKEW_WORTH_TELLING = 30.0
 
 
 class Renewal:
     """
-    Gets a working token from the server, whichever way the grant allows.
+    The work of a provider's flights.
 
     Args:
-        client: Sends the requests.
+        client: Knows the credential and the server's clock.
 
-        grant: What entitles the client to its first token.
+        requester: Asks the server.
 
-        policy: Attempts, pauses and the time for it all.
+        cache: Takes what came.
 
         clock: Tells the time.
 
-        draw: Random numbers in [0, 1) for the jitter.
+        on_event: Told what happened, after it is settled.
     """
 
     def __init__(
         self,
         client: TokenClient,
-        grant: Grant,
-        policy: RefreshPolicy,
+        requester: TokenRequester,
+        cache: TokenCache,
         clock: Clock,
-        draw: Callable[[], float],
+        on_event: Listener | None,
     ) -> None:
         self._client = client
-        self._grant = grant
-        self._policy = policy
+        self._requester = requester
+        self._cache = cache
         self._clock = clock
-        self._draw = draw
-        self._is_spent = False
-        self.is_critical = False
+        self._on_event = on_event
+        self._refused_credential: str | None = None
 
-    async def run(self, known: Token | None, *, patient: bool) -> Obtained:
-        """
-        Ask until there is a token or asking makes no sense.
+    @property
+    def is_critical(self) -> bool:
+        """Something that can be spent only once is on its way: cutting it off would lose it."""
+        return self._requester.is_critical
 
-        Args:
-            known: The token so far, whose refresh token is used if it has one.
-
-            patient: Callers wait, so try more than once; otherwise the caller's gate sets the pace.
-
-        Raises:
-            AritmaAuthError: The last failure.
-
-            ReauthenticationRequiredError: Only the person can get another token.
-        """
-        if known is not None and known.refresh_token is not None:
-            try:
-                return await self._insist(RefreshTokenGrant(known.refresh_token), known, patient)
-            except InvalidGrantError:
-                # The refresh token has ended; what is left is the grant it came from.
-                if not self._grant.is_reusable:
-                    self._is_spent = True
-        if self._is_spent:
-            raise ReauthenticationRequiredError(
-                "the sign-in has ended and cannot be renewed: let the person sign in again"
-            )
-        return await self._insist(self._grant, known, patient)
-
-    async def _insist(self, grant: Grant, known: Token | None, patient: bool) -> Obtained:
-        deadline = self._clock.monotonic() + self._policy.renewal_timeout
-        attempts = self._policy.attempts if patient else 1
-        for attempt in range(1, attempts):
-            try:
-                return await self._ask(grant, known)
-            except AritmaAuthError as error:
-                pause = self._pause(error, attempt)
-                in_time = self._clock.monotonic() + pause < deadline
-                if error.is_permanent or not in_time or not _may_repeat(grant, error):
-                    raise
-            await self._clock.sleep(pause)
-        return await self._ask(grant, known)
-
-    async def _ask(self, grant: Grant, known: Token | None) -> Obtained:
-        # What can be spent only once must not be cut off between question and answer.
-        self.is_critical = not grant.is_reusable
-        issued_at = self._clock.monotonic()
-        is_first = grant is self._grant and not grant.is_reusable
+    async def run(self) -> Obtained | Failure:
+        """Renew the cache's token; a failure is a result too."""
+        with self._cache.lock:
+            held, failure = self._cache.held, self._cache.failure
+            generation = self._cache.generation
+        if failure is not None and await self._is_still_refused(failure):
+            return failure
+        error: AritmaAuthError
         try:
-            token = await self._client.fetch_token(grant)
-        except AritmaAuthError as error:
-            # A code whose answer was lost is never sent again (RFC 6749 §4.1.2); a refresh token
-            # whose answer was lost is all we have.
-            lost = _is_ambiguous(error) and not isinstance(grant, RefreshTokenGrant)
-            if is_first and (lost or isinstance(error, InvalidGrantError)):
-                self._is_spent = True
-            raise
-        finally:
-            self.is_critical = False
-        self._is_spent |= is_first
-        return Obtained(_inherit(token, grant, known), issued_at)
+            patient = not held.is_alive(self._cache.now())
+            obtained = await self._requester.run(held.token, patient=patient)
+            return self._accept(obtained, generation)
+        except AritmaAuthError as known:
+            error = known
+        except Exception as bug:  # noqa: BLE001 - a caller's own client or clock
+            error = ConfigurationError(
+                f"the renewal broke on {type(bug).__name__}: mend the client that it uses"
+            )
+        return await self._refuse(error, generation)
 
-    def _pause(self, error: AritmaAuthError, attempt: int) -> float:
-        if error.retry_after is not None:
-            return error.retry_after
-        return backoff(self._policy, attempt, self._draw())
-
-
-def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
-    return grant.is_reusable or not _is_ambiguous(error)
-
-
-def _is_ambiguous(error: AritmaAuthError) -> bool:
-    """Tell whether the server may have done what was asked although no good answer came."""
-    if isinstance(error, TransportError):
-        return error.may_have_arrived
-    if isinstance(error, InvalidResponseError | OAuthError):
-        # 429 and 503 are given before the request is worked on.
-        return error.status == 200 or (
-            error.status is not None and error.status >= 500 and error.status != 503
+    def _accept(self, obtained: Obtained, generation: int) -> Obtained:
+        cache = self._cache
+        with cache.lock:
+            if cache.generation == generation:
+                cache.install(obtained)
+            held = cache.held
+        if held.token is obtained.token and not held.is_alive(cache.now()):
+            raise TransportError("the token had expired when its answer came: try again later")
+        took = self._clock.monotonic() - obtained.issued_at
+        fingerprint = obtained.token.fingerprint
+        lifetime = held.expires_at - held.issued_at
+        notify(
+            self._on_event,
+            TokenAdopted(fingerprint)
+            if obtained.is_adopted
+            else TokenRenewed(fingerprint, lifetime, took),
         )
-    return False
+        if abs(self._client.clock_skew) > _SKEW_WORTH_TELLING:
+            notify(self._on_event, ClockSkewed(self._client.clock_skew))
+        return obtained
 
+    async def _refuse(self, error: AritmaAuthError, generation: int) -> Failure:
+        if error.is_permanent:
+            self._refused_credential = await self._credential()
+        with self._cache.lock:
+            failure = self._cache.record(error, generation)
+            is_alive = self._cache.held.is_alive(self._cache.now())
+        pause = self._cache.seconds_to_retry(failure)
+        notify(self._on_event, RenewalFailed(failure.error, failure.count, pause, is_alive))
+        return failure
 
-def _inherit(token: Token, grant: Grant, known: Token | None) -> Token:
-    """Keep what a refresh answer leaves out (RFC 6749 §5.1, §6)."""
-    if not isinstance(grant, RefreshTokenGrant):
-        return token
-    kept = attrs.evolve(token, refresh_token=token.refresh_token or grant.refresh_token)
-    if known is None:
-        return kept
-    return attrs.evolve(
-        kept,
-        id_token=token.id_token or known.id_token,
-        scope=known.scope if token.scope is None else token.scope,
-    )
+    async def _is_still_refused(self, failure: Failure) -> bool:
+        if not failure.error.is_permanent or self._cache.seconds_to_retry(failure) == 0:
+            return False
+        # A changed secret opens the gate at once.
+        return await self._credential() == self._refused_credential
+
+    async def _credential(self) -> str:
+        try:
+            return await self._client.credential_fingerprint()
+        except AritmaAuthError as error:
+            return str(error)

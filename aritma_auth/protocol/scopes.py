@@ -32,7 +32,7 @@ def make_scope(scope: str | Iterable[str] | None) -> Scope | None:
     if scope is None:
         return None
     tokens = tuple(dict.fromkeys(scope.split() if isinstance(scope, str) else scope))
-    if not all(isinstance(token, str) and _is_scope_token(token) for token in tokens):
+    if not all(map(_is_scope_token, tokens)):
         raise ConfigurationError(
             "scope must be a space-separated string or an iterable of scope tokens (RFC 6749 §3.3)"
         )
@@ -41,5 +41,9 @@ def make_scope(scope: str | Iterable[str] | None) -> Scope | None:
     return tokens
 
 
-def _is_scope_token(token: str) -> bool:
-    return bool(token) and all("!" <= char <= "~" and char not in '"\\' for char in token)
+def _is_scope_token(token: object) -> bool:
+    return (
+        isinstance(token, str)
+        and token != ""
+        and all("!" <= char <= "~" and char not in '"\\' for char in token)
+    )

@@ -1,0 +1,23 @@
+"""
+A local stand-in for Aritma: an identity server and Banking APIs on loopback, with faults on demand.
+
+It is no part of Aritma and proves nothing about Aritma's servers: it answers as their public
+documentation and the source code of IdentityServer say they do.
+
+    server.py           Sandbox: starts and stops it all; what a test holds in its hand
+    clients.py          registered clients and people, as values
+    clock.py            the sandbox's own time
+    keys.py             RSA keys with X.509 key ids
+    issuing.py          access tokens, signed and remembered
+    token_endpoint.py   the rules of POST /connect/token, without HTTP
+    identity.py         the identity server's routes
+    banking.py          Banking v3 and v4 behind the bearer token
+    faults.py           what can go wrong on a wire, one after the other
+    pytest_plugin.py    fixtures for the tests of those who use this package
+"""
+
+from aritma_auth.sandbox.clients import Person, SandboxClient
+from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.server import Sandbox
+
+__all__ = ["Person", "Sandbox", "SandboxClient", "SandboxClock"]

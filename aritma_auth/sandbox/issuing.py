@@ -1,0 +1,199 @@
+"""Tokens: made, remembered and judged."""
+
+import secrets
+from collections.abc import Sequence
+
+import attrs
+
+from aritma_auth.sandbox.clients import IDENTITY_SCOPES, SandboxClient
+from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.keys import SigningKey, signing_key
+
+
+@attrs.define
+class IssuedToken:
+    """
+    An access token as the sandbox remembers it.
+
+    Attributes:
+        client_id: For whom.
+
+        subject: The person, or None for a machine.
+
+        scope: For what.
+
+        expires_at: POSIX seconds by the sandbox's clock.
+
+        is_revoked: It was revoked before its end.
+    """
+
+    client_id: str
+    subject: str | None
+    scope: tuple[str, ...]
+    expires_at: float
+    is_revoked: bool = False
+
+
+@attrs.define
+class RefreshToken:
+    """
+    A refresh token as the sandbox remembers it.
+
+    Attributes:
+        client_id: For whom.
+
+        subject: The person.
+
+        scope: For what.
+
+        family: Which sign-in it comes from.
+
+        is_spent: It was used and cannot be used again.
+    """
+
+    client_id: str
+    subject: str
+    scope: tuple[str, ...]
+    family: str
+    is_spent: bool = False
+
+
+class TokenIssuer:
+    """
+    Makes tokens and knows which of them are good.
+
+    Args:
+        clock: The sandbox's time.
+
+    Attributes:
+        reuse_events: Times that a spent refresh token was presented.
+
+        families_die: A spent refresh token presented again ends its whole family.
+    """
+
+    def __init__(self, clock: SandboxClock) -> None:
+        self._clock = clock
+        self._access: dict[str, IssuedToken] = {}
+        self._refresh: dict[str, RefreshToken] = {}
+        self._key_number = 0
+        self.reuse_events = 0
+        self.families_die = True
+
+    @property
+    def keys(self) -> Sequence[SigningKey]:
+        """The published keys: the one in use first, then those it replaced."""
+        return [signing_key(number) for number in range(self._key_number, -1, -1)]
+
+    def roll_keys(self) -> None:
+        """Sign with a new key from now on; the old ones stay published."""
+        self._key_number += 1
+
+    def issue_access_token(
+        self, issuer: str, client: SandboxClient, scope: Sequence[str], subject: str | None
+    ) -> str:
+        """
+        Make a signed access token, its claims in the order of Aritma's sample.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            client: For whom.
+
+            scope: For what.
+
+            subject: The person, or None for a machine.
+
+        Source: Aritma's authentication page (Example Response).
+        """
+        now = int(self._clock.now())
+        apis = [name for name in scope if name not in IDENTITY_SCOPES]
+        claims: dict[str, object] = {
+            "nbf": now,
+            "exp": now + client.lifetime,
+            "iss": issuer,
+            "aud": [*apis, f"{issuer}/resources"],
+            "client_id": client.client_id,
+            **({} if subject is None else {"sub": subject, "auth_time": now, "idp": "local"}),
+            "iat": now,
+            "scope": list(scope),
+            # Aritma's sample has no jti; two tokens of one second must differ all the same.
+            "sid": secrets.token_hex(8),
+        }
+        text = self.keys[0].sign(claims)
+        self._access[text] = IssuedToken(
+            client.client_id, subject, tuple(scope), now + client.lifetime
+        )
+        return text
+
+    def judge(self, text: str) -> IssuedToken | str:
+        """
+        Judge an access token as an API does.
+
+        Args:
+            text: What came after ``Bearer``.
+
+        Returns:
+            The token if it is good, else what to say in ``error_description``.
+        """
+        token = self._access.get(text)
+        if token is None:
+            return "The signature is invalid"
+        if token.is_revoked:
+            return "The token was revoked"
+        if self._clock.now() >= token.expires_at:
+            return "The access token expired"
+        return token
+
+    def revoke_all(self) -> None:
+        """Make every access token issued so far worthless."""
+        for token in self._access.values():
+            token.is_revoked = True
+
+    def issue_refresh_token(
+        self, client: SandboxClient, subject: str, scope: Sequence[str], family: str | None = None
+    ) -> str:
+        """
+        Make a refresh token.
+
+        Args:
+            client: For whom.
+
+            subject: The person.
+
+            scope: For what.
+
+            family: The sign-in it comes from; None starts one.
+        """
+        text = secrets.token_hex(32).upper()
+        self._refresh[text] = RefreshToken(
+            client.client_id, subject, tuple(scope), family or secrets.token_hex(8)
+        )
+        return text
+
+    def redeem_refresh_token(self, text: str, client: SandboxClient) -> RefreshToken | None:
+        """
+        Use a refresh token.
+
+        Args:
+            text: The refresh token.
+
+            client: Who presents it.
+
+        Returns:
+            What it stands for, or None if it is not good any more.
+        """
+        token = self._refresh.get(text)
+        if token is None or token.client_id != client.client_id:
+            return None
+        if token.is_spent:
+            self.reuse_events += 1
+            if self.families_die:
+                self._end_family(token.family)
+            return None
+        token.is_spent = client.refresh_tokens_rotate
+        return token
+
+    def _end_family(self, family: str) -> None:
+        for token in self._refresh.values():
+            if token.family == family:
+                token.is_spent = True

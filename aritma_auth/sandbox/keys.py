@@ -1,0 +1,86 @@
+"""RSA keys whose ids look as those of an X.509 certificate at IdentityServer do."""
+
+import functools
+import hashlib
+from base64 import urlsafe_b64encode
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError
+
+
+@attrs.frozen
+class SigningKey:
+    """
+    A key that signs tokens.
+
+    Attributes:
+        kid: Forty upper-case hex digits and the algorithm's name.
+
+        x5t: The same thumbprint in base64url.
+
+        private: The private key, in PEM.
+
+        public: The public part, as a JSON Web Key.
+    """
+
+    kid: str
+    x5t: str
+    private: bytes = attrs.field(repr=False)
+    public: dict[str, str] = attrs.field(repr=False)
+
+    def sign(self, claims: dict[str, object]) -> str:
+        """
+        Make an access token, its header in the order of Aritma's sample.
+
+        Args:
+            claims: The payload.
+
+        Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
+        """
+        from joserfc import jwt  # noqa: PLC0415 - extra "sandbox"
+        from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+
+        header = {"alg": "RS256", "kid": self.kid, "typ": "at+jwt", "x5t": self.x5t}
+        return jwt.encode(header, claims, RSAKey.import_key(self.private))
+
+
+@functools.cache
+def signing_key(number: int) -> SigningKey:
+    """
+    Give the process's n-th key; making one takes a tenth of a second, so all sandboxes share them.
+
+    Args:
+        number: 0 for the first, 1 after one roll-over, and so on.
+
+    Raises:
+        ConfigurationError: joserfc is not installed.
+    """
+    try:
+        from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+    except ImportError:
+        is_missing = True
+    else:
+        is_missing = False
+    if is_missing:
+        raise ConfigurationError('the sandbox needs joserfc: pip install "aritma-auth[sandbox]"')
+    key = RSAKey.generate_key(2048, auto_kid=False)
+    public = {name: str(value) for name, value in key.as_dict(private=False).items()}
+    # There is no certificate: the thumbprint is of the key, in the shape of a certificate's.
+    thumbprint = hashlib.sha1(public["n"].encode(), usedforsecurity=False).digest()
+    x5t = urlsafe_b64encode(thumbprint).decode().rstrip("=")
+    kid = f"{thumbprint.hex().upper()}RS256"
+    return SigningKey(
+        kid,
+        x5t,
+        key.as_pem(private=True),
+        {
+            "kty": "RSA",
+            "use": "sig",
+            "kid": kid,
+            "x5t": x5t,
+            "e": public["e"],
+            "n": public["n"],
+            "alg": "RS256",
+        },
+    )

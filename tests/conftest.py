@@ -1,0 +1,169 @@
+"""What all tests share: the mock of aiohttp, the clock, the canary, and a watch for leaks."""
+
+import asyncio
+import gc
+import logging
+import secrets
+import traceback
+from types import SimpleNamespace
+
+import aiohttp
+import aioresponses.core
+import pytest
+
+LOOPS = {"asyncio": asyncio.new_event_loop}
+
+
+class _CompatResponse(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not know an argument that aiohttp 3.14 demands."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+aioresponses.core.ClientResponse = _CompatResponse
+
+
+@pytest.fixture
+def http_mock():
+    """Answer aiohttp's requests without a socket; middlewares never run under it."""
+    with aioresponses.aioresponses() as mock:
+        yield mock
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it; sleeping moves it too."""
+
+    def __init__(self, *, counts_suspend=True):
+        self.counts_suspend = counts_suspend
+        self.mono = 1000.0
+        self.wall = 1_700_000_000.0
+        self.slept = []
+
+    def monotonic(self):
+        return self.mono
+
+    def time(self):
+        return self.wall
+
+    def advance(self, seconds):
+        self.mono += seconds
+        self.wall += seconds
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock():
+    """Give a clock that the test moves."""
+    return FakeClock()
+
+
+class Canary:
+    """A secret that must never show, and the ways to look for it."""
+
+    def __init__(self):
+        self.text = f"canary-{secrets.token_hex(12)}"
+        self.handler = _Collector()
+
+    def assert_hidden(self, *things):
+        """Assert that no repr, text or traceback of these things shows the secret."""
+        for thing in things:
+            shown = [repr(thing), str(thing), f"{thing}", "%s %r" % (thing, thing)]
+            if isinstance(thing, BaseException):
+                shown += list(_shown_by(thing))
+            for text in shown:
+                assert self.text not in text
+
+
+def _shown_by(error):
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    yield "".join(report.format())
+    for related in (error.__cause__, error.__context__):
+        if related is not None:
+            yield from _shown_by(related)
+            yield repr(related.args)
+
+
+class _Collector(logging.Handler):
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage() + repr(record.args))
+        if record.exc_info and record.exc_info[1] is not None:
+            self.lines.extend(_shown_by(record.exc_info[1]))
+
+
+@pytest.fixture
+def canary(recwarn):
+    """Give a secret; the test fails if any log record or warning shows it."""
+    canary = Canary()
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.DEBUG)
+    root.addHandler(canary.handler)
+    yield canary
+    root.removeHandler(canary.handler)
+    root.setLevel(level)
+    assert not [line for line in canary.handler.lines if canary.text in line]
+    assert not [warning for warning in recwarn if canary.text in str(warning.message)]
+
+
+@pytest.fixture(autouse=True)
+def no_complaints(caplog):
+    """Fail a test after which asyncio complains of a lost task, exception or session."""
+    yield
+    gc.collect()
+    complaints = [
+        record.getMessage()
+        for record in caplog.get_records("call") + caplog.get_records("teardown")
+        if record.name == "asyncio" and record.levelno >= logging.ERROR
+    ]
+    assert complaints == []
+
+
+@pytest.fixture
+async def no_leftovers():
+    """Fail a test after which a task of its own is still there."""
+    before = asyncio.all_tasks()
+    yield
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() - before == set()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--loop",
+        action="append",
+        choices=["asyncio", "uvloop", "eager"],
+        default=[],
+        help="event loops to run the async tests on (default: asyncio)",
+    )
+
+
+def pytest_asyncio_loop_factories(config, item):
+    names = config.getoption("--loop") or ["asyncio"]
+    return {name: _loop_factory(name) for name in names}
+
+
+def _loop_factory(name):
+    if name == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop
+    if name == "eager":
+        return new_eager_loop
+    return asyncio.new_event_loop
+
+
+def new_eager_loop():
+    """Make a loop that runs a task's first step when it is created (Python 3.12)."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
