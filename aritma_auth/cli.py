@@ -1,0 +1,185 @@
+"""The ``aritma-auth`` command: demo, token, sandbox."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import cyclopts
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aritma_auth import __version__
+from aritma_auth.demo import Demonstration, Wave, demonstrate
+from aritma_auth.errors import AritmaAuthError
+from aritma_auth.protocol.inspection import read_unverified_claims
+from aritma_auth.protocol.json_text import JsonValue
+from aritma_auth.provider import TokenProvider
+from aritma_auth.sandbox import Sandbox
+
+app = cyclopts.App(
+    name="aritma-auth",
+    version=__version__,
+    help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
+)
+
+
+@app.command
+async def demo(
+    *, calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000
+) -> int:
+    """
+    Fire concurrent Banking calls through one provider, against a local stand-in for Aritma.
+
+    Parameters
+    ----------
+    calls:
+        Calls in each of the two waves.
+    """
+    shown = await demonstrate(calls)
+    _show(shown, Console(highlight=False))
+    return 0 if shown.is_as_promised else 1
+
+
+@app.command
+async def token(*, header: bool = False, inspect: bool = False) -> int:
+    """
+    Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.
+
+    Also read: ARITMA_CLIENT_SECRET_FILE, ARITMA_ENVIRONMENT (production, development or a URL),
+    ARITMA_TENANT, ARITMA_SCOPE.
+
+    Parameters
+    ----------
+    header:
+        Print the whole Authorization header instead.
+    inspect:
+        Print what the token says instead, unverified.
+    """
+    async with TokenProvider.from_env(on_event=None) as tokens:
+        fresh = await tokens.get_token()
+    if inspect:
+        claims = read_unverified_claims(fresh.access_token)
+        text = "the token is opaque" if claims is None else json.dumps(dict(claims), indent=2)
+        print(text)  # noqa: T201 - what was asked for
+    elif header:
+        print(f"Authorization: {fresh.authorization}")  # noqa: T201 - what was asked for
+    else:
+        print(fresh.access_token)  # noqa: T201 - what was asked for
+    return 0
+
+
+@app.command
+async def sandbox(
+    *, identity_port: int = 5000, banking_port: int = 5001, lifetime: int = 3600
+) -> int:
+    """
+    Run a local stand-in for Aritma until Ctrl-C. It is not Aritma.
+
+    Parameters
+    ----------
+    identity_port:
+        Port of the identity server; 0 takes a free one.
+    banking_port:
+        Port of the Banking APIs; 0 takes a free one.
+    lifetime:
+        Seconds that access tokens live.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Sandbox(
+        identity_port=identity_port, banking_port=banking_port, lifetime=lifetime
+    ) as running:
+        _introduce(running, Console(highlight=False, soft_wrap=True))
+        await stop.wait()
+    return 0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """
+    Run a command line.
+
+    Args:
+        arguments: Its words, without the program's name.
+
+    Returns:
+        The exit code: 0 for success, 1 for an error, 2 for a call that makes no sense.
+    """
+    try:
+        code = app(
+            list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except cyclopts.CycloptsError as error:
+        return _complain(str(error), 2)
+    except AritmaAuthError as error:
+        return _complain(str(error), 1)
+    except OSError as error:
+        return _complain(error.strerror or type(error).__name__, 1)
+    return code or 0
+
+
+def _complain(what: str, code: int) -> int:
+    print(f"error: {' '.join(what.split())}", file=sys.stderr)  # noqa: T201 - the command's voice
+    return code
+
+
+def _show(shown: Demonstration, console: Console) -> None:
+    console.print(Text("aritma-auth demo", style="bold"), "against a local stand-in, not Aritma")
+    console.print()
+    console.print(_waves(shown))
+    console.print()
+    console.print(Text("The token says", style="bold"))
+    console.print(_claims(shown.claims))
+    console.print()
+    verdict = (
+        Text("As promised.", style="green")
+        if shown.is_as_promised
+        else Text("NOT as promised.", style="bold red")
+    )
+    console.print(verdict)
+
+
+def _waves(shown: Demonstration) -> Table:
+    table = Table("", "calls", "served", "token requests", "seconds", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def add(name: str, wave: Wave, token_requests: int) -> None:
+        table.add_row(
+            name, str(wave.calls), str(wave.served), str(token_requests), f"{wave.seconds:.2f}"
+        )
+
+    add("cold start, all at once", shown.cold, shown.cold.token_requests)
+    minutes = shown.jump / 60
+    add(f"{minutes:.0f} minutes later, renewal under way", shown.during_renewal, shown.renewals)
+    return table
+
+
+def _claims(claims: Mapping[str, JsonValue]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in claims.items():
+        table.add_row(name, Text(value if isinstance(value, str) else json.dumps(value)))
+    return table
+
+
+def _introduce(running: Sandbox, console: Console) -> None:
+    console.print(Text("A local stand-in for Aritma. It is not Aritma.", style="bold"))
+    console.print(f"identity server  {running.identity_url}")
+    console.print(f"Banking APIs     {running.banking_url}")
+    table = Table("client id", "secret", "scope", box=None, pad_edge=False)
+    for client in running.clients.values():
+        table.add_row(client.client_id, Text(client.client_secret), " ".join(client.scopes))
+    console.print(table)
+    console.print(
+        f"\ncurl -d 'grant_type=client_credentials&client_id={running.client.client_id}"
+        f"&client_secret={running.client.client_secret}' {running.identity_url}/connect/token"
+    )
+    console.print("\nCtrl-C ends it.")

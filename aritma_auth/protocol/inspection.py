@@ -1,0 +1,29 @@
+"""What an access token says, for people to look at; never a validation, never for decisions."""
+
+import binascii
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+
+from aritma_auth.protocol.json_text import JsonProblem, JsonValue, parse_json_object
+
+
+def read_unverified_claims(access_token: str) -> Mapping[str, JsonValue] | None:
+    """
+    Read the claims of an access token without checking anything.
+
+    Args:
+        access_token: The token's text.
+
+    Returns:
+        The claims, or None if the token is opaque, as it may well be.
+
+    Spec: RFC 9068 §6 (a client must not look inside; a person may).
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3:
+        return None
+    payload = parts[1]
+    try:
+        return parse_json_object(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (binascii.Error, ValueError, JsonProblem):
+        return None
