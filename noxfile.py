@@ -24,7 +24,10 @@ def switch_on_pyenv() -> None:
     """Let pyenv's shims answer for all of its versions: they do only for those switched on."""
     if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
         listed = subprocess.run(
-            ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False
+            ["pyenv", "versions", "--bare"],  # noqa: S607 - found on PATH
+            capture_output=True,
+            text=True,
+            check=False,
         )
         os.environ["PYENV_VERSION"] = ":".join(reversed(listed.stdout.split()))
 

@@ -7,6 +7,8 @@ Names are loaded when they are first used, so that importing the package costs n
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aritma_auth.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from aritma_auth.client import OAuthClient as OAuthClient
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "client": ("OAuthClient",),

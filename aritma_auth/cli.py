@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aritma_auth import __version__
 from aritma_auth.demo import Demonstration, Wave, demonstrate
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.json_text import JsonValue
 from aritma_auth.provider import TokenProvider
 from aritma_auth.sandbox import Sandbox
+from aritma_auth.version import __version__
 
 app = cyclopts.App(
     name="aritma-auth",

@@ -9,6 +9,7 @@ import attrs
 
 from aritma_auth.client import OAuthClient
 from aritma_auth.clock import SYSTEM_CLOCK
+from aritma_auth.events import Event, TokenRenewed
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.json_text import JsonValue
@@ -110,8 +111,16 @@ async def demonstrate(calls: int) -> Demonstration:
             clock=sandbox.clock.now,
         )
         grant = ClientCredentialsGrant(scope="bankservice")
+        renewed = asyncio.Event()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, TokenRenewed):
+                renewed.set()
+
         async with (
-            TokenProvider(client, grant, clock=_SteeredClock(sandbox.clock)) as tokens,
+            TokenProvider(
+                client, grant, clock=_SteeredClock(sandbox.clock), on_event=hear
+            ) as tokens,
             aiohttp.ClientSession(
                 sandbox.banking_url,
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
@@ -123,11 +132,11 @@ async def demonstrate(calls: int) -> Demonstration:
             first = await tokens.get_token()
             refresh_in = tokens.status().refresh_in or 0.0
             sandbox.clock.advance(refresh_in + 1)
+            renewed.clear()
             gate = sandbox.hold()
             during_renewal = await _call(sandbox, bank, calls)
             gate.release()
-            while (await tokens.get_token()) is first:
-                await asyncio.sleep(0.01)
+            await renewed.wait()
             return Demonstration(
                 cold,
                 read_unverified_claims(first.access_token) or {},

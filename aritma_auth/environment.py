@@ -171,8 +171,9 @@ class Environment:
 @attrs.frozen
 class ApiProfile:
     """
-    Defaults for one of Aritma's APIs; the documentation disagrees with itself, so all can be
-    overridden where they are used.
+    Defaults for one of Aritma's APIs.
+
+    The documentation disagrees with itself, so all of it can be overridden where it is used.
 
     Attributes:
         name: The API's short name.

@@ -148,4 +148,4 @@ def notify(listener: Listener | None, event: Event) -> None:
     try:
         listener(event)
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
-        _log.error("an event listener raised %s", type(error).__name__)  # noqa: TRY400 - no locals
+        _log.error("an event listener raised %s", type(error).__name__)

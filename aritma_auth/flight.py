@@ -19,7 +19,7 @@ from aritma_auth.lock import ForkSafeLock
 R = TypeVar("R")
 
 _LOOK_AGAIN = 0.1
-"""Seconds after which a waiter looks whether the flight's loop, another than its own, still runs."""
+"""Seconds after which a waiter in another loop looks whether the flight's loop still runs."""
 
 _PATIENCE = 10
 """Looks at a loop that stands still before its flight counts as lost."""
@@ -94,7 +94,7 @@ class SingleFlight(Generic[R]):
             raise
         # A loop closed in mid-flight destroys the task: that is accounted for in `current`.
         with contextlib.suppress(AttributeError):
-            flight.task._log_destroy_pending = False  # type: ignore[attr-defined]
+            flight.task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - no other way
 
     async def _run(self, flight: Flight[R]) -> None:
         result: R | None = None
@@ -166,7 +166,7 @@ class SingleFlight(Generic[R]):
             if self._flight is flight:
                 self._flight = None
             waiting, flight.waiting = flight.waiting, {}
-        here = asyncio._get_running_loop()
+        here = _running_loop()
         for loop, futures in waiting.items():
             if loop is here:
                 _wake(futures)
@@ -179,6 +179,13 @@ class SingleFlight(Generic[R]):
         """Start anew in a forked child: its parent's flight and waiters are not its own."""
         self._lock.renew()
         self._flight = None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:

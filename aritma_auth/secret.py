@@ -98,8 +98,8 @@ class Secret:
     @classmethod
     def _from(cls, origin: str, read: Callable[[], Awaitable[Sealed]]) -> "Secret":
         secret = cls.__new__(cls)
-        secret._origin = origin
-        secret._read = read
+        secret._origin = origin  # noqa: SLF001 - our own
+        secret._read = read  # noqa: SLF001 - our own
         return secret
 
     async def load(self) -> Sealed:

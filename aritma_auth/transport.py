@@ -16,6 +16,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.protocol.wire import BODY_LIMIT, HttpRequest, HttpResponse
+from aritma_auth.version import __version__
 
 if TYPE_CHECKING:
     import ssl
@@ -146,15 +147,9 @@ class Transport:
         return urllib.request.getproxies().get(url.scheme)
 
 
-def _user_agent() -> str:
-    from aritma_auth import __version__  # noqa: PLC0415 - the package imports this module lazily
-
-    return f"aritma-auth/{__version__}"
-
-
 _DEFAULT_HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "identity",
-    "User-Agent": _user_agent(),
+    "User-Agent": f"aritma-auth/{__version__}",
 }
 
 

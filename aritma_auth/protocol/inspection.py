@@ -4,7 +4,7 @@ import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 
-from aritma_auth.protocol.json_text import JsonProblem, JsonValue, parse_json_object
+from aritma_auth.protocol.json_text import JsonError, JsonValue, parse_json_object
 
 
 def read_unverified_claims(access_token: str) -> Mapping[str, JsonValue] | None:
@@ -25,5 +25,5 @@ def read_unverified_claims(access_token: str) -> Mapping[str, JsonValue] | None:
     payload = parts[1]
     try:
         return parse_json_object(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (binascii.Error, ValueError, JsonProblem):
+    except (binascii.Error, ValueError, JsonError):
         return None

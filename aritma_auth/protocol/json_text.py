@@ -6,7 +6,7 @@ from typing import NoReturn
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 
-class JsonProblem(ValueError):
+class JsonError(ValueError):
     """What is wrong with a JSON text, in words that quote nothing of it."""
 
 
@@ -21,12 +21,12 @@ def parse_json_object(body: bytes) -> dict[str, JsonValue]:
         The object's members.
 
     Raises:
-        JsonProblem: Not UTF-8, not JSON, not an object, a member given twice, a number that is
+        JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
             not finite, or nesting beyond reason.
 
     Spec: RFC 8259 §4, §6, §8.1.
     """
-    problem: JsonProblem
+    problem: JsonError
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -34,18 +34,18 @@ def parse_json_object(body: bytes) -> dict[str, JsonValue]:
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
         )
-    except JsonProblem as error:
+    except JsonError as error:
         problem = error.with_traceback(None)
     except UnicodeDecodeError:
-        problem = JsonProblem("the body is not UTF-8")
+        problem = JsonError("the body is not UTF-8")
     except RecursionError:
-        problem = JsonProblem("the JSON is nested too deeply")
+        problem = JsonError("the JSON is nested too deeply")
     except ValueError:
-        problem = JsonProblem("the body is not JSON" if body.strip() else "the body is empty")
+        problem = JsonError("the body is not JSON" if body.strip() else "the body is empty")
     else:
         if isinstance(value, dict):
             return value
-        problem = JsonProblem("the JSON is not an object")
+        problem = JsonError("the JSON is not an object")
     # Outside the except block: json's own error holds the whole text.
     problem.__context__ = None
     raise problem
@@ -54,16 +54,16 @@ def parse_json_object(body: bytes) -> dict[str, JsonValue]:
 def _unique_members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise JsonProblem("a JSON member appears twice")
+        raise JsonError("a JSON member appears twice")
     return members
 
 
 def _refuse_constant(_name: str) -> NoReturn:
-    raise JsonProblem("a JSON number is not finite")
+    raise JsonError("a JSON number is not finite")
 
 
 def _finite_float(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise JsonProblem("a JSON number is not finite")
+        raise JsonError("a JSON number is not finite")
     return number

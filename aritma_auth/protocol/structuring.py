@@ -7,7 +7,7 @@ means exactly that type, and a null member counts as absent.
 
 import math
 from collections.abc import Mapping
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import cattrs
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 _DIGITS_LIMIT = 18
 
 
-class StructureProblem(ValueError):
+class StructureError(ValueError):
     """
     What is wrong with a JSON object.
 
@@ -114,7 +114,7 @@ def structure(members: Mapping[str, JsonValue], model: type[T]) -> T:
         The value.
 
     Raises:
-        StructureProblem: A member is missing or of the wrong type.
+        StructureError: A member is missing or of the wrong type.
     """
     present = {name: value for name, value in members.items() if value is not None}
     try:
@@ -124,11 +124,7 @@ def structure(members: Mapping[str, JsonValue], model: type[T]) -> T:
             map(_subject_first, cattrs.transform_error(error, format_exception=_problem))
         )
     # Outside the except block: the caught group's tracebacks hold the values.
-    _raise(problems)
-
-
-def _raise(problems: tuple[str, ...]) -> NoReturn:
-    raise StructureProblem(problems)
+    raise StructureError(problems)
 
 
 def _subject_first(sentence: str) -> str:

@@ -13,10 +13,10 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
 from aritma_auth.protocol.grants import Grant
-from aritma_auth.protocol.json_text import JsonProblem, JsonValue, parse_json_object
+from aritma_auth.protocol.json_text import JsonError, JsonValue, parse_json_object
 from aritma_auth.protocol.scopes import Scope
 from aritma_auth.protocol.sealed import HiddenStr, Members, Sealed, seal, seal_optional
-from aritma_auth.protocol.structuring import StructureProblem, WireNumber, WireScope, structure
+from aritma_auth.protocol.structuring import StructureError, WireNumber, WireScope, structure
 from aritma_auth.protocol.wire import (
     FORM,
     HttpRequest,
@@ -233,7 +233,7 @@ def read_token(
     problems: tuple[str, ...]
     try:
         answer = structure(members, _TokenAnswer)
-    except StructureProblem as problem:
+    except StructureError as problem:
         problems = problem.problems
     else:
         problems = _token_problems(answer, token_types)
@@ -297,7 +297,7 @@ def parse_answer(response: HttpResponse, *, now: float, what: str) -> dict[str, 
     problem: str
     try:
         members = parse_json_object(response.body)
-    except JsonProblem as error:
+    except JsonError as error:
         problem = str(error)
     else:
         refusal = _read_refusal(members, response.status, retry_after)

@@ -60,7 +60,7 @@ class IdentityServer:
             }
         )
 
-    async def jwks(self, request: web.Request) -> web.Response:
+    async def jwks(self, _request: web.Request) -> web.Response:
         """Give the public keys (RFC 7517 §5)."""
         return web.json_response({"keys": [key.public for key in self._sandbox.issuer.keys]})
 

@@ -46,12 +46,12 @@ class SigningKey:
 
 
 @functools.cache
-def signing_key(number: int) -> SigningKey:
+def signing_key(_number: int) -> SigningKey:
     """
     Give the process's n-th key; making one takes a tenth of a second, so all sandboxes share them.
 
     Args:
-        number: 0 for the first, 1 after one roll-over, and so on.
+        _number: 0 for the first, 1 after one roll-over, and so on.
 
     Raises:
         ConfigurationError: joserfc is not installed.
