@@ -32,7 +32,7 @@ _PROTECTED = frozenset(
 def _resources(value: str | Iterable[str]) -> tuple[str, ...]:
     resources = (value,) if isinstance(value, str) else tuple(value)
     for resource in resources:
-        if not URL(resource).absolute or "#" in resource:
+        if not URL(resource).scheme or "#" in resource:
             raise ConfigurationError("resource must be an absolute URI without fragment (RFC 8707)")
     return resources
 

@@ -29,6 +29,8 @@ class HiddenBytes(bytes):
     def __repr__(self) -> str:
         return "b'***'"
 
+    __str__ = __repr__
+
 
 @final
 class Sealed:

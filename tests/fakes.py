@@ -1,0 +1,73 @@
+"""A client that asks nobody: what a provider's tests steer."""
+
+import asyncio
+
+from aritma_auth.environment import Environment
+from aritma_auth.protocol.tokens import Token
+
+ENVIRONMENT = Environment.at("https://idp.example", api_origins=["https://api.example"])
+
+
+class FakeClient:
+    """
+    Answers token requests from a list: a token, an error, or a future that a test resolves.
+
+    Without anything listed it makes tokens numbered from 1, of `lifetime` seconds.
+    """
+
+    client_id = "fake"
+    environment = ENVIRONMENT
+    clock_skew = 0.0
+
+    def __init__(self, clock, lifetime=3600):
+        self.clock = clock
+        self.lifetime = lifetime
+        self.answers = []
+        self.grants = []
+        self.in_flight = 0
+        self.peak = 0
+        self.fingerprint = "one"
+        self.made = 0
+
+    @property
+    def requests(self):
+        return len(self.grants)
+
+    def make_token(self, **fields):
+        self.made += 1
+        now = self.clock.time()
+        expires_at = None if self.lifetime is None else now + self.lifetime
+        return Token(
+            f"token-{self.made}", **({"expires_at": expires_at, "issued_at": now} | fields)
+        )
+
+    def hold(self):
+        """Let the next request wait until the future is resolved."""
+        future = asyncio.get_running_loop().create_future()
+        self.answers.append(future)
+        return future
+
+    async def fetch_token(self, grant, *, timeout=None):
+        self.grants.append(grant)
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        try:
+            answer = self.answers.pop(0) if self.answers else None
+            if isinstance(answer, asyncio.Future):
+                answer = await answer
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer or self.make_token()
+        finally:
+            self.in_flight -= 1
+
+    async def credential_fingerprint(self):
+        if isinstance(self.fingerprint, BaseException):
+            raise self.fingerprint
+        return self.fingerprint
+
+
+async def settle():
+    """Let every task that can go on go on."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -1,0 +1,350 @@
+"""What the token endpoint answers, good and bad."""
+
+import json
+import pickle
+from pathlib import Path
+
+import attrs
+import cattrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.errors import (
+    AritmaAuthError,
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidResponseError,
+    OAuthError,
+)
+from aritma_auth.protocol.inspection import read_unverified_claims
+from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol.tokens import Token, parse_token_response
+from aritma_auth.protocol.wire import HttpResponse
+
+ARITMA_ANSWER = (Path(__file__).parent / "vectors" / "aritma-token-answer.json").read_bytes()
+NOW = 1_700_000_000.0
+
+
+def answer(members, status=200, **headers):
+    body = members if isinstance(members, bytes) else json.dumps(members).encode()
+    return HttpResponse(status, {"Content-Type": "application/json", **headers}, body)
+
+
+def good(**members):
+    return {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600} | members
+
+
+def parse(members, status=200, **headers):
+    return parse_token_response(answer(members, status, **headers), sent_at=NOW)
+
+
+def test_aritmas_sample_answer_is_read():
+    """The example response of Aritma's page."""
+    token = parse(ARITMA_ANSWER)
+
+    assert token.access_token == json.loads(ARITMA_ANSWER)["access_token"]
+    assert token.token_type == "Bearer"
+    assert token.expires_at == NOW + 3600
+    assert token.scope == ("bankservice",)
+    assert token.refresh_token is None
+    assert token.id_token is None
+    assert token.authorization == f"Bearer {token.access_token}"
+
+
+def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
+    """The page's JWT is of another API than its answer: a client must not compare them."""
+    claims = read_unverified_claims(parse(ARITMA_ANSWER).access_token)
+
+    assert claims["iss"] == "https://id-dev.zdata.no"
+    assert claims["scope"] == ["services.settlement", "zam"]
+    assert "jti" not in claims
+    assert "sub" not in claims
+
+
+@pytest.mark.parametrize(
+    "text", ["opaque", "a.b", "a.!.c", "a.bm90IGpzb24.c", "a.WzFd.c", "a.é.c"]
+)
+def test_an_opaque_token_has_no_claims(text):
+    """A token that is no JWT is opaque, never an error."""
+    assert read_unverified_claims(text) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "expires_at"),
+    [
+        pytest.param(good(expires_in=60), NOW + 60, id="integer"),
+        pytest.param(good(expires_in="60"), NOW + 60, id="numeric string"),
+        pytest.param(good(expires_in=60.5), NOW + 60.5, id="fraction"),
+        pytest.param(good(expires_in=None), None, id="null"),
+        pytest.param(good(expires_in=0), None, id="zero"),
+        pytest.param(good(expires_in=-5), None, id="negative"),
+        pytest.param({"access_token": "a", "token_type": "bearer"}, None, id="absent"),
+    ],
+)
+def test_expires_in_comes_in_many_shapes(members, expires_at):
+    """The lifetime counts from when the request left; what is unusable means unknown."""
+    assert parse(members).expires_at == expires_at
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("bankservice api", ("bankservice", "api")),
+        ("", ()),
+        (["a", "b"], ("a", "b")),
+        (None, None),
+    ],
+)
+def test_scope_is_split(scope, expected):
+    """Scope is a space-delimited string; absent or null means as requested."""
+    assert parse(good(scope=scope)).scope == expected
+
+
+@pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER"])
+def test_token_type_is_read_in_any_case(token_type):
+    """RFC 6749 §5.1: the value is case-insensitive."""
+    assert parse(good(token_type=token_type)).token_type == "Bearer"
+
+
+def test_a_known_other_token_type_can_be_allowed():
+    """A caller that sent a proof may use DPoP tokens."""
+    token = parse_token_response(
+        answer(good(token_type="dPOp")), sent_at=NOW, token_types=frozenset({"dpop"})
+    )
+
+    assert token.authorization == "DPoP abc"
+
+
+def test_further_members_are_kept_and_not_shown(canary):
+    """Members that nobody specifies are in ``extra``, their values hidden from view."""
+    token = parse(good(created_at=5, custom={"k": canary.text}))
+
+    assert token.extra["custom"] == {"k": canary.text}
+    assert dict(token.extra).keys() == {"created_at", "custom"}
+    assert len(token.extra) == 2
+    canary.assert_hidden(token, token.extra)
+
+
+def test_empty_refresh_and_id_tokens_count_as_absent():
+    """Some servers send an empty text for none."""
+    token = parse(good(refresh_token="", id_token=""))
+
+    assert token.refresh_token is None
+    assert token.id_token is None
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"token_type": "Bearer"}, "access_token is missing"),
+        ({"access_token": "a"}, "token_type is missing"),
+        (good(access_token=None), "access_token is missing"),
+        (good(access_token=""), "access_token is empty"),
+        (good(access_token=5), "access_token must be a string"),
+        (good(access_token=["a"]), "access_token must be a string"),
+        (good(token_type="mac"), "token_type is of a kind that must not be used"),
+        (good(token_type=True), "token_type must be a string"),
+        (good(expires_in="soon"), "expires_in must be a number of seconds"),
+        (good(expires_in="1_0"), "expires_in must be a number of seconds"),
+        (good(expires_in=" 10"), "expires_in must be a number of seconds"),
+        (good(expires_in="٣"), "expires_in must be a number of seconds"),
+        (good(expires_in=True), "expires_in must be a number of seconds"),
+        (good(expires_in=[1]), "expires_in must be a number of seconds"),
+        (good(expires_in=10**30), "expires_in must be a number of seconds"),
+        (good(expires_in="9" * 40), "expires_in must be a number of seconds"),
+        (good(scope=5), "scope must be a string"),
+        (good(scope=["a", 5]), "scope must be a string"),
+        (good(refresh_token=5), "refresh_token must be a string"),
+        (good(access_token="a\r\nX: y"), "access_token holds characters"),
+        (good(access_token="a b"), "access_token holds characters"),
+        (good(access_token="tøken"), "access_token holds characters"),
+        (good(access_token="a\x7f"), "access_token holds characters"),
+        (good(refresh_token="a\nb"), "refresh_token holds characters"),
+        (good(id_token="a\x00b"), "id_token holds characters"),
+    ],
+)
+def test_unusable_answers_name_the_member(members, problem):
+    """What breaks the specification is refused by name."""
+    with pytest.raises(InvalidResponseError, match="the token answer is unusable") as caught:
+        parse(members)
+
+    assert any(found.startswith(problem) for found in caught.value.problems)
+    assert caught.value.status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "the body is empty"),
+        (b"  ", "the body is empty"),
+        (b"<html>", "the body is not JSON"),
+        (b"[]", "the JSON is not an object"),
+        (b"null", "the JSON is not an object"),
+        (b'"text"', "the JSON is not an object"),
+        (b'{"expires_in": NaN}', "a JSON number is not finite"),
+        (b'{"expires_in": -Infinity}', "a JSON number is not finite"),
+        (b'{"expires_in": 1e999}', "a JSON number is not finite"),
+        (b'{"a": 1, "a": 2}', "a JSON member appears twice"),
+        (b'{"x": {"a": 1, "a": 2}}', "a JSON member appears twice"),
+        (b'{"a": "\xe5"}', "the body is not UTF-8"),
+        (b"\xef\xbb\xbf{}", "the body is not JSON"),
+        (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "the JSON is nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "the body is not JSON"),
+        (b"{}", "access_token is missing"),
+    ],
+)
+def test_bodies_that_are_no_answer(body, problem):
+    """Whatever a gateway or a broken server sends, the error is typed and says what was wrong."""
+    with pytest.raises(InvalidResponseError) as caught:
+        parse(body)
+
+    assert problem in caught.value.problems
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("status", "is_permanent"),
+    [(200, False), (302, True), (400, True), (404, True), (429, False), (500, False), (503, False)],
+)
+def test_answers_without_oauth_say_whether_they_heal(status, is_permanent):
+    """A gateway's trouble passes; a wrong URL does not."""
+    with pytest.raises(InvalidResponseError) as caught:
+        parse(b"<html>", status)
+
+    assert caught.value.status == status
+    assert caught.value.is_permanent is is_permanent
+
+
+def test_a_redirect_is_explained():
+    """A token endpoint that redirects is a wrong URL, and the error says so."""
+    with pytest.raises(InvalidResponseError, match="configure the final URL"):
+        parse(b"", 307, Location="https://elsewhere.example")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status", "is_permanent"),
+    [
+        ("invalid_client", InvalidClientError, 400, True),
+        ("invalid_client", InvalidClientError, 401, True),
+        ("invalid_grant", InvalidGrantError, 400, True),
+        ("invalid_scope", OAuthError, 400, True),
+        ("slow_down", OAuthError, 400, False),
+        ("temporarily_unavailable", OAuthError, 503, False),
+        ("server_error", OAuthError, 500, False),
+        ("invalid_request", OAuthError, 429, False),
+        ("something_new", OAuthError, 400, True),
+        ("invalid_client", InvalidClientError, 200, True),
+    ],
+)
+def test_refusals_are_typed(error, kind, status, is_permanent):
+    """The server's no becomes the error of its code, whatever the status."""
+    with pytest.raises(kind) as caught:
+        parse({"error": error}, status)
+
+    assert caught.value.error == error
+    assert caught.value.status == status
+    assert caught.value.is_permanent is is_permanent
+
+
+def test_a_refusal_keeps_what_the_server_explains():
+    """Description, page and pause are kept, in printable form."""
+    with pytest.raises(OAuthError, match="invalid_grant: too�late") as caught:
+        parse(
+            {
+                "error": "invalid_grant",
+                "error_description": "too\x1blate",
+                "error_uri": "https://x.example",
+            },
+            400,
+            **{"Retry-After": "7"},
+        )
+
+    assert caught.value.uri == "https://x.example"
+    assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize("error", [5, "", ["x"], {"code": 1}])
+def test_an_error_member_of_another_kind_is_no_oauth_error(error):
+    """Other APIs' error objects are answers that break the specification."""
+    with pytest.raises(InvalidResponseError):
+        parse({"error": error}, 400)
+
+
+def test_an_error_beside_a_token_is_no_error():
+    """A 200 with a token is a token, whatever else it carries."""
+    assert parse(good(error="warning")).access_token == "abc"
+
+
+def test_strange_media_types_are_not_quoted():
+    """A media type that is none does not get into the message."""
+    with pytest.raises(InvalidResponseError, match="an unreadable media type"):
+        parse(b"x", 500, **{"Content-Type": "\x1b[31m"})
+
+
+def test_a_token_gives_nothing_away(canary):
+    """No way of printing, copying or dumping a token shows its secrets."""
+    token = Token(
+        canary.text,
+        refresh_token=canary.text,
+        id_token=Sealed(canary.text),
+        scope=("a", "b"),
+        expires_at=5.0,
+    )
+    dumped = attrs.asdict(token)
+
+    canary.assert_hidden(token, attrs.evolve(token, expires_at=6.0), dumped, [token.authorization])
+    assert canary.text not in json.dumps(dumped, default=repr)
+    assert canary.text not in json.dumps(cattrs.unstructure(token), default=repr)
+    assert "+refresh_token +id_token" in repr(token)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(token)
+
+
+def test_a_tokens_repr_tells_tokens_apart():
+    """The fingerprint differs between tokens and is the same for one."""
+    one, other = Token("one"), Token("other")
+
+    assert one.fingerprint == Token("one").fingerprint
+    assert one.fingerprint in repr(one)
+    assert one.fingerprint != other.fingerprint
+    assert "scope=None" in repr(one)
+
+
+@given(st.binary(max_size=200), st.integers(100, 599), st.text(max_size=20))
+def test_any_answer_is_a_token_or_a_typed_error(body, status, media_type):
+    """Nothing that a server sends makes the parser raise anything but its own errors."""
+    try:
+        parse_token_response(
+            HttpResponse(status, {"Content-Type": media_type, "Retry-After": media_type}, body),
+            sent_at=NOW,
+        )
+    except AritmaAuthError as error:
+        assert isinstance(error, OAuthError | InvalidResponseError)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: json_values
+            for name in ("access_token", "token_type", "expires_in", "scope", "refresh_token", "error")
+        },
+    )
+)
+def test_any_member_is_read_or_refused(members):
+    """Any JSON in any member gives a token or a typed error that quotes no value."""
+    try:
+        token = parse(members)
+    except AritmaAuthError as error:
+        assert isinstance(error, OAuthError | InvalidResponseError)
+    else:
+        assert token.access_token == members["access_token"]

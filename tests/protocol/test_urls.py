@@ -1,0 +1,90 @@
+"""Where a credential may be sent."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.urls import Origin, is_loopback, origin_of, require_secure_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://id.aritma.io/connect/token",
+        "https://id.aritma.io:8443/x?query=kept",
+        "http://localhost:5000/x",
+        "http://127.0.0.1/x",
+        "http://127.9.9.9/x",
+        "http://[::1]:5000/x",
+    ],
+)
+def test_https_and_loopback_are_secure(url):
+    """https goes anywhere, http to this machine."""
+    assert str(require_secure_url(url, "x")) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("/connect/token", "not an absolute URL"),
+        ("", "not an absolute URL"),
+        ("https://", "not an absolute URL"),
+        ("https://host:99999/", "not an absolute URL"),
+        ("https://[bad/", "not an absolute URL"),
+        ("mailto:x@y.example", "not an absolute URL"),
+        ("http://id.aritma.io/", "must use https"),
+        ("http://localhost.evil.example/", "must use https"),
+        ("http://127.0.0.1.evil.example/", "must use https"),
+        ("http://127.0.0.256/", "must use https"),
+        ("http://127.1/", "must use https"),
+        ("http://0.0.0.0/", "must use https"),
+        ("http://2130706433/", "must use https"),
+        ("http://[::2]/", "must use https"),
+        ("ws://id.aritma.io/", "must use https"),
+        ("https://user:pw@id.aritma.io/", "user name or password"),
+        ("https://id.aritma.io/#x", "fragment"),
+    ],
+)
+def test_everything_else_is_refused(url, problem):
+    """What is not secure is refused by what is wrong with it, and never quoted."""
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        require_secure_url(url, "the thing")
+
+    assert str(caught.value).startswith("the thing")
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a.example/x", Origin("https", "a.example", 443)),
+        ("https://A.Example:443/y", Origin("https", "a.example", 443)),
+        ("wss://a.example/x", Origin("https", "a.example", 443)),
+        ("ws://localhost/x", Origin("http", "localhost", 80)),
+        ("http://[::1]:8/x", Origin("http", "::1", 8)),
+    ],
+)
+def test_origins_are_scheme_host_and_port(url, origin):
+    """An explicit default port and a WebSocket make no other origin."""
+    assert origin_of(URL(url)) == origin
+    assert origin_of(URL(origin.url)) == origin
+
+
+@pytest.mark.parametrize("host", [None, "", "a", "127.0.0.1.1", "127.0.0.x"])
+def test_other_hosts_are_not_loopback(host):
+    """Only this machine is."""
+    assert not is_loopback(host)
+
+
+@given(st.from_regex(r"\Ahttps?://[^/]{1,30}(/.*)?\Z"))
+def test_http_never_reaches_a_stranger(url):
+    """Whatever the spelling, an http URL that passes has a loopback host."""
+    try:
+        parsed = require_secure_url(url, "x")
+    except ConfigurationError:
+        return
+
+    assert parsed.scheme == "https" or is_loopback(parsed.host)
+    assert parsed.user is None

@@ -1,0 +1,122 @@
+"""Values of the wire, and the wrappers that hide secrets."""
+
+import copy
+import pickle
+
+import pytest
+
+from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr, Members, Sealed, seal, seal_optional
+from aritma_auth.protocol.wire import (
+    HttpRequest,
+    HttpResponse,
+    encode_form,
+    parse_http_date,
+    parse_retry_after,
+)
+
+NOW = 1_700_000_000.0
+
+
+def test_hidden_texts_are_texts_that_do_not_show(canary):
+    """They work as str and bytes do, but their repr is hidden."""
+    text, data = HiddenStr(canary.text), HiddenBytes(canary.text.encode())
+
+    assert text == canary.text
+    assert data == canary.text.encode()
+    assert canary.text not in repr([text, data])
+
+
+def test_sealed_texts_compare_and_hash_by_value():
+    """Equal secrets are equal; nothing else is."""
+    assert Sealed("a") == Sealed("a")
+    assert Sealed("a") != Sealed("b")
+    assert Sealed("a") != "a"
+    assert len({Sealed("a"), Sealed("a"), Sealed("b")}) == 2
+    assert Sealed("å").fingerprint != Sealed("a").fingerprint
+
+
+def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
+    """A copy is the same object; a pickle is refused."""
+    sealed = Sealed(canary.text)
+
+    canary.assert_hidden(sealed)
+    assert copy.copy(sealed) is sealed
+    assert copy.deepcopy([sealed])[0] is sealed
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(sealed)
+
+
+def test_sealing_twice_changes_nothing():
+    """What is sealed stays as it is, and nothing stays nothing."""
+    sealed = seal("a")
+
+    assert seal(sealed) is sealed
+    assert seal_optional(sealed) is sealed
+    assert seal_optional(None) is None
+
+
+def test_members_are_read_only_and_hashable():
+    """Extra members behave as a mapping, and refuse pickling."""
+    members = Members({"a": 1})
+
+    assert members == {"a": 1}
+    assert hash(members) == hash(Members({"a": 2}))
+    assert repr(members) == "Members(a)"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(members)
+
+
+def test_requests_and_answers_hide_headers_and_bodies(canary):
+    """Neither shows what it carries."""
+    request = HttpRequest("POST", "https://a.example", {"X": canary.text}, canary.text.encode())
+    response = HttpResponse(200, {"X-Y": canary.text}, canary.text.encode())
+
+    canary.assert_hidden(request, response)
+    assert response.headers["x-y"] == canary.text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("application/json", "application/json"),
+        ("Application/JSON; charset=utf-8", "application/json"),
+        ("", ""),
+    ],
+)
+def test_media_type_is_without_parameters(value, expected):
+    """Parameters and case do not matter."""
+    assert HttpResponse(200, {"Content-Type": value}).media_type == expected
+
+
+def test_forms_keep_their_order():
+    """Parameters are encoded in the order given, repeated names included."""
+    assert encode_form([("b", "1"), ("a", "x y"), ("b", "&=")]) == b"b=1&a=x+y&b=%26%3D"
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "date", "expected"),
+    [
+        ("120", "", 120.0),
+        ("0", "", 0.0),
+        (" 5 ", "", 5.0),
+        ("999999999999999999", "", 999999999999.0),
+        ("-5", "", None),
+        ("1.5", "", None),
+        ("soon", "", None),
+        ("", "", None),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", "", 60.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", "Tue, 14 Nov 2023 22:14:00 GMT", 20.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", "", 0.0),
+        ("Tue, 99 Nov 2023 22:00:00 GMT", "", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(retry_after, date, expected):
+    """RFC 9110 §10.2.3; a date counts from the server's own clock when it shows."""
+    response = HttpResponse(503, {"Retry-After": retry_after, "Date": date})
+
+    assert parse_retry_after(response, now=NOW) == expected
+
+
+def test_dates_beyond_the_calendar_are_none():
+    """A date that no calendar holds is no date."""
+    assert parse_http_date("Tue, 14 Nov 99999999 22:00:00 GMT") is None

@@ -1,0 +1,134 @@
+"""Where Aritma lives."""
+
+import pytest
+
+from aritma_auth.environment import (
+    DEVELOPMENT,
+    PRODUCTION,
+    PROFILES,
+    ApiProfile,
+    Environment,
+)
+from aritma_auth.errors import ConfigurationError
+
+
+def test_the_pages_endpoints():
+    """The two token endpoints of Aritma's page."""
+    assert PRODUCTION.token_endpoint == "https://id.aritma.io/connect/token"
+    assert DEVELOPMENT.token_endpoint == "https://id.dev.aritma.io/connect/token"
+
+
+def test_a_tenant_goes_into_the_path():
+    """A tenant shapes issuer, endpoints and aliases, and keeps the APIs."""
+    acme = PRODUCTION.for_tenant("acme")
+
+    assert acme.token_endpoint == "https://id.aritma.io/acme/connect/token"
+    assert acme.tenant == "acme"
+    assert acme.issuer_aliases == {
+        "https://id.aritma.io",
+        "https://id.zdata.no",
+        "https://id.zdata.no/acme",
+    }
+    assert acme.api_origins == PRODUCTION.api_origins
+
+
+@pytest.mark.parametrize("tenant", ["", "a/b", "..", ".", "a?b", "å", "a b"])
+def test_a_tenant_is_one_plain_segment(tenant):
+    """Anything else could lead elsewhere."""
+    with pytest.raises(ConfigurationError, match="path segment"):
+        PRODUCTION.for_tenant(tenant)
+
+
+def test_a_tenant_is_chosen_once():
+    """A tenant of a tenant makes no sense."""
+    with pytest.raises(ConfigurationError, match="already for the tenant acme"):
+        PRODUCTION.for_tenant("acme").for_tenant("other")
+
+
+def test_another_server_with_its_own_paths():
+    """Endpoints can be given, the rest keeps IdentityServer's paths."""
+    environment = Environment.at(
+        "https://idp.example/",
+        api_origins=["https://api.example/v1"],
+        issuer_aliases=["https://old.example"],
+        endpoints={"token_endpoint": "https://idp.example/token"},
+        name="mine",
+    )
+
+    assert environment.issuer == "https://idp.example"
+    assert environment.token_endpoint == "https://idp.example/token"
+    assert environment.endpoint("userinfo_endpoint") == "https://idp.example/connect/userinfo"
+    assert environment.api_urls == ("https://api.example:443",)
+    assert environment.with_api_origins("http://[::1]:8/").api_urls == (
+        "http://[::1]:8",
+        "https://api.example:443",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [("http://idp.example", "https"), ("https://idp.example/?x=1", "query")],
+)
+def test_an_issuer_is_secure_and_without_query(url, problem):
+    """RFC 8414 §2."""
+    with pytest.raises(ConfigurationError, match=problem):
+        Environment.at(url)
+
+
+def test_one_string_is_no_collection_of_origins():
+    """A string's letters are no URLs: the mistake is named."""
+    with pytest.raises(ConfigurationError, match="not one string"):
+        Environment.at("https://idp.example", api_origins="https://api.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "issuer"),
+    [
+        ("production", PRODUCTION.issuer),
+        ("Development", DEVELOPMENT.issuer),
+        ("https://idp.example", "https://idp.example"),
+    ],
+)
+def test_configurations_name_an_environment(name, issuer):
+    """By name or by URL."""
+    assert Environment.named(name).issuer == issuer
+
+
+def test_an_unknown_name_is_refused():
+    """A typing error does not become a host."""
+    with pytest.raises(ConfigurationError, match="production, development or a URL"):
+        Environment.named("prod")
+
+
+def test_profiles_are_data():
+    """Each API has a scope, and base URLs where they are published."""
+    assert PROFILES["bankservice"].scope == ("bankservice",)
+    assert PROFILES["banking"].base_url(PRODUCTION) == "https://banking.aritma.io/api/"
+    assert PROFILES["iam"].base_url(DEVELOPMENT) == "https://api.dev.aritma.io/core/iam/"
+    assert PROFILES["banking"].base_url(PRODUCTION.for_tenant("acme")).endswith("/api/")
+
+
+@pytest.mark.parametrize(
+    ("profile", "environment"),
+    [
+        (PROFILES["iam"], PRODUCTION),
+        (PROFILES["commerce"], DEVELOPMENT),
+        (ApiProfile("x", None), Environment.at("https://idp.example")),
+    ],
+)
+def test_an_unpublished_base_url_must_be_given(profile, environment):
+    """Nothing is guessed."""
+    with pytest.raises(ConfigurationError, match="give your own"):
+        profile.base_url(environment)
+
+
+def test_every_published_base_url_may_get_the_token():
+    """The default origins are those of the profiles, and no identity server."""
+    hosts = {origin.host for origin in PRODUCTION.api_origins}
+
+    assert hosts == {
+        "bankservice.zdata.no",
+        "banking.aritma.io",
+        "erphub-api.aritma.io",
+        "events.aritma.io",
+    }

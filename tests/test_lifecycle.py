@@ -1,0 +1,218 @@
+"""The token's life as a pure state machine."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    InvalidClientError,
+    TransportError,
+)
+from aritma_auth.gates import Failure, RejectionGate, backoff, plan_retry
+from aritma_auth.lifecycle import Freshness, Step, decide, plan_life
+from aritma_auth.policy import RefreshPolicy
+
+POLICY = RefreshPolicy()
+DOWN = TransportError("down")
+REFUSED = InvalidClientError("invalid_client")
+
+
+def life(lifetime, draw=0.0, policy=POLICY, at=1000.0):
+    return plan_life(policy, lifetime, issued_at=at, wall=5000.0, draw=draw)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "draw", "soft", "hard"),
+    [
+        pytest.param(3600, 0.0, 900, 60, id="an hour: the caps"),
+        pytest.param(3600, 1.0, 450, 60, id="an hour, latest start"),
+        pytest.param(86400, 0.0, 900, 60, id="a day: the caps"),
+        pytest.param(60, 0.0, 15, 3, id="a minute: the fractions"),
+        pytest.param(25, 0.5, 4.6875, 1.25, id="25 seconds"),
+        pytest.param(2, 0.0, 0.5, 0.1, id="two seconds"),
+        pytest.param(None, 0.0, 75, 15, id="unknown: 300 s assumed"),
+    ],
+)
+def test_windows_scale_with_the_lifetime(lifetime, draw, soft, hard):
+    """Soft and hard window in seconds before the end."""
+    marks = life(lifetime, draw)
+
+    assert marks.expires_at == 1000 + (lifetime or 300)
+    assert marks.expires_at - marks.refresh_at == pytest.approx(soft)
+    assert marks.expires_at - marks.must_refresh_at == pytest.approx(hard)
+
+
+def test_a_hostile_lifetime_is_capped():
+    """Thirty days at most, whatever the server says."""
+    assert life(1e17).lifetime == 30 * 86400
+
+
+@given(
+    st.floats(0.001, 1e9),
+    st.floats(0, 0.999),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_marks_are_always_in_order(lifetime, draw, soft, hard, jitter):
+    """Whatever the policy: issued, soft, hard, end."""
+    policy = RefreshPolicy(soft_fraction=soft, hard_fraction=hard, soft_jitter=jitter)
+    marks = life(lifetime, draw, policy, at=0.0)
+
+    assert 0 <= marks.refresh_at <= marks.must_refresh_at <= marks.expires_at
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (1000.0, Freshness.FRESH),
+        (3699.9, Freshness.FRESH),
+        (3700.0, Freshness.STALE),
+        (4539.9, Freshness.STALE),
+        (4540.0, Freshness.EXPIRING),
+        (4599.9, Freshness.EXPIRING),
+        (4600.0, Freshness.EXPIRED),
+    ],
+)
+def test_states_follow_the_marks(now, expected):
+    """Each mark belongs to the state it begins."""
+    assert life(3600).freshness(now) is expected
+
+
+def test_a_clock_that_slept_is_corrected_by_the_other():
+    """Where the monotonic clock stops in suspend, the wall clock tells the truth."""
+    marks = life(3600)
+
+    assert marks.now(monotonic=1010.0, wall=5010.0) == 1010.0
+    assert marks.now(monotonic=1010.0, wall=9000.0) == 5000.0
+    assert marks.now(monotonic=1010.0, wall=0.0) == 1010.0
+
+
+@pytest.mark.parametrize(
+    ("min_ttl", "now", "expected"),
+    [(0, 4600.0, True), (100, 4500.0, True), (101, 4500.0, False), (10**6, 1001.0, True)],
+)
+def test_a_caller_cannot_ask_for_more_than_can_be_had(min_ttl, now, expected):
+    """More than the lifetime without its soft window would renew on every call."""
+    assert life(3600).outlasts(min_ttl, now=now, policy=POLICY) is expected
+
+
+F, S, E, X, N = (
+    Freshness.FRESH,
+    Freshness.STALE,
+    Freshness.EXPIRING,
+    Freshness.EXPIRED,
+    Freshness.NONE,
+)
+CLOSED, OPEN = Failure(DOWN, 1, 2000.0), Failure(DOWN, 1, 500.0)
+REFUSAL, OLD_REFUSAL = Failure(REFUSED, 1, 2000.0), Failure(REFUSED, 1, 500.0)
+
+
+@pytest.mark.parametrize(
+    ("freshness", "long_enough", "failure", "expected"),
+    [
+        (F, True, None, Step.SERVE),
+        (F, True, CLOSED, Step.SERVE),
+        (F, False, None, Step.WAIT),
+        (F, False, CLOSED, Step.SERVE),
+        (S, True, None, Step.SERVE_AND_RENEW),
+        (S, True, OPEN, Step.SERVE_AND_RENEW),
+        (S, True, CLOSED, Step.SERVE),
+        (S, False, None, Step.WAIT),
+        (E, True, None, Step.WAIT),
+        (E, True, OPEN, Step.SERVE_AND_RENEW),
+        (E, True, CLOSED, Step.SERVE),
+        (E, True, REFUSAL, Step.SERVE),
+        (X, True, None, Step.WAIT),
+        (X, True, OPEN, Step.WAIT),
+        (X, True, CLOSED, Step.REFUSE),
+        (N, True, None, Step.WAIT),
+        (N, True, CLOSED, Step.REFUSE),
+        (N, True, REFUSAL, Step.WAIT),
+        (N, True, OLD_REFUSAL, Step.WAIT),
+    ],
+)
+def test_what_a_caller_gets(freshness, long_enough, failure, expected):
+    """The whole table of decisions."""
+    step = decide(freshness, long_enough=long_enough, failure=failure, now=1000.0)
+
+    assert step is expected
+
+
+def pauses(error, count, draw=0.999, **kwargs):
+    failure, found = None, []
+    for _ in range(count):
+        failure = plan_retry(POLICY, error, failure, now=0.0, draw=draw, **kwargs)
+        found.append(round(failure.not_before, 1))
+    return found
+
+
+def test_transient_failures_back_off_with_full_jitter():
+    """One second doubling to 300, any part of it."""
+    assert pauses(DOWN, 10) == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 63.9, 127.9, 255.7, 299.7]
+    assert pauses(DOWN, 2, draw=0.0) == [0.0, 0.0]
+
+
+def test_permanent_failures_pause_without_jitter():
+    """One second doubling to 300."""
+    assert pauses(REFUSED, 10) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+
+
+@pytest.mark.parametrize(
+    ("asked", "draw", "pause"), [(10, 0.0, 10), (10, 0.5, 10.5), (10**6, 0.0, 3600)]
+)
+def test_retry_after_is_obeyed_capped_and_stretched(asked, draw, pause):
+    """Up to an hour, plus at most a tenth."""
+    error = TransportError("busy", retry_after=asked)
+
+    assert plan_retry(POLICY, error, None, now=0.0, draw=draw).not_before == pytest.approx(pause)
+
+
+def test_while_nobody_needs_a_token_the_pause_is_longer():
+    """A sixteenth of the calm time at least."""
+    assert pauses(DOWN, 2, draw=0.0, calm_until=160.0) == [10.0, 10.0]
+
+
+def test_back_off_never_overflows():
+    """Any number of failures gives the cap."""
+    assert backoff(POLICY, 10**9, 1.0) == 300.0
+
+
+def test_each_caller_gets_an_error_of_its_own():
+    """With the seconds that are left, never negative."""
+    failure = Failure(DOWN, 1, 10.0)
+    one, other = failure.as_error(now=4.0), failure.as_error(now=20.0)
+
+    assert one is not other
+    assert one is not DOWN
+    assert (one.retry_after, other.retry_after) == (6.0, 0.0)
+
+
+def test_a_401_forces_one_renewal_and_closes_the_gate():
+    """30 s doubling to 300 s when the next refusal comes soon, back to 30 s when it does not."""
+    gate, now, found = RejectionGate(), 0.0, []
+    for _ in range(6):
+        gate = gate.admit(POLICY, now=now)
+        found.append(gate.pause)
+        assert gate.admit(POLICY, now=gate.closed_until - 0.1) is None
+        now = gate.closed_until
+
+    assert found == [30, 60, 120, 240, 300, 300]
+    assert gate.admit(POLICY, now=now + 301).pause == 30
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"soft_fraction": 1.1},
+        {"hard_fraction": -0.1},
+        {"soft_cap": 0},
+        {"backoff_base": float("nan")},
+        {"attempts": 0},
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(setting):
+    """The error names the setting."""
+    with pytest.raises(ConfigurationError, match=next(iter(setting))):
+        RefreshPolicy(**setting)

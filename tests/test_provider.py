@@ -1,0 +1,649 @@
+"""The token cache, with a client that the test steers and a clock that it moves."""
+
+import asyncio
+import contextvars
+import random
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.events import ClockSkewed, RenewalFailed, TokenRejected, TokenRenewed
+from aritma_auth.protocol.tokens import Token
+from tests.conftest import FakeClock
+from tests.fakes import FakeClient, settle
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+DOWN = aa.TransportError("down")
+REFUSED = aa.InvalidClientError("invalid_client")
+
+
+class Rig:
+    """A provider with everything around it in the test's hand."""
+
+    def __init__(self, clock, lifetime=3600, grant=GRANT, **settings):
+        self.clock = clock
+        self.client = FakeClient(clock, lifetime)
+        self.events = []
+        self.draw = 0.0
+        self.provider = aa.TokenProvider(
+            self.client,
+            grant,
+            clock=clock,
+            draw=lambda: self.draw,
+            on_event=self.events.append,
+            **settings,
+        )
+
+    async def get(self, **kwargs):
+        return (await self.provider.get_token(**kwargs)).access_token
+
+    def happened(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+async def rig(clock):
+    rig = Rig(clock)
+    yield rig
+    await rig.provider.aclose()
+
+
+async def test_ten_thousand_cold_callers_make_one_request(rig):
+    """Everybody gets the token of one request."""
+    tokens = await asyncio.gather(*(rig.provider.get_token() for _ in range(10_000)))
+
+    assert rig.client.requests == 1
+    assert {token.access_token for token in tokens} == {"token-1"}
+
+
+async def test_a_fresh_token_is_served_without_a_lock_or_an_await(rig):
+    """The cached path finishes in the caller's first step."""
+    await rig.get()
+
+    coroutine = rig.provider.get_token()
+    with pytest.raises(StopIteration) as finished:
+        coroutine.send(None)
+    assert finished.value.value.access_token == "token-1"
+
+
+async def test_the_starters_cancellation_costs_the_others_nothing(rig):
+    """The first caller goes; the other 9,999 are served by the same request."""
+    answer = rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(10_000)]
+    await settle()
+    callers[0].cancel()
+    await settle()
+    answer.set_result(None)
+    results = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1:] == ["token-1"] * 9_999
+    assert rig.client.requests == 1
+
+
+async def test_half_of_the_callers_cancelled_at_random(rig):
+    """Whoever is cancelled, one request serves the rest."""
+    answer = rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(1_000)]
+    await settle()
+    gone = set(random.Random(7).sample(range(1_000), 500))
+    for number in gone:
+        callers[number].cancel()
+    await settle()
+    answer.set_result(None)
+    results = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert [n for n, r in enumerate(results) if r == "token-1"] == sorted(set(range(1000)) - gone)
+    assert rig.client.requests == 1
+
+
+async def test_when_everybody_is_cancelled_the_request_ends_and_its_token_is_kept(rig):
+    """An answer on its way is not thrown away."""
+    answer = rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(50)]
+    await settle()
+    for caller in callers:
+        caller.cancel()
+    await settle()
+    answer.set_result(None)
+    await settle()
+
+    assert await rig.get() == "token-1"
+    assert rig.client.requests == 1
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancelling_at_any_await_point_costs_nobody_else_anything(rig, steps):
+    """However far the first caller has come, the second is served by the same request."""
+    first = asyncio.create_task(rig.get())
+    second = asyncio.create_task(rig.get())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait((first,))
+
+    assert await second == "token-1"
+    assert rig.client.requests == 1
+
+
+async def test_failures_reach_each_waiter_as_its_own(rig):
+    """One request fails, and nobody shares an exception object or its traceback."""
+    answer = rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(20)]
+    await settle()
+    answer.set_exception(REFUSED)
+    results = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert {type(result) for result in results} == {aa.InvalidClientError}
+    assert len({id(result) for result in results}) == 20
+    assert rig.client.requests == 1
+    assert all(result.__context__ is None for result in results)
+
+
+async def test_a_callers_timeout_ends_its_wait_and_not_the_request(rig):
+    """The others get the token of the same request."""
+    answer = rig.client.hold()
+    patient = asyncio.create_task(rig.get())
+    with pytest.raises(aa.TokenTimeoutError) as caught:
+        await rig.get(timeout=0.01)
+    answer.set_result(None)
+
+    assert await patient == "token-1"
+    assert rig.client.requests == 1
+    assert caught.value.is_permanent is False
+    assert isinstance(caught.value, TimeoutError)
+
+
+async def test_a_timeout_longer_than_the_request_does_not_matter(rig):
+    """The token comes in time."""
+    assert await rig.get(timeout=5) == "token-1"
+
+
+async def test_the_request_runs_in_a_clean_context(rig):
+    """No caller's tracing span or log field leaks into it."""
+    variable = contextvars.ContextVar("variable", default="clean")
+    seen = []
+    rig.client.fetch_token = lambda grant: _look(rig.client, variable, seen)
+    variable.set("a caller's")
+    await rig.get()
+
+    assert seen == ["clean"]
+
+
+async def _look(client, variable, seen):
+    seen.append(variable.get())
+    return client.make_token()
+
+
+async def test_a_stale_token_is_served_while_one_renewal_runs(rig):
+    """Nobody waits at a rotation."""
+    await rig.get()
+    rig.clock.advance(2700)
+    answer = rig.client.hold()
+    served = [await rig.get() for _ in range(100)]
+    status = rig.provider.status()
+    answer.set_result(None)
+    await settle()
+
+    assert served == ["token-1"] * 100
+    assert status.is_renewing
+    assert status.freshness == "stale"
+    assert await rig.get() == "token-2"
+    assert rig.client.requests == 2
+
+
+async def test_an_expiring_token_waits_for_its_renewal(rig):
+    """In the hard window callers get the new token."""
+    await rig.get()
+    rig.clock.advance(3590)
+
+    assert await rig.get() == "token-2"
+
+
+async def test_an_expiring_token_is_served_when_its_renewal_fails(rig):
+    """Static stability: no failure while a live token is in hand."""
+    await rig.get()
+    rig.clock.advance(3590)
+    rig.client.answers = [DOWN]
+
+    assert await rig.get() == "token-1"
+    assert rig.happened(RenewalFailed)[0].has_live_token
+
+
+async def test_once_a_renewal_has_failed_nobody_waits_while_the_token_lives(rig):
+    """A hanging server stalls no caller twice."""
+    await rig.get()
+    rig.clock.advance(2700)
+    rig.client.answers = [DOWN]
+    await rig.get()
+    await settle()
+    rig.clock.advance(880)
+    hanging = rig.client.hold()
+    served = [await rig.get() for _ in range(10)]
+    hanging.set_result(None)
+    await settle()
+
+    assert served == ["token-1"] * 10
+    assert rig.client.requests == 3
+
+
+async def test_an_expired_token_is_never_handed_out(rig):
+    """When it cannot be renewed, the caller hears why."""
+    await rig.get()
+    rig.clock.advance(3600)
+    rig.client.answers = [DOWN] * 3
+
+    with pytest.raises(aa.TransportError, match="down"):
+        await rig.get()
+
+
+async def test_a_25_second_token_is_reused(clock):
+    """Windows scale with the lifetime: no request per call."""
+    rig = Rig(clock, lifetime=25)
+    for _ in range(10):
+        await rig.get()
+        clock.advance(1)
+
+    assert rig.client.requests == 1
+
+
+async def test_an_unknown_lifetime_is_assumed(clock):
+    """Without expires_in the token is used for the policy's 300 s."""
+    rig = Rig(clock, lifetime=None)
+    await rig.get()
+    clock.advance(224)
+    await rig.get()
+    requests_before_the_window = rig.client.requests
+    clock.advance(76)
+
+    assert requests_before_the_window == 1
+    assert await rig.get() == "token-2"
+
+
+async def test_the_lifetime_counts_from_when_the_request_left(rig):
+    """An answer that took 3,000 of 3,600 seconds leaves 600."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    token = rig.client.make_token()
+    rig.clock.advance(3000)
+    answer.set_result(token)
+    await caller
+
+    assert rig.provider.status().expires_in == pytest.approx(600)
+
+
+async def test_a_token_that_expired_on_its_way_is_not_served(rig):
+    """It is a failure like any other, with a pause before the next try."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    token = rig.client.make_token()
+    rig.clock.advance(3601)
+    answer.set_result(token)
+
+    with pytest.raises(aa.TransportError, match="had expired"):
+        await caller
+
+
+async def test_min_ttl_renews_a_token_that_lives_too_short(rig):
+    """A caller with a long task gets a token that lasts for it."""
+    await rig.get()
+    rig.clock.advance(2000)
+
+    assert await rig.get(min_ttl=1600) == "token-1"
+    assert await rig.get(min_ttl=1601) == "token-2"
+
+
+async def test_min_ttl_beyond_the_lifetime_makes_no_storm(rig):
+    """What cannot be had is not asked for again and again."""
+    for _ in range(5):
+        await rig.get(min_ttl=10**6)
+
+    assert rig.client.requests == 1
+
+
+async def test_min_ttl_is_a_wish_when_the_server_is_down(rig):
+    """The token that lives is served."""
+    await rig.get()
+    rig.clock.advance(2000)
+    rig.client.answers = [DOWN]
+
+    assert await rig.get(min_ttl=2000) == "token-1"
+    assert await rig.get(min_ttl=2000) == "token-1"
+    assert rig.client.requests == 2
+
+
+async def test_transient_failures_are_tried_again_in_the_flight(rig):
+    """Callers that wait get up to three attempts."""
+    rig.client.answers = [DOWN, DOWN]
+    rig.draw = 0.5
+
+    assert await rig.get() == "token-1"
+    assert rig.clock.slept == [0.5, 1.0]
+
+
+async def test_an_outage_costs_requests_by_the_gate_and_not_by_the_load(rig):
+    """25 callers after a failed flight hear the same failure at once."""
+    rig.client.answers = [DOWN] * 100
+    rig.draw = 0.5
+    for _ in range(25):
+        with pytest.raises(aa.TransportError) as caught:
+            await rig.get()
+    requests_at_first = rig.client.requests
+    rig.clock.advance(caught.value.retry_after)
+    results = await asyncio.gather(*(rig.get() for _ in range(25)), return_exceptions=True)
+
+    assert requests_at_first == 3
+    assert rig.client.requests == 6
+    assert {type(result) for result in results} == {aa.TransportError}
+    assert rig.client.peak == 1
+
+
+async def test_after_an_outage_the_next_probe_heals(rig):
+    """The gate opens, one request succeeds, the failures are forgotten."""
+    rig.client.answers = [DOWN] * 3
+    rig.draw = 0.5
+    with pytest.raises(aa.TransportError) as caught:
+        await rig.get()
+    rig.clock.advance(caught.value.retry_after)
+
+    assert await rig.get() == "token-1"
+    assert rig.provider.status().failures == 0
+
+
+async def test_retry_after_closes_the_gate(rig):
+    """The server's own pause is obeyed, also within a flight if it is short."""
+    rig.client.answers = [aa.TransportError("busy", retry_after=2), DOWN, DOWN]
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+    assert rig.clock.slept[0] == 2
+
+
+async def test_a_pause_beyond_the_renewals_time_ends_the_flight(rig):
+    """Callers hear at once that the server asked for a minute."""
+    rig.client.answers = [aa.TransportError("busy", retry_after=60)]
+    with pytest.raises(aa.TransportError) as caught:
+        await rig.get()
+
+    assert rig.client.requests == 1
+    assert caught.value.retry_after == pytest.approx(60)
+
+
+async def test_a_permanent_no_is_asked_once(rig):
+    """20 callers at the same time and 5 more make one request."""
+    rig.client.answers = [REFUSED] * 100
+    results = await asyncio.gather(*(rig.get() for _ in range(20)), return_exceptions=True)
+    for _ in range(5):
+        with pytest.raises(aa.InvalidClientError) as caught:
+            await rig.get()
+
+    assert {type(result) for result in results} == {aa.InvalidClientError}
+    assert rig.client.requests == 1
+    assert caught.value.is_permanent
+    assert caught.value.retry_after == 1.0
+
+
+async def test_permanent_pauses_grow(rig):
+    """One second, then two, then four."""
+    rig.client.answers = [REFUSED] * 3
+    pauses = []
+    for _ in range(3):
+        with pytest.raises(aa.InvalidClientError) as caught:
+            await rig.get()
+        pauses.append(caught.value.retry_after)
+        rig.clock.advance(caught.value.retry_after)
+
+    assert pauses == [1, 2, 4]
+
+
+async def test_a_changed_credential_opens_the_gate_at_once(rig):
+    """A new secret is tried without waiting."""
+    rig.client.answers = [REFUSED]
+    with pytest.raises(aa.InvalidClientError):
+        await rig.get()
+    rig.client.fingerprint = "two"
+
+    assert await rig.get() == "token-1"
+
+
+async def test_a_credential_that_cannot_be_loaded_stays_refused(rig):
+    """Its absence is remembered as it was."""
+    rig.client.answers = [aa.ConfigurationError("unset")]
+    rig.client.fingerprint = aa.ConfigurationError("unset")
+    for _ in range(2):
+        with pytest.raises(aa.ConfigurationError, match="unset"):
+            await rig.get()
+
+    assert rig.client.requests == 1
+
+
+async def test_a_clients_own_bug_is_named_and_not_swallowed(rig):
+    """An unexpected exception becomes a typed error that names its class."""
+    rig.client.answers = [KeyError("secret detail")]
+
+    with pytest.raises(aa.ConfigurationError, match="KeyError") as caught:
+        await rig.get()
+    assert "secret detail" not in str(caught.value)
+
+
+async def test_invalidate_drops_the_cached_token_once(rig):
+    """A late refusal of an old token does not hurt the new one."""
+    old = await rig.provider.get_token()
+
+    assert rig.provider.invalidate(old) is True
+    assert rig.provider.invalidate(old) is False
+    assert await rig.get() == "token-2"
+    assert rig.provider.invalidate(old) is False
+    assert await rig.get() == "token-2"
+    assert [event.renews for event in rig.happened(TokenRejected)] == [True]
+
+
+async def test_an_api_that_refuses_every_token_makes_no_storm(rig):
+    """A second refusal within 30 s forces no renewal."""
+    rig.provider.invalidate(await rig.provider.get_token())
+    second = await rig.provider.get_token()
+    refused_again = rig.provider.reject(second)
+    rig.clock.advance(30)
+
+    assert refused_again is False
+    assert await rig.get() == "token-2"
+    assert rig.provider.reject(second) is True
+    assert [event.renews for event in rig.happened(TokenRejected)] == [True, False, True]
+
+
+async def test_reject_knows_when_a_newer_token_is_here(rig):
+    """The refusal of an old token leads to the new one, without a renewal."""
+    old = await rig.provider.get_token()
+    rig.clock.advance(3590)
+    await rig.get()
+
+    assert rig.provider.reject(old) is True
+    assert rig.client.requests == 2
+
+
+async def test_five_hundred_refusals_make_one_renewal(rig):
+    """However many requests met a 401."""
+    old = await rig.provider.get_token()
+
+    async def refused():
+        assert rig.provider.reject(old)
+        return await rig.get()
+
+    results = await asyncio.gather(*(refused() for _ in range(500)))
+
+    assert set(results) == {"token-2"}
+    assert rig.client.requests == 2
+
+
+async def test_set_token_puts_a_token_in_place(rig):
+    """What a sign-in brought is served; its age counts."""
+    await rig.provider.set_token(
+        Token("mine", expires_at=rig.clock.time() + 100, issued_at=rig.clock.time() - 100)
+    )
+
+    assert await rig.get() == "mine"
+    assert rig.provider.status().expires_in == pytest.approx(100)
+    assert rig.client.requests == 0
+
+
+async def test_set_token_without_stamps(rig):
+    """A token made by hand counts from now."""
+    await rig.provider.set_token(Token("mine", expires_at=rig.clock.time() + 100))
+
+    assert rig.provider.status().expires_in == pytest.approx(100)
+
+
+async def test_a_slow_renewal_overwrites_no_newer_token(rig):
+    """What was put in place meanwhile stays, and a failure of old is not remembered."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    await rig.provider.set_token(Token("newer", expires_at=rig.clock.time() + 3600))
+    answer.set_result(None)
+    await caller
+
+    assert await rig.get() == "newer"
+
+
+async def test_a_slow_failure_does_not_hurt_a_newer_token(rig):
+    """The gate stays open for the newer token's own renewals."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    await rig.provider.set_token(Token("newer", expires_at=rig.clock.time() + 3600))
+    answer.set_exception(REFUSED)
+
+    assert await caller == "newer"
+    assert rig.provider.status().failures == 0
+
+
+async def test_events_tell_what_happened(rig):
+    """Renewals and skewed clocks are events, without secrets."""
+    rig.client.clock_skew = -31.0
+    await rig.get()
+
+    renewed, skewed = rig.events
+    assert isinstance(renewed, TokenRenewed)
+    assert renewed.lifetime == 3600
+    assert skewed == ClockSkewed(-31.0)
+    assert "token-1" not in repr(rig.events)
+
+
+async def test_status_describes_an_empty_provider_and_a_failing_one(rig):
+    """What a health check needs."""
+    empty = rig.provider.status()
+    rig.client.answers = [REFUSED]
+    with pytest.raises(aa.InvalidClientError):
+        await rig.get()
+    failing = rig.provider.status()
+
+    assert empty.freshness == "none"
+    assert empty.expires_in is None
+    assert empty.retry_in is None
+    assert failing.failures == 1
+    assert failing.retry_in == 1.0
+    assert "invalid_client" in failing.last_error
+
+
+async def test_closing_in_mid_flight_tells_the_callers(rig):
+    """They hear ProviderClosedError; nothing is left."""
+    rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(3)]
+    await settle()
+    await rig.provider.aclose()
+    results = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert {type(result) for result in results} == {aa.ProviderClosedError}
+    assert rig.client.in_flight == 0
+
+
+async def test_a_closed_provider_serves_nothing(rig):
+    """Not even a token that still lives."""
+    await rig.get()
+    await rig.provider.aclose()
+    await rig.provider.aclose()
+
+    with pytest.raises(aa.ProviderClosedError):
+        await rig.get()
+    with pytest.raises(aa.ProviderClosedError):
+        await rig.provider.set_token(Token("x"))
+
+
+async def test_a_provider_is_a_context_manager(clock):
+    """It closes at the end, whatever happened."""
+    rig = Rig(clock)
+    with pytest.raises(ZeroDivisionError):
+        async with rig.provider as provider:
+            await provider.get_token()
+            raise ZeroDivisionError
+
+    with pytest.raises(aa.ProviderClosedError):
+        await rig.get()
+
+
+async def test_a_step_of_the_wall_clock_throws_no_good_token_away(rig):
+    """Where the monotonic clock counts suspend, it alone decides."""
+    await rig.get()
+    rig.clock.wall += 7200
+    first = await rig.get()
+    rig.clock.wall -= 90_000
+
+    assert (first, await rig.get()) == ("token-1", "token-1")
+
+
+async def test_a_sleeping_monotonic_clock_is_corrected_by_the_wall_clock():
+    """After a suspend the token is known to be expired."""
+    rig = Rig(FakeClock(counts_suspend=False))
+    await rig.get()
+    rig.clock.wall += 7200
+
+    assert await rig.get() == "token-2"
+
+
+async def test_the_repr_shows_no_secret(rig, canary):
+    """Provider, status and events."""
+    await rig.provider.set_token(Token(canary.text))
+
+    canary.assert_hidden(rig.provider, rig.provider.status(), rig.events)
+    assert repr(rig.provider) == "<TokenProvider of 'fake': fresh>"
+
+
+async def test_a_listener_that_raises_hurts_nobody(clock, caplog):
+    """Its error is logged by its class's name."""
+    client = FakeClient(clock)
+
+    def listen(event):
+        raise RuntimeError("secret detail")
+
+    provider = aa.TokenProvider(client, GRANT, clock=clock, on_event=listen)
+
+    assert (await provider.get_token()).access_token == "token-1"
+    assert "raised RuntimeError" in caplog.text
+    assert "secret detail" not in caplog.text
+
+
+async def test_without_a_listener_nothing_is_told(clock, caplog):
+    """None switches events off."""
+    provider = aa.TokenProvider(FakeClient(clock), GRANT, clock=clock, on_event=None)
+    await provider.get_token()
+
+    assert caplog.text == ""
+
+
+async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
+    """And successes for debugging."""
+    caplog.set_level("DEBUG", "aritma_auth")
+    client = FakeClient(clock)
+    client.answers = [REFUSED]
+    provider = aa.TokenProvider(client, GRANT, clock=clock)
+    with pytest.raises(aa.InvalidClientError):
+        await provider.get_token()
+    client.fingerprint = "two"
+    await provider.get_token()
+
+    levels = [record.levelname for record in caplog.records if record.name == "aritma_auth"]
+    assert levels == ["WARNING", "DEBUG"]

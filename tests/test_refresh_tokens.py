@@ -1,0 +1,255 @@
+"""Refresh tokens and other things that can be spent only once."""
+
+import asyncio
+
+import attrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.protocol.grants import Grant
+from tests.fakes import settle
+from tests.test_provider import DOWN, Rig
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+LOST = aa.TransportError("lost", may_have_arrived=True)
+UNSENT = aa.TransportError("unsent", may_have_arrived=False)
+SPENT = aa.InvalidGrantError("invalid_grant")
+
+
+@attrs.frozen
+class OneTimeGrant(Grant):
+    """Something like an authorization code."""
+
+    grant_type = "code"
+    is_reusable = False
+
+    def own_parameters(self):
+        return (("code", "x"),)
+
+
+def presented(rig):
+    return [
+        grant.refresh_token.text
+        for grant in rig.client.grants
+        if isinstance(grant, aa.RefreshTokenGrant)
+    ]
+
+
+def rotated(rig, **fields):
+    return rig.client.make_token(**fields)
+
+
+@pytest.fixture
+async def rig(clock):
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"))
+    yield rig
+    await rig.provider.aclose()
+
+
+async def test_the_newest_refresh_token_is_presented(rig):
+    """Each renewal uses what the last one brought."""
+    rig.client.answers = [rotated(rig, refresh_token=f"next-{number}") for number in range(3)]
+    for _ in range(3):
+        await rig.get()
+        rig.clock.advance(3600)
+
+    assert presented(rig) == ["first", "next-0", "next-1"]
+
+
+async def test_an_answer_without_a_refresh_token_keeps_the_old_one(rig):
+    """So do scope and ID token."""
+    rig.client.answers = [
+        rotated(rig, refresh_token="second", scope=("a",), id_token="id"),
+        rotated(rig),
+    ]
+    await rig.get()
+    rig.clock.advance(3600)
+    rig.client.answers[0] = attrs.evolve(rig.client.answers[0], expires_at=rig.clock.time() + 3600)
+    token = await rig.provider.get_token()
+
+    assert token.refresh_token == "second"
+    assert token.id_token == "id"
+    assert token.scope == ("a",)
+
+
+async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
+    """A server that does not rotate may leave it out."""
+    token = await rig.provider.get_token()
+
+    assert token.refresh_token == "first"
+
+
+async def test_a_spent_refresh_token_asks_for_the_person(rig):
+    """Nothing else can help, and the server is not asked again."""
+    rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
+    await rig.get()
+    rig.clock.advance(3600)
+    for _ in range(3):
+        with pytest.raises(aa.ReauthenticationRequiredError, match="sign in again"):
+            await rig.get()
+
+    assert presented(rig) == ["first", "second"]
+
+
+async def test_a_spent_refresh_token_falls_back_to_a_reusable_grant(clock):
+    """A machine's own grant gets the next token."""
+    rig = Rig(clock)
+    rig.client.answers = [rotated(rig, refresh_token="rt"), SPENT]
+    await rig.get()
+    clock.advance(3600)
+
+    assert await rig.get() == "token-2"
+    assert [type(grant).__name__ for grant in rig.client.grants] == [
+        "ClientCredentialsGrant",
+        "RefreshTokenGrant",
+        "ClientCredentialsGrant",
+    ]
+
+
+async def test_a_lost_answer_is_not_repeated_in_the_flight(rig):
+    """The server may have rotated: the next try waits for the gate."""
+    rig.client.answers = [LOST]
+    rig.draw = 0.5
+    with pytest.raises(aa.TransportError) as caught:
+        await rig.get()
+    requests_in_the_flight = rig.client.requests
+    rig.clock.advance(caught.value.retry_after)
+
+    assert requests_in_the_flight == 1
+    assert await rig.get() == "token-1"
+
+
+@pytest.mark.parametrize(
+    ("error", "requests"),
+    [
+        pytest.param(UNSENT, 3, id="never sent"),
+        pytest.param(aa.InvalidResponseError("x", status=503), 3, id="503"),
+        pytest.param(aa.OAuthError("temporarily_unavailable", status=503), 3, id="busy"),
+        pytest.param(aa.InvalidResponseError("x", status=500), 1, id="500"),
+        pytest.param(aa.OAuthError("server_error", status=500), 1, id="server_error"),
+        pytest.param(aa.InvalidResponseError("x", status=200), 1, id="broken 200"),
+    ],
+)
+async def test_only_what_was_surely_not_done_is_repeated(rig, error, requests):
+    """An ambiguous answer to a one-time operation ends the flight."""
+    rig.client.answers = [error] * 3
+    with pytest.raises(type(error)):
+        await rig.get()
+
+    assert rig.client.requests == requests
+
+
+async def test_an_error_of_no_request_is_not_ambiguous(rig):
+    """A setting that is wrong spends nothing."""
+    rig.client.answers = [aa.ConfigurationError("unset")]
+    with pytest.raises(aa.ConfigurationError):
+        await rig.get()
+    rig.client.fingerprint = "two"
+
+    assert await rig.get() == "token-1"
+
+
+async def test_a_one_time_grant_is_presented_once(clock):
+    """After its token has ended only the person can help."""
+    rig = Rig(clock, grant=OneTimeGrant())
+    await rig.get()
+    clock.advance(3600)
+
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+    assert rig.client.requests == 1
+
+
+@pytest.mark.parametrize("answer", [LOST, SPENT])
+async def test_a_one_time_grant_whose_answer_is_lost_is_never_sent_again(clock, answer):
+    """A code is redeemed at most once."""
+    rig = Rig(clock, grant=OneTimeGrant())
+    rig.client.answers = [answer]
+    with pytest.raises(type(answer)):
+        await rig.get()
+    clock.advance(1000)
+
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+    assert rig.client.requests == 1
+
+
+async def test_a_one_time_grant_that_was_never_sent_is_sent_later(clock):
+    """A connection that failed spends nothing."""
+    rig = Rig(clock, grant=OneTimeGrant())
+    rig.client.answers = [UNSENT] * 2
+
+    assert await rig.get() == "token-1"
+
+
+async def test_an_invalidated_token_keeps_its_refresh_token(rig):
+    """An API's 401 ends the access token alone."""
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    rig.provider.invalidate(await rig.provider.get_token())
+    await rig.get()
+
+    assert presented(rig) == ["first", "second"]
+
+
+async def test_closing_waits_for_a_refresh_token_on_its_way(rig):
+    """Its successor is not lost by closing."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.provider.get_token())
+    await settle()
+    closing = asyncio.create_task(rig.provider.aclose())
+    await settle()
+    is_waiting = not closing.done()
+    answer.set_result(rotated(rig, refresh_token="second"))
+    await closing
+
+    assert is_waiting
+    assert (await caller).refresh_token == "second"
+
+
+async def test_closing_between_attempts_does_not_wait(rig):
+    """Nothing is on its way while the flight pauses."""
+    rig.client.answers = [UNSENT] * 3
+    paused = asyncio.Event()
+
+    async def sleep(seconds):
+        paused.set()
+        await asyncio.Event().wait()
+
+    rig.clock.sleep = sleep
+    caller = asyncio.create_task(rig.get())
+    await paused.wait()
+    await rig.provider.aclose()
+
+    with pytest.raises(aa.ProviderClosedError):
+        await caller
+
+
+@pytest.mark.parametrize("steps", range(10))
+async def test_cancelling_callers_anywhere_loses_no_refresh_token(rig, steps):
+    """However far the flight has come, each refresh token is presented once."""
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    caller = asyncio.create_task(rig.get())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait((caller,))
+    await rig.get()
+    rig.clock.advance(3600)
+    await rig.get()
+
+    assert presented(rig) == ["first", "second"]
+
+
+async def test_an_outage_keeps_the_refresh_token(rig):
+    """Only invalid_grant ends it."""
+    rig.client.answers = [rotated(rig, refresh_token="second"), DOWN, DOWN]
+    await rig.get()
+    for _ in range(2):
+        rig.clock.advance(3600)
+        with pytest.raises(aa.TransportError):
+            await rig.get()
+    rig.clock.advance(3600)
+    await rig.get()
+
+    assert presented(rig) == ["first", "second", "second", "second"]
