@@ -1,0 +1,197 @@
+"""One registration at one authorization server."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.protocol.client_auth import ClientAuth
+
+URL = "https://id.aritma.io/connect/token"
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+TOKEN = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
+
+
+def sent(http_mock):
+    return [
+        call.kwargs["data"].decode() for calls in http_mock.requests.values() for call in calls
+    ]
+
+
+async def test_a_token_is_fetched(http_mock):
+    """The three-line way, with the secret in the form."""
+    http_mock.post(URL, payload=TOKEN)
+    before = time.time()
+    token = await aa.OAuthClient("my-client", "my-secret").fetch_token(GRANT)
+
+    assert token.access_token == "abc"
+    assert before + 3600 <= token.expires_at <= time.time() + 3600
+    assert sent(http_mock) == [
+        "grant_type=client_credentials&scope=bankservice&client_id=my-client&client_secret=my-secret"
+    ]
+
+
+async def test_a_tenants_endpoint_is_called(http_mock):
+    """The tenant is in the path."""
+    http_mock.post("https://id.dev.aritma.io/acme/connect/token", payload=TOKEN)
+    client = aa.OAuthClient("id", "secret", environment=aa.DEVELOPMENT.for_tenant("acme"))
+
+    assert (await client.fetch_token(GRANT)).access_token == "abc"
+
+
+async def test_what_the_server_refuses_anyway_is_not_sent(http_mock):
+    """Identity scopes make no sense for a machine."""
+    with pytest.raises(aa.ConfigurationError, match="openid"):
+        await aa.OAuthClient("id", "secret").fetch_token(
+            aa.ClientCredentialsGrant(scope="openid bankservice")
+        )
+
+    assert http_mock.requests == {}
+
+
+async def test_a_rotated_secret_is_loaded_and_tried_once_more(http_mock):
+    """Aritma's rotation adds a secret, switches, deletes the old one."""
+    http_mock.post(URL, payload={"error": "invalid_client"}, status=400)
+    http_mock.post(URL, payload=TOKEN)
+    secrets = iter(["old", "new"])
+    client = aa.OAuthClient("id", aa.Secret.from_callable(lambda: next(secrets)))
+
+    assert (await client.fetch_token(GRANT)).access_token == "abc"
+    assert [body.rpartition("=")[2] for body in sent(http_mock)] == ["old", "new"]
+
+
+async def test_an_unchanged_secret_is_not_tried_again(http_mock, canary):
+    """The server has already said no to it."""
+    http_mock.post(URL, payload={"error": "invalid_client"}, status=400)
+
+    with pytest.raises(aa.InvalidClientError) as caught:
+        await aa.OAuthClient("id", canary.text).fetch_token(GRANT)
+    assert len(sent(http_mock)) == 1
+    canary.assert_hidden(caught.value)
+
+
+async def test_a_second_refusal_is_final(http_mock):
+    """Two requests at most."""
+    http_mock.post(URL, payload={"error": "invalid_client"}, status=400, repeat=True)
+    secrets = iter(["old", "new", "newer"])
+
+    with pytest.raises(aa.InvalidClientError):
+        await aa.OAuthClient("id", aa.Secret.from_callable(lambda: next(secrets))).fetch_token(GRANT)
+    assert len(sent(http_mock)) == 2
+
+
+async def test_a_public_client_needs_no_secret(http_mock):
+    """It names itself."""
+    http_mock.post(URL, payload=TOKEN)
+    client = aa.OAuthClient("my-app")
+    await client.fetch_token(GRANT)
+
+    assert sent(http_mock)[0].endswith("client_id=my-app")
+    assert await client.credential_fingerprint() == ""
+
+
+async def test_the_fingerprint_follows_the_secret():
+    """It changes when the secret does, and shows nothing of it."""
+    one, other = aa.OAuthClient("id", "one"), aa.OAuthClient("id", aa.Secret("other"))
+
+    assert await one.credential_fingerprint() == await aa.OAuthClient("x", "one").credential_fingerprint()
+    assert await one.credential_fingerprint() != await other.credential_fingerprint()
+
+
+async def test_the_servers_clock_is_measured(http_mock):
+    """By the Date of its latest answer."""
+    http_mock.post(URL, payload=TOKEN, headers={"Date": formatdate(1_000_060, usegmt=True)})
+    http_mock.post(URL, payload=TOKEN)
+    client = aa.OAuthClient("id", "secret", clock=lambda: 1_000_000.0)
+    await client.fetch_token(GRANT)
+    measured = client.clock_skew
+    await client.fetch_token(GRANT)
+
+    assert (measured, client.clock_skew) == (60.0, 60.0)
+
+
+@pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
+def test_a_client_id_is_printable(client_id):
+    """A wrong paste is found before anything is sent."""
+    with pytest.raises(aa.ConfigurationError, match="client_id"):
+        aa.OAuthClient(client_id, "secret")
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        (None, "none"),
+        ("s", "client_secret_post"),
+        (aa.Secret("s"), "client_secret_post"),
+        (aa.ClientSecretBasic(aa.Secret("s")), "client_secret_basic"),
+    ],
+)
+async def test_client_authentication_is_chosen_by_what_is_given(given, method):
+    """A secret alone goes into the form, as in every sample of Aritma."""
+    async with aa.OAuthClient("id", given) as client:
+        assert client.client_auth.method == method
+        assert isinstance(client.client_auth, ClientAuth)
+        assert client.client_id == "id"
+        assert client.transport is client.transport
+        assert method in repr(client)
+
+
+def set_env(monkeypatch, **settings):
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "ENVIRONMENT", "TENANT", "SCOPE"):
+        monkeypatch.delenv(f"ARITMA_{name}", raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"ARITMA_{name}", value)
+
+
+async def test_a_client_is_made_of_environment_variables(monkeypatch, http_mock):
+    """As containers are configured."""
+    set_env(
+        monkeypatch, CLIENT_ID="id", CLIENT_SECRET="s3", ENVIRONMENT="development", TENANT="acme"
+    )
+    http_mock.post("https://id.dev.aritma.io/acme/connect/token", payload=TOKEN)
+    async with aa.TokenProvider.from_env(on_event=None) as tokens:
+        await tokens.get_token()
+
+    assert sent(http_mock) == [
+        "grant_type=client_credentials&scope=bankservice&client_id=id&client_secret=s3"
+    ]
+
+
+async def test_a_mounted_secret_file_is_used(monkeypatch, tmp_path, http_mock):
+    """Production is the default environment."""
+    (tmp_path / "secret").write_text("from-file\n")
+    set_env(
+        monkeypatch,
+        CLIENT_ID="id",
+        CLIENT_SECRET_FILE=str(tmp_path / "secret"),
+        SCOPE="api",
+    )
+    http_mock.post(URL, payload=TOKEN)
+    async with aa.TokenProvider.from_env(on_event=None) as tokens:
+        await tokens.get_token()
+
+    assert sent(http_mock) == [
+        "grant_type=client_credentials&scope=api&client_id=id&client_secret=from-file"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [({}, "ARITMA_CLIENT_ID"), ({"CLIENT_ID": "id"}, "ARITMA_CLIENT_SECRET")],
+)
+def test_a_missing_variable_is_named(monkeypatch, settings, missing):
+    """The error says what to set."""
+    set_env(monkeypatch, **settings)
+
+    with pytest.raises(aa.ConfigurationError, match=missing):
+        aa.OAuthClient.from_env()
+
+
+async def test_a_provider_in_one_line(http_mock):
+    """Client id and secret are enough."""
+    http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)
+    async with aa.TokenProvider.client_credentials(
+        "id", "secret", environment=aa.DEVELOPMENT
+    ) as tokens:
+        assert (await tokens.get_token()).access_token == "abc"

@@ -1,0 +1,291 @@
+"""One flight, joined from tasks, loops, threads and after forks."""
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.flight import SingleFlight
+from aritma_auth.lock import ForkSafeLock
+from tests.conftest import FakeClock, new_eager_loop
+from tests.fakes import FakeClient
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+
+
+def make(work):
+    return SingleFlight(work, ForkSafeLock())
+
+
+class SlowClient(FakeClient):
+    """Takes real time for each request, on whichever loop asks."""
+
+    def __init__(self, seconds=0.05):
+        super().__init__(FakeClock())
+        self.seconds = seconds
+
+    async def fetch_token(self, grant, *, timeout=None):
+        self.grants.append(grant)
+        await asyncio.sleep(self.seconds)
+        return self.make_token()
+
+
+def provider_of(client):
+    return aa.TokenProvider(client, GRANT, clock=client.clock, on_event=None)
+
+
+async def test_a_flight_that_is_over_is_joined_at_once():
+    """Its result stays readable."""
+
+    async def work():
+        return "result"
+
+    single = make(work)
+    flight = single.launch()
+    first = await single.join(flight)
+
+    assert first == await single.join(flight) == "result"
+    assert single.current is None
+
+
+async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
+    """Its waiters hear None, and look again."""
+    started = []
+
+    async def work():
+        started.append(1)
+        await asyncio.Event().wait()
+
+    single = make(work)
+    waiting = asyncio.create_task(single.join(single.launch()))
+    await asyncio.sleep(0.01)
+    await single.cancel()
+    await single.cancel()
+
+    assert await waiting is None
+    assert single.launch() is single.current
+    await single.cancel()
+
+
+async def test_a_task_that_cannot_start_leaves_no_flight(monkeypatch):
+    """The next caller can try again."""
+
+    async def work():
+        return "result"
+
+    single = make(work)
+    loop = asyncio.get_running_loop()
+
+    def refuse(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "create_task", refuse)
+    with pytest.raises(MemoryError):
+        single.launch()
+    monkeypatch.undo()
+
+    assert await single.join(single.launch()) == "result"
+
+
+def run_in_threads(provider, threads, callers, new_loop=asyncio.new_event_loop):
+    """Ask from several loops in as many threads; give all tokens."""
+    found, barrier = [], threading.Barrier(threads)
+
+    async def ask():
+        tokens = await asyncio.gather(*(provider.get_token() for _ in range(callers)))
+        found.extend(token.access_token for token in tokens)
+
+    def run():
+        barrier.wait()
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(ask())
+
+    workers = [threading.Thread(target=run) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(20)
+    return found
+
+
+@pytest.mark.parametrize(
+    "new_loop",
+    [
+        pytest.param(asyncio.new_event_loop, id="asyncio"),
+        pytest.param(
+            new_eager_loop,
+            id="eager",
+            marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12"),
+        ),
+        "uvloop",
+    ],
+)
+def test_four_threads_of_fifty_callers_share_one_request(new_loop):
+    """One flight, joined from every loop."""
+    if new_loop == "uvloop":
+        new_loop = pytest.importorskip("uvloop").new_event_loop
+    client = SlowClient(0.2)
+    found = run_in_threads(provider_of(client), 4, 50, new_loop)
+
+    assert found == ["token-1"] * 200
+    assert client.requests == 1
+
+
+def test_a_provider_is_used_in_one_loop_after_another():
+    """Nothing is bound to the loop of the first call."""
+    client = SlowClient(0)
+    provider = provider_of(client)
+    first = asyncio.run(provider.get_token())
+    client.clock.advance(3600)
+    second = asyncio.run(provider.get_token())
+
+    assert (first.access_token, second.access_token) == ("token-1", "token-2")
+
+
+def test_a_loop_that_ends_in_mid_flight_hurts_nobody():
+    """asyncio.run cancels the flight; the next loop starts another."""
+    client = SlowClient(5)
+    provider = provider_of(client)
+
+    async def impatient():
+        with pytest.raises(aa.TokenTimeoutError):
+            await provider.get_token(timeout=0.01)
+
+    asyncio.run(impatient())
+    client.seconds = 0
+
+    assert asyncio.run(provider.get_token()).access_token == "token-1"
+
+
+def test_a_loop_closed_without_cancelling_leaves_no_complaint(caplog):
+    """Its flight is forgotten without 'was destroyed' or 'never retrieved'."""
+    client = SlowClient(5)
+    provider = provider_of(client)
+    loop = asyncio.new_event_loop()
+    caller = loop.create_task(provider.get_token())
+    caller._log_destroy_pending = False
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    del caller, loop
+    client.seconds = 0
+    token = asyncio.run(provider.get_token())
+    gc.collect()
+
+    assert token.access_token == "token-1"
+    assert caplog.text == ""
+
+
+def hold_in_another_loop(provider):
+    """Start a flight in a thread's loop and leave the loop standing still; give the loop."""
+    loop = asyncio.new_event_loop()
+
+    async def start():
+        task = asyncio.ensure_future(provider.get_token())
+        task._log_destroy_pending = False
+        await asyncio.sleep(0.01)
+        return task
+
+    return loop, loop.run_until_complete(start())
+
+
+def test_a_waiter_does_not_wait_for_a_loop_that_was_closed():
+    """It notices, and leads a flight of its own."""
+    client = SlowClient(5)
+    provider = provider_of(client)
+    loop, caller = hold_in_another_loop(provider)
+
+    async def wait_and_close():
+        waiting = asyncio.create_task(provider.get_token())
+        await asyncio.sleep(0.05)
+        client.seconds = 0
+        loop.close()
+        return await waiting
+
+    assert asyncio.run(wait_and_close()).access_token == "token-1"
+    del caller
+
+
+def test_a_waiter_does_not_wait_for_ever_for_a_loop_that_stands_still(monkeypatch):
+    """After some looks the flight counts as lost."""
+    monkeypatch.setattr("aritma_auth.flight._LOOK_AGAIN", 0.01)
+    client = SlowClient(0.1)
+    provider = provider_of(client)
+    loop, caller = hold_in_another_loop(provider)
+    token = asyncio.run(provider.get_token())
+    loop.run_until_complete(caller)
+    loop.close()
+
+    assert token.access_token == "token-1"
+    assert asyncio.run(provider.get_token()).access_token == "token-1"
+
+
+def test_a_provider_is_closed_from_another_loop():
+    """The flight of a running loop is cancelled there; its callers hear of it."""
+    client = SlowClient(30)
+    provider = provider_of(client)
+    heard = []
+
+    def call():
+        try:
+            asyncio.run(provider.get_token())
+        except aa.ProviderClosedError as error:
+            heard.append(error)
+
+    worker = threading.Thread(target=call)
+    worker.start()
+    while not client.grants:
+        time.sleep(0.005)
+    asyncio.run(provider.aclose())
+    worker.join(20)
+
+    assert len(heard) == 1
+
+
+def test_closing_forgets_a_flight_whose_loop_is_gone():
+    """Nothing is waited for."""
+    client = SlowClient(5)
+    provider = provider_of(client)
+    loop, caller = hold_in_another_loop(provider)
+    loop.close()
+    del caller
+    asyncio.run(provider.aclose())
+
+    assert not provider.status().is_renewing
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_starts_anew():
+    """Neither its parent's lock nor its parent's flight is its own."""
+    client = SlowClient(5)
+    provider = provider_of(client)
+    loop, caller = hold_in_another_loop(provider)
+    with provider._cache.lock:
+        child = os.fork()
+        if child == 0:
+            asyncio.events._set_running_loop(None)
+            client.seconds = 0
+            token = asyncio.run(provider.get_token())
+            os._exit(0 if token.access_token == "token-1" else 1)
+    _, status = os.waitpid(child, 0)
+    caller.cancel()
+    loop.run_until_complete(asyncio.wait((caller,)))
+    loop.run_until_complete(provider.aclose())
+    loop.close()
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_forgotten_provider_is_collected_without_complaint(caplog):
+    """No task, session or lock holds it."""
+    client = SlowClient(0)
+    asyncio.run(provider_of(client).get_token())
+    gc.collect()
+
+    assert not [thing for thing in gc.get_objects() if type(thing) is aa.TokenProvider]
+    assert caplog.text == ""

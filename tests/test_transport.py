@@ -1,0 +1,310 @@
+"""What goes over the wire, and what may come back."""
+
+import asyncio
+import ssl
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import web
+
+from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
+from aritma_auth.protocol.wire import HttpRequest
+from aritma_auth.transport import Transport
+from tests.servers_of_our_own import serving
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+
+
+def post(url, body=b"a=b"):
+    return HttpRequest("POST", url, FORM, body)
+
+
+async def see(seen, request):
+    seen.append((request, await request.read()))
+    return web.json_response({"ok": 1}, headers={"Set-Cookie": "session=abc"})
+
+
+async def test_the_request_arrives_as_built():
+    """Method, headers and body, and nothing more than a client must send."""
+    seen = []
+    async with serving(lambda request: see(seen, request)) as url:
+        response = await Transport().send(post(f"{url}/connect/token"))
+    ((request, body),) = seen
+
+    assert response.status == 200
+    assert response.body == b'{"ok": 1}'
+    assert response.headers["content-type"].startswith("application/json")
+    assert body == b"a=b"
+    assert dict(request.headers) == {
+        "Host": url.removeprefix("http://"),
+        "Accept-Encoding": "identity",
+        "User-Agent": request.headers["User-Agent"],
+        **FORM,
+        "Content-Length": "3",
+    }
+    assert request.headers["User-Agent"].startswith("aritma-auth/")
+
+
+async def test_a_get_has_no_body():
+    """Metadata is asked for without one."""
+    seen = []
+    async with serving(lambda request: see(seen, request)) as url:
+        await Transport().send(HttpRequest("GET", url))
+
+    assert seen[0][1] == b""
+
+
+async def test_the_callers_session_lends_only_its_connections(canary):
+    """Its default headers, cookies, middlewares, traces and checks have no part in our request."""
+    seen, traced, ran = [], [], []
+
+    async def middleware(request, handler):
+        ran.append(request)
+        return await handler(request)
+
+    async def trace(session, context, params):
+        traced.append(params)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_start.append(trace)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with (
+        serving(lambda request: see(seen, request)) as url,
+        aiohttp.ClientSession(
+            headers={"X-Api-Key": canary.text, "Authorization": canary.text},
+            cookies={"tracking": canary.text},
+            cookie_jar=jar,
+            middlewares=[middleware],
+            trace_configs=[tracing],
+            raise_for_status=True,
+        ) as session,
+    ):
+        await Transport(session).send(post(url))
+        is_open = not session.closed
+    request, _ = seen[0]
+
+    assert canary.text not in str(request.headers)
+    assert (traced, ran) == ([], [])
+    assert "session" not in {cookie.key for cookie in jar}
+    assert is_open
+
+
+async def test_a_session_of_another_loop_is_left_alone():
+    """A session belongs to one loop: elsewhere the request opens its own connection."""
+    seen = []
+    async with (
+        serving(lambda request: see(seen, request)) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        transport = Transport(session)
+        response = await asyncio.to_thread(lambda: asyncio.run(transport.send(post(url))))
+
+    assert response.status == 200
+
+
+async def test_a_closed_session_is_the_callers_error():
+    """Nothing is sent, and the error says what to do."""
+    async with aiohttp.ClientSession() as session:
+        transport = Transport(session)
+
+    with pytest.raises(ConfigurationError, match="closed: keep it open"):
+        await transport.send(post("https://idp.example"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(status):
+    """The credential stays where it was meant for."""
+    strangers = []
+    async with serving(lambda request: see(strangers, request)) as stranger:
+
+        async def redirect(request):
+            return web.Response(status=status, headers={"Location": stranger})
+
+        async with serving(redirect) as url:
+            response = await Transport().send(post(url))
+
+    assert response.status == status
+    assert strangers == []
+
+
+async def test_an_endless_answer_is_cut_off():
+    """At most a mebibyte is read."""
+
+    async def flood(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65536)
+
+    async with serving(flood) as url:
+        with pytest.raises(InvalidResponseError, match="more than 1048576 bytes"):
+            await Transport().send(post(url))
+
+
+async def test_a_compressed_answer_is_refused_unread():
+    """A small body that unpacks to a large one is never unpacked."""
+
+    async def bomb(request):
+        return web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+
+    async with serving(bomb) as url:
+        with pytest.raises(InvalidResponseError, match="compressed"):
+            await Transport().send(post(url))
+
+
+async def test_a_dripping_answer_ends_with_the_total_timeout():
+    """A byte now and then keeps no connection alive for ever."""
+
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+
+    async with serving(drip) as url:
+        with pytest.raises(TransportError, match="no answer .* in time") as caught:
+            await Transport().send(post(url), timeout=0.1)
+
+    assert caught.value.may_have_arrived
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "ServerDisconnectedError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "ClientPayloadError"),
+        (b"this is no HTTP\r\n\r\n", "ClientResponseError|BadStatusLine|BadHttpMessage"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20000 + b"\r\n\r\n", "ClientResponseError"),
+    ],
+    ids=["closed", "truncated", "no HTTP", "huge header"],
+)
+async def test_broken_answers_are_transport_errors(raw, problem, canary):
+    """aiohttp's errors never escape, nor do the secrets that they hold."""
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    request = HttpRequest(
+        "POST", f"http://127.0.0.1:{port}", {"Authorization": canary.text}, canary.text.encode()
+    )
+    async with server:
+        with pytest.raises(TransportError, match=problem) as caught:
+            await Transport().send(request)
+
+    assert caught.value.may_have_arrived
+    assert caught.value.__context__ is None
+    canary.assert_hidden(caught.value)
+
+
+async def test_a_refused_connection_was_surely_not_sent(canary):
+    """Nothing arrived, so anything may be sent again."""
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+    with pytest.raises(TransportError, match="ClientConnectorError") as caught:
+        await Transport().send(post(f"http://127.0.0.1:{port}", canary.text.encode()))
+    assert not caught.value.may_have_arrived
+    canary.assert_hidden(caught.value)
+
+
+def certificates():
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return server, trusting
+
+
+async def test_tls_is_checked():
+    """An unknown authority is refused before anything is sent."""
+    seen = []
+    server, trusting = certificates()
+    async with serving(lambda request: see(seen, request), ssl_context=server) as url:
+        with pytest.raises(TransportError, match="TLS with") as caught:
+            await Transport().send(post(url))
+        response = await Transport(ssl_context=trusting).send(post(url))
+
+    assert not caught.value.may_have_arrived
+    assert response.status == 200
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("url", ["http://id.aritma.io/x", "https://u:p@id.aritma.io", "/x"])
+async def test_an_insecure_endpoint_is_never_called(url):
+    """The URL is checked before the request."""
+    with pytest.raises(ConfigurationError):
+        await Transport().send(post(url))
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_timeout_is_positive(timeout):
+    """Zero would mean none to aiohttp."""
+    with pytest.raises(ConfigurationError, match="greater than 0"):
+        Transport(timeout=timeout)
+
+
+async def test_a_header_that_cannot_be_sent_is_the_callers_error(canary):
+    """aiohttp refuses line breaks; the error is ours and names no value."""
+    async with serving(lambda request: see([], request)) as url:
+        request = HttpRequest("GET", url, {"X": f"a\r\n{canary.text}"})
+        with pytest.raises(ConfigurationError, match="cannot be sent") as caught:
+            await Transport().send(request)
+
+    canary.assert_hidden(caught.value)
+
+
+async def proxied(session_settings, monkeypatch=None, environ=None):
+    seen = []
+
+    async def proxy(request):
+        seen.append(str(request.url))
+        return web.json_response({"through": "proxy"})
+
+    async with serving(proxy) as proxy_url:
+        for name, value in (environ or {}).items():
+            monkeypatch.setenv(name, value.replace("PROXY", proxy_url))
+        settings = {
+            name: proxy_url if value == "PROXY" else value
+            for name, value in session_settings.items()
+        }
+        async with serving(lambda request: see([], request)) as url:
+            async with aiohttp.ClientSession(**settings) as session:
+                response = await Transport(session).send(post(f"{url}/x"))
+    return response.body, seen
+
+
+async def test_the_sessions_proxy_is_used():
+    """Where a service reaches the world through a proxy, so does its token request."""
+    body, seen = await proxied({"proxy": "PROXY"})
+
+    assert body == b'{"through": "proxy"}'
+    assert seen[0].endswith("/x")
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "through"), [("", True), ("127.0.0.1", False)], ids=["proxied", "bypassed"]
+)
+async def test_a_session_that_trusts_the_environment_lends_its_proxy(
+    monkeypatch, no_proxy, through
+):
+    """Proxy variables count, .netrc does not."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    _, seen = await proxied(
+        {"trust_env": True},
+        monkeypatch,
+        {"http_proxy": "PROXY", "no_proxy": no_proxy},
+    )
+
+    assert bool(seen) is through
