@@ -14,9 +14,7 @@ TOKEN = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
 
 
 def sent(http_mock):
-    return [
-        call.kwargs["data"].decode() for calls in http_mock.requests.values() for call in calls
-    ]
+    return [call.kwargs["data"].decode() for calls in http_mock.requests.values() for call in calls]
 
 
 async def test_a_token_is_fetched(http_mock):
@@ -77,7 +75,9 @@ async def test_a_second_refusal_is_final(http_mock):
     secrets = iter(["old", "new", "newer"])
 
     with pytest.raises(aa.InvalidClientError):
-        await aa.OAuthClient("id", aa.Secret.from_callable(lambda: next(secrets))).fetch_token(GRANT)
+        await aa.OAuthClient("id", aa.Secret.from_callable(lambda: next(secrets))).fetch_token(
+            GRANT
+        )
     assert len(sent(http_mock)) == 2
 
 
@@ -95,7 +95,10 @@ async def test_the_fingerprint_follows_the_secret():
     """It changes when the secret does, and shows nothing of it."""
     one, other = aa.OAuthClient("id", "one"), aa.OAuthClient("id", aa.Secret("other"))
 
-    assert await one.credential_fingerprint() == await aa.OAuthClient("x", "one").credential_fingerprint()
+    assert (
+        await one.credential_fingerprint()
+        == await aa.OAuthClient("x", "one").credential_fingerprint()
+    )
     assert await one.credential_fingerprint() != await other.credential_fingerprint()
 
 
@@ -138,7 +141,14 @@ async def test_client_authentication_is_chosen_by_what_is_given(given, method):
 
 
 def set_env(monkeypatch, **settings):
-    for name in ("CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "ENVIRONMENT", "TENANT", "SCOPE"):
+    for name in (
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "CLIENT_SECRET_FILE",
+        "ENVIRONMENT",
+        "TENANT",
+        "SCOPE",
+    ):
         monkeypatch.delenv(f"ARITMA_{name}", raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(f"ARITMA_{name}", value)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 from base64 import urlsafe_b64encode
 
 import attrs
@@ -38,11 +39,12 @@ class SigningKey:
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
-        from joserfc import jwt  # noqa: PLC0415 - extra "sandbox"
+        from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
         from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
 
         header = {"alg": "RS256", "kid": self.kid, "typ": "at+jwt", "x5t": self.x5t}
-        return jwt.encode(header, claims, RSAKey.import_key(self.private))
+        payload = json.dumps(claims, separators=(",", ":"))
+        return jws.serialize_compact(header, payload, RSAKey.import_key(self.private))
 
 
 @functools.cache

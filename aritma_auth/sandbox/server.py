@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aritma_auth.environment import Environment
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_LAST_PORT = 65535
 _HTML = "<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>"
 
 
@@ -51,7 +52,7 @@ class Sandbox:
         uploads: Bytes of each upload that arrived, oldest first.
 
     Raises:
-        ConfigurationError: ``host`` is not loopback, or joserfc is missing.
+        ConfigurationError: ``host`` is not loopback, or a port is none.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Sandbox:
     ) -> None:
         if host not in _LOOPBACK:
             raise ConfigurationError("the sandbox listens on loopback only: its secrets are public")
+        if not (0 <= identity_port <= _LAST_PORT and 0 <= banking_port <= _LAST_PORT):
+            raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
         self._host = host
         self._ports = (identity_port, banking_port)
         self._runners: list[web.AppRunner] = []
@@ -87,6 +90,14 @@ class Sandbox:
             ConfigurationError: joserfc is not installed.
         """
         _ = self.issuer.keys
+        try:
+            await self._listen()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._urls = [_url_of(runner) for runner in self._runners]
+
+    async def _listen(self) -> None:
         for place, server, port in (
             ("token", IdentityServer(self), self._ports[0]),
             ("api", BankingApi(self), self._ports[1]),
@@ -94,8 +105,10 @@ class Sandbox:
             app = web.Application(middlewares=[self._meddle(place)])
             app.on_response_prepare.append(self._mark)
             server.add_routes(app)
-            self._runners.append(await _serve(app, self._host, port))
-        self._urls = [_url_of(runner) for runner in self._runners]
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+            self._runners.append(runner)
+            await runner.setup()
+            await web.TCPSite(runner, self._host, port).start()
 
     async def aclose(self) -> None:
         """Stop: held requests are let go, and no task or socket is left."""
@@ -345,13 +358,6 @@ class Sandbox:
     async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Aritma-Sandbox"] = "stand-in"
         response.headers["Date"] = formatdate(self.clock.now(), usegmt=True)
-
-
-async def _serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return runner
 
 
 def _url_of(runner: web.AppRunner) -> str:

@@ -47,9 +47,7 @@ def test_client_credentials_equal_aritmas_curl_sample():
 
 def test_development_has_the_pages_endpoint():
     """The development endpoint is the one of the page's note."""
-    request = build(
-        ClientCredentialsGrant(), NoClientAuth(), endpoint=DEVELOPMENT.token_endpoint
-    )
+    request = build(ClientCredentialsGrant(), NoClientAuth(), endpoint=DEVELOPMENT.token_endpoint)
 
     assert request.url == "https://id.dev.aritma.io/connect/token"
 

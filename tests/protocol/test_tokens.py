@@ -62,9 +62,7 @@ def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
     assert "sub" not in claims
 
 
-@pytest.mark.parametrize(
-    "text", ["opaque", "a.b", "a.!.c", "a.bm90IGpzb24.c", "a.WzFd.c", "a.é.c"]
-)
+@pytest.mark.parametrize("text", ["opaque", "a.b", "a.!.c", "a.bm90IGpzb24.c", "a.WzFd.c", "a.é.c"])
 def test_an_opaque_token_has_no_claims(text):
     """A token that is no JWT is opaque, never an error."""
     assert read_unverified_claims(text) is None
@@ -336,7 +334,14 @@ json_values = st.recursive(
         {},
         optional={
             name: json_values
-            for name in ("access_token", "token_type", "expires_in", "scope", "refresh_token", "error")
+            for name in (
+                "access_token",
+                "token_type",
+                "expires_in",
+                "scope",
+                "refresh_token",
+                "error",
+            )
         },
     )
 )

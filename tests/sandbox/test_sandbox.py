@@ -1,0 +1,342 @@
+"""The sandbox as a test holds it: its APIs, its clock, its faults."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import pytest
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+@pytest.fixture
+async def sandbox():
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def http():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def token_of(sandbox, http, client_id="sandbox-service"):
+    client = sandbox.clients[client_id]
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client.client_id,
+        "client_secret": client.client_secret,
+    }
+    async with http.post(f"{sandbox.identity_url}/connect/token", data=form) as response:
+        return (await response.json())["access_token"]
+
+
+async def call(sandbox, http, path="api/v3/accounts/42", token=None, **kwargs):
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with http.get(sandbox.banking_url + path, headers=headers, **kwargs) as response:
+        return response.status, response.headers, await response.read()
+
+
+async def test_v3_answers_in_pascal_case(sandbox, http):
+    """As Banking v3 does."""
+    status, _, body = await call(sandbox, http, token=await token_of(sandbox, http))
+
+    assert status == 200
+    assert b'"CompanyId": "42"' in body
+
+
+async def test_v4_answers_with_its_version(sandbox, http):
+    """As Banking v4 does."""
+    status, headers, body = await call(sandbox, http, "api/accounts", await token_of(sandbox, http))
+
+    assert status == 200
+    assert headers["api-supported-versions"] == "1.0"
+    assert b'"_links"' in body
+
+
+async def test_a_missing_token_is_challenged(sandbox, http):
+    """A plain challenge, as nothing was wrong with a token."""
+    status, headers, body = await call(sandbox, http)
+
+    assert status == 401
+    assert headers["WWW-Authenticate"] == "Bearer"
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert b"Unauthorized" in body
+
+
+async def test_bad_tokens_are_challenged_with_the_reason(sandbox, http):
+    """Foreign, revoked and expired ones."""
+    token = await token_of(sandbox, http)
+    foreign = await call(sandbox, http, token="foreign")
+    sandbox.clock.advance(3600)
+    expired = await call(sandbox, http, token=token)
+    sandbox.revoke_all()
+    revoked = await call(sandbox, http, token=token)
+
+    challenges = [answer[1]["WWW-Authenticate"] for answer in (foreign, expired, revoked)]
+    assert [answer[0] for answer in (foreign, expired, revoked)] == [401] * 3
+    assert challenges == [
+        'Bearer error="invalid_token", error_description="The signature is invalid"',
+        'Bearer error="invalid_token", error_description="The access token expired"',
+        'Bearer error="invalid_token", error_description="The token was revoked"',
+    ]
+
+
+async def test_a_token_of_another_api_is_forbidden(sandbox, http):
+    """403 and insufficient_scope."""
+    token = await token_of(sandbox, http, "sandbox-settlement")
+    status, headers, _ = await call(sandbox, http, token=token)
+
+    assert status == 403
+    assert 'error="insufficient_scope"' in headers["WWW-Authenticate"]
+
+
+async def test_uploads_are_counted(sandbox, http):
+    """Also those that are refused."""
+    headers = {"Authorization": f"Bearer {await token_of(sandbox, http)}"}
+    url = f"{sandbox.banking_url}api/v3/uploads"
+    async with http.post(url, data=b"12345", headers=headers) as response:
+        answer = await response.json()
+    async with http.put(url, data=b"123") as response:
+        refused = response.status
+
+    assert answer == {"received": 5}
+    assert refused == 401
+    assert sandbox.uploads == [5, 3]
+
+
+async def test_the_stream_echoes(sandbox, http):
+    """Text comes back, anything else is left."""
+    headers = {"Authorization": f"Bearer {await token_of(sandbox, http)}"}
+    async with http.ws_connect(f"{sandbox.banking_url}api/v3/stream", headers=headers) as socket:
+        await socket.send_bytes(b"binary")
+        await socket.send_str("hello")
+
+        assert await socket.receive_str() == "hello"
+
+
+async def test_a_redirect_goes_where_it_is_told(sandbox, http):
+    """For tests of what is sent there."""
+    token = await token_of(sandbox, http)
+    status, headers, _ = await call(
+        sandbox, http, "redirect?to=/x&status=307", token, allow_redirects=False
+    )
+
+    assert (status, headers["Location"]) == (307, "/x")
+
+
+async def test_the_clock_moves_the_date_header(sandbox, http):
+    """Clients measure skew by it."""
+    sandbox.clock.advance(-3600)
+    _, headers, _ = await call(sandbox, http)
+    shown = parsedate_to_datetime(headers["Date"]).timestamp()
+
+    assert shown == pytest.approx(time.time() - 3600, abs=3)
+
+
+async def test_requests_are_counted(sandbox, http):
+    """At the APIs and at the token endpoint."""
+    await asyncio.gather(*(token_of(sandbox, http) for _ in range(3)))
+    await call(sandbox, http)
+
+    assert sandbox.api_requests == 1
+    assert len(sandbox.token_requests) == 3
+    assert 1 <= sandbox.peak_token_requests <= 3
+
+
+async def ask(sandbox, http, **kwargs):
+    async with http.post(
+        f"{sandbox.identity_url}/connect/token", data={}, allow_redirects=False, **kwargs
+    ) as response:
+        return response.status, response.headers, await response.read()
+
+
+async def test_status_faults_come_with_a_gateways_page(sandbox, http):
+    """Once or more often, with or without Retry-After, then all is well."""
+    sandbox.fail_next(503, retry_after=7, times=2)
+    sandbox.fail_next(429)
+    answers = [await ask(sandbox, http) for _ in range(4)]
+
+    assert [answer[0] for answer in answers] == [503, 503, 429, 400]
+    assert answers[0][1]["Retry-After"] == "7"
+    assert "Retry-After" not in answers[2][1]
+    assert b"<h1>" in answers[0][2]
+
+
+async def test_anything_can_be_answered(sandbox, http):
+    """Bodies, redirects, and at the API too."""
+    sandbox.answer_next(b"\xff", status=200)
+    sandbox.redirect_next("https://elsewhere.example")
+    sandbox.answer_next(b"busy", status=418, headers={}, where="api")
+
+    assert (await ask(sandbox, http))[2] == b"\xff"
+    assert (await ask(sandbox, http))[1]["Location"] == "https://elsewhere.example"
+    assert (await call(sandbox, http))[0] == 418
+
+
+@pytest.mark.parametrize(("fault", "answered"), [("drop_next", 0), ("lose_answer_next", 1)])
+async def test_connections_break_before_or_after_the_work(sandbox, http, fault, answered):
+    """The caller sees the same; the server knows the difference."""
+    getattr(sandbox, fault)()
+
+    with pytest.raises(aiohttp.ClientError):
+        await ask(sandbox, http)
+    assert len(sandbox.token_requests) == answered
+
+
+async def test_an_answer_can_be_truncated(sandbox, http):
+    """It breaks off in the middle of a token."""
+    sandbox.truncate_next()
+
+    with pytest.raises(aiohttp.ClientError):
+        await ask(sandbox, http)
+
+
+@pytest.mark.parametrize("fault", ["flood_next", "drip_next"])
+async def test_answers_can_have_no_end(sandbox, http, fault):
+    """Fast or slow."""
+    getattr(sandbox, fault)()
+
+    with pytest.raises(TimeoutError):
+        await ask(sandbox, http, timeout=aiohttp.ClientTimeout(total=0.1))
+
+
+async def test_a_bomb_is_small_on_the_wire(sandbox, http):
+    """And large when unpacked."""
+    sandbox.bomb_next(1 << 20)
+    _, headers, body = await ask(sandbox, http)
+
+    assert int(headers["Content-Length"]) < 2000
+    assert len(body) == 1 << 20
+
+
+async def test_answers_can_be_late(sandbox, http):
+    """One, or all."""
+    sandbox.delay_next(0.05)
+    sandbox.set_latency(0.05, "api")
+    started = time.monotonic()
+    await ask(sandbox, http)
+    await call(sandbox, http)
+
+    assert time.monotonic() - started >= 0.1
+
+
+async def test_requests_can_be_held(sandbox, http):
+    """Until the test lets them go."""
+    gate = sandbox.hold()
+    asking = [asyncio.create_task(ask(sandbox, http)) for _ in range(3)]
+    await gate.until(3)
+    answered_before = len(sandbox.token_requests)
+    gate.release()
+    await asyncio.gather(*asking)
+
+    assert answered_before == 0
+    assert gate.arrived == 3
+
+
+async def test_closing_lets_held_requests_go(http):
+    """No task, socket or warning is left."""
+    async with Sandbox() as sandbox:
+        gate = sandbox.hold("api")
+        asking = asyncio.create_task(call(sandbox, http))
+        await gate.until()
+
+    status, *_ = await asking
+    assert status == 401
+
+
+async def test_faults_happen_at_known_places(sandbox):
+    """A typing error is not a silent no-op."""
+    with pytest.raises(ConfigurationError, match="token or api"):
+        sandbox.fail_next(500, where="bank")
+
+
+def test_it_listens_on_loopback_only():
+    """Its secrets are public."""
+    with pytest.raises(ConfigurationError, match="loopback only"):
+        Sandbox(host="0.0.0.0")
+
+
+async def test_a_port_that_is_taken_leaves_nothing_open(sandbox):
+    """The identity server that could start is closed again."""
+    taken = int(sandbox.banking_url.rstrip("/").rpartition(":")[2])
+    other = Sandbox(banking_port=taken)
+
+    with pytest.raises(OSError, match="in use"):
+        await other.start()
+    with pytest.raises(ConfigurationError, match="not been started"):
+        _ = other.identity_url
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_is_a_port(port):
+    """The error says which numbers are."""
+    with pytest.raises(ConfigurationError, match="0 to 65535"):
+        Sandbox(identity_port=port)
+
+
+def test_it_has_no_address_before_it_is_started():
+    """The error says so."""
+    with pytest.raises(ConfigurationError, match="not been started"):
+        _ = Sandbox().identity_url
+
+
+async def test_it_listens_on_ipv6_too():
+    """Where the machine has it."""
+    try:
+        async with Sandbox(host="::1") as sandbox:
+            assert sandbox.identity_url.startswith("http://[::1]:")
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+
+
+def test_without_joserfc_the_error_names_the_extra(monkeypatch):
+    """What to install."""
+    from aritma_auth.sandbox.keys import signing_key
+
+    monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
+    with pytest.raises(ConfigurationError, match=r"aritma-auth\[sandbox\]"):
+        signing_key(99)
+
+
+def test_the_pytest_plugin_serves_users(tmp_path):
+    """Its fixtures work in a project of their own, in strict mode."""
+    (tmp_path / "test_mine.py").write_text(
+        "import aiohttp, pytest\n"
+        "import aritma_auth as aa\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_mine(aritma_sandbox, aritma_environment):\n"
+        "    client = aritma_sandbox.client\n"
+        "    async with aa.TokenProvider.client_credentials(\n"
+        "        client.client_id, client.client_secret, environment=aritma_environment\n"
+        "    ) as tokens:\n"
+        "        assert (await tokens.get_token()).scope == ('bankservice',)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_without_pytest_asyncio_the_fixture_skips(monkeypatch):
+    """And says what to install."""
+    from aritma_auth.sandbox import pytest_plugin
+
+    monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
+    fixture = pytest_plugin._sandbox_fixture()
+
+    assert fixture.name == "aritma_sandbox"
+    with pytest.raises(pytest.skip.Exception, match="pip install pytest-asyncio"):
+        pytest_plugin._cannot_run()

@@ -1,0 +1,163 @@
+"""The command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from aritma_auth import __main__, cli
+from aritma_auth.demo import Demonstration, Wave
+from aritma_auth.version import __version__
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("ARITMA_"):
+            monkeypatch.delenv(name)
+
+
+def test_the_demo_keeps_its_promise(capsys):
+    """One token request for all calls, one renewal that nobody waits for."""
+    code = cli.run(["demo", "--calls", "50"])
+    shown = capsys.readouterr().out
+
+    assert code == 0
+    assert "stand-in, not Aritma" in shown
+    assert "As promised." in shown
+    assert "client_id  sandbox-service" in shown
+    assert "eyJ" not in shown
+    assert "\x1b" not in shown
+
+
+def test_a_broken_promise_is_an_error(monkeypatch, capsys):
+    """The exit code says so."""
+
+    async def fail(calls):
+        wave = Wave(calls, calls - 1, 1, 0.1)
+        return Demonstration(wave, {}, 60.0, wave, 1)
+
+    monkeypatch.setattr(cli, "demonstrate", fail)
+
+    assert cli.run(["demo"]) == 1
+    assert "NOT as promised." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["nonsense"], 2, "error: Unknown command"),
+        (["demo", "--calls", "x"], 2, "error: Invalid value"),
+        (["demo", "--calls", "0"], 2, "error: Invalid value"),
+        (["token"], 1, "error: set ARITMA_CLIENT_ID"),
+        (["sandbox", "--banking-port", "99999"], 1, "error: a port is a number"),
+    ],
+)
+def test_errors_are_one_clear_line(arguments, code, line, capsys):
+    """Never a traceback."""
+    assert cli.run(arguments) == code
+    shown = capsys.readouterr().err
+    assert shown.startswith(line)
+    assert shown.count("\n") == 1
+
+
+def test_an_error_of_the_machine_is_one_line_too(monkeypatch, capsys):
+    """A port that is taken, for example."""
+
+    async def fail(calls):
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(cli, "demonstrate", fail)
+
+    assert cli.run(["demo"]) == 1
+    assert capsys.readouterr().err == "error: Address already in use\n"
+
+
+def test_the_version_is_told(capsys):
+    """And it is a success."""
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.fixture
+def running_sandbox():
+    """Run ``aritma-auth sandbox`` as its users do; end it as they do."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aritma_auth", "sandbox", "--identity-port=0", "--banking-port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    lines = []
+    while not lines or "Ctrl-C" not in lines[-1]:
+        lines.append(process.stdout.readline())
+    yield lines
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_sandbox_introduces_itself_and_gives_tokens(running_sandbox, monkeypatch, capsys):
+    """What it prints is enough to get a token; Ctrl-C ends it without a word."""
+    (address,) = [line.split()[-1] for line in running_sandbox if "identity server" in line]
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-special")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "s3cr3tV@lue!+%")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", address)
+    plain, header, inspected = (
+        (cli.run(["token", *options]), capsys.readouterr().out)
+        for options in ([], ["--header"], ["--inspect"])
+    )
+
+    assert "It is not Aritma." in running_sandbox[0]
+    assert any("curl -d 'grant_type=client_credentials" in line for line in running_sandbox)
+    assert plain[0] == header[0] == inspected[0] == 0
+    assert plain[1].startswith("eyJ")
+    assert header[1].startswith("Authorization: Bearer eyJ")
+    assert json.loads(inspected[1])["client_id"] == "sandbox-special"
+
+
+def test_an_opaque_token_cannot_be_inspected(monkeypatch, capsys, http_mock):
+    """It is said so."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
+    http_mock.post(
+        "https://id.aritma.io/connect/token",
+        payload={"access_token": "opaque", "token_type": "Bearer"},
+    )
+
+    assert cli.run(["token", "--inspect"]) == 0
+    assert capsys.readouterr().out == "the token is opaque\n"
+
+
+def test_a_refusal_shows_no_secret(monkeypatch, capsys, http_mock, canary):
+    """One line that says what to check."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", canary.text)
+    http_mock.post(
+        "https://id.aritma.io/connect/token", payload={"error": "invalid_client"}, status=400
+    )
+
+    assert cli.run(["token"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: invalid_client (check the client id")
+    assert canary.text not in shown
+
+
+def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys):
+    """One line, no traceback."""
+    monkeypatch.setattr(__main__, "find_spec", lambda name: None)
+
+    assert __main__.main() == 1
+    assert 'pip install "aritma-auth[cli,sandbox]"' in capsys.readouterr().err
+
+
+def test_the_module_is_the_command(monkeypatch, capsys):
+    """python -m aritma_auth."""
+    monkeypatch.setattr(sys, "argv", ["aritma-auth", "--version"])
+
+    assert __main__.main() == 0
+    assert capsys.readouterr().out.strip() == __version__

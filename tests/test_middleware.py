@@ -1,0 +1,361 @@
+"""The bearer middleware, always over a real wire."""
+
+import asyncio
+import io
+import json
+
+import aiohttp
+import pytest
+from aiohttp import WSServerHandshakeError, web
+
+import aritma_auth as aa
+from aritma_auth.events import RequestUnsigned
+from aritma_auth.middleware import BearerMiddleware
+from aritma_auth.protocol.tokens import Token
+from tests.conftest import FakeClock
+from tests.fakes import FakeClient
+from tests.servers_of_our_own import serving
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+
+
+class Api:
+    """An API that knows which tokens are good."""
+
+    def __init__(self):
+        self.refused = set()
+        self.refuses_all = False
+        self.seen = []
+        self.bodies = []
+        self.unread = 0
+
+    async def __call__(self, request):
+        authorization = request.headers.get("Authorization")
+        self.seen.append(authorization)
+        if request.path.startswith("/redirect"):
+            return web.Response(status=302, headers={"Location": request.query["to"]})
+        self.bodies.append(await request.read())
+        if self.refuses_all or authorization is None or authorization in self.refused:
+            body = b"x" * self.unread if self.unread else b'{"title":"no"}'
+            return web.Response(status=401, body=body, headers={"WWW-Authenticate": "Bearer"})
+        if request.path == "/ws":
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.send_str(authorization)
+            await socket.close()
+            return socket
+        return web.json_response({"authorization": authorization})
+
+
+class Bank:
+    """An API, a provider for it, and a session that the provider's middleware signs."""
+
+    def __init__(self, url, api, clock, session_settings, **middleware_settings):
+        self.api = api
+        self.url = url
+        self.client = FakeClient(clock)
+        self.events = []
+        self.provider = aa.TokenProvider(
+            self.client, GRANT, clock=clock, on_event=self.events.append
+        )
+        self.middleware = self.provider.middleware([url], **middleware_settings)
+        self.session = aiohttp.ClientSession(url, middlewares=[self.middleware], **session_settings)
+
+    async def get(self, path="/", **kwargs):
+        async with self.session.get(path, **kwargs) as response:
+            return response.status, await response.text()
+
+
+@pytest.fixture
+async def open_bank(clock):
+    """Give a function that makes a bank; close all of them at the end."""
+    closing = []
+
+    async def make(session_settings=None, **middleware_settings):
+        api = Api()
+        server = serving(api)
+        bank = Bank(
+            await server.__aenter__(), api, clock, session_settings or {}, **middleware_settings
+        )
+        closing.append((bank, server))
+        return bank
+
+    yield make
+    for bank, server in closing:
+        await bank.session.close()
+        await bank.provider.aclose()
+        await server.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def bank(open_bank):
+    return await open_bank()
+
+
+async def test_calls_are_signed(bank):
+    """With the cached token, asked for once."""
+    answers = [await bank.get() for _ in range(3)]
+
+    assert {status for status, _ in answers} == {200}
+    assert json.loads(answers[0][1]) == {"authorization": "Bearer token-1"}
+    assert bank.client.requests == 1
+
+
+async def test_a_request_can_be_signed_alone(bank):
+    """The middleware works per request too."""
+    async with aiohttp.ClientSession() as plain:
+        async with plain.get(bank.url, middlewares=(bank.middleware,)) as response:
+            signed = await response.json()
+
+    assert signed == {"authorization": "Bearer token-1"}
+
+
+async def test_a_header_set_by_hand_is_replaced(bank):
+    """Whoever set it: one token, ours."""
+    await bank.get(headers={"Authorization": "Bearer stale", "authorization": "Basic x"})
+
+    assert bank.api.seen == ["Bearer token-1"]
+
+
+async def test_five_hundred_refusals_make_one_renewal_and_all_succeed(bank):
+    """After a revocation every call is repeated once with the new token."""
+    await bank.get()
+    bank.api.refused.add("Bearer token-1")
+    answers = await asyncio.gather(*(bank.get() for _ in range(500)))
+
+    assert [status for status, _ in answers] == [200] * 500
+    assert bank.client.requests == 2
+
+
+async def test_an_api_that_refuses_every_token_gets_two_requests_a_call(bank):
+    """The second 401 goes to the caller, and no storm follows."""
+    bank.api.refuses_all = True
+    answers = [await bank.get() for _ in range(5)]
+
+    assert answers == [(401, '{"title":"no"}')] * 5
+    assert bank.client.requests == 2
+    assert len(bank.api.seen) == 6
+
+
+@pytest.mark.parametrize(
+    "make_body",
+    [
+        pytest.param(lambda: b"bytes", id="bytes"),
+        pytest.param(lambda: "text", id="text"),
+        pytest.param(lambda: {"form": "x"}, id="form"),
+        pytest.param(lambda: io.BytesIO(b"file"), id="file"),
+    ],
+)
+async def test_bodies_that_can_be_sent_again_are(bank, make_body):
+    """The second request carries the same bytes as the first."""
+    bank.api.refused.add("Bearer token-1")
+    async with bank.session.post("/", data=make_body()) as response:
+        status = response.status
+
+    assert status == 200
+    assert len(bank.api.bodies) == 2
+    assert bank.api.bodies[0] == bank.api.bodies[1] != b""
+
+
+async def test_a_streamed_body_is_never_sent_again_empty(bank):
+    """The 401 goes to the caller: the stream is spent."""
+    bank.api.refused.add("Bearer token-1")
+
+    async def stream():
+        yield b"part one, "
+        yield b"part two"
+
+    async with bank.session.post("/", data=stream()) as response:
+        status, text = response.status, await response.text()
+
+    assert (status, text) == (401, '{"title":"no"}')
+    assert bank.api.bodies == [b"part one, part two"]
+
+
+async def test_a_redirect_to_another_origin_never_sees_the_token(bank):
+    """The hop to a stranger goes unsigned, and an event tells."""
+    strangers = Api()
+    async with serving(strangers) as stranger:
+        status, _ = await bank.get("/redirect", params={"to": stranger})
+
+    assert status == 401
+    assert strangers.seen == [None]
+    assert bank.api.seen == ["Bearer token-1"]
+    assert [e.origin for e in bank.events if isinstance(e, RequestUnsigned)] == [stranger]
+
+
+async def test_a_redirect_within_the_origin_is_signed_again(bank):
+    """Each hop is signed anew."""
+    status, _ = await bank.get("/redirect", params={"to": "/there"})
+
+    assert status == 200
+    assert bank.api.seen == ["Bearer token-1"] * 2
+
+
+async def test_strict_refuses_other_origins(open_bank):
+    """Nothing goes there at all."""
+    bank = await open_bank(strict=True)
+    strangers = Api()
+    async with serving(strangers) as stranger:
+        with pytest.raises(aa.ConfigurationError, match="not an origin that the token may go to"):
+            await bank.get("/redirect", params={"to": stranger})
+
+    assert strangers.seen == []
+
+
+async def test_a_websocket_is_signed(bank):
+    """Its handshake is a request like any other, a refused one is repeated."""
+    bank.api.refused.add("Bearer token-1")
+    async with bank.session.ws_connect("/ws") as socket:
+        greeting = await socket.receive_str()
+
+    assert greeting == "Bearer token-2"
+
+
+async def test_a_refused_handshake_shows_no_token(bank, canary):
+    """aiohttp's exception has lost the header."""
+    bank.api.refuses_all = True
+    await bank.provider.set_token(Token(canary.text))
+    bank.client.answers = [Token(canary.text + "2")]
+
+    with pytest.raises(WSServerHandshakeError) as caught:
+        await bank.session.ws_connect("/ws")
+    canary.assert_hidden(caught.value, caught.value.request_info)
+
+
+async def test_aiohttps_exceptions_and_answers_show_no_token(open_bank, canary):
+    """Neither the exception, its locals, the answer nor the trace hooks' repr."""
+    traced = []
+
+    async def trace(session, context, params):
+        traced.append(repr(params) + repr(params.headers))
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(trace)
+    bank = await open_bank({"raise_for_status": True, "trace_configs": [tracing]})
+    await bank.provider.set_token(Token(canary.text))
+    async with bank.session.get("/") as response:
+        info = response.request_info
+    bank.api.refuses_all = True
+    bank.client.answers = [Token(canary.text + "2")]
+    with pytest.raises(aiohttp.ClientResponseError) as caught:
+        await bank.get()
+
+    canary.assert_hidden(info, info.headers, response, caught.value, caught.value.request_info)
+    assert "Authorization" not in info.headers
+    assert len(traced) == 3
+    assert canary.text not in str(traced)
+
+
+async def test_a_connection_that_breaks_shows_no_token(bank, canary):
+    """The header is taken away when the call fails, too."""
+    await bank.provider.set_token(Token(canary.text))
+
+    async def break_off(request):
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(break_off) as url:
+        async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
+            with pytest.raises(aiohttp.ClientError) as caught:
+                await session.post(url)
+
+    canary.assert_hidden(caught.value)
+
+
+async def test_without_a_token_nothing_is_sent(bank):
+    """The caller hears why there is none."""
+    bank.client.answers = [aa.InvalidClientError("invalid_client")]
+
+    with pytest.raises(aa.InvalidClientError):
+        await bank.get()
+    assert bank.api.seen == []
+
+
+async def test_a_refused_call_without_a_new_token_is_the_providers_error(bank):
+    """When the renewal after a 401 fails, the caller hears of that."""
+    await bank.get()
+    bank.api.refused.add("Bearer token-1")
+    bank.client.answers = [aa.InvalidClientError("invalid_client")]
+
+    with pytest.raises(aa.InvalidClientError):
+        await bank.get()
+
+
+async def test_a_short_request_timeout_does_not_abort_the_renewal(bank):
+    """Others get the token of the same token request."""
+    answer = bank.client.hold()
+    patient = asyncio.create_task(bank.get())
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await bank.get(timeout=aiohttp.ClientTimeout(total=0.05))
+    answer.set_result(None)
+    status, _ = await patient
+
+    assert status == 200
+    assert bank.client.requests == 1
+
+
+async def test_one_connection_is_enough_for_a_refused_call(open_bank):
+    """The refused answer's connection is free before the next request needs one."""
+    bank = await open_bank({"connector": aiohttp.TCPConnector(limit=1)})
+    bank.api.unread = 1_000_000
+    bank.api.refused.add("Bearer token-1")
+    status, _ = await asyncio.wait_for(bank.get(), 5)
+
+    assert status == 200
+
+
+async def test_the_second_refusal_is_readable(bank):
+    """Its body reaches the caller whole."""
+    bank.api.unread = 200_000
+    bank.api.refuses_all = True
+    status, text = await bank.get()
+
+    assert (status, len(text)) == (401, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://api.example/x", True),
+        ("https://api.example:443/x", True),
+        ("wss://api.example/x", True),
+        ("https://API.example/x", True),
+        ("http://api.example/x", False),
+        ("https://api.example:444/x", False),
+        ("https://api.example.evil.example/x", False),
+        ("https://evil.example/https://api.example/", False),
+        ("https://other.example/x", False),
+    ],
+)
+def test_origins_are_compared_whole(url, allowed):
+    """Scheme, host and port, each equal."""
+    provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)
+
+    assert provider.middleware().allows(url) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origins", "problem"),
+    [
+        ([], "no API's origin is known"),
+        (["http://api.example"], "must use https"),
+        ("https://api.example", "not one string"),
+    ],
+)
+def test_wrong_origins_are_refused_at_once(origins, problem):
+    """Before any request."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        BearerMiddleware(None, origins)
+
+
+def test_the_repr_names_the_origins():
+    """And nothing else."""
+    middleware = BearerMiddleware(None, ["https://b.example", "https://a.example:8443/path"])
+
+    assert repr(middleware) == (
+        "<BearerMiddleware for https://a.example:8443, https://b.example:443>"
+    )
