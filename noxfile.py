@@ -64,7 +64,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[all]")
     session.run("mypy")
     session.run("mypy", "tests/typing")
-    session.run("pyright", "--pythonpath", session_python(session), "aritma_auth", "tests/typing")
+    session.run("pyright", "--pythonpath", session_python(session), "tests/typing")
 
 
 def session_python(session: nox.Session) -> str:
@@ -104,7 +104,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; every warning is an error."""
     install_groups(session, "docs")
     session.install("-e", ".[all]")
-    session.run("sphinx-build", "-q", "-W", "-n", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-q", "-W", "-b", "html", "docs", "docs/_build/html")
 
 
 if not any(shutil.which(f"python{version}") for version in INTERPRETERS):

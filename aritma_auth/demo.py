@@ -9,7 +9,7 @@ import attrs
 
 from aritma_auth.client import OAuthClient
 from aritma_auth.clock import SYSTEM_CLOCK
-from aritma_auth.events import Event, TokenRenewed
+from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.json_text import JsonValue
@@ -34,8 +34,7 @@ class _SteeredClock:
     def time(self) -> float:
         return self._sandbox_clock.now()
 
-    async def sleep(self, seconds: float) -> None:
-        await SYSTEM_CLOCK.sleep(seconds)
+    sleep = staticmethod(SYSTEM_CLOCK.sleep)
 
 
 @attrs.frozen
@@ -111,11 +110,10 @@ async def demonstrate(calls: int) -> Demonstration:
             clock=sandbox.clock.now,
         )
         grant = ClientCredentialsGrant(scope="bankservice")
-        renewed = asyncio.Event()
+        ended = asyncio.Event()
 
-        def hear(event: Event) -> None:
-            if isinstance(event, TokenRenewed):
-                renewed.set()
+        def hear(_event: Event) -> None:
+            ended.set()
 
         async with (
             TokenProvider(
@@ -132,11 +130,11 @@ async def demonstrate(calls: int) -> Demonstration:
             first = await tokens.get_token()
             refresh_in = tokens.status().refresh_in or 0.0
             sandbox.clock.advance(refresh_in + 1)
-            renewed.clear()
+            ended.clear()
             gate = sandbox.hold()
             during_renewal = await _call(sandbox, bank, calls)
             gate.release()
-            await renewed.wait()
+            await ended.wait()
             return Demonstration(
                 cold,
                 read_unverified_claims(first.access_token) or {},

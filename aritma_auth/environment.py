@@ -51,10 +51,14 @@ class Environment:
 
     issuer: str = attrs.field(converter=_issuer)
     name: str = "custom"
-    issuer_aliases: frozenset[str] = attrs.field(default=frozenset(), converter=_aliases)
-    api_origins: frozenset[Origin] = attrs.field(default=frozenset(), converter=_origins)
+    issuer_aliases: frozenset[str] = attrs.field(
+        default=frozenset(), converter=_aliases, repr=False
+    )
+    api_origins: frozenset[Origin] = attrs.field(
+        default=frozenset(), converter=_origins, repr=False
+    )
     tenant: str | None = None
-    endpoints: Mapping[str, str] = attrs.field(factory=dict)
+    endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False, repr=False)
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",

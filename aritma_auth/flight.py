@@ -202,5 +202,5 @@ def _after_fork() -> None:
         single_flight.forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Windows has no fork.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)

@@ -73,7 +73,7 @@ class Canary:
     def assert_hidden(self, *things):
         """Assert that no repr, text or traceback of these things shows the secret."""
         for thing in things:
-            shown = [repr(thing), str(thing), f"{thing}", "%s %r" % (thing, thing)]
+            shown = [repr(thing), str(thing), f"{thing}", "%s %r" % (thing, thing)]  # noqa: UP031
             if isinstance(thing, BaseException):
                 shown += list(_shown_by(thing))
             for text in shown:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import socket
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ import time
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.flight import SingleFlight
+from aritma_auth.flight import SingleFlight, _after_fork
 from aritma_auth.lock import ForkSafeLock
 from tests.conftest import FakeClock, new_eager_loop
 from tests.fakes import FakeClient
@@ -279,6 +280,70 @@ def test_a_forked_child_starts_anew():
     loop.close()
 
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_after_a_fork_locks_and_flights_are_new():
+    """The same, looked at from inside."""
+    provider = provider_of(SlowClient(5))
+    loop, caller = hold_in_another_loop(provider)
+    flight = provider._flights.current
+    lock = provider._cache.lock._lock
+    _after_fork()
+    is_renewing = provider.status().is_renewing
+    caller.cancel()
+    flight.task.cancel()
+    loop.run_until_complete(asyncio.wait((caller, flight.task)))
+    loop.close()
+
+    assert not is_renewing
+    assert provider._cache.lock._lock is not lock
+
+
+def test_a_flight_that_ends_outside_of_any_loop_wakes_nobody():
+    """As when the garbage collector closes it after its loop."""
+
+    async def work():
+        await asyncio.Event().wait()
+
+    single = make(work)
+    loop = asyncio.new_event_loop()
+
+    async def start():
+        flight = single.launch()
+        waiting = asyncio.ensure_future(single.join(flight))
+        waiting._log_destroy_pending = False
+        await asyncio.sleep(0.01)
+        return flight
+
+    flight = loop.run_until_complete(start())
+    loop.close()
+    single._land(flight, None)
+    single._land(flight, None)
+
+    assert flight.is_over
+    assert single.current is None
+
+
+def test_a_loop_closed_in_mid_request_leaves_no_open_session(recwarn, caplog):
+    """What asyncio itself says of a socket that a closed loop left open is not ours to silence."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client = aa.OAuthClient(
+            "id", "secret", environment=aa.Environment.at(f"http://127.0.0.1:{port}")
+        )
+        provider = aa.TokenProvider(client, GRANT, on_event=None)
+        loop = asyncio.new_event_loop()
+        caller = loop.create_task(provider.get_token())
+        caller._log_destroy_pending = False
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+        del caller, loop
+        asyncio.run(provider.aclose())
+        del provider
+        gc.collect()
+
+    assert caplog.text == ""
+    assert not [warning for warning in recwarn if "session" in str(warning.message)]
 
 
 def test_a_forgotten_provider_is_collected_without_complaint(caplog):

@@ -166,7 +166,7 @@ async def test_a_dripping_answer_ends_with_the_total_timeout():
             await asyncio.sleep(0.02)
 
     async with serving(drip) as url:
-        with pytest.raises(TransportError, match="no answer .* in time") as caught:
+        with pytest.raises(TransportError, match=r"no answer .* in time") as caught:
             await Transport().send(post(url), timeout=0.1)
 
     assert caught.value.may_have_arrived

@@ -48,12 +48,14 @@ class Token:
     Spec: RFC 6749 §5.1; https://developer.aritma.com (Authentication, Access Token).
     """
 
-    _access_token: Sealed = attrs.field(converter=seal)
+    _access_token: Sealed = attrs.field(converter=seal, alias="access_token")
     token_type: str = "Bearer"
     expires_at: float | None = None
     scope: Scope | None = None
-    _refresh_token: Sealed | None = attrs.field(default=None, converter=seal_optional)
-    _id_token: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    _refresh_token: Sealed | None = attrs.field(
+        default=None, converter=seal_optional, alias="refresh_token"
+    )
+    _id_token: Sealed | None = attrs.field(default=None, converter=seal_optional, alias="id_token")
     issued_at: float = 0.0
     extra: Members = attrs.field(factory=Members)
     _authorization: Sealed = attrs.field(init=False, eq=False)

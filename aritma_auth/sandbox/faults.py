@@ -204,7 +204,6 @@ def gzip_bomb(size: int) -> Fault:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    transport = request.transport
-    if transport is not None:
+    if (transport := request.transport) is not None:
         transport.abort()
     return web.Response(status=500)

@@ -125,6 +125,11 @@ def test_identity_scopes_are_known_to_be_refused_for_machines(scope):
     assert scope.split()[-1] in problems[0]
 
 
+def test_other_grants_are_not_known_to_be_refused():
+    """What nothing is known about is left to the server."""
+    assert RefreshTokenGrant("handle", scope="openid").problems() == ()
+
+
 @pytest.mark.parametrize("client_auth", [ClientSecretPost(None), ClientSecretBasic(None)])
 def test_a_secret_method_without_a_secret_is_refused(client_auth):
     """A missing secret is the caller's error, not an empty one on the wire."""

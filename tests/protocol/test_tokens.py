@@ -332,17 +332,10 @@ json_values = st.recursive(
 @given(
     st.fixed_dictionaries(
         {},
-        optional={
-            name: json_values
-            for name in (
-                "access_token",
-                "token_type",
-                "expires_in",
-                "scope",
-                "refresh_token",
-                "error",
-            )
-        },
+        optional=dict.fromkeys(
+            ("access_token", "token_type", "expires_in", "scope", "refresh_token", "error"),
+            json_values,
+        ),
     )
 )
 def test_any_member_is_read_or_refused(members):

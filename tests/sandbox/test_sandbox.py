@@ -5,12 +5,13 @@ import subprocess
 import sys
 import time
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import Sandbox
+from aritma_auth.sandbox import Sandbox, faults
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -189,6 +190,11 @@ async def test_connections_break_before_or_after_the_work(sandbox, http, fault, 
     with pytest.raises(aiohttp.ClientError):
         await ask(sandbox, http)
     assert len(sandbox.token_requests) == answered
+
+
+def test_a_connection_that_is_gone_already_cannot_break():
+    """The caller may have left first."""
+    assert faults._cut(SimpleNamespace(transport=None)).status == 500
 
 
 async def test_an_answer_can_be_truncated(sandbox, http):

@@ -1,0 +1,18 @@
+"""Settings of the documentation."""
+
+from aritma_auth.version import __version__
+
+project = "aritma-auth"
+author = "The aritma-auth developers"
+release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence"]
+html_theme = "furo"
+html_title = "aritma-auth"
+exclude_patterns = ["_build"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+default_role = "literal"
+napoleon_custom_sections = [("Spec", "notes"), ("Source", "notes")]
+nitpicky = False

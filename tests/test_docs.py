@@ -1,0 +1,81 @@
+"""
+The code in README.md and docs/ runs.
+
+Each page's ``python`` blocks share a namespace and may await at the top. ``<!-- no-test: why -->``
+before a block only compiles it; ``<!-- setup: name -->`` gives the page what `SETUPS` says.
+"""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(
+    r"(?:<!-- (?P<mark>no-test|setup): (?P<what>[^>]*) -->\n)?```python\n(?P<code>.*?)```",
+    re.DOTALL,
+)
+
+
+def pages_with_code():
+    return [page for page in PAGES if BLOCK.search(page.read_text())]
+
+
+@contextlib.asynccontextmanager
+async def namespace_of(monkeypatch):
+    """Give a page a sandbox, a provider, and the settings of a service."""
+    async with Sandbox() as sandbox:
+        me = sandbox.client
+        monkeypatch.setenv("ARITMA_CLIENT_ID", me.client_id)
+        monkeypatch.setenv("ARITMA_CLIENT_SECRET", me.client_secret)
+        monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
+        # The pages speak of Aritma's own environments; here these are the sandbox.
+        monkeypatch.setattr(aa, "DEVELOPMENT", sandbox.environment)
+        client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
+        async with aa.TokenProvider(client, aa.ClientCredentialsGrant()) as tokens:
+            yield {
+                "aa": aa,
+                "aritma_sandbox": sandbox,
+                "base_url": sandbox.banking_url,
+                "client": client,
+                "sandbox": sandbox,
+                "tokens": tokens,
+            }
+
+
+async def execute(code, namespace, where):
+    compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(compiled, namespace)
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
+async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
+    """Functions named main and test_… are called too."""
+    monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
+    async with namespace_of(monkeypatch) as namespace:
+        for block in BLOCK.finditer(page.read_text()):
+            code = block["code"].replace('"client-id"', '"sandbox-service"')
+            if block["mark"] == "no-test":
+                compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                continue
+            await execute(code, namespace, str(page))
+            for name in [n for n in namespace if n == "main" or n.startswith("test_")]:
+                function = namespace.pop(name)
+                wanted = {n: namespace[n] for n in inspect.signature(function).parameters}
+                await function(**wanted)
+
+
+@pytest.mark.parametrize("name", ["main-job", "tests"])
+def test_the_readme_marks_its_commands(name):
+    """Tools find them by their marks."""
+    assert f"<!-- command: {name} -->\n```sh\n" in (ROOT / "README.md").read_text()

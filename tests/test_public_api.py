@@ -1,0 +1,142 @@
+"""The public names: sorted, complete, documented, and changed only on purpose."""
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aritma_auth
+
+HERE = Path(__file__).parent
+REFERENCE = HERE.parent / "docs" / "reference"
+
+
+def test_the_names_are_sorted_and_loadable():
+    """Each name leads to something, and nothing else is public."""
+    names = aritma_auth.__all__
+
+    assert names == sorted(names)
+    assert dir(aritma_auth) == names
+    assert all(getattr(aritma_auth, name) is not None for name in names)
+
+
+def test_the_names_are_what_type_checkers_see():
+    """The lazy names and those under TYPE_CHECKING are the same."""
+    source = inspect.getsource(aritma_auth)
+    seen = {
+        line.rpartition(" as ")[2].strip()
+        for line in source.splitlines()
+        if line.startswith("    from aritma_auth.")
+    }
+
+    assert seen == set(aritma_auth.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """As of any module."""
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = aritma_auth.nonsense
+
+
+@pytest.mark.parametrize("name", aritma_auth.__all__)
+def test_every_name_is_documented(name):
+    """It has a docstring of its own, or a line in the source, and a place in the reference."""
+    thing = getattr(aritma_auth, name)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        assert inspect.getdoc(thing)
+    pages = [page.read_text() for page in REFERENCE.glob("*.md")]
+    assert any(name in page for page in pages)
+
+
+def describe(name):
+    """Give a name's public shape, a line for each member."""
+    thing = getattr(aritma_auth, name)
+    if not inspect.isclass(thing):
+        yield f"{name}: {type(thing).__name__}"
+        return
+    yield name if issubclass(thing, Exception) else f"{name}{signature_of(thing)}"
+    for member, value in sorted(vars(thing).items()):
+        if member.startswith("_"):
+            continue
+        if isinstance(value, property):
+            yield f"{name}.{member}"
+        elif callable(getattr(thing, member)):
+            yield f"{name}.{member}{signature_of(getattr(thing, member))}"
+
+
+def signature_of(thing):
+    """Write a signature without addresses."""
+    return re.sub(
+        r"<(?:function )?([\w.]+)[^<>]* at 0x\w+>", r"<\1>", str(inspect.signature(thing))
+    )
+
+
+def test_the_public_api_is_the_one_agreed_on():
+    """A change updates tests/public_api.txt on purpose: ``python -m tests.test_public_api``."""
+    shape = "\n".join(line for name in aritma_auth.__all__ for line in describe(name)) + "\n"
+    agreed = (HERE / "public_api.txt").read_text()
+
+    assert [line.partition("(")[0] for line in shape.splitlines()] == [
+        line.partition("(")[0] for line in agreed.splitlines()
+    ]
+    if sys.version_info[:2] == (3, 11):
+        assert shape == agreed
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    """What is not used costs nothing."""
+    heavy = ["aiohttp", "cattrs", "joserfc", "redis", "cryptography", "rich", "cyclopts"]
+    code = f"import sys, aritma_auth; print([m for m in {heavy} if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
+
+
+def test_using_the_provider_loads_no_extra():
+    """client_credentials needs the core's four dependencies alone."""
+    extras = ["joserfc", "redis", "cryptography", "rich", "cyclopts", "keyring"]
+    code = (
+        "import sys, aritma_auth as aa; aa.TokenProvider, aa.OAuthClient, aa.BearerMiddleware;"
+        f"print([m for m in {extras} if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
+
+
+def test_the_package_is_typed():
+    """Type checkers read its annotations."""
+    assert (Path(aritma_auth.__file__).parent / "py.typed").exists()
+
+
+PURE = sorted(
+    [
+        *(Path(aritma_auth.__file__).parent / "protocol").glob("*.py"),
+        *(
+            Path(aritma_auth.__file__).parent / f"{name}.py"
+            for name in ("environment", "errors", "gates", "lifecycle", "policy")
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: path.name)
+def test_nothing_awaits_in_the_pure_rooms(path):
+    """No coroutine is defined or awaited there."""
+    module = "aritma_auth." + ".".join(
+        path.relative_to(Path(aritma_auth.__file__).parent).with_suffix("").parts
+    )
+    source = inspect.getsource(importlib.import_module(module.removesuffix(".__init__")))
+
+    assert "async def" not in source
+    assert "await " not in source.replace("Nothing in this folder awaits", "")
+
+
+if __name__ == "__main__":
+    (HERE / "public_api.txt").write_text(
+        "\n".join(line for name in aritma_auth.__all__ for line in describe(name)) + "\n"
+    )

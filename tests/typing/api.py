@@ -1,0 +1,32 @@
+"""A program that uses the public API: type-checked, never run."""
+
+import aiohttp
+
+import aritma_auth as aa
+
+
+async def three_lines() -> int:
+    client = aa.OAuthClient(
+        "client-id", aa.Secret.from_env("ARITMA_CLIENT_SECRET"), environment=aa.DEVELOPMENT
+    )
+    async with aa.TokenProvider(client, aa.ClientCredentialsGrant(scope="bankservice")) as tokens:
+        async with aiohttp.ClientSession(middlewares=[tokens.middleware()]) as bank:
+            async with bank.get("https://bankservicedemo.zdata.no/api/v3/accounts/42") as response:
+                return response.status
+
+
+async def everything_has_a_type() -> tuple[str, float | None, tuple[str, ...] | None]:
+    async with aa.TokenProvider.client_credentials("id", "secret", scope=["api"]) as tokens:
+        token: aa.Token = await tokens.get_token(min_ttl=60, timeout=5)
+        dropped: bool = tokens.invalidate(token)
+        status: str = tokens.status().freshness
+        assert dropped or status
+        return token.access_token, token.expires_at, token.scope
+
+
+def errors_answer_two_questions(error: aa.AritmaAuthError) -> float | None:
+    return None if error.is_permanent else error.retry_after
+
+
+def tokens_are_made_by_hand() -> aa.Token:
+    return aa.Token("text", expires_at=5.0, refresh_token="text", id_token=None)
