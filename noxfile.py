@@ -43,8 +43,14 @@ def install_groups(session: nox.Session, *groups: str) -> None:
 
 def run_tests(session: nox.Session) -> None:
     """Run the suite against the installed package, not the checkout."""
-    session.env |= {"PYTHONSAFEPATH": "1", "PYTHONDEVMODE": "1"}
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run(
+        "coverage",
+        "run",
+        "-m",
+        "pytest",
+        *session.posargs,
+        env={"PYTHONSAFEPATH": "1", "PYTHONDEVMODE": "1"},
+    )
 
 
 @nox.session

@@ -11,7 +11,8 @@ import aiohttp
 import aioresponses.core
 import pytest
 
-LOOPS = {"asyncio": asyncio.new_event_loop}
+from support.clock import FakeClock
+from support.loops import new_eager_loop
 
 
 class _CompatResponse(aiohttp.ClientResponse):
@@ -30,31 +31,6 @@ def http_mock():
     """Answer aiohttp's requests without a socket; middlewares never run under it."""
     with aioresponses.aioresponses() as mock:
         yield mock
-
-
-class FakeClock:
-    """A clock that stands still until a test moves it; sleeping moves it too."""
-
-    def __init__(self, *, counts_suspend=True):
-        self.counts_suspend = counts_suspend
-        self.mono = 1000.0
-        self.wall = 1_700_000_000.0
-        self.slept = []
-
-    def monotonic(self):
-        return self.mono
-
-    def time(self):
-        return self.wall
-
-    def advance(self, seconds):
-        self.mono += seconds
-        self.wall += seconds
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.advance(seconds)
-        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -160,10 +136,3 @@ def _loop_factory(name):
     if name == "eager":
         return new_eager_loop
     return asyncio.new_event_loop
-
-
-def new_eager_loop():
-    """Make a loop that runs a task's first step when it is created (Python 3.12)."""
-    loop = asyncio.new_event_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)
-    return loop

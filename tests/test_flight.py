@@ -13,8 +13,9 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.flight import SingleFlight, _after_fork
 from aritma_auth.lock import ForkSafeLock
-from tests.conftest import FakeClock, new_eager_loop
-from tests.fakes import FakeClient
+from support.clock import FakeClock
+from support.fakes import FakeClient
+from support.loops import new_eager_loop
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 

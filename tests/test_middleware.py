@@ -12,9 +12,9 @@ import aritma_auth as aa
 from aritma_auth.events import RequestUnsigned
 from aritma_auth.middleware import BearerMiddleware
 from aritma_auth.protocol.tokens import Token
-from tests.conftest import FakeClock
-from tests.fakes import FakeClient
-from tests.servers_of_our_own import serving
+from support.clock import FakeClock
+from support.fakes import FakeClient
+from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -9,38 +9,11 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.events import ClockSkewed, RenewalFailed, TokenRejected, TokenRenewed
 from aritma_auth.protocol.tokens import Token
-from tests.conftest import FakeClock
-from tests.fakes import FakeClient, settle
+from support.clock import FakeClock
+from support.fakes import FakeClient, settle
+from support.rig import DOWN, GRANT, REFUSED, Rig
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
-
-GRANT = aa.ClientCredentialsGrant(scope="bankservice")
-DOWN = aa.TransportError("down")
-REFUSED = aa.InvalidClientError("invalid_client")
-
-
-class Rig:
-    """A provider with everything around it in the test's hand."""
-
-    def __init__(self, clock, lifetime=3600, grant=GRANT, **settings):
-        self.clock = clock
-        self.client = FakeClient(clock, lifetime)
-        self.events = []
-        self.draw = 0.0
-        self.provider = aa.TokenProvider(
-            self.client,
-            grant,
-            clock=clock,
-            draw=lambda: self.draw,
-            on_event=self.events.append,
-            **settings,
-        )
-
-    async def get(self, **kwargs):
-        return (await self.provider.get_token(**kwargs)).access_token
-
-    def happened(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def signature_of(thing):
 
 
 def test_the_public_api_is_the_one_agreed_on():
-    """A change updates tests/public_api.txt on purpose: ``python -m tests.test_public_api``."""
+    """A change updates tests/public_api.txt on purpose: ``python tests/test_public_api.py``."""
     shape = "\n".join(line for name in aritma_auth.__all__ for line in describe(name)) + "\n"
     agreed = (HERE / "public_api.txt").read_text()
 

@@ -7,8 +7,8 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.protocol.grants import Grant
-from tests.fakes import settle
-from tests.test_provider import DOWN, Rig
+from support.fakes import settle
+from support.rig import DOWN, Rig
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

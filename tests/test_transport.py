@@ -11,7 +11,7 @@ from aiohttp import web
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
 from aritma_auth.protocol.wire import HttpRequest
 from aritma_auth.transport import Transport
-from tests.servers_of_our_own import serving
+from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -1,0 +1,32 @@
+"""A provider with everything around it in the test's hand."""
+
+import aritma_auth as aa
+from support.fakes import FakeClient
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+DOWN = aa.TransportError("down")
+REFUSED = aa.InvalidClientError("invalid_client")
+
+
+class Rig:
+    """A provider with everything around it in the test's hand."""
+
+    def __init__(self, clock, lifetime=3600, grant=GRANT, **settings):
+        self.clock = clock
+        self.client = FakeClient(clock, lifetime)
+        self.events = []
+        self.draw = 0.0
+        self.provider = aa.TokenProvider(
+            self.client,
+            grant,
+            clock=clock,
+            draw=lambda: self.draw,
+            on_event=self.events.append,
+            **settings,
+        )
+
+    async def get(self, **kwargs):
+        return (await self.provider.get_token(**kwargs)).access_token
+
+    def happened(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
