@@ -49,7 +49,7 @@ def run_tests(session: nox.Session) -> None:
         "-m",
         "pytest",
         *session.posargs,
-        env={"PYTHONSAFEPATH": "1", "PYTHONDEVMODE": "1"},
+        env={"PYTHONSAFEPATH": "1"},
     )
 
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
+    from aritma_auth.stores import TokenStore as TokenStore
+    from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
 
 _HOMES = {
     "client": ("OAuthClient",),
@@ -77,6 +79,8 @@ _HOMES = {
     "protocol.tokens": ("Token",),
     "provider": ("TokenProvider",),
     "secret": ("Secret",),
+    "stores": ("TokenStore",),
+    "stores.memory": ("MemoryTokenStore",),
 }
 
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

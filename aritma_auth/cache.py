@@ -85,6 +85,8 @@ class TokenCache:
 
         failure: The failures since the last success, or None.
 
+        rejected: The token that an API refused last, or None.
+
         generation: Counts the tokens put in place, so that a slow renewal overwrites no newer one.
 
         lock: Held by the caller around every look and change that belong together.
@@ -102,6 +104,7 @@ class TokenCache:
         "held",
         "lock",
         "now",
+        "rejected",
     )
 
     def __init__(self, policy: RefreshPolicy, clock: Clock, draw: Callable[[], float]) -> None:
@@ -113,6 +116,7 @@ class TokenCache:
         self.held = Held()
         self.failure: Failure | None = None
         self.generation = 0
+        self.rejected: Token | None = None
         self.now = clock.monotonic if clock.counts_suspend else self._later_clock
 
     def decide(self, min_ttl: float) -> Step:
@@ -188,6 +192,7 @@ class TokenCache:
         if gate is None:
             return False
         self._rejections = gate
+        self.rejected = token
         self.held = Held(held.token)
         return True
 

@@ -121,6 +121,17 @@ class OAuthClient:
         return self._transport
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Issuer, token endpoint, client id and method of authentication: whose the tokens are."""
+        environment = self._environment
+        return (
+            environment.issuer,
+            environment.token_endpoint,
+            self._client_id,
+            self._client_auth.method,
+        )
+
+    @property
     def clock_skew(self) -> float:
         """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
         return self._skew

@@ -13,6 +13,7 @@ from aritma_auth.errors import ProviderClosedError, TokenTimeoutError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
+from aritma_auth.keeping import TokenKeeper
 from aritma_auth.lifecycle import Step
 from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
@@ -20,6 +21,8 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal import Renewal
 from aritma_auth.requesting import TokenClient, TokenRequester
 from aritma_auth.status import ProviderStatus
+from aritma_auth.stores import TokenStore
+from aritma_auth.stores.key import token_key
 
 if TYPE_CHECKING:
     import aiohttp
@@ -41,6 +44,8 @@ class TokenProvider:
 
         grant: What entitles the client to its first token.
 
+        store: Keeps tokens beyond this provider's own memory: across restarts, and for others.
+
         policy: The numbers of a token's life.
 
         clock: Tells the time.
@@ -57,6 +62,7 @@ class TokenProvider:
         client: TokenClient,
         grant: Grant,
         *,
+        store: TokenStore | None = None,
         policy: RefreshPolicy | None = None,
         clock: Clock = SYSTEM_CLOCK,
         draw: Callable[[], float] = random.random,
@@ -68,7 +74,11 @@ class TokenProvider:
         self._on_event = on_event
         self._cache = TokenCache(policy, clock, draw)
         requester = TokenRequester(client, grant, policy, clock, draw)
-        self._renewal = Renewal(client, requester, self._cache, clock, on_event)
+        self._keeper = None
+        if store is not None:
+            key = token_key(client.identity, grant)
+            self._keeper = TokenKeeper(requester, store, key, policy, clock, on_event)
+        self._renewal = Renewal(client, requester, self._keeper, self._cache, clock, on_event)
         self._flights: SingleFlight[Obtained | Failure] = SingleFlight(
             self._renewal.run, self._cache.lock
         )
@@ -228,7 +238,7 @@ class TokenProvider:
 
     async def set_token(self, token: Token) -> None:
         """
-        Put a token in place, such as the one a sign-in has just brought.
+        Put a token in place, and into the store, such as the one a sign-in has just brought.
 
         Args:
             token: Its refresh token, if it has one, is used for the renewals.
@@ -240,6 +250,8 @@ class TokenProvider:
             self._require_open()
             age = max(0.0, self._clock.time() - token.issued_at) if token.issued_at else 0.0
             self._cache.install(Obtained(token, self._clock.monotonic() - age))
+        if self._keeper is not None:
+            await self._keeper.keep(token)
 
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""

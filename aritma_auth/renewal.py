@@ -12,6 +12,8 @@ from aritma_auth.events import (
     notify,
 )
 from aritma_auth.gates import Failure
+from aritma_auth.keeping import TokenKeeper
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.requesting import TokenClient, TokenRequester
 
 _SKEW_WORTH_TELLING = 30.0
@@ -26,6 +28,8 @@ class Renewal:
 
         requester: Asks the server.
 
+        keeper: Looks in the store first, or None without a store.
+
         cache: Takes what came.
 
         clock: Tells the time.
@@ -37,12 +41,14 @@ class Renewal:
         self,
         client: TokenClient,
         requester: TokenRequester,
+        keeper: TokenKeeper | None,
         cache: TokenCache,
         clock: Clock,
         on_event: Listener | None,
     ) -> None:
         self._client = client
         self._requester = requester
+        self._keeper = keeper
         self._cache = cache
         self._clock = clock
         self._on_event = on_event
@@ -51,7 +57,7 @@ class Renewal:
     @property
     def is_critical(self) -> bool:
         """Something that can be spent only once is on its way: cutting it off would lose it."""
-        return self._requester.is_critical
+        return self._requester.is_critical if self._keeper is None else self._keeper.is_critical
 
     async def run(self) -> Obtained | Failure:
         """Renew the cache's token; a failure is a result too."""
@@ -63,15 +69,20 @@ class Renewal:
         error: AritmaAuthError
         try:
             patient = not held.is_alive(self._cache.now())
-            obtained = await self._requester.run(held.token, patient=patient)
-            return self._accept(obtained, generation)
+            return self._accept(await self._obtain(held.token, patient), generation)
         except AritmaAuthError as known:
             error = known
-        except Exception as bug:  # noqa: BLE001 - a caller's own client or clock
+        except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
             error = ConfigurationError(
                 f"the renewal broke on {type(bug).__name__}: mend the client that it uses"
             )
         return await self._refuse(error, generation)
+
+    async def _obtain(self, known: Token | None, patient: bool) -> Obtained:
+        if self._keeper is None:
+            return await self._requester.run(known, patient=patient)
+        rejected = self._cache.rejected
+        return await self._keeper.run(known, rejected=rejected, patient=patient)
 
     def _accept(self, obtained: Obtained, generation: int) -> Obtained:
         cache = self._cache
@@ -107,11 +118,12 @@ class Renewal:
     async def _is_still_refused(self, failure: Failure) -> bool:
         if not failure.error.is_permanent or self._cache.seconds_to_retry(failure) == 0:
             return False
-        # A changed secret opens the gate at once.
+        # A changed secret or store entry opens the gate at once.
         return await self._credential() == self._refused_credential
 
     async def _credential(self) -> str:
+        generation = 0 if self._keeper is None else await self._keeper.generation()
         try:
-            return await self._client.credential_fingerprint()
+            return f"{generation} {await self._client.credential_fingerprint()}"
         except AritmaAuthError as error:
-            return str(error)
+            return f"{generation} {error}"

@@ -1,6 +1,6 @@
 """Asking for a token: which grant, how often, and when asking again would do harm."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import attrs
@@ -21,6 +21,8 @@ from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
 from aritma_auth.protocol.tokens import Token
 
+LookAgain = Callable[[Token], Awaitable[Token | None]]
+
 
 class TokenClient(Protocol):
     """What a provider must know of a client; `aritma_auth.OAuthClient` is one."""
@@ -33,6 +35,11 @@ class TokenClient(Protocol):
     @property
     def environment(self) -> Environment:
         """Where the authorization server and its APIs are."""
+        ...
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Issuer, token endpoint, client id and method of authentication: whose the tokens are."""
         ...
 
     @property
@@ -81,7 +88,9 @@ class TokenRequester:
         self._is_spent = False
         self.is_critical = False
 
-    async def run(self, known: Token | None, *, patient: bool) -> Obtained:
+    async def run(
+        self, known: Token | None, *, patient: bool, look_again: LookAgain | None = None
+    ) -> Obtained:
         """
         Ask until there is a token or asking makes no sense.
 
@@ -90,18 +99,21 @@ class TokenRequester:
 
             patient: Callers wait, so try more than once; otherwise the caller's gate sets the pace.
 
+            look_again: Asked for a newer token when the refresh token turns out to be spent:
+                another process may have rotated it.
+
         Raises:
             AritmaAuthError: The last failure.
 
             ReauthenticationRequiredError: Only the person can get another token.
         """
-        if known is not None and known.refresh_token is not None:
+        while known is not None and known.refresh_token is not None:
             try:
                 return await self._insist(RefreshTokenGrant(known.refresh_token), known, patient)
             except InvalidGrantError:
                 # The refresh token has ended; what is left is the grant it came from.
-                if not self._grant.is_reusable:
-                    self._is_spent = True
+                self._is_spent = not self._grant.is_reusable
+            known, look_again = await look_again(known) if look_again else None, None
         if self._is_spent:
             raise ReauthenticationRequiredError(
                 "the sign-in has ended and cannot be renewed: let the person sign in again"

@@ -90,7 +90,8 @@ def running_sandbox():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # asyncio's debug mode speaks of slow steps on a busy machine.
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDEVMODE": ""},
     )
     lines = []
     while not lines or "Ctrl-C" not in lines[-1]:

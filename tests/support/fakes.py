@@ -18,6 +18,7 @@ class FakeClient:
     client_id = "fake"
     environment = ENVIRONMENT
     clock_skew = 0.0
+    identity = ("https://idp.example", "https://idp.example/connect/token", "fake", "none")
 
     def __init__(self, clock, lifetime=3600):
         self.clock = clock
