@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import cyclopts
@@ -15,7 +15,7 @@ from rich.text import Text
 from aritma_auth.demo import Demonstration, Wave, demonstrate
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.json_text import JsonValue
+from aritma_auth.protocol.sealed import Members
 from aritma_auth.provider import TokenProvider
 from aritma_auth.sandbox import Sandbox
 from aritma_auth.version import __version__
@@ -163,7 +163,7 @@ def _waves(shown: Demonstration) -> Table:
     return table
 
 
-def _claims(claims: Mapping[str, JsonValue]) -> Table:
+def _claims(claims: Members) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in claims.items():
         table.add_row(name, Text(value if isinstance(value, str) else json.dumps(value)))

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 import aiohttp
 import attrs
@@ -12,7 +11,7 @@ from aritma_auth.clock import SYSTEM_CLOCK
 from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.json_text import JsonValue
+from aritma_auth.protocol.sealed import Members
 from aritma_auth.provider import TokenProvider
 from aritma_auth.sandbox import Sandbox, SandboxClock
 
@@ -76,7 +75,7 @@ class Demonstration:
     """
 
     cold: Wave
-    claims: Mapping[str, JsonValue]
+    claims: Members
     jump: float
     during_renewal: Wave
     renewals: int
@@ -137,7 +136,7 @@ async def demonstrate(calls: int) -> Demonstration:
             await ended.wait()
             return Demonstration(
                 cold,
-                read_unverified_claims(first.access_token) or {},
+                read_unverified_claims(first.access_token) or Members(),
                 refresh_in + 1,
                 during_renewal,
                 len(sandbox.token_requests) - 1,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import traceback
 from types import SimpleNamespace
@@ -58,6 +59,10 @@ class Canary:
 
 def _shown_by(error):
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    # The tests' own locals hold what they planted.
+    report.stack = traceback.StackSummary.from_list(
+        [frame for frame in report.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
+    )
     yield "".join(report.format())
     for related in (error.__cause__, error.__context__):
         if related is not None:
@@ -111,6 +116,12 @@ async def no_leftovers():
     yield
     await asyncio.sleep(0)
     assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
+
+
+def pytest_collection_finish():
+    """Leave out of each test's collection what was there before all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser):

@@ -10,6 +10,7 @@ import pytest
 
 from aritma_auth import __main__, cli
 from aritma_auth.demo import Demonstration, Wave
+from aritma_auth.protocol.sealed import Members
 from aritma_auth.version import __version__
 
 
@@ -38,7 +39,7 @@ def test_a_broken_promise_is_an_error(monkeypatch, capsys):
 
     async def fail(calls):
         wave = Wave(calls, calls - 1, 1, 0.1)
-        return Demonstration(wave, {}, 60.0, wave, 1)
+        return Demonstration(wave, Members(), 60.0, wave, 1)
 
     monkeypatch.setattr(cli, "demonstrate", fail)
 

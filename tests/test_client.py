@@ -198,6 +198,19 @@ def test_a_missing_variable_is_named(monkeypatch, settings, missing):
         aa.OAuthClient.from_env()
 
 
+async def test_a_client_tells_whose_its_tokens_are(http_mock):
+    """A restarted service finds its token in the store, another client's does not."""
+    http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)
+    store = aa.MemoryTokenStore()
+    client = aa.OAuthClient("id", "secret", environment=aa.DEVELOPMENT)
+    for _ in range(2):
+        async with aa.TokenProvider(client, GRANT, store=store) as tokens:
+            assert (await tokens.get_token()).access_token == "abc"
+
+    assert len(sent(http_mock)) == 1
+    assert client.identity != aa.OAuthClient("other", "secret").identity
+
+
 async def test_a_provider_in_one_line(http_mock):
     """Client id and secret are enough."""
     http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)

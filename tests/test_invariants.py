@@ -188,6 +188,13 @@ class Provider(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.settle()
 
+    @precondition(lambda self: self.provider._cache.held.life is not None)
+    @rule(mark=st.sampled_from(["refresh_at", "must_refresh_at", "expires_at"]))
+    def time_passes_to_a_mark(self, mark):
+        at = getattr(self.provider._cache.held.life, mark)
+        self.clock.advance(max(0.0, at - self.clock.mono))
+        self.settle()
+
     @rule(seconds=st.sampled_from([-86400, -60, 60, 86400]))
     def the_wall_clock_steps(self, seconds):
         self.clock.wall += seconds
@@ -243,9 +250,9 @@ class SignedInProvider(Provider):
 
 
 TestProvider = Provider.TestCase
-TestProvider.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestProvider.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestSignedInProvider = SignedInProvider.TestCase
-TestSignedInProvider.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSignedInProvider.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 async def test_an_outage_costs_few_requests_whatever_the_load(clock):

@@ -187,6 +187,16 @@ async def test_a_rejected_token_is_not_adopted(clock, store):
     assert (await Rig(clock, store=store).get()) == "token-2"
 
 
+async def test_a_rejected_token_is_not_served_from_the_store_when_the_server_is_down(clock, store):
+    """Better none than one that an API has refused."""
+    rig = Rig(clock, store=store)
+    rig.provider.invalidate(await rig.provider.get_token())
+    rig.client.answers = [DOWN] * 3
+
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+
 async def test_the_newest_refresh_token_is_in_the_store_before_it_is_served(clock, store):
     """Whoever gets the token could crash at once."""
     rig = Rig(clock, grant=REFRESH, store=store)

@@ -2,12 +2,12 @@
 
 import binascii
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
 
-from aritma_auth.protocol.json_text import JsonError, JsonValue, parse_json_object
+from aritma_auth.protocol.json_text import JsonError, parse_json_object
+from aritma_auth.protocol.sealed import Members
 
 
-def read_unverified_claims(access_token: str) -> Mapping[str, JsonValue] | None:
+def read_unverified_claims(access_token: str) -> Members | None:
     """
     Read the claims of an access token without checking anything.
 

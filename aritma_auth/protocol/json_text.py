@@ -3,14 +3,14 @@
 import json
 from typing import NoReturn
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+from aritma_auth.protocol.sealed import JsonValue, Members
 
 
 class JsonError(ValueError):
     """What is wrong with a JSON text, in words that quote nothing of it."""
 
 
-def parse_json_object(body: bytes) -> dict[str, JsonValue]:
+def parse_json_object(body: bytes) -> Members:
     """
     Read a JSON object strictly.
 
@@ -18,7 +18,7 @@ def parse_json_object(body: bytes) -> dict[str, JsonValue]:
         body: The bytes as received.
 
     Returns:
-        The object's members.
+        The object's members; their values never show.
 
     Raises:
         JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
@@ -44,7 +44,7 @@ def parse_json_object(body: bytes) -> dict[str, JsonValue]:
         problem = JsonError("the body is not JSON" if body.strip() else "the body is empty")
     else:
         if isinstance(value, dict):
-            return value
+            return Members(value)
         problem = JsonError("the JSON is not an object")
     # Outside the except block: json's own error holds the whole text.
     problem.__context__ = None

@@ -1,11 +1,11 @@
 """Wrappers that keep secrets out of sight."""
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from hashlib import sha256
 from typing import NoReturn, final
 
-from aritma_auth.protocol.json_text import JsonValue
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it again"
 
@@ -83,8 +83,12 @@ def seal_optional(text: str | Sealed | None) -> Sealed | None:
 
 
 @final
-class Members(Mapping[str, JsonValue]):
-    """JSON members that no specification names: read-only, shown by name and never by value."""
+class Members:
+    """
+    JSON members that no specification names: read-only, shown by name and never by value.
+
+    It reads like a mapping but is none by type, so that no serialiser opens it unasked.
+    """
 
     __slots__ = ("_members",)
 
@@ -94,17 +98,37 @@ class Members(Mapping[str, JsonValue]):
     def __getitem__(self, name: str) -> JsonValue:
         return self._members[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __repr__(self) -> str:
-        return f"Members({', '.join(self._members)})"
+    def get(self, name: str, default: JsonValue = None) -> JsonValue:
+        """Give a member's value, or a default."""
+        return self._members.get(name, default)
+
+    def items(self) -> ItemsView[str, JsonValue]:
+        """Give the members' names and values."""
+        return self._members.items()
+
+    def keys(self) -> KeysView[str]:
+        """Give the members' names."""
+        return self._members.keys()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Members):
+            return self._members == other._members
+        return self._members == other
 
     def __hash__(self) -> int:
         return hash(tuple(self._members))
+
+    def __repr__(self) -> str:
+        return f"Members({', '.join(self._members)})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)

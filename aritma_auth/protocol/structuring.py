@@ -6,12 +6,11 @@ means exactly that type, and a null member counts as absent.
 """
 
 import math
-from collections.abc import Mapping
 from typing import TypeVar
 
 import cattrs
 
-from aritma_auth.protocol.json_text import JsonValue
+from aritma_auth.protocol.sealed import Members
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ def _make_converter() -> cattrs.Converter:
 CONVERTER = _make_converter()
 
 
-def structure(members: Mapping[str, JsonValue], model: type[T]) -> T:
+def structure(members: Members, model: type[T]) -> T:
     """
     Make a value of a model from JSON members; null members count as absent, unknown ones are left.
 

@@ -1,6 +1,6 @@
 """The token endpoint: requests that ask for a token, and what comes back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NoReturn
 
 import attrs
@@ -13,7 +13,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
 from aritma_auth.protocol.grants import Grant
-from aritma_auth.protocol.json_text import JsonError, JsonValue, parse_json_object
+from aritma_auth.protocol.json_text import JsonError, parse_json_object
 from aritma_auth.protocol.scopes import Scope
 from aritma_auth.protocol.sealed import HiddenStr, Members, Sealed, seal, seal_optional
 from aritma_auth.protocol.structuring import StructureError, WireNumber, WireScope, structure
@@ -108,7 +108,7 @@ class Token:
         raise TypeError("a Token is not pickled: keep it in a TokenStore")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class _TokenAnswer:
     access_token: str
     token_type: str
@@ -209,7 +209,7 @@ def parse_token_response(
 
 
 def read_token(
-    members: Mapping[str, JsonValue],
+    members: Members,
     *,
     status: int,
     sent_at: float,
@@ -277,7 +277,7 @@ def _token_problems(answer: _TokenAnswer, token_types: frozenset[str]) -> tuple[
     return tuple(problems)
 
 
-def parse_answer(response: HttpResponse, *, now: float, what: str) -> dict[str, JsonValue]:
+def parse_answer(response: HttpResponse, *, now: float, what: str) -> Members:
     """
     Read the JSON object of a 200 answer, or raise what the server said instead.
 
@@ -331,9 +331,7 @@ def printable_kind(media_type: str) -> str:
     return media_type[:60] if known and media_type.isascii() else "an unreadable media type"
 
 
-def _read_refusal(
-    members: Mapping[str, JsonValue], status: int, retry_after: float | None
-) -> OAuthError | None:
+def _read_refusal(members: Members, status: int, retry_after: float | None) -> OAuthError | None:
     error = members.get("error")
     # Some servers answer 200 with an error; a token beside it would be no error.
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):

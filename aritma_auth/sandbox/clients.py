@@ -72,7 +72,7 @@ class Person:
 
     subject: str
     username: str
-    password: str
+    password: str = attrs.field(repr=False)
 
 
 SAMPLE_CLIENTS = (

@@ -20,6 +20,8 @@ from aritma_auth.sandbox.issuing import TokenIssuer
 from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
 
 if TYPE_CHECKING:
+    import ssl
+
     from aritma_auth.environment import Environment
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -39,6 +41,8 @@ class Sandbox:
         banking_port: Port of the Banking APIs; 0 takes a free one.
 
         lifetime: Seconds that the sample clients' access tokens live.
+
+        ssl_context: A server's certificate, to serve https, for tests of trust.
 
     Attributes:
         clients: The registered clients by id; `client` is the default one.
@@ -62,6 +66,7 @@ class Sandbox:
         identity_port: int = 0,
         banking_port: int = 0,
         lifetime: int = 3600,
+        ssl_context: "ssl.SSLContext | None" = None,
     ) -> None:
         if host not in _LOOPBACK:
             raise ConfigurationError("the sandbox listens on loopback only: its secrets are public")
@@ -69,6 +74,7 @@ class Sandbox:
             raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
         self._host = host
         self._ports = (identity_port, banking_port)
+        self._ssl_context = ssl_context
         self._runners: list[web.AppRunner] = []
         self._urls: list[str] = []
         self.clients = {
@@ -95,7 +101,8 @@ class Sandbox:
         except BaseException:
             await self.aclose()
             raise
-        self._urls = [_url_of(runner) for runner in self._runners]
+        scheme = "http" if self._ssl_context is None else "https"
+        self._urls = [_url_of(runner, scheme) for runner in self._runners]
 
     async def _listen(self) -> None:
         for place, server, port in (
@@ -105,10 +112,13 @@ class Sandbox:
             app = web.Application(middlewares=[self._meddle(place)])
             app.on_response_prepare.append(self._mark)
             server.add_routes(app)
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+            runner = web.AppRunner(
+                app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True
+            )
             self._runners.append(runner)
             await runner.setup()
-            await web.TCPSite(runner, self._host, port).start()
+            site = web.TCPSite(runner, self._host, port, ssl_context=self._ssl_context)
+            await site.start()
 
     async def aclose(self) -> None:
         """Stop: held requests are let go, and no task or socket is left."""
@@ -360,6 +370,6 @@ class Sandbox:
         response.headers["Date"] = formatdate(self.clock.now(), usegmt=True)
 
 
-def _url_of(runner: web.AppRunner) -> str:
+def _url_of(runner: web.AppRunner, scheme: str) -> str:
     host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

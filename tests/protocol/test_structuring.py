@@ -3,6 +3,7 @@
 import attrs
 import pytest
 
+from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.structuring import StructureError, structure
 
 
@@ -24,7 +25,7 @@ class Model:
 )
 def test_exact_types_pass(members, expected):
     """Values of the right type pass, null counts as absent, unknown members are left."""
-    assert structure(members, Model) == expected
+    assert structure(Members(members), Model) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_exact_types_pass(members, expected):
 def test_other_types_are_refused(members, problem):
     """Nothing is converted in silence."""
     with pytest.raises(StructureError) as caught:
-        structure(members, Model)
+        structure(Members(members), Model)
 
     assert caught.value.problems == (problem,)
 
@@ -52,7 +53,7 @@ def test_other_types_are_refused(members, problem):
 def test_the_error_quotes_no_value(canary):
     """The planted secret is in no part of the error."""
     with pytest.raises(StructureError) as caught:
-        structure({"count": canary.text}, Model)
+        structure(Members({"count": canary.text}), Model)
 
     assert caught.value.__context__ is None
     assert canary.text not in str(caught.value)
@@ -66,7 +67,7 @@ def test_problems_of_other_kinds_are_named_without_detail():
         text: str = attrs.field(validator=attrs.validators.min_len(3))
 
     with pytest.raises(StructureError) as caught:
-        structure({"text": "ab"}, Picky)
+        structure(Members({"text": "ab"}), Picky)
 
     assert len(caught.value.problems) == 1
     assert "ab" not in caught.value.problems[0].replace("invalid", "")

@@ -59,7 +59,12 @@ def test_members_are_read_only_and_hashable():
     """Extra members behave as a mapping, and refuse pickling."""
     members = Members({"a": 1})
 
-    assert members == {"a": 1}
+    assert members == {"a": 1} == dict(members)
+    assert members == Members({"a": 1}) != Members({"a": 2})
+    assert "a" in members
+    assert (members.get("a"), members.get("b"), members.get("b", 5)) == (1, None, 5)
+    assert [*members] == [*members.keys()] == ["a"]
+    assert [*members.items()] == [("a", 1)]
     assert hash(members) == hash(Members({"a": 2}))
     assert repr(members) == "Members(a)"
     with pytest.raises(TypeError, match="not pickled"):

@@ -1,0 +1,288 @@
+"""A provider meets, over real sockets, everything that can go wrong at a token endpoint."""
+
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+import time
+
+import aiohttp
+import pytest
+import trustme
+
+import aritma_auth as aa
+from aritma_auth.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+GOOD = {"access_token": "a", "token_type": "Bearer", "expires_in": 60}
+
+
+def provider_of(sandbox, clock, grant=GRANT, client=None, timeout=5.0, **settings):
+    client = client or sandbox.client
+    return aa.TokenProvider(
+        aa.OAuthClient(
+            client.client_id,
+            client.client_secret,
+            environment=sandbox.environment,
+            timeout=timeout,
+        ),
+        grant,
+        clock=clock,
+        policy=aa.RefreshPolicy(attempts=1),
+        draw=lambda: 0.0,
+        on_event=None,
+        **settings,
+    )
+
+
+def field(**members):
+    return json.dumps(GOOD | members).encode()
+
+
+FAULTS = [
+    ("503", lambda s: s.fail_next(503), aa.InvalidResponseError),
+    ("503, seconds", lambda s: s.fail_next(503, retry_after=5), aa.InvalidResponseError),
+    (
+        "429, a date",
+        lambda s: s.fail_next(429, retry_after="Tue, 24 Nov 2099 12:00:00 GMT"),
+        aa.InvalidResponseError,
+    ),
+    ("500 page", lambda s: s.fail_next(500), aa.InvalidResponseError),
+    ("404 page", lambda s: s.fail_next(404), aa.InvalidResponseError),
+    ("empty body", lambda s: s.answer_next(b""), aa.InvalidResponseError),
+    ("empty 400", lambda s: s.answer_next(b"", status=400), aa.InvalidResponseError),
+    ("empty 401", lambda s: s.answer_next(b"", status=401), aa.InvalidResponseError),
+    ("not JSON", lambda s: s.answer_next(b"{oops"), aa.InvalidResponseError),
+    ("bad token_type", lambda s: s.answer_next(field(token_type="mac")), aa.InvalidResponseError),
+    ("bad expires_in", lambda s: s.answer_next(field(expires_in="soon")), aa.InvalidResponseError),
+    ("truncated", lambda s: s.truncate_next(), aa.TransportError),
+    ("endless", lambda s: s.flood_next(), aa.InvalidResponseError),
+    ("dripping", lambda s: s.drip_next(), aa.TransportError),
+    ("gzip bomb", lambda s: s.bomb_next(), aa.InvalidResponseError),
+    ("dropped", lambda s: s.drop_next(), aa.TransportError),
+    ("answer lost", lambda s: s.lose_answer_next(), aa.TransportError),
+    ("too late", lambda s: s.delay_next(1), aa.TransportError),
+    ("redirected", lambda s: s.redirect_next("https://evil.example"), aa.InvalidResponseError),
+    (
+        "busy",
+        lambda s: s.answer_next(b'{"error":"temporarily_unavailable"}', status=503),
+        aa.OAuthError,
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), [pytest.param(f, e, id=name) for name, f, e in FAULTS])
+async def test_each_fault_is_a_typed_error_and_the_next_try_heals(
+    aritma_sandbox, clock, fault, error
+):
+    """Cold: the caller hears of it; when the gate opens, one request brings a token."""
+    async with provider_of(aritma_sandbox, clock, timeout=0.3) as tokens:
+        fault(aritma_sandbox)
+        with pytest.raises(error) as caught:
+            await tokens.get_token()
+        clock.advance(caught.value.retry_after)
+        token = await tokens.get_token()
+
+    assert token.scope == ("bankservice",)
+    assert aritma_sandbox.peak_token_requests == 1
+
+
+@pytest.mark.parametrize(("fault", "error"), [pytest.param(f, e, id=name) for name, f, e in FAULTS])
+async def test_no_fault_reaches_a_caller_while_a_token_lives(aritma_sandbox, clock, fault, error):
+    """Warm: every state before the end serves the token that lives."""
+    async with provider_of(aritma_sandbox, clock, timeout=0.3) as tokens:
+        first = await tokens.get_token()
+        clock.advance(3590)
+        fault(aritma_sandbox)
+        served = await tokens.get_token()
+
+    assert served is first
+
+
+async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox, clock):
+    """A hundred callers are served while the renewal hangs."""
+    async with provider_of(aritma_sandbox, clock) as tokens:
+        await tokens.get_token()
+        clock.advance(2701)
+        gate = aritma_sandbox.hold()
+        started = time.monotonic()
+        await asyncio.gather(*(tokens.get_token() for _ in range(100)))
+        took = time.monotonic() - started
+        await gate.until(1)
+        gate.release()
+
+    assert took < 0.2
+    assert gate.arrived == 1
+
+
+async def test_closing_in_mid_request_leaves_nothing(aritma_sandbox, clock):
+    """No task, no socket, no warning; the callers hear it."""
+    tokens = provider_of(aritma_sandbox, clock)
+    gate = aritma_sandbox.hold()
+    callers = [asyncio.create_task(tokens.get_token()) for _ in range(10)]
+    await gate.until(1)
+    await tokens.aclose()
+    heard = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert {type(error) for error in heard} == {aa.ProviderClosedError}
+
+
+async def refresh_token_of(sandbox):
+    form = {
+        "grant_type": "password",
+        "username": "alice",
+        "password": "alice-password",
+        "client_id": "sandbox-app",
+        "client_secret": "app-secret",
+        "scope": "api offline_access",
+    }
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{sandbox.identity_url}/connect/token", data=form) as response:
+            return (await response.json())["refresh_token"]
+
+
+async def signed_in(sandbox, clock, **settings):
+    grant = aa.RefreshTokenGrant(await refresh_token_of(sandbox))
+    return provider_of(sandbox, clock, grant, sandbox.clients["sandbox-app"], **settings)
+
+
+async def test_rotation_goes_on_for_as_long_as_it_is_asked(aritma_sandbox, clock):
+    """Twenty rotations, and no refresh token is presented twice."""
+    async with await signed_in(aritma_sandbox, clock) as tokens:
+        seen = set()
+        for _ in range(20):
+            seen.add((await tokens.get_token()).refresh_token)
+            clock.advance(3600)
+
+    assert len(seen) == 20
+    assert aritma_sandbox.issuer.reuse_events == 0
+
+
+async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sandbox, clock):
+    """It is presented again when the gate opens."""
+    async with await signed_in(aritma_sandbox, clock) as tokens:
+        aritma_sandbox.drop_next()
+        with pytest.raises(aa.TransportError) as caught:
+            await tokens.get_token()
+        clock.advance(caught.value.retry_after)
+        await tokens.get_token()
+
+    assert aritma_sandbox.issuer.reuse_events == 0
+
+
+async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_sandbox, clock):
+    """A server without grace refuses it: then the person must sign in, and nothing is repeated."""
+    async with await signed_in(aritma_sandbox, clock) as tokens:
+        aritma_sandbox.lose_answer_next()
+        with pytest.raises(aa.TransportError) as caught:
+            await tokens.get_token()
+        clock.advance(caught.value.retry_after)
+        for _ in range(3):
+            with pytest.raises((aa.InvalidGrantError, aa.ReauthenticationRequiredError)):
+                await tokens.get_token()
+
+    assert aritma_sandbox.issuer.reuse_events == 1
+
+
+async def test_cancelled_callers_cause_no_reuse(aritma_sandbox, clock):
+    """At whatever moment of a real request the caller goes."""
+    async with await signed_in(aritma_sandbox, clock) as tokens:
+        for step in range(25):
+            caller = asyncio.create_task(tokens.get_token())
+            for _ in range(step):
+                await asyncio.sleep(0)
+            caller.cancel()
+            await asyncio.wait((caller,))
+            await tokens.get_token()
+            clock.advance(3600)
+
+    assert aritma_sandbox.issuer.reuse_events == 0
+
+
+async def test_a_skewed_server_clock_is_told(aritma_sandbox, clock):
+    """More than 30 s either way is an event."""
+    events = []
+    aritma_sandbox.clock.advance(-120)
+    tokens = aa.TokenProvider(
+        aa.OAuthClient(
+            aritma_sandbox.client.client_id,
+            aritma_sandbox.client.client_secret,
+            environment=aritma_sandbox.environment,
+        ),
+        GRANT,
+        on_event=events.append,
+    )
+    await tokens.get_token()
+
+    (skew,) = [event.skew for event in events if type(event).__name__ == "ClockSkewed"]
+    assert skew == pytest.approx(-120, abs=3)
+
+
+async def test_an_untrusted_certificate_is_refused_and_a_trusted_one_served(clock):
+    """A sandbox on https, once with a stranger's authority, once with ours."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with Sandbox(ssl_context=server) as sandbox:
+        async with provider_of(sandbox, clock) as tokens:
+            with pytest.raises(aa.TransportError, match="TLS"):
+                await tokens.get_token()
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+            client = aa.OAuthClient(
+                sandbox.client.client_id,
+                sandbox.client.client_secret,
+                environment=sandbox.environment,
+                session=session,
+            )
+            token = await client.fetch_token(GRANT)
+
+    assert token.scope == ("bankservice",)
+
+
+LEAVING = """
+import asyncio, socket, threading
+import aritma_auth as aa
+
+server = socket.create_server(("127.0.0.1", 0))
+environment = aa.Environment.at(f"http://127.0.0.1:{server.getsockname()[1]}")
+tokens = aa.TokenProvider(
+    aa.OAuthClient("id", "secret", environment=environment), aa.ClientCredentialsGrant()
+)
+
+
+async def main():
+    waiting = [asyncio.create_task(tokens.get_token()) for _ in range(3)]
+    await asyncio.sleep(0.1)
+
+
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param("asyncio.run(main())", id="the loop ends"),
+        pytest.param(
+            "threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()\n"
+            "import time; time.sleep(0.05)",
+            id="a daemon thread is cut off",
+        ),
+    ],
+)
+def test_leaving_the_interpreter_in_mid_flight_says_nothing(ending):
+    """No stray error, no 'never retrieved', no 'was destroyed'."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LEAVING % ending],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

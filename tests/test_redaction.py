@@ -1,0 +1,139 @@
+"""One secret through every path: it shows up nowhere but on the wire."""
+
+import asyncio
+import json
+import logging
+
+import aiohttp
+import attrs
+import cattrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.sandbox import SandboxClient
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+
+
+@pytest.fixture
+def me(aritma_sandbox, canary):
+    """Give a client whose secret is the canary."""
+    return aritma_sandbox.add_client(
+        SandboxClient(client_id="canary", secrets=canary.text, scopes=("bankservice",))
+    )
+
+
+def client_of(sandbox, secret, method=aa.ClientSecretPost, **settings):
+    return aa.OAuthClient(
+        "canary",
+        method(aa.Secret(secret)),
+        environment=sandbox.environment,
+        timeout=0.3,
+        **settings,
+    )
+
+
+FAULTS = {
+    "none": lambda s: None,
+    "503": lambda s: s.fail_next(503, times=9),
+    "echo": None,
+    "dropped": lambda s: s.drop_next(times=9),
+    "truncated": lambda s: s.truncate_next(),
+    "late": lambda s: s.delay_next(1, times=9),
+    "endless": lambda s: s.flood_next(),
+    "redirected": lambda s: s.redirect_next("https://evil.example"),
+}
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING])
+@pytest.mark.parametrize("method", [aa.ClientSecretPost, aa.ClientSecretBasic])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_the_client_secret_never_shows(
+    aritma_sandbox, canary, me, fault, method, level, caplog
+):
+    """Whatever goes wrong: errors, their locals, events, status, logs, reprs."""
+    caplog.set_level(level)
+    events = []
+    client = client_of(aritma_sandbox, canary.text, method)
+    if fault == "echo":
+        # A hostile or careless server sends the secret back wherever it can.
+        body = {"error": "invalid_request", "error_description": "x"}
+        aritma_sandbox.answer_next(json.dumps(body).encode(), status=400)
+    else:
+        FAULTS[fault](aritma_sandbox)
+    provider = aa.TokenProvider(
+        client, GRANT, policy=aa.RefreshPolicy(attempts=1), on_event=events.append
+    )
+    results = await asyncio.gather(
+        *(provider.get_token() for _ in range(3)), return_exceptions=True
+    )
+    await provider.aclose()
+
+    canary.assert_hidden(
+        *results, *events, client, client.client_auth, client.transport, provider, provider.status()
+    )
+    assert canary.text not in caplog.text
+
+
+@pytest.mark.parametrize("answer", ["access_token", "refresh_token", "id_token", "custom"])
+async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, answer):
+    """Whichever member of the answer holds it."""
+    members = {"access_token": "a", "token_type": "Bearer", answer: canary.text}
+    aritma_sandbox.answer_next(json.dumps(members).encode())
+    events = []
+    provider = aa.TokenProvider(
+        client_of(aritma_sandbox, canary.text),
+        GRANT,
+        store=(store := aa.MemoryTokenStore()),
+        on_event=events.append,
+    )
+    token = await provider.get_token()
+    dumps = [attrs.asdict(token), cattrs.unstructure(token), vars(provider), vars(store)]
+
+    canary.assert_hidden(token, provider, provider.status(), store, *events, *dumps)
+    await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    "member", ["access_token", "expires_in", "scope", "token_type", "refresh_token", "id_token"]
+)
+async def test_a_broken_answers_content_never_shows(aritma_sandbox, canary, me, member):
+    """The error names the member and quotes nothing of it."""
+    members = {"access_token": "a", "token_type": "Bearer", member: [canary.text]}
+    if member == "scope":
+        members["scope"] = {"not": canary.text}
+    aritma_sandbox.answer_next(json.dumps(members).encode())
+
+    with pytest.raises(aa.InvalidResponseError, match=member) as caught:
+        await client_of(aritma_sandbox, canary.text).fetch_token(GRANT)
+    canary.assert_hidden(caught.value, caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "body", ["{0}", '{{"access_token": "{0}"', "<html>{0}</html>", '{{"a": "{0}", "a": 1}}']
+)
+async def test_unreadable_bodies_never_show(aritma_sandbox, canary, me, body):
+    """Nor do json's own errors, which hold the whole text."""
+    aritma_sandbox.answer_next(body.format(canary.text).encode(), status=500)
+
+    with pytest.raises(aa.InvalidResponseError) as caught:
+        await client_of(aritma_sandbox, canary.text).fetch_token(GRANT)
+    canary.assert_hidden(caught.value)
+
+
+async def test_the_callers_own_exception_handler_sees_nothing(aritma_sandbox, canary, me):
+    """A call that fails with the token on it: aiohttp's exception and its locals."""
+    provider = aa.TokenProvider(client_of(aritma_sandbox, canary.text), GRANT)
+    token = await provider.get_token()
+    aritma_sandbox.drop_next(times=4, where="api")
+    async with aiohttp.ClientSession(
+        aritma_sandbox.banking_url, middlewares=[provider.middleware()]
+    ) as bank:
+        with pytest.raises(aiohttp.ClientError) as caught:
+            await bank.get("api/v3/accounts/42")
+    await provider.aclose()
+
+    canary.text = token.access_token
+    canary.assert_hidden(caught.value)
