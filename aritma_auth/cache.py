@@ -188,7 +188,9 @@ class TokenCache:
         held = self.held
         if held.life is None or not held.holds(token):
             return None
-        gate = self._rejections.admit(self._policy, now=self._clock.monotonic())
+        gate = self._rejections.admit(
+            self._policy, now=self._clock.monotonic(), lifetime=held.life.lifetime
+        )
         if gate is None:
             return False
         self._rejections = gate

@@ -110,7 +110,9 @@ class RejectionGate:
     closed_until: float = float("-inf")
     pause: float = 0.0
 
-    def admit(self, policy: RefreshPolicy, *, now: float) -> "RejectionGate | None":
+    def admit(
+        self, policy: RefreshPolicy, *, now: float, lifetime: float
+    ) -> "RejectionGate | None":
         """
         Let a 401 force a renewal and close the gate behind it, or refuse with None.
 
@@ -118,10 +120,14 @@ class RejectionGate:
             policy: The numbers.
 
             now: Monotonic seconds.
+
+            lifetime: The refused token's, in seconds; the gate is never closed longer than half of
+                it, since such tokens are renewed that often anyway.
         """
         if now < self.closed_until:
             return None
         # Refused again soon after the gate opened: the renewals do not help.
         again = now < self.closed_until + self.pause
         pause = min(policy.rejection_cap, self.pause * 2) if again else policy.rejection_base
+        pause = min(pause, lifetime / 2)
         return RejectionGate(now + pause, pause)

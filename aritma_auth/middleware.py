@@ -12,6 +12,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
 _SMALL_BODY = 1 << 16
+_SPELLINGS = 64
 
 
 class TokenSource(Protocol):
@@ -19,6 +20,10 @@ class TokenSource(Protocol):
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """Give a token."""
+        ...
+
+    def peek(self) -> Token | None:
+        """Give a token at once, or None if `get_token` must be awaited."""
         ...
 
     def reject(self, token: Token) -> bool:
@@ -50,7 +55,7 @@ class BearerMiddleware:
     Spec: RFC 6750 §2.1, §5.3; RFC 9700 §4.9.1.
     """
 
-    __slots__ = ("_on_event", "_origins", "_source", "_strict")
+    __slots__ = ("_judged", "_on_event", "_origins", "_source", "_strict")
 
     def __init__(
         self,
@@ -68,21 +73,42 @@ class BearerMiddleware:
         )
         if not self._origins:
             raise ConfigurationError("no API's origin is known: give middleware(origins=[...])")
+        self._judged: dict[tuple[str, str], bool] = {}
         self._strict = strict
         self._on_event = on_event
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
-        if origin_of(request.url) not in self._origins:
+        url, headers = request.url, request.headers
+        if not self._judged.get((url.scheme, url.raw_authority)) and not self._judge(url):
             return await self._pass_by(request, handler)
-        token = await self._source.get_token()
-        response = await _send(request, handler, token)
-        if response.status != 401 or not _is_replayable(request):
-            return response
-        if not self._source.reject(token):
+        token = self._source.peek() or await self._source.get_token()
+        headers[hdrs.AUTHORIZATION] = token.authorization
+        try:
+            response = await handler(request)
+        finally:
+            # request_info of aiohttp's answers and errors is a live view of these headers.
+            headers.pop(hdrs.AUTHORIZATION, None)
+        if response.status != 401 or not _is_replayable(request) or not self._source.reject(token):
             return response
         await _let_go(response)
-        return await _send(request, handler, await self._source.get_token())
+        return await self._repeat(request, handler)
+
+    async def _repeat(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        token = await self._source.get_token()
+        request.headers[hdrs.AUTHORIZATION] = token.authorization
+        try:
+            return await handler(request)
+        finally:
+            request.headers.pop(hdrs.AUTHORIZATION, None)
+
+    def _judge(self, url: URL) -> bool:
+        """Tell whether a URL's origin is allowed, and remember it by how the URL spells it."""
+        is_allowed = origin_of(url) in self._origins
+        # Only what is allowed is remembered: strangers could fill the memory.
+        if is_allowed and len(self._judged) < _SPELLINGS:
+            self._judged[url.scheme, url.raw_authority] = True
+        return is_allowed
 
     async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         origin = origin_of(request.url).url
@@ -103,15 +129,6 @@ class BearerMiddleware:
     def __repr__(self) -> str:
         origins = ", ".join(sorted(origin.url for origin in self._origins))
         return f"<BearerMiddleware for {origins}>"
-
-
-async def _send(request: ClientRequest, handler: ClientHandlerType, token: Token) -> ClientResponse:
-    request.headers[hdrs.AUTHORIZATION] = token.authorization
-    try:
-        return await handler(request)
-    finally:
-        # request_info of aiohttp's answers and errors is a live view of these headers.
-        request.headers.popall(hdrs.AUTHORIZATION, None)
 
 
 def _is_replayable(request: ClientRequest) -> bool:

@@ -65,7 +65,8 @@ class RefreshPolicy:
 
         retry_after_jitter: Share by which such a pause is stretched at most.
 
-        rejection_base: After a renewal that an API's 401 forced, no other is forced for so long.
+        rejection_base: After a renewal that an API's 401 forced, no other is forced for so long,
+            or for half the token's lifetime if that is shorter.
 
         rejection_cap: That pause at most, when the API keeps refusing.
     """

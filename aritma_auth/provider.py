@@ -170,6 +170,12 @@ class TokenProvider:
             return token
         return await self._obtain(min_ttl, timeout)
 
+    def peek(self) -> Token | None:
+        """Give the cached token if it is fresh, else None: then `get_token` is to be awaited."""
+        cache = self._cache
+        held = cache.held
+        return held.token if cache.now() < held.refresh_at else None
+
     async def _obtain(self, min_ttl: float, timeout: float | None) -> Token:
         while True:
             with self._cache.lock:

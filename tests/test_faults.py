@@ -118,6 +118,30 @@ async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox
     assert gate.arrived == 1
 
 
+async def test_five_hundred_calls_survive_a_revocation_with_one_renewal(aritma_sandbox):
+    """The whole way: sandbox, provider, middleware, session."""
+    me = aritma_sandbox.client
+    async with (
+        aa.TokenProvider.client_credentials(
+            me.client_id, me.client_secret, environment=aritma_sandbox.environment
+        ) as tokens,
+        aiohttp.ClientSession(
+            aritma_sandbox.banking_url, middlewares=[tokens.middleware()]
+        ) as bank,
+    ):
+
+        async def call():
+            async with bank.get("api/accounts") as response:
+                return response.status
+
+        await call()
+        aritma_sandbox.revoke_all()
+        statuses = await asyncio.gather(*(call() for _ in range(500)))
+
+    assert statuses == [200] * 500
+    assert len(aritma_sandbox.token_requests) == 2
+
+
 async def test_closing_in_mid_request_leaves_nothing(aritma_sandbox, clock):
     """No task, no socket, no warning; the callers hear it."""
     tokens = provider_of(aritma_sandbox, clock)

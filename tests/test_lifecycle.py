@@ -193,13 +193,14 @@ def test_a_401_forces_one_renewal_and_closes_the_gate():
     """30 s doubling to 300 s when the next refusal comes soon, back to 30 s when it does not."""
     gate, now, found = RejectionGate(), 0.0, []
     for _ in range(6):
-        gate = gate.admit(POLICY, now=now)
+        gate = gate.admit(POLICY, now=now, lifetime=3600)
         found.append(gate.pause)
-        assert gate.admit(POLICY, now=gate.closed_until - 0.1) is None
+        assert gate.admit(POLICY, now=gate.closed_until - 0.1, lifetime=3600) is None
         now = gate.closed_until
 
     assert found == [30, 60, 120, 240, 300, 300]
-    assert gate.admit(POLICY, now=now + 301).pause == 30
+    assert gate.admit(POLICY, now=now + 301, lifetime=3600).pause == 30
+    assert gate.admit(POLICY, now=now + 301, lifetime=10).pause == 5
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import aiohttp
 import pytest
 from aiohttp import WSServerHandshakeError, web
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.events import RequestUnsigned
@@ -336,6 +337,16 @@ def test_origins_are_compared_whole(url, allowed):
     provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)
 
     assert provider.middleware().allows(url) is allowed
+
+
+async def test_many_spellings_of_an_origin_fill_no_memory():
+    """What is remembered is bounded, what is allowed is not."""
+    provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)
+    middleware = provider.middleware()
+    urls = [URL(f"https://user{number}@api.example/x", encoded=True) for number in range(200)]
+
+    assert all(middleware._judge(url) for url in urls)
+    assert len(middleware._judged) == 64
 
 
 @pytest.mark.parametrize(

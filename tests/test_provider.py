@@ -41,6 +41,19 @@ async def test_a_fresh_token_is_served_without_a_lock_or_an_await(rig):
     assert finished.value.value.access_token == "token-1"
 
 
+async def test_a_synchronous_look_gives_only_a_fresh_token(rig):
+    """Nothing is started by looking."""
+    cold = rig.provider.peek()
+    token = await rig.provider.get_token()
+    fresh = rig.provider.peek()
+    rig.clock.advance(2701)
+
+    assert cold is None
+    assert fresh is token
+    assert rig.provider.peek() is None
+    assert rig.client.requests == 1
+
+
 async def test_the_starters_cancellation_costs_the_others_nothing(rig):
     """The first caller goes; the other 9,999 are served by the same request."""
     answer = rig.client.hold()

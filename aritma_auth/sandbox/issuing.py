@@ -105,7 +105,8 @@ class TokenIssuer:
 
         Source: Aritma's authentication page (Example Response).
         """
-        now = int(self._clock.now())
+        exactly = self._clock.now()
+        now = int(exactly)
         apis = [name for name in scope if name not in IDENTITY_SCOPES]
         claims: dict[str, object] = {
             "nbf": now,
@@ -121,7 +122,7 @@ class TokenIssuer:
         }
         text = self.keys[0].sign(claims)
         self._access[text] = IssuedToken(
-            client.client_id, subject, tuple(scope), now + client.lifetime
+            client.client_id, subject, tuple(scope), exactly + client.lifetime
         )
         return text
 
