@@ -9,6 +9,17 @@ from pathlib import Path
 import nox
 
 INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
+LOOPS_ON = "3.13"
+"""Where the tests of everything that awaits run on uvloop and with eager tasks too."""
+
+LOOP_TESTS = [
+    "tests/test_faults.py",
+    "tests/test_middleware.py",
+    "tests/test_provider.py",
+    "tests/test_refresh_tokens.py",
+    "tests/test_stores.py",
+    "tests/test_transport.py",
+]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.needs_version = ">=2025.5"
@@ -41,14 +52,14 @@ def install_groups(session: nox.Session, *groups: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
 
 
-def run_tests(session: nox.Session) -> None:
-    """Run the suite against the installed package, not the checkout."""
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """Run the suite, or a part of it, against the installed package, not the checkout."""
     session.run(
         "coverage",
         "run",
         "-m",
         "pytest",
-        *session.posargs,
+        *(arguments or session.posargs),
         env={"PYTHONSAFEPATH": "1"},
     )
 
@@ -85,6 +96,8 @@ def tests(session: nox.Session) -> None:
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
     run_tests(session)
+    if session.python == LOOPS_ON:
+        run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
 
 @nox.session(python=INTERPRETERS[0])

@@ -40,8 +40,14 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
+    from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
+    from aritma_auth.protocol.grants import CustomGrant as CustomGrant
+    from aritma_auth.protocol.grants import DelegationGrant as DelegationGrant
+    from aritma_auth.protocol.grants import DeviceCodeGrant as DeviceCodeGrant
+    from aritma_auth.protocol.grants import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
+    from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
@@ -75,7 +81,16 @@ _HOMES = {
     "middleware": ("BearerMiddleware",),
     "policy": ("RefreshPolicy",),
     "protocol.client_auth": ("ClientSecretBasic", "ClientSecretPost", "NoClientAuth"),
-    "protocol.grants": ("ClientCredentialsGrant", "RefreshTokenGrant"),
+    "protocol.grants": (
+        "AuthorizationCodeGrant",
+        "ClientCredentialsGrant",
+        "CustomGrant",
+        "DelegationGrant",
+        "DeviceCodeGrant",
+        "PasswordGrant",
+        "RefreshTokenGrant",
+        "TokenExchangeGrant",
+    ),
     "protocol.tokens": ("Token",),
     "provider": ("TokenProvider",),
     "secret": ("Secret",),

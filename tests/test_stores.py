@@ -90,6 +90,15 @@ def test_no_two_identities_share_a_key():
     assert len(keys) == len(identities) * len(GRANTS)
 
 
+def test_a_password_is_no_part_of_a_key():
+    """A digest of it could be guessed; the person's name tells people apart."""
+    with pytest.warns(DeprecationWarning):
+        grants = [aa.PasswordGrant(*who) for who in [("a", "x"), ("a", "y"), ("b", "x")]]
+    one, same, other = (token_key(["i"], grant) for grant in grants)
+
+    assert one == same != other
+
+
 def test_the_order_of_scopes_does_not_matter():
     """They are a set to the server."""
     one, other = (aa.ClientCredentialsGrant(scope=scope) for scope in ("a b", "b a"))

@@ -4,6 +4,7 @@ Grants as frozen values: what entitles a client to a token.
 A new grant is one class here: its ``grant_type`` and its own parameters.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
@@ -13,7 +14,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.scopes import IDENTITY_SCOPES, Scope, make_scope
-from aritma_auth.protocol.sealed import Sealed, seal
+from aritma_auth.protocol.sealed import Sealed, seal, seal_optional
 from aritma_auth.protocol.wire import Parameters
 
 _PROTECTED = frozenset(
@@ -81,6 +82,10 @@ class Grant(ABC):
     def own_parameters(self) -> Parameters:
         """Give the parameters that only this grant has."""
 
+    def subject(self) -> Parameters:
+        """Give what tells this grant's tokens from those of another subject."""
+        return self.own_parameters()
+
     def problems(self) -> tuple[str, ...]:
         """Say what the server is known to refuse about this grant, before it is sent."""
         return ()
@@ -123,3 +128,186 @@ class RefreshTokenGrant(Grant):
     def own_parameters(self) -> Parameters:
         """Give the refresh token."""
         return (("refresh_token", self.refresh_token.text),)
+
+
+@attrs.frozen
+class AuthorizationCodeGrant(Grant):
+    """
+    A code that a person's sign-in has brought; usable once.
+
+    Attributes:
+        code: The code.
+
+        redirect_uri: The redirect URI of the authorization request, unchanged.
+
+        code_verifier: The PKCE verifier, or None for servers without PKCE.
+
+    Spec: RFC 6749 §4.1.3; RFC 7636 §4.5.
+    """
+
+    grant_type: ClassVar[str] = "authorization_code"
+    is_reusable: ClassVar[bool] = False
+    code: Sealed = attrs.field(converter=seal, kw_only=False)
+    redirect_uri: str
+    code_verifier: Sealed | None = attrs.field(default=None, converter=seal_optional)
+
+    def own_parameters(self) -> Parameters:
+        """Give code, redirect URI and verifier."""
+        verifier = self.code_verifier
+        return (
+            ("code", self.code.text),
+            ("redirect_uri", self.redirect_uri),
+            *(() if verifier is None else (("code_verifier", verifier.text),)),
+        )
+
+
+@attrs.frozen
+class PasswordGrant(Grant):
+    """
+    A person's own name and password, typed into your program.
+
+    Aritma documents it and advises against it, as RFC 9700 §2.4 does: making one warns.
+
+    Attributes:
+        username: The person's name.
+
+        password: The person's password.
+
+    Spec: RFC 6749 §4.3.2; Aritma's authentication page.
+    """
+
+    grant_type: ClassVar[str] = "password"
+    username: str = attrs.field(kw_only=False)
+    password: Sealed = attrs.field(converter=seal, kw_only=False)
+
+    def __attrs_post_init__(self) -> None:
+        warnings.warn(
+            "the password grant is discouraged (RFC 9700 §2.4): let people sign in at Aritma ID",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+    def own_parameters(self) -> Parameters:
+        """Give name and password."""
+        return (("username", self.username), ("password", self.password.text))
+
+    def subject(self) -> Parameters:
+        """Give the name alone: a digest of the password could be guessed from a key."""
+        return (("username", self.username),)
+
+
+@attrs.frozen
+class DeviceCodeGrant(Grant):
+    """
+    A device code, while the person signs in elsewhere.
+
+    Attributes:
+        device_code: The code that the device authorization endpoint gave.
+
+    Spec: RFC 8628 §3.4.
+    """
+
+    grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:device_code"
+    is_reusable: ClassVar[bool] = False
+    device_code: Sealed = attrs.field(converter=seal, kw_only=False)
+
+    def own_parameters(self) -> Parameters:
+        """Give the device code."""
+        return (("device_code", self.device_code.text),)
+
+
+@attrs.frozen
+class DelegationGrant(Grant):
+    """
+    Another token, exchanged for one to call on with: Aritma's own grant, not RFC 8693.
+
+    Attributes:
+        token: An access token of Aritma, or of a trusted external provider.
+
+        provider: Id of the external provider, or None for a token of Aritma.
+
+    Source: Aritma ID's page on delegation.
+    """
+
+    grant_type: ClassVar[str] = "delegation"
+    token: Sealed = attrs.field(converter=seal, kw_only=False)
+    provider: str | None = None
+
+    def own_parameters(self) -> Parameters:
+        """Give the token and where it comes from."""
+        provider = () if self.provider is None else (("provider", self.provider),)
+        return (("token", self.token.text), *provider)
+
+
+@attrs.frozen
+class TokenExchangeGrant(Grant):
+    """
+    A token exchanged for another.
+
+    Attributes:
+        subject_token: The token that says for whom.
+
+        subject_token_type: Its kind, as a URI of RFC 8693 §3.
+
+        actor_token: The token that says who acts, or None.
+
+        actor_token_type: Its kind.
+
+        requested_token_type: The kind wanted, or None for the server's choice.
+
+        audience: Names of the services that the token is for.
+
+    Spec: RFC 8693 §2.1.
+    """
+
+    grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:token-exchange"
+    subject_token: Sealed = attrs.field(converter=seal, kw_only=False)
+    subject_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
+    actor_token: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    actor_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
+    requested_token_type: str | None = None
+    audience: tuple[str, ...] = ()
+
+    def own_parameters(self) -> Parameters:
+        """Give the tokens with their kinds, what is wanted and for whom."""
+        actor, wanted = self.actor_token, self.requested_token_type
+        return (
+            ("subject_token", self.subject_token.text),
+            ("subject_token_type", self.subject_token_type),
+            *(
+                ()
+                if actor is None
+                else (("actor_token", actor.text), ("actor_token_type", self.actor_token_type))
+            ),
+            *(() if wanted is None else (("requested_token_type", wanted),)),
+            *(("audience", name) for name in self.audience),
+        )
+
+
+@attrs.frozen
+class CustomGrant(Grant):
+    """
+    An extension grant of a server's own.
+
+    It is not known whether it may be presented again, so it is treated as usable once.
+
+    Attributes:
+        name: Its ``grant_type``, as the server names it.
+
+        fields: Its own parameters, name to value; never shown.
+
+    Spec: RFC 6749 §4.5.
+    """
+
+    grant_type: ClassVar[str] = ""
+    is_reusable: ClassVar[bool] = False
+    name: str = attrs.field(kw_only=False)
+    fields: Parameters = attrs.field(factory=dict, converter=_extra, repr=False, kw_only=False)
+
+    def parameters(self) -> Parameters:
+        """Give the form of this grant, without the client's authentication."""
+        return (("grant_type", self.name), *super().parameters()[1:])
+
+    def own_parameters(self) -> Parameters:
+        """Give the server's own parameters."""
+        return self.fields

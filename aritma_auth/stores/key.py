@@ -14,7 +14,7 @@ def token_key(client_identity: Iterable[str], grant: Grant) -> str:
     Args:
         client_identity: Issuer, token endpoint, client id and method of authentication.
 
-        grant: The grant: its type, own parameters, scope (none differs from empty; order does not
+        grant: The grant: its type, subject, scope (none differs from empty; order does not
             matter), resources and extra parameters.
 
     Returns:
@@ -24,7 +24,7 @@ def token_key(client_identity: Iterable[str], grant: Grant) -> str:
     identity = [
         list(client_identity),
         grant.grant_type,
-        grant.own_parameters(),
+        grant.subject(),
         scope,
         sorted(grant.resource),
         sorted(grant.extra),
