@@ -69,13 +69,15 @@ class Renewal:
         error: AritmaAuthError
         try:
             patient = not held.is_alive(self._cache.now())
-            return self._accept(await self._obtain(held.token, patient), generation)
+            obtained = await self._obtain(held.token, patient)
         except AritmaAuthError as known:
             error = known
         except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
             error = ConfigurationError(
                 f"the renewal broke on {type(bug).__name__}: mend the client that it uses"
             )
+        else:
+            return await self._accept(obtained, generation)
         return await self._refuse(error, generation)
 
     async def _obtain(self, known: Token | None, patient: bool) -> Obtained:
@@ -84,14 +86,17 @@ class Renewal:
         rejected = self._cache.rejected
         return await self._keeper.run(known, rejected=rejected, patient=patient)
 
-    def _accept(self, obtained: Obtained, generation: int) -> Obtained:
+    async def _accept(self, obtained: Obtained, generation: int) -> Obtained | Failure:
         cache = self._cache
         with cache.lock:
             if cache.generation == generation:
                 cache.install(obtained)
+                generation = cache.generation
             held = cache.held
         if held.token is obtained.token and not held.is_alive(cache.now()):
-            raise TransportError("the token had expired when its answer came: try again later")
+            # Kept for its refresh token, but never served.
+            late = TransportError("the token had expired when its answer came: try again later")
+            return await self._refuse(late, generation)
         took = self._clock.monotonic() - obtained.issued_at
         fingerprint = obtained.token.fingerprint
         lifetime = held.expires_at - held.issued_at

@@ -175,6 +175,29 @@ async def test_a_streamed_body_is_never_sent_again_empty(bank):
     assert bank.api.bodies == [b"part one, part two"]
 
 
+async def test_a_stream_that_is_refused_early_is_not_repeated_by_its_rest(bank):
+    """A server may refuse before it has read: what is left of the stream is no whole."""
+    chunks = []
+
+    async def refuse_early(request):
+        return web.Response(status=401)
+
+    async def stream():
+        for number in range(20):
+            chunks.append(number)
+            yield b"x" * 65536
+            await asyncio.sleep(0)
+
+    async with serving(refuse_early) as url:
+        async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
+            async with session.post(url, data=stream()) as response:
+                status = response.status
+
+    assert status == 401
+    assert bank.client.requests == 1
+    assert chunks == sorted(set(chunks))
+
+
 async def test_a_redirect_to_another_origin_never_sees_the_token(bank):
     """The hop to a stranger goes unsigned, and an event tells."""
     strangers = Api()

@@ -263,6 +263,7 @@ async def test_the_lifetime_counts_from_when_the_request_left(rig):
 
 async def test_a_token_that_expired_on_its_way_is_not_served(rig):
     """It is a failure like any other, with a pause before the next try."""
+    rig.draw = 0.5
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
@@ -272,6 +273,9 @@ async def test_a_token_that_expired_on_its_way_is_not_served(rig):
 
     with pytest.raises(aa.TransportError, match="had expired"):
         await caller
+    with pytest.raises(aa.TransportError, match="had expired"):
+        await rig.get()
+    assert rig.client.requests == 1
 
 
 async def test_min_ttl_renews_a_token_that_lives_too_short(rig):
