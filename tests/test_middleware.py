@@ -269,6 +269,7 @@ async def test_aiohttps_exceptions_and_answers_show_no_token(open_bank, canary):
 
     canary.assert_hidden(info, info.headers, response, caught.value, caught.value.request_info)
     assert "Authorization" not in info.headers
+    assert "Authorization" not in caught.value.request_info.headers
     assert len(traced) == 3
     assert canary.text not in str(traced)
 
