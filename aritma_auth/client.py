@@ -18,7 +18,8 @@ from aritma_auth.protocol.client_auth import (
 )
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.tokens import Token, build_token_request, parse_token_response
+from aritma_auth.protocol.token_endpoint import build_token_request, parse_token_response
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse, parse_http_date
 from aritma_auth.secret import Secret
 from aritma_auth.transport import Transport

@@ -4,7 +4,9 @@ A local stand-in for Aritma: an identity server and Banking APIs on loopback, wi
 It is no part of Aritma and proves nothing about Aritma's servers: it answers as their public
 documentation and the source code of IdentityServer say they do.
 
-    server.py           Sandbox: starts and stops it all; what a test holds in its hand
+    server.py           Sandbox: starts and stops it all
+    steering.py         what a test can do to it
+    state.py            what its parts share
     clients.py          registered clients and people, as values
     clock.py            the sandbox's own time
     keys.py             RSA keys with X.509 key ids

@@ -1,13 +1,9 @@
 """Banking v3 and v4, as far as a client of tokens must know them."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import WSMsgType, web
 
 from aritma_auth.sandbox.issuing import IssuedToken
-
-if TYPE_CHECKING:
-    from aritma_auth.sandbox.server import Sandbox
+from aritma_auth.sandbox.state import SandboxState
 
 _SCOPES = frozenset({"api", "bankservice"})
 
@@ -20,7 +16,7 @@ class BankingApi:
         sandbox: Who owns the tokens and the log.
     """
 
-    def __init__(self, sandbox: "Sandbox") -> None:
+    def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
 
     def add_routes(self, app: web.Application) -> None:

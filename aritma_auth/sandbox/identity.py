@@ -1,13 +1,9 @@
 """The identity server's routes, with and without a tenant in the path."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
+from aritma_auth.sandbox.state import SandboxState
 from aritma_auth.sandbox.token_endpoint import Refusal, TokenRequest
-
-if TYPE_CHECKING:
-    from aritma_auth.sandbox.server import Sandbox
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -25,7 +21,7 @@ class IdentityServer:
         sandbox: Who owns the clients, the clock and the log.
     """
 
-    def __init__(self, sandbox: "Sandbox") -> None:
+    def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
 
     def add_routes(self, app: web.Application) -> None:

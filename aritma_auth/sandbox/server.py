@@ -1,23 +1,18 @@
 """The sandbox as a test or a person holds it: started, steered, looked at, closed."""
 
-from collections.abc import Mapping
 from email.utils import formatdate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import attrs
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
-from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE, SandboxClient
-from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.faults import Faults, Gate
+from aritma_auth.sandbox.clients import SandboxClient
 from aritma_auth.sandbox.identity import IdentityServer
-from aritma_auth.sandbox.issuing import TokenIssuer
-from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
+from aritma_auth.sandbox.steering import Steering
 
 if TYPE_CHECKING:
     import ssl
@@ -26,10 +21,9 @@ if TYPE_CHECKING:
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LAST_PORT = 65535
-_HTML = "<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>"
 
 
-class Sandbox:
+class Sandbox(Steering):
     """
     A local stand-in for Aritma ID and Aritma's Banking APIs. It is not Aritma.
 
@@ -72,21 +66,11 @@ class Sandbox:
             raise ConfigurationError("the sandbox listens on loopback only: its secrets are public")
         if not (0 <= identity_port <= _LAST_PORT and 0 <= banking_port <= _LAST_PORT):
             raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
+        super().__init__(lifetime)
         self._host = host
         self._ports = (identity_port, banking_port)
         self._ssl_context = ssl_context
         self._runners: list[web.AppRunner] = []
-        self._urls: list[str] = []
-        self.clients = {
-            client.client_id: attrs.evolve(client, lifetime=lifetime) for client in SAMPLE_CLIENTS
-        }
-        self.people = {person.username: person for person in SAMPLE_PEOPLE}
-        self.clock = SandboxClock()
-        self.issuer = TokenIssuer(self.clock)
-        self.token_endpoint = TokenEndpoint(self.clients, self.people, self.issuer)
-        self.token_requests: list[TokenRequest] = []
-        self.uploads: list[int] = []
-        self._faults = {"token": Faults(), "api": Faults()}
 
     async def start(self) -> None:
         """
@@ -141,16 +125,6 @@ class Sandbox:
         await self.aclose()
 
     @property
-    def identity_url(self) -> str:
-        """The identity server's issuer, without trailing slash."""
-        return self._url(0)
-
-    @property
-    def banking_url(self) -> str:
-        """The Banking APIs' base URL, with trailing slash."""
-        return f"{self._url(1)}/"
-
-    @property
     def environment(self) -> "Environment":
         """The sandbox as an environment: its issuer, and its Banking APIs as the only origin."""
         from aritma_auth.environment import Environment  # noqa: PLC0415 - the client's side
@@ -171,190 +145,6 @@ class Sandbox:
     def peak_token_requests(self) -> int:
         """Token requests that were under way at the same time at most."""
         return self._faults["token"].peak
-
-    def add_client(self, client: SandboxClient) -> SandboxClient:
-        """
-        Register a client, or replace one.
-
-        Args:
-            client: The client.
-        """
-        self.clients[client.client_id] = client
-        return client
-
-    def revoke_all(self) -> None:
-        """Make every access token issued so far worthless: the APIs answer 401."""
-        self.issuer.revoke_all()
-
-    def hold(self, where: str = "token") -> Gate:
-        """
-        Hold requests until the gate is released.
-
-        Args:
-            where: ``token`` or ``api``.
-        """
-        return self._place(where).hold()
-
-    def set_latency(self, seconds: float, where: str = "token") -> None:
-        """
-        Make every answer late.
-
-        Args:
-            seconds: How late.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).latency = seconds
-
-    def delay_next(self, seconds: float, *, times: int = 1, where: str = "token") -> None:
-        """
-        Make the next answers late.
-
-        Args:
-            seconds: How late.
-
-            times: How many answers.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.delay(seconds), times)
-
-    def fail_next(
-        self,
-        status: int,
-        *,
-        retry_after: float | str | None = None,
-        times: int = 1,
-        where: str = "token",
-    ) -> None:
-        """
-        Answer the next requests with a gateway's error page.
-
-        Args:
-            status: HTTP status.
-
-            retry_after: ``Retry-After`` as seconds or as a date.
-
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        headers = {"Content-Type": "text/html"}
-        if retry_after is not None:
-            headers["Retry-After"] = str(retry_after)
-        self._place(where).add(faults.answer(status, _HTML.encode(), headers), times)
-
-    def answer_next(
-        self,
-        body: bytes,
-        *,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-        where: str = "token",
-    ) -> None:
-        """
-        Answer the next requests with anything at all.
-
-        Args:
-            body: The body as it is.
-
-            status: HTTP status.
-
-            headers: Header fields; JSON's media type by default.
-
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        fields = {"Content-Type": "application/json"} if headers is None else headers
-        self._place(where).add(faults.answer(status, body, fields), times)
-
-    def redirect_next(self, location: str, *, status: int = 307, where: str = "token") -> None:
-        """
-        Redirect the next request.
-
-        Args:
-            location: Where to.
-
-            status: HTTP status.
-
-            where: ``token`` or ``api``.
-        """
-        self.answer_next(b"", status=status, headers={"Location": location}, where=where)
-
-    def drop_next(self, *, times: int = 1, where: str = "token") -> None:
-        """
-        Close the connection before the next requests are worked on.
-
-        Args:
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.drop(processed=False), times)
-
-    def lose_answer_next(self, *, times: int = 1, where: str = "token") -> None:
-        """
-        Close the connection after the next requests were worked on: the answer is lost.
-
-        Args:
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.drop(processed=True), times)
-
-    def truncate_next(self, *, where: str = "token") -> None:
-        """
-        Break the next answer off in its middle.
-
-        Args:
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.truncate())
-
-    def flood_next(self, *, where: str = "token") -> None:
-        """
-        Answer the next request with a body that never ends.
-
-        Args:
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.endless(0, b" " * 65536))
-
-    def drip_next(self, interval: float = 0.05, *, where: str = "token") -> None:
-        """
-        Answer the next request byte by byte, for ever.
-
-        Args:
-            interval: Seconds between two bytes.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.endless(interval, b" "))
-
-    def bomb_next(self, size: int = 1 << 26, *, where: str = "token") -> None:
-        """
-        Answer the next request with a small body that unpacks to a large one.
-
-        Args:
-            size: Bytes when unpacked.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.gzip_bomb(size))
-
-    def _place(self, where: str) -> Faults:
-        place = self._faults.get(where)
-        if place is None:
-            raise ConfigurationError("faults happen at token or api")
-        return place
-
-    def _url(self, number: int) -> str:
-        if not self._urls:
-            raise ConfigurationError("the sandbox has not been started")
-        return self._urls[number]
 
     def _meddle(self, where: str) -> Middleware:
         @web.middleware

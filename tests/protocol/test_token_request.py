@@ -17,7 +17,7 @@ from aritma_auth.protocol.client_auth import (
 )
 from aritma_auth.protocol.grants import ClientCredentialsGrant, RefreshTokenGrant
 from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.tokens import build_token_request
+from aritma_auth.protocol.token_endpoint import build_token_request
 
 
 def build(grant, client_auth, client_id="my-client", secret="my-secret", endpoint=None):

@@ -19,7 +19,8 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.tokens import Token, parse_token_response
+from aritma_auth.protocol.token_endpoint import parse_token_response
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpResponse
 
 ARITMA_ANSWER = (Path(__file__).parent / "vectors" / "aritma-token-answer.json").read_bytes()
