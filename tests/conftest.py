@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import secrets
 import traceback
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import aiohttp
 import aioresponses.core
 import pytest
 
+from aritma_auth.sandbox.clients import SAMPLE_CLIENTS
 from support.clock import FakeClock
 from support.loops import new_eager_loop
 
@@ -96,14 +98,29 @@ def canary(recwarn):
     assert not [warning for warning in recwarn if canary.text in str(warning.message)]
 
 
+SECRETS = re.compile(
+    "|".join(
+        re.escape(secret)
+        for client in SAMPLE_CLIENTS
+        for secret in (*client.secrets, *client.expired_secrets)
+    )
+    + r"|eyJ[\w-]+\.eyJ|alice-password|bob-password"
+)
+"""Every secret of the sandbox, and whatever looks like a token."""
+
+
 @pytest.fixture(autouse=True)
 def no_complaints(caplog):
-    """Fail a test after which asyncio complains of a lost task, exception or session."""
+    """Fail a test that logs a secret, or after which asyncio complains of something lost."""
+    caplog.set_level(logging.DEBUG, "aritma_auth")
     yield
     gc.collect()
+    records = caplog.get_records("call") + caplog.get_records("teardown")
+    lines = [record.getMessage() for record in records]
+    assert not [line for line in lines if SECRETS.search(line)]
     complaints = [
         record.getMessage()
-        for record in caplog.get_records("call") + caplog.get_records("teardown")
+        for record in records
         if record.name == "asyncio" and record.levelno >= logging.ERROR
     ]
     assert complaints == []
