@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
+    from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
+    from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -80,7 +82,13 @@ _HOMES = {
     ),
     "middleware": ("BearerMiddleware",),
     "policy": ("RefreshPolicy",),
-    "protocol.client_auth": ("ClientSecretBasic", "ClientSecretPost", "NoClientAuth"),
+    "protocol.client_auth": (
+        "ClientSecretBasic",
+        "ClientSecretPost",
+        "NoClientAuth",
+        "PrivateKeyJwt",
+        "TlsClientAuth",
+    ),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",

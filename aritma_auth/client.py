@@ -15,6 +15,7 @@ from aritma_auth.protocol.client_auth import (
     ClientCredential,
     ClientSecretPost,
     NoClientAuth,
+    generate_jti,
 )
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.sealed import Sealed
@@ -236,6 +237,7 @@ class OAuthClient:
                 token_endpoint=endpoint,
                 issuer=self._environment.issuer,
                 now=sent_at + self._skew,
+                jti=generate_jti(),
             ),
         )
         response = await self.send(request, timeout=timeout)

@@ -127,6 +127,7 @@ class Secret:
 def _checked(text: object, origin: str) -> Sealed:
     if not isinstance(text, str) or not text:
         raise ConfigurationError(f"{origin} holds no secret")
-    if not text.isprintable():
+    # A key in PEM has lines; a secret has none.
+    if not text.isprintable() and not text.startswith("-----BEGIN "):
         raise ConfigurationError(f"{origin} holds control characters: check how it was stored")
     return Sealed(text)

@@ -105,7 +105,7 @@ class Transport:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 response.close()
                 raise InvalidResponseError(
-                    f"{url.host} compressed an answer although identity was asked for",
+                    f"{url.raw_host} compressed an answer although identity was asked for",
                     status=response.status,
                 )
             return HttpResponse(response.status, response.headers, await _read(response, url))
@@ -139,10 +139,10 @@ class Transport:
             return None
         # aiohttp has no public name for a session's own proxy.
         own: str | URL | None = getattr(session, "_default_proxy", None)
-        if own is not None or not session.trust_env or url.host is None:
+        if own is not None or not session.trust_env or url.raw_host is None:
             return own
         # aiohttp's trust_env would read .netrc too and add a second Authorization.
-        if urllib.request.proxy_bypass(url.host):
+        if urllib.request.proxy_bypass(url.raw_host):
             return None
         return urllib.request.getproxies().get(url.scheme)
 
@@ -161,13 +161,13 @@ async def _read(response: aiohttp.ClientResponse, url: URL) -> bytes:
             response.close()
             body.clear()
             raise InvalidResponseError(
-                f"{url.host} sent more than {BODY_LIMIT} bytes", status=response.status
+                f"{url.raw_host} sent more than {BODY_LIMIT} bytes", status=response.status
             )
     return bytes(body)
 
 
 def _describe(error: Exception, url: URL) -> AritmaAuthError:
-    place = f"{url.host}:{url.port}"
+    place = f"{url.raw_host}:{url.port}"
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return TransportError(f"no answer from {place} in time: try again later")
     if isinstance(error, aiohttp.ClientSSLError):

@@ -5,6 +5,7 @@ A method is a frozen value. What it needs for one request, its secret above all,
 and handed in as a `ClientCredential`, so that nothing here awaits.
 """
 
+import secrets
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Awaitable, Mapping
@@ -13,7 +14,8 @@ from typing import ClassVar, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenStr, Sealed
+from aritma_auth.protocol.jose import SIGNING_ALGORITHMS, sign
+from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Sealed
 from aritma_auth.protocol.wire import Parameters, form_encode
 
 
@@ -40,6 +42,8 @@ class ClientCredential:
         issuer: The authorization server's issuer identifier.
 
         now: POSIX seconds by the server's clock as well as we know it.
+
+        jti: A fresh identifier for an assertion, as `generate_jti` makes it.
     """
 
     client_id: str
@@ -47,6 +51,12 @@ class ClientCredential:
     token_endpoint: str = ""
     issuer: str = ""
     now: float = 0.0
+    jti: str = ""
+
+
+def generate_jti() -> str:
+    """Give a fresh identifier for one assertion: 128 random bits."""
+    return secrets.token_urlsafe(16)
 
 
 @attrs.frozen
@@ -117,6 +127,81 @@ class ClientSecretBasic(ClientAuth):
         return Proof(
             headers={"Authorization": HiddenStr(f"Basic {b64encode(pair.encode()).decode()}")}
         )
+
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def _known_algorithm(_instance: object, _attribute: object, value: str) -> None:
+    if value not in SIGNING_ALGORITHMS:
+        raise ConfigurationError(
+            f"algorithm must be one of {', '.join(sorted(SIGNING_ALGORITHMS))}"
+        )
+
+
+@attrs.frozen
+class PrivateKeyJwt(ClientAuth):
+    """
+    A signed assertion instead of a secret; needs the extra ``oidc``.
+
+    Each request has an assertion of its own, since IdentityServer takes each only once.
+
+    Attributes:
+        secret: Where the private key comes from, in PEM or as a JSON Web Key.
+
+        algorithm: Its signature algorithm.
+
+        key_id: The header's ``kid``, or None.
+
+        audience: Whom the assertion is for; None means the token endpoint's URL, which every
+            IdentityServer accepts. Servers after RFC 7523bis want the issuer.
+
+        lifetime: Seconds that an assertion is valid.
+
+    Spec: OpenID Connect Core 1.0 §9; RFC 7523 §2.2, §3; Aritma ID's page on client assertions.
+    """
+
+    method: ClassVar[str] = "private_key_jwt"
+    secret: CredentialSource
+    algorithm: str = attrs.field(default="RS256", validator=_known_algorithm, kw_only=True)
+    key_id: str | None = attrs.field(default=None, kw_only=True)
+    audience: str | None = attrs.field(default=None, kw_only=True)
+    lifetime: int = attrs.field(default=60, kw_only=True)
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Sign an assertion for one request."""
+        if credential.secret is None:
+            raise ConfigurationError("private_key_jwt needs a private key")
+        issued_at = int(credential.now)
+        claims: dict[str, JsonValue] = {
+            "iss": credential.client_id,
+            "sub": credential.client_id,
+            "aud": self.audience or credential.token_endpoint,
+            "jti": credential.jti,
+            "iat": issued_at,
+            "exp": issued_at + self.lifetime,
+        }
+        assertion = sign(claims, credential.secret, algorithm=self.algorithm, key_id=self.key_id)
+        return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
+
+
+@attrs.frozen
+class TlsClientAuth(ClientAuth):
+    """
+    A client certificate instead of a secret.
+
+    Attributes:
+        ssl_context: An ``ssl.SSLContext`` with the certificate loaded.
+
+    Spec: RFC 8705 §2.
+    """
+
+    method: ClassVar[str] = "tls_client_auth"
+    ssl_context: object = attrs.field(repr=False)
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Name the client; the certificate is the connection's (RFC 8705 §2)."""
+        return Proof((("client_id", credential.client_id),))
 
 
 @attrs.frozen

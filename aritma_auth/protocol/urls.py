@@ -48,7 +48,7 @@ def require_secure_url(url: str, what: str) -> URL:
         raise ConfigurationError(f"{what} carries a user name or password: remove it")
     if parsed.raw_fragment:
         raise ConfigurationError(f"{what} carries a fragment: remove it")
-    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.host)):
+    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.raw_host)):
         raise ConfigurationError(f"{what} must use https (http is for loopback only)")
     return parsed
 

@@ -11,6 +11,7 @@ documentation and the source code of IdentityServer say they do.
     clock.py            the sandbox's own time
     keys.py             RSA keys with X.509 key ids
     issuing.py          access tokens, signed and remembered
+    assertions.py       client assertions, each taken once
     token_endpoint.py   the rules of POST /connect/token, without HTTP
     identity.py         the identity server's routes
     banking.py          Banking v3 and v4 behind the bearer token

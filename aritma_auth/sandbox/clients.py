@@ -30,9 +30,11 @@ class SandboxClient:
     Attributes:
         client_id: Its identifier.
 
-        secrets: The secrets that are valid now; none makes it a public client.
+        secrets: The secrets that are valid now; neither these nor a key makes a public client.
 
         expired_secrets: Secrets that were valid once.
+
+        public_key: The key that its assertions are signed with, in PEM, or None.
 
         grant_types: Grants that it may use.
 
@@ -46,6 +48,7 @@ class SandboxClient:
     client_id: str
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
     expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    public_key: str | None = None
     grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_tuple)
     scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_tuple)
     lifetime: int = 3600

@@ -52,6 +52,7 @@ class IdentityServer:
                 "token_endpoint_auth_methods_supported": [
                     "client_secret_basic",
                     "client_secret_post",
+                    "private_key_jwt",
                 ],
             }
         )
@@ -70,7 +71,7 @@ class IdentityServer:
             posted = await request.post()
             form = {name: value for name, value in posted.items() if isinstance(value, str)}
             client = self._sandbox.token_endpoint.find_client(
-                form, request.headers.get("Authorization", "")
+                form, request.headers.get("Authorization", ""), self._issuer(request)
             )
             client_id = client.client_id
             answer = self._sandbox.token_endpoint.answer(self._issuer(request), client, form)

@@ -3,6 +3,7 @@
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.assertions import AssertionCheck
 from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults import Faults
@@ -25,7 +26,8 @@ class SandboxState:
         self.people = {person.username: person for person in SAMPLE_PEOPLE}
         self.clock = SandboxClock()
         self.issuer = TokenIssuer(self.clock)
-        self.token_endpoint = TokenEndpoint(self.clients, self.people, self.issuer)
+        assertions = AssertionCheck(self.clients, self.clock)
+        self.token_endpoint = TokenEndpoint(self.clients, self.people, self.issuer, assertions)
         self.token_requests: list[TokenRequest] = []
         self.uploads: list[int] = []
         self._faults = {"token": Faults(), "api": Faults()}

@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 
 import attrs
 
+from aritma_auth.sandbox.assertions import AssertionCheck
 from aritma_auth.sandbox.clients import API_SCOPES, IDENTITY_SCOPES, Person, SandboxClient
 from aritma_auth.sandbox.issuing import TokenIssuer
 
@@ -70,6 +71,8 @@ class TokenEndpoint:
         people: The people by username.
 
         issuer: Makes the tokens.
+
+        assertions: Checks client assertions.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class TokenEndpoint:
         clients: Mapping[str, SandboxClient],
         people: Mapping[str, Person],
         issuer: TokenIssuer,
+        assertions: AssertionCheck,
     ) -> None:
+        self._assertions = assertions
         self._clients = clients
         self._people = people
         self._issuer = issuer
@@ -94,24 +99,35 @@ class TokenEndpoint:
         """The grants that this server knows."""
         return list(self._grants)
 
-    def find_client(self, form: Mapping[str, str], authorization: str) -> SandboxClient:
+    def find_client(
+        self, form: Mapping[str, str], authorization: str, issuer: str
+    ) -> SandboxClient:
         """
-        Authenticate a client: by Basic if it is there, else by the form.
+        Authenticate a client: by Basic if it is there, else by a secret or assertion in the form.
 
         Args:
             form: The posted parameters.
 
             authorization: The ``Authorization`` header, or an empty text.
 
+            issuer: The tenant's issuer; an assertion is for it or for its token endpoint.
+
         Raises:
             Refusal: ``invalid_client``, whatever is wrong.
         """
+        if "client_assertion" in form:
+            proven = self._assertions.find_client(form, {issuer, f"{issuer}/connect/token"})
+            if proven is None:
+                raise Refusal("invalid_client")
+            return proven
         client_id, secret = _basic(authorization) or (
             form.get("client_id", ""),
             form.get("client_secret", ""),
         )
         client = self._clients.get(client_id)
         if client is None or len(secret) > _LONGEST:
+            raise Refusal("invalid_client")
+        if client.public_key and not client.secrets:
             raise Refusal("invalid_client")
         if client.secrets and not any(_same(secret, valid) for valid in client.secrets):
             raise Refusal("invalid_client")

@@ -42,6 +42,7 @@ def test_https_and_loopback_are_secure(url):
         ("http://0.0.0.0/", "must use https"),
         ("http://2130706433/", "must use https"),
         ("http://[::2]/", "must use https"),
+        ("http://¡․", "must use https"),
         ("ws://id.aritma.io/", "must use https"),
         ("https://user:pw@id.aritma.io/", "user name or password"),
         ("https://id.aritma.io/#x", "fragment"),
@@ -86,5 +87,5 @@ def test_http_never_reaches_a_stranger(url):
     except ConfigurationError:
         return
 
-    assert parsed.scheme == "https" or is_loopback(parsed.host)
+    assert parsed.scheme == "https" or is_loopback(parsed.raw_host)
     assert parsed.user is None

@@ -1,0 +1,248 @@
+"""private_key_jwt and client certificates, as requests and against the sandbox."""
+
+import json
+import ssl
+import sys
+from urllib.parse import parse_qs
+
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, RSAKey
+
+import aritma_auth as aa
+from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
+from aritma_auth.protocol.jose import sign
+from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.sandbox import SandboxClient
+from aritma_auth.sandbox.keys import signing_key
+
+GRANT = aa.ClientCredentialsGrant(scope="bankservice")
+RSA = RSAKey.import_key(signing_key(0).private)
+EC = ECKey.generate_key("P-256", auto_kid=False)
+
+
+def pem(key, *, private):
+    return key.as_pem(private=private).decode()
+
+
+def credential(key=None, **fields):
+    secret = None if key is None else Sealed(key)
+    return ClientCredential(
+        "my-client",
+        secret,
+        token_endpoint="https://id.aritma.io/connect/token",
+        **({"now": 1000.9, "jti": "fresh"} | fields),
+    )
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (RSA, "PS256"), (EC, "ES256")])
+def test_the_assertion_says_what_identityserver_checks(key, algorithm):
+    """Claims, header and parameters; the signature holds."""
+    method = aa.PrivateKeyJwt(None, algorithm=algorithm, key_id="k1")
+    proof = method.prove(credential(pem(key, private=True)))
+    token = jwt.decode(proof.parameters[1][1], key, algorithms=[algorithm])
+
+    assert proof.parameters[0] == ("client_assertion_type", ASSERTION_TYPE)
+    assert [name for name, _ in proof.parameters] == ["client_assertion_type", "client_assertion"]
+    assert token.header == {"alg": algorithm, "typ": "JWT", "kid": "k1"}
+    assert token.claims == {
+        "iss": "my-client",
+        "sub": "my-client",
+        "aud": "https://id.aritma.io/connect/token",
+        "jti": "fresh",
+        "iat": 1000,
+        "exp": 1060,
+    }
+
+
+def test_the_audience_can_be_the_issuer():
+    """As newer servers want it."""
+    method = aa.PrivateKeyJwt(None, audience="https://id.aritma.io")
+    proof = method.prove(credential(pem(RSA, private=True)))
+    payload = jws.extract_compact(proof.parameters[1][1].encode()).payload
+
+    assert b'"aud":"https://id.aritma.io"' in payload
+
+
+def test_a_key_may_be_a_json_web_key():
+    """In one line of JSON."""
+    text = json.dumps(EC.as_dict(private=True))
+
+    assert sign({"a": 1}, Sealed(text), algorithm="ES256").count(".") == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        pytest.param("no key", "RS256", id="no key"),
+        pytest.param("{oops", "RS256", id="no JSON"),
+        pytest.param(pem(EC, private=True), "RS256", id="another kind"),
+        pytest.param(pem(RSA, private=False), "RS256", id="public"),
+    ],
+)
+def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
+    """The error quotes nothing of it."""
+    with pytest.raises(aa.ConfigurationError, match="check the key") as caught:
+        sign({"a": 1}, Sealed(key), algorithm=algorithm)
+
+    assert caught.value.__context__ is None
+    assert key not in str(caught.value)
+
+
+def test_without_joserfc_the_extra_is_named(monkeypatch):
+    """What to install."""
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    with pytest.raises(aa.ConfigurationError, match=r"aritma-auth\[oidc\]"):
+        sign({}, Sealed("x"), algorithm="RS256")
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", ""])
+def test_only_asymmetric_algorithms_are_taken(algorithm):
+    """A shared secret or none proves nothing here."""
+    with pytest.raises(aa.ConfigurationError, match="algorithm must be one of"):
+        aa.PrivateKeyJwt(None, algorithm=algorithm)
+
+
+def test_a_method_without_its_key_is_refused():
+    """Before anything is sent."""
+    with pytest.raises(aa.ConfigurationError, match="needs a private key"):
+        aa.PrivateKeyJwt(None).prove(credential())
+
+
+def test_identifiers_are_fresh():
+    """128 bits, never twice."""
+    assert len({generate_jti() for _ in range(100)}) == 100
+
+
+@pytest.fixture
+def key_only(aritma_sandbox):
+    """Register a client that has a key and no secret."""
+    return aritma_sandbox.add_client(
+        SandboxClient(client_id="key-only", public_key=pem(RSA, private=False))
+    )
+
+
+def client_of(sandbox, **settings):
+    secret = aa.Secret(pem(RSA, private=True))
+    return aa.OAuthClient(
+        "key-only", aa.PrivateKeyJwt(secret, **settings), environment=sandbox.environment
+    )
+
+
+async def test_a_key_brings_tokens(aritma_sandbox, key_only):
+    """Each request has an assertion of its own: the sandbox takes each once."""
+    client = client_of(aritma_sandbox)
+    tokens = [await client.fetch_token(GRANT) for _ in range(3)]
+
+    assert len({token.access_token for token in tokens}) == 3
+
+
+async def test_a_tenants_endpoint_is_the_audience(aritma_sandbox, key_only):
+    """It contains the tenant's path."""
+    environment = aritma_sandbox.environment.for_tenant("acme")
+    method = aa.PrivateKeyJwt(aa.Secret(pem(RSA, private=True)))
+    client = aa.OAuthClient("key-only", method, environment=environment)
+
+    assert (await client.fetch_token(GRANT)).scope == ("bankservice",)
+
+
+async def test_the_servers_clock_counts(aritma_sandbox, key_only):
+    """After one answer the skew is known, and assertions are made by the server's clock."""
+    aritma_sandbox.clock.advance(86400)
+    client = client_of(aritma_sandbox)
+    with pytest.raises(aa.InvalidClientError):
+        await client.fetch_token(GRANT)
+
+    assert client.clock_skew == pytest.approx(86400, abs=3)
+    assert (await client.fetch_token(GRANT)).scope == ("bankservice",)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"audience": "https://elsewhere.example"}, {"lifetime": -400}]
+)
+async def test_a_wrong_assertion_is_refused(aritma_sandbox, key_only, settings):
+    """For another server, or too old."""
+    with pytest.raises(aa.InvalidClientError):
+        await client_of(aritma_sandbox, **settings).fetch_token(GRANT)
+
+
+def assertion(key=RSA, algorithm="RS256", **claims):
+    base = {"iss": "key-only", "sub": "key-only", "aud": "AUD", "jti": "j", "exp": 2**40}
+    return {
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": sign(
+            base | claims, Sealed(pem(key, private=True)), algorithm=algorithm
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(assertion(iss="other"), id="issuer"),
+        pytest.param(assertion(sub="nobody", iss="nobody"), id="unknown client"),
+        pytest.param(assertion(aud="else"), id="audience"),
+        pytest.param(assertion(jti=None), id="no jti"),
+        pytest.param(assertion(exp="soon"), id="exp"),
+        pytest.param(assertion(EC, "ES256"), id="another key"),
+        pytest.param(assertion() | {"client_assertion_type": "x"}, id="type"),
+        pytest.param({"client_assertion": "x"}, id="no JWT"),
+        pytest.param({"client_assertion": "x.W10.y"}, id="no object"),
+        pytest.param({"client_id": "key-only"}, id="no assertion at all"),
+    ],
+)
+async def test_the_sandbox_refuses_what_identityserver_would(aritma_sandbox, key_only, form):
+    """invalid_client, whatever is wrong."""
+    answer = await post(aritma_sandbox, form)
+
+    assert answer == {"error": "invalid_client"}
+
+
+async def test_an_assertion_is_taken_once(aritma_sandbox, key_only):
+    """A replay is refused."""
+    claims = {"aud": aritma_sandbox.identity_url}
+    first = await post(aritma_sandbox, assertion(**claims))
+    second = await post(aritma_sandbox, assertion(**claims))
+
+    assert "access_token" in first
+    assert second == {"error": "invalid_client"}
+
+
+async def test_an_elliptic_key_is_known_too(aritma_sandbox):
+    """ES256."""
+    aritma_sandbox.add_client(
+        SandboxClient(client_id="key-only", public_key=pem(EC, private=False))
+    )
+    form = assertion(EC, "ES256", aud=aritma_sandbox.identity_url)
+
+    assert "access_token" in await post(aritma_sandbox, form)
+
+
+async def post(sandbox, form):
+    import aiohttp
+
+    data = {"grant_type": "client_credentials", **form}
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{sandbox.identity_url}/connect/token", data=data) as response:
+            return await response.json()
+
+
+async def test_a_certificate_names_the_client_and_goes_to_the_connection(http_mock):
+    """RFC 8705: the client id is in the form, the certificate in the handshake."""
+    context = ssl.create_default_context()
+    http_mock.post(
+        "https://id.aritma.io/connect/token",
+        payload={"access_token": "a", "token_type": "Bearer"},
+    )
+    await aa.OAuthClient("my-client", aa.TlsClientAuth(context)).fetch_token(GRANT)
+    ((call,),) = http_mock.requests.values()
+
+    assert parse_qs(call.kwargs["data"].decode())["client_id"] == ["my-client"]
+    assert isinstance(call.kwargs["ssl"], ssl.SSLContext)
+
+
+def test_a_key_in_lines_is_a_secret(canary):
+    """PEM is the one text with line breaks that a secret may be."""
+    assert "Secret" in repr(aa.Secret(pem(RSA, private=True)))
+    with pytest.raises(aa.ConfigurationError, match="control characters"):
+        aa.Secret(f"two\nlines {canary.text}")
