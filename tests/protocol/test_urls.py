@@ -42,7 +42,7 @@ def test_https_and_loopback_are_secure(url):
         ("http://0.0.0.0/", "must use https"),
         ("http://2130706433/", "must use https"),
         ("http://[::2]/", "must use https"),
-        ("http://¡․", "must use https"),
+        ("http://\u00a1\u2024", "must use https"),
         ("ws://id.aritma.io/", "must use https"),
         ("https://user:pw@id.aritma.io/", "user name or password"),
         ("https://id.aritma.io/#x", "fragment"),
