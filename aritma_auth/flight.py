@@ -35,9 +35,11 @@ class Flight(Generic[R]):
         is_over: It has landed or was lost.
 
         result: What it brought, or None if it was lost: cancelled, or its loop is gone.
+
+        bug: Name of the exception that the work raised although it must not, or None.
     """
 
-    __slots__ = ("is_over", "loop", "result", "task", "waiting")
+    __slots__ = ("bug", "is_over", "loop", "result", "task", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -45,6 +47,7 @@ class Flight(Generic[R]):
         self.waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         self.is_over = False
         self.result: R | None = None
+        self.bug: str | None = None
 
 
 class SingleFlight(Generic[R]):
@@ -102,6 +105,8 @@ class SingleFlight(Generic[R]):
             # Eager task factories run a task's first step inside create_task, under our lock.
             await asyncio.sleep(0)
             result = await self._work()
+        except Exception as error:  # noqa: BLE001 - told to every waiter
+            flight.bug = type(error).__name__
         finally:
             self._land(flight, result)
 
@@ -119,11 +124,13 @@ class SingleFlight(Generic[R]):
 
         Raises:
             TimeoutError: The time is over.
+
+            RuntimeError: The work raised, which it must not.
         """
         loop = asyncio.get_running_loop()
         with self._lock:
             if flight.is_over:
-                return flight.result
+                return _result_of(flight)
             future = loop.create_future()
             flight.waiting.setdefault(loop, []).append(future)
         if timeout is None and loop is flight.loop:
@@ -131,7 +138,7 @@ class SingleFlight(Generic[R]):
         else:
             async with asyncio.timeout(timeout):
                 await self._watch(flight, future)
-        return flight.result
+        return _result_of(flight)
 
     async def _watch(self, flight: Flight[R], future: asyncio.Future[None]) -> None:
         if future.get_loop() is flight.loop:
@@ -179,6 +186,13 @@ class SingleFlight(Generic[R]):
         """Start anew in a forked child: its parent's flight and waiters are not its own."""
         self._lock.renew()
         self._flight = None
+
+
+def _result_of(flight: Flight[R]) -> R | None:
+    if flight.bug is not None:
+        # Starting over would do it again, for ever.
+        raise RuntimeError(f"the work in flight raised {flight.bug}")
+    return flight.result
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

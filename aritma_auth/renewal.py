@@ -132,3 +132,5 @@ class Renewal:
             return f"{generation} {await self._client.credential_fingerprint()}"
         except AritmaAuthError as error:
             return f"{generation} {error}"
+        except Exception as bug:  # noqa: BLE001 - a caller's own client
+            return f"{generation} {type(bug).__name__}"

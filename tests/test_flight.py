@@ -74,6 +74,23 @@ async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
     await single.cancel()
 
 
+async def test_work_that_raises_is_told_and_not_repeated():
+    """It must not; starting over would do it again, for ever."""
+    runs = []
+
+    async def work():
+        runs.append(1)
+        raise KeyError("detail")
+
+    single = make(work)
+    flight = single.launch()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="raised KeyError"):
+            await single.join(flight)
+
+    assert len(runs) == 1
+
+
 async def test_a_task_that_cannot_start_leaves_no_flight(monkeypatch):
     """The next caller can try again."""
 

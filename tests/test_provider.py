@@ -420,6 +420,17 @@ async def test_a_clients_own_bug_is_named_and_not_swallowed(rig):
     assert "secret detail" not in str(caught.value)
 
 
+async def test_a_client_that_cannot_tell_its_credential_stays_refused(rig):
+    """Its bug is remembered by its name."""
+    rig.client.answers = [REFUSED]
+    rig.client.fingerprint = KeyError("secret detail")
+    for _ in range(2):
+        with pytest.raises(aa.InvalidClientError):
+            await rig.get()
+
+    assert rig.client.requests == 1
+
+
 async def test_invalidate_drops_the_cached_token_once(rig):
     """A late refusal of an old token does not hurt the new one."""
     old = await rig.provider.get_token()
