@@ -1,6 +1,7 @@
 """The ``aritma-auth`` command: demo, token, sandbox."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -91,7 +92,9 @@ async def sandbox(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        # Windows has no such handlers: there Ctrl-C interrupts.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
     async with Sandbox(
         identity_port=identity_port, banking_port=banking_port, lifetime=lifetime
     ) as running:
