@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -22,11 +21,12 @@ from aritma_auth.protocol.sealed import Sealed
 from aritma_auth.protocol.token_endpoint import build_token_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse, parse_http_date
+from aritma_auth.resource import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.transport import Transport
 
 
-class OAuthClient:
+class OAuthClient(AsyncResource):
     """
     One client registration at one authorization server, reached through aiohttp.
 
@@ -200,17 +200,6 @@ class OAuthClient:
 
     async def aclose(self) -> None:
         """Let go of the caller's session; requests under way end by themselves."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,6 @@
 import os
 import random
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aritma_auth.cache import Obtained, TokenCache
@@ -20,6 +19,7 @@ from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal import Renewal
 from aritma_auth.requesting import TokenClient, TokenRequester
+from aritma_auth.resource import AsyncResource
 from aritma_auth.status import ProviderStatus
 from aritma_auth.stores import TokenStore
 from aritma_auth.stores.key import token_key
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aritma_auth.secret import Secret
 
 
-class TokenProvider:
+class TokenProvider(AsyncResource):
     """
     Gives a token that works, renewed before it is needed, with one request at a time.
 
@@ -299,17 +299,6 @@ class TokenProvider:
                 await self._flights.join(flight)
             else:
                 await self._flights.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._client.client_id!r}: {self.status().freshness}>"

@@ -1,13 +1,13 @@
 """The sandbox as a test or a person holds it: started, steered, looked at, closed."""
 
 from email.utils import formatdate
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.resource import AsyncResource
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
 from aritma_auth.sandbox.clients import SandboxClient
@@ -23,7 +23,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LAST_PORT = 65535
 
 
-class Sandbox(Steering):
+class Sandbox(Steering, AsyncResource):
     """
     A local stand-in for Aritma ID and Aritma's Banking APIs. It is not Aritma.
 
@@ -115,14 +115,6 @@ class Sandbox(Steering):
     async def __aenter__(self) -> Self:
         await self.start()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     @property
     def environment(self) -> "Environment":
