@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 import aiohttp
@@ -17,8 +17,14 @@ from aritma_auth.protocol.client_auth import (
     generate_jti,
 )
 from aritma_auth.protocol.grants import Grant
-from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.token_endpoint import build_token_request, parse_token_response
+from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Members, Sealed
+from aritma_auth.protocol.signatures import JsonWebKey, read_keys
+from aritma_auth.protocol.token_endpoint import (
+    build_token_request,
+    parse_answer,
+    parse_token_response,
+)
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse, parse_http_date
 from aritma_auth.resource import AsyncResource
@@ -174,6 +180,64 @@ class OAuthClient(AsyncResource):
         if fresher == secret:
             raise refusal.copy()
         return await self._request_token(grant, fresher, timeout)
+
+    async def fetch_keys(self) -> list[dict[str, JsonValue]]:
+        """
+        Fetch the server's public keys, now.
+
+        Raises:
+            TransportError: No answer came.
+
+            InvalidResponseError: The answer is no key set.
+
+        Spec: RFC 7517 §5.
+        """
+        request = HttpRequest(
+            "GET", self._environment.endpoint("jwks_uri"), {"Accept": "application/json"}
+        )
+        response = await self.send(request)
+        return read_keys(parse_answer(response, now=self._clock(), what="the key set's endpoint"))
+
+    async def verify_id_token(
+        self,
+        id_token: str,
+        *,
+        nonce: str | None,
+        max_age: int | None = None,
+        access_token: str | None = None,
+        keys: Iterable[JsonWebKey] | None = None,
+    ) -> Members:
+        """
+        Check an ID token that came from the token endpoint, and give its claims.
+
+        Times are judged by the server's clock, as its answers have shown it.
+
+        Args:
+            id_token: The ID token.
+
+            nonce: What the authorization request carried; None if it carried none.
+
+            max_age: Seconds since the sign-in that the request tolerated, if it said.
+
+            access_token: The access token that came with it, to check ``at_hash``.
+
+            keys: The server's JSON Web Keys; by default they are fetched.
+
+        Raises:
+            IdTokenError: A check failed: treat the sign-in as hostile.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3.7.
+        """
+        id_token = HiddenStr(id_token)
+        known = await self.fetch_keys() if keys is None else keys
+        expected = IdTokenExpectation(
+            issuers=self._environment.issuer_aliases | {self._environment.issuer},
+            client_id=self._client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
+        )
+        return validate_id_token(id_token, known, expected, now=self._clock() + self._skew)
 
     async def credential_fingerprint(self) -> str:
         """Give eight hex digits that change when the client's secret does."""

@@ -1,12 +1,16 @@
 """One registration at one authorization server."""
 
+import json
 import time
 from email.utils import formatdate
 
 import pytest
+from joserfc import jws
+from joserfc.jwk import RSAKey
 
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ClientAuth
+from aritma_auth.sandbox.keys import signing_key
 
 URL = "https://id.aritma.io/connect/token"
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
@@ -218,3 +222,36 @@ async def test_a_provider_in_one_line(http_mock):
         "id", "secret", environment=aa.DEVELOPMENT
     ) as tokens:
         assert (await tokens.get_token()).access_token == "abc"
+
+
+ID_CLAIMS = {"iss": "https://id.zdata.no", "sub": "alice", "aud": "id", "nonce": "n"}
+
+
+def id_token(now):
+    payload = json.dumps(ID_CLAIMS | {"iat": now, "exp": now + 300})
+    header = {"alg": "RS256", "kid": signing_key(0).kid}
+    return jws.serialize_compact(header, payload, RSAKey.import_key(signing_key(0).private))
+
+
+async def test_an_id_token_is_judged_by_the_servers_clock(http_mock):
+    """Our clock is a day behind; the keys' answer has shown it. A legacy host is an alias."""
+    http_mock.get(
+        "https://id.aritma.io/.well-known/openid-configuration/jwks",
+        payload={"keys": [signing_key(0).public]},
+        headers={"Date": formatdate(1_700_086_400, usegmt=True)},
+    )
+    client = aa.OAuthClient("id", "secret", clock=lambda: 1_700_000_000.0)
+    claims = await client.verify_id_token(id_token(1_700_086_400), nonce="n")
+
+    assert claims["sub"] == "alice"
+
+
+async def test_an_id_token_is_judged_with_given_keys():
+    """Nothing is fetched; what the server's clock has not shown is not assumed."""
+    client = aa.OAuthClient("id", "secret", clock=lambda: 1_700_000_000.0)
+    keys = [signing_key(0).public]
+
+    with pytest.raises(aa.IdTokenError, match="in the future"):
+        await client.verify_id_token(id_token(1_700_086_400), nonce="n", keys=keys)
+    with pytest.raises(aa.IdTokenError, match="nonce"):
+        await client.verify_id_token(id_token(1_700_000_000), nonce=None, keys=keys)

@@ -50,3 +50,43 @@ def sign(
         problem = f"the key cannot sign with {algorithm} ({type(error).__name__}): check the key"
     # Outside the except block: the caught error may hold the key.
     raise ConfigurationError(problem)
+
+
+def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bool:
+    """
+    Tell whether a public key has signed a compact JWT.
+
+    Args:
+        token: The compact serialisation.
+
+        key: A JSON Web Key of the algorithm's kind.
+
+        algorithm: The one algorithm that counts, one of `SIGNING_ALGORITHMS`.
+
+    Raises:
+        ConfigurationError: joserfc is missing.
+
+    Spec: RFC 7515 §5.2.
+    """
+    try:
+        from joserfc import jws  # noqa: PLC0415 - extra "oidc"
+        from joserfc.jwk import ECKey, RSAKey  # noqa: PLC0415 - extra "oidc"
+    except ImportError:
+        is_missing = True
+    else:
+        is_missing = False
+    if is_missing:
+        raise ConfigurationError(
+            'checking signatures needs joserfc: pip install "aritma-auth[oidc]"'
+        )
+    kind = ECKey if algorithm.startswith("ES") else RSAKey
+    public: dict[str, str | list[str]] = {
+        name: value
+        for name in ("kty", "n", "e", "crv", "x", "y")
+        if isinstance(value := key.get(name), str)
+    }
+    try:
+        jws.deserialize_compact(token, kind.import_key(public), [algorithm])
+    except Exception:  # noqa: BLE001 - one bad key must not take its issuer down
+        return False
+    return True

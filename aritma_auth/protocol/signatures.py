@@ -1,0 +1,116 @@
+"""Signed tokens from strangers: which key may have signed, and whether it did."""
+
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
+from aritma_auth.protocol.jose import SIGNING_ALGORITHMS, is_signed_by
+from aritma_auth.protocol.json_text import JsonError, parse_json_object
+from aritma_auth.protocol.sealed import JsonValue, Members
+
+JsonWebKey = Mapping[str, JsonValue]
+
+_SMALLEST_RSA = 2048
+_LONGEST = 1 << 17
+_FAMILY = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
+
+
+@attrs.frozen
+class SignedToken:
+    """
+    A token whose signature holds.
+
+    Attributes:
+        header: Its header; only ``alg``, ``kid`` and ``typ`` mean anything.
+
+        claims: Its payload.
+    """
+
+    header: Members
+    claims: Members
+
+
+def verify_signature(
+    token: str, keys: Iterable[JsonWebKey], *, algorithms: frozenset[str]
+) -> SignedToken:
+    """
+    Verify a compact JWT with the keys of its issuer.
+
+    The header chooses among the keys by ``kid``, and nothing else of it is believed: no ``jku``, no
+    ``x5u``, no ``jwk``. A key counts only if its kind, use and algorithm fit.
+
+    Args:
+        token: The compact serialisation.
+
+        keys: The issuer's JSON Web Keys; what cannot be used is passed over.
+
+        algorithms: Algorithms that this client accepts, all of them asymmetric.
+
+    Raises:
+        VerificationError: It is no JWT, of another algorithm, or no key has signed it.
+
+        ConfigurationError: An accepted algorithm is not asymmetric, or joserfc is missing.
+
+    Spec: RFC 7515 §5.2; RFC 8725 §3.1, §3.10; FAPI 2.0 §5.4.3.
+    """
+    if not algorithms or not algorithms <= SIGNING_ALGORITHMS:
+        raise ConfigurationError("accept asymmetric signature algorithms only")
+    header, claims = _open(token)
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise VerificationError("the token is signed with an algorithm that is not accepted")
+    if "crit" in header:
+        raise VerificationError("the token's header demands an extension that is not known")
+    fitting = [key for key in keys if _fits(key, algorithm, kid)]
+    if not any(is_signed_by(token, key, algorithm) for key in fitting):
+        raise VerificationError("no key of the issuer has signed the token")
+    return SignedToken(header, claims)
+
+
+def _open(token: str) -> tuple[Members, Members]:
+    parts = token.split(".")
+    if len(parts) == 3 and len(token) <= _LONGEST and token.isascii():
+        try:
+            return _part(parts[0]), _part(parts[1])
+        except (JsonError, ValueError):
+            pass
+    raise VerificationError("the token is no signed JWT")
+
+
+def _part(text: str) -> Members:
+    return parse_json_object(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
+    return (
+        key.get("kty") == _FAMILY[algorithm[:2]]
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+        # Without a kid, every key that fits is tried.
+        and (kid is None or key.get("kid") == kid)
+        and (key.get("kty") != "RSA" or _bits(key.get("n")) >= _SMALLEST_RSA)
+    )
+
+
+def _bits(modulus: JsonValue) -> int:
+    return len(modulus.rstrip("=")) * 6 if isinstance(modulus, str) else 0
+
+
+def read_keys(members: Members) -> list[dict[str, JsonValue]]:
+    """
+    Read a key set; what is no key is left out.
+
+    Args:
+        members: The set's members.
+
+    Raises:
+        InvalidResponseError: There is no list of keys.
+
+    Spec: RFC 7517 §5.
+    """
+    keys = members.get("keys")
+    if not isinstance(keys, list):
+        raise InvalidResponseError("the key set has no list of keys", status=200)
+    return [key for key in keys if isinstance(key, dict)]

@@ -1,0 +1,274 @@
+"""ID tokens: every check, each seen to refuse."""
+
+import base64
+import hashlib
+import json
+import sys
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.jwk import ECKey, OctKey, RSAKey
+
+from aritma_auth.errors import ConfigurationError, IdTokenError, InvalidResponseError
+from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.signatures import read_keys
+from aritma_auth.sandbox.keys import signing_key
+
+NOW = 1_700_000_000.0
+ISSUER, ALIAS = "https://id.aritma.io", "https://id.zdata.no"
+RSA = RSAKey.import_key(signing_key(0).private)
+OTHER = RSAKey.import_key(signing_key(1).private)
+EC = ECKey.generate_key("P-256", auto_kid=False)
+CLAIMS = {
+    "iss": ISSUER,
+    "sub": "user-alice",
+    "aud": "me",
+    "exp": NOW + 300,
+    "iat": NOW,
+    "nonce": "n",
+}
+EXPECTED = IdTokenExpectation(issuers=frozenset({ISSUER, ALIAS}), client_id="me", nonce="n")
+
+
+def jwk(key, **members):
+    return key.as_dict(private=False) | {"kid": "k1", "use": "sig", "alg": "RS256"} | members
+
+
+KEYS = [jwk(RSA)]
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def sign(claims=None, key=RSA, drop=(), **header):
+    payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
+    header = {"alg": "RS256", "kid": "k1", "typ": "JWT"} | header
+    header = {name: value for name, value in header.items() if value is not None}
+    plain = {"alg": header["alg"]}
+    # joserfc refuses odd headers, so the parts are put together by hand.
+    signing_input = f"{encode(json.dumps(header).encode())}.{encode(json.dumps(payload).encode())}"
+    algorithm = jws.JWSRegistry(algorithms=[plain["alg"]]).get_alg(plain["alg"])
+    return f"{signing_input}.{encode(algorithm.sign(signing_input.encode(), key))}"
+
+
+def check(token, keys=KEYS, now=NOW, **expected):
+    return validate_id_token(token, keys, attrs.evolve(EXPECTED, **expected), now=now)
+
+
+def half_hash(text):
+    return encode(hashlib.sha256(text.encode()).digest()[:16])
+
+
+@pytest.mark.parametrize(
+    ("token", "settings"),
+    [
+        pytest.param(sign(), {}, id="plain"),
+        pytest.param(sign({"aud": ["me"]}), {}, id="audience as a list"),
+        pytest.param(sign({"iss": ALIAS}), {}, id="an alias of the issuer"),
+        pytest.param(sign({"exp": NOW + 0.5, "iat": NOW - 0.5}), {}, id="fractions"),
+        pytest.param(sign({"exp": NOW - 29}), {}, id="within the leeway"),
+        pytest.param(sign({"iat": NOW + 29, "nbf": NOW + 29}), {}, id="a clock ahead"),
+        pytest.param(sign({"azp": "me"}), {}, id="authorized party"),
+        pytest.param(sign(drop=["nonce"]), {"nonce": None}, id="no nonce was sent"),
+        pytest.param(sign({"auth_time": NOW - 50}), {"max_age": 60}, id="max_age"),
+        pytest.param(sign(typ=None), {}, id="no typ"),
+        pytest.param(sign(typ="application/jwt"), {}, id="long typ"),
+        pytest.param(sign(kid=None), {}, id="no kid, one key"),
+        pytest.param(
+            sign({"at_hash": half_hash("at"), "c_hash": half_hash("c")}),
+            {"access_token": "at", "code": "c", "is_front_channel": True},
+            id="hashes",
+        ),
+        pytest.param(sign(), {"access_token": "at"}, id="no at_hash in the code flow"),
+    ],
+)
+def test_good_tokens_are_believed(token, settings):
+    """Their claims come back."""
+    assert check(token, **settings)["sub"] == "user-alice"
+
+
+@pytest.mark.parametrize(
+    ("token", "settings", "claim"),
+    [
+        pytest.param(sign({"iss": ISSUER + "/"}), {}, "iss", id="another issuer"),
+        pytest.param(sign({"iss": [ISSUER]}), {}, "iss", id="issuer as a list"),
+        pytest.param(sign(drop=["iss"]), {}, "iss", id="no issuer"),
+        pytest.param(sign(drop=["sub"]), {}, "sub", id="no subject"),
+        pytest.param(sign({"sub": ""}), {}, "sub", id="empty subject"),
+        pytest.param(sign({"sub": 5}), {}, "sub", id="a number as subject"),
+        pytest.param(sign(drop=["aud"]), {}, "aud", id="no audience"),
+        pytest.param(sign({"aud": "you"}), {}, "aud", id="another audience"),
+        pytest.param(sign({"aud": ["me", "you"]}), {}, "aud", id="a stranger in the audience"),
+        pytest.param(sign({"aud": []}), {}, "aud", id="an empty audience"),
+        pytest.param(sign({"azp": "you"}), {}, "azp", id="another authorized party"),
+        pytest.param(sign(drop=["exp"]), {}, "exp", id="no exp"),
+        pytest.param(sign({"exp": NOW - 30}), {}, "exp", id="expired"),
+        pytest.param(sign({"exp": True}), {}, "exp", id="exp is true"),
+        pytest.param(sign({"exp": str(NOW + 9)}), {}, "exp", id="exp is a text"),
+        pytest.param(sign({"exp": 10**20}), {}, "exp", id="exp is absurd"),
+        pytest.param(sign(drop=["iat"]), {}, "iat", id="no iat"),
+        pytest.param(sign({"iat": NOW + 31}), {}, "iat", id="from the future"),
+        pytest.param(sign({"nbf": NOW + 31}), {}, "nbf", id="not yet valid"),
+        pytest.param(sign({"nonce": "other"}), {}, "nonce", id="another nonce"),
+        pytest.param(sign({"nonce": "å"}), {}, "nonce", id="an odd nonce"),
+        pytest.param(sign(drop=["nonce"]), {}, "nonce", id="no nonce"),
+        pytest.param(sign(), {"nonce": None}, "nonce", id="a nonce that nobody sent"),
+        pytest.param(sign(), {"max_age": 60}, "auth_time", id="no auth_time"),
+        pytest.param(
+            sign({"auth_time": NOW - 91}), {"max_age": 60}, "auth_time", id="too long ago"
+        ),
+        pytest.param(sign(typ="at+jwt"), {}, "typ", id="an access token"),
+        pytest.param(sign(typ="logout+jwt"), {}, "typ", id="a logout token"),
+        pytest.param(
+            sign({"at_hash": half_hash("x")}), {"access_token": "at"}, "at_hash", id="at_hash"
+        ),
+        pytest.param(sign({"c_hash": 5}), {"code": "c"}, "c_hash", id="c_hash"),
+        pytest.param(
+            sign(),
+            {"access_token": "at", "is_front_channel": True},
+            "at_hash",
+            id="no at_hash in the front channel",
+        ),
+    ],
+)
+def test_each_check_refuses(token, settings, claim):
+    """The error names the claim."""
+    with pytest.raises(IdTokenError) as caught:
+        check(token, **settings)
+
+    assert caught.value.claim == claim
+
+
+def test_missing_claims_are_named_together():
+    """One message for all."""
+    with pytest.raises(IdTokenError, match="lacks iss, sub, exp"):
+        check(sign(drop=["iss", "sub", "exp"]))
+
+
+def unsigned(**header):
+    return f"{encode(json.dumps(header).encode())}.{encode(json.dumps(CLAIMS).encode())}."
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(unsigned(alg="none"), id="none"),
+        pytest.param(unsigned(alg="RS256", kid="k1"), id="an empty signature"),
+        pytest.param(unsigned(alg=5), id="an odd algorithm"),
+        pytest.param(sign(typ=5), id="an odd type"),
+        pytest.param(sign(key=OTHER), id="another key"),
+        pytest.param(sign()[:-8] + "AAAAAAAA", id="a broken signature"),
+        pytest.param(sign(kid="k2"), id="an unknown kid"),
+        pytest.param(sign(kid="../k1"), id="a path as kid"),
+        pytest.param(sign(kid=5), id="a number as kid"),
+        pytest.param(sign(alg="PS256"), id="an algorithm that is not the key's"),
+        pytest.param(sign(crit=["x"], x=True), id="an unknown extension"),
+        pytest.param("a.b.c", id="no JSON"),
+        pytest.param("only", id="no parts"),
+        pytest.param("å.å.å", id="no ASCII"),
+        pytest.param("a" * 200_000, id="too long"),
+        pytest.param(sign(key=OTHER, jwk=OTHER.as_dict(private=False)), id="its own key"),
+        pytest.param(sign(key=OTHER, jku="https://evil.example"), id="its own key's address"),
+    ],
+)
+def test_what_the_issuer_has_not_signed_is_refused(token):
+    """Whatever the header says."""
+    with pytest.raises(IdTokenError):
+        check(token)
+
+
+def test_a_secret_is_never_made_of_a_public_key():
+    """The classic confusion: HS256 over the text of the public key."""
+    token = sign(key=OctKey.import_key(b"k" * 32), alg="HS256")
+
+    with pytest.raises(ConfigurationError, match="asymmetric"):
+        check(token, algorithms=frozenset({"HS256"}))
+    with pytest.raises(IdTokenError, match="not accepted"):
+        check(token)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(jwk(OTHER), id="the same kid, another key"),
+        pytest.param(jwk(EC), id="the same kid, another kind"),
+        pytest.param(jwk(RSA, alg="PS256"), id="another algorithm"),
+        pytest.param(jwk(RSA, use="enc"), id="for encryption"),
+        pytest.param({"kty": "RSA", "kid": "k1"}, id="no numbers"),
+        pytest.param({"kty": "RSA", "kid": "k1", "n": "!" * 400, "e": "AQAB"}, id="bad numbers"),
+        pytest.param({"kty": "oct", "kid": "k1", "k": "AAAA"}, id="a shared secret"),
+        pytest.param({"kty": "EC", "kid": "k1", "crv": "P-999"}, id="an unknown curve"),
+        pytest.param({"kid": "k1"}, id="no kind"),
+    ],
+)
+def test_keys_that_do_not_fit_are_passed_over(bad):
+    """One of them must not take the issuer down, nor let anybody in."""
+    assert check(sign(), keys=[bad, *KEYS])["sub"] == "user-alice"
+    with pytest.raises(IdTokenError, match="no key of the issuer"):
+        check(sign(), keys=[bad])
+
+
+@pytest.mark.filterwarnings("ignore:.*2048.*")
+def test_a_short_key_is_no_key():
+    """2048 bits at least."""
+    short = RSAKey.generate_key(1024, auto_kid=False)
+
+    with pytest.raises(IdTokenError, match="no key of the issuer"):
+        check(sign(key=short), keys=[jwk(short)])
+
+
+def test_without_a_kid_every_fitting_key_is_tried():
+    """As the specification allows."""
+    keys = [jwk(OTHER, kid="other"), jwk(EC, kid="ec"), jwk(RSA)]
+
+    assert check(sign(kid=None), keys=keys)["sub"] == "user-alice"
+
+
+def test_other_algorithms_work_where_they_are_accepted():
+    """ES256 by default, as FAPI wants."""
+    key = jwk(EC, alg="ES256")
+
+    assert check(sign(key=EC, alg="ES256"), keys=[key])["sub"] == "user-alice"
+
+
+def test_without_joserfc_the_extra_is_named(monkeypatch):
+    """What to install."""
+    token = sign()
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    with pytest.raises(ConfigurationError, match=r"aritma-auth\[oidc\]"):
+        check(token)
+
+
+def test_the_error_shows_no_token(canary):
+    """Nor nonce, nor what came with it."""
+    token = sign({"sub": canary.text, "nonce": "x", "at_hash": "x"})
+    secrets = {"nonce": canary.text, "access_token": canary.text, "code": canary.text}
+    for settings in (secrets, secrets | {"nonce": "x"}):
+        with pytest.raises(IdTokenError) as caught:
+            check(token, **settings)
+
+        canary.assert_hidden(caught.value, attrs.evolve(EXPECTED, **settings))
+
+
+@pytest.mark.parametrize("members", [{}, {"keys": {}}, {"keys": "x"}])
+def test_a_key_set_has_a_list(members):
+    """Anything else breaks the specification."""
+    with pytest.raises(InvalidResponseError, match="no list of keys"):
+        read_keys(Members(members))
+
+
+def test_what_is_no_key_is_left_out_of_a_set():
+    """One by one."""
+    assert read_keys(Members({"keys": [1, {"kty": "RSA"}, None, "x"]})) == [{"kty": "RSA"}]
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[\w-]{0,20}\.[\w-]{0,20}\.[\w-]{0,20}"))
+def test_any_text_is_refused_with_a_typed_error(text):
+    """Nothing but a signed token passes, and nothing but our error comes."""
+    with pytest.raises(IdTokenError):
+        check(text)
