@@ -119,18 +119,21 @@ class TokenCache:
         self.rejected: Token | None = None
         self.now = clock.monotonic if clock.counts_suspend else self._later_clock
 
-    def decide(self, min_ttl: float) -> Step:
+    def decide(self, min_ttl: float, *, is_renewing: bool) -> Step:
         """
         Decide what a caller gets.
 
         Args:
             min_ttl: Seconds that the token should still live.
+
+            is_renewing: A renewal that began in the background is still under way.
         """
         now = self.now()
         return decide(
             self.held.freshness(now),
             long_enough=self.held.outlasts(min_ttl, now=now, policy=self._policy),
             failure=self.failure,
+            is_renewing=is_renewing,
             now=self._clock.monotonic(),
         )
 

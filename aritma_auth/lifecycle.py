@@ -132,7 +132,14 @@ class Step(enum.Enum):
     REFUSE = "refuse"
 
 
-def decide(freshness: Freshness, *, long_enough: bool, failure: Failure | None, now: float) -> Step:
+def decide(
+    freshness: Freshness,
+    *,
+    long_enough: bool,
+    failure: Failure | None,
+    is_renewing: bool,
+    now: float,
+) -> Step:
     """
     Decide what a caller gets.
 
@@ -143,6 +150,8 @@ def decide(freshness: Freshness, *, long_enough: bool, failure: Failure | None, 
 
         failure: The failures since the last success, or None.
 
+        is_renewing: A renewal that began in the background is still under way.
+
         now: Monotonic seconds.
     """
     gate_is_closed = failure is not None and now < failure.not_before
@@ -152,6 +161,7 @@ def decide(freshness: Freshness, *, long_enough: bool, failure: Failure | None, 
         return Step.REFUSE if refused else Step.WAIT
     if gate_is_closed or (freshness is Freshness.FRESH and long_enough):
         return Step.SERVE
-    # Static stability: once a renewal has failed, nobody waits for the next while a token lives.
-    calm = freshness is Freshness.STALE or failure is not None
+    # Static stability: once a renewal has failed, nobody waits for the next while a token lives;
+    # nor for one that began in time and is only slow.
+    calm = freshness is Freshness.STALE or failure is not None or is_renewing
     return Step.SERVE_AND_RENEW if calm and long_enough else Step.WAIT

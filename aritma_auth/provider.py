@@ -82,6 +82,7 @@ class TokenProvider(AsyncResource):
         self._flights: SingleFlight[Obtained | Failure] = SingleFlight(
             self._renewal.run, self._cache.lock
         )
+        self._background: Flight[Obtained | Failure] | None = None
         self._is_closed = False
 
     @classmethod
@@ -181,9 +182,13 @@ class TokenProvider(AsyncResource):
             with self._cache.lock:
                 self._require_open()
                 token, failure = self._cache.held.token, self._cache.failure
-                step = self._cache.decide(min_ttl)
-                launches = step in {Step.SERVE_AND_RENEW, Step.WAIT}
-                flight = self._flights.launch() if launches else None
+                flight = self._flights.current
+                is_renewing = flight is not None and flight is self._background
+                step = self._cache.decide(min_ttl, is_renewing=is_renewing)
+                if step in {Step.SERVE_AND_RENEW, Step.WAIT}:
+                    flight = self._flights.launch()
+                if step is Step.SERVE_AND_RENEW:
+                    self._background = flight
             if step is Step.REFUSE and failure is not None:
                 raise self._cache.error_of(failure)
             if token is not None and step is not Step.WAIT:

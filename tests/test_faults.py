@@ -118,6 +118,21 @@ async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox
     assert gate.arrived == 1
 
 
+async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
+    """Old and new tokens are good, and both keys are published."""
+    async with provider_of(aritma_sandbox, clock) as tokens:
+        old = await tokens.get_token()
+        aritma_sandbox.issuer.roll_keys()
+        clock.advance(3600)
+        new = await tokens.get_token()
+    client = aa.OAuthClient("anybody", environment=aritma_sandbox.environment)
+    keys = await client.fetch_keys()
+
+    assert len(keys) == 2
+    assert not isinstance(aritma_sandbox.issuer.judge(old.access_token), str)
+    assert not isinstance(aritma_sandbox.issuer.judge(new.access_token), str)
+
+
 async def test_five_hundred_calls_survive_a_revocation_with_one_renewal(aritma_sandbox):
     """The whole way: sandbox, provider, middleware, session."""
     me = aritma_sandbox.client

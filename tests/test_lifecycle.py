@@ -135,7 +135,27 @@ REFUSAL, OLD_REFUSAL = Failure(REFUSED, 1, 2000.0), Failure(REFUSED, 1, 500.0)
 )
 def test_what_a_caller_gets(freshness, long_enough, failure, expected):
     """The whole table of decisions."""
-    step = decide(freshness, long_enough=long_enough, failure=failure, now=1000.0)
+    step = decide(
+        freshness, long_enough=long_enough, failure=failure, is_renewing=False, now=1000.0
+    )
+
+    assert step is expected
+
+
+@pytest.mark.parametrize(
+    ("freshness", "long_enough", "expected"),
+    [
+        (F, True, Step.SERVE),
+        (S, True, Step.SERVE_AND_RENEW),
+        (E, True, Step.SERVE_AND_RENEW),
+        (E, False, Step.WAIT),
+        (X, True, Step.WAIT),
+        (N, True, Step.WAIT),
+    ],
+)
+def test_nobody_waits_for_a_renewal_that_began_in_time(freshness, long_enough, expected):
+    """It is only slow; the token that lives is served meanwhile."""
+    step = decide(freshness, long_enough=long_enough, failure=None, is_renewing=True, now=1000.0)
 
     assert step is expected
 

@@ -180,6 +180,38 @@ async def test_a_stale_token_is_served_while_one_renewal_runs(rig):
     assert rig.client.requests == 2
 
 
+async def test_a_slow_renewal_that_began_in_time_stalls_nobody(rig):
+    """The old token is served to its end, then callers wait."""
+    await rig.get()
+    rig.clock.advance(2701)
+    answer = rig.client.hold()
+    served = [await rig.get()]
+    rig.clock.advance(890)
+    served += [await rig.get() for _ in range(10)]
+    rig.clock.advance(10)
+    waiting = asyncio.create_task(rig.get())
+    await settle()
+    is_waiting = not waiting.done()
+    answer.set_result(None)
+
+    assert served == ["token-1"] * 11
+    assert is_waiting
+    assert await waiting == "token-2"
+    assert rig.client.requests == 2
+
+
+async def test_callers_in_the_hard_window_wait_for_a_renewal_that_began_there(rig):
+    """Each of them gets the new token."""
+    await rig.get()
+    rig.clock.advance(3590)
+    answer = rig.client.hold()
+    callers = [asyncio.create_task(rig.get()) for _ in range(3)]
+    await settle()
+    answer.set_result(None)
+
+    assert await asyncio.gather(*callers) == ["token-2"] * 3
+
+
 async def test_an_expiring_token_waits_for_its_renewal(rig):
     """In the hard window callers get the new token."""
     await rig.get()
