@@ -64,7 +64,7 @@ FAULTS = [
     ("gzip bomb", lambda s: s.bomb_next(), aa.InvalidResponseError),
     ("dropped", lambda s: s.drop_next(), aa.TransportError),
     ("answer lost", lambda s: s.lose_answer_next(), aa.TransportError),
-    ("too late", lambda s: s.delay_next(1), aa.TransportError),
+    ("too late", lambda s: s.delay_next(2), aa.TransportError),
     ("redirected", lambda s: s.redirect_next("https://evil.example"), aa.InvalidResponseError),
     (
         "busy",
@@ -79,7 +79,7 @@ async def test_each_fault_is_a_typed_error_and_the_next_try_heals(
     aritma_sandbox, clock, fault, error
 ):
     """Cold: the caller hears of it; when the gate opens, one request brings a token."""
-    async with provider_of(aritma_sandbox, clock, timeout=0.3) as tokens:
+    async with provider_of(aritma_sandbox, clock, timeout=0.6) as tokens:
         fault(aritma_sandbox)
         with pytest.raises(error) as caught:
             await tokens.get_token()
@@ -93,7 +93,7 @@ async def test_each_fault_is_a_typed_error_and_the_next_try_heals(
 @pytest.mark.parametrize(("fault", "error"), [pytest.param(f, e, id=name) for name, f, e in FAULTS])
 async def test_no_fault_reaches_a_caller_while_a_token_lives(aritma_sandbox, clock, fault, error):
     """Warm: every state before the end serves the token that lives."""
-    async with provider_of(aritma_sandbox, clock, timeout=0.3) as tokens:
+    async with provider_of(aritma_sandbox, clock, timeout=0.6) as tokens:
         first = await tokens.get_token()
         clock.advance(3590)
         fault(aritma_sandbox)

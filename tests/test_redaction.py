@@ -30,7 +30,7 @@ def client_of(sandbox, secret, method=aa.ClientSecretPost, **settings):
         "canary",
         method(aa.Secret(secret)),
         environment=sandbox.environment,
-        timeout=0.3,
+        timeout=0.6,
         **settings,
     )
 
@@ -41,7 +41,7 @@ FAULTS = {
     "echo": None,
     "dropped": lambda s: s.drop_next(times=9),
     "truncated": lambda s: s.truncate_next(),
-    "late": lambda s: s.delay_next(1, times=9),
+    "late": lambda s: s.delay_next(2, times=9),
     "endless": lambda s: s.flood_next(),
     "redirected": lambda s: s.redirect_next("https://evil.example"),
 }
