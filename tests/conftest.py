@@ -11,11 +11,17 @@ from types import SimpleNamespace
 
 import aiohttp
 import aioresponses.core
+import hypothesis
 import pytest
 
 from aritma_auth.sandbox.clients import SAMPLE_CLIENTS
 from support.clock import FakeClock
 from support.loops import new_eager_loop
+
+# A busy machine is no defect; on CI hypothesis has a profile of its own.
+if "CI" not in os.environ:
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 class _CompatResponse(aiohttp.ClientResponse):
