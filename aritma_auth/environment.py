@@ -28,6 +28,10 @@ def _origins(urls: Iterable[str]) -> frozenset[Origin]:
     return frozenset(origin_of(require_secure_url(url, "an API's origin")) for url in urls)
 
 
+def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
+    return tuple(sorted(origin.url for origin in origins))
+
+
 @attrs.frozen
 class Environment:
     """
@@ -46,6 +50,10 @@ class Environment:
 
         endpoints: URLs by metadata name, where they differ from IdentityServer's fixed paths.
 
+        discovers: Endpoints that are not given are looked up in the server's metadata.
+
+        endpoint_origins: Where, beside the issuer's own origin, discovered endpoints may be.
+
     Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
     """
 
@@ -59,6 +67,10 @@ class Environment:
     )
     tenant: str | None = None
     endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False, repr=False)
+    discovers: bool = False
+    endpoint_origins: frozenset[Origin] = attrs.field(
+        default=frozenset(), converter=_origins, repr=False
+    )
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",
@@ -81,10 +93,12 @@ class Environment:
         api_origins: Iterable[str] = (),
         issuer_aliases: Iterable[str] = (),
         endpoints: Mapping[str, str] | None = None,
+        discover: bool = False,
+        endpoint_origins: Iterable[str] = (),
         name: str = "custom",
     ) -> Self:
         """
-        Describe any other IdentityServer.
+        Describe any other authorization server.
 
         Args:
             url: Its issuer; https, or http on loopback.
@@ -96,13 +110,26 @@ class Environment:
             endpoints: URLs by metadata name, such as ``token_endpoint``, for servers with other
                 paths than IdentityServer's.
 
+            discover: Look up the other endpoints in the server's metadata, instead of taking
+                IdentityServer's fixed paths.
+
+            endpoint_origins: URLs on whose origins discovered endpoints may be, too.
+
             name: A name for logs.
 
         Raises:
             ConfigurationError: A URL is not absolute, not secure, or carries a password.
         """
+        # An issuer that ends in a slash names itself with it.
+        exactly = {url} if url.endswith("/") else set()
         return cls(
-            url, name, frozenset(issuer_aliases), api_origins, endpoints=dict(endpoints or {})
+            url,
+            name,
+            frozenset(issuer_aliases) | exactly,
+            api_origins,
+            endpoints=dict(endpoints or {}),
+            discovers=discover,
+            endpoint_origins=endpoint_origins,
         )
 
     @classmethod
@@ -145,12 +172,17 @@ class Environment:
                 | {f"{alias}/{tenant}" for alias in self.issuer_aliases}
             ),
             api_origins=self.api_urls,
+            endpoint_origins=_urls(self.endpoint_origins),
             tenant=tenant,
         )
 
     def with_api_origins(self, *urls: str) -> Self:
         """Give the same environment with these API origins added."""
-        return attrs.evolve(self, api_origins=(*self.api_urls, *urls))
+        return attrs.evolve(
+            self,
+            api_origins=(*self.api_urls, *urls),
+            endpoint_origins=_urls(self.endpoint_origins),
+        )
 
     def endpoint(self, name: str) -> str:
         """
@@ -169,7 +201,12 @@ class Environment:
     @property
     def api_urls(self) -> tuple[str, ...]:
         """The API origins as URLs."""
-        return tuple(sorted(origin.url for origin in self.api_origins))
+        return _urls(self.api_origins)
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """The issuer and its aliases: every name under which this server may answer."""
+        return self.issuer_aliases | {self.issuer}
 
 
 @attrs.frozen

@@ -11,14 +11,13 @@ from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     InvalidGrantError,
-    InvalidResponseError,
-    OAuthError,
     ReauthenticationRequiredError,
-    TransportError,
 )
 from aritma_auth.gates import backoff
 from aritma_auth.policy import RefreshPolicy
+from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
+from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 
 LookAgain = Callable[[Token], Awaitable[Token | None]]
@@ -85,7 +84,7 @@ class TokenRequester:
         self._policy = policy
         self._clock = clock
         self._draw = draw
-        self._is_spent = False
+        self._is_spent = not grant.is_requestable
         self.is_critical = False
 
     async def run(
@@ -144,13 +143,15 @@ class TokenRequester:
         except AritmaAuthError as error:
             # A code whose answer was lost is never sent again (RFC 6749 §4.1.2); a refresh token
             # whose answer was lost is all we have.
-            lost = _is_ambiguous(error) and not isinstance(grant, RefreshTokenGrant)
+            lost = is_ambiguous(error) and not isinstance(grant, RefreshTokenGrant)
             if is_first and (lost or isinstance(error, InvalidGrantError)):
                 self._is_spent = True
             raise
         finally:
             self.is_critical = False
         self._is_spent |= is_first
+        if known is not None and isinstance(grant, RefreshTokenGrant):
+            check_refreshed_id_token(known, token)
         return Obtained(_inherit(token, grant, known), issued_at)
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:
@@ -160,19 +161,7 @@ class TokenRequester:
 
 
 def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
-    return grant.is_reusable or not _is_ambiguous(error)
-
-
-def _is_ambiguous(error: AritmaAuthError) -> bool:
-    """Tell whether the server may have done what was asked although no good answer came."""
-    if isinstance(error, TransportError):
-        return error.may_have_arrived
-    if isinstance(error, InvalidResponseError | OAuthError):
-        # 429 and 503 are given before the request is worked on.
-        return error.status == 200 or (
-            error.status is not None and error.status >= 500 and error.status != 503
-        )
-    return False
+    return grant.is_reusable or not is_ambiguous(error)
 
 
 def _inherit(token: Token, grant: Grant, known: Token | None) -> Token:

@@ -126,7 +126,7 @@ async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
         clock.advance(3600)
         new = await tokens.get_token()
     client = aa.OAuthClient("anybody", environment=aritma_sandbox.environment)
-    keys = await client.fetch_keys()
+    keys = await client.keys()
 
     assert len(keys) == 2
     assert not isinstance(aritma_sandbox.issuer.judge(old.access_token), str)

@@ -13,6 +13,8 @@ import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.authorization import AuthorizationAnswer
+from aritma_auth.protocol.once import Once
 from aritma_auth.protocol.scopes import IDENTITY_SCOPES, Scope, make_scope
 from aritma_auth.protocol.sealed import Sealed, seal, seal_optional
 from aritma_auth.protocol.wire import Parameters
@@ -61,6 +63,8 @@ class Grant(ABC):
     grant_type: ClassVar[str]
     is_reusable: ClassVar[bool] = True
     """The same value may be presented again: for the next token, or after an answer was lost."""
+    is_requestable: ClassVar[bool] = True
+    """It can be sent to a token endpoint."""
 
     scope: Scope | None = attrs.field(default=None, converter=make_scope)
     resource: tuple[str, ...] = attrs.field(default=(), converter=_resources)
@@ -77,6 +81,11 @@ class Grant(ABC):
             *resources,
             *self.extra,
         )
+
+    @property
+    def once(self) -> Once | None:
+        """A mark that is taken when it is presented, if it can be presented once only."""
+        return None
 
     @abstractmethod
     def own_parameters(self) -> Parameters:
@@ -133,32 +142,72 @@ class RefreshTokenGrant(Grant):
 @attrs.frozen
 class AuthorizationCodeGrant(Grant):
     """
-    A code that a person's sign-in has brought; usable once.
+    The code of a validated callback; it can be presented once.
 
     Attributes:
-        code: The code.
+        answer: What `AuthorizationRequest.validate_callback` gave: code, redirect URI and verifier.
 
-        redirect_uri: The redirect URI of the authorization request, unchanged.
-
-        code_verifier: The PKCE verifier, or None for servers without PKCE.
+    Raises:
+        ConfigurationError: The answer has no code: it was not asked for.
 
     Spec: RFC 6749 §4.1.3; RFC 7636 §4.5.
     """
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    code: Sealed = attrs.field(converter=seal, kw_only=False)
-    redirect_uri: str
-    code_verifier: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    answer: AuthorizationAnswer = attrs.field(kw_only=False)
+
+    @answer.validator
+    def _has_code(self, _attribute: object, answer: AuthorizationAnswer) -> None:
+        if getattr(answer, "code", None) is None:
+            raise ConfigurationError("give the answer of validate_callback, and ask for a code")
+
+    @property
+    def once(self) -> Once:
+        """Taken when the code is presented."""
+        return self.answer.once
 
     def own_parameters(self) -> Parameters:
         """Give code, redirect URI and verifier."""
-        verifier = self.code_verifier
+        request, code = self.answer.request, self.answer.code
+        verifier = request.code_verifier
         return (
-            ("code", self.code.text),
-            ("redirect_uri", self.redirect_uri),
+            ("code", "" if code is None else code.text),
+            ("redirect_uri", request.redirect_uri),
             *(() if verifier is None else (("code_verifier", verifier.text),)),
         )
+
+
+@attrs.frozen
+class SignedInGrant(Grant):
+    """
+    A sign-in that has happened, or will: nothing here can be sent.
+
+    Its provider lives on the token that `TokenProvider.set_token` or a store brings, and on that
+    token's refresh token; without either the person must sign in.
+
+    Attributes:
+        person: Tells the stored tokens of several people apart; any text.
+
+    Spec: RFC 6749 §1.5.
+    """
+
+    grant_type: ClassVar[str] = "signed_in"
+    is_reusable: ClassVar[bool] = False
+    is_requestable: ClassVar[bool] = False
+    person: str = attrs.field(default="", kw_only=False)
+
+    def own_parameters(self) -> Parameters:
+        """Give none."""
+        return ()
+
+    def subject(self) -> Parameters:
+        """Give whose sign-in it is."""
+        return (("person", self.person),)
+
+    def problems(self) -> tuple[str, ...]:
+        """Say that it cannot be sent."""
+        return ("a SignedInGrant is no request: give it to a TokenProvider",)
 
 
 @attrs.frozen

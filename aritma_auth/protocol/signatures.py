@@ -98,6 +98,22 @@ def _bits(modulus: JsonValue) -> int:
     return len(modulus.rstrip("=")) * 6 if isinstance(modulus, str) else 0
 
 
+def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:
+    """
+    Tell whether a token names a key that is not among these.
+
+    Args:
+        token: The compact serialisation.
+
+        keys: The keys known so far.
+    """
+    try:
+        kid = _open(token)[0].get("kid")
+    except VerificationError:
+        return False
+    return kid is not None and all(key.get("kid") != kid for key in keys)
+
+
 def read_keys(members: Members) -> list[dict[str, JsonValue]]:
     """
     Read a key set; what is no key is left out.

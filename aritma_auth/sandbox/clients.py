@@ -1,6 +1,7 @@
 """Who is registered at the sandbox: clients and people, made up and public."""
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -15,6 +16,7 @@ API_SCOPES = (
     "services.settlement",
     "zam",
 )
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
@@ -42,7 +44,18 @@ class SandboxClient:
 
         lifetime: Seconds that its access tokens live.
 
-        refresh_tokens_rotate: A refresh token can be used once (IdentityServer before 7.0).
+        refresh_tokens_rotate: A refresh token can be used once; None means as the generation does.
+
+        redirect_uris: Where people may be sent back to, exactly; a loopback address without a
+            port stands for every port (RFC 8252 §7.3).
+
+        post_logout_redirect_uris: The same after signing out.
+
+        requires_pkce: A code needs a verifier.
+
+        requires_consent: People are asked whether they agree.
+
+        back_channel_logout_uri: Where logout tokens are posted to, or None.
     """
 
     client_id: str
@@ -52,12 +65,29 @@ class SandboxClient:
     grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_tuple)
     scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_tuple)
     lifetime: int = 3600
-    refresh_tokens_rotate: bool = True
+    refresh_tokens_rotate: bool | None = None
+    redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    requires_pkce: bool = True
+    requires_consent: bool = False
+    back_channel_logout_uri: str | None = None
 
     @property
     def client_secret(self) -> str:
-        """The first secret that is valid now."""
-        return self.secrets[0]
+        """The first secret that is valid now; empty for a client without any."""
+        return self.secrets[0] if self.secrets else ""
+
+    def may_return_to(self, uri: str, registered: Iterable[str] | None = None) -> bool:
+        """
+        Tell whether people may be sent to an address.
+
+        Args:
+            uri: The address.
+
+            registered: The addresses to compare with; the redirect URIs by default.
+        """
+        known = self.redirect_uris if registered is None else registered
+        return uri in known or _without_port(uri) in known
 
 
 @attrs.frozen
@@ -71,12 +101,35 @@ class Person:
         username: What to type.
 
         password: What to type next.
+
+        name: The person's full name.
     """
 
     subject: str
     username: str
     password: str = attrs.field(repr=False)
+    name: str = ""
 
+    @property
+    def claims(self) -> dict[str, str]:
+        """What UserInfo says of the person."""
+        return {
+            "sub": self.subject,
+            "name": self.name or self.username,
+            "preferred_username": self.username,
+            "email": f"{self.username}@sandbox.example",
+        }
+
+
+def _without_port(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme != "http" or parts.hostname not in {"127.0.0.1", "::1"}:
+        return uri
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return parts._replace(netloc=host).geturl()
+
+
+_EVERYTHING = ("openid", "profile", "email", "offline_access", "bankservice", "api")
 
 SAMPLE_CLIENTS = (
     SandboxClient(
@@ -108,9 +161,44 @@ SAMPLE_CLIENTS = (
         secrets="settlement-secret",
         scopes=("services.settlement", "zam"),
     ),
+    SandboxClient(
+        client_id="sandbox-web",
+        secrets="web-secret",
+        grant_types=("authorization_code", "refresh_token"),
+        scopes=_EVERYTHING,
+        redirect_uris="http://127.0.0.1/callback",
+        post_logout_redirect_uris="http://127.0.0.1/signed-out",
+    ),
+    # A native app: public, with PKCE, on the loopback interface or on another device.
+    SandboxClient(
+        client_id="sandbox-cli",
+        grant_types=("authorization_code", "refresh_token", DEVICE_CODE),
+        scopes=_EVERYTHING,
+        redirect_uris=("http://127.0.0.1/callback", "http://127.0.0.1/"),
+        requires_consent=True,
+    ),
+    SandboxClient(
+        client_id="sandbox-implicit",
+        grant_types="implicit",
+        scopes=("openid", "profile", "bankservice", "api"),
+        redirect_uris="http://127.0.0.1/callback",
+    ),
+    SandboxClient(
+        client_id="sandbox-hybrid",
+        secrets="hybrid-secret",
+        grant_types=("hybrid", "authorization_code", "refresh_token"),
+        scopes=_EVERYTHING,
+        redirect_uris="http://127.0.0.1/callback",
+    ),
+    SandboxClient(
+        client_id="sandbox-delegate",
+        secrets="delegate-secret",
+        grant_types="delegation",
+        scopes=("bankservice", "api"),
+    ),
 )
 
 SAMPLE_PEOPLE = (
-    Person("user-alice", "alice", "alice-password"),
-    Person("user-bob", "bob", "bob-password"),
+    Person("user-alice", "alice", "alice-password", "Alice Almås"),
+    Person("user-bob", "bob", "bob-password", "Bob Berg"),
 )

@@ -30,19 +30,21 @@ class SigningKey:
     private: bytes = attrs.field(repr=False)
     public: dict[str, str] = attrs.field(repr=False)
 
-    def sign(self, claims: dict[str, object]) -> str:
+    def sign(self, claims: dict[str, object], typ: str = "at+jwt") -> str:
         """
-        Make an access token, its header in the order of Aritma's sample.
+        Make a token, its header in the order of Aritma's sample.
 
         Args:
             claims: The payload.
+
+            typ: What kind of token it is.
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
         from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
         from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
 
-        header = {"alg": "RS256", "kid": self.kid, "typ": "at+jwt", "x5t": self.x5t}
+        header = {"alg": "RS256", "kid": self.kid, "typ": typ, "x5t": self.x5t}
         payload = json.dumps(claims, separators=(",", ":"))
         return jws.serialize_compact(header, payload, RSAKey.import_key(self.private))
 

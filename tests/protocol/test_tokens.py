@@ -19,7 +19,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.token_endpoint import parse_token_response
+from aritma_auth.protocol.token_response import parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpResponse
 

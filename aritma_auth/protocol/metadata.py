@@ -1,0 +1,165 @@
+"""Server metadata: where the endpoints are, and which of them may be believed."""
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+from yarl import URL
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    IssuerMismatchError,
+)
+from aritma_auth.protocol.answers import parse_answer
+from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.protocol.wire import HttpResponse
+
+ENDPOINT_NAMES = (
+    "authorization_endpoint",
+    "device_authorization_endpoint",
+    "end_session_endpoint",
+    "introspection_endpoint",
+    "jwks_uri",
+    "pushed_authorization_request_endpoint",
+    "revocation_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+)
+
+
+@attrs.frozen
+class ServerMetadata:
+    """
+    What an authorization server says of itself, as far as it may be believed.
+
+    Attributes:
+        issuer: The issuer it names, exactly.
+
+        endpoints: URLs by metadata name; only those on the issuer's origin or a listed one.
+
+        foreign_endpoints: Names of the endpoints that stand on other origins: never used.
+
+        mtls_endpoints: The same for clients with a certificate (RFC 8705 §5).
+
+        members: All of the document.
+
+    Spec: RFC 8414 §2; OpenID Connect Discovery 1.0 §3.
+    """
+
+    issuer: str
+    endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    foreign_endpoints: frozenset[str] = frozenset()
+    mtls_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    members: Members = attrs.field(factory=Members, repr=False)
+
+    def endpoint(self, name: str, *, by_certificate: bool = False) -> str:
+        """
+        Give an endpoint's URL.
+
+        Args:
+            name: Its metadata name, such as ``token_endpoint``.
+
+            by_certificate: Prefer the alias for clients with a certificate.
+
+        Raises:
+            ConfigurationError: The server has none, or it stands on an origin that is not listed.
+        """
+        url = (self.mtls_endpoints.get(name) if by_certificate else None) or self.endpoints.get(
+            name
+        )
+        if url is not None:
+            return url
+        if name in self.foreign_endpoints:
+            raise ConfigurationError(
+                f"{name} of {self.issuer} is on another host: list it in endpoint_origins"
+            )
+        raise ConfigurationError(f"{self.issuer} has no {name}: it does not offer that")
+
+    @property
+    def names_issuer_in_answers(self) -> bool:
+        """Authorization answers carry ``iss`` (RFC 9207 §3)."""
+        return self.members.get("authorization_response_iss_parameter_supported") is True
+
+
+def metadata_urls(issuer: str) -> tuple[str, ...]:
+    """
+    Give the addresses at which a server's metadata may be, in the order to try them.
+
+    Args:
+        issuer: The issuer, with or without a path.
+
+    Spec: OpenID Connect Discovery 1.0 §4.1; RFC 8414 §3.1.
+    """
+    url = URL(issuer)
+    path = url.raw_path.rstrip("/")
+    base = issuer.rstrip("/")
+    origin = base.removesuffix(path)
+    urls = (
+        f"{base}/.well-known/openid-configuration",
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+        f"{origin}/.well-known/openid-configuration{path}",
+    )
+    return tuple(dict.fromkeys(urls))
+
+
+def parse_metadata(
+    response: HttpResponse,
+    *,
+    issuers: Iterable[str],
+    trusted: frozenset[Origin] = frozenset(),
+    now: float,
+) -> ServerMetadata:
+    """
+    Read server metadata.
+
+    Args:
+        response: The answer.
+
+        issuers: The issuer that was asked, and its aliases: compared exactly.
+
+        trusted: Origins, beside the issuer's own, on which endpoints may stand.
+
+        now: POSIX seconds.
+
+    Raises:
+        IssuerMismatchError: The document is another server's.
+
+        InvalidResponseError: It is no metadata.
+
+    Spec: RFC 8414 §3.2, §3.3; OpenID Connect Discovery 1.0 §4.3.
+    """
+    members = parse_answer(response, now=now, what="the metadata's address")
+    issuer = members.get("issuer")
+    if not isinstance(issuer, str):
+        raise InvalidResponseError("the metadata names no issuer", status=response.status)
+    expected = frozenset(issuers)
+    if issuer not in expected:
+        raise IssuerMismatchError(
+            "the metadata is of another issuer than was asked: "
+            "give its exact issuer, or list it in issuer_aliases"
+        )
+    origins = trusted | {origin_of(URL(known)) for known in expected}
+    endpoints, foreign = _believed(members, origins)
+    aliases = members.get("mtls_endpoint_aliases")
+    mtls, _ = _believed(Members(aliases if isinstance(aliases, dict) else {}), origins)
+    return ServerMetadata(issuer, endpoints, foreign, mtls, members)
+
+
+def _believed(
+    members: Members, origins: frozenset[Origin]
+) -> tuple[dict[str, str], frozenset[str]]:
+    believed, foreign = {}, set()
+    for name in ENDPOINT_NAMES:
+        url = members.get(name)
+        if not isinstance(url, str):
+            continue
+        try:
+            is_ours = origin_of(require_secure_url(url, name)) in origins
+        except ConfigurationError:
+            is_ours = False
+        if is_ours:
+            believed[name] = url
+        else:
+            foreign.add(name)
+    return believed, frozenset(foreign)

@@ -1,0 +1,40 @@
+"""A mark for what may be used exactly once."""
+
+from typing import final
+
+
+@final
+class Once:
+    """
+    Can be taken once, by whoever comes first, in whatever thread.
+
+    Args:
+        is_left: It has not been taken yet.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, *, is_left: bool = True) -> None:
+        # Popping from a list is one step: two callers cannot both succeed.
+        self._left = [None] if is_left else []
+
+    @property
+    def is_left(self) -> bool:
+        """Nobody has taken it yet."""
+        return bool(self._left)
+
+    def take(self) -> bool:
+        """Take it; tell whether it was still there."""
+        try:
+            self._left.pop()
+        except IndexError:
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """Undo the taking: what was to be used provably was not."""
+        if not self._left:
+            self._left.append(None)
+
+    def __repr__(self) -> str:
+        return f"<Once {'left' if self._left else 'taken'}>"

@@ -1,0 +1,60 @@
+"""UserInfo: what the server says of the person, believed only for that person."""
+
+from aritma_auth.errors import InvalidResponseError, VerificationError, oauth_error
+from aritma_auth.protocol.answers import parse_answer
+from aritma_auth.protocol.challenge import parse_challenges
+from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.wire import HttpRequest, HttpResponse
+
+
+def build_userinfo_request(endpoint: str, token: Token) -> HttpRequest:
+    """
+    Ask for a person's claims.
+
+    Args:
+        endpoint: The UserInfo endpoint.
+
+        token: An access token with the scope ``openid``.
+
+    Spec: OpenID Connect Core 1.0 §5.3.1; RFC 6750 §2.1.
+    """
+    headers = {"Accept": "application/json", "Authorization": token.authorization}
+    return HttpRequest("GET", endpoint, headers)
+
+
+def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Members:
+    """
+    Read a person's claims.
+
+    Args:
+        response: The answer.
+
+        subject: ``sub`` of the verified ID token.
+
+        now: POSIX seconds.
+
+    Raises:
+        VerificationError: The claims are of another person: a swapped token.
+
+        OAuthError: The token was refused; IdentityServer says so in a header alone.
+
+        InvalidResponseError: The answer is none, or is signed, which was not asked for.
+
+    Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.3, §5.3.4.
+    """
+    if response.status in {401, 403}:
+        for challenge in parse_challenges([response.headers.get("www-authenticate", "")]):
+            error = challenge.parameters.get("error")
+            if error:
+                said = challenge.parameters.get("error_description")
+                raise oauth_error(error, said, status=response.status)
+    if response.media_type == "application/jwt":
+        raise InvalidResponseError(
+            "the UserInfo answer is signed or encrypted: register the client for plain JSON",
+            status=response.status,
+        )
+    claims = parse_answer(response, now=now, what="the UserInfo endpoint")
+    if claims.get("sub") != subject:
+        raise VerificationError("the UserInfo answer is about another person: discard it")
+    return claims

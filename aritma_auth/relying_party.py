@@ -1,0 +1,298 @@
+"""A client as OpenID Connect's relying party: it learns who a person is, and that they left."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+
+from aritma_auth.errors import (
+    IdTokenError,
+)
+from aritma_auth.protocol.authorization import (
+    AuthorizationAnswer,
+    AuthorizationRequest,
+    generate_authorization_request,
+)
+from aritma_auth.protocol.grants import AuthorizationCodeGrant, Grant
+from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.logout import (
+    LogoutExpectation,
+    LogoutToken,
+    build_end_session_url,
+    validate_logout_token,
+)
+from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.sign_in import SignIn, check_same_sign_in, require_subject
+from aritma_auth.protocol.signatures import JsonWebKey
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
+from aritma_auth.registration import RegisteredClient
+
+
+class RelyingParty(RegisteredClient):
+    """
+    What a client can do about people: let them sign in, ask who they are, let them leave.
+
+    Spec: OpenID Connect Core 1.0.
+    """
+
+    @abstractmethod
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+        """Ask the token endpoint for a token, now."""
+
+    async def authorization_request(
+        self,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = "openid",
+        *,
+        response_type: str = "code",
+        response_mode: str = "",
+        prompt: str | Iterable[str] = (),
+        max_age: int | None = None,
+        login_hint: str | None = None,
+        acr_values: str | Iterable[str] = (),
+        ui_locales: str | Iterable[str] = (),
+        resource: Iterable[str] = (),
+        extra: Mapping[str, str] | None = None,
+        lifetime: float = 600.0,
+    ) -> AuthorizationRequest:
+        """
+        Begin a sign-in: send the person to the request's ``url``.
+
+        Args:
+            redirect_uri: Where the person comes back to; registered at the server.
+
+            scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+
+            response_type: ``code``, or for old servers what comes through the browser instead.
+
+            response_mode: ``query``, ``fragment`` or ``form_post``; the usual one by default.
+
+            prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account``.
+
+            max_age: Seconds since the last sign-in that will do.
+
+            login_hint: Who is likely to sign in.
+
+            acr_values: How to sign in; `make_acr_values` knows Aritma's words.
+
+            ui_locales: Languages of the server's pages.
+
+            resource: Absolute URIs of the APIs that the tokens are for.
+
+            extra: Further parameters of this server.
+
+            lifetime: Seconds within which the person must be back.
+
+        Raises:
+            ConfigurationError: An argument makes no sense.
+
+        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1.
+        """
+        return generate_authorization_request(
+            authorization_endpoint=await self.endpoint("authorization_endpoint"),
+            issuers=self.environment.issuers,
+            requires_iss=await self._discovery.names_issuer_in_answers(),
+            client_id=self.client_id,
+            redirect_uri=redirect_uri,
+            response_type=response_type,
+            response_mode=response_mode,
+            scope=scope,
+            prompt=prompt,
+            max_age=max_age,
+            login_hint=login_hint,
+            acr_values=acr_values,
+            ui_locales=ui_locales,
+            resource=resource,
+            extra=extra,
+            now=self._clock(),
+            lifetime=lifetime,
+        )
+
+    async def complete_sign_in(self, answer: AuthorizationAnswer) -> SignIn:
+        """
+        Finish a sign-in: check what came through the browser, exchange the code, check the rest.
+
+        Args:
+            answer: What `AuthorizationRequest.validate_callback` gave; good for one exchange.
+
+        Raises:
+            IdTokenError: An ID token is missing or failed a check: treat the sign-in as hostile.
+
+            AritmaAuthError: The exchange failed, as `fetch_token` says.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3, §3.2.2.11, §3.3.2.12, §3.3.3.
+        """
+        request = answer.request
+        if request.expects_id_token:
+            # Before the code is spent: without the keys nothing could be checked.
+            await self.keys()
+        claims = await self._check_front_channel(answer)
+        if answer.code is None:
+            return SignIn(answer.token, claims or Members())
+        token = await self.fetch_token(AuthorizationCodeGrant(answer))
+        if not request.expects_id_token:
+            return SignIn(token)
+        if token.id_token is None:
+            raise IdTokenError("no ID token came although openid was asked for")
+        verified = await self.verify_id_token(
+            token.id_token,
+            nonce=None if request.nonce is None else request.nonce.text,
+            max_age=request.max_age,
+            access_token=token.access_token,
+        )
+        check_same_sign_in(claims, verified)
+        return SignIn(token, verified)
+
+    async def _check_front_channel(self, answer: AuthorizationAnswer) -> Members | None:
+        request = answer.request
+        if answer.id_token is None:
+            return None
+        expected = self._expect(
+            nonce=None if request.nonce is None else request.nonce.text,
+            max_age=request.max_age,
+            access_token=None if answer.token is None else answer.token.access_token,
+            code=None if answer.code is None else answer.code.text,
+            is_front_channel=True,
+        )
+        return await self._validate(answer.id_token.text, None, expected)
+
+    async def verify_id_token(
+        self,
+        id_token: str,
+        *,
+        nonce: str | None,
+        max_age: int | None = None,
+        access_token: str | None = None,
+        keys: Iterable[JsonWebKey] | None = None,
+    ) -> Members:
+        """
+        Check an ID token that came from the token endpoint, and give its claims.
+
+        Times are judged by the server's clock, as its answers have shown it.
+
+        Args:
+            id_token: The ID token.
+
+            nonce: What the authorization request carried; None if it carried none.
+
+            max_age: Seconds since the sign-in that the request tolerated, if it said.
+
+            access_token: The access token that came with it, to check ``at_hash``.
+
+            keys: The server's JSON Web Keys; by default they are fetched and kept.
+
+        Raises:
+            IdTokenError: A check failed: treat the sign-in as hostile.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3.7.
+        """
+        expected = self._expect(nonce=nonce, max_age=max_age, access_token=access_token)
+        return await self._validate(id_token, keys, expected)
+
+    def _expect(
+        self,
+        *,
+        nonce: str | None,
+        max_age: int | None,
+        access_token: str | None,
+        code: str | None = None,
+        is_front_channel: bool = False,
+    ) -> IdTokenExpectation:
+        return IdTokenExpectation(
+            issuers=self.environment.issuers,
+            client_id=self.client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
+            code=code,
+            is_front_channel=is_front_channel,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+        )
+
+    async def _validate(
+        self, id_token: str, keys: Iterable[JsonWebKey] | None, expected: IdTokenExpectation
+    ) -> Members:
+        id_token = HiddenStr(id_token)
+        known = await self._discovery.keys_for(id_token) if keys is None else keys
+        return validate_id_token(id_token, known, expected, now=self._clock() + self._skew)
+
+    async def userinfo(self, token: Token, *, subject: str | None = None) -> Members:
+        """
+        Ask for the claims of the person whom a token is for.
+
+        Args:
+            token: An access token with the scope ``openid``.
+
+            subject: ``sub`` of the verified ID token; by default that of ``token.id_token``.
+
+        Raises:
+            VerificationError: The answer is about another person.
+
+            OAuthError: The token was refused.
+
+        Spec: OpenID Connect Core 1.0 §5.3.
+        """
+        subject = require_subject(token, subject)
+        endpoint = await self.endpoint("userinfo_endpoint")
+        response = await self.send(build_userinfo_request(endpoint, token))
+        return parse_userinfo(response, subject=subject, now=self._clock())
+
+    async def end_session_url(
+        self,
+        *,
+        id_token_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None,
+        state: str | None = None,
+        ui_locales: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> str:
+        """
+        Give the URL that signs a person out at the server.
+
+        Args:
+            id_token_hint: The session's ID token; an expired one will do.
+
+            post_logout_redirect_uri: Where the person comes back to; registered at the server.
+
+            state: Comes back unchanged, for `check_logout_callback`.
+
+            ui_locales: Languages of the server's page, separated by spaces.
+
+            extra: Further parameters.
+
+        Raises:
+            ConfigurationError: The server has no such endpoint, or an address is not secure.
+
+        Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
+        """
+        return build_end_session_url(
+            await self.endpoint("end_session_endpoint"),
+            id_token_hint=id_token_hint,
+            client_id=None if id_token_hint else self.client_id,
+            post_logout_redirect_uri=post_logout_redirect_uri,
+            state=state,
+            ui_locales=ui_locales,
+            extra=extra,
+        )
+
+    async def validate_logout_token(self, logout_token: str) -> LogoutToken:
+        """
+        Check the logout token that the server has posted to your back-channel address.
+
+        Args:
+            logout_token: The form's ``logout_token``.
+
+        Raises:
+            VerificationError: A check failed: answer 400 and end no session.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
+        """
+        expected = LogoutExpectation(
+            issuers=self.environment.issuers,
+            client_id=self.client_id,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+        )
+        logout_token = HiddenStr(logout_token)
+        keys = await self._discovery.keys_for(logout_token)
+        return validate_logout_token(logout_token, keys, expected, now=self._clock() + self._skew)

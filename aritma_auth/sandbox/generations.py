@@ -1,0 +1,107 @@
+"""
+What differs between the IdentityServers that Aritma ID may be.
+
+Source: IdentityServer4 4.x and Duende IdentityServer at their release tags.
+"""
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError
+
+
+@attrs.frozen(kw_only=True)
+class Generation:
+    """
+    One generation's ways.
+
+    Attributes:
+        name: ``is4``, ``duende-6.3``, ``duende-7.4`` or ``duende-8``.
+
+        missing_client_error: What a token request without client id is answered with.
+
+        names_issuer: Authorization answers carry ``iss`` (RFC 9207).
+
+        refresh_tokens_rotate: By default a refresh token can be used once.
+
+        assertion_for_issuer: An assertion may name the issuer as its audience.
+
+        introspects_for_clients: Clients, not only APIs, may introspect.
+
+        has_oauth_metadata: The address of RFC 8414 is served too.
+
+        redirect_status: Of redirects with an answer.
+
+        error_fragment: What is appended to redirects with an error.
+
+        callback_errors: Errors that reach the callback; all others stay on the server's page.
+    """
+
+    name: str
+    missing_client_error: str = "invalid_request"
+    names_issuer: bool = True
+    refresh_tokens_rotate: bool = True
+    assertion_for_issuer: bool = True
+    introspects_for_clients: bool = False
+    has_oauth_metadata: bool = False
+    redirect_status: int = 302
+    error_fragment: str = "_=_"
+    callback_errors: frozenset[str] = frozenset(
+        {
+            "access_denied",
+            "account_selection_required",
+            "consent_required",
+            "interaction_required",
+            "login_required",
+            "temporarily_unavailable",
+            "unmet_authentication_requirements",
+        }
+    )
+
+
+_IS4 = Generation(
+    name="is4",
+    missing_client_error="invalid_client",
+    names_issuer=False,
+    assertion_for_issuer=False,
+    callback_errors=frozenset(
+        {
+            "access_denied",
+            "account_selection_required",
+            "consent_required",
+            "interaction_required",
+            "login_required",
+        }
+    ),
+)
+_DUENDE_7_4 = Generation(
+    name="duende-7.4",
+    refresh_tokens_rotate=False,
+    introspects_for_clients=True,
+    has_oauth_metadata=True,
+    error_fragment="_",
+)
+GENERATIONS = {
+    generation.name: generation
+    for generation in (
+        _IS4,
+        Generation(name="duende-6.3"),
+        _DUENDE_7_4,
+        attrs.evolve(_DUENDE_7_4, name="duende-8", redirect_status=303),
+    )
+}
+
+
+def generation_named(name: str) -> Generation:
+    """
+    Find a generation.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        ConfigurationError: There is none of that name.
+    """
+    generation = GENERATIONS.get(name)
+    if generation is None:
+        raise ConfigurationError(f"the sandbox's generations are {', '.join(GENERATIONS)}")
+    return generation
