@@ -104,6 +104,7 @@ class TokenIssuer:
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         self._access: dict[str, IssuedToken] = {}
+        self._id_tokens: dict[str, str] = {}
         self._refresh: dict[str, RefreshToken] = {}
         self._key_number = 0
         self.reuse_events = 0
@@ -202,7 +203,9 @@ class TokenIssuer:
             "idp": "local",
             "amr": ["pwd"],
         }
-        return self._sign_identity(claims | self.id_token_changes, "JWT")
+        text = self._sign_identity(claims | self.id_token_changes, "JWT")
+        self._id_tokens[text] = client_id
+        return text
 
     def issue_logout_token(
         self, issuer: str, client_id: str, subject: str, session_id: str | None
@@ -255,6 +258,15 @@ class TokenIssuer:
         if self._clock.now() >= token.expires_at:
             return "The access token expired"
         return token
+
+    def audience_of(self, id_token: str) -> str | None:
+        """
+        Tell whom an ID token of ours is for; an expired one will do.
+
+        Args:
+            id_token: The compact serialisation.
+        """
+        return self._id_tokens.get(id_token)
 
     def revoke_all(self) -> None:
         """Make every access token issued so far worthless."""

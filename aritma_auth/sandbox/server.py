@@ -10,6 +10,7 @@ from aritma_auth.errors import ConfigurationError
 from aritma_auth.resource import AsyncResource
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
+from aritma_auth.sandbox.browser import BrowserPages
 from aritma_auth.sandbox.clients import SandboxClient
 from aritma_auth.sandbox.identity import IdentityServer
 from aritma_auth.sandbox.steering import Steering
@@ -36,6 +37,9 @@ class Sandbox(Steering, AsyncResource):
 
         lifetime: Seconds that the sample clients' access tokens live.
 
+        generation: Which IdentityServer to behave like: ``is4``, ``duende-6.3``, ``duende-7.4`` or
+            ``duende-8``.
+
         ssl_context: A server's certificate, to serve https, for tests of trust.
 
     Attributes:
@@ -60,13 +64,14 @@ class Sandbox(Steering, AsyncResource):
         identity_port: int = 0,
         banking_port: int = 0,
         lifetime: int = 3600,
+        generation: str = "is4",
         ssl_context: "ssl.SSLContext | None" = None,
     ) -> None:
         if host not in _LOOPBACK:
             raise ConfigurationError("the sandbox listens on loopback only: its secrets are public")
         if not (0 <= identity_port <= _LAST_PORT and 0 <= banking_port <= _LAST_PORT):
             raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
-        super().__init__(lifetime)
+        super().__init__(lifetime, generation)
         self._host = host
         self._ports = (identity_port, banking_port)
         self._ssl_context = ssl_context
@@ -89,13 +94,14 @@ class Sandbox(Steering, AsyncResource):
         self._urls = [_url_of(runner, scheme) for runner in self._runners]
 
     async def _listen(self) -> None:
-        for place, server, port in (
-            ("token", IdentityServer(self), self._ports[0]),
-            ("api", BankingApi(self), self._ports[1]),
+        for place, servers, port in (
+            ("token", (IdentityServer(self), BrowserPages(self)), self._ports[0]),
+            ("api", (BankingApi(self),), self._ports[1]),
         ):
             app = web.Application(middlewares=[self._meddle(place)])
             app.on_response_prepare.append(self._mark)
-            server.add_routes(app)
+            for server in servers:
+                server.add_routes(app)
             runner = web.AppRunner(
                 app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True
             )

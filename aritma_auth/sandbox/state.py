@@ -1,13 +1,18 @@
 """What the sandbox's parts share: who is registered, what time it is, what was asked."""
 
+from collections import deque
+
 import attrs
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.assertions import AssertionCheck
-from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE
+from aritma_auth.sandbox.authentication import ClientCheck
+from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE, Person
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults import Faults
+from aritma_auth.sandbox.generations import generation_named
 from aritma_auth.sandbox.issuing import TokenIssuer
+from aritma_auth.sandbox.sign_ins import SignIns
 from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
 
 
@@ -17,9 +22,12 @@ class SandboxState:
 
     Args:
         lifetime: Seconds that the sample clients' access tokens live.
+
+        generation: Name of the IdentityServer generation that it behaves like.
     """
 
-    def __init__(self, lifetime: int) -> None:
+    def __init__(self, lifetime: int, generation: str) -> None:
+        self.generation = generation_named(generation)
         self.clients = {
             client.client_id: attrs.evolve(client, lifetime=lifetime) for client in SAMPLE_CLIENTS
         }
@@ -27,11 +35,34 @@ class SandboxState:
         self.clock = SandboxClock()
         self.issuer = TokenIssuer(self.clock)
         assertions = AssertionCheck(self.clients, self.clock)
-        self.token_endpoint = TokenEndpoint(self.clients, self.people, self.issuer, assertions)
+        self.client_check = ClientCheck(self.clients, assertions, self.generation)
+        self.sign_ins = SignIns(self.clock)
+        self.token_endpoint = TokenEndpoint(
+            self.people, self.issuer, self.sign_ins, self.generation
+        )
+        self.api_resources = {"bankservice": "api-secret"}
+        self.automatic_person: Person | None = None
+        self.userinfo_changes: dict[str, object] = {}
+        self.logout_answers: list[int] = []
+        self.authorization_requests = 0
+        self._denials: deque[tuple[str, str | None]] = deque()
         self.token_requests: list[TokenRequest] = []
         self.uploads: list[int] = []
         self._faults = {"token": Faults(), "api": Faults()}
         self._urls: list[str] = []
+
+    def issuer_of(self, tenant: str | None) -> str:
+        """
+        Give a tenant's issuer.
+
+        Args:
+            tenant: The tenant in the path, or None.
+        """
+        return self.identity_url if tenant is None else f"{self.identity_url}/{tenant}"
+
+    def take_denial(self) -> tuple[str, str | None] | None:
+        """Give the error that a test has planned for this authorization request, if any."""
+        return self._denials.popleft() if self._denials else None
 
     @property
     def identity_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.clients import SandboxClient
 from aritma_auth.sandbox.faults import Gate
@@ -22,6 +23,62 @@ class Steering(SandboxState):
         """
         self.clients[client.client_id] = client
         return client
+
+    def sign_in_automatically(self, username: str | None) -> None:
+        """
+        Answer authorization requests at once, as if somebody had signed in; no page is shown.
+
+        Args:
+            username: Who, or None for pages again.
+
+        Raises:
+            ConfigurationError: Nobody has that name.
+        """
+        if username is not None and username not in self.people:
+            raise ConfigurationError(f"the sandbox's people are {', '.join(self.people)}")
+        self.automatic_person = None if username is None else self.people[username]
+
+    def deny_next(self, error: str = "access_denied", description: str | None = None) -> None:
+        """
+        Refuse the next authorization request.
+
+        Errors that IdentityServer never sends back are shown on its own page instead.
+
+        Args:
+            error: Its code.
+
+            description: Its text, or None.
+        """
+        self._denials.append((error, description))
+
+    def approve_device(self, user_code: str, username: str | None) -> None:
+        """
+        Answer for the person who signs in on another device.
+
+        Args:
+            user_code: What the device shows.
+
+            username: Who agrees, or None for no.
+
+        Raises:
+            ConfigurationError: There is no such code, or nobody has that name.
+        """
+        subject = None if username is None else self.people[username].subject
+        if not self.sign_ins.answer_device(user_code, subject):
+            raise ConfigurationError("no device shows that code")
+
+    def trust_external_token(self, provider: str, token: str, subject: str) -> None:
+        """
+        Let an external provider's token be delegated.
+
+        Args:
+            provider: The provider's id.
+
+            token: Its token.
+
+            subject: The person whom it is for.
+        """
+        self.token_endpoint.external_tokens[provider, token] = subject
 
     def revoke_all(self) -> None:
         """Make every access token issued so far worthless: the APIs answer 401."""

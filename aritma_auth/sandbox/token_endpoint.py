@@ -3,25 +3,31 @@ The rules of ``POST /connect/token``, without HTTP.
 
 Every refusal is a 400 with the code that IdentityServer gives, mostly without a description.
 
-Source: IdentityServer's TokenRequestValidator, ClientSecretValidator and TokenErrorResult.
+Source: IdentityServer's TokenRequestValidator and TokenErrorResult.
 """
 
-import base64
-import binascii
-import hmac
 from collections.abc import Callable, Mapping
-from urllib.parse import unquote_plus
 
 import attrs
 
-from aritma_auth.sandbox.assertions import AssertionCheck
-from aritma_auth.sandbox.clients import API_SCOPES, IDENTITY_SCOPES, Person, SandboxClient
-from aritma_auth.sandbox.issuing import TokenIssuer
-
-_LONGEST = 100
-"""Characters of a client id, secret, grant type or handle (InputLengthRestrictions)."""
+from aritma_auth.sandbox.authentication import is_same
+from aritma_auth.sandbox.clients import (
+    API_SCOPES,
+    DEVICE_CODE,
+    IDENTITY_SCOPES,
+    Person,
+    SandboxClient,
+)
+from aritma_auth.sandbox.generations import Generation
+from aritma_auth.sandbox.issuing import SignInFacts, TokenIssuer
+from aritma_auth.sandbox.refusals import Refusal
+from aritma_auth.sandbox.sign_ins import SignIns
 
 _LONGEST_SCOPE = 300
+_EXTENSIONS = frozenset({"delegation"})
+
+Form = Mapping[str, str]
+Answer = dict[str, object]
 
 
 @attrs.frozen
@@ -45,53 +51,42 @@ class TokenRequest:
     error: str | None
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
-    """
-    A 400 with an OAuth error.
-
-    Args:
-        error: Its code.
-
-        description: Its text, or None, which is the rule.
-    """
-
-    def __init__(self, error: str, description: str | None = None) -> None:
-        super().__init__(error)
-        self.error = error
-        self.description = description
-
-
 class TokenEndpoint:
     """
     Answers token requests.
 
     Args:
-        clients: The registered clients by id.
-
         people: The people by username.
 
         issuer: Makes the tokens.
 
-        assertions: Checks client assertions.
+        sign_ins: Knows codes and device codes.
+
+        generation: How the server behaves.
+
+    Attributes:
+        external_tokens: Subjects by provider and token, for delegation from outside.
     """
 
     def __init__(
         self,
-        clients: Mapping[str, SandboxClient],
         people: Mapping[str, Person],
         issuer: TokenIssuer,
-        assertions: AssertionCheck,
+        sign_ins: SignIns,
+        generation: Generation,
     ) -> None:
-        self._assertions = assertions
-        self._clients = clients
         self._people = people
         self._issuer = issuer
-        self._grants: Mapping[
-            str, Callable[[str, SandboxClient, Mapping[str, str]], dict[str, object]]
-        ] = {
+        self._sign_ins = sign_ins
+        self._generation = generation
+        self.external_tokens: dict[tuple[str, str], str] = {}
+        self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Answer]] = {
+            "authorization_code": self._authorization_code,
             "client_credentials": self._client_credentials,
+            "delegation": self._delegation,
             "password": self._password,
             "refresh_token": self._refresh_token,
+            DEVICE_CODE: self._device_code,
         }
 
     @property
@@ -99,43 +94,7 @@ class TokenEndpoint:
         """The grants that this server knows."""
         return list(self._grants)
 
-    def find_client(
-        self, form: Mapping[str, str], authorization: str, issuer: str
-    ) -> SandboxClient:
-        """
-        Authenticate a client: by Basic if it is there, else by a secret or assertion in the form.
-
-        Args:
-            form: The posted parameters.
-
-            authorization: The ``Authorization`` header, or an empty text.
-
-            issuer: The tenant's issuer; an assertion is for it or for its token endpoint.
-
-        Raises:
-            Refusal: ``invalid_client``, whatever is wrong.
-        """
-        if "client_assertion" in form:
-            proven = self._assertions.find_client(form, {issuer, f"{issuer}/connect/token"})
-            if proven is None:
-                raise Refusal("invalid_client")
-            return proven
-        client_id, secret = _basic(authorization) or (
-            form.get("client_id", ""),
-            form.get("client_secret", ""),
-        )
-        client = self._clients.get(client_id)
-        if client is None or len(secret) > _LONGEST:
-            raise Refusal("invalid_client")
-        if client.public_key and not client.secrets:
-            raise Refusal("invalid_client")
-        if client.secrets and not any(_same(secret, valid) for valid in client.secrets):
-            raise Refusal("invalid_client")
-        return client
-
-    def answer(
-        self, issuer: str, client: SandboxClient, form: Mapping[str, str]
-    ) -> dict[str, object]:
+    def answer(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         """
         Answer the request of a client that has authenticated.
 
@@ -154,47 +113,88 @@ class TokenEndpoint:
         """
         grant_type = form.get("grant_type", "")
         grant = self._grants.get(grant_type)
-        if grant is None:
+        is_allowed = grant_type in client.grant_types or (
+            # Hybrid clients redeem codes as well.
+            grant_type == "authorization_code" and "hybrid" in client.grant_types
+        )
+        if grant is None or (grant_type in _EXTENSIONS and not is_allowed):
             raise Refusal("unsupported_grant_type")
-        if grant_type not in client.grant_types:
+        if not is_allowed:
             raise Refusal("unauthorized_client")
         return grant(issuer, client, form)
 
-    def _client_credentials(
-        self, issuer: str, client: SandboxClient, form: Mapping[str, str]
-    ) -> dict[str, object]:
-        scope = _scope(form, client)
+    def _client_credentials(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        scope = read_scope(form, client)
         if IDENTITY_SCOPES.intersection(scope):
             raise Refusal("invalid_scope")
         return self._tokens(issuer, client, scope, None)
 
-    def _password(
-        self, issuer: str, client: SandboxClient, form: Mapping[str, str]
-    ) -> dict[str, object]:
-        scope = _scope(form, client)
+    def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        if not form.get("redirect_uri"):
+            raise Refusal("unauthorized_client")
+        code = self._sign_ins.redeem_code(
+            form.get("code", ""), client, form["redirect_uri"], form.get("code_verifier")
+        )
+        return self._sign_in_tokens(issuer, client, code.scope, code.sign_in)
+
+    def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        device = self._sign_ins.redeem_device(form.get("device_code", ""), client)
+        sign_in = device.sign_in
+        if sign_in is None:
+            raise Refusal("authorization_pending")
+        return self._sign_in_tokens(issuer, client, device.scope, sign_in)
+
+    def _sign_in_tokens(
+        self, issuer: str, client: SandboxClient, scope: tuple[str, ...], sign_in: SignInFacts
+    ) -> Answer:
+        handle = None
+        if "offline_access" in scope:
+            handle = self._issuer.issue_refresh_token(
+                client, sign_in.subject, scope, sign_in=sign_in
+            )
+        return self._tokens(issuer, client, scope, sign_in.subject, handle, sign_in)
+
+    def _delegation(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        scope = read_scope(form, client)
+        provider, text = form.get("provider"), form.get("token", "")
+        if provider is not None:
+            subject = self.external_tokens.get((provider, text))
+        else:
+            token = self._issuer.judge(text)
+            subject = None if isinstance(token, str) else token.subject or token.client_id
+        if subject is None:
+            raise Refusal("invalid_grant")
+        answer = self._tokens(issuer, client, scope, subject)
+        # Aritma's sample has no scope here.
+        del answer["scope"]
+        return answer
+
+    def _password(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        scope = read_scope(form, client)
         person = self._people.get(form.get("username", ""))
-        if person is None or not _same(form.get("password", ""), person.password):
+        if person is None or not is_same(form.get("password", ""), person.password):
             raise Refusal("invalid_grant", "invalid_username_or_password")
         refresh_token = None
         if "offline_access" in scope:
             refresh_token = self._issuer.issue_refresh_token(client, person.subject, scope)
         return self._tokens(issuer, client, scope, person.subject, refresh_token)
 
-    def _refresh_token(
-        self, issuer: str, client: SandboxClient, form: Mapping[str, str]
-    ) -> dict[str, object]:
+    def _refresh_token(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         handle = form.get("refresh_token")
         if not handle:
             raise Refusal("invalid_request")
-        token = self._issuer.redeem_refresh_token(handle, client)
+        rotates = client.refresh_tokens_rotate
+        if rotates is None:
+            rotates = self._generation.refresh_tokens_rotate
+        token = self._issuer.redeem_refresh_token(handle, client, rotates=rotates)
         if token is None:
             raise Refusal("invalid_grant")
         # The answer always carries a refresh token: the same one where it may be used again.
-        if client.refresh_tokens_rotate:
+        if rotates:
             handle = self._issuer.issue_refresh_token(
-                client, token.subject, token.scope, token.family
+                client, token.subject, token.scope, token.family, token.sign_in
             )
-        return self._tokens(issuer, client, token.scope, token.subject, handle)
+        return self._tokens(issuer, client, token.scope, token.subject, handle, token.sign_in)
 
     def _tokens(
         self,
@@ -203,9 +203,16 @@ class TokenEndpoint:
         scope: tuple[str, ...],
         subject: str | None,
         refresh_token: str | None = None,
-    ) -> dict[str, object]:
-        answer: dict[str, object] = {
-            "access_token": self._issuer.issue_access_token(issuer, client, scope, subject),
+        sign_in: SignInFacts | None = None,
+    ) -> Answer:
+        access_token = self._issuer.issue_access_token(issuer, client, scope, subject)
+        answer: Answer = {}
+        if sign_in is not None and "openid" in scope:
+            answer["id_token"] = self._issuer.issue_id_token(
+                issuer, client.client_id, sign_in, access_token=access_token
+            )
+        answer |= {
+            "access_token": access_token,
             "expires_in": client.lifetime,
             "token_type": "Bearer",
         }
@@ -214,28 +221,25 @@ class TokenEndpoint:
         return {**answer, "scope": " ".join(scope)}
 
 
-def _basic(authorization: str) -> tuple[str, str] | None:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return ("", "")
-    # Form-decoded after base64, as IdentityServer does: "+" is a space, "%XX" a character.
-    return (unquote_plus(name), unquote_plus(secret)) if colon else ("", "")
+def read_scope(form: Form, client: SandboxClient) -> tuple[str, ...]:
+    """
+    Read what is asked for.
 
+    Args:
+        form: The parameters.
 
-def _scope(form: Mapping[str, str], client: SandboxClient) -> tuple[str, ...]:
+        client: Who asks.
+
+    Returns:
+        The scope; none asked for means every API scope that the client may have.
+
+    Raises:
+        Refusal: ``invalid_scope``.
+    """
     asked = form.get("scope", "").split()
     if not asked:
-        # None asked for means every API scope that the client may have.
         return tuple(name for name in client.scopes if name not in IDENTITY_SCOPES)
     known = {*API_SCOPES, *IDENTITY_SCOPES}.intersection(client.scopes)
     if not known.issuperset(asked) or len(form["scope"]) > _LONGEST_SCOPE:
         raise Refusal("invalid_scope")
     return tuple(dict.fromkeys(asked))
-
-
-def _same(given: str, valid: str) -> bool:
-    return hmac.compare_digest(given.encode(), valid.encode())

@@ -1,0 +1,107 @@
+"""
+Who asks: clients and APIs at the identity server's endpoints.
+
+Source: IdentityServer's ClientSecretValidator and BasicAuthenticationSecretParser.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
+
+from aritma_auth.sandbox.assertions import AssertionCheck
+from aritma_auth.sandbox.clients import SandboxClient
+from aritma_auth.sandbox.generations import Generation
+from aritma_auth.sandbox.refusals import Refusal
+
+_LONGEST = 100
+"""Characters of a secret (InputLengthRestrictions)."""
+
+
+class ClientCheck:
+    """
+    Knows the clients and how they prove who they are.
+
+    Args:
+        clients: The registered clients by id.
+
+        assertions: Checks client assertions.
+
+        generation: How the server behaves.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, SandboxClient],
+        assertions: AssertionCheck,
+        generation: Generation,
+    ) -> None:
+        self._clients = clients
+        self._assertions = assertions
+        self._generation = generation
+
+    def find_client(
+        self, form: Mapping[str, str], authorization: str, issuer: str
+    ) -> SandboxClient:
+        """
+        Authenticate a client: by Basic if it is there, else by a secret or assertion in the form.
+
+        Args:
+            form: The posted parameters.
+
+            authorization: The ``Authorization`` header, or an empty text.
+
+            issuer: The tenant's issuer; an assertion is for it or for its token endpoint.
+
+        Raises:
+            Refusal: ``invalid_client``, whatever is wrong.
+        """
+        if "client_assertion" in form:
+            audiences = {f"{issuer}/connect/token"}
+            if self._generation.assertion_for_issuer:
+                audiences.add(issuer)
+            proven = self._assertions.find_client(form, audiences)
+            if proven is None:
+                raise Refusal("invalid_client")
+            return proven
+        client_id, secret = read_basic(authorization) or (
+            form.get("client_id", ""),
+            form.get("client_secret", ""),
+        )
+        if not client_id:
+            raise Refusal(self._generation.missing_client_error)
+        client = self._clients.get(client_id)
+        if client is None or len(secret) > _LONGEST:
+            raise Refusal("invalid_client")
+        if client.public_key and not client.secrets:
+            raise Refusal("invalid_client")
+        if client.secrets and not any(is_same(secret, valid) for valid in client.secrets):
+            raise Refusal("invalid_client")
+        return client
+
+
+def read_basic(authorization: str) -> tuple[str, str] | None:
+    """
+    Read an ``Authorization: Basic`` header.
+
+    Args:
+        authorization: The header's value.
+
+    Returns:
+        Name and secret, both empty if it is malformed; None if it is no Basic at all.
+    """
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ("", "")
+    # Form-decoded after base64, as IdentityServer does: "+" is a space, "%XX" a character.
+    return (unquote_plus(name), unquote_plus(secret)) if colon else ("", "")
+
+
+def is_same(given: str, valid: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(given.encode(), valid.encode())
