@@ -8,11 +8,13 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
+from aritma_auth.protocol.challenge import find_step_up
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
 _SMALL_BODY = 1 << 16
 _SPELLINGS = 64
+_REFUSALS = frozenset({401, 403})
 
 
 class TokenSource(Protocol):
@@ -38,7 +40,8 @@ class BearerMiddleware:
     It acts on each hop of a redirect anew, sets ``Authorization`` over whatever stands there, and
     takes it away again once the answer has come, so that aiohttp's exceptions do not carry it. On
     a 401 the token is renewed once, however many requests met one, and each request is repeated
-    once, if its body can be sent again. When no token can be had, nothing is sent.
+    once, if its body can be sent again. When no token can be had, nothing is sent. A challenge that
+    asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
 
     Args:
         source: Gives the tokens.
@@ -52,7 +55,7 @@ class BearerMiddleware:
     Raises:
         ConfigurationError: No origin is given, or one is not https (http is for loopback only).
 
-    Spec: RFC 6750 §2.1, §5.3; RFC 9700 §4.9.1.
+    Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9470 §3; RFC 9700 §4.9.1.
     """
 
     __slots__ = ("_judged", "_on_event", "_origins", "_source", "_strict")
@@ -89,6 +92,8 @@ class BearerMiddleware:
         finally:
             # request_info of aiohttp's answers and errors is a live view of these headers.
             headers.pop(hdrs.AUTHORIZATION, None)
+        if response.status in _REFUSALS:
+            await _raise_step_up(response)
         if response.status != 401 or not _is_replayable(request) or not self._source.reject(token):
             return response
         await _let_go(response)
@@ -98,9 +103,12 @@ class BearerMiddleware:
         token = await self._source.get_token()
         request.headers[hdrs.AUTHORIZATION] = token.authorization
         try:
-            return await handler(request)
+            response = await handler(request)
         finally:
             request.headers.pop(hdrs.AUTHORIZATION, None)
+        if response.status in _REFUSALS:
+            await _raise_step_up(response)
+        return response
 
     def _judge(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember it by how the URL spells it."""
@@ -134,6 +142,14 @@ class BearerMiddleware:
 def _is_replayable(request: ClientRequest) -> bool:
     # A spent stream would be sent again empty, and nothing would notice.
     return not getattr(request.body, "consumed", False)
+
+
+async def _raise_step_up(response: ClientResponse) -> None:
+    """Raise what an API asks for, if its challenge says more than "another token"."""
+    step_up = find_step_up(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))
+    if step_up is not None:
+        await _let_go(response)
+        raise step_up
 
 
 async def _let_go(response: ClientResponse) -> None:
