@@ -28,7 +28,7 @@ COOL_DOWN = 60.0
 
 class Published(Generic[T]):
     """
-    One published document: one fetch in flight, kept for a day, and longer while the server is down.
+    A published document: one fetch in flight, kept for a day, and longer while the server is down.
 
     Args:
         fetch: Fetches it.
