@@ -36,12 +36,19 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
+    from aritma_auth.pending import PendingSignIns as PendingSignIns
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.protocol.authorization import AuthorizationAnswer as AuthorizationAnswer
+    from aritma_auth.protocol.authorization import AuthorizationRequest as AuthorizationRequest
+    from aritma_auth.protocol.authorization import make_acr_values as make_acr_values
+    from aritma_auth.protocol.challenge import Challenge as Challenge
+    from aritma_auth.protocol.challenge import parse_challenges as parse_challenges
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
+    from aritma_auth.protocol.device import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -49,7 +56,14 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import DeviceCodeGrant as DeviceCodeGrant
     from aritma_auth.protocol.grants import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
+    from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
+    from aritma_auth.protocol.inspection import read_unverified_claims as read_unverified_claims
+    from aritma_auth.protocol.logout import LogoutToken as LogoutToken
+    from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
+    from aritma_auth.protocol.metadata import ServerMetadata as ServerMetadata
+    from aritma_auth.protocol.sign_in import SignIn as SignIn
+    from aritma_auth.protocol.token_management import Introspection as Introspection
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
@@ -58,7 +72,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "client": ("OAuthClient",),
-    "environment": ("DEVELOPMENT", "PRODUCTION", "PROFILES", "ApiProfile", "Environment"),
+    "environment": (
+        "ApiProfile",
+        "DEVELOPMENT",
+        "Environment",
+        "PRODUCTION",
+        "PROFILES",
+    ),
     "errors": (
         "AccessDeniedError",
         "AritmaAuthError",
@@ -81,7 +101,17 @@ _HOMES = {
         "VerificationError",
     ),
     "middleware": ("BearerMiddleware",),
+    "pending": ("PendingSignIns",),
     "policy": ("RefreshPolicy",),
+    "protocol.authorization": (
+        "AuthorizationAnswer",
+        "AuthorizationRequest",
+        "make_acr_values",
+    ),
+    "protocol.challenge": (
+        "Challenge",
+        "parse_challenges",
+    ),
     "protocol.client_auth": (
         "ClientSecretBasic",
         "ClientSecretPost",
@@ -89,6 +119,7 @@ _HOMES = {
         "PrivateKeyJwt",
         "TlsClientAuth",
     ),
+    "protocol.device": ("DeviceAuthorization",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",
@@ -97,8 +128,17 @@ _HOMES = {
         "DeviceCodeGrant",
         "PasswordGrant",
         "RefreshTokenGrant",
+        "SignedInGrant",
         "TokenExchangeGrant",
     ),
+    "protocol.inspection": ("read_unverified_claims",),
+    "protocol.logout": (
+        "LogoutToken",
+        "check_logout_callback",
+    ),
+    "protocol.metadata": ("ServerMetadata",),
+    "protocol.sign_in": ("SignIn",),
+    "protocol.token_management": ("Introspection",),
     "protocol.tokens": ("Token",),
     "provider": ("TokenProvider",),
     "secret": ("Secret",),

@@ -3,14 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
-from aritma_auth.errors import (
-    IdTokenError,
-)
+from aritma_auth.errors import IdTokenError
 from aritma_auth.protocol.authorization import (
     AuthorizationAnswer,
     AuthorizationRequest,
     generate_authorization_request,
 )
+from aritma_auth.protocol.callback import Callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant, Grant
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
 from aritma_auth.protocol.logout import (
@@ -107,9 +106,33 @@ class RelyingParty(RegisteredClient):
             lifetime=lifetime,
         )
 
-    async def complete_sign_in(self, answer: AuthorizationAnswer) -> SignIn:
+    async def complete_sign_in(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """
-        Finish a sign-in: check what came through the browser, exchange the code, check the rest.
+        Finish a sign-in with what the browser brought back: every check, and the exchange.
+
+        Args:
+            request: What `authorization_request` gave when the sign-in began.
+
+            callback: The callback's URL, a form_post's body, or the decoded pairs of either.
+
+        Raises:
+            StateMismatchError: The callback belongs to another sign-in, or comes a second time.
+
+            IssuerMismatchError: It comes from another server.
+
+            IdTokenError: An ID token is missing or failed a check: treat the sign-in as hostile.
+
+            OAuthError: The person or the server said no.
+
+            AritmaAuthError: The exchange failed, as `fetch_token` says.
+
+        Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
+        """
+        return await self.redeem_answer(request.validate_callback(callback, now=self._clock()))
+
+    async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
+        """
+        Finish a sign-in whose callback was validated: exchange the code and check the rest.
 
         Args:
             answer: What `AuthorizationRequest.validate_callback` gave; good for one exchange.
