@@ -5,6 +5,7 @@ import ssl
 import sys
 from urllib.parse import parse_qs
 
+import aiohttp
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -13,7 +14,7 @@ import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
 from aritma_auth.protocol.jose import sign
 from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.sandbox import SandboxClient
+from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.keys import signing_key
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
@@ -200,7 +201,7 @@ async def test_the_sandbox_refuses_what_identityserver_would(aritma_sandbox, key
 
 async def test_an_assertion_is_taken_once(aritma_sandbox, key_only):
     """A replay is refused."""
-    claims = {"aud": aritma_sandbox.identity_url}
+    claims = {"aud": f"{aritma_sandbox.identity_url}/connect/token"}
     first = await post(aritma_sandbox, assertion(**claims))
     second = await post(aritma_sandbox, assertion(**claims))
 
@@ -213,17 +214,34 @@ async def test_an_elliptic_key_is_known_too(aritma_sandbox):
     aritma_sandbox.add_client(
         SandboxClient(client_id="key-only", public_key=pem(EC, private=False))
     )
-    form = assertion(EC, "ES256", aud=aritma_sandbox.identity_url)
+    form = assertion(EC, "ES256", aud=f"{aritma_sandbox.identity_url}/connect/token")
 
     assert "access_token" in await post(aritma_sandbox, form)
 
 
-async def post(sandbox, form):
-    import aiohttp
+@pytest.mark.parametrize(
+    ("generation", "is_taken"),
+    [("is4", False), ("duende-6.3", True), ("duende-7.4", True), ("duende-8", True)],
+)
+@pytest.mark.parametrize("tenant", ["", "/acme"])
+async def test_the_issuer_is_an_audience_from_duende_on(generation, is_taken, tenant):
+    """IdentityServer 4 takes its token endpoint alone."""
+    async with Sandbox(generation=generation) as sandbox:
+        sandbox.add_client(SandboxClient(client_id="key-only", public_key=pem(RSA, private=False)))
+        issuer = f"{sandbox.identity_url}{tenant}"
+        for_issuer = await post(sandbox, assertion(aud=issuer), tenant)
+        for_endpoint = await post(
+            sandbox, assertion(aud=f"{issuer}/connect/token", jti="k"), tenant
+        )
 
+    assert ("access_token" in for_issuer) is is_taken
+    assert "access_token" in for_endpoint
+
+
+async def post(sandbox, form, tenant=""):
     data = {"grant_type": "client_credentials", **form}
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"{sandbox.identity_url}/connect/token", data=data) as response:
+    async with aiohttp.ClientSession(sandbox.identity_url) as session:
+        async with session.post(f"{tenant}/connect/token", data=data) as response:
             return await response.json()
 
 
