@@ -92,7 +92,9 @@ class RegisteredClient(AsyncResource):
         )
 
     @classmethod
-    def from_env(cls, *, session: aiohttp.ClientSession | None = None) -> Self:
+    def from_env(
+        cls, *, session: aiohttp.ClientSession | None = None, requires_secret: bool = True
+    ) -> Self:
         """
         Make a client of what the environment variables say.
 
@@ -103,6 +105,8 @@ class RegisteredClient(AsyncResource):
         Args:
             session: An ``aiohttp.ClientSession`` whose connections are used.
 
+            requires_secret: A missing secret is an error; otherwise it makes a public client.
+
         Raises:
             ConfigurationError: A variable is missing or makes no sense; it is named.
         """
@@ -110,13 +114,18 @@ class RegisteredClient(AsyncResource):
         if not client_id:
             raise ConfigurationError("set ARITMA_CLIENT_ID to the client id that Aritma gave")
         file = os.environ.get("ARITMA_CLIENT_SECRET_FILE")
-        if not file and not os.environ.get("ARITMA_CLIENT_SECRET"):
+        secret: Secret | None = None
+        if file:
+            secret = Secret.from_file(file)
+        elif os.environ.get("ARITMA_CLIENT_SECRET"):
+            secret = Secret.from_env("ARITMA_CLIENT_SECRET")
+        elif requires_secret:
             raise ConfigurationError("set ARITMA_CLIENT_SECRET or ARITMA_CLIENT_SECRET_FILE")
         environment = Environment.named(os.environ.get("ARITMA_ENVIRONMENT", "production"))
         tenant = os.environ.get("ARITMA_TENANT")
         return cls(
             client_id,
-            Secret.from_file(file) if file else Secret.from_env("ARITMA_CLIENT_SECRET"),
+            secret,
             environment=environment.for_tenant(tenant) if tenant else environment,
             session=session,
         )
