@@ -43,7 +43,8 @@ class WireScope(tuple[str, ...]):
 
 
 def _text(value: object, _type: object) -> str:
-    if type(value) is not str:
+    # A callback's values are texts of a kind that hides itself.
+    if not isinstance(value, str):
         raise TypeError("must be a string")
     return value
 
@@ -68,7 +69,12 @@ def _number(value: object, _type: object) -> float:
 
 def _wire_number(value: object, _type: object) -> WireNumber:
     # Several servers send "3600" in quotes, and always do in a fragment.
-    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _DIGITS_LIMIT:
+    if (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) <= _DIGITS_LIMIT
+    ):
         return WireNumber(value)
     if type(value) is int and abs(value) < 10**_DIGITS_LIMIT:
         return WireNumber(value)
@@ -78,7 +84,7 @@ def _wire_number(value: object, _type: object) -> WireNumber:
 
 
 def _wire_scope(value: object, _type: object) -> WireScope:
-    if type(value) is str:
+    if isinstance(value, str):
         return WireScope(value.split())
     # Twitch and some home-made servers send a list.
     if type(value) is list and all(type(token) is str for token in value):

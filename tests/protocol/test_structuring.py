@@ -3,8 +3,8 @@
 import attrs
 import pytest
 
-from aritma_auth.protocol.sealed import Members
-from aritma_auth.protocol.structuring import StructureError, structure
+from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.structuring import StructureError, WireNumber, WireScope, structure
 
 
 @attrs.frozen
@@ -48,6 +48,21 @@ def test_other_types_are_refused(members, problem):
         structure(Members(members), Model)
 
     assert caught.value.problems == (problem,)
+
+
+def test_texts_that_hide_are_texts():
+    """The parameters of a callback are read like JSON members, and a token answer among them."""
+
+    @attrs.frozen
+    class Fragment:
+        text: str
+        number: WireNumber
+        scope: WireScope
+
+    members = {"text": "a", "number": "3600", "scope": "api openid"}
+    hidden = Members({name: HiddenStr(text) for name, text in members.items()})
+
+    assert structure(hidden, Fragment) == Fragment("a", 3600.0, ("api", "openid"))
 
 
 def test_the_error_quotes_no_value(canary):
