@@ -22,6 +22,7 @@ from aritma_auth.errors import (
     oauth_error,
 )
 from aritma_auth.protocol.callback import Callback, read_callback
+from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.once import Once
 from aritma_auth.protocol.pkce import generate_code_verifier, make_code_challenge
 from aritma_auth.protocol.scopes import Scope, make_scope
@@ -321,6 +322,9 @@ class AuthorizationRequest:
 
     def _check_issuer(self, answer: Members) -> None:
         issuer = answer.get("iss")
+        if issuer is None and self.requires_iss and "id_token" in self.response_type.split():
+            # Servers such as oidc-provider leave it to an ID token beside it to name them.
+            issuer = _issuer_of(answer.get("id_token"))
         if issuer is None and self.requires_iss:
             raise IssuerMismatchError("the callback does not say which server it is from")
         if issuer is not None and issuer not in self.issuers:
@@ -340,6 +344,12 @@ class AuthorizationRequest:
             token=None if token is None else _without_others(token),
             id_token=_text(answer, "id_token") if "id_token" in wanted else None,
         )
+
+
+def _issuer_of(id_token: object) -> str | None:
+    claims = read_unverified_claims(id_token) if isinstance(id_token, str) else None
+    issuer = None if claims is None else claims.get("iss")
+    return issuer if isinstance(issuer, str) else None
 
 
 def _equal(one: str, other: str) -> bool:
