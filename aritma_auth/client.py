@@ -1,20 +1,24 @@
 """One registration at one authorization server."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Self
 
+import aiohttp
+
+from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     ExpiredTokenError,
+    OAuthError,
 )
-from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.device import (
     DeviceAuthorization,
     next_interval,
     parse_device_authorization,
 )
-from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.scopes import make_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
@@ -23,9 +27,9 @@ from aritma_auth.protocol.token_management import (
     parse_introspection,
     token_parameters,
 )
-from aritma_auth.protocol.token_response import parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.relying_party import RelyingParty
+from aritma_auth.secret import Secret
 
 
 class OAuthClient(RelyingParty):
@@ -35,47 +39,44 @@ class OAuthClient(RelyingParty):
     Spec: RFC 6749 §2; OpenID Connect Core 1.0.
     """
 
-    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+    @classmethod
+    def from_env(
+        cls, *, session: aiohttp.ClientSession | None = None, requires_secret: bool = True
+    ) -> Self:
         """
-        Ask the token endpoint for a token, now; for a cached one use a `TokenProvider`.
+        Make a client of what the environment variables say.
 
-        A refused secret is loaded once more, and the request repeated if it has changed.
+        ``ARITMA_CLIENT_ID``; ``ARITMA_CLIENT_SECRET``, or ``ARITMA_CLIENT_SECRET_FILE`` for a
+        mounted secret; ``ARITMA_ENVIRONMENT`` (``production``, ``development`` or an issuer's URL;
+        default ``production``); ``ARITMA_TENANT``, if there is one.
 
         Args:
-            grant: What entitles the client to a token.
+            session: An ``aiohttp.ClientSession`` whose connections are used.
 
-            timeout: Seconds for one request, or None for the client's own.
+            requires_secret: A missing secret is an error; otherwise it makes a public client.
 
         Raises:
-            ConfigurationError: The server is known to refuse this grant, the secret is missing, or
-                a code is presented a second time.
-
-            TransportError: No answer came.
-
-            InvalidResponseError: The answer breaks the specification.
-
-            OAuthError: The server refused.
-
-        Spec: RFC 6749 §4, §5; Aritma's authentication page.
+            ConfigurationError: A variable is missing or makes no sense; it is named.
         """
-        problems = grant.problems()
-        if problems:
-            raise ConfigurationError("; ".join(problems))
-        once = grant.once
-        if once is not None and not once.take():
-            raise ConfigurationError("a code is exchanged once: let the person sign in again")
-        try:
-            return await self.ask(
-                "token_endpoint",
-                grant.parameters(),
-                lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
-                timeout=timeout,
-            )
-        except AritmaAuthError as error:
-            # The server did not look at it: it may be presented again.
-            if once is not None and not error.is_permanent and not is_ambiguous(error):
-                once.give_back()
-            raise
+        client_id = os.environ.get("ARITMA_CLIENT_ID", "")
+        if not client_id:
+            raise ConfigurationError("set ARITMA_CLIENT_ID to the client id that Aritma gave")
+        file = os.environ.get("ARITMA_CLIENT_SECRET_FILE")
+        secret: Secret | None = None
+        if file:
+            secret = Secret.from_file(file)
+        elif os.environ.get("ARITMA_CLIENT_SECRET"):
+            secret = Secret.from_env("ARITMA_CLIENT_SECRET")
+        elif requires_secret:
+            raise ConfigurationError("set ARITMA_CLIENT_SECRET or ARITMA_CLIENT_SECRET_FILE")
+        environment = Environment.named(os.environ.get("ARITMA_ENVIRONMENT", "production"))
+        tenant = os.environ.get("ARITMA_TENANT")
+        return cls(
+            client_id,
+            secret,
+            environment=environment.for_tenant(tenant) if tenant else environment,
+            session=session,
+        )
 
     async def introspect(self, token: str, *, token_type_hint: str | None = None) -> Introspection:
         """
@@ -165,16 +166,18 @@ class OAuthClient(RelyingParty):
 
         Spec: RFC 8628 §3.4, §3.5.
         """
-        interval = authorization.interval
-        while self._clock() + interval < authorization.expires_at:
-            await sleep(interval)
+        interval = pause = authorization.interval
+        while self._clock() < authorization.expires_at:
+            await sleep(pause)
             try:
                 token = await self.fetch_token(authorization.grant)
             except AritmaAuthError as error:
-                pause = next_interval(interval, error)
-                if pause is None:
+                is_answer = isinstance(error, OAuthError)
+                longer = next_interval(interval if is_answer else pause, error)
+                if longer is None:
                     raise
-                interval = pause
+                # What the server says holds from now on; trouble on the way ends with itself.
+                pause, interval = longer, longer if is_answer else interval
             else:
                 if token.id_token is None:
                     return SignIn(token)

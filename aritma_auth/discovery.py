@@ -1,110 +1,19 @@
-"""What an authorization server publishes: fetched once, kept, and believed with care."""
+"""What an authorization server publishes of itself: believed with care, and fetched seldom."""
 
-import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
-
-import attrs
 
 from aritma_auth.environment import Environment
-from aritma_auth.errors import AritmaAuthError, InvalidResponseError
-from aritma_auth.flight import SingleFlight
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.errors import InvalidResponseError, OAuthError
 from aritma_auth.protocol.answers import parse_answer
 from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
 from aritma_auth.protocol.signatures import JsonWebKey, names_unknown_key, read_keys
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse
-
-T = TypeVar("T")
+from aritma_auth.published import Published
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
-DAY = 86_400.0
-"""Seconds for which metadata and keys are kept: IdentityServer announces keys 14 days ahead."""
-
-COOL_DOWN = 60.0
-"""Seconds between two reloads that something unknown has forced."""
-
-
-class Published(Generic[T]):
-    """
-    A published document: one fetch in flight, kept for a day, and longer while the server is down.
-
-    Args:
-        fetch: Fetches it.
-
-        ttl: Seconds for which it is kept.
-
-        cool_down: Seconds between two forced reloads, and after a failed one.
-
-        monotonic: Gives seconds.
-    """
-
-    def __init__(
-        self,
-        fetch: Callable[[], Awaitable[T]],
-        *,
-        ttl: float = DAY,
-        cool_down: float = COOL_DOWN,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._fetch = fetch
-        self._ttl = ttl
-        self._cool_down = cool_down
-        self._monotonic = monotonic
-        self._kept: _Kept[T] | None = None
-        self._quiet_until = float("-inf")
-        self._flights: SingleFlight[_Kept[T] | AritmaAuthError] = SingleFlight(
-            self._run, ForkSafeLock()
-        )
-
-    async def get(self) -> T:
-        """
-        Give the document.
-
-        Raises:
-            AritmaAuthError: It cannot be had, and none is kept.
-        """
-        kept, now = self._kept, self._monotonic()
-        if kept is not None and (now < kept.fetched_at + self._ttl or now < self._quiet_until):
-            return kept.value
-        return await self._load()
-
-    async def reload(self) -> T:
-        """Give a newer document if the last forced reload is long enough ago, else the kept one."""
-        kept, now = self._kept, self._monotonic()
-        if kept is not None and now < self._quiet_until:
-            return kept.value
-        self._quiet_until = now + self._cool_down
-        return await self._load()
-
-    async def _load(self) -> T:
-        outcome = None
-        while outcome is None:
-            outcome = await self._flights.join(self._flights.launch())
-        if isinstance(outcome, _Kept):
-            return outcome.value
-        kept = self._kept
-        if kept is None:
-            raise outcome.copy()
-        # Stale is better than none: the server is down, and its keys are probably the same.
-        self._quiet_until = self._monotonic() + self._cool_down
-        return kept.value
-
-    async def _run(self) -> "_Kept[T] | AritmaAuthError":
-        started = self._monotonic()
-        try:
-            kept = _Kept(await self._fetch(), started)
-        except AritmaAuthError as error:
-            return error.copy()
-        self._kept = kept
-        return kept
-
-
-@attrs.frozen
-class _Kept(Generic[T]):
-    value: T
-    fetched_at: float
+MOST_KEYS = 100
+"""Keys of a set that count: a token without ``kid`` is tried with each that fits."""
 
 
 class Discovery:
@@ -135,8 +44,8 @@ class Discovery:
         self._send = send
         self._clock = clock
         self._by_certificate = by_certificate
-        self._metadata = Published(self._fetch_metadata)
-        self._keys = Published(self._fetch_keys)
+        self._metadata = Published(self._fetch_metadata, clock)
+        self._keys = Published(self._fetch_keys, clock)
 
     async def metadata(self) -> ServerMetadata:
         """
@@ -190,27 +99,30 @@ class Discovery:
         return await self._keys.reload() if names_unknown_key(token, keys) else keys
 
     async def _fetch_metadata(self) -> ServerMetadata:
-        response = HttpResponse(404)
-        for url in metadata_urls(self._environment.issuer):
+        issuer, status, problem = self._environment.issuer, 404, ""
+        for url in metadata_urls(issuer):
             response = await self._send(_get(url))
-            if response.status not in {400, 404, 405, 410}:
-                break
-        if response.status == 404:
-            raise InvalidResponseError(
-                f"{self._environment.issuer} publishes no metadata: give its endpoints", status=404
-            )
-        return parse_metadata(
-            response,
-            issuers=self._environment.issuers,
-            trusted=self._environment.endpoint_origins,
-            now=self._clock(),
+            try:
+                return parse_metadata(
+                    response,
+                    issuers=self._environment.issuers,
+                    trusted=self._environment.endpoint_origins,
+                    now=self._clock(),
+                )
+            except (InvalidResponseError, OAuthError) as error:
+                # A server without a document there says so with a 404, a redirect or a web page.
+                if response.status >= 500 or response.status == 429:
+                    raise
+                status = response.status
+                problem = str(error)
+        raise InvalidResponseError(
+            f"{issuer} publishes no metadata ({problem}): give its endpoints", status=status
         )
 
     async def _fetch_keys(self) -> list[JsonWebKey]:
         response = await self._send(_get(await self.endpoint("jwks_uri")))
-        return list(
-            read_keys(parse_answer(response, now=self._clock(), what="the key set's endpoint"))
-        )
+        answer = parse_answer(response, now=self._clock(), what="the key set's endpoint")
+        return list(read_keys(answer)[:MOST_KEYS])
 
 
 def _get(url: str) -> HttpRequest:

@@ -1,29 +1,30 @@
-"""A client registration: who asks, how it proves that, and how its requests travel."""
+"""A client registration: who asks, of whom, and the one thing every client asks for."""
 
-import os
 import time
 from collections.abc import Callable, Iterable
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import aiohttp
 
+from aritma_auth.channel import Channel
 from aritma_auth.discovery import Discovery
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, InvalidClientError
+from aritma_auth.errors import AritmaAuthError, ConfigurationError
+from aritma_auth.judge import Judge
+from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
-    ClientCredential,
     ClientSecretPost,
     NoClientAuth,
     TlsClientAuth,
-    generate_jti,
 )
+from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS
 from aritma_auth.protocol.metadata import ServerMetadata
-from aritma_auth.protocol.sealed import Sealed
 from aritma_auth.protocol.signatures import JsonWebKey
-from aritma_auth.protocol.token_endpoint import build_authenticated_request
-from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters, parse_http_date
+from aritma_auth.protocol.token_response import parse_token_response
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters
 from aritma_auth.resource import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.transport import Transport
@@ -74,71 +75,32 @@ class RegisteredClient(AsyncResource):
     ) -> None:
         if not client_id or not client_id.isprintable():
             raise ConfigurationError("client_id must be a printable text: take it from Aritma")
-        self._client_id = client_id
-        self._client_auth = _as_client_auth(client_auth)
-        self._environment = environment
-        self._transport = Transport(
-            session, timeout=timeout, ssl_context=getattr(self._client_auth, "ssl_context", None)
+        auth = _as_client_auth(client_auth)
+        transport = Transport(
+            session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
         )
+        self._environment = environment
         self._clock = clock
-        self._skew = 0.0
-        self._algorithms = frozenset(id_token_algorithms)
-        self._leeway = leeway
+        self._channel = Channel(transport, client_id, auth, environment.issuer, clock)
         self._discovery = Discovery(
             environment,
-            self.send,
+            self._channel.send,
             clock,
-            by_certificate=isinstance(self._client_auth, TlsClientAuth),
+            by_certificate=isinstance(auth, TlsClientAuth),
         )
-
-    @classmethod
-    def from_env(
-        cls, *, session: aiohttp.ClientSession | None = None, requires_secret: bool = True
-    ) -> Self:
-        """
-        Make a client of what the environment variables say.
-
-        ``ARITMA_CLIENT_ID``; ``ARITMA_CLIENT_SECRET``, or ``ARITMA_CLIENT_SECRET_FILE`` for a
-        mounted secret; ``ARITMA_ENVIRONMENT`` (``production``, ``development`` or an issuer's URL;
-        default ``production``); ``ARITMA_TENANT``, if there is one.
-
-        Args:
-            session: An ``aiohttp.ClientSession`` whose connections are used.
-
-            requires_secret: A missing secret is an error; otherwise it makes a public client.
-
-        Raises:
-            ConfigurationError: A variable is missing or makes no sense; it is named.
-        """
-        client_id = os.environ.get("ARITMA_CLIENT_ID", "")
-        if not client_id:
-            raise ConfigurationError("set ARITMA_CLIENT_ID to the client id that Aritma gave")
-        file = os.environ.get("ARITMA_CLIENT_SECRET_FILE")
-        secret: Secret | None = None
-        if file:
-            secret = Secret.from_file(file)
-        elif os.environ.get("ARITMA_CLIENT_SECRET"):
-            secret = Secret.from_env("ARITMA_CLIENT_SECRET")
-        elif requires_secret:
-            raise ConfigurationError("set ARITMA_CLIENT_SECRET or ARITMA_CLIENT_SECRET_FILE")
-        environment = Environment.named(os.environ.get("ARITMA_ENVIRONMENT", "production"))
-        tenant = os.environ.get("ARITMA_TENANT")
-        return cls(
-            client_id,
-            secret,
-            environment=environment.for_tenant(tenant) if tenant else environment,
-            session=session,
+        self._judge = Judge(
+            self._channel, self._discovery, environment.issuers, id_token_algorithms, leeway
         )
 
     @property
     def client_id(self) -> str:
         """The client's identifier."""
-        return self._client_id
+        return self._channel.client_id
 
     @property
     def client_auth(self) -> ClientAuth:
         """How the client authenticates."""
-        return self._client_auth
+        return self._channel.client_auth
 
     @property
     def environment(self) -> Environment:
@@ -148,7 +110,7 @@ class RegisteredClient(AsyncResource):
     @property
     def transport(self) -> Transport:
         """What sends this client's requests."""
-        return self._transport
+        return self._channel.transport
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -159,14 +121,14 @@ class RegisteredClient(AsyncResource):
         return (
             environment.issuer,
             known if environment.discovers else environment.token_endpoint,
-            self._client_id,
-            self._client_auth.method,
+            self.client_id,
+            self.client_auth.method,
         )
 
     @property
     def clock_skew(self) -> float:
         """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
-        return self._skew
+        return self._channel.clock_skew
 
     async def metadata(self) -> ServerMetadata:
         """
@@ -208,6 +170,45 @@ class RegisteredClient(AsyncResource):
         """
         return await self._discovery.endpoint(name)
 
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+        """
+        Ask the token endpoint for a token, now; for a cached one use a `TokenProvider`.
+
+        Args:
+            grant: What entitles the client to a token.
+
+            timeout: Seconds for one request, or None for the client's own.
+
+        Raises:
+            ConfigurationError: The server is known to refuse this grant, the secret is missing, or
+                a code is presented a second time.
+
+            TransportError: No answer came.
+
+            InvalidResponseError: The answer breaks the specification.
+
+            OAuthError: The server refused.
+
+        Spec: RFC 6749 §4, §5; Aritma's authentication page.
+        """
+        problems = grant.problems()
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        once = grant.once
+        if once is not None and not once.take():
+            raise ConfigurationError("a code is exchanged once: let the person sign in again")
+        try:
+            return await self.ask(
+                "token_endpoint",
+                grant.parameters(),
+                lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
+                timeout=timeout,
+            )
+        except AritmaAuthError as error:
+            if once is not None and _is_unused(error):
+                once.give_back()
+            raise
+
     async def ask(
         self,
         endpoint: str,
@@ -235,47 +236,17 @@ class RegisteredClient(AsyncResource):
 
             TransportError: No answer came.
         """
-        url = await self.endpoint(endpoint)
-        secret = await self._load_secret()
-        refusal: InvalidClientError
-        try:
-            return await self._post(url, parameters, secret, read, timeout)
-        except InvalidClientError as error:
-            refusal = error
-        # Aritma rotates by adding a secret, switching, deleting the old one: look for the new one.
-        fresher = await self._load_secret()
-        if fresher == secret:
-            raise refusal.copy()
-        return await self._post(url, parameters, fresher, read, timeout)
-
-    async def _post(
-        self,
-        url: str,
-        parameters: Parameters,
-        secret: Sealed | None,
-        read: Callable[[HttpResponse, float], T],
-        timeout: float | None,
-    ) -> T:
-        sent_at = self._clock()
-        request = build_authenticated_request(
-            url,
+        return await self._channel.ask(
+            await self.endpoint(endpoint),
             parameters,
-            client_auth=self._client_auth,
-            credential=ClientCredential(
-                self._client_id,
-                secret,
-                token_endpoint=url,
-                issuer=self._environment.issuer,
-                now=sent_at + self._skew,
-                jti=generate_jti(),
-            ),
+            read,
+            token_endpoint=await self.endpoint("token_endpoint"),
+            timeout=timeout,
         )
-        return read(await self.send(request, timeout=timeout), sent_at)
 
     async def credential_fingerprint(self) -> str:
         """Give eight hex digits that change when the client's secret does."""
-        secret = await self._load_secret()
-        return "" if secret is None else secret.fingerprint
+        return await self._channel.credential_fingerprint()
 
     async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
         """
@@ -289,24 +260,21 @@ class RegisteredClient(AsyncResource):
         Raises:
             TransportError: No answer came.
         """
-        response = await self._transport.send(request, timeout=timeout)
-        date = parse_http_date(response.headers.get("date", ""))
-        if date is not None:
-            self._skew = date - self._clock()
-        return response
+        return await self._channel.send(request, timeout=timeout)
 
     async def aclose(self) -> None:
         """Let go of the caller's session; requests under way end by themselves."""
 
     def __repr__(self) -> str:
         return (
-            f"<{type(self).__name__} {self._client_id!r} by {self._client_auth.method} "
+            f"<{type(self).__name__} {self.client_id!r} by {self.client_auth.method} "
             f"at {self._environment.issuer}>"
         )
 
-    async def _load_secret(self) -> Sealed | None:
-        source = self._client_auth.secret
-        return None if source is None else await source.load()
+
+def _is_unused(error: AritmaAuthError) -> bool:
+    """Tell whether the server has surely not looked at what can be presented only once."""
+    return isinstance(error, ConfigurationError) or not (error.is_permanent or is_ambiguous(error))
 
 
 def _as_client_auth(given: str | Secret | ClientAuth | None) -> ClientAuth:

@@ -1,24 +1,20 @@
 """A client as OpenID Connect's relying party: it learns who a person is, and that they left."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
-from aritma_auth.errors import IdTokenError
+from aritma_auth.errors import ConfigurationError, IdTokenError
 from aritma_auth.protocol.authorization import (
     AuthorizationAnswer,
     AuthorizationRequest,
     generate_authorization_request,
 )
 from aritma_auth.protocol.callback import Callback
-from aritma_auth.protocol.grants import AuthorizationCodeGrant, Grant
-from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.logout import (
-    LogoutExpectation,
     LogoutToken,
     build_end_session_url,
-    validate_logout_token,
 )
-from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.sign_in import SignIn, check_same_sign_in, require_subject
 from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
@@ -32,10 +28,6 @@ class RelyingParty(RegisteredClient):
 
     Spec: OpenID Connect Core 1.0.
     """
-
-    @abstractmethod
-    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
-        """Ask the token endpoint for a token, now."""
 
     async def authorization_request(
         self,
@@ -150,6 +142,8 @@ class RelyingParty(RegisteredClient):
             await self.keys()
         claims = await self._check_front_channel(answer)
         if answer.code is None:
+            if not answer.once.take():
+                raise ConfigurationError("an answer counts once: let the person sign in again")
             return SignIn(answer.token, claims or Members())
         token = await self.fetch_token(AuthorizationCodeGrant(answer))
         if not request.expects_id_token:
@@ -169,14 +163,14 @@ class RelyingParty(RegisteredClient):
         request = answer.request
         if answer.id_token is None:
             return None
-        expected = self._expect(
+        return await self._judge.judge_id_token(
+            answer.id_token.text,
             nonce=None if request.nonce is None else request.nonce.text,
             max_age=request.max_age,
             access_token=None if answer.token is None else answer.token.access_token,
             code=None if answer.code is None else answer.code.text,
             is_front_channel=True,
         )
-        return await self._validate(answer.id_token.text, None, expected)
 
     async def verify_id_token(
         self,
@@ -208,36 +202,9 @@ class RelyingParty(RegisteredClient):
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7.
         """
-        expected = self._expect(nonce=nonce, max_age=max_age, access_token=access_token)
-        return await self._validate(id_token, keys, expected)
-
-    def _expect(
-        self,
-        *,
-        nonce: str | None,
-        max_age: int | None,
-        access_token: str | None,
-        code: str | None = None,
-        is_front_channel: bool = False,
-    ) -> IdTokenExpectation:
-        return IdTokenExpectation(
-            issuers=self.environment.issuers,
-            client_id=self.client_id,
-            nonce=nonce,
-            max_age=max_age,
-            access_token=access_token,
-            code=code,
-            is_front_channel=is_front_channel,
-            algorithms=self._algorithms,
-            leeway=self._leeway,
+        return await self._judge.judge_id_token(
+            id_token, nonce=nonce, max_age=max_age, access_token=access_token, keys=keys
         )
-
-    async def _validate(
-        self, id_token: str, keys: Iterable[JsonWebKey] | None, expected: IdTokenExpectation
-    ) -> Members:
-        id_token = HiddenStr(id_token)
-        known = await self._discovery.keys_for(id_token) if keys is None else keys
-        return validate_id_token(id_token, known, expected, now=self._clock() + self._skew)
 
     async def userinfo(self, token: Token, *, subject: str | None = None) -> Members:
         """
@@ -302,20 +269,14 @@ class RelyingParty(RegisteredClient):
         """
         Check the logout token that the server has posted to your back-channel address.
 
+        It counts once for this client. Several processes remember ``token_id`` where all see it.
+
         Args:
             logout_token: The form's ``logout_token``.
 
         Raises:
-            VerificationError: A check failed: answer 400 and end no session.
+            VerificationError: A check failed, or it came before: answer 400 and end no session.
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
-        expected = LogoutExpectation(
-            issuers=self.environment.issuers,
-            client_id=self.client_id,
-            algorithms=self._algorithms,
-            leeway=self._leeway,
-        )
-        logout_token = HiddenStr(logout_token)
-        keys = await self._discovery.keys_for(logout_token)
-        return validate_logout_token(logout_token, keys, expected, now=self._clock() + self._skew)
+        return await self._judge.judge_logout_token(logout_token)

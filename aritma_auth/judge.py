@@ -1,0 +1,132 @@
+"""What a server has signed: judged with its keys, by its clock, and once where once is meant."""
+
+from collections.abc import Iterable
+
+from aritma_auth.channel import Channel
+from aritma_auth.discovery import Discovery
+from aritma_auth.errors import VerificationError
+from aritma_auth.lock import ForkSafeLock
+from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
+from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.signatures import JsonWebKey
+
+MOST_LOGOUTS = 10_000
+"""Logout tokens remembered at most; each is valid for minutes only."""
+
+
+class Judge:
+    """
+    Checks one client's ID tokens and logout tokens.
+
+    Args:
+        channel: Knows the client and the server's clock.
+
+        discovery: Knows the server's keys.
+
+        issuers: The issuer and its aliases.
+
+        algorithms: Signature algorithms that the client accepts.
+
+        leeway: Seconds that the clocks may differ.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        discovery: Discovery,
+        issuers: frozenset[str],
+        algorithms: Iterable[str],
+        leeway: float,
+    ) -> None:
+        self._channel = channel
+        self._discovery = discovery
+        self._issuers = issuers
+        self._algorithms = frozenset(algorithms)
+        self._leeway = leeway
+        self._lock = ForkSafeLock()
+        self._logouts: dict[str, None] = {}
+
+    async def judge_id_token(
+        self,
+        id_token: str,
+        *,
+        nonce: str | None,
+        max_age: int | None = None,
+        access_token: str | None = None,
+        code: str | None = None,
+        is_front_channel: bool = False,
+        keys: Iterable[JsonWebKey] | None = None,
+    ) -> Members:
+        """
+        Check an ID token and give its claims.
+
+        Args:
+            id_token: The compact serialisation.
+
+            nonce: What the authorization request carried; None if it carried none.
+
+            max_age: Seconds since the sign-in that the request tolerated, if it said.
+
+            access_token: The access token that came beside it.
+
+            code: The code that came beside it.
+
+            is_front_channel: It came through the browser.
+
+            keys: The server's keys; by default they are fetched and kept.
+
+        Raises:
+            IdTokenError: A check failed.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
+        """
+        id_token = HiddenStr(id_token)
+        known = await self._discovery.keys_for(id_token) if keys is None else keys
+        expected = IdTokenExpectation(
+            issuers=self._issuers,
+            client_id=self._channel.client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
+            code=code,
+            is_front_channel=is_front_channel,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+        )
+        return validate_id_token(id_token, known, expected, now=self._channel.server_time)
+
+    async def judge_logout_token(self, logout_token: str) -> LogoutToken:
+        """
+        Check a logout token, which counts once.
+
+        Args:
+            logout_token: The compact serialisation.
+
+        Raises:
+            VerificationError: A check failed, or it came before.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
+        """
+        logout_token = HiddenStr(logout_token)
+        keys = await self._discovery.keys_for(logout_token)
+        expected = LogoutExpectation(
+            issuers=self._issuers,
+            client_id=self._channel.client_id,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+        )
+        now = self._channel.server_time
+        logout = validate_logout_token(logout_token, keys, expected, now=now)
+        if not self._is_first(logout):
+            raise VerificationError("the logout token is refused: it came before")
+        return logout
+
+    def _is_first(self, logout: LogoutToken) -> bool:
+        with self._lock:
+            is_first = logout.token_id not in self._logouts
+            self._logouts[logout.token_id] = None
+            # Only tokens that the server has signed come so far: strangers cannot fill this.
+            if len(self._logouts) > MOST_LOGOUTS:
+                del self._logouts[next(iter(self._logouts))]
+            return is_first

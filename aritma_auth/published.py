@@ -1,0 +1,135 @@
+"""A published document: fetched by one request at a time, and kept while it is good."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import attrs
+
+from aritma_auth.errors import AritmaAuthError
+from aritma_auth.flight import SingleFlight
+from aritma_auth.lock import ForkSafeLock
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+"""Seconds for which a document counts as new: IdentityServer announces keys 14 days ahead."""
+
+STALE = 7 * DAY
+"""Seconds for which it serves when no newer one can be had."""
+
+COOL_DOWN = 60.0
+"""Seconds between two reloads that something unknown has forced, and after a failure at most."""
+
+_FIRST_PAUSE = 1.0
+
+
+@attrs.frozen
+class _Kept(Generic[T]):
+    value: T
+    fetched_at: float
+
+
+@attrs.frozen
+class _Failed:
+    error: AritmaAuthError
+    at: float
+    pause: float
+
+
+class Published(Generic[T]):
+    """
+    A document that a server publishes, for any number of callers, event loops and threads.
+
+    After a failure nobody asks for a second, then for two, up to a minute. Meanwhile callers get
+    the old document, or the failure if there is none.
+
+    Args:
+        fetch: Fetches the document.
+
+        clock: Gives POSIX seconds. If it is set back, whatever is kept counts as old.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._kept: _Kept[T] | None = None
+        self._failed: _Failed | None = None
+        self._forced_at = float("-inf")
+        self._lock = ForkSafeLock()
+        self._flights: SingleFlight[_Kept[T] | _Failed] = SingleFlight(self._run, self._lock)
+
+    async def get(self) -> T:
+        """
+        Give the document, fetched at most once a day.
+
+        Raises:
+            AritmaAuthError: It cannot be had, and none is kept; ``retry_after`` says when it will
+                be asked for again.
+        """
+        return await self._obtain(is_forced=False)
+
+    async def reload(self) -> T:
+        """
+        Give a newer document, at most once a minute; else the one that is kept.
+
+        Raises:
+            AritmaAuthError: As `get` says.
+        """
+        return await self._obtain(is_forced=True)
+
+    async def _obtain(self, *, is_forced: bool) -> T:
+        outcome: _Kept[T] | _Failed | None = None
+        # A flight is lost when its event loop ends: then start over.
+        while outcome is None:
+            with self._lock:
+                outcome = self._at_hand(is_forced=is_forced)
+                flight = self._flights.launch() if outcome is None else None
+            if flight is not None:
+                outcome = await self._flights.join(flight)
+        return self._open(outcome)
+
+    def _at_hand(self, *, is_forced: bool) -> _Kept[T] | _Failed | None:
+        """Give what must do without a request; None if one is under way or should be."""
+        kept, failed = self._kept, self._failed
+        if kept is not None and not is_forced and self._is_within(DAY, kept.fetched_at):
+            return kept
+        if self._flights.current is not None:
+            return None
+        if failed is not None and self._is_within(failed.pause, failed.at):
+            return failed
+        if is_forced:
+            if kept is not None and self._is_within(COOL_DOWN, self._forced_at):
+                return kept
+            self._forced_at = self._clock()
+        return None
+
+    def _is_within(self, seconds: float, since: float) -> bool:
+        return 0 <= self._clock() - since < seconds
+
+    def _open(self, outcome: _Kept[T] | _Failed) -> T:
+        if isinstance(outcome, _Kept):
+            return outcome.value
+        kept = self._kept
+        # Stale is better than none: the server is down, and its keys are probably the same.
+        if kept is not None and self._is_within(STALE, kept.fetched_at):
+            return kept.value
+        error = outcome.error.copy()
+        error.retry_after = max(0.0, outcome.at + outcome.pause - self._clock())
+        raise error
+
+    async def _run(self) -> _Kept[T] | _Failed:
+        started = self._clock()
+        try:
+            kept = _Kept(await self._fetch(), started)
+        except AritmaAuthError as error:
+            # The growing pause counts from now on, not the minute.
+            self._forced_at = float("-inf")
+            self._failed = self._failure(error.copy())
+            return self._failed
+        self._kept, self._failed = kept, None
+        return kept
+
+    def _failure(self, error: AritmaAuthError) -> _Failed:
+        longer = _FIRST_PAUSE if self._failed is None else 2 * self._failed.pause
+        pause = min(max(longer, error.retry_after or 0.0), COOL_DOWN)
+        return _Failed(error, self._clock(), pause)
