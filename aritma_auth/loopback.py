@@ -1,0 +1,203 @@
+"""The loopback listener: where a browser brings an answer back to a program on this machine."""
+
+import asyncio
+import hashlib
+import re
+from base64 import b64encode
+from html import escape
+from typing import Self
+
+import attrs
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from yarl import URL
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.resource import AsyncResource
+
+_HOSTS = frozenset({"127.0.0.1", "::1"})
+_LAST_PORT = 65535
+_PATH = re.compile(r"(?:/[\w.~-]*)*", re.ASCII)
+_LONGEST = 1 << 17
+_FORM = "application/x-www-form-urlencoded"
+_GRACE = 1.0
+_STYLE = (
+    "body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f4f6f8;color:#16202a}"
+    "main{max-width:30rem;margin:12vh auto;padding:2rem;background:#fff;border-radius:.5rem}"
+    "h1{margin-top:0;font-size:1.5rem}p{overflow-wrap:anywhere}"
+    "@media(prefers-color-scheme:dark){body{background:#10161c;color:#e8edf2}"
+    "main{background:#1c252e}}"
+)
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Connection": "close",
+    "Referrer-Policy": "no-referrer",
+    "Server": "aritma-auth",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@attrs.frozen
+class Page:
+    """
+    What the browser shows.
+
+    Attributes:
+        title: What has happened.
+
+        text: What it means and what to do; plain text.
+
+        status: HTTP status.
+    """
+
+    title: str
+    text: str
+    status: int = 200
+
+    def html(self) -> str:
+        """Write the page; nothing in it is taken for markup."""
+        title, text = escape(self.title), escape(self.text)
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{title}</title><style>{_STYLE}</style></head>"
+            f'<body><main><h1>{title}</h1><p role="status">{text}</p></main></body></html>'
+        )
+
+
+NOTHING_HERE = Page("Nothing to see here", "This address waits for another answer.", 400)
+"""For whoever brings no answer to this program's question: it tells nothing."""
+
+
+class Visit:
+    """
+    A browser on the one path, waiting for its page.
+
+    Args:
+        callback: What it brought, as an encoded query.
+    """
+
+    def __init__(self, callback: str) -> None:
+        self.callback = HiddenStr(callback)
+        self._page: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
+
+    def answer(self, page: Page) -> None:
+        """Let the browser show a page; the first one counts."""
+        if not self._page.done():
+            self._page.set_result(page)
+
+    async def page(self) -> Page:
+        """Wait for the page."""
+        return await self._page
+
+
+class LoopbackListener(AsyncResource):
+    """
+    Listens on this machine's loopback interface alone, for one path.
+
+    A web page that the person has open can send requests here too: nothing it brings is believed
+    before its ``state`` fits, and a name that was bent to this address (DNS rebinding) is refused.
+
+    Args:
+        host: ``127.0.0.1`` or ``::1``, never ``localhost``: that could lead elsewhere.
+
+        port: The port, or 0 for a free one.
+
+        path: The path of the redirect URI; empty for none.
+
+    Raises:
+        ConfigurationError: An argument makes no sense.
+
+    Spec: RFC 8252 §7.3, §8.3.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, path: str = "/callback") -> None:
+        if host not in _HOSTS:
+            raise ConfigurationError("host is 127.0.0.1 or ::1")
+        if not 0 <= port <= _LAST_PORT:
+            raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
+        if not _PATH.fullmatch(path):
+            raise ConfigurationError("path is empty, or / and plain segments")
+        self._host = host
+        self._port = port
+        self._path = path
+        self._authority = ""
+        self._waiting: asyncio.Queue[Visit] = asyncio.Queue()
+        self._visits: set[Visit] = set()
+        self._is_closed = False
+        app = web.Application(middlewares=[self._guard], client_max_size=_LONGEST)
+        app.router.add_get(path or "/", self._receive, allow_head=False)
+        app.router.add_post(path or "/", self._receive)
+        app.on_response_prepare.append(_protect)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_GRACE, lingering_time=_GRACE
+        )
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the server sends the browser back to; known once it listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}{self._path}"
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        else:
+            self._port = self._runner.addresses[0][1]
+            self._authority = URL(self.redirect_uri).host_port_subcomponent or ""
+            return self
+        await self.aclose()
+        raise ConfigurationError(f"cannot listen on {self._host}, port {self._port}: {problem}")
+
+    async def next_visit(self) -> Visit:
+        """Wait for a browser that brings something."""
+        return await self._waiting.get()
+
+    async def aclose(self) -> None:
+        """Stop listening; pages that were given are delivered first, other visits learn nothing."""
+        self._is_closed = True
+        for visit in self._visits:
+            visit.answer(NOTHING_HERE)
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.headers.get("Host") != self._authority:
+            return _show(attrs.evolve(NOTHING_HERE, status=421))
+        return await handler(request)
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        brought = request.rel_url.raw_query_string
+        if request.method == "POST":
+            if request.content_type != _FORM:
+                return _show(attrs.evolve(NOTHING_HERE, status=415))
+            brought = (await request.read()).decode(errors="replace")
+        visit = Visit(f"?{brought}")
+        if self._is_closed:
+            visit.answer(NOTHING_HERE)
+        self._visits.add(visit)
+        self._waiting.put_nowait(visit)
+        try:
+            return _show(await visit.page())
+        finally:
+            self._visits.discard(visit)
+
+
+def _show(page: Page) -> web.Response:
+    return web.Response(
+        text=page.html(), status=page.status, content_type="text/html", charset="utf-8"
+    )
+
+
+async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+    response.force_close()
