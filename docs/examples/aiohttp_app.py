@@ -1,0 +1,309 @@
+"""
+A web application in which people sign in at Aritma ID, with aiohttp.web.
+
+``python docs/examples/aiohttp_app.py`` runs it against the sandbox. One process keeps everything
+in memory; ``fastapi_app.py`` shows the same for several processes.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from html import escape
+
+import aiohttp
+import attrs
+from aiohttp import web
+from yarl import URL
+
+import aritma_auth as aa
+
+SCOPE = ("openid", "profile", "offline_access", "bankservice")
+SESSION_SECONDS = 8 * 3600
+
+
+@attrs.define
+class Session:
+    """
+    A browser in which somebody has signed in.
+
+    ``asked`` is the request that the sign-in answered, until a call to the API has succeeded: what
+    the API still wants then, no further sign-in will bring.
+    """
+
+    subject: str
+    name: str
+    sid: str | None
+    id_token: str | None = attrs.field(repr=False)
+    tokens: aa.TokenProvider
+    bearer: aa.BearerMiddleware
+    asked: aa.AuthorizationRequest | None
+    ends_at: float
+
+    def was_asked_for(self, wanted: aa.StepUpRequiredError) -> bool:
+        """Tell whether this very sign-in was to bring what the API wants."""
+        return (
+            self.asked is not None
+            and self.asked.acr_values == wanted.acr_values
+            and self.asked.max_age == wanted.max_age
+            and set(wanted.scope or ()) <= set(self.asked.scope or ())
+        )
+
+
+class Site:
+    """The application: its client at Aritma ID, its sessions, its pages."""
+
+    def __init__(self, client: aa.OAuthClient, *, base_url: str, bank_url: str) -> None:
+        self.client = client
+        self.base_url = base_url
+        self.bank_url = bank_url
+        self.pending = aa.PendingSignIns()
+        self.sessions: dict[str, Session] = {}
+        self.logout_tokens: dict[str, float] = {}
+        # Over https also name the cookies __Host-…: then no neighbouring host can set them.
+        self.cookie = {
+            "httponly": True,
+            "samesite": "Lax",
+            "secure": base_url.startswith("https:"),
+        }
+        # A browser checks where a form's redirects lead: signing out leads to Aritma ID.
+        identity = URL(client.environment.issuer).origin()
+        self.headers = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; img-src data:; base-uri 'none'; "
+            f"frame-ancestors 'none'; form-action 'self' {identity}",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self.answer_errors])
+        app.add_routes(
+            [
+                web.get("/", self.home),
+                web.get("/accounts", self.accounts),
+                web.get("/sign-in", self.sign_in),
+                web.get("/callback", self.callback),
+                web.post("/sign-out", self.sign_out),
+                web.get("/signed-out", self.signed_out),
+                web.post("/back-channel-logout", self.back_channel_logout),
+            ]
+        )
+        app.cleanup_ctx.append(self.connect)
+        return app
+
+    async def connect(self, _app: web.Application) -> AsyncIterator[None]:
+        # Everybody shares the connections, so nobody's cookies are kept.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(self.bank_url, cookie_jar=jar) as self.bank:
+            yield
+        for session_id in list(self.sessions):
+            await self.end(session_id)
+
+    # Pages
+
+    async def home(self, request: web.Request) -> web.Response:
+        session = self.session_of(request)
+        if session is None:
+            return self.page("Welcome", '<p><a href="/sign-in?next=/accounts">Sign in</a></p>')
+        return self.page(
+            "Welcome",
+            f"<p>You are {escape(session.name)}.</p>"
+            '<p><a href="/accounts">Accounts</a></p>'
+            '<form method="post" action="/sign-out"><button>Sign out</button></form>',
+        )
+
+    async def accounts(self, request: web.Request) -> web.Response:
+        session = self.signed_in(request)
+        path = "api/v3/accounts/42"
+        async with self.bank.get(path, middlewares=[session.bearer]) as response:
+            response.raise_for_status()
+            accounts = await response.json()
+        session.asked = None
+        rows = "".join(f"<li>{escape(account['Bban'])}</li>" for account in accounts)
+        return self.page("Accounts", f"<p>{escape(session.name)}</p><ul>{rows}</ul>")
+
+    # Signing in
+
+    def session_of(self, request: web.Request) -> Session | None:
+        session = self.sessions.get(request.cookies.get("session", ""))
+        return None if session is None or session.ends_at < time.time() else session
+
+    def signed_in(self, request: web.Request) -> Session:
+        session = self.session_of(request)
+        if session is None:
+            raise aa.ReauthenticationRequiredError("nobody has signed in with this browser")
+        return session
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        return await self.begin(request.query.get("next", "/"))
+
+    async def begin(
+        self, return_to: str, wanted: aa.StepUpRequiredError | None = None
+    ) -> web.Response:
+        request = await self.client.authorization_request(
+            f"{self.base_url}/callback",
+            dict.fromkeys((*SCOPE, *(wanted and wanted.scope or ()))),
+            acr_values=wanted.acr_values if wanted else (),
+            max_age=wanted.max_age if wanted else None,
+        )
+        response = self.redirect(request.url)
+        # Bound to this browser: an answer that somebody else began counts for nothing here.
+        response.set_cookie("sign-in", self.pending.add(request), path="/callback", **self.cookie)
+        response.set_cookie("return-to", local_path(return_to), path="/callback", **self.cookie)
+        return response
+
+    async def callback(self, request: web.Request) -> web.Response:
+        pending = self.pending.take(request.cookies.get("sign-in"))
+        sign_in = await self.client.complete_sign_in(pending, request.query)
+        person = await self.client.userinfo(sign_in.token, subject=sign_in.subject)
+        tokens = aa.TokenProvider(self.client, aa.SignedInGrant(sign_in.subject))
+        await tokens.set_token(sign_in.token)
+        # A new session id at every sign-in: one that somebody planted before is worth nothing.
+        await self.end(request.cookies.get("session"))
+        for session_id in [i for i, s in self.sessions.items() if s.ends_at < time.time()]:
+            await self.end(session_id)
+        session_id = secrets.token_urlsafe(32)
+        self.sessions[session_id] = Session(
+            subject=sign_in.subject,
+            name=str(person.get("name", sign_in.subject)),
+            sid=sign_in.claims.get("sid"),
+            id_token=sign_in.token.id_token,
+            tokens=tokens,
+            bearer=tokens.middleware(),
+            asked=pending,
+            ends_at=time.time() + SESSION_SECONDS,
+        )
+        response = self.redirect(local_path(request.cookies.get("return-to", "/")))
+        response.set_cookie("session", session_id, **self.cookie)
+        response.del_cookie("sign-in", path="/callback")
+        response.del_cookie("return-to", path="/callback")
+        return response
+
+    # Signing out
+
+    async def end(self, session_id: str | None) -> Session | None:
+        session = self.sessions.pop(session_id or "", None)
+        if session is not None:
+            await session.tokens.aclose()
+        return session
+
+    async def sign_out(self, request: web.Request) -> web.Response:
+        session = self.session_of(request)
+        if session is None:
+            return self.redirect("/")
+        with contextlib.suppress(aa.AritmaAuthError):
+            await self.client.revoke(await session.tokens.get_token(timeout=2))
+        await self.end(request.cookies["session"])
+        state = secrets.token_urlsafe(32)
+        response = self.redirect(
+            await self.client.end_session_url(
+                id_token_hint=session.id_token,
+                post_logout_redirect_uri=f"{self.base_url}/signed-out",
+                state=state,
+            )
+        )
+        response.del_cookie("session")
+        response.set_cookie("sign-out", state, path="/signed-out", **self.cookie)
+        return response
+
+    async def signed_out(self, request: web.Request) -> web.Response:
+        aa.check_logout_callback(request.query, state=request.cookies.get("sign-out", ""))
+        response = self.page("Signed out", '<p><a href="/">Home</a></p>')
+        response.del_cookie("sign-out", path="/signed-out")
+        return response
+
+    async def back_channel_logout(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        try:
+            logout = await self.client.validate_logout_token(str(form.get("logout_token", "")))
+            self.refuse_replay(logout)
+        except aa.AritmaAuthError:
+            return web.json_response({"error": "invalid_request"}, status=400, headers=NO_STORE)
+        for session_id, session in list(self.sessions.items()):
+            if session.sid == logout.session_id or (
+                logout.session_id is None and session.subject == logout.subject
+            ):
+                await self.end(session_id)
+        return web.Response(headers=NO_STORE)
+
+    def refuse_replay(self, logout: aa.LogoutToken) -> None:
+        now = time.time()
+        self.logout_tokens = {j: end for j, end in self.logout_tokens.items() if end > now}
+        if logout.token_id in self.logout_tokens:
+            raise aa.VerificationError("this logout token came before")
+        self.logout_tokens[logout.token_id] = logout.expires_at + 60
+
+    # What errors look like
+
+    @web.middleware
+    async def answer_errors(self, request: web.Request, handler) -> web.StreamResponse:
+        return_to = request.path_qs if request.method == "GET" else "/"
+        try:
+            return await handler(request)
+        except aa.ReauthenticationRequiredError:
+            return await self.begin(return_to)
+        except aa.StepUpRequiredError as wanted:
+            if self.signed_in(request).was_asked_for(wanted):
+                return self.page("Not allowed", "<p>The bank wants more than you have.</p>", 403)
+            return await self.begin(return_to, wanted)
+        except aa.AccessDeniedError:
+            return self.page("Not signed in", '<p><a href="/">Home</a></p>', 403)
+        except aa.VerificationError:
+            return self.page("Please start again", '<p><a href="/">Home</a></p>', 400)
+        except (aa.AritmaAuthError, aiohttp.ClientError) as error:
+            return self.page("Please try later", f"<p>{escape(type(error).__name__)}</p>", 503)
+
+    def page(self, title: str, body: str, status: int = 200) -> web.Response:
+        return web.Response(
+            status=status,
+            headers=self.headers,
+            content_type="text/html",
+            text='<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+            f"<title>{title}</title></head><body><main><h1>{title}</h1>{body}</main></body></html>",
+        )
+
+    def redirect(self, location: str) -> web.Response:
+        return web.Response(status=303, headers={**self.headers, "Location": location})
+
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def local_path(text: str) -> str:
+    """Take only ways into this application: nobody is sent elsewhere by a link to it."""
+    is_local = text.startswith("/") and not text.startswith("//")
+    # Browsers read "\" as "/", and drop tabs and line breaks.
+    return text if is_local and "\\" not in text and text.isprintable() else "/"
+
+
+async def main() -> None:
+    from aritma_auth.sandbox import Sandbox
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with Sandbox() as sandbox:
+            registered = sandbox.clients["sandbox-web"]
+            sandbox.add_client(
+                attrs.evolve(registered, back_channel_logout_uri=f"{base_url}/back-channel-logout")
+            )
+            client = aa.OAuthClient(
+                registered.client_id, registered.client_secret, environment=sandbox.environment
+            )
+            site = Site(client, base_url=base_url, bank_url=sandbox.banking_url)
+            runner = web.AppRunner(site.application())
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            print(f"Open {base_url} and sign in as alice with alice-password.", flush=True)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await runner.cleanup()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -1,0 +1,388 @@
+"""
+A web application in which people sign in at Aritma ID, with FastAPI, in any number of processes.
+
+``python docs/examples/fastapi_app.py`` runs it against the sandbox. What must outlive a request
+is in `Shared` and in a token store; no process needs another's memory. ``aiohttp_app.py`` shows
+the same for one process.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import socket
+import time
+from html import escape
+from typing import Annotated
+
+import aiohttp
+import attrs
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+import aritma_auth as aa
+from aritma_auth.stores.key import token_key
+
+SCOPE = ("openid", "profile", "offline_access", "bankservice")
+SESSION_SECONDS = 8 * 3600
+SIGN_IN_SECONDS = 600
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Shared:
+    """
+    What the processes share: texts with an end. A dict here; in production a Redis.
+
+    It holds verifiers and ID tokens: keep it where only the application can read.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[str, float]] = {}
+
+    async def add(self, key: str, text: str, seconds: float) -> bool:
+        """Add a text; False if the key is taken (SET NX EX)."""
+        if await self.get(key) is not None:
+            return False
+        await self.put(key, text, seconds)
+        return True
+
+    async def put(self, key: str, text: str, seconds: float) -> None:
+        """Write a text (SET EX)."""
+        self.entries[key] = (text, time.time() + seconds)
+
+    async def get(self, key: str) -> str | None:
+        """Read a text (GET)."""
+        text, ends_at = self.entries.get(key, (None, 0.0))
+        return text if ends_at > time.time() else None
+
+    async def take(self, key: str) -> str | None:
+        """Read a text and delete it, in one step (GETDEL)."""
+        text = await self.get(key)
+        self.entries.pop(key, None)
+        return text
+
+
+@attrs.define
+class Session:
+    """A browser in which somebody has signed in, as `Shared` keeps it."""
+
+    session_id: str = attrs.field(repr=False)
+    subject: str
+    name: str
+    sid: str | None
+    id_token: str | None = attrs.field(repr=False)
+    started_at: float
+
+
+class Site:
+    """What the pages need: the client at Aritma ID, the sessions, each one's tokens."""
+
+    def __init__(
+        self,
+        client: aa.OAuthClient,
+        *,
+        base_url: str,
+        bank_url: str,
+        shared: Shared,
+        store: aa.TokenStore,
+    ) -> None:
+        self.client = client
+        self.base_url = base_url
+        self.bank_url = bank_url
+        self.shared = shared
+        self.store = store
+        self.providers: dict[str, aa.TokenProvider] = {}
+        # Over https also name the cookies __Host-…: then no neighbouring host can set them.
+        self.cookie = {
+            "httponly": True,
+            "samesite": "lax",
+            "secure": base_url.startswith("https:"),
+        }
+
+    async def begin(
+        self, return_to: str, wanted: aa.StepUpRequiredError | None = None
+    ) -> RedirectResponse:
+        """Send the browser to Aritma ID, and remember what for."""
+        request = await self.client.authorization_request(
+            f"{self.base_url}/callback",
+            dict.fromkeys((*SCOPE, *(wanted and wanted.scope or ()))),
+            acr_values=wanted.acr_values if wanted else (),
+            max_age=wanted.max_age if wanted else None,
+            lifetime=SIGN_IN_SECONDS,
+        )
+        handle = secrets.token_urlsafe(32)
+        pending = json.dumps([request.to_json(), local_path(return_to)])
+        await self.shared.put(f"sign-in:{handle}", pending, SIGN_IN_SECONDS)
+        response = RedirectResponse(request.url, 303, NO_STORE)
+        # Bound to this browser: an answer that somebody else began counts for nothing here.
+        response.set_cookie("sign-in", handle, path="/callback", **self.cookie)
+        return response
+
+    async def open_session(self, sign_in: aa.SignIn) -> Session:
+        """Remember who signed in, under an id that nobody can have planted before."""
+        person = await self.client.userinfo(sign_in.token, subject=sign_in.subject)
+        session = Session(
+            session_id=secrets.token_urlsafe(32),
+            subject=sign_in.subject,
+            name=str(person.get("name", sign_in.subject)),
+            sid=sign_in.claims.get("sid"),
+            id_token=sign_in.token.id_token,
+            started_at=time.time(),
+        )
+        text = json.dumps(attrs.asdict(session))
+        await self.tokens_of(session).set_token(sign_in.token)
+        await self.shared.put(f"session:{session.session_id}", text, SESSION_SECONDS)
+        return session
+
+    async def find_session(self, session_id: str) -> Session | None:
+        """Give a session that nobody has ended, here or at Aritma ID."""
+        text = await self.shared.get(f"session:{session_id}")
+        if text is None:
+            return None
+        session = Session(**json.loads(text))
+        for ended in (f"ended:{session.sid}", f"ended:{session.subject}"):
+            ended_at = await self.shared.get(ended)
+            if ended_at is not None and float(ended_at) >= session.started_at:
+                return await self.close_session(session)
+        return session
+
+    async def close_session(self, session: Session) -> None:
+        """Forget a session and its tokens."""
+        await self.shared.take(f"session:{session.session_id}")
+        await self.tokens_of(session).aclose()
+        self.providers.pop(session.session_id, None)
+        grant = aa.SignedInGrant(session.session_id)
+        await self.store.delete(token_key(self.client.identity, grant))
+
+    def tokens_of(self, session: Session) -> aa.TokenProvider:
+        """Give the session's provider; in another process the store tells it the tokens."""
+        tokens = self.providers.get(session.session_id)
+        if tokens is None:
+            grant = aa.SignedInGrant(session.session_id)
+            tokens = aa.TokenProvider(self.client, grant, store=self.store)
+            self.providers[session.session_id] = tokens
+        return tokens
+
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+
+def site_of(request: Request) -> Site:
+    return request.app.state.site
+
+
+async def session_of(request: Request) -> Session | None:
+    return await site_of(request).find_session(request.cookies.get("session", ""))
+
+
+async def signed_in(session: Annotated[Session | None, Depends(session_of)]) -> Session:
+    if session is None:
+        raise aa.ReauthenticationRequiredError("nobody has signed in with this browser")
+    return session
+
+
+TheSite = Annotated[Site, Depends(site_of)]
+MaybeSession = Annotated[Session | None, Depends(session_of)]
+SignedIn = Annotated[Session, Depends(signed_in)]
+
+
+@router.get("/")
+async def home(session: MaybeSession) -> HTMLResponse:
+    if session is None:
+        return page("Welcome", '<p><a href="/sign-in?next=/accounts">Sign in</a></p>')
+    return page(
+        "Welcome",
+        f"<p>You are {escape(session.name)}.</p>"
+        '<p><a href="/accounts">Accounts</a></p>'
+        '<form method="post" action="/sign-out"><button>Sign out</button></form>',
+    )
+
+
+@router.get("/accounts")
+async def accounts(site: TheSite, session: SignedIn, request: Request) -> HTMLResponse:
+    bank: aiohttp.ClientSession = request.app.state.bank
+    bearer = site.tokens_of(session).middleware()
+    async with bank.get("api/v3/accounts/42", middlewares=[bearer]) as response:
+        response.raise_for_status()
+        found = await response.json()
+    await site.shared.take(f"asked:{session.session_id}")
+    rows = "".join(f"<li>{escape(account['Bban'])}</li>" for account in found)
+    return page("Accounts", f"<p>{escape(session.name)}</p><ul>{rows}</ul>")
+
+
+@router.get("/sign-in")
+async def sign_in(site: TheSite, next: str = "/") -> RedirectResponse:
+    return await site.begin(next)
+
+
+@router.get("/callback")
+async def callback(site: TheSite, session: MaybeSession, request: Request) -> RedirectResponse:
+    handle = request.cookies.get("sign-in", "")
+    pending = await site.shared.take(f"sign-in:{handle}")
+    if pending is None:
+        raise aa.StateMismatchError("this browser has no sign-in under way")
+    text, return_to = json.loads(pending)
+    asked = aa.AuthorizationRequest.from_json(text)
+    # Not request.query_params: it would hide a parameter that is named twice.
+    arrived = await site.client.complete_sign_in(asked, str(request.url))
+    if session is not None:
+        await site.close_session(session)
+    opened = await site.open_session(arrived)
+    # What the API still wants now, no further sign-in will bring.
+    await site.shared.put(f"asked:{opened.session_id}", wish_of(asked), SIGN_IN_SECONDS)
+    response = RedirectResponse(local_path(return_to), 303, NO_STORE)
+    response.set_cookie("session", opened.session_id, **site.cookie)
+    response.delete_cookie("sign-in", path="/callback")
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(site: TheSite, session: MaybeSession) -> RedirectResponse:
+    if session is None:
+        return RedirectResponse("/", 303, NO_STORE)
+    with contextlib.suppress(aa.AritmaAuthError):
+        await site.client.revoke(await site.tokens_of(session).get_token(timeout=2))
+    await site.close_session(session)
+    state = secrets.token_urlsafe(32)
+    url = await site.client.end_session_url(
+        id_token_hint=session.id_token,
+        post_logout_redirect_uri=f"{site.base_url}/signed-out",
+        state=state,
+    )
+    response = RedirectResponse(url, 303, NO_STORE)
+    response.delete_cookie("session")
+    response.set_cookie("sign-out", state, path="/signed-out", **site.cookie)
+    return response
+
+
+@router.get("/signed-out")
+async def signed_out(request: Request) -> HTMLResponse:
+    state = request.cookies.get("sign-out", "")
+    aa.check_logout_callback(str(request.url), state=state)
+    response = page("Signed out", '<p><a href="/">Home</a></p>')
+    response.delete_cookie("sign-out", path="/signed-out")
+    return response
+
+
+@router.post("/back-channel-logout")
+async def back_channel_logout(site: TheSite, logout_token: Annotated[str, Form()] = "") -> Response:
+    try:
+        logout = await site.client.validate_logout_token(logout_token)
+        seconds = logout.expires_at - time.time() + 60
+        if not await site.shared.add(f"logout:{logout.token_id}", "seen", seconds):
+            raise aa.VerificationError("this logout token came before")
+    except aa.AritmaAuthError:
+        return JSONResponse({"error": "invalid_request"}, 400, NO_STORE)
+    # Every process asks for this before it believes a session.
+    ended = logout.session_id or logout.subject
+    await site.shared.put(f"ended:{ended}", str(time.time()), SESSION_SECONDS)
+    return Response(headers=NO_STORE)
+
+
+def wish_of(asked: aa.AuthorizationRequest | aa.StepUpRequiredError) -> str:
+    """Write down how a sign-in was to be, to see whether the same is wanted again."""
+    scope = sorted({*SCOPE, *(asked.scope or ())})
+    return json.dumps([scope, list(asked.acr_values), asked.max_age])
+
+
+def return_to(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}" if request.method == "GET" else "/"
+
+
+async def on_reauthentication(request: Request, _: aa.ReauthenticationRequiredError) -> Response:
+    return await site_of(request).begin(return_to(request))
+
+
+async def on_step_up(request: Request, wanted: aa.StepUpRequiredError) -> Response:
+    site, session_id = site_of(request), request.cookies.get("session", "")
+    if await site.shared.get(f"asked:{session_id}") == wish_of(wanted):
+        return page("Not allowed", "<p>The bank wants more than you have.</p>", 403)
+    return await site.begin(return_to(request), wanted)
+
+
+async def on_refusal(_request: Request, _: aa.AccessDeniedError) -> Response:
+    return page("Not signed in", '<p><a href="/">Home</a></p>', 403)
+
+
+async def on_forgery(_request: Request, _: aa.VerificationError) -> Response:
+    return page("Please start again", '<p><a href="/">Home</a></p>', 400)
+
+
+async def on_failure(_request: Request, error: Exception) -> Response:
+    return page("Please try later", f"<p>{escape(type(error).__name__)}</p>", 503)
+
+
+def page(title: str, body: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        f"<title>{title}</title></head><body><main><h1>{title}</h1>{body}</main></body></html>",
+        status,
+        {
+            **NO_STORE,
+            "Content-Security-Policy": "default-src 'none'; img-src data:; base-uri 'none'; "
+            "frame-ancestors 'none'",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def local_path(text: str) -> str:
+    """Take only ways into this application: nobody is sent elsewhere by a link to it."""
+    is_local = text.startswith("/") and not text.startswith("//")
+    # Browsers read "\" as "/", and drop tabs and line breaks.
+    return text if is_local and "\\" not in text and text.isprintable() else "/"
+
+
+def make_app(site: Site) -> FastAPI:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI):
+        # Everybody shares the connections, so nobody's cookies are kept.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(site.bank_url, cookie_jar=jar) as app.state.bank:
+            yield
+        for tokens in site.providers.values():
+            await tokens.aclose()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.state.site = site
+    app.include_router(router)
+    app.add_exception_handler(aa.ReauthenticationRequiredError, on_reauthentication)
+    app.add_exception_handler(aa.StepUpRequiredError, on_step_up)
+    app.add_exception_handler(aa.AccessDeniedError, on_refusal)
+    app.add_exception_handler(aa.VerificationError, on_forgery)
+    app.add_exception_handler(aa.AritmaAuthError, on_failure)
+    app.add_exception_handler(aiohttp.ClientError, on_failure)
+    return app
+
+
+async def main() -> None:
+    from aritma_auth.sandbox import Sandbox
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with Sandbox() as sandbox:
+            registered = sandbox.clients["sandbox-web"]
+            sandbox.add_client(
+                attrs.evolve(registered, back_channel_logout_uri=f"{base_url}/back-channel-logout")
+            )
+            client = aa.OAuthClient(
+                registered.client_id, registered.client_secret, environment=sandbox.environment
+            )
+            site = Site(
+                client,
+                base_url=base_url,
+                bank_url=sandbox.banking_url,
+                shared=Shared(),
+                store=aa.MemoryTokenStore(),
+            )
+            config = uvicorn.Config(make_app(site), log_level="warning", ws="none")
+            print(f"Open {base_url} and sign in as alice with alice-password.", flush=True)
+            await uvicorn.Server(config).serve(sockets=[listener])
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

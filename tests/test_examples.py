@@ -1,0 +1,451 @@
+"""The web applications in docs/examples: one suite, run over both, against the sandbox."""
+
+import asyncio
+import contextlib
+import importlib.util
+import re
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import attrs
+import pytest
+import uvicorn
+from aiohttp import web
+from yarl import URL
+
+import aritma_auth as aa
+from aritma_auth.sandbox import Sandbox
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+CHALLENGE = {
+    "WWW-Authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
+}
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+def load(name):
+    """Import an example as it lies in the documentation."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+AIOHTTP, FASTAPI = load("aiohttp_app"), load("fastapi_app")
+
+
+@contextlib.asynccontextmanager
+async def serving_aiohttp(site, listener):
+    runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@contextlib.asynccontextmanager
+async def serving_fastapi(site, listener):
+    config = uvicorn.Config(FASTAPI.make_app(site), log_level="critical", ws="none")
+    server = AnnouncedServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.is_up.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class Application:
+    """One of the examples, running beside a sandbox."""
+
+    def __init__(self, kind, sandbox, url):
+        self.kind = kind
+        self.sandbox = sandbox
+        self.url = url
+        registered = attrs.evolve(
+            sandbox.clients["sandbox-web"], back_channel_logout_uri=f"{url}/back-channel-logout"
+        )
+        sandbox.add_client(registered)
+        self.client = aa.OAuthClient(
+            registered.client_id, registered.client_secret, environment=sandbox.environment
+        )
+        self.places = {"base_url": url, "bank_url": sandbox.banking_url}
+        if kind == "fastapi":
+            self.places |= {"shared": FASTAPI.Shared(), "store": aa.MemoryTokenStore()}
+
+    def serving(self, listener):
+        module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
+        serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
+        return serve(module.Site(self.client, **self.places), listener)
+
+    def logout_token(self, subject="user-alice", session_id="AUTOMATIC"):
+        return self.sandbox.issuer.issue_logout_token(
+            self.sandbox.identity_url, "sandbox-web", subject, session_id
+        )
+
+
+def listen():
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(params=["aiohttp", "fastapi"])
+async def app(request):
+    listener, url = listen()
+    async with Sandbox() as sandbox:
+        sandbox.sign_in_automatically("alice")
+        application = Application(request.param, sandbox, url)
+        async with application.serving(listener):
+            yield application
+
+
+@contextlib.asynccontextmanager
+async def a_browser(app):
+    """A browser, as far as cookies and redirects go; like browsers it ignores ports."""
+    async with aiohttp.ClientSession(app.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
+
+
+@pytest.fixture
+async def browser(app):
+    async with a_browser(app) as session:
+        yield session
+
+
+def cookies_of(browser):
+    return {cookie.key: cookie for cookie in browser.cookie_jar}
+
+
+async def see(browser, path):
+    """Go to a page and through every redirect; give the last path, the status and the text."""
+    async with browser.get(path) as response:
+        return response.url.path, response.status, await response.text()
+
+
+async def begin(browser, path="/sign-in"):
+    """Begin a sign-in and go to Aritma ID; give the callback's address, not yet followed."""
+    async with browser.get(path, allow_redirects=False) as response:
+        authorize = response.headers["Location"]
+    async with browser.get(authorize, allow_redirects=False) as response:
+        return URL(response.headers["Location"], encoded=True)
+
+
+async def sign_in_by_hand(browser, name):
+    """Sign in on the sandbox's own pages."""
+    async with browser.get("/sign-in?next=/accounts") as response:
+        page = response.url
+    form = {**page.query, "username": name, "password": f"{name}-password"}
+    async with browser.post(page.with_query(None), data=form) as response:
+        return response.url.path, await response.text()
+
+
+async def test_a_person_signs_in_and_sees_their_accounts(app, browser):
+    """The page calls the API with the person's own token."""
+    path, status, text = await see(browser, "/sign-in?next=/accounts")
+    assert (path, status) == ("/accounts", 200)
+    assert "Alice Almås" in text
+    assert "15030000001" in text
+    assert "You are Alice" in (await see(browser, "/"))[2]
+
+
+async def test_who_is_not_signed_in_is_led_there_and_back(app, browser):
+    """A page that needs a person sends the browser round, query and all."""
+    path, status, _ = await see(browser, "/accounts?from=bookmark")
+    assert (path, status) == ("/accounts", 200)
+    assert app.sandbox.authorization_requests == 1
+
+
+async def test_cookies_and_pages_keep_their_secrets(app, browser):
+    """Scripts and other sites cannot use the cookies; nothing is cached or framed."""
+    async with browser.get("/sign-in", allow_redirects=False) as response:
+        morsel = response.cookies["sign-in"]
+        assert (morsel["httponly"], morsel["samesite"].lower()) == (True, "lax")
+        assert morsel["path"] == "/callback"
+        assert response.headers["Cache-Control"] == "no-store"
+    async with browser.get("/sign-in") as response:
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+        assert response.headers["Cache-Control"] == "no-store"
+    async with browser.get(await begin(browser), allow_redirects=False) as response:
+        assert response.cookies["session"]["httponly"]
+        assert response.cookies["session"]["samesite"].lower() == "lax"
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_another_state_is_refused(app, browser):
+    """A callback that somebody made up signs nobody in."""
+    callback = await begin(browser)
+    _, status, text = await see(browser, callback.update_query(state="made-up"))
+    assert (status, "Please start again" in text) == (400, True)
+    assert "session" not in cookies_of(browser)
+    assert app.sandbox.token_requests == []
+
+
+async def test_a_callback_counts_once(app, browser):
+    """The same address a second time is refused, and the session stays as it was."""
+    callback = await begin(browser)
+    assert (await see(browser, callback))[1] == 200
+    session = cookies_of(browser)["session"].value
+    assert (await see(browser, callback))[1] == 400
+    assert cookies_of(browser)["session"].value == session
+    assert len(app.sandbox.token_requests) == 1
+
+
+async def test_a_callback_counts_in_the_browser_that_began(app, browser):
+    """Nobody can be signed in as somebody else by a link (login CSRF)."""
+    callback = await begin(browser)
+    async with a_browser(app) as victim:
+        assert (await see(victim, callback))[1] == 400
+        assert "session" not in cookies_of(victim)
+    assert (await see(browser, callback))[1] == 200
+
+
+async def test_a_parameter_given_twice_is_refused(app, browser):
+    """The framework must not hide the second one."""
+    callback = await begin(browser)
+    doubled = URL(f"{callback}&code=another", encoded=True)
+    assert (await see(browser, doubled))[1] == 400
+    assert app.sandbox.token_requests == []
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\/evil.example/",
+        "/\t/evil.example/",
+        "javascript:alert(1)",
+        "evil.example",
+        "",
+    ],
+)
+async def test_nobody_is_sent_elsewhere(app, browser, elsewhere):
+    """A link to the sign-in leads into the application only."""
+    url = URL("/sign-in").with_query(next=elsewhere)
+    async with browser.get(url) as response:
+        assert str(response.url) == f"{app.url}/"
+
+
+async def test_a_planted_session_is_worth_nothing(app, browser):
+    """The session id is new at every sign-in, and the one before is over (fixation)."""
+    browser.cookie_jar.update_cookies({"session": "planted"}, URL(app.url))
+    await see(browser, "/sign-in")
+    first = cookies_of(browser)["session"].value
+    assert first != "planted"
+    await see(browser, "/sign-in")
+    async with a_browser(app) as thief:
+        for session in ("planted", first):
+            thief.cookie_jar.update_cookies({"session": session}, URL(app.url))
+            assert "Sign in" in (await see(thief, "/"))[2]
+
+
+async def test_who_says_no_is_not_signed_in(app, browser):
+    """A refusal is no error of the application."""
+    app.sandbox.deny_next()
+    _, status, text = await see(browser, "/sign-in")
+    assert (status, "Not signed in" in text) == (403, True)
+
+
+async def test_two_people_have_two_tokens(app):
+    """Each sees their own name, and one signing out leaves the other alone."""
+    app.sandbox.sign_in_automatically(None)
+    async with a_browser(app) as hers, a_browser(app) as his:
+        assert "Alice Almås" in (await sign_in_by_hand(hers, "alice"))[1]
+        assert "Bob Berg" in (await sign_in_by_hand(his, "bob"))[1]
+        async with hers.post("/sign-out", allow_redirects=False):
+            pass
+        assert "Sign in" in (await see(hers, "/"))[2]
+        assert "Bob Berg" in (await see(his, "/accounts"))[2]
+
+
+async def test_a_dead_token_leads_to_a_new_sign_in(app, browser):
+    """When neither token nor refresh token is good any more, the person signs in again."""
+    await see(browser, "/sign-in")
+    app.sandbox.revoke_all()
+    app.sandbox.answer_next(b'{"error":"invalid_grant"}', status=400)
+    path, status, _ = await see(browser, "/accounts")
+    assert (path, status) == ("/accounts", 200)
+    assert app.sandbox.authorization_requests == 2
+
+
+async def test_the_api_asks_for_more_and_gets_it(app, browser):
+    """A step-up challenge becomes a new sign-in with what is asked."""
+    await see(browser, "/sign-in")
+    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    async with browser.get("/accounts") as response:
+        asked = [step.url.query.get("acr_values") for step in response.history]
+        assert "mfa" in asked
+        assert (response.url.path, response.status) == ("/accounts", 200)
+
+
+async def test_an_api_that_is_never_content_makes_no_circle(app, browser):
+    """The same wish right after the sign-in for it ends on a page."""
+    await see(browser, "/sign-in")
+    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, times=2, where="api")
+    _, status, text = await see(browser, "/accounts")
+    assert (status, "Not allowed" in text) == (403, True)
+    # Later the same may be wanted again: a fresh second factor for another payment.
+    assert (await see(browser, "/accounts"))[1] == 200
+    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    assert (await see(browser, "/accounts"))[:2] == ("/accounts", 200)
+
+
+async def test_trouble_is_shown_as_trouble(app, browser):
+    """What fails at Aritma ID or at the bank is a page, and no secret is on it."""
+    app.sandbox.fail_next(503)
+    _, status, text = await see(browser, "/sign-in")
+    assert (status, "InvalidResponseError" in text) == (503, True)
+    await see(browser, "/sign-in")
+    app.sandbox.fail_next(502, where="api")
+    assert (await see(browser, "/accounts"))[1] == 503
+
+
+async def test_signing_out_ends_everything(app, browser):
+    """The session, the refresh token and the session at Aritma ID; the state comes back."""
+    await see(browser, "/sign-in")
+    session = cookies_of(browser)["session"].value
+    async with browser.post("/sign-out") as response:
+        end_session, back = (step.url for step in (response.history[1], response))
+        assert (back.path, response.status) == ("/signed-out", 200)
+        assert end_session.path == "/connect/endsession"
+        assert end_session.query["id_token_hint"].count(".") == 2
+        assert end_session.query["post_logout_redirect_uri"] == f"{app.url}/signed-out"
+        assert back.query["state"] == end_session.query["state"]
+    assert {"session", "sign-out"}.isdisjoint(cookies_of(browser))
+    browser.cookie_jar.update_cookies({"session": session}, URL(app.url))
+    assert "Sign in" in (await see(browser, "/"))[2]
+    # The way back counts once.
+    assert (await see(browser, back))[1] == 400
+
+
+async def test_signing_out_needs_a_session_and_a_post(app, browser):
+    """Without a session it leads home; a link cannot sign anybody out."""
+    async with browser.post("/sign-out") as response:
+        assert (response.url.path, response.status) == ("/", 200)
+    assert (await see(browser, "/sign-out"))[1] == 405
+
+
+@pytest.mark.parametrize("query", ["", "?state=", "?state=made-up"])
+async def test_the_way_back_from_signing_out_is_checked(app, browser, query):
+    """Nobody is told that they are signed out by a link."""
+    assert (await see(browser, f"/signed-out{query}"))[1] == 400
+
+
+async def announce(app, token):
+    async with (
+        aiohttp.ClientSession() as server,
+        server.post(f"{app.url}/back-channel-logout", data={"logout_token": token}) as response,
+    ):
+        return response.status, response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("session_id", ["AUTOMATIC", None], ids=["one session", "all sessions"])
+async def test_the_server_announces_that_somebody_left(app, browser, session_id):
+    """The session is over at once; the same announcement is refused a second time."""
+    await see(browser, "/sign-in")
+    token = app.logout_token(session_id=session_id)
+    assert await announce(app, token) == (200, "no-store")
+    assert "Sign in" in (await see(browser, "/"))[2]
+    assert await announce(app, token) == (400, "no-store")
+    # Who signs in after that is signed in.
+    assert "You are Alice" in (await see(browser, "/sign-in"))[2]
+
+
+async def test_announcements_about_others_and_forged_ones_end_nothing(app, browser):
+    """Another session, another person, another client, no token at all."""
+    await see(browser, "/sign-in")
+    assert (await announce(app, app.logout_token(session_id="ANOTHER")))[0] == 200
+    bobs = app.logout_token(subject="user-bob", session_id=None)
+    assert (await announce(app, bobs))[0] == 200
+    for forged in (
+        app.sandbox.issuer.issue_logout_token(
+            app.sandbox.identity_url, "sandbox-app", "user-alice", None
+        ),
+        "forged",
+        "",
+    ):
+        assert await announce(app, forged) == (400, "no-store")
+    assert "You are Alice" in (await see(browser, "/"))[2]
+
+
+async def test_signing_out_elsewhere_reaches_the_application(app, browser):
+    """The sandbox posts its announcement when a person leaves on its own page."""
+    app.sandbox.sign_in_automatically(None)
+    assert (await sign_in_by_hand(browser, "alice"))[0] == "/accounts"
+    end_session = f"{app.sandbox.identity_url}/connect/endsession"
+    async with browser.post(end_session, data={"confirmed": "yes"}) as response:
+        assert response.status == 200
+    assert app.sandbox.logout_answers == [200]
+    assert "Sign in" in (await see(browser, "/"))[2]
+
+
+async def test_each_step_may_happen_in_another_process():
+    """What one process begins another finishes and a third serves; FastAPI's example is for that."""
+    listeners = [listen() for _ in range(3)]
+    (_, first), (_, second), (_, third) = listeners
+    async with Sandbox() as sandbox, contextlib.AsyncExitStack() as stack:
+        sandbox.sign_in_automatically("alice")
+        app = Application("fastapi", sandbox, first)
+        for listener, _ in listeners:
+            await stack.enter_async_context(app.serving(listener))
+        browser = await stack.enter_async_context(a_browser(app))
+        callback = await begin(browser)
+        arrived = f"{second}{callback.raw_path_qs}"
+        async with browser.get(arrived, allow_redirects=False) as response:
+            assert response.status == 303
+        assert "Alice Almås" in (await see(browser, f"{third}/accounts"))[2]
+        assert (await announce(app, app.logout_token()))[0] == 200
+        assert "Sign in" in (await see(browser, f"{third}/"))[2]
+        # The tokens left the store with the session.
+        assert repr(app.places["store"]) == "<MemoryTokenStore of 0 tokens>"
+
+
+async def test_sessions_end_by_themselves(app, browser, monkeypatch):
+    """After eight hours the person signs in again."""
+    await see(browser, "/sign-in")
+    module = AIOHTTP if app.kind == "aiohttp" else FASTAPI
+    now = module.time.time
+
+    class LaterTime:
+        @staticmethod
+        def time():
+            return now() + module.SESSION_SECONDS + 1
+
+    monkeypatch.setattr(module, "time", LaterTime)
+    assert "Sign in" in (await see(browser, "/"))[2]
+
+
+@pytest.mark.parametrize("name", ["aiohttp_app", "fastapi_app"])
+async def test_it_runs_by_itself(name):
+    """Started as a program it brings its own sandbox, and tells where it is."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(EXAMPLES / f"{name}.py"), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        line = (await process.stdout.readline()).decode()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+        async with aiohttp.ClientSession() as browser:
+            async with browser.get(f"{url}/accounts") as response:
+                assert response.url.path == "/account/login"
+                assert response.status == 200
+    finally:
+        process.terminate()
+        await process.communicate()
