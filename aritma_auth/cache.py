@@ -154,6 +154,20 @@ class TokenCache:
         self.held = Held(token, life)
         self.failure = None
 
+    def postpone(self, seconds: float, generation: int) -> None:
+        """
+        Put the renewal off, since somebody else is at it.
+
+        Args:
+            seconds: How long.
+
+            generation: The cache's when the renewal began.
+        """
+        held = self.held
+        if held.life is not None and self.generation == generation:
+            until = self._clock.monotonic() + seconds
+            self.held = Held(held.token, held.life.postponed(until))
+
     def record(self, error: AritmaAuthError, generation: int) -> Failure:
         """
         Remember a failed renewal and decide when the next may be tried.

@@ -99,13 +99,30 @@ class StoreFailed(Event):
     A token store could not be used.
 
     Attributes:
-        operation: ``load``, ``save``, ``lease`` or ``gate``.
+        operation: ``load``, ``read``, ``save`` or ``lease``.
 
-        error: Name of the error's class.
+        error: Name of the error's class, or what is wrong with an entry.
     """
 
     operation: str
     error: str
+
+
+@attrs.frozen
+class StoreReturned(Event):
+    """A token store that could not be used can be used again."""
+
+
+@attrs.frozen
+class RefreshTokenAtRisk(Event):
+    """
+    A refresh token is presented although it may be spent: whoever began to exchange it has died.
+
+    Attributes:
+        fingerprint: Eight hex digits of the access token that came with it.
+    """
+
+    fingerprint: str
 
 
 @attrs.frozen
@@ -122,6 +139,8 @@ class ClockSkewed(Event):
 
 Listener = Callable[[Event], None]
 
+_FAILURES = (ClockSkewed, RefreshTokenAtRisk, RenewalFailed, StoreFailed)
+
 
 def log_event(event: Event) -> None:
     """
@@ -130,7 +149,7 @@ def log_event(event: Event) -> None:
     Args:
         event: What happened.
     """
-    failed = isinstance(event, RenewalFailed | StoreFailed | ClockSkewed)
+    failed = isinstance(event, _FAILURES)
     _log.log(logging.WARNING if failed else logging.DEBUG, "%s", event)
 
 

@@ -7,7 +7,7 @@ Pure: ``now`` is seconds of the monotonic clock, ``draw`` a random number in [0,
 import attrs
 
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.policy import RefreshPolicy
+from aritma_auth.policy import RefreshPolicy, SharingPolicy
 
 
 @attrs.frozen
@@ -75,6 +75,41 @@ def plan_retry(
     if calm_until is not None:
         pause = max(pause, (calm_until - now) / 16)
     return Failure(error, count, now + pause)
+
+
+def plan_shared_pause(
+    policy: RefreshPolicy,
+    sharing: SharingPolicy,
+    error: AritmaAuthError,
+    *,
+    count: int,
+    draw: float,
+) -> float:
+    """
+    Decide for how many seconds nobody of a fleet asks the server again.
+
+    Args:
+        policy: The numbers of one process.
+
+        sharing: The numbers of the fleet.
+
+        error: What went wrong.
+
+        count: Failures in a row, this one included.
+
+        draw: Random number in [0, 1) for the jitter.
+    """
+    failure = plan_retry(
+        policy,
+        error,
+        Failure(error, count - 1, 0.0),
+        now=0.0,
+        # One of the fleet asks for all: its pause is never near zero.
+        draw=0.5 + draw / 2,
+    )
+    if error.is_permanent or error.retry_after is not None:
+        return failure.not_before
+    return min(failure.not_before, sharing.gate_cap)
 
 
 def backoff(policy: RefreshPolicy, count: int, draw: float) -> float:

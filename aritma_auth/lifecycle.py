@@ -80,6 +80,16 @@ class Life:
             return Freshness.STALE
         return Freshness.EXPIRING if now < self.expires_at else Freshness.EXPIRED
 
+    def postponed(self, until: float) -> "Life":
+        """
+        Give the same life with its renewal put off, since somebody else is at it.
+
+        Args:
+            until: Monotonic seconds; the hard window stays where it is.
+        """
+        later = min(max(until, self.refresh_at), self.must_refresh_at)
+        return attrs.evolve(self, refresh_at=later)
+
     def outlasts(self, min_ttl: float, *, now: float, policy: RefreshPolicy) -> bool:
         """
         Tell whether the token lives as long as a caller asks, as far as one can ask.

@@ -88,3 +88,50 @@ class RefreshPolicy:
     retry_after_jitter: float = _fraction(0.1)
     rejection_base: float = _seconds(30.0)
     rejection_cap: float = _seconds(300.0)
+
+
+@attrs.frozen(kw_only=True)
+class SharingPolicy:
+    """
+    How processes that share a store share one renewal; all times in seconds.
+
+    Attributes:
+        lease: How long the right to renew lasts when its holder dies.
+
+        longest_lease: How long one renewal may keep it.
+
+        look_again: While somebody else renews a token that still lives: when to look again.
+
+        first_poll: While somebody else renews and callers wait: when to look first; the pauses
+            grow from there.
+
+        longest_poll: Those pauses at most.
+
+        store_timeout: One operation of the store.
+
+        store_pause: After a failed one the store is left alone for so long.
+
+        gate_cap: A failure without ``Retry-After`` keeps the whole fleet from asking for so long at
+            most; lower than a process's own, so that a server that is back is soon used.
+
+        redeeming: A refresh token that somebody began to exchange and whose successor has not come
+            is presented again after so long: the time-out of that request.
+
+        settle: After the store has lost its memory: how long to wait for a process that knows a
+            newer refresh token than this one.
+
+        redeems_without_lock: A one-time refresh token is presented although the store is away.
+            Only for servers with a grace for tokens presented twice: others end the sign-in.
+    """
+
+    lease: float = _seconds(10.0)
+    longest_lease: float = _seconds(60.0)
+    look_again: float = _seconds(1.0)
+    first_poll: float = _seconds(0.02)
+    longest_poll: float = _seconds(0.25)
+    store_timeout: float = _seconds(5.0)
+    store_pause: float = _seconds(2.0)
+    gate_cap: float = _seconds(30.0)
+    redeeming: float = _seconds(10.0)
+    settle: float = _seconds(1.0)
+    redeems_without_lock: bool = False

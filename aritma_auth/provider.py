@@ -12,9 +12,10 @@ from aritma_auth.errors import ProviderClosedError, TokenTimeoutError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
+from aritma_auth.guarding import GuardedStore
 from aritma_auth.keeping import TokenKeeper
 from aritma_auth.lifecycle import Step
-from aritma_auth.policy import RefreshPolicy
+from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal import Renewal
@@ -48,6 +49,8 @@ class TokenProvider(AsyncResource):
 
         policy: The numbers of a token's life.
 
+        sharing: The numbers of sharing its renewal through the store.
+
         clock: Tells the time.
 
         draw: Random numbers in [0, 1) for the jitter.
@@ -64,11 +67,12 @@ class TokenProvider(AsyncResource):
         *,
         store: TokenStore | None = None,
         policy: RefreshPolicy | None = None,
+        sharing: SharingPolicy | None = None,
         clock: Clock = SYSTEM_CLOCK,
         draw: Callable[[], float] = random.random,
         on_event: Listener | None = log_event,
     ) -> None:
-        policy = policy or RefreshPolicy()
+        policy, sharing = policy or RefreshPolicy(), sharing or SharingPolicy()
         self._client = client
         self._clock = clock
         self._on_event = on_event
@@ -77,7 +81,16 @@ class TokenProvider(AsyncResource):
         self._keeper = None
         if store is not None:
             key = token_key(client.identity, grant)
-            self._keeper = TokenKeeper(requester, store, key, policy, clock, on_event)
+            self._keeper = TokenKeeper(
+                client,
+                requester,
+                GuardedStore(store, key, sharing, clock, on_event),
+                policy=policy,
+                sharing=sharing,
+                clock=clock,
+                draw=draw,
+                on_event=on_event,
+            )
         self._renewal = Renewal(client, requester, self._keeper, self._cache, clock, on_event)
         self._flights: SingleFlight[Obtained | Failure] = SingleFlight(
             self._renewal.run, self._cache.lock

@@ -1,6 +1,6 @@
 """What one flight does: look at the gate, get a token, settle what came in the cache."""
 
-from aritma_auth.cache import Obtained, TokenCache
+from aritma_auth.cache import Held, Obtained, TokenCache
 from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
 from aritma_auth.events import (
@@ -12,9 +12,9 @@ from aritma_auth.events import (
     notify,
 )
 from aritma_auth.gates import Failure
-from aritma_auth.keeping import TokenKeeper
-from aritma_auth.protocol.tokens import Token
-from aritma_auth.requesting import TokenClient, TokenRequester
+from aritma_auth.keeping import Need, Postponed, TokenKeeper
+from aritma_auth.lifecycle import Freshness
+from aritma_auth.requesting import TokenClient, TokenRequester, credential_of
 
 _SKEW_WORTH_TELLING = 30.0
 
@@ -68,8 +68,7 @@ class Renewal:
             return failure
         error: AritmaAuthError
         try:
-            patient = not held.is_alive(self._cache.now())
-            obtained = await self._obtain(held.token, patient)
+            obtained = await self._obtain(held)
         except AritmaAuthError as known:
             error = known
         except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
@@ -77,14 +76,30 @@ class Renewal:
                 f"the renewal broke on {type(bug).__name__}: mend the client that it uses"
             )
         else:
+            if isinstance(obtained, Postponed):
+                return self._postpone(obtained, held, generation)
             return await self._accept(obtained, generation)
         return await self._refuse(error, generation)
 
-    async def _obtain(self, known: Token | None, patient: bool) -> Obtained:
+    async def _obtain(self, held: Held) -> Obtained | Postponed:
+        now = self._cache.now()
+        is_patient = not held.is_alive(now)
         if self._keeper is None:
-            return await self._requester.run(known, patient=patient)
-        rejected = self._cache.rejected
-        return await self._keeper.run(known, rejected=rejected, patient=patient)
+            return await self._requester.run(held.token, patient=is_patient)
+        is_calm = held.freshness(now) in {Freshness.FRESH, Freshness.STALE}
+        return await self._keeper.run(
+            Need(
+                held.token,
+                rejected=self._cache.rejected,
+                is_patient=is_patient,
+                spare=held.token if is_calm else None,
+            )
+        )
+
+    def _postpone(self, postponed: Postponed, held: Held, generation: int) -> Obtained:
+        with self._cache.lock:
+            self._cache.postpone(postponed.seconds, generation)
+        return Obtained(postponed.token, held.issued_at)
 
     async def _accept(self, obtained: Obtained, generation: int) -> Obtained | Failure:
         cache = self._cache
@@ -127,10 +142,5 @@ class Renewal:
         return await self._credential() == self._refused_credential
 
     async def _credential(self) -> str:
-        generation = 0 if self._keeper is None else await self._keeper.generation()
-        try:
-            return f"{generation} {await self._client.credential_fingerprint()}"
-        except AritmaAuthError as error:
-            return f"{generation} {error}"
-        except Exception as bug:  # noqa: BLE001 - a caller's own client
-            return f"{generation} {type(bug).__name__}"
+        serial = 0 if self._keeper is None else await self._keeper.serial()
+        return f"{serial} {await credential_of(self._client)}"

@@ -55,6 +55,21 @@ class TokenClient(Protocol):
         ...
 
 
+async def credential_of(client: TokenClient) -> str:
+    """
+    Give a text that changes when a client's credential does; what keeps it from being read, else.
+
+    Args:
+        client: The client.
+    """
+    try:
+        return await client.credential_fingerprint()
+    except AritmaAuthError as error:
+        return str(error)
+    except Exception as bug:  # noqa: BLE001 - a caller's own client
+        return type(bug).__name__
+
+
 class TokenRequester:
     """
     Gets a working token from the server, whichever way the grant allows.
@@ -86,6 +101,22 @@ class TokenRequester:
         self._draw = draw
         self._is_spent = not grant.is_requestable
         self.is_critical = False
+
+    @property
+    def can_start_over(self) -> bool:
+        """The grant itself may be presented as often as one likes."""
+        return self._grant.is_reusable
+
+    def spends_once(self, known: Token | None) -> bool:
+        """
+        Tell whether asking presents something that may be good for one time only.
+
+        Args:
+            known: The token so far.
+        """
+        if known is not None and known.refresh_token is not None:
+            return True
+        return not (self._grant.is_reusable or self._is_spent)
 
     async def run(
         self, known: Token | None, *, patient: bool, look_again: LookAgain | None = None

@@ -1,0 +1,182 @@
+"""Records as bytes: versioned JSON, read as strictly as an answer from a stranger."""
+
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+import attrs
+
+from aritma_auth.errors import (
+    AritmaAuthError,
+    InvalidResponseError,
+    OAuthError,
+    ReauthenticationRequiredError,
+    TransportError,
+    oauth_error,
+)
+from aritma_auth.protocol.json_text import JsonError, parse_json_object
+from aritma_auth.protocol.sealed import HiddenBytes, JsonValue, Members
+from aritma_auth.protocol.structuring import StructureError, structure
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.stores import Gate, Record
+
+VERSION = 1
+
+M = TypeVar("M")
+
+
+class RecordError(ValueError):
+    """What is wrong with stored bytes, in words that quote nothing of them."""
+
+
+@attrs.frozen(repr=False)
+class _Token:
+    access_token: str
+    token_type: str
+    issued_at: float
+    expires_at: float | None = None
+    refresh_token: str | None = None
+    id_token: str | None = None
+
+
+@attrs.frozen(repr=False)
+class _Gate:
+    kind: str
+    message: str
+    until: float
+    count: int
+    credential: str
+    status: int | None = None
+    description: str | None = None
+    uri: str | None = None
+    may_have_arrived: bool = False
+
+
+@attrs.frozen(repr=False)
+class _Record:
+    version: int
+    serial: int
+    redeeming_since: float | None = None
+
+
+def dump_record(record: Record, *, now: float) -> HiddenBytes:
+    """
+    Write a record as bytes.
+
+    Args:
+        record: The record.
+
+        now: POSIX seconds, from which the gate's seconds count.
+    """
+    members: dict[str, JsonValue] = {
+        "version": VERSION,
+        "serial": record.serial,
+        "redeeming_since": record.redeeming_since,
+        "token": None if record.token is None else _token_members(record.token),
+        "gate": None if record.gate is None else _gate_members(record.gate, now),
+    }
+    return HiddenBytes(json.dumps(members, separators=(",", ":")).encode())
+
+
+def _token_members(token: Token) -> dict[str, JsonValue]:
+    return {
+        "access_token": token.access_token,
+        "token_type": token.token_type,
+        "issued_at": token.issued_at,
+        "expires_at": token.expires_at,
+        "refresh_token": token.refresh_token,
+        "id_token": token.id_token,
+        "scope": None if token.scope is None else list(token.scope),
+        "extra": dict(token.extra.items()),
+    }
+
+
+def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue]:
+    error = gate.error
+    return {
+        "kind": "OAuthError" if isinstance(error, OAuthError) else type(error).__name__,
+        "message": error.error if isinstance(error, OAuthError) else str(error),
+        "until": now + gate.seconds,
+        "count": gate.count,
+        "credential": gate.credential,
+        "status": getattr(error, "status", None),
+        "description": getattr(error, "description", None),
+        "uri": getattr(error, "uri", None),
+        "may_have_arrived": getattr(error, "may_have_arrived", False),
+        "problems": list(getattr(error, "problems", ())),
+    }
+
+
+def read_record(body: bytes, *, now: float) -> Record:
+    """
+    Read what `dump_record` wrote.
+
+    Args:
+        body: The bytes.
+
+        now: POSIX seconds.
+
+    Raises:
+        RecordError: It is something else, or another version's.
+    """
+    problem: str
+    try:
+        members = parse_json_object(body)
+        if members.get("version") != VERSION:
+            raise RecordError("it is of another version")  # noqa: TRY301 - told below
+        record = structure(members, _Record)
+        token, gate = members.get("token"), members.get("gate")
+        return Record(
+            None if token is None else _read_token(_members(token)),
+            record.serial,
+            record.redeeming_since,
+            None if gate is None else _read_gate(_members(gate), now),
+        )
+    except (JsonError, RecordError, StructureError) as error:
+        problem = str(error)
+    # Outside the except block: the caught error's traceback holds the values.
+    raise RecordError(problem)
+
+
+def _members(value: JsonValue) -> Members:
+    if not isinstance(value, dict):
+        raise RecordError("a member is no object")
+    return Members(value)
+
+
+def _texts(value: JsonValue) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise RecordError("a member is no list of texts")
+    return tuple(str(text) for text in value)
+
+
+def _read_token(members: Members) -> Token:
+    token, scope = structure(members, _Token), members.get("scope")
+    return Token(
+        token.access_token,
+        token.token_type,
+        expires_at=token.expires_at,
+        scope=None if scope is None else _texts(scope),
+        refresh_token=token.refresh_token,
+        id_token=token.id_token,
+        issued_at=token.issued_at,
+        extra=_members(members.get("extra")),
+    )
+
+
+def _read_gate(members: Members, now: float) -> Gate:
+    gate = structure(members, _Gate)
+    return Gate(_read_error(gate, members), gate.count, gate.until - now, gate.credential)
+
+
+def _read_error(gate: _Gate, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:
+    if gate.kind == "OAuthError":
+        return oauth_error(gate.message, gate.description, uri=gate.uri, status=gate.status)
+    if gate.kind == "InvalidResponseError":
+        problems = _texts(members.get("problems"))
+        return InvalidResponseError(gate.message, status=gate.status or 0, problems=problems)
+    if gate.kind == "TransportError":
+        return TransportError(gate.message, may_have_arrived=gate.may_have_arrived)
+    if gate.kind == "ReauthenticationRequiredError":
+        return ReauthenticationRequiredError(gate.message)
+    raise RecordError("it tells of an error that is not known")
