@@ -119,7 +119,8 @@ class RefreshTokenAtRisk(Event):
     A refresh token is presented although it may be spent: whoever began to exchange it has died.
 
     Attributes:
-        fingerprint: Eight hex digits of the access token that came with it.
+        fingerprint: Eight hex digits of the access token that came with it; empty if it is what the
+            sign-in began with.
     """
 
     fingerprint: str

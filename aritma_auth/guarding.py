@@ -103,8 +103,10 @@ class GuardedStore:
         finally:
             beating.cancel()
             await asyncio.wait((beating,))
-            with contextlib.suppress(StoreAwayError):
-                await self._run("lease", lease.release)
+            # Also while the store is left alone: others would wait until the lease is over.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self._sharing.store_timeout):
+                    await lease.release()
 
     async def _keep(self, lease: Lease) -> None:
         # The engine's time, not the provider's clock: a lease runs out in the engine.

@@ -25,6 +25,8 @@ from aritma_auth.stores import Entry, Record
 
 _GROWTH = 1.6
 _WRITES = 3
+_CLAIMS = 100
+"""Looks at an entry that others are changing, or exchanging, before giving up."""
 
 
 @attrs.frozen
@@ -215,7 +217,10 @@ class TokenKeeper:
     async def _lead(self, fence: int, need: Need) -> Obtained:
         entry = await self._store.load()
         known = None if need.known is None else Numbered(need.known, self._serial)
-        while (found := await self._find(entry, need)) is None:
+        for _ in range(_CLAIMS):
+            found = await self._find(entry, need)
+            if found is not None:
+                return found
             if not self._leader.must_claim(entry, known):
                 break
             # Waits for whoever may be exchanging the same refresh token, then claims it.
@@ -223,7 +228,10 @@ class TokenKeeper:
             if is_claimed:
                 break
         else:
-            return found
+            raise TransportError(
+                "the stored token changes faster than it can be claimed: try again later",
+                may_have_arrived=False,
+            )
         led = await self._leader.lead(entry, known, fence, is_patient=need.is_patient)
         self._serial = led.serial
         return led.obtained

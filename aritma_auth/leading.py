@@ -134,16 +134,17 @@ class Leader:
             StoreAwayError: The store cannot be used.
         """
         newest = _newest(entry, known)
-        if entry is not None and (left := self._redeeming_left(entry.record)) > 0:
+        is_stored = entry is not None and (newest is None or newest.token is entry.token)
+        since = entry.record.redeeming_since if entry is not None and is_stored else None
+        if (left := self._redeeming_left(since)) > 0:
             # Its holder may still get the answer, and write it down.
             pause = min(left, self._sharing.longest_poll)
             return await self._store.changed(entry, pause), False
         has_lost = newest is not None and (entry is None or entry.token is None)
-        since = None if has_lost else self._clock.time()
         record = Record(
             None if newest is None else newest.token,
             0 if newest is None else newest.serial,
-            since,
+            None if has_lost else self._clock.time(),
             None if entry is None else entry.record.gate,
         )
         replaces = 0 if entry is None else entry.generation
@@ -153,12 +154,12 @@ class Leader:
         if has_lost:
             # The store has lost its memory: another process may know a newer token than this one.
             return await self._store.changed(written, self._sharing.settle), False
-        if newest is not None and entry is not None and entry.record.redeeming_since is not None:
-            notify(self._on_event, RefreshTokenAtRisk(newest.token.fingerprint))
+        if since is not None:
+            fingerprint = "" if newest is None else newest.token.fingerprint
+            notify(self._on_event, RefreshTokenAtRisk(fingerprint))
         return written, True
 
-    def _redeeming_left(self, record: Record) -> float:
-        since = record.redeeming_since
+    def _redeeming_left(self, since: float | None) -> float:
         if since is None:
             return 0.0
         # Another machine's clock may be ahead.

@@ -3,6 +3,7 @@
 import asyncio
 
 from aritma_auth.environment import Environment
+from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
 
 ENVIRONMENT = Environment.at("https://idp.example", api_origins=["https://api.example"])
@@ -56,6 +57,9 @@ class FakeClient:
             answer = self.answers.pop(0) if self.answers else None
             if isinstance(answer, asyncio.Future):
                 answer = await answer
+            if isinstance(answer, AritmaAuthError):
+                # The tests' errors are shared: a traceback on them would keep everything alive.
+                raise answer.copy()
             if isinstance(answer, BaseException):
                 raise answer
             return answer or self.make_token()
