@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aritma_auth.errors import SlowDownError as SlowDownError
     from aritma_auth.errors import StateMismatchError as StateMismatchError
     from aritma_auth.errors import StepUpRequiredError as StepUpRequiredError
+    from aritma_auth.errors import StoreError as StoreError
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
     from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
+    from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
 
 _HOMES = {
     "client": ("OAuthClient",),
@@ -96,6 +98,7 @@ _HOMES = {
         "SlowDownError",
         "StateMismatchError",
         "StepUpRequiredError",
+        "StoreError",
         "TokenTimeoutError",
         "TransportError",
         "VerificationError",
@@ -144,6 +147,7 @@ _HOMES = {
     "secret": ("Secret",),
     "stores": ("TokenStore",),
     "stores.memory": ("MemoryTokenStore",),
+    "stores.redis": ("RedisTokenStore",),
 }
 
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -18,6 +18,7 @@ The error tree, sorted by who must act.
     │   └── IdTokenError
     ├── ReauthenticationRequiredError    no usable token and no way to get one without the person
     ├── StepUpRequiredError              the API wants a stronger sign-in
+    ├── StoreError                       the token store cannot be used now; it may be later
     ├── TokenTimeoutError                your own wait ended; the renewal goes on for the others
     └── ProviderClosedError              the provider was closed
 
@@ -262,6 +263,17 @@ class StepUpRequiredError(AritmaAuthError):
         self.acr_values = acr_values
         self.max_age = max_age
         self.scope = scope
+
+
+class StoreError(AritmaAuthError):
+    """
+    A token store cannot be used now; whether it has done what was asked is not known.
+
+    Raised by the stores' own methods. A provider tells it as an event and goes on without the store
+    where that does no harm.
+    """
+
+    is_permanent = False
 
 
 class TokenTimeoutError(AritmaAuthError, TimeoutError):

