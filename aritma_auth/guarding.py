@@ -103,18 +103,20 @@ class GuardedStore:
         finally:
             beating.cancel()
             await asyncio.wait((beating,))
-            # Also while the store is left alone: others would wait until the lease is over.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(self._sharing.store_timeout):
-                    await lease.release()
+            await self._attempt(lease.release)
 
     async def _keep(self, lease: Lease) -> None:
         # The engine's time, not the provider's clock: a lease runs out in the engine.
         pause = self._sharing.lease / _BEATS
         for _ in range(int(self._sharing.longest_lease / pause)):
             await asyncio.sleep(pause)
-            with contextlib.suppress(StoreAwayError):
-                await self._run("lease", lease.keep)
+            await self._attempt(lease.keep)
+
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
+        # Also while the store is left alone, whatever comes of it: the lease ends by itself.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self._sharing.store_timeout):
+                await work()
 
     async def changed(self, entry: Entry | None, seconds: float) -> Entry | None:
         """

@@ -157,7 +157,8 @@ class TokenKeeper:
     async def _share(self, need: Need) -> Obtained | Postponed:
         entry = await self._store.load()
         deadline = self._clock.monotonic() + self._policy.renewal_timeout
-        for pause in self._pauses():
+        pauses = self._pauses()
+        while True:
             found = await self._find(entry, need)
             if found is not None:
                 return found
@@ -167,12 +168,11 @@ class TokenKeeper:
             if need.spare is not None:
                 return Postponed(need.spare, self._sharing.look_again * (0.5 + self._draw()))
             if self._clock.monotonic() >= deadline:
-                break
-            entry = await self._store.changed(entry, pause)
-        raise TransportError(
-            "another process is renewing the token and has not finished: try again later",
-            may_have_arrived=False,
-        )
+                raise TransportError(
+                    "another process is renewing the token and has not finished: try again later",
+                    may_have_arrived=False,
+                )
+            entry = await self._store.changed(entry, next(pauses))
 
     def _pauses(self) -> Iterator[float]:
         pause = self._sharing.first_poll

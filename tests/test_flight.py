@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -366,9 +367,11 @@ def test_a_loop_closed_in_mid_request_leaves_no_open_session(recwarn, caplog):
 
 def test_a_forgotten_provider_is_collected_without_complaint(caplog):
     """No task, session or lock holds it."""
-    client = SlowClient(0)
-    asyncio.run(provider_of(client).get_token())
+    provider = provider_of(SlowClient(0))
+    asyncio.run(provider.get_token())
+    forgotten = weakref.ref(provider)
+    del provider
     gc.collect()
 
-    assert not [thing for thing in gc.get_objects() if type(thing) is aa.TokenProvider]
+    assert forgotten() is None
     assert caplog.text == ""

@@ -244,7 +244,7 @@ async def test_a_refresh_token_that_another_process_rotated_is_found_in_the_stor
     (key,) = store._entries
     newer = Token("t", refresh_token="sibling", issued_at=clock.time(), expires_at=clock.time() + 1)
     await store.save(key, Record(newer, 2), replaces=store._entries[key].generation)
-    answer.set_exception(SPENT)
+    answer.set_exception(SPENT.copy())
     await caller
 
     assert presented(rig) == ["first", "second", "sibling"]

@@ -9,9 +9,9 @@ from aritma_auth.errors import (
     InvalidClientError,
     TransportError,
 )
-from aritma_auth.gates import Failure, RejectionGate, backoff, plan_retry
+from aritma_auth.gates import Failure, RejectionGate, backoff, plan_retry, plan_shared_pause
 from aritma_auth.lifecycle import Freshness, Step, decide, plan_life
-from aritma_auth.policy import RefreshPolicy
+from aritma_auth.policy import RefreshPolicy, SharingPolicy
 
 POLICY = RefreshPolicy()
 DOWN = TransportError("down")
@@ -237,3 +237,34 @@ def test_numbers_that_make_no_sense_are_refused_by_name(setting):
     """The error names the setting."""
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         RefreshPolicy(**setting)
+
+
+@pytest.mark.parametrize(
+    ("until", "refresh_at"),
+    [(3000.0, 3700.0), (3800.0, 3800.0), (9000.0, 4540.0)],
+    ids=["earlier than planned", "later", "beyond the hard window"],
+)
+def test_a_renewal_is_put_off_up_to_the_hard_window(until, refresh_at):
+    """Somebody else is at it; the other marks stay."""
+    planned = life(3600)
+    marks = planned.postponed(until)
+
+    assert marks.refresh_at == refresh_at
+    assert (marks.must_refresh_at, marks.expires_at) == (4540.0, 4600.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "draw", "pause"),
+    [
+        (DOWN, 1, 0.0, 0.5),
+        (DOWN, 1, 1.0, 1.0),
+        (DOWN, 9, 1.0, 30.0),
+        (TransportError("busy", retry_after=100), 1, 1.0, 110.0),
+        (REFUSED, 9, 0.0, 256.0),
+    ],
+)
+def test_a_fleets_pause_is_never_near_zero_and_capped(error, count, draw, pause):
+    """One process asks for all, and a server that is back must not idle."""
+    assert plan_shared_pause(POLICY, SharingPolicy(), error, count=count, draw=draw) == (
+        pytest.approx(pause)
+    )
