@@ -10,11 +10,12 @@ from typing import NamedTuple, Protocol, Self, TypeVar, cast
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, StoreError
+from aritma_auth.errors import ConfigurationError, StoreError
+from aritma_auth.protocol.sealed import HiddenStr
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, read_record
-from aritma_auth.stores.redis_clients import open_clients
+from aritma_auth.stores.redis_clients import open_clients, problem_of
 from aritma_auth.stores.redis_scripts import (
     ACQUIRE,
     KEEP,
@@ -28,21 +29,13 @@ from aritma_auth.stores.sealing import SealingKeys
 
 T = TypeVar("T")
 
-_KEEP = 30 * 24 * 3600.0
+_RETENTION = 30 * 24 * 3600.0
 
 _AFTER_GATE = 60.0
 """Seconds that a gate's count is kept after the gate is over."""
 
 _LONGEST = 10 * 365 * 24 * 3600.0
 """Seconds; whatever a server says, a record is kept no longer."""
-
-_ADVICE = {
-    "AuthenticationError": "check the user name and the password",
-    "AuthenticationWrongNumberOfArgsError": "the server knows no user names: leave it out",
-    "NoPermissionError": "allow its user the store's keys and commands",
-    "OutOfMemoryError": "it is full",
-    "ReadOnlyError": "it is a replica",
-}
 
 
 class RedisTokenStore:
@@ -69,7 +62,7 @@ class RedisTokenStore:
 
         timeout: Seconds for one operation; asking in vain for a lease may take twice that.
 
-        keep: Seconds to keep refresh tokens and the numbers of leases after their last change.
+        retention: Seconds to keep refresh tokens and the numbers of leases after their last change.
 
         assumed_lifetime: Seconds to keep a token whose lifetime is not known.
 
@@ -88,9 +81,11 @@ class RedisTokenStore:
         allow_plaintext: bool = False,
         prefix: str = "aa",
         timeout: float = 0.5,
-        keep: float = _KEEP,
+        retention: float = _RETENTION,
         assumed_lifetime: float = 300.0,
     ) -> None:
+        # A traceback may show locals, and a URL holds a password.
+        server = HiddenStr(server) if isinstance(server, str) else server
         if not isinstance(keys, SealingKeys):
             raise ConfigurationError(
                 'tokens in Redis are sealed: give keys=SealingKeys({"1": key}), with a key from '
@@ -104,7 +99,7 @@ class RedisTokenStore:
         self._keys = keys
         self._prefix = prefix
         self._timeout = timeout
-        self._keep = keep
+        self._retention = retention
         self._assumed_lifetime = assumed_lifetime
 
     async def load(self, key: str) -> Entry | None:
@@ -174,9 +169,9 @@ class RedisTokenStore:
         if gate is not None:
             least = gate.seconds + _AFTER_GATE
         if record.redeeming_since is not None or (token and token.refresh_token):
-            least = self._keep
+            least = self._retention
         gate_left = 0.0 if gate is None else gate.seconds
-        return (issued, *map(_milliseconds, (age, life, least, gate_left, self._keep)))
+        return (issued, *map(_milliseconds, (age, life, least, gate_left, self._retention)))
 
     async def delete(self, key: str) -> None:
         """
@@ -212,7 +207,7 @@ class RedisTokenStore:
                 (names.lease, names.fences),
                 owner,
                 lease.milliseconds,
-                _milliseconds(self._keep),
+                _milliseconds(self._retention),
             )
         except BaseException:
             # It may have been granted although the answer was lost: others need not wait for it.
@@ -241,10 +236,8 @@ class RedisTokenStore:
             async with asyncio.timeout(self._timeout):
                 return await work
         except Exception as error:  # noqa: BLE001 - whatever redis-py raises, it stays here
-            kind, cause = type(error).__name__, error.__cause__
-        advice = str(cause) if isinstance(cause, AritmaAuthError) else _ADVICE.get(kind)
-        message = f"Redis failed to {operation} ({kind})"
-        raise StoreError(message if advice is None else f"{message}: {advice}")
+            problem = problem_of(error)
+        raise StoreError(f"Redis failed to {operation}: {problem}")
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop has opened."""

@@ -1,28 +1,44 @@
-"""Ways to a Redis server: one client for each event loop, made when it is first needed."""
+"""Ways to a Redis server: a caller's client, or one of our own for each event loop."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from yarl import URL
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aritma_auth.errors import AritmaAuthError, ConfigurationError
-from aritma_auth.protocol.urls import is_loopback
+from aritma_auth.protocol.sealed import HiddenStr
 from aritma_auth.secret import Secret
 from aritma_auth.stores.redis_scripts import RedisClient
+from aritma_auth.stores.redis_url import Address, read_redis_url
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.credentials import CredentialProvider
 
 _CONNECTIONS = 16
 """To one server from one event loop; whoever needs one more waits."""
 
-_TLS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+_ADVICE = {
+    "AuthenticationError": "check the user name and the password",
+    "NoPermissionError": "allow its user the store's keys and commands",
+    "OutOfMemoryError": "it is full",
+    "ReadOnlyError": "it is a replica",
+}
+
+
+class RedisClients(Protocol):
+    """Where the store gets a client from."""
+
+    def get(self) -> RedisClient:
+        """Give the client of the running event loop."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what was opened for the running event loop."""
+        ...
 
 
 class GivenClient:
     """
-    A caller's own client: used as it is, and the caller's to close.
+    A caller's client: used as it is, and the caller's to close.
 
     Args:
         client: The client.
@@ -39,7 +55,7 @@ class GivenClient:
         """Leave it open."""
 
     def __repr__(self) -> str:
-        return "a given client"
+        return f"a given {type(self._client).__name__}"
 
 
 class OwnClients:
@@ -47,19 +63,14 @@ class OwnClients:
     Clients of this package's making, since redis-py's belong to one event loop each.
 
     Args:
-        url: Where the server is.
-
-        password: Its password, in place of the URL's.
+        address: Where the server is.
 
         timeout: Seconds for one operation.
     """
 
-    def __init__(self, url: URL, password: Secret | None, timeout: float) -> None:
-        if password is None and url.password:
-            password = Secret(url.password)
-        # Neither user name nor password nor query.
-        self._shown = str(url.with_user(None).with_query(None))
-        self._make = _factory(url, password, timeout)
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
         self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
 
     def get(self) -> RedisClient:
@@ -73,6 +84,36 @@ class OwnClients:
             client = self._clients[loop] = self._make()
         return client
 
+    def _make(self) -> "Redis":
+        from redis.asyncio import (  # noqa: PLC0415 - extra "redis"
+            BlockingConnectionPool,
+            Connection,
+            Redis,
+            SSLConnection,
+        )
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+
+        address, password = self._address, self._address.password
+        settings: dict[str, Any] = {
+            **address.files,
+            "connection_class": SSLConnection if address.is_tls else Connection,
+            "host": address.host,
+            "port": address.port,
+            "db": address.database,
+            "credential_provider": password and _credentials(address.user, password),
+            "max_connections": _CONNECTIONS,
+            "timeout": self._timeout,
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            # The scripts may be sent twice: once more, at once, finds a server that came back.
+            "retry": Retry(NoBackoff(), 1),
+            # No commands at connection that a strict ACL would have to allow.
+            "protocol": 2,
+            "driver_info": None,
+        }
+        return Redis.from_pool(BlockingConnectionPool(**settings))
+
     async def aclose(self) -> None:
         """Close the running loop's connections."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
@@ -80,12 +121,17 @@ class OwnClients:
             await client.aclose()
 
     def __repr__(self) -> str:
-        return self._shown
+        address = self._address
+        return f"{address.host}:{address.port}/{address.database}"
 
 
 def open_clients(
-    server: str | RedisClient, *, password: Secret | None, allow_plaintext: bool, timeout: float
-) -> GivenClient | OwnClients:
+    server: HiddenStr | RedisClient,
+    *,
+    password: Secret | None,
+    allow_plaintext: bool,
+    timeout: float,
+) -> RedisClients:
     """
     Make ready to speak with a server; nothing is sent yet.
 
@@ -99,85 +145,35 @@ def open_clients(
         timeout: Seconds for one operation.
 
     Raises:
-        ConfigurationError: The URL is none of Redis, or redis-py is missing.
+        ConfigurationError: The URL or the client is none that can be used, or redis-py is missing.
     """
-    _require_redis()
-    if isinstance(server, str):
-        return OwnClients(_parse(server, allow_plaintext=allow_plaintext), password, timeout)
+    if not _has_redis():
+        raise ConfigurationError('this store needs redis-py: pip install "aritma-auth[redis]"')
+    if isinstance(server, HiddenStr):
+        address = read_redis_url(server, password=password, allow_plaintext=allow_plaintext)
+        return OwnClients(address, timeout)
     if password is not None or allow_plaintext:
         raise ConfigurationError("password and allow_plaintext belong to a URL, not to a client")
+    if not _is_async(server):
+        raise ConfigurationError("the client must be one of redis.asyncio")
     return GivenClient(server)
 
 
-def _require_redis() -> None:
+def _has_redis() -> bool:
     try:
         import redis.asyncio  # noqa: F401, PLC0415 - extra "redis"
     except ImportError:
-        is_missing = True
-    else:
-        is_missing = False
-    if is_missing:
-        raise ConfigurationError('this store needs redis-py: pip install "aritma-auth[redis]"')
+        return False
+    return True
 
 
-def _parse(url: str, *, allow_plaintext: bool) -> URL:
-    try:
-        parsed = URL(url)
-        database = parsed.path.removeprefix("/")
-        is_usable = (
-            parsed.scheme in {"redis", "rediss"}
-            and bool(parsed.host)
-            and (not database or (database.isascii() and database.isdigit()))
-        )
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise ConfigurationError("a Redis URL looks like rediss://user:password@host:6379/0")
-    if parsed.scheme == "redis" and not allow_plaintext and not is_loopback(parsed.raw_host):
-        raise ConfigurationError(
-            "redis:// sends the password in the clear: use rediss://, or allow_plaintext=True"
-        )
-    if unknown := sorted(set(parsed.query) - _TLS_FILES):
-        raise ConfigurationError(
-            f"a Redis URL takes {', '.join(sorted(_TLS_FILES))} and not {', '.join(unknown)}: "
-            "make a client of your own and hand it over"
-        )
-    return parsed
+def _is_async(client: object) -> bool:
+    from redis import Redis, RedisCluster  # noqa: PLC0415 - extra "redis"
+
+    return hasattr(client, "execute_command") and not isinstance(client, Redis | RedisCluster)
 
 
-def _factory(url: URL, password: Secret | None, timeout: float) -> "Callable[[], Redis]":
-    from redis.asyncio import (  # noqa: PLC0415 - extra "redis"
-        BlockingConnectionPool,
-        Connection,
-        Redis,
-        SSLConnection,
-    )
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-
-    settings: dict[str, Any] = {
-        "host": url.host,
-        "port": url.port or 6379,
-        "db": int(url.path.removeprefix("/") or 0),
-        "credential_provider": None if password is None else _credentials(url.user, password),
-        "connection_class": Connection,
-        "max_connections": _CONNECTIONS,
-        "timeout": timeout,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        # The scripts may be sent twice; once again at once finds the server that came back.
-        "retry": Retry(NoBackoff(), 1),
-        # No commands at connection that a strict ACL would have to allow.
-        "protocol": 2,
-        "driver_info": None,
-    }
-    if url.scheme == "rediss":
-        settings |= {"connection_class": SSLConnection, **url.query}
-
-    return lambda: Redis.from_pool(BlockingConnectionPool(**settings))
-
-
-def _credentials(user: str | None, password: Secret) -> object:
+def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
     from redis.credentials import CredentialProvider  # noqa: PLC0415 - extra "redis"
     from redis.exceptions import AuthenticationError  # noqa: PLC0415
 
@@ -188,8 +184,24 @@ def _credentials(user: str | None, password: Secret) -> object:
             try:
                 text = (await password.load()).text
             except AritmaAuthError as error:
-                # Only its own errors make redis-py close what it has opened.
+                # An error that redis-py knows: it closes then what it has opened.
                 raise AuthenticationError from error
             return (text,) if user is None else (user, text)
 
     return Credentials()
+
+
+def problem_of(error: Exception) -> str:
+    """
+    Tell what went wrong without quoting it: an answer may repeat what was sent.
+
+    Args:
+        error: What redis-py or the way to the server raised.
+    """
+    kind, cause = type(error).__name__, error.__cause__
+    if isinstance(cause, AritmaAuthError):
+        return str(cause)
+    code = str(error).partition(" ")[0]
+    if kind == "ResponseError" and code.isalpha() and code.isupper():
+        return f"{kind} {code}"
+    return f"{kind} ({_ADVICE[kind]})" if kind in _ADVICE else kind

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import attrs
 
-_FIELD = """
+_COMMON = """
 local function field(key, name)
   local value = redis.pcall('HGET', key, name)
   return type(value) == 'string' and value or false
@@ -28,7 +28,8 @@ local function generation_of(key)
   return number(key, 'generation') or redis.call('EXISTS', key)
 end
 local function replace(key, ...)
-  redis.call('DEL', key)
+  -- Only if there is one: what is replaced is written even by a server that is full.
+  if redis.call('EXISTS', key) == 1 then redis.call('DEL', key) end
   redis.call('HSET', key, ...)
 end
 local function now()
@@ -89,7 +90,7 @@ class Script:
 
 
 LOAD = Script(
-    _FIELD
+    _COMMON
     + """
 local generation = generation_of(KEYS[1])
 if generation == 0 then return false end
@@ -105,7 +106,7 @@ return {
 """Of v: nothing, or its generation, the record, the token's age and the gate's rest in ms."""
 
 SAVE = Script(
-    _FIELD
+    _COMMON
     + """
 local value, fences = KEYS[1], KEYS[2]
 local replaces, fence, record = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -136,7 +137,7 @@ the record at least; the gate's seconds; how long to keep the fence. Times are i
 """
 
 ACQUIRE = Script(
-    _FIELD
+    _COMMON
     + """
 local lease, fences, owner = KEYS[1], KEYS[2], ARGV[1]
 if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
