@@ -69,8 +69,11 @@ if TYPE_CHECKING:
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
+    from aritma_auth.stores.file import FileTokenStore as FileTokenStore
+    from aritma_auth.stores.keyring import KeyringTokenStore as KeyringTokenStore
     from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
     from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
+    from aritma_auth.stores.sealing import SealingKeys as SealingKeys
 
 _HOMES = {
     "client": ("OAuthClient",),
@@ -146,8 +149,11 @@ _HOMES = {
     "provider": ("TokenProvider",),
     "secret": ("Secret",),
     "stores": ("TokenStore",),
+    "stores.file": ("FileTokenStore",),
+    "stores.keyring": ("KeyringTokenStore",),
     "stores.memory": ("MemoryTokenStore",),
     "stores.redis": ("RedisTokenStore",),
+    "stores.sealing": ("SealingKeys",),
 }
 
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -7,6 +7,7 @@ from typing import NoReturn, Protocol, final
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.stores.extras import require
 from aritma_auth.stores.records import RecordError
 
 _FORMAT = b"\x01"
@@ -131,14 +132,7 @@ def _cipher(key: bytes | str) -> "Cipher":
         raw = b""
     if len(raw) != _KEY_SIZE:
         raise ConfigurationError("a sealing key is 32 random bytes, or their base64url text")
-    try:
-        from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415 - extra "file"
-            AESGCM,
-        )
-    except ImportError:
-        is_missing = True
-    else:
-        is_missing = False
-    if is_missing:
-        raise ConfigurationError('sealing needs cryptography: pip install "aritma-auth[file]"')
+    require("file", "cryptography")
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
+
     return AESGCM(raw)

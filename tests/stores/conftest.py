@@ -7,7 +7,9 @@ from secrets import token_hex
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.stores import keyring_shelf
 from aritma_auth.stores.sealing import SealingKeys
+from support.keyrings import DictKeyring
 from support.valkey import shared_server
 
 SEALING_KEYS = SealingKeys.generate()
@@ -18,6 +20,38 @@ async def memory(_tmp_path):
     """Both are the same object: there is one process."""
     store = aa.MemoryTokenStore()
     yield store, store
+
+
+@contextlib.asynccontextmanager
+async def file(tmp_path):
+    """Two stores over one folder that they have to make."""
+    yield aa.FileTokenStore(tmp_path / "tokens"), aa.FileTokenStore(tmp_path / "tokens")
+
+
+@contextlib.asynccontextmanager
+async def sealed_file(tmp_path):
+    """The same, sealed."""
+    one, two = (aa.FileTokenStore(tmp_path / "tokens", keys=SEALING_KEYS) for _ in range(2))
+    yield one, two
+
+
+@contextlib.asynccontextmanager
+async def keyring(tmp_path):
+    """Two stores over one keyring."""
+    backend, settings = DictKeyring(), {"lock_folder": tmp_path / "locks"}
+    yield (
+        aa.KeyringTokenStore(keyring=backend, **settings),
+        aa.KeyringTokenStore(keyring=backend, **settings),
+    )
+
+
+@contextlib.asynccontextmanager
+async def keyring_in_parts(tmp_path):
+    """The same over a keyring that keeps short texts only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyring_shelf, "PART_SIZE", 100)
+        async with keyring(tmp_path) as stores:
+            yield stores
 
 
 @contextlib.asynccontextmanager
@@ -36,7 +70,9 @@ def redis(tmp_path):
     return valkey(tmp_path, binary=shutil.which("redis-server"))
 
 
-STORES = [memory, valkey] + [redis] * (shutil.which("redis-server") is not None)
+STORES = [memory, file, sealed_file, keyring, keyring_in_parts, valkey] + [redis] * (
+    shutil.which("redis-server") is not None
+)
 """A new store adds one function above and its name here."""
 
 
