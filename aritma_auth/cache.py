@@ -8,9 +8,11 @@ from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.gates import Failure, RejectionGate, plan_retry
 from aritma_auth.lifecycle import Freshness, Life, Step, decide, plan_life
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.lock import STATE_LOCK
 from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.tokens import Token
+
+_NOT_REJECTED = RejectionGate()
 
 
 @attrs.frozen
@@ -69,6 +71,9 @@ class Held:
         return self.life is not None and self.life.outlasts(min_ttl, now=now, policy=policy)
 
 
+_NOTHING = Held()
+
+
 class TokenCache:
     """
     The memory of one provider; its caller holds the lock around every change.
@@ -111,9 +116,9 @@ class TokenCache:
         self._policy = policy
         self._clock = clock
         self._draw = draw
-        self._rejections = RejectionGate()
-        self.lock = ForkSafeLock()
-        self.held = Held()
+        self._rejections = _NOT_REJECTED
+        self.lock = STATE_LOCK
+        self.held = _NOTHING
         self.failure: Failure | None = None
         self.generation = 0
         self.rejected: Token | None = None

@@ -8,13 +8,11 @@ never across an await, so that several event loops and threads may share one fli
 
 import asyncio
 import contextlib
-import os
-import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.lock import ForkSafeLock, forks
 
 R = TypeVar("R")
 
@@ -58,18 +56,31 @@ class SingleFlight(Generic[R]):
         work: Makes the work's coroutine; its result is a value, failures included, never None.
 
         lock: Guards the flight, and whatever else changes together with it.
+
+        on_landed: Called under the lock when a flight is over.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[R]], lock: ForkSafeLock) -> None:
+    __slots__ = ("_flight", "_forks", "_lock", "_on_landed", "_work")
+
+    def __init__(
+        self,
+        work: Callable[[], Awaitable[R]],
+        lock: ForkSafeLock,
+        on_landed: Callable[[], None] | None = None,
+    ) -> None:
         self._work = work
         self._lock = lock
+        self._on_landed = on_landed
         self._flight: Flight[R] | None = None
-        _everyone.add(self)
+        self._forks = forks()
 
     @property
     def current(self) -> Flight[R] | None:
         """The flight under way, or None."""
         with self._lock:
+            if self._forks != forks():
+                # A forked child: its parent's flight and waiters are not its own.
+                self._flight, self._forks = None, forks()
             flight = self._flight
             if flight is not None and flight.loop.is_closed():
                 self._land(flight, None)
@@ -172,6 +183,8 @@ class SingleFlight(Generic[R]):
             flight.result = result
             if self._flight is flight:
                 self._flight = None
+                if self._on_landed is not None:
+                    self._on_landed()
             waiting, flight.waiting = flight.waiting, {}
         here = _running_loop()
         for loop, futures in waiting.items():
@@ -181,11 +194,6 @@ class SingleFlight(Generic[R]):
                 # A closed loop has no waiters left to wake.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_wake, futures)
-
-    def forget(self) -> None:
-        """Start anew in a forked child: its parent's flight and waiters are not its own."""
-        self._lock.renew()
-        self._flight = None
 
 
 def _result_of(flight: Flight[R]) -> R | None:
@@ -206,15 +214,3 @@ def _wake(futures: list[asyncio.Future[None]]) -> None:
     for future in futures:
         if not future.done():
             future.set_result(None)
-
-
-_everyone: "weakref.WeakSet[SingleFlight[Any]]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for single_flight in list(_everyone):
-        single_flight.forget()
-
-
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Self
 from aritma_auth.cache import Obtained, TokenCache
 from aritma_auth.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ProviderClosedError, TokenTimeoutError
+from aritma_auth.errors import ProviderClosedError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
-from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
-from aritma_auth.guarding import GuardedStore
-from aritma_auth.keeping import TokenKeeper
 from aritma_auth.lifecycle import Step
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.renewal import Renewal
-from aritma_auth.requesting import TokenClient, TokenRequester
+from aritma_auth.renewer import Renewer, Settings
+from aritma_auth.requesting import TokenClient
 from aritma_auth.resource import AsyncResource
 from aritma_auth.status import ProviderStatus
 from aritma_auth.stores import TokenStore
-from aritma_auth.stores.key import token_key
 
 if TYPE_CHECKING:
     import aiohttp
@@ -31,6 +27,8 @@ if TYPE_CHECKING:
     from aritma_auth.middleware import BearerMiddleware
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.secret import Secret
+
+_POLICY, _SHARING = RefreshPolicy(), SharingPolicy()
 
 
 class TokenProvider(AsyncResource):
@@ -60,6 +58,15 @@ class TokenProvider(AsyncResource):
     Source: Aritma's authentication page ("Reuse the access token until it expires").
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_cache",
+        "_is_closed",
+        "_is_in_background",
+        "_renewer",
+        "_settings",
+    )
+
     def __init__(
         self,
         client: TokenClient,
@@ -72,30 +79,11 @@ class TokenProvider(AsyncResource):
         draw: Callable[[], float] = random.random,
         on_event: Listener | None = log_event,
     ) -> None:
-        policy, sharing = policy or RefreshPolicy(), sharing or SharingPolicy()
-        self._client = client
-        self._clock = clock
-        self._on_event = on_event
+        policy, sharing = policy or _POLICY, sharing or _SHARING
+        self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         self._cache = TokenCache(policy, clock, draw)
-        requester = TokenRequester(client, grant, policy, clock, draw)
-        self._keeper = None
-        if store is not None:
-            key = token_key(client.identity, grant)
-            self._keeper = TokenKeeper(
-                client,
-                requester,
-                GuardedStore(store, key, sharing, clock, on_event),
-                policy=policy,
-                sharing=sharing,
-                clock=clock,
-                draw=draw,
-                on_event=on_event,
-            )
-        self._renewal = Renewal(client, requester, self._keeper, self._cache, clock, on_event)
-        self._flights: SingleFlight[Obtained | Failure] = SingleFlight(
-            self._renewal.run, self._cache.lock
-        )
-        self._background: Flight[Obtained | Failure] | None = None
+        self._renewer: Renewer | None = None
+        self._is_in_background = False
         self._is_closed = False
 
     @classmethod
@@ -195,32 +183,34 @@ class TokenProvider(AsyncResource):
             with self._cache.lock:
                 self._require_open()
                 token, failure = self._cache.held.token, self._cache.failure
-                flight = self._flights.current
-                is_renewing = flight is not None and flight is self._background
+                is_renewing = self.is_renewing and self._is_in_background
                 step = self._cache.decide(min_ttl, is_renewing=is_renewing)
-                if step in {Step.SERVE_AND_RENEW, Step.WAIT}:
-                    flight = self._flights.launch()
-                if step is Step.SERVE_AND_RENEW:
-                    self._background = flight
-            if step is Step.REFUSE and failure is not None:
-                raise self._cache.error_of(failure)
-            if token is not None and step is not Step.WAIT:
+                if step is Step.REFUSE and failure is not None:
+                    raise self._cache.error_of(failure)
+                if step is Step.SERVE and token is not None:
+                    return token
+                renewer = self._ready()
+                self._is_in_background |= step is Step.SERVE_AND_RENEW
+                flight = renewer.flights.launch()
+            if step is Step.SERVE_AND_RENEW and token is not None:
                 return token
             # A flight is lost when its event loop ends: then start over.
-            if flight is not None and (landed := await self._await_landing(flight, timeout)):
+            if landed := self._served(await renewer.land(flight, timeout)):
                 return landed
 
-    async def _await_landing(
-        self, flight: Flight[Obtained | Failure], timeout: float | None
-    ) -> Token | None:
-        try:
-            outcome = await self._flights.join(flight, timeout)
-        except TimeoutError:
-            is_late = True
-        else:
-            is_late = False
-        if is_late:
-            raise TokenTimeoutError("no token within this caller's timeout: the renewal goes on")
+    def _ready(self) -> Renewer:
+        renewer = self._renewer
+        if renewer is None:
+            renewer = self._renewer = Renewer(self._settings, self._cache, self._rest)
+        return renewer
+
+    def _rest(self) -> None:
+        # An idle provider keeps its token and little else: there may be thousands.
+        self._is_in_background = False
+        if self._renewer is not None and self._renewer.may_rest(self._cache):
+            self._renewer = None
+
+    def _served(self, outcome: Obtained | Failure | None) -> Token | None:
         if not isinstance(outcome, Failure):
             return None if outcome is None else outcome.token
         held = self._cache.held
@@ -242,7 +232,7 @@ class TokenProvider(AsyncResource):
         with self._cache.lock:
             dropped = self._cache.drop(token)
         if dropped is not None:
-            notify(self._on_event, TokenRejected(token.fingerprint, renews=dropped))
+            notify(self._settings.on_event, TokenRejected(token.fingerprint, renews=dropped))
         return dropped is True
 
     def reject(self, token: Token) -> bool:
@@ -272,15 +262,25 @@ class TokenProvider(AsyncResource):
         """
         with self._cache.lock:
             self._require_open()
-            age = max(0.0, self._clock.time() - token.issued_at) if token.issued_at else 0.0
-            self._cache.install(Obtained(token, self._clock.monotonic() - age))
-        if self._keeper is not None:
-            await self._keeper.keep(token)
+            keeper = self._ready().keeper
+            age = (
+                max(0.0, self._settings.clock.time() - token.issued_at) if token.issued_at else 0.0
+            )
+            self._cache.install(Obtained(token, self._settings.clock.monotonic() - age))
+        if keeper is not None:
+            await keeper.keep(token)
 
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""
         with self._cache.lock:
-            return ProviderStatus.of(self._cache, is_renewing=self._flights.current is not None)
+            return ProviderStatus.of(self._cache, is_renewing=self.is_renewing)
+
+    @property
+    def is_renewing(self) -> bool:
+        """A renewal is under way."""
+        with self._cache.lock:
+            renewer = self._renewer
+            return renewer is not None and renewer.flights.current is not None
 
     def middleware(
         self, origins: Iterable[str] | None = None, *, strict: bool = False
@@ -300,8 +300,8 @@ class TokenProvider(AsyncResource):
         from aritma_auth.middleware import BearerMiddleware  # noqa: PLC0415 - a convenience only
 
         if origins is None:
-            origins = self._client.environment.api_urls
-        return BearerMiddleware(self, origins, strict=strict, on_event=self._on_event)
+            origins = self._settings.client.environment.api_urls
+        return BearerMiddleware(self, origins, strict=strict, on_event=self._settings.on_event)
 
     async def aclose(self) -> None:
         """
@@ -312,14 +312,17 @@ class TokenProvider(AsyncResource):
         with self._cache.lock:
             self._is_closed = True
             self._cache.close()
-        while (flight := self._flights.current) is not None:
-            if self._renewal.is_critical:
-                await self._flights.join(flight)
+        while (renewer := self._renewer) is not None:
+            flight = renewer.flights.current
+            if flight is None:
+                return
+            if renewer.is_critical:
+                await renewer.flights.join(flight)
             else:
-                await self._flights.cancel()
+                await renewer.flights.cancel()
 
     def __repr__(self) -> str:
-        return f"<TokenProvider of {self._client.client_id!r}: {self.status().freshness}>"
+        return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"
 
     def _require_open(self) -> None:
         if self._is_closed:

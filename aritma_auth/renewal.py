@@ -37,6 +37,16 @@ class Renewal:
         on_event: Told what happened, after it is settled.
     """
 
+    __slots__ = (
+        "_cache",
+        "_client",
+        "_clock",
+        "_keeper",
+        "_on_event",
+        "_refused_credential",
+        "_requester",
+    )
+
     def __init__(
         self,
         client: TokenClient,

@@ -12,8 +12,8 @@ import weakref
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.flight import SingleFlight, _after_fork
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.flight import SingleFlight
+from aritma_auth.lock import ForkSafeLock, _after_fork
 from support.clock import FakeClock
 from support.fakes import FakeClient
 from support.loops import new_eager_loop
@@ -305,7 +305,7 @@ def test_after_a_fork_locks_and_flights_are_new():
     """The same, looked at from inside."""
     provider = provider_of(SlowClient(5))
     loop, caller = hold_in_another_loop(provider)
-    flight = provider._flights.current
+    flight = provider._renewer.flights.current
     lock = provider._cache.lock._lock
     _after_fork()
     is_renewing = provider.status().is_renewing

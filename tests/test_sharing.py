@@ -11,6 +11,7 @@ import aritma_auth as aa
 from aritma_auth.events import RefreshTokenAtRisk, RenewalFailed, StoreFailed, StoreReturned
 from aritma_auth.policy import SharingPolicy
 from aritma_auth.stores import Entry, Gate, Record
+from aritma_auth.stores.key import token_key
 from support.fakes import settle
 from support.rig import DOWN, REFUSED, Rig
 
@@ -28,6 +29,11 @@ class PollingStore(FailingStore):
 @pytest.fixture(params=[FailingStore, PollingStore], ids=["watched", "polled"])
 def store(request):
     return request.param()
+
+
+def key_for(rig):
+    """Give the key under which a provider's tokens are kept."""
+    return token_key(rig.client.identity, rig.grant)
 
 
 def entry_of(store):
@@ -118,10 +124,8 @@ async def test_whoever_needs_a_token_waits_for_the_one_that_renews_it(clock, sto
 
 async def test_waiting_ends_in_time(clock, store):
     """Whatever the holder of the lease does."""
-    rig = Rig(clock, store=PollingStore())
-    lease = await rig.provider._keeper._store._store.acquire(
-        rig.provider._keeper._store._key, seconds=3600
-    )
+    rig = Rig(clock, store=store)
+    lease = await store.acquire(key_for(rig), seconds=3600)
 
     with pytest.raises(aa.TransportError, match="another process is renewing"):
         await rig.get()
@@ -257,9 +261,7 @@ async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(cloc
     """The answer may still come; then there is no other way, and the event says so."""
     rig = Rig(clock, grant=REFRESH, store=store)
     token = rotated(rig, refresh_token="second")
-    await store.save(
-        rig.provider._keeper._store._key, Record(token, 1, clock.time() + 3590), replaces=0
-    )
+    await store.save(key_for(rig), Record(token, 1, clock.time() + 3590), replaces=0)
     clock.advance(3595)
     await rig.get()
 
@@ -271,7 +273,7 @@ async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(cloc
 async def test_whoever_was_only_slow_is_waited_for(clock, store):
     """What it wrote down at last is taken."""
     rig = Rig(clock, grant=REFRESH, store=store)
-    key = rig.provider._keeper._store._key
+    key = key_for(rig)
     await store.save(
         key, Record(rotated(rig, refresh_token="second"), 1, clock.time() + 3600), replaces=0
     )
@@ -295,9 +297,7 @@ async def test_whoever_was_only_slow_is_waited_for(clock, store):
 async def test_another_machines_clock_does_not_make_anyone_wait_for_ever(clock, store):
     """A mark of the future counts as one of now."""
     rig = Rig(clock, grant=REFRESH, store=store)
-    await store.save(
-        rig.provider._keeper._store._key, Record(None, 0, clock.time() + 10), replaces=0
-    )
+    await store.save(key_for(rig), Record(None, 0, clock.time() + 10), replaces=0)
     await rig.get()
 
     assert presented(rig) == ["first"]
@@ -496,7 +496,7 @@ async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, st
 async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
     """It counts as none, and is told."""
     rig = Rig(clock, store=store)
-    store._entries[rig.provider._keeper._store._key] = Entry(Record(), 5, problem="odd")
+    store._entries[key_for(rig)] = Entry(Record(), 5, problem="odd")
     await rig.get()
 
     assert entry_of(store).generation == 6

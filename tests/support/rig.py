@@ -13,6 +13,7 @@ class Rig:
 
     def __init__(self, clock, lifetime=3600, grant=GRANT, **settings):
         self.clock = clock
+        self.grant = grant
         self.client = FakeClient(clock, lifetime)
         self.events = []
         self.draw = 0.0

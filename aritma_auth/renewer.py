@@ -1,0 +1,135 @@
+"""All that a provider's renewals need, put together when one begins and let go when it rests."""
+
+from collections.abc import Callable
+
+import attrs
+
+from aritma_auth.cache import Obtained, TokenCache
+from aritma_auth.clock import Clock
+from aritma_auth.errors import TokenTimeoutError
+from aritma_auth.events import Listener
+from aritma_auth.flight import Flight, SingleFlight
+from aritma_auth.gates import Failure
+from aritma_auth.guarding import GuardedStore
+from aritma_auth.keeping import TokenKeeper
+from aritma_auth.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.protocol.grants import Grant
+from aritma_auth.renewal import Renewal
+from aritma_auth.requesting import TokenClient, TokenRequester
+from aritma_auth.stores import TokenStore
+from aritma_auth.stores.key import token_key
+
+
+@attrs.frozen
+class Settings:
+    """
+    What a provider was made with; the names are those of its arguments.
+
+    Attributes:
+        client: Asks the server.
+
+        grant: What entitles it to its first token.
+
+        store: Keeps tokens, or None.
+
+        policy: The numbers of a token's life.
+
+        sharing: The numbers of sharing its renewal.
+
+        clock: Tells the time.
+
+        draw: Random numbers in [0, 1).
+
+        on_event: Told what happens.
+    """
+
+    client: TokenClient
+    grant: Grant
+    store: TokenStore | None
+    policy: RefreshPolicy
+    sharing: SharingPolicy
+    clock: Clock
+    draw: Callable[[], float]
+    on_event: Listener | None
+
+
+class Renewer:
+    """
+    The flights of one provider and what they do.
+
+    Args:
+        settings: What the provider was made with.
+
+        cache: What it remembers.
+
+        on_landed: Called under the cache's lock when a flight is over.
+
+    Attributes:
+        flights: One renewal at a time.
+
+        keeper: Knows the store, or None without one.
+    """
+
+    __slots__ = ("_is_forgetful", "_renewal", "flights", "keeper")
+
+    def __init__(
+        self, settings: Settings, cache: TokenCache, on_landed: Callable[[], None]
+    ) -> None:
+        client, clock, on_event = settings.client, settings.clock, settings.on_event
+        policy, sharing, draw = settings.policy, settings.sharing, settings.draw
+        requester = TokenRequester(client, settings.grant, policy, clock, draw)
+        self.keeper: TokenKeeper | None = None
+        if settings.store is not None:
+            key = token_key(client.identity, settings.grant)
+            self.keeper = TokenKeeper(
+                client,
+                requester,
+                GuardedStore(settings.store, key, sharing, clock, on_event),
+                policy=policy,
+                sharing=sharing,
+                clock=clock,
+                draw=draw,
+                on_event=on_event,
+            )
+        self._is_forgetful = self.keeper is None and settings.grant.is_reusable
+        self._renewal = Renewal(client, requester, self.keeper, cache, clock, on_event)
+        self.flights: SingleFlight[Obtained | Failure] = SingleFlight(
+            self._renewal.run, cache.lock, on_landed
+        )
+
+    @property
+    def is_critical(self) -> bool:
+        """Something that can be spent only once is on its way: cutting it off would lose it."""
+        return self._renewal.is_critical
+
+    async def land(
+        self, flight: Flight[Obtained | Failure], timeout: float | None
+    ) -> Obtained | Failure | None:
+        """
+        Wait for a flight.
+
+        Args:
+            flight: The flight.
+
+            timeout: Seconds that the caller waits at most; the flight goes on.
+
+        Returns:
+            What it brought, or None if it was lost.
+
+        Raises:
+            TokenTimeoutError: The caller's time is over.
+        """
+        try:
+            return await self.flights.join(flight, timeout)
+        except TimeoutError:
+            pass
+        raise TokenTimeoutError("no token within this caller's timeout: the renewal goes on")
+
+    def may_rest(self, cache: TokenCache) -> bool:
+        """
+        Tell whether nothing here is worth remembering until the next renewal.
+
+        Args:
+            cache: What the provider remembers.
+        """
+        return self._is_forgetful and cache.failure is None
