@@ -282,6 +282,13 @@ class TokenProvider(AsyncResource):
             renewer = self._renewer
             return renewer is not None and renewer.flights.current is not None
 
+    @property
+    def is_idle(self) -> bool:
+        """No renewal is under way, and no refresh token is known here alone."""
+        token = self._cache.held.token
+        is_sole_keeper = token is not None and token.refresh_token and self._settings.store is None
+        return not is_sole_keeper and not self.is_renewing
+
     def middleware(
         self, origins: Iterable[str] | None = None, *, strict: bool = False
     ) -> "BearerMiddleware":
