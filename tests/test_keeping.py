@@ -4,68 +4,18 @@ import asyncio
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from test_refresh_tokens import SPENT, presented, rotated
 
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed, TokenAdopted
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.stores import Record
-from aritma_auth.stores.key import token_key
 from support.fakes import settle
-from support.rig import DOWN, GRANT, REFUSED, Rig
+from support.rig import DOWN, REFUSED, Rig
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 REFRESH = aa.RefreshTokenGrant("first")
-
-
-GRANTS = [
-    aa.ClientCredentialsGrant(),
-    aa.ClientCredentialsGrant(scope=""),
-    aa.ClientCredentialsGrant(scope="a"),
-    aa.ClientCredentialsGrant(scope="a b"),
-    aa.ClientCredentialsGrant(resource="urn:a"),
-    aa.ClientCredentialsGrant(extra={"a": "b"}),
-    aa.RefreshTokenGrant("a"),
-    aa.RefreshTokenGrant("b"),
-]
-
-
-def test_no_two_identities_share_a_key():
-    """Each part counts: no scope differs from an empty one."""
-    identities = [("a", "b"), ("a", "c"), ("ab", ""), ("a", "b", "")]
-    keys = {token_key(identity, grant) for identity in identities for grant in GRANTS}
-
-    assert len(keys) == len(identities) * len(GRANTS)
-
-
-def test_a_password_is_no_part_of_a_key():
-    """A digest of it could be guessed; the person's name tells people apart."""
-    with pytest.warns(DeprecationWarning):
-        grants = [aa.PasswordGrant(*who) for who in [("a", "x"), ("a", "y"), ("b", "x")]]
-    one, same, other = (token_key(["i"], grant) for grant in grants)
-
-    assert one == same != other
-
-
-def test_the_order_of_scopes_does_not_matter():
-    """They are a set to the server."""
-    one, other = (aa.ClientCredentialsGrant(scope=scope) for scope in ("a b", "b a"))
-
-    assert token_key(["x"], one) == token_key(["x"], other)
-
-
-@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
-def test_keys_are_equal_only_for_equal_identities(one, other):
-    """Whatever the texts, none runs into the next."""
-    assert (token_key(one, GRANT) == token_key(other, GRANT)) is (one == other)
-
-
-def test_a_key_tells_nothing(canary):
-    """It is a digest."""
-    assert len(token_key([canary.text], aa.RefreshTokenGrant(canary.text))) == 32
 
 
 class FailingStore(aa.MemoryTokenStore):

@@ -7,7 +7,7 @@ from hashlib import sha256
 from aritma_auth.protocol.grants import Grant
 
 
-def token_key(client_identity: Iterable[str], grant: Grant) -> str:
+def token_key(client_identity: Iterable[str], grant: Grant, *, proof_key: str | None = None) -> str:
     """
     Derive the key of a token from whom it is for and what it was asked with.
 
@@ -17,16 +17,23 @@ def token_key(client_identity: Iterable[str], grant: Grant) -> str:
         grant: The grant: its type, subject, scope (none differs from empty; order does not
             matter), resources and extra parameters.
 
+        proof_key: Thumbprint of the key or certificate that the token is bound to, or None for a
+            bearer token.
+
     Returns:
         32 hex digits that tell nothing of what went in.
+
+    Spec: RFC 7638 §3 (a key's thumbprint), RFC 8705 §3.1 (a certificate's).
     """
     scope = None if grant.scope is None else sorted(grant.scope)
     identity = [
         list(client_identity),
-        grant.grant_type,
+        # As it is sent: a custom grant's class has none.
+        dict(grant.parameters())["grant_type"],
         grant.subject(),
         scope,
         sorted(grant.resource),
         sorted(grant.extra),
+        proof_key,
     ]
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import TypeVar
 
 import attrs
 
@@ -22,7 +21,13 @@ from aritma_auth.stores import Gate, Record
 
 VERSION = 1
 
-M = TypeVar("M")
+_KINDS: tuple[type[AritmaAuthError], ...] = (
+    InvalidResponseError,
+    OAuthError,
+    ReauthenticationRequiredError,
+    TransportError,
+)
+"""Failures of the server and the wire, which all who share a store need to know of."""
 
 
 class RecordError(ValueError):
@@ -68,12 +73,13 @@ def dump_record(record: Record, *, now: float) -> HiddenBytes:
 
         now: POSIX seconds, from which the gate's seconds count.
     """
+    gate = record.gate
     members: dict[str, JsonValue] = {
         "version": VERSION,
         "serial": record.serial,
         "redeeming_since": record.redeeming_since,
         "token": None if record.token is None else _token_members(record.token),
-        "gate": None if record.gate is None else _gate_members(record.gate, now),
+        "gate": None if gate is None else _gate_members(gate, now),
     }
     return HiddenBytes(json.dumps(members, separators=(",", ":")).encode())
 
@@ -91,10 +97,14 @@ def _token_members(token: Token) -> dict[str, JsonValue]:
     }
 
 
-def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue]:
+def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue] | None:
     error = gate.error
+    kind = next((kind for kind in _KINDS if isinstance(error, kind)), None)
+    if kind is None:
+        # Whatever else goes wrong is this process's own affair.
+        return None
     return {
-        "kind": "OAuthError" if isinstance(error, OAuthError) else type(error).__name__,
+        "kind": kind.__name__,
         "message": error.error if isinstance(error, OAuthError) else str(error),
         "until": now + gate.seconds,
         "count": gate.count,
@@ -119,23 +129,28 @@ def read_record(body: bytes, *, now: float) -> Record:
     Raises:
         RecordError: It is something else, or another version's.
     """
+    body = HiddenBytes(body)
     problem: str
     try:
-        members = parse_json_object(body)
-        if members.get("version") != VERSION:
-            raise RecordError("it is of another version")  # noqa: TRY301 - told below
-        record = structure(members, _Record)
-        token, gate = members.get("token"), members.get("gate")
-        return Record(
-            None if token is None else _read_token(_members(token)),
-            record.serial,
-            record.redeeming_since,
-            None if gate is None else _read_gate(_members(gate), now),
-        )
+        return _read(body, now)
     except (JsonError, RecordError, StructureError) as error:
         problem = str(error)
     # Outside the except block: the caught error's traceback holds the values.
     raise RecordError(problem)
+
+
+def _read(body: HiddenBytes, now: float) -> Record:
+    members = parse_json_object(body)
+    if members.get("version") != VERSION:
+        raise RecordError("it is of another version")
+    record = structure(members, _Record)
+    token, gate = members.get("token"), members.get("gate")
+    return Record(
+        None if token is None else _read_token(_members(token)),
+        record.serial,
+        record.redeeming_since,
+        None if gate is None else _read_gate(_members(gate), now),
+    )
 
 
 def _members(value: JsonValue) -> Members:

@@ -1,7 +1,7 @@
 """Stored bytes under lock and key: AES-256-GCM, bound to the place where they are kept."""
 
 import secrets
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import NoReturn, Protocol, final
 
@@ -33,12 +33,12 @@ class SealingKeys:
     """
     The keys that stored tokens are sealed with: one seals, all of them open.
 
-    To change keys, add the new one in front, roll it out, and take the old one away a token's
-    lifetime later.
+    To change keys, add the new one at the end, so that every process can open what it will seal;
+    then move it to the front; and take the old one away when what it has sealed is replaced.
 
     Args:
         keys: 32 random bytes each, by a short name that never changes; the first one seals. Also
-            taken: base64url text of such bytes.
+            taken: base64 or base64url text of such bytes.
 
     Raises:
         ConfigurationError: There is no key, or one is not 32 bytes, or cryptography is missing.
@@ -49,9 +49,17 @@ class SealingKeys:
     __slots__ = ("_ciphers", "_first")
 
     def __init__(self, keys: Mapping[str, bytes | str]) -> None:
-        if not keys:
-            raise ConfigurationError("give at least one sealing key")
-        self._ciphers = {_name(name): _cipher(key) for name, key in keys.items()}
+        self._ciphers: dict[bytes, Cipher] = {}
+        raw = {name: _raw_key(key) for name, key in keys.items()}
+        # An error's traceback would hold them.
+        del keys
+        problem = _problem(raw)
+        if problem is not None:
+            raise ConfigurationError(problem)
+        require("file", "cryptography")
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
+
+        self._ciphers.update((name.encode(), AESGCM(key)) for name, key in raw.items())
         self._first = next(iter(self._ciphers))
 
     @classmethod
@@ -75,11 +83,8 @@ class SealingKeys:
         """
         nonce = secrets.token_bytes(_NONCE_SIZE)
         head = _FORMAT + bytes((len(self._first),)) + self._first
-        return (
-            head
-            + nonce
-            + self._ciphers[self._first].encrypt(nonce, bytes(body), _bound(head, place))
-        )
+        cipher = self._ciphers[self._first]
+        return head + nonce + cipher.encrypt(nonce, bytes(body), _bound(head, place))
 
     def open(self, sealed: bytes, *, place: str) -> HiddenBytes:
         """
@@ -119,20 +124,26 @@ def _bound(head: bytes, place: str) -> bytes:
     return head + place.encode()
 
 
-def _name(name: str) -> bytes:
-    if not name or not name.isascii() or not name.isprintable() or len(name) > _NAME_LIMIT:
-        raise ConfigurationError(f"a sealing key's name is 1 to {_NAME_LIMIT} plain characters")
-    return name.encode()
+def _problem(keys: Mapping[str, HiddenBytes]) -> str | None:
+    if not keys:
+        return "give at least one sealing key"
+    if not all(map(_is_name, keys)):
+        return f"a sealing key's name is 1 to {_NAME_LIMIT} plain characters"
+    if not all(keys.values()):
+        return "a sealing key is 32 random bytes, or their base64 text"
+    return None
 
 
-def _cipher(key: bytes | str) -> "Cipher":
-    try:
-        raw = urlsafe_b64decode(key + "=" * (-len(key) % 4)) if isinstance(key, str) else key
-    except ValueError:
-        raw = b""
-    if len(raw) != _KEY_SIZE:
-        raise ConfigurationError("a sealing key is 32 random bytes, or their base64url text")
-    require("file", "cryptography")
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _NAME_LIMIT and name.isascii() and name.isprintable()
 
-    return AESGCM(raw)
+
+def _raw_key(key: bytes | str) -> HiddenBytes:
+    """Give the bytes of a key, or none if it is no key."""
+    if isinstance(key, str):
+        text = key.rstrip("=") + "=" * (-len(key.rstrip("=")) % 4)
+        try:
+            key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+        except ValueError:
+            key = b""
+    return HiddenBytes(key if len(key) == _KEY_SIZE else b"")

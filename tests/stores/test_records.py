@@ -1,0 +1,252 @@
+"""Records as bytes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import aritma_auth as aa
+from aritma_auth.stores import Gate, Record
+from aritma_auth.stores.records import RecordError, dump_record, read_record
+
+NOW = 1_700_000_000.0
+TOKEN = aa.Token(
+    "access",
+    "Bearer",
+    expires_at=NOW + 3600,
+    scope=("a", "b"),
+    refresh_token="refresh",
+    id_token="id",
+    issued_at=NOW,
+    extra={"tid": "acme"},
+)
+TOKEN_GOLDEN = (
+    b'"token":{"access_token":"access","token_type":"Bearer","issued_at":1700000000.0,'
+    b'"expires_at":1700003600.0,"refresh_token":"refresh","id_token":"id","scope":["a","b"],'
+    b'"extra":{"tid":"acme"}}'
+)
+GOLDEN = {
+    "nothing": (
+        Record(),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":null}',
+    ),
+    "a token": (
+        Record(TOKEN, 3),
+        b'{"version":1,"serial":3,"redeeming_since":null,' + TOKEN_GOLDEN + b',"gate":null}',
+    ),
+    "a bare token": (
+        Record(aa.Token("access"), 1),
+        b'{"version":1,"serial":1,"redeeming_since":null,"token":{"access_token":"access",'
+        b'"token_type":"Bearer","issued_at":0.0,"expires_at":null,"refresh_token":null,'
+        b'"id_token":null,"scope":null,"extra":{}},"gate":null}',
+    ),
+    "a mark": (
+        Record(redeeming_since=NOW),
+        b'{"version":1,"serial":0,"redeeming_since":1700000000.0,"token":null,"gate":null}',
+    ),
+    "a refusal": (
+        Record(
+            gate=Gate(
+                aa.InvalidClientError(
+                    "invalid_client", "who?", uri="https://idp.example/e", status=401
+                ),
+                2,
+                30.0,
+                "abcd",
+            )
+        ),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{"kind":"OAuthError",'
+        b'"message":"invalid_client","until":1700000030.0,"count":2,"credential":"abcd",'
+        b'"status":401,"description":"who?","uri":"https://idp.example/e",'
+        b'"may_have_arrived":false,"problems":[]}}',
+    ),
+    "an outage": (
+        Record(gate=Gate(aa.TransportError("down"), 1, 5.0)),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
+        b'"kind":"TransportError","message":"down","until":1700000005.0,"count":1,"credential":"",'
+        b'"status":null,"description":null,"uri":null,"may_have_arrived":true,"problems":[]}}',
+    ),
+    "a broken answer": (
+        Record(gate=Gate(aa.InvalidResponseError("broken", status=502, problems=("empty",)))),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
+        b'"kind":"InvalidResponseError","message":"broken","until":1700000000.0,"count":1,'
+        b'"credential":"","status":502,"description":null,"uri":null,"may_have_arrived":false,'
+        b'"problems":["empty"]}}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_record_is_these_bytes(name):
+    """Other versions of this package read them: a change needs a new version number."""
+    record, golden = GOLDEN[name]
+
+    assert bytes(dump_record(record, now=NOW)) == golden
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_what_was_written_is_read(name):
+    """Errors by kind and words, since they know no equality."""
+    record, golden = GOLDEN[name]
+    read = read_record(golden, now=NOW)
+
+    assert (read.token, read.serial) == (record.token, record.serial)
+    assert read.redeeming_since == record.redeeming_since
+    assert described(read.gate) == described(record.gate)
+
+
+def described(gate):
+    if gate is None:
+        return None
+    error = gate.error
+    return type(error), str(error), vars(error), gate.count, gate.seconds, gate.credential
+
+
+def test_the_seconds_of_a_gate_run_while_it_is_kept():
+    """It is written down when it ends, not for how long."""
+    body = dump_record(Record(gate=Gate(aa.TransportError("down"), 1, 30.0)), now=NOW)
+
+    assert read_record(body, now=NOW + 10).gate.seconds == 20
+    assert read_record(body, now=NOW + 40).gate.seconds == -10
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (type("Subclass", (aa.TransportError,), {})("down"), aa.TransportError),
+        (aa.OAuthError("odd"), aa.OAuthError),
+        (aa.InvalidGrantError("invalid_grant"), aa.InvalidGrantError),
+        (aa.ReauthenticationRequiredError("sign in"), aa.ReauthenticationRequiredError),
+    ],
+    ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
+)
+def test_a_failure_of_a_kind_that_is_shared_keeps_its_kind(error, kind):
+    """A subclass becomes what all versions know."""
+    assert type(read_record(dump_record(Record(gate=Gate(error)), now=0), now=0).gate.error) is kind
+
+
+@pytest.mark.parametrize(
+    "error", [aa.ProviderClosedError("closed"), aa.TokenTimeoutError("late")], ids=str
+)
+def test_a_failure_of_this_process_alone_is_not_shared(error):
+    """The token beside it is."""
+    record = read_record(dump_record(Record(TOKEN, 1, gate=Gate(error)), now=NOW), now=NOW)
+
+    assert (record.token, record.gate) == (TOKEN, None)
+
+
+def changed(**members):
+    """Give a good record with changes."""
+    record = json.loads(GOLDEN["a token"][1]) | {"gate": json.loads(GOLDEN["an outage"][1])["gate"]}
+    for path, value in members.items():
+        *parents, name = path.split("__")
+        target = record
+        for parent in parents:
+            target = target[parent]
+        if value is GONE:
+            del target[name]
+        else:
+            target[name] = value
+    return json.dumps(record).encode()
+
+
+GONE = object()
+BAD = {
+    "nothing at all": (b"", "empty"),
+    "no text": (b"\xff\xfe", "UTF-8"),
+    "no JSON": (b"canary", "not JSON"),
+    "cut short": (changed()[:-1], "not JSON"),
+    "a list": (b"[]", "not an object"),
+    "nested too deeply": (b'{"a":' + b"[" * 100_000, "nested"),
+    "a member twice": (b'{"version":1,"version":1,"serial":1}', "twice"),
+    "no number": (b'{"version":1,"serial":NaN}', "not finite"),
+    "no version": (changed(version=GONE), "another version"),
+    "the next version": (changed(version=2), "another version"),
+    "a version in words": (changed(version="1"), "another version"),
+    "a version that is true": (changed(version=True), "version"),
+    "no serial": (changed(serial=GONE), "serial"),
+    "a serial in words": (changed(serial="3"), "serial"),
+    "half a serial": (changed(serial=1.5), "serial"),
+    "a mark in words": (changed(redeeming_since="canary"), "redeeming_since"),
+    "a mark beyond all numbers": (changed(redeeming_since=10**400), "redeeming_since"),
+    "a token that is a text": (changed(token="canary"), "no object"),
+    "no access token": (changed(token__access_token=GONE), "access_token"),
+    "a null access token": (changed(token__access_token=None), "access_token"),
+    "an access token that is a number": (changed(token__access_token=1), "access_token"),
+    "no issue time": (changed(token__issued_at=GONE), "issued_at"),
+    "an end in words": (changed(token__expires_at="canary"), "expires_at"),
+    "a refresh token that is a list": (changed(token__refresh_token=["canary"]), "refresh_token"),
+    "a scope that is a text": (changed(token__scope="canary"), "no list"),
+    "a scope of numbers": (changed(token__scope=[1]), "no list"),
+    "no further members": (changed(token__extra=GONE), "no object"),
+    "further members in a list": (changed(token__extra=["canary"]), "no object"),
+    "a gate that is a text": (changed(gate="canary"), "no object"),
+    "a gate without an end": (changed(gate__until=GONE), "until"),
+    "a gate without a count": (changed(gate__count=GONE), "count"),
+    "a gate of an unknown kind": (changed(gate__kind="canary"), "not known"),
+    "a gate without problems": (
+        changed(gate__kind="InvalidResponseError", gate__problems=GONE),
+        "no list",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_record_is_refused(name, canary):
+    """In words that quote nothing of it, and with no secret in the traceback."""
+    body, words = BAD[name]
+    with pytest.raises(RecordError, match=words) as caught:
+        read_record(body.replace(b"canary", canary.text.encode()), now=NOW)
+
+    canary.assert_hidden(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_the_table_of_bad_records_is_about_what_it_says():
+    """The record that it changes is a good one."""
+    assert read_record(changed(), now=NOW).token == TOKEN
+
+
+@given(st.binary())
+def test_no_bytes_crash_the_reader(body):
+    """Nothing but its own error."""
+    with pytest.raises(RecordError):
+        read_record(body, now=NOW)
+
+
+texts = st.text(max_size=20)
+seconds = st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | seconds | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+tokens = st.builds(
+    aa.Token,
+    texts,
+    texts,
+    expires_at=st.none() | seconds,
+    scope=st.none() | st.lists(texts, max_size=3).map(tuple),
+    refresh_token=st.none() | texts,
+    id_token=st.none() | texts,
+    issued_at=seconds,
+    extra=st.dictionaries(texts, values, max_size=3).map(
+        lambda members: aa.Token("", extra=members).extra
+    ),
+)
+records = st.builds(Record, st.none() | tokens, st.integers(0), st.none() | seconds)
+
+
+@given(records)
+def test_whatever_is_written_is_read(record):
+    """Every text, every number that is one."""
+    assert read_record(dump_record(record, now=NOW), now=NOW) == record
+
+
+def test_a_record_as_bytes_shows_no_secret(canary):
+    """Nor when it is read."""
+    body = dump_record(Record(aa.Token(canary.text, extra={"a": canary.text})), now=NOW)
+
+    canary.assert_hidden(body, read_record(body, now=NOW))
