@@ -84,6 +84,7 @@ class RedisTokenStore:
         retention: float = _RETENTION,
         assumed_lifetime: float = 300.0,
     ) -> None:
+        self._shown = repr(prefix)
         # A traceback may show locals, and a URL holds a password.
         server = HiddenStr(server) if isinstance(server, str) else server
         if not isinstance(keys, SealingKeys):
@@ -96,6 +97,7 @@ class RedisTokenStore:
         self._clients = open_clients(
             server, password=password, allow_plaintext=allow_plaintext, timeout=timeout
         )
+        self._shown += f" at {self._clients!r}"
         self._keys = keys
         self._prefix = prefix
         self._timeout = timeout
@@ -255,7 +257,7 @@ class RedisTokenStore:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<RedisTokenStore {self._prefix!r} at {self._clients!r}>"
+        return f"<RedisTokenStore {self._shown}>"
 
 
 class _Names(NamedTuple):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aritma_auth.errors import AritmaAuthError, ConfigurationError
 from aritma_auth.protocol.sealed import HiddenStr
 from aritma_auth.secret import Secret
+from aritma_auth.stores.extras import require
 from aritma_auth.stores.redis_scripts import RedisClient
 from aritma_auth.stores.redis_url import Address, read_redis_url
 
@@ -147,8 +148,7 @@ def open_clients(
     Raises:
         ConfigurationError: The URL or the client is none that can be used, or redis-py is missing.
     """
-    if not _has_redis():
-        raise ConfigurationError('this store needs redis-py: pip install "aritma-auth[redis]"')
+    require("redis", "redis.asyncio")
     if isinstance(server, HiddenStr):
         address = read_redis_url(server, password=password, allow_plaintext=allow_plaintext)
         return OwnClients(address, timeout)
@@ -157,14 +157,6 @@ def open_clients(
     if not _is_async(server):
         raise ConfigurationError("the client must be one of redis.asyncio")
     return GivenClient(server)
-
-
-def _has_redis() -> bool:
-    try:
-        import redis.asyncio  # noqa: F401, PLC0415 - extra "redis"
-    except ImportError:
-        return False
-    return True
 
 
 def _is_async(client: object) -> bool:

@@ -10,6 +10,7 @@ kind under these names are read as nothing and replaced. A script that is sent t
 first answer was lost, answers the second time as it did the first.
 """
 
+import contextlib
 from collections.abc import Awaitable
 from hashlib import sha1
 from typing import Protocol
@@ -57,9 +58,13 @@ class Script:
 
     Attributes:
         text: Its Lua.
+
+        is_whole: It is sent as it is, not by its digest: the server may not answer that it does not
+            know it.
     """
 
     text: str
+    is_whole: bool = False
     _digest: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,11 +87,15 @@ class Script:
         from redis.exceptions import NoScriptError  # noqa: PLC0415 - extra "redis"
 
         operands = (len(keys), *keys, *arguments)
-        try:
-            # Whatever the client decodes otherwise: records are bytes.
-            return await client.execute_command("EVALSHA", self._digest, *operands, NEVER_DECODE=1)
-        except NoScriptError:
-            return await client.execute_command("EVAL", self.text, *operands, NEVER_DECODE=1)
+        if not self.is_whole:
+            with contextlib.suppress(NoScriptError):
+                return await _send(client, "EVALSHA", self._digest, *operands)
+        return await _send(client, "EVAL", self.text, *operands)
+
+
+def _send(client: RedisClient, *command: bytes | float | str) -> Awaitable[object]:
+    # Whatever the client decodes otherwise: records are bytes.
+    return client.execute_command(*command, NEVER_DECODE=True)
 
 
 LOAD = Script(
@@ -98,8 +107,8 @@ local born, gate = number(KEYS[1], 'born'), number(KEYS[1], 'gate')
 return {
   generation,
   field(KEYS[1], 'record'),
-  born and now() - born,
-  gate and gate - now(),
+  born and now() - born or false,
+  gate and gate - now() or false,
 }
 """
 )
@@ -159,8 +168,11 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """)
 """Of l, an owner and ms: 1 if it holds the lease."""
 
-RELEASE = Script("""
+RELEASE = Script(
+    """
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-""")
+""",
+    is_whole=True,
+)
 """Of l and an owner: 1 if it held the lease."""

