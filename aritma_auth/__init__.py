@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
+    from aritma_auth.login import login_with_browser as login_with_browser
+    from aritma_auth.login import login_with_device as login_with_device
+    from aritma_auth.login import signed_in_provider as signed_in_provider
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.pending import PendingSignIns as PendingSignIns
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
@@ -99,6 +102,11 @@ _HOMES = {
         "TokenTimeoutError",
         "TransportError",
         "VerificationError",
+    ),
+    "login": (
+        "login_with_browser",
+        "login_with_device",
+        "signed_in_provider",
     ),
     "middleware": ("BearerMiddleware",),
     "pending": ("PendingSignIns",),

@@ -1,0 +1,271 @@
+"""A person signs in from a terminal or a desktop: with the browser beside it, or another device."""
+
+import asyncio
+import contextlib
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+
+from aritma_auth.client import OAuthClient
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    ReauthenticationRequiredError,
+    TokenTimeoutError,
+    printable,
+)
+from aritma_auth.events import Listener, log_event
+from aritma_auth.loopback import NOTHING_HERE, LoopbackListener, Page
+from aritma_auth.protocol.authorization import AuthorizationRequest
+from aritma_auth.protocol.device import DeviceAuthorization
+from aritma_auth.protocol.grants import SignedInGrant
+from aritma_auth.protocol.sign_in import SignIn
+from aritma_auth.provider import TokenProvider
+from aritma_auth.stores import TokenStore
+
+DEFAULT_SCOPE = "openid profile offline_access"
+"""Who it is, and a refresh token; an API's scope comes on top."""
+
+_URL_LIMIT = 2000
+_EXCHANGE_TIME = 60.0
+_SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
+
+
+def show_url(url: str) -> None:
+    """
+    Tell the person on standard error where to sign in.
+
+    Args:
+        url: The sign-in's address.
+    """
+    sys.stderr.write(f"Sign in with your browser. If none opens, go to:\n\n  {url}\n\n")
+
+
+def show_device_code(authorization: DeviceAuthorization) -> None:
+    """
+    Tell the person on standard error which code to type where.
+
+    Args:
+        authorization: The sign-in that waits.
+
+    Spec: RFC 8628 §3.3.
+    """
+    complete = authorization.verification_uri_complete
+    shortcut = f"\nOr go to {printable(complete, _URL_LIMIT)}" if complete else ""
+    sys.stderr.write(
+        f"Go to {printable(authorization.verification_uri, _URL_LIMIT)} on any device and enter "
+        f"the code {authorization.user_code}{shortcut}\n"
+    )
+
+
+async def login_with_browser(
+    client: OAuthClient,
+    scope: str | Iterable[str] | None = DEFAULT_SCOPE,
+    *,
+    prompt: str | Iterable[str] = (),
+    max_age: int | None = None,
+    login_hint: str | None = None,
+    acr_values: str | Iterable[str] = (),
+    ui_locales: str | Iterable[str] = (),
+    resource: Iterable[str] = (),
+    extra: Mapping[str, str] | None = None,
+    response_mode: str = "query",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    path: str = "/callback",
+    timeout: float = 300.0,
+    open_browser: Callable[[str], object] | None = webbrowser.open,
+    show: Callable[[str], object] = show_url,
+) -> SignIn:
+    """
+    Let the person at this machine sign in with their own browser.
+
+    The answer comes back to a listener on the loopback interface, which is gone when this returns.
+
+    Args:
+        client: A client for native apps: public, with the redirect URI registered.
+
+        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+
+        prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account``.
+
+        max_age: Seconds since the last sign-in that will do.
+
+        login_hint: Who is likely to sign in.
+
+        acr_values: How to sign in; `make_acr_values` knows Aritma's words.
+
+        ui_locales: Languages of the server's pages.
+
+        resource: Absolute URIs of the APIs that the tokens are for.
+
+        extra: Further parameters of this server.
+
+        response_mode: ``query`` or ``form_post``.
+
+        host: ``127.0.0.1`` or ``::1``; part of the redirect URI.
+
+        port: The redirect URI's port; 0 takes a free one, for servers that let it vary.
+
+        path: The redirect URI's path; empty for none.
+
+        timeout: Seconds within which the person must be back.
+
+        open_browser: Opens a URL, in a thread of its own; None opens nothing.
+
+        show: Told the URL first, since a browser that does not open often says nothing.
+
+    Raises:
+        TokenTimeoutError: Nobody came back in time.
+
+        ConfigurationError: An argument makes no sense, or the port is taken.
+
+        AccessDeniedError: The person said no.
+
+        AritmaAuthError: The sign-in failed, as `OAuthClient.complete_sign_in` says.
+
+    Spec: RFC 8252 §6, §7.3, §8.
+    """
+    if response_mode not in {"form_post", "query"}:
+        raise ConfigurationError("a listener sees only query and form_post")
+    if not timeout > 0:
+        raise ConfigurationError("timeout must be greater than 0 seconds")
+    async with LoopbackListener(host, port, path) as listener:
+        request = await client.authorization_request(
+            listener.redirect_uri,
+            scope,
+            response_mode=response_mode,
+            prompt=prompt,
+            max_age=max_age,
+            login_hint=login_hint,
+            acr_values=acr_values,
+            ui_locales=ui_locales,
+            resource=resource,
+            extra=extra,
+            lifetime=timeout + _EXCHANGE_TIME,
+        )
+        show(request.url)
+        async with _opening(open_browser, request.url):
+            return await _first_answer(client, request, listener, timeout)
+
+
+@contextlib.asynccontextmanager
+async def _opening(open_browser: Callable[[str], object] | None, url: str) -> AsyncIterator[None]:
+    """Open the browser meanwhile: one that runs in the terminal returns only when it is closed."""
+    if open_browser is None:
+        yield
+        return
+    opening = asyncio.create_task(asyncio.to_thread(open_browser, url))
+    try:
+        yield
+    finally:
+        opening.cancel()
+        # Whatever the machine's browser raised: the person has seen the URL.
+        await asyncio.gather(opening, return_exceptions=True)
+
+
+async def _first_answer(
+    client: OAuthClient, request: AuthorizationRequest, listener: LoopbackListener, timeout: float
+) -> SignIn:
+    deadline = asyncio.get_running_loop().time() + timeout
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                visit = await listener.next_visit()
+        except TimeoutError:
+            break
+        try:
+            sign_in = await client.complete_sign_in(request, visit.callback)
+        except AritmaAuthError as error:
+            if request.once.is_left:
+                # No answer of ours: a web page must not be able to end somebody's sign-in.
+                visit.answer(NOTHING_HERE)
+                continue
+            visit.answer(Page("Not signed in", f"{error}. Return to the program.", 400))
+            raise
+        visit.answer(_SIGNED_IN)
+        return sign_in
+    raise TokenTimeoutError(
+        f"nobody came back to {request.redirect_uri} within {timeout:g} seconds: look at the "
+        "browser window. IdentityServer shows most errors on a page of its own, such as a redirect "
+        "URI or a scope that is not registered for the client"
+    )
+
+
+async def login_with_device(
+    client: OAuthClient,
+    scope: str | Iterable[str] | None = DEFAULT_SCOPE,
+    *,
+    show: Callable[[DeviceAuthorization], object] = show_device_code,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> SignIn:
+    """
+    Let a person sign in on another device, where this one has no browser.
+
+    Args:
+        client: A client that may use device codes.
+
+        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+
+        show: Shows the code and the address.
+
+        sleep: Waits for some seconds between two questions.
+
+    Raises:
+        ExpiredTokenError: Nobody signed in before the code ran out: begin again.
+
+        AccessDeniedError: The person said no.
+
+    Spec: RFC 8628.
+    """
+    authorization = await client.start_device_sign_in(scope)
+    show(authorization)
+    return await client.complete_device_sign_in(authorization, sleep=sleep)
+
+
+async def signed_in_provider(
+    client: OAuthClient,
+    *,
+    person: str = "",
+    store: TokenStore | None = None,
+    sign_in: Callable[[OAuthClient], Awaitable[SignIn]] = login_with_browser,
+    on_event: Listener | None = log_event,
+) -> TokenProvider:
+    """
+    Give a provider of a person's tokens: from the store, renewed, or else by a new sign-in.
+
+    Args:
+        client: The client that the person signs in to.
+
+        person: Tells the stored tokens of several people apart; any text.
+
+        store: Keeps the tokens for the next time.
+
+        sign_in: Lets the person sign in; `login_with_browser`, or a function of your own.
+
+        on_event: Told what happens; by default it is logged.
+
+    Returns:
+        A provider that has a token. When the sign-in ends, its `get_token` raises
+        ReauthenticationRequiredError: then call this function again.
+
+    Raises:
+        AritmaAuthError: The renewal or the sign-in failed.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(
+            TokenProvider(client, SignedInGrant(person), store=store, on_event=on_event)
+        )
+        try:
+            await provider.get_token()
+        except ReauthenticationRequiredError:
+            is_over = True
+        else:
+            is_over = False
+        if is_over:
+            token = (await sign_in(client)).token
+            if token is None:
+                raise ConfigurationError("the sign-in brought no token: ask for a code")
+            await provider.set_token(token)
+        stack.pop_all()
+        return provider
