@@ -107,8 +107,10 @@ class TokenRequester:
             ReauthenticationRequiredError: Only the person can get another token.
         """
         while known is not None and known.refresh_token is not None:
+            # Without the resource some servers give a token for UserInfo alone (RFC 8707 §2.2).
+            grant = RefreshTokenGrant(known.refresh_token, resource=self._grant.resource)
             try:
-                return await self._insist(RefreshTokenGrant(known.refresh_token), known, patient)
+                return await self._insist(grant, known, patient)
             except InvalidGrantError:
                 # The refresh token has ended; what is left is the grant it came from.
                 self._is_spent = not self._grant.is_reusable

@@ -80,6 +80,17 @@ async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
     assert token.refresh_token == "first"
 
 
+async def test_a_renewal_names_the_api_again(clock):
+    """The resource that the grant asked for goes along with each refresh token."""
+    rig = Rig(clock, grant=aa.SignedInGrant(resource="https://bank.example/"))
+    await rig.provider.set_token(rotated(rig, refresh_token="first"))
+    rig.clock.advance(3600)
+    await rig.get()
+    await rig.provider.aclose()
+
+    assert [grant.resource for grant in rig.client.grants] == [("https://bank.example/",)]
+
+
 async def test_a_spent_refresh_token_asks_for_the_person(rig):
     """Nothing else can help, and the server is not asked again."""
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
