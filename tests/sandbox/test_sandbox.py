@@ -260,7 +260,7 @@ async def test_closing_lets_held_requests_go(http):
 
 async def test_faults_happen_at_known_places(sandbox):
     """A typing error is not a silent no-op."""
-    with pytest.raises(ConfigurationError, match="token or api"):
+    with pytest.raises(ConfigurationError, match="faults happen at token, api"):
         sandbox.fail_next(500, where="bank")
 
 
