@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.pending import PendingSignIns as PendingSignIns
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.protocol.acr_values import make_acr_values as make_acr_values
     from aritma_auth.protocol.authorization import AuthorizationAnswer as AuthorizationAnswer
     from aritma_auth.protocol.authorization import AuthorizationRequest as AuthorizationRequest
-    from aritma_auth.protocol.authorization import make_acr_values as make_acr_values
     from aritma_auth.protocol.challenge import Challenge as Challenge
     from aritma_auth.protocol.challenge import parse_challenges as parse_challenges
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
@@ -111,10 +111,10 @@ _HOMES = {
     "middleware": ("BearerMiddleware",),
     "pending": ("PendingSignIns",),
     "policy": ("RefreshPolicy",),
+    "protocol.acr_values": ("make_acr_values",),
     "protocol.authorization": (
         "AuthorizationAnswer",
         "AuthorizationRequest",
-        "make_acr_values",
     ),
     "protocol.challenge": (
         "Challenge",

@@ -8,7 +8,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
-from aritma_auth.protocol.challenge import find_step_up
+from aritma_auth.protocol.step_up import find_step_up
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 

@@ -6,18 +6,18 @@ A new grant is one class here: its ``grant_type`` and its own parameters.
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
-from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.authorization import AuthorizationAnswer
 from aritma_auth.protocol.once import Once
+from aritma_auth.protocol.resources import make_resources
 from aritma_auth.protocol.scopes import IDENTITY_SCOPES, Scope, make_scope
 from aritma_auth.protocol.sealed import Sealed, seal, seal_optional
-from aritma_auth.protocol.wire import Parameters
+from aritma_auth.protocol.wire import Parameters, make_extra
 
 _PROTECTED = frozenset(
     {
@@ -32,19 +32,8 @@ _PROTECTED = frozenset(
 )
 
 
-def _resources(value: str | Iterable[str]) -> tuple[str, ...]:
-    resources = (value,) if isinstance(value, str) else tuple(value)
-    for resource in resources:
-        if not URL(resource).scheme or "#" in resource:
-            raise ConfigurationError("resource must be an absolute URI without fragment (RFC 8707)")
-    return resources
-
-
 def _extra(value: Mapping[str, str]) -> Parameters:
-    taken = _PROTECTED & value.keys()
-    if taken:
-        raise ConfigurationError(f"extra must not replace {', '.join(sorted(taken))}")
-    return tuple(value.items())
+    return make_extra(value, taken=_PROTECTED)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,8 +56,12 @@ class Grant(ABC):
     """It can be sent to a token endpoint."""
 
     scope: Scope | None = attrs.field(default=None, converter=make_scope)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=_resources)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=make_resources)
     extra: Parameters = attrs.field(factory=dict, converter=_extra, repr=False)
+
+    @extra.validator
+    def _replaces_nothing(self, _attribute: object, extra: Parameters) -> None:
+        make_extra(extra, taken=(name for name, _ in self.own_parameters()) if extra else ())
 
     def parameters(self) -> Parameters:
         """Give the form of this grant, without the client's authentication."""
@@ -139,6 +132,13 @@ class RefreshTokenGrant(Grant):
         return (("refresh_token", self.refresh_token.text),)
 
 
+def _with_code(answer: AuthorizationAnswer) -> AuthorizationAnswer:
+    # Whoever looks like an answer is none: the proof is the type.
+    if type(answer) is not AuthorizationAnswer or answer.code is None:
+        raise ConfigurationError("give the answer of validate_callback, and ask for a code")
+    return answer
+
+
 @attrs.frozen
 class AuthorizationCodeGrant(Grant):
     """
@@ -155,12 +155,7 @@ class AuthorizationCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    answer: AuthorizationAnswer = attrs.field(kw_only=False)
-
-    @answer.validator
-    def _has_code(self, _attribute: object, answer: AuthorizationAnswer) -> None:
-        if getattr(answer, "code", None) is None:
-            raise ConfigurationError("give the answer of validate_callback, and ask for a code")
+    answer: AuthorizationAnswer = attrs.field(converter=_with_code, kw_only=False)
 
     @property
     def once(self) -> Once:
@@ -171,11 +166,12 @@ class AuthorizationCodeGrant(Grant):
         """Give code, redirect URI and verifier."""
         request, code = self.answer.request, self.answer.code
         verifier = request.code_verifier
-        return (
-            ("code", "" if code is None else code.text),
+        named = (
+            ("code", code and code.text),
             ("redirect_uri", request.redirect_uri),
-            *(() if verifier is None else (("code_verifier", verifier.text),)),
+            ("code_verifier", verifier and verifier.text),
         )
+        return tuple((name, value) for name, value in named if value)
 
 
 @attrs.frozen

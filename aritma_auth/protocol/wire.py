@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr
 
 BODY_LIMIT = 1 << 20
@@ -14,6 +15,31 @@ BODY_LIMIT = 1 << 20
 FORM = "application/x-www-form-urlencoded"
 
 Parameters = tuple[tuple[str, str], ...]
+
+
+def make_extra(
+    extra: Mapping[str, str] | Iterable[tuple[str, str]], *, taken: Iterable[str]
+) -> Parameters:
+    """
+    Take further parameters of a server, as a caller gives them.
+
+    Args:
+        extra: Name to value.
+
+        taken: Names that have an argument of their own, or are not for callers.
+
+    Raises:
+        ConfigurationError: A name is taken, or a value is no text.
+
+    Spec: RFC 6749 §3.1, §3.2 (no parameter twice).
+    """
+    parameters = dict(extra)
+    wrong = parameters.keys() & set(taken)
+    if wrong:
+        raise ConfigurationError(f"extra must not replace {', '.join(sorted(wrong))}")
+    if not all(isinstance(value, str) for value in parameters.values()):
+        raise ConfigurationError("extra parameters are texts")
+    return tuple(parameters.items())
 
 
 def _hide(body: bytes) -> HiddenBytes:
