@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from aritma_auth.client import OAuthClient as OAuthClient
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
-    from aritma_auth.environment import PROFILES as PROFILES
-    from aritma_auth.environment import ApiProfile as ApiProfile
     from aritma_auth.environment import Environment as Environment
     from aritma_auth.errors import AccessDeniedError as AccessDeniedError
     from aritma_auth.errors import AritmaAuthError as AritmaAuthError
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.pending import PendingSignIns as PendingSignIns
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.profiles import PROFILES as PROFILES
+    from aritma_auth.profiles import ApiProfile as ApiProfile
     from aritma_auth.protocol.acr_values import make_acr_values as make_acr_values
     from aritma_auth.protocol.authorization import AuthorizationAnswer as AuthorizationAnswer
     from aritma_auth.protocol.authorization import AuthorizationRequest as AuthorizationRequest
@@ -76,11 +76,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "client": ("OAuthClient",),
     "environment": (
-        "ApiProfile",
         "DEVELOPMENT",
         "Environment",
         "PRODUCTION",
-        "PROFILES",
     ),
     "errors": (
         "AccessDeniedError",
@@ -111,6 +109,7 @@ _HOMES = {
     "middleware": ("BearerMiddleware",),
     "pending": ("PendingSignIns",),
     "policy": ("RefreshPolicy",),
+    "profiles": ("ApiProfile", "PROFILES"),
     "protocol.acr_values": ("make_acr_values",),
     "protocol.authorization": (
         "AuthorizationAnswer",
