@@ -15,6 +15,9 @@ from aritma_auth.sandbox.state import SandboxState
 
 Parameters = dict[str, list[str]]
 
+_WRONG = "The user name or the password is wrong."
+_WRONG_WITH_CODE = "The user name, the password or the code is wrong."
+
 
 class SignInPages:
     """
@@ -155,7 +158,7 @@ class SignInPages:
                     return_url,
                     username=form.get("username", ""),
                     wants_code=_wants_code(call),
-                    problem="What you entered does not fit together. Please try again.",
+                    problem=_WRONG_WITH_CODE if _wants_code(call) else _WRONG,
                 ),
             )
         response = forms.redirect(

@@ -26,7 +26,6 @@ async def test_a_person_comes_and_goes(app, window):
     await window.go(app.url)
     await window.click("Sign out")
     assert window.page.url.startswith(app.sandbox.identity_url)
-    await window.click("Sign out")
     assert await window.heading == "Signed out"
     await window.follow("Back")
     assert window.page.url.startswith(f"{app.url}/signed-out?")
