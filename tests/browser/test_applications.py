@@ -79,5 +79,6 @@ async def test_the_keyboard_is_enough(app, window):
     assert await window.heading == "Accounts"
     await window.go(app.url)
     await window.press("Tab", "Tab", "Enter")
-    await window.press("Tab", "Enter")
     assert await window.heading == "Signed out"
+    await window.press("Tab", "Enter")
+    assert window.page.url.startswith(app.url)

@@ -24,7 +24,7 @@ async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
     request = await client_of("sandbox-web").authorization_request(callback.url)
     await window.go(request.url)
     await window.sign_in(password="wrong")
-    assert "wrong" in await window.alert
+    assert "try again" in await window.alert
     assert await window.page.get_by_label("User name").input_value() == "alice"
     assert await window.page.get_by_label("Password").input_value() == ""
     await window.sign_in()
@@ -91,6 +91,20 @@ async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
     assert list(callback.arrived[0]) == []
     sign_in = await client.complete_sign_in(request, window.page.url)
     assert (sign_in.subject, sign_in.token.token_type) == ("user-alice", "Bearer")
+
+
+async def test_who_wants_to_leave_is_asked(window, sandbox, client_of, callback):
+    """Without an ID token anybody's link could sign people out; then the session is over."""
+    client = client_of("sandbox-web")
+    request = await client.authorization_request(callback.url)
+    await window.go(request.url)
+    await window.sign_in()
+    await window.go(await client.end_session_url())
+    assert await window.heading == "Sign out"
+    await window.click("Sign out")
+    assert await window.heading == "Signed out"
+    await window.go((await client.authorization_request(callback.url)).url)
+    assert await window.heading == "Sign in"
 
 
 async def test_a_device_is_let_in_from_another(window, sandbox, client_of):

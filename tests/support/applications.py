@@ -86,7 +86,12 @@ class Application:
         serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
         return serve(module.Site(self.client, **self.places), listener)
 
-    def logout_token(self, subject="user-alice", session_id="AUTOMATIC"):
+    @property
+    def session_id(self):
+        """What the sandbox calls the session of whoever signs in automatically."""
+        return self.sandbox.automatic_session.session_id
+
+    def logout_token(self, session_id, subject="user-alice"):
         return self.sandbox.issuer.issue_logout_token(
             self.sandbox.identity_url, "sandbox-web", subject, session_id
         )
