@@ -38,7 +38,8 @@ class RealServer:
 
     def client(self, client_id, client_auth=None, **settings):
         """Make one of its registered clients."""
-        environment = aa.Environment.at(self.issuer, discover=True)
+        unlisted = self.facts.get("unlisted")
+        environment = aa.Environment.at(self.issuer, discover=True, endpoints=unlisted)
         return aa.OAuthClient(client_id, client_auth, environment=environment, **settings)
 
 
@@ -94,32 +95,38 @@ def oidc_provider(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session")
-def nanoidp(tmp_path_factory):
-    """Run nanoidp in an environment of its own, whose dependencies are not ours."""
-    folder = FOLDER / "nanoidp"
+@contextlib.contextmanager
+def running_python(folder, place):
+    """Run a Python server in an environment of its own, whose dependencies are not ours."""
     python = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    wanted = ["-m", "pip", "install", "-qq", "--only-binary=:all:", "-r", "requirements.txt"]
     install_once(
         folder / "requirements.txt",
         folder / ".venv" / "installed-from",
         [sys.executable, "-m", "venv", "--clear", ".venv"],
-        [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "-qq",
-            "--only-binary=:all:",
-            "-r",
-            "requirements.txt",
-        ],
+        [python, *wanted],
         cwd=folder,
     )
+    with running(python, folder / "serve.py", cwd=place, log=place / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nanoidp(tmp_path_factory):
+    """Run nanoidp."""
+    folder, place = FOLDER / "nanoidp", tmp_path_factory.mktemp("nanoidp")
     # It writes beside its settings.
-    place = tmp_path_factory.mktemp("nanoidp")
     for settings in folder.glob("*.yaml"):
         shutil.copy(settings, place)
-    with running(python, folder / "serve.py", cwd=place, log=place / "log") as server:
+    with running_python(folder, place) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def django_oauth_toolkit(tmp_path_factory):
+    """Run django-oauth-toolkit."""
+    place = tmp_path_factory.mktemp("django_oauth_toolkit")
+    with running_python(FOLDER / "django_oauth_toolkit", place) as server:
         yield server
 
 

@@ -73,7 +73,7 @@ def answers_of(name, **others):
 
         others: Answers that differ from the willing ones.
     """
-    willing = {"action": "authorize", "answer": "yes", "logout": "yes"}
+    willing = {"action": "authorize", "allow": "yes", "answer": "yes", "logout": "yes"}
     return {"login": name, "username": name, "password": name[::-1]} | willing | others
 
 
@@ -93,9 +93,9 @@ class _FormParser(HTMLParser):
         form = self.forms.get(given.get("form", self.current))
         if form is None or "name" not in given:
             return
-        if tag == "input":
+        if tag == "input" and given.get("type") != "submit":
             form.fields[given["name"]] = given.get("value") or ""
-        elif tag == "button":
+        elif tag in {"button", "input"}:
             form.buttons.add(given["name"])
 
     def handle_endtag(self, tag):
