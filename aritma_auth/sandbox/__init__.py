@@ -35,8 +35,9 @@ documentation and the source code of IdentityServer say they do.
     forms.py              whom forms are from, and where they lead
     pages.py              what people see
     banking.py            Banking v3 and what tests need of an API
-    payments.py           Banking v4: payments, their authorization, step-up
-    problems.py           how the APIs say no
+    payments.py           Banking v4's payments and their authorizations
+    bearer.py             what the APIs ask of a token
+    problems.py           how they say no
     idempotency.py        and what they answer twice
     pytest_plugin.py      fixtures for the tests of those who use this package
 """

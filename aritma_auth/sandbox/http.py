@@ -7,10 +7,13 @@ FORM = "application/x-www-form-urlencoded"
 
 async def single_values(request: web.Request) -> dict[str, str]:
     """
-    Read a posted form with one text to a name, the last.
+    Read a posted form; what comes several times is joined, as ASP.NET does.
 
     Args:
         request: The request.
     """
-    posted = await request.post()
-    return {name: value for name, value in posted.items() if isinstance(value, str)}
+    form: dict[str, str] = {}
+    for name, value in (await request.post()).items():
+        if isinstance(value, str):
+            form[name] = f"{form[name]},{value}" if name in form else value
+    return form
