@@ -5,13 +5,11 @@ import uuid
 
 import aiohttp
 import pytest
-from aiohttp import web
 from multidict import CIMultiDict
 
 import aritma_auth as aa
 from aritma_auth import banking
 from aritma_auth.sandbox import Sandbox
-from support.loopback import serving
 
 ENVIRONMENT = aa.Environment(
     "https://id.example/acme",
@@ -19,6 +17,7 @@ ENVIRONMENT = aa.Environment(
     api_origins=["https://banking.example/api"],
     endpoint_origins=["https://login.example"],
 )
+CALLBACK = "http://127.0.0.1/callback"
 CONFIRMATION = "https://banking.example/api/payments/1/authorizations/2"
 
 
@@ -319,28 +318,42 @@ def test_the_confirmations_body_hides_the_token(canary):
 
 
 async def test_a_payment_is_confirmed_by_the_person():
-    """From the started authorization to the PUT, with the token of a sign-in for it alone."""
-    received = []
-
-    async def api(request):
-        received.append(await request.json())
-        return web.json_response({"scaStatus": "finalised"})
-
-    async with Sandbox() as sandbox, serving(api) as bank:
+    """From the payment to its confirmation, with the token of a sign-in for it alone."""
+    async with Sandbox() as sandbox:
         sandbox.sign_in_automatically("alice")
-        environment = sandbox.environment.with_api_origins(bank)
-        client = aa.OAuthClient("sandbox-web", "web-secret", environment=environment)
-        started = answer(sandbox.identity_url, "2", authenticationMethodAcrValues=["mfa"])
+        client = aa.OAuthClient("sandbox-web", "web-secret", environment=sandbox.environment)
 
-        step = banking.parse_sca_step(started, environment=environment, base_url=f"{bank}/1/")
-        request = await step.authorization_request(client, "http://127.0.0.1:1/callback")
-        async with aiohttp.ClientSession() as browser:
-            async with browser.get(request.url, allow_redirects=False) as response:
-                sign_in = await client.complete_sign_in(request, response.headers["Location"])
-            body = step.confirmation_body(sign_in.token)
-            async with browser.put(step.confirmation, json=body) as response:
-                assert response.status == 200
+        async def sign_in(request):
+            async with aiohttp.ClientSession() as browser:
+                async with browser.get(request.url, allow_redirects=False) as response:
+                    return await client.complete_sign_in(request, response.headers["Location"])
 
+        first = await client.authorization_request(CALLBACK, "openid api")
+        tokens = aa.TokenProvider(client, aa.SignedInGrant("alice"))
+        await tokens.set_token((await sign_in(first)).token)
+        async with aiohttp.ClientSession(
+            sandbox.banking_url, middlewares=[tokens.middleware()]
+        ) as bank:
+            headers = banking.make_api_headers(idempotency_key=banking.generate_idempotency_key())
+            async with bank.post(
+                "api/bulk-payments/credit-transfer", headers=headers, json={}
+            ) as r:
+                payment = await r.json()
+            wanted = {"authenticationMethodAcrValues": ["mfa"]}
+            start = payment["_links"]["startAuthorization"]["href"]
+            async with bank.post(start, json=wanted) as response:
+                step = banking.parse_sca_step(
+                    await response.json(), environment=sandbox.environment
+                )
+            request = await step.authorization_request(client, CALLBACK)
+            body = step.confirmation_body((await sign_in(request)).token)
+            async with bank.put(step.confirmation, json=body) as response:
+                assert (await response.json())["scaStatus"] == "finalised"
+            async with bank.put(step.confirmation, json=body) as response:
+                problem = banking.parse_problem(
+                    response.status, await response.read(), response.content_type
+                )
+
+    assert (step.acr_values, request.acr_values) == (("mfa",), ("mfa",))
     assert request.url.startswith(f"{sandbox.identity_url}/connect/authorize?")
-    assert "acr_values=mfa" in request.url
-    assert received == [{"accessToken": sign_in.token.access_token}]
+    assert str(problem) == "409: Conflict: The authorization is finalised."
