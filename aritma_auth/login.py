@@ -32,6 +32,19 @@ _EXCHANGE_TIME = 60.0
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
 
+def open_in_browser(url: str) -> bool:
+    """
+    Open the person's usual browser.
+
+    Args:
+        url: The address.
+
+    Returns:
+        Whether one was found; what becomes of it is not known.
+    """
+    return webbrowser.open(url)
+
+
 def show_url(url: str) -> None:
     """
     Tell the person on standard error where to sign in.
@@ -75,7 +88,7 @@ async def login_with_browser(
     port: int = 0,
     path: str = "/callback",
     timeout: float = 300.0,
-    open_browser: Callable[[str], object] | None = webbrowser.open,
+    open_browser: Callable[[str], object] | None = open_in_browser,
     show: Callable[[str], object] = show_url,
 ) -> SignIn:
     """

@@ -10,12 +10,17 @@ import asyncio
 import contextlib
 import inspect
 import re
+import webbrowser
 from pathlib import Path
 
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
+from support.apart import browse
+
+IDS = {'"client-id"': '"sandbox-service"', '"native-client-id"': '"sandbox-cli"'}
+"""The clients that the pages name, and those of the sandbox."""
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,6 +42,9 @@ async def namespace_of(monkeypatch):
         monkeypatch.setenv("ARITMA_CLIENT_ID", me.client_id)
         monkeypatch.setenv("ARITMA_CLIENT_SECRET", me.client_secret)
         monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
+        # People sign in by themselves.
+        sandbox.sign_in_automatically("alice")
+        monkeypatch.setattr(webbrowser, "open", browse)
         # The pages speak of Aritma's own environments; here these are the sandbox.
         monkeypatch.setattr(aa, "DEVELOPMENT", sandbox.environment)
         client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
@@ -64,7 +72,7 @@ async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     async with namespace_of(monkeypatch) as namespace:
         for block in BLOCK.finditer(page.read_text()):
-            code = block["code"].replace('"client-id"', '"sandbox-service"')
+            code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
             if block["mark"] == "no-test":
                 compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 continue

@@ -90,11 +90,13 @@ async def test_the_path_may_be_empty(browser):
 
 
 async def test_a_taken_port_is_named(browser):
-    """Its owner must free it, or another must be registered."""
+    """Its owner must free it, or another must be registered; nothing is left of the attempt."""
     async with LoopbackListener() as first:
-        port = first._port
-        with pytest.raises(aa.ConfigurationError, match=f"cannot listen on 127.0.0.1, port {port}"):
-            await LoopbackListener(port=port).__aenter__()
+        second = LoopbackListener(port=first._port)
+        with pytest.raises(aa.ConfigurationError, match=f"127.0.0.1, port {first._port}: "):
+            await second.__aenter__()
+
+    assert second._runner.server is None
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,19 @@
 import asyncio
 import json
 import os
-import webbrowser
 from typing import Annotated
 
 import cyclopts
 
 from aritma_auth.cli.settings import open_sign_in
 from aritma_auth.errors import ConfigurationError, ReauthenticationRequiredError, printable
-from aritma_auth.login import DEFAULT_SCOPE, login_with_browser, login_with_device, token_of
+from aritma_auth.login import (
+    DEFAULT_SCOPE,
+    login_with_browser,
+    login_with_device,
+    open_in_browser,
+    token_of,
+)
 from aritma_auth.protocol.sign_in import SignIn
 
 
@@ -64,7 +69,7 @@ async def login(
                 port=port,
                 path=path,
                 timeout=timeout,
-                open_browser=webbrowser.open if browser else None,
+                open_browser=open_in_browser if browser else None,
             )
         await signed_in.tokens.set_token(token_of(sign_in))
     print(f"Signed in: {_name_of(sign_in)}")  # noqa: T201 - the command's voice
@@ -110,7 +115,7 @@ async def logout(*, person: str = "me", browser: bool = False) -> int:
         url = await signed_in.client.end_session_url()
     print(verdict)  # noqa: T201 - the command's voice
     if browser:
-        await asyncio.to_thread(webbrowser.open, url)
+        await asyncio.to_thread(open_in_browser, url)
     else:
         print(f"The browser's own sign-in ends at {url}")  # noqa: T201 - as above
     return 0
