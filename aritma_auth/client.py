@@ -140,6 +140,9 @@ class OAuthClient(RelyingParty):
         Spec: RFC 8628 §3.1.
         """
         wanted = make_scope(scope)
+        if "openid" in (wanted or ()):
+            # Before the person is troubled: without the keys nothing could be checked.
+            await self.keys()
         return await self.ask(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
