@@ -161,7 +161,11 @@ class RelyingParty(RegisteredClient):
             if not answer.once.take():
                 raise ConfigurationError("an answer counts once: let the person sign in again")
             return SignIn(answer.token, front or Members())
-        token = await self.fetch_token(AuthorizationCodeGrant(answer))
+        named = answer.request.resource
+        # Unless it is named again, some servers give a token for UserInfo alone (RFC 8707 §2.2);
+        # of several, IdentityServer takes one at the token endpoint.
+        grant = AuthorizationCodeGrant(answer, resource=named if len(named) == 1 else ())
+        token = await self.fetch_token(grant)
         if not answer.request.expects_id_token:
             return SignIn(token)
         if token.id_token is None:

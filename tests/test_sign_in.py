@@ -94,6 +94,30 @@ async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client)
         await sign_in(client, step_up=step_up, requires_acr=True)
 
 
+@pytest.mark.parametrize(
+    ("resource", "again"),
+    [
+        ((), []),
+        (("urn:aritma:banking",), ["urn:aritma:banking"]),
+        (("urn:aritma:banking", "urn:aritma:bankservice"), []),
+    ],
+)
+async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, again):
+    """The token is for it; of several, none is chosen."""
+    named = []
+    ask = client.ask
+
+    async def listen(endpoint, parameters, *rest, **settings):
+        named.extend(value for name, value in parameters if name == "resource")
+        return await ask(endpoint, parameters, *rest, **settings)
+
+    monkeypatch.setattr(client, "ask", listen)
+    done = await sign_in(client, "openid api bankservice", resource=resource)
+
+    assert done.subject == "user-alice"
+    assert named == again
+
+
 @pytest.mark.parametrize("response_mode", ["query", "fragment", "form_post"])
 async def test_a_code_comes_back_in_every_mode(client, response_mode):
     """As a URL's query, its fragment, or a posted form."""

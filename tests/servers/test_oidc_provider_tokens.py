@@ -177,14 +177,9 @@ async def test_claims_of_a_person(web, signed_in):
 
 
 async def test_a_sign_in_for_one_api(server, browser, web):
-    """RFC 8707: the code brings a JWT for that API if the exchange names it, too."""
-    request = await web.authorization_request(
-        server.redirect_uri, SCOPE, prompt="consent", resource=[BANK]
-    )
-    page = await browser.visit(request.url, **ALICE)
-    answer = request.validate_callback(page.callback, now=request.created_at + 1)
-    token = await web.fetch_token(aa.AuthorizationCodeGrant(answer, resource=BANK))
-    claims = aa.read_unverified_claims(token.access_token)
+    """RFC 8707: the code brings a JWT for that API, since the exchange names it again."""
+    signed_in = await sign_in(web, server, browser, resource=[BANK])
+    claims = aa.read_unverified_claims(signed_in.token.access_token)
 
     assert (claims["aud"], claims["sub"], claims["scope"]) == (BANK, "alice", "bankservice")
 
