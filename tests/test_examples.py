@@ -11,11 +11,8 @@ import pytest
 from yarl import URL
 
 from aritma_auth.sandbox import Sandbox
-from support.applications import AIOHTTP, EXAMPLES, FASTAPI, Application, listen
+from support.applications import AIOHTTP, CHALLENGE, EXAMPLES, FASTAPI, Application, listen
 
-CHALLENGE = {
-    "WWW-Authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
-}
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 

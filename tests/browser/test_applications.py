@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from support.applications import Application, listen
+from support.applications import CHALLENGE, Application, listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -53,6 +53,18 @@ async def test_who_cancels_is_told_so(app, window):
     assert await window.heading == "Not signed in"
     await window.follow("Home")
     assert await window.heading == "Welcome"
+
+
+async def test_the_bank_asks_for_a_second_factor(app, window):
+    """The person is led to it and back to the page that wanted it."""
+    await window.go(f"{app.url}/accounts")
+    await window.sign_in()
+    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    await window.go(f"{app.url}/accounts")
+    assert await window.heading == "Sign in"
+    await window.page.get_by_label("One-time code").fill("123456")
+    await window.sign_in()
+    assert await window.heading == "Accounts"
 
 
 async def test_an_old_callback_is_refused(app, window):

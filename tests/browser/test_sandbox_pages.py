@@ -24,7 +24,7 @@ async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
     request = await client_of("sandbox-web").authorization_request(callback.url)
     await window.go(request.url)
     await window.sign_in(password="wrong")
-    assert "try again" in await window.alert
+    assert await window.page.get_by_role("alert").is_visible()
     assert await window.page.get_by_label("User name").input_value() == "alice"
     assert await window.page.get_by_label("Password").input_value() == ""
     await window.sign_in()

@@ -14,6 +14,9 @@ from aiohttp import web
 import aritma_auth as aa
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+CHALLENGE = {
+    "WWW-Authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
+}
 
 
 def load(name):
