@@ -1,8 +1,12 @@
 """Signing in on another device, and signing out, at oidc-provider."""
 
+import asyncio
+
 import pytest
+from aiohttp import web
 
 import aritma_auth as aa
+from support.loopback import serving
 from support.plain_browser import answers_of
 
 pytestmark = [pytest.mark.timeout(360), pytest.mark.usefixtures("no_leftovers")]
@@ -79,11 +83,11 @@ async def test_a_device_code_is_good_once(browser, device):
 
 async def test_a_person_signs_out(server, browser):
     """The state comes back, the session is gone, and so are its tokens."""
-    web = server.client("web", server.secret)
-    request = await web.authorization_request(server.redirect_uri)
+    client = server.client("web", server.secret)
+    request = await client.authorization_request(server.redirect_uri)
     page = await browser.visit(request.url, **ALICE)
-    signed_in = await web.complete_sign_in(request, page.callback)
-    url = await web.end_session_url(
+    signed_in = await client.complete_sign_in(request, page.callback)
+    url = await client.end_session_url(
         id_token_hint=signed_in.token.id_token, post_logout_redirect_uri=BACK, state="st&te"
     )
     page = await browser.visit(url, **ALICE)
@@ -92,17 +96,49 @@ async def test_a_person_signs_out(server, browser):
     aa.check_logout_callback(page.callback, state="st&te")
     with pytest.raises(aa.StateMismatchError):
         aa.check_logout_callback(page.callback, state="another")
-    assert not (await web.introspect(signed_in.token.access_token)).active
-    silent = await web.authorization_request(server.redirect_uri, prompt="none")
+    assert not (await client.introspect(signed_in.token.access_token)).active
+    silent = await client.authorization_request(server.redirect_uri, prompt="none")
     page = await browser.visit(silent.url)
     with pytest.raises(aa.OAuthError, match="login_required"):
-        await web.complete_sign_in(silent, page.callback)
+        await client.complete_sign_in(silent, page.callback)
 
 
 async def test_signing_out_to_an_unknown_address_stays_on_the_servers_page(server, browser):
     """Without an ID token the client names itself; the address must be registered all the same."""
-    web = server.client("web", server.secret)
-    url = await web.end_session_url(post_logout_redirect_uri="http://127.0.0.1/elsewhere")
+    client = server.client("web", server.secret)
+    url = await client.end_session_url(post_logout_redirect_uri="http://127.0.0.1/elsewhere")
     page = await browser.open(url)
 
     assert (page.is_elsewhere, page.status) == (False, 400)
+
+
+async def test_the_server_tells_an_application_that_a_person_has_left(server, browser):
+    """OpenID Connect Back-Channel Logout: the logout token is checked, and names the sign-in."""
+    posted = asyncio.get_running_loop().create_future()
+
+    async def hear(request):
+        posted.set_result((await request.post())["logout_token"])
+        return web.Response()
+
+    async with serving(hear) as address:
+        client = await register(server, browser, backchannel_logout_uri=f"{address}/left")
+        request = await client.authorization_request(server.redirect_uri)
+        page = await browser.visit(request.url, **ALICE)
+        signed_in = await client.complete_sign_in(request, page.callback)
+        url = await client.end_session_url(id_token_hint=signed_in.token.id_token)
+        await browser.visit(url, **ALICE)
+        logout = await client.validate_logout_token(await asyncio.wait_for(posted, 10))
+
+    assert logout.subject == signed_in.subject
+    with pytest.raises(aa.VerificationError):
+        await client.validate_logout_token(signed_in.token.id_token)
+
+
+async def register(server, browser, **metadata):
+    """Register a client of its own at the server (RFC 7591)."""
+    wanted = {"application_type": "native", "redirect_uris": [server.redirect_uri], **metadata}
+    async with browser.session.post(f"{server.issuer}/reg", json=wanted) as response:
+        made = await response.json()
+        assert response.status == 201, made
+    secret = aa.ClientSecretBasic(aa.Secret(made["client_secret"]))
+    return server.client(made["client_id"], secret)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 import aritma_auth as aa
@@ -196,3 +197,16 @@ async def test_renewals_stay_at_one_api(server, browser, web, clock):
         claims = aa.read_unverified_claims((await tokens.get_token()).access_token)
 
     assert claims["aud"] == BANK
+
+
+async def test_an_api_that_refuses_a_revoked_token_gets_another(server, web, signed_in, tokens):
+    """The middleware renews once and repeats the call: UserInfo is the API here."""
+    api = [tokens.middleware([server.issuer])]
+    async with aiohttp.ClientSession(server.issuer, middlewares=api) as session:
+        for spent in (None, signed_in.token.access_token):
+            if spent is not None:
+                await web.revoke(spent, token_type_hint="access_token")
+            async with session.get("/me") as response:
+                assert (await response.json())["sub"] == "alice"
+
+    assert (await tokens.get_token()).refresh_token != signed_in.token.refresh_token

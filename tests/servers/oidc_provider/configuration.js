@@ -26,10 +26,12 @@ export function makeConfiguration({ keys, assertionKey }) {
       idTokenSigningAlgValues: ['ES256', 'HS256', 'PS256', 'RS256'],
     },
     features: {
+      backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true },
+      registration: { enabled: true },
       resourceIndicators: {
         defaultResource: () => undefined,
         enabled: true,
