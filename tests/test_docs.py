@@ -2,7 +2,8 @@
 The code in README.md and docs/ runs.
 
 Each page's ``python`` blocks share a namespace and may await at the top. ``<!-- no-test: why -->``
-before a block only compiles it; ``<!-- setup: name -->`` gives the page what `SETUPS` says.
+before a block only compiles it; ``<!-- setup: sandbox-web -->`` makes that client of the sandbox the
+page's own. What a browser brings back for ``request`` is ``callback_url``.
 """
 
 import ast
@@ -13,6 +14,7 @@ import re
 import webbrowser
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import aritma_auth as aa
@@ -39,8 +41,7 @@ async def namespace_of(monkeypatch):
     """Give a page a sandbox, a provider, and the settings of a service."""
     async with Sandbox() as sandbox:
         me = sandbox.client
-        monkeypatch.setenv("ARITMA_CLIENT_ID", me.client_id)
-        monkeypatch.setenv("ARITMA_CLIENT_SECRET", me.client_secret)
+        choose_client(me, monkeypatch)
         monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
         # People sign in by themselves.
         sandbox.sign_in_automatically("alice")
@@ -59,6 +60,22 @@ async def namespace_of(monkeypatch):
             }
 
 
+def choose_client(registered, monkeypatch):
+    """Let a page speak of one of the sandbox's clients."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", registered.client_id)
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", registered.client_secret)
+    monkeypatch.setitem(IDS, '"client-id"', f'"{registered.client_id}"')
+
+
+async def come_back(request):
+    """Give the address at which a person's browser arrives."""
+    async with (
+        aiohttp.ClientSession() as browser,
+        browser.get(request.url, allow_redirects=False) as response,
+    ):
+        return response.headers["Location"]
+
+
 async def execute(code, namespace, where):
     compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(compiled, namespace)
@@ -72,6 +89,11 @@ async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     async with namespace_of(monkeypatch) as namespace:
         for block in BLOCK.finditer(page.read_text()):
+            registered = namespace["sandbox"].clients.get(block["what"])
+            if registered is not None:
+                choose_client(registered, monkeypatch)
+            if "callback_url" in block["code"]:
+                namespace["callback_url"] = await come_back(namespace["request"])
             code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
             if block["mark"] == "no-test":
                 compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
