@@ -14,6 +14,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth import cli, login
 from aritma_auth.cli import people, settings
+from aritma_auth.protocol.sealed import Members
 from support.apart import browse, sandbox_apart
 
 
@@ -187,6 +188,13 @@ def test_a_sign_in_without_openid_has_no_name(sandbox, store, opened, capsys):
     assert capsys.readouterr().out == "Signed in: nobody knows who\n"
     assert cli.run(["token", "--person", "me"]) == 0
     assert cli.run(["whoami"]) == 1
+
+
+def test_a_name_cannot_steer_the_terminal():
+    """People choose their names themselves."""
+    claims = Members({"name": "\x1b[2J\u202eMallory", "sub": "1"})
+
+    assert people._name_of(aa.SignIn(None, claims)) == "\ufffd[2J\ufffdMallory"
 
 
 def test_a_refusal_is_one_line(sandbox, store, opened, capsys):

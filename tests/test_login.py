@@ -422,6 +422,15 @@ async def test_a_browser_that_cannot_be_opened_is_no_error(client):
         assert (await journey.task).subject == "user-alice"
 
 
+async def test_nothing_is_left_of_a_browser_that_is_still_opening():
+    """Its thread may go on, the task does not."""
+    before, may_end = asyncio.all_tasks(), threading.Event()
+    async with login._opening(lambda url: may_end.wait(20), "https://idp.example"):
+        await settle()
+    assert asyncio.all_tasks() == before
+    may_end.set()
+
+
 async def test_by_default_the_address_is_shown_on_standard_error(client, capsys):
     """Standard output may be piped."""
     with pytest.raises(aa.TokenTimeoutError):

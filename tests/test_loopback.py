@@ -134,6 +134,20 @@ async def test_answers_are_not_kept_framed_or_passed_on(browser):
             assert "aiohttp" not in answer.headers["Server"]
 
 
+@pytest.mark.parametrize("path", ["/callback", "/favicon.ico"])
+async def test_a_connection_is_good_for_one_request(path):
+    """It ends with the answer, whatever that is."""
+    async with LoopbackListener() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener._port)
+        request = f"GET {path} HTTP/1.1\r\nHost: {listener._authority}\r\n\r\n"
+        writer.write(request.encode())
+        if path == "/callback":
+            (await listener.next_visit()).answer(Page("Title", "Text"))
+        assert (await reader.read()).endswith((b"</html>", b"404: Not Found"))
+        writer.close()
+        await writer.wait_closed()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
