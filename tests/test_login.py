@@ -473,21 +473,24 @@ async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sand
         await login.login_with_device(client, show=shown.append, sleep=sleep)
 
 
-def test_a_devices_address_cannot_steer_the_terminal(capsys):
+@pytest.mark.parametrize(
+    ("complete", "lines"), [(None, 1), ("https://idp.example/?code=ABCD\x1b[2J\n", 2)]
+)
+def test_a_devices_address_cannot_steer_the_terminal(capsys, complete, lines):
     """Control characters are replaced; without a complete address one line is enough."""
     login.show_device_code(
         DeviceAuthorization(
             device_code="secret-code",
             user_code="ABCD",
             verification_uri="https://idp.example/\x1b[2J",
-            verification_uri_complete=None,
+            verification_uri_complete=complete,
             expires_at=0,
             interval=5,
         )
     )
     shown = capsys.readouterr().err
 
-    assert shown.count("\n") == 1
+    assert shown.count("\n") == lines
     assert "\x1b" not in shown
     assert "ABCD" in shown
     assert "secret-code" not in shown
@@ -529,12 +532,12 @@ async def test_people_have_their_own_tokens(client, aritma_sandbox):
             client, person=person, store=store, sign_in=sign_in
         ):
             pass
-    async with await login.signed_in_provider(
-        client, person="alice", store=store, sign_in=refuse
-    ) as tokens:
-        claims = await client.userinfo(await tokens.get_token())
-
-    assert claims["sub"] == "user-alice"
+    for person in ("alice", "bob"):
+        async with await login.signed_in_provider(
+            client, person=person, store=store, sign_in=refuse
+        ) as tokens:
+            claims = await client.userinfo(await tokens.get_token())
+            assert claims["sub"] == f"user-{person}"
 
 
 async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
