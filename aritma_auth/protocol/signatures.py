@@ -99,7 +99,7 @@ def _may_verify(operations: JsonValue) -> bool:
 
 def _bits(modulus: JsonValue) -> int:
     try:
-        number = decode_base64url(modulus.rstrip("=")) if isinstance(modulus, str) else b""
+        number = decode_base64url(modulus) if isinstance(modulus, str) else b""
     except ValueError:
         return 0
     return int.from_bytes(number).bit_length()
