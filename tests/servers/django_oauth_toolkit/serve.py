@@ -51,13 +51,13 @@ def stop_with_the_tests():
     os._exit(0)
 
 
+threading.Thread(target=stop_with_the_tests, daemon=True).start()
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 django.setup()
 call_command("migrate", verbosity=0)
 make_people_and_clients()
 server = make_server("127.0.0.1", 0, get_wsgi_application())
-threading.Thread(target=stop_with_the_tests, daemon=True).start()
 issuer = f"http://127.0.0.1:{server.server_port}/o"
 # Its metadata does not name them.
 unlisted = {

@@ -19,7 +19,7 @@ def stop_with_the_tests():
     os._exit(0)
 
 
-server = make_server("127.0.0.1", 0, create_app(".", strict_config=True), threaded=True)
 threading.Thread(target=stop_with_the_tests, daemon=True).start()
+server = make_server("127.0.0.1", 0, create_app(".", strict_config=True), threaded=True)
 print(json.dumps({"issuer": f"http://127.0.0.1:{server.port}"}), flush=True)
 server.serve_forever()
