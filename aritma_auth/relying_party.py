@@ -8,9 +8,10 @@ from aritma_auth.protocol.authorization import (
     AuthorizationRequest,
     generate_authorization_request,
 )
-from aritma_auth.protocol.callback import Callback
+from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
+from aritma_auth.protocol.initiation import LoginInitiation, read_login_initiation
 from aritma_auth.protocol.logout import (
     LogoutToken,
     build_end_session_url,
@@ -24,6 +25,7 @@ from aritma_auth.protocol.sign_in import (
 )
 from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
 from aritma_auth.registration import RegisteredClient
 
@@ -112,6 +114,27 @@ class RelyingParty(RegisteredClient):
             lifetime=lifetime,
         )
 
+    def read_login_initiation(
+        self, callback: Callback, *, target_origins: Iterable[str] = ()
+    ) -> LoginInitiation:
+        """
+        Read what came to your ``initiate_login_uri``; go on with `authorization_request`.
+
+        Args:
+            callback: The URL, a posted form, or the decoded pairs of either.
+
+            target_origins: URLs of your application: a person is led nowhere else.
+
+        Raises:
+            IssuerMismatchError: It names another server, or none.
+
+            VerificationError: It would lead the person elsewhere.
+
+        Spec: OpenID Connect Core 1.0 §4.
+        """
+        targets = [origin_of(require_secure_url(url, "an origin")) for url in target_origins]
+        return read_login_initiation(callback, issuers=self.environment.issuers, targets=targets)
+
     async def complete_sign_in(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """
         Finish a sign-in with what the browser brought back: every check, and the exchange.
@@ -134,6 +157,7 @@ class RelyingParty(RegisteredClient):
 
         Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
         """
+        callback = hide_callback(callback)
         return await self.redeem_answer(request.validate_callback(callback, now=self._clock()))
 
     async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
