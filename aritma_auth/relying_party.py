@@ -11,7 +11,6 @@ from aritma_auth.protocol.authorization import (
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
-from aritma_auth.protocol.initiation import LoginInitiation, read_login_initiation
 from aritma_auth.protocol.logout import (
     LogoutToken,
     build_end_session_url,
@@ -25,7 +24,6 @@ from aritma_auth.protocol.sign_in import (
 )
 from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
 from aritma_auth.registration import RegisteredClient
 
@@ -113,27 +111,6 @@ class RelyingParty(RegisteredClient):
             now=self._clock(),
             lifetime=lifetime,
         )
-
-    def read_login_initiation(
-        self, callback: Callback, *, target_origins: Iterable[str] = ()
-    ) -> LoginInitiation:
-        """
-        Read what came to your ``initiate_login_uri``; go on with `authorization_request`.
-
-        Args:
-            callback: The URL, a posted form, or the decoded pairs of either.
-
-            target_origins: URLs of your application: a person is led nowhere else.
-
-        Raises:
-            IssuerMismatchError: It names another server, or none.
-
-            VerificationError: It would lead the person elsewhere.
-
-        Spec: OpenID Connect Core 1.0 §4.
-        """
-        targets = [origin_of(require_secure_url(url, "an origin")) for url in target_origins]
-        return read_login_initiation(callback, issuers=self.environment.issuers, targets=targets)
 
     async def complete_sign_in(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """
