@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import sys
+import threading
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aritma_auth.client import OAuthClient
 from aritma_auth.errors import (
@@ -159,23 +160,20 @@ async def login_with_browser(
             lifetime=timeout + _EXCHANGE_TIME,
         )
         show(request.url)
-        async with _opening(open_browser, request.url):
-            return await _first_answer(client, request, listener, timeout)
+        if open_browser is not None:
+            _open_meanwhile(open_browser, request.url)
+        return await _first_answer(client, request, listener, timeout)
 
 
-@contextlib.asynccontextmanager
-async def _opening(open_browser: Callable[[str], object] | None, url: str) -> AsyncIterator[None]:
-    """Open the browser meanwhile: one that runs in the terminal returns only when it is closed."""
-    if open_browser is None:
-        yield
-        return
-    opening = asyncio.create_task(asyncio.to_thread(open_browser, url))
-    try:
-        yield
-    finally:
-        opening.cancel()
-        # Whatever the machine's browser raised: the person has seen the URL.
-        await asyncio.gather(opening, return_exceptions=True)
+def _open_meanwhile(open_browser: Callable[[str], object], url: str) -> None:
+    """Open the browser in a thread that nobody waits for: some return only when it is closed."""
+
+    def run() -> None:
+        # Whatever the machine's browser raises: the person has seen the URL.
+        with contextlib.suppress(Exception):
+            open_browser(url)
+
+    threading.Thread(target=run, name="aritma-auth-browser", daemon=True).start()
 
 
 async def _first_answer(

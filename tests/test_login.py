@@ -17,7 +17,6 @@ from aritma_auth.loopback import LoopbackListener
 from aritma_auth.protocol.device import DeviceAuthorization
 from aritma_auth.sandbox import Sandbox
 from support.clock import FakeClock
-from support.fakes import settle
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -392,43 +391,37 @@ async def test_cancelling_during_the_exchange_leaves_the_browser_with_a_page(
         gate.release()
 
 
-async def test_the_browser_opens_in_a_thread_of_its_own(client):
-    """The loop goes on while it does."""
-    loop, opened, may_end = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+async def test_a_browser_that_stays_open_holds_nothing_up(client):
+    """Neither the loop nor the end of the program, although its thread goes on."""
+    loop, opened, may_end = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
 
     def browse(url):
-        assert threading.current_thread() is not threading.main_thread()
-        loop.call_soon_threadsafe(opened.set)
+        loop.call_soon_threadsafe(opened.put_nowait, threading.current_thread())
         assert may_end.wait(20)
 
     async with signing_in(client, open_browser=browse) as journey:
-        await opened.wait()
+        thread = await opened.get()
         await journey.go()
         sign_in = await journey.task
+    assert thread.is_alive()
     may_end.set()
 
+    assert thread.daemon
     assert sign_in.subject == "user-alice"
 
 
 async def test_a_browser_that_cannot_be_opened_is_no_error(client):
     """The person was told where to go."""
+    tried = threading.Event()
 
     def browse(url):
+        tried.set()
         raise OSError("no browser")
 
     async with signing_in(client, open_browser=browse) as journey:
-        await settle()
+        assert await asyncio.to_thread(tried.wait, 20)
         await journey.go()
         assert (await journey.task).subject == "user-alice"
-
-
-async def test_nothing_is_left_of_a_browser_that_is_still_opening():
-    """Its thread may go on, the task does not."""
-    before, may_end = asyncio.all_tasks(), threading.Event()
-    async with login._opening(lambda url: may_end.wait(20), "https://idp.example"):
-        await settle()
-    assert asyncio.all_tasks() == before
-    may_end.set()
 
 
 async def test_by_default_the_address_is_shown_on_standard_error(client, capsys):
