@@ -15,7 +15,8 @@ from aritma_auth.gates import Failure
 from aritma_auth.keeping import TokenKeeper
 from aritma_auth.lifecycle import Step
 from aritma_auth.policy import RefreshPolicy
-from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
+from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal import Renewal
 from aritma_auth.requesting import TokenClient, TokenRequester

@@ -18,7 +18,7 @@ from aritma_auth.protocol.client_auth import (
     NoClientAuth,
     TlsClientAuth,
 )
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.signatures import JsonWebKey
