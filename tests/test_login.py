@@ -213,6 +213,17 @@ async def test_a_failed_exchange_is_no_success(client, aritma_sandbox):
     assert "invalid_grant" in page
 
 
+async def test_a_failed_exchange_shows_no_code(client, canary):
+    """Neither in the page nor in the error, whatever is captured of it."""
+    async with signing_in(client) as journey:
+        _, page = await journey.go(journey.forge(code=canary.text, state=journey.query["state"]))
+        with pytest.raises(aa.InvalidGrantError) as caught:
+            await journey.task
+
+    assert canary.text not in page
+    canary.assert_hidden(caught.value)
+
+
 async def test_an_answer_of_another_server_ends_the_sign_in(client):
     """It has our state: who knows it is no stranger, but a mix-up."""
     async with signing_in(client) as journey:
