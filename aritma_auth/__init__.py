@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
+    from aritma_auth.protocol.initiation import LoginInitiation as LoginInitiation
+    from aritma_auth.protocol.initiation import read_login_initiation as read_login_initiation
     from aritma_auth.protocol.inspection import read_unverified_claims as read_unverified_claims
     from aritma_auth.protocol.logout import LogoutToken as LogoutToken
     from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
@@ -138,6 +140,7 @@ _HOMES = {
         "SignedInGrant",
         "TokenExchangeGrant",
     ),
+    "protocol.initiation": ("LoginInitiation", "read_login_initiation"),
     "protocol.inspection": ("read_unverified_claims",),
     "protocol.logout": (
         "LogoutToken",

@@ -70,7 +70,7 @@ class RegisteredClient(AsyncResource):
         session: aiohttp.ClientSession | None = None,
         timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
-        id_token_algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        id_token_algorithms: Iterable[str] = tuple(sorted(DEFAULT_ALGORITHMS)),
         leeway: float = 30.0,
     ) -> None:
         if not client_id or not client_id.isprintable():
