@@ -22,8 +22,8 @@ def web(server):
     return server.client("web", server.secret)
 
 
-async def sign_in(client, server, browser, **settings):
-    request = await client.authorization_request(server.redirect_uri, SCOPE, **settings)
+async def sign_in(client, server, browser, scope=SCOPE, **settings):
+    request = await client.authorization_request(server.redirect_uri, scope, **settings)
     page = await browser.visit(request.url, **ALICE)
     return await client.complete_sign_in(request, page.callback)
 
@@ -75,6 +75,16 @@ async def test_a_person_signs_in(server, browser, client_id, response_type):
     if signed_in.token is not None:
         userinfo = await client.userinfo(signed_in.token, subject="1")
         assert userinfo["sub"] == "1"
+
+
+async def test_an_access_token_alone_comes_in_the_fragment(server, browser):
+    """Implicit as OAuth has it: nothing says who signed in, and the lifetime comes as a text."""
+    client = server.client("implicit")
+    signed_in = await sign_in(client, server, browser, "bankservice", response_type="token")
+
+    assert (signed_in.subject, signed_in.token.refresh_token) == (None, None)
+    assert signed_in.token.scope == ("bankservice",)
+    assert signed_in.token.expires_at - signed_in.token.issued_at == 600
 
 
 async def test_a_person_says_no(server, browser, web):
