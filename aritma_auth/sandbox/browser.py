@@ -94,7 +94,7 @@ class SignInPages:
 
     def _automatic_session(self, subject: str, call: AuthorizeCall) -> BrowserSession:
         session = self._sandbox.automatic_session
-        if session is None or session.subject != subject or not self._is_enough(session, call):
+        if session is None or not self._is_enough(session, call):
             _, session = self._sandbox.sign_ins.open_session(
                 subject, call.acr, call.idp or "local", session
             )

@@ -65,8 +65,7 @@ class Replays:
                 # What was created before is not created now.
                 status=200 if kept.status == 201 else kept.status,
                 body=kept.body,
-                content_type=kept.content_type,
-                headers={"Idempotent-Replayed": "true"},
+                headers={"Content-Type": kept.content_type, "Idempotent-Replayed": "true"},
             )
         try:
             response = work()
@@ -75,7 +74,7 @@ class Replays:
         self._kept[place] = _Kept(
             response.status,
             (response.text or "").encode(),
-            response.content_type,
+            response.headers["Content-Type"],
             self._clock.now() + _LIFETIME,
         )
         return response
