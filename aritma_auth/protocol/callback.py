@@ -32,8 +32,8 @@ Callback: TypeAlias = (
 """
 A URL, an encoded query or form, a (multi-)mapping, or pairs of name and value.
 
-A mapping whose ``items`` hide what is named twice is asked for its ``multi_items``, as Starlette
-and FastAPI call it; of Django and Flask give the URL or the body.
+A mapping whose ``items`` hide what is named twice is asked for all it has: by ``multi_items`` in
+Starlette and FastAPI, by ``lists`` in Django and Flask.
 """
 
 
@@ -77,11 +77,19 @@ def hide_callback(callback: Callback) -> HiddenStr | Parameters:
         return HiddenStr(callback.decode(errors="replace"))
     if isinstance(callback, str | URL):
         return HiddenStr(str(callback))
-    items = getattr(callback, "multi_items", None) or getattr(callback, "items", None)
-    pairs: Iterable[tuple[str, object]] = items() if items else callback  # type: ignore[assignment]
     return tuple(
-        (name, HiddenStr(value if isinstance(value, str) else _NO_TEXT)) for name, value in pairs
+        (name, HiddenStr(value if isinstance(value, str) else _NO_TEXT))
+        for name, value in _all_items(callback)
     )
+
+
+def _all_items(callback: object) -> Iterable[tuple[str, object]]:
+    lists = getattr(callback, "lists", None)
+    if lists is not None:
+        return [(name, value) for name, values in lists() for value in values]
+    items = getattr(callback, "multi_items", None) or getattr(callback, "items", None)
+    given: Iterable[tuple[str, object]] = callback if items is None else items()  # type: ignore[assignment]
+    return given
 
 
 def _decode(text: str, response_mode: str) -> Parameters:

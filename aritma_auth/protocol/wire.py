@@ -1,6 +1,7 @@
 """HTTP requests and answers as values, forms, and the two header fields that carry time."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote_plus
 
@@ -129,7 +130,9 @@ def parse_http_date(text: str) -> float | None:
     Spec: RFC 9110 §5.6.7.
     """
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # Without a zone it is Greenwich's, as every HTTP date is, and not this machine's.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -8,6 +8,17 @@ from yarl import URL
 from aritma_auth.errors import VerificationError
 from aritma_auth.protocol.callback import hide_callback, read_callback
 
+
+class Lists(dict):
+    """A mapping as Django and Flask have it: what is named twice shows in ``lists`` alone."""
+
+    def lists(self):
+        return dict.items(self)
+
+    def items(self):
+        return [(name, values[-1]) for name, values in dict.items(self)]
+
+
 GOOD = {"code": "a b", "state": "å", "iss": "https://id.example"}
 QUERY = "code=a+b&state=%C3%A5&iss=https%3A%2F%2Fid.example"
 
@@ -28,6 +39,7 @@ QUERY = "code=a+b&state=%C3%A5&iss=https%3A%2F%2Fid.example"
         pytest.param(MultiDictProxy(MultiDict(GOOD)), id="multidict, as aiohttp gives"),
         pytest.param(QueryParams(QUERY), id="Starlette's query"),
         pytest.param(FormData(GOOD), id="Starlette's form"),
+        pytest.param(Lists({k: [v] for k, v in GOOD.items()}), id="Django and Flask"),
         pytest.param(GOOD, id="a dict"),
         pytest.param(GOOD.items(), id="pairs"),
         pytest.param(iter(GOOD.items()), id="pairs that can be read once"),
@@ -60,6 +72,7 @@ def test_the_fragment_counts_for_a_fragment():
         MultiDict([("code", "a"), ("code", "b")]),
         QueryParams("code=a&code=b"),
         FormData([("code", "a"), ("code", "b")]),
+        Lists({"code": ["a", "b"]}),
         [("code", ""), ("code", "b")],
     ],
     ids=repr,
