@@ -14,5 +14,5 @@ async def single_values(request: web.Request) -> dict[str, str]:
     """
     form: dict[str, str] = {}
     for name, value in (await request.post()).items():
-        form[name] = f"{form[name]},{value}" if name in form else str(value)
+        form[name] = ",".join([form[name], str(value)]) if name in form else str(value)
     return form

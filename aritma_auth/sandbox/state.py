@@ -18,9 +18,8 @@ from aritma_auth.sandbox.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.sign_ins import BrowserSession, SignIns
 from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
 
-PLACES = (
+_ENDPOINTS = (
     "token",
-    "api",
     "discovery",
     "jwks",
     "authorize",
@@ -30,6 +29,7 @@ PLACES = (
     "deviceauthorization",
     "endsession",
 )
+PLACES = ("api", *_ENDPOINTS)
 """Where faults may happen: the Banking APIs, and the identity server's endpoints."""
 
 
@@ -43,7 +43,7 @@ def place_of(path: str) -> str | None:
     if "/.well-known/" in path:
         return "jwks" if path.endswith("/jwks") else "discovery"
     head, _, name = path.rpartition("/")
-    return name if head.endswith("/connect") and name in PLACES else None
+    return name if head.endswith("/connect") and name in _ENDPOINTS else None
 
 
 class SandboxState:

@@ -310,7 +310,7 @@ def test_the_clock_can_stand_still():
 
 async def test_faults_happen_at_known_places(sandbox):
     """A typing error is not a silent no-op."""
-    with pytest.raises(ConfigurationError, match="faults happen at token, api"):
+    with pytest.raises(ConfigurationError, match="faults happen at api, token"):
         sandbox.fail_next(500, where="bank")
 
 
