@@ -173,12 +173,20 @@ async def test_a_second_sign_in_needs_no_password_unless_asked_for(server, brows
 
 
 async def test_a_person_steps_up(server, browser, web):
-    """Asked for a second factor anew, the server says how and when the person signed in."""
-    request = await begin(
-        web, server, acr_values=aa.make_acr_values(mfa=True), max_age=60, prompt="login"
-    )
-    signed_in = await web.complete_sign_in(request, await arrive(browser, request))
+    """A session without a second factor is not enough; the sign-in anew says how and when it was."""
+    first = await begin(web, server)
+    await web.complete_sign_in(first, await arrive(browser, first))
+    stronger = {
+        "step_up": aa.StepUpRequiredError("more", acr_values=("mfa",)),
+        "requires_acr": True,
+    }
+    again = await begin(web, server, **stronger)
+    with pytest.raises(aa.IdTokenError) as caught:
+        await web.complete_sign_in(again, await arrive(browser, again))
+    assert caught.value.claim == "acr"
 
+    anew = await begin(web, server, prompt="login", max_age=60, **stronger)
+    signed_in = await web.complete_sign_in(anew, await arrive(browser, anew))
     assert signed_in.claims["acr"] == "mfa"
     assert signed_in.claims["iat"] - signed_in.claims["auth_time"] < 60
 

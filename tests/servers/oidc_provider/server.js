@@ -15,11 +15,13 @@ const assertionKey = generateAssertionKey();
 let issuer;
 let keys = generateKeys();
 let provider;
+let answer;
 
 function start() {
   // The in-memory adapter outlives a provider: sessions and tokens stay.
   provider = new Provider(issuer, makeConfiguration({ keys, assertionKey }));
   registerGrants(provider);
+  answer = provider.callback();
 }
 
 server.on('request', (request, response) => {
@@ -30,7 +32,7 @@ server.on('request', (request, response) => {
   } else if (request.url.startsWith('/interaction/')) {
     handleInteraction(provider, request, response).catch((error) => response.writeHead(400).end(String(error)));
   } else {
-    provider.callback()(request, response);
+    answer(request, response);
   }
 });
 
