@@ -6,12 +6,14 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypedDict, Unpack
 
 from aritma_auth.client import OAuthClient
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     ReauthenticationRequiredError,
+    StepUpRequiredError,
     TokenTimeoutError,
     printable,
 )
@@ -31,6 +33,20 @@ DEFAULT_SCOPE = "openid profile offline_access"
 _URL_LIMIT = 2000
 _EXCHANGE_TIME = 60.0
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
+
+
+class SignInWishes(TypedDict, total=False):
+    """How a person should sign in, in the words of `OAuthClient.authorization_request`."""
+
+    prompt: str | Iterable[str]
+    max_age: int | None
+    login_hint: str | None
+    acr_values: str | Iterable[str]
+    requires_acr: bool
+    ui_locales: str | Iterable[str]
+    resource: str | Iterable[str]
+    extra: Mapping[str, str] | None
+    step_up: StepUpRequiredError | None
 
 
 def open_in_browser(url: str) -> bool:
@@ -77,13 +93,6 @@ async def login_with_browser(
     client: OAuthClient,
     scope: str | Iterable[str] | None = DEFAULT_SCOPE,
     *,
-    prompt: str | Iterable[str] = (),
-    max_age: int | None = None,
-    login_hint: str | None = None,
-    acr_values: str | Iterable[str] = (),
-    ui_locales: str | Iterable[str] = (),
-    resource: Iterable[str] = (),
-    extra: Mapping[str, str] | None = None,
     response_mode: str = "query",
     host: str = "127.0.0.1",
     port: int = 0,
@@ -91,6 +100,7 @@ async def login_with_browser(
     timeout: float = 300.0,
     open_browser: Callable[[str], object] | None = open_in_browser,
     show: Callable[[str], object] = show_url,
+    **wishes: Unpack[SignInWishes],
 ) -> SignIn:
     """
     Let the person at this machine sign in with their own browser.
@@ -101,20 +111,6 @@ async def login_with_browser(
         client: A client for native apps: public, with the redirect URI registered.
 
         scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
-
-        prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account``.
-
-        max_age: Seconds since the last sign-in that will do.
-
-        login_hint: Who is likely to sign in.
-
-        acr_values: How to sign in; `make_acr_values` knows Aritma's words.
-
-        ui_locales: Languages of the server's pages.
-
-        resource: Absolute URIs of the APIs that the tokens are for.
-
-        extra: Further parameters of this server.
 
         response_mode: ``query`` or ``form_post``.
 
@@ -129,6 +125,10 @@ async def login_with_browser(
         open_browser: Opens a URL, in a thread of its own; None opens nothing.
 
         show: Told the URL first, since a browser that does not open often says nothing.
+
+        wishes: How to sign in, in the words of `OAuthClient.authorization_request`: ``prompt``,
+            ``max_age``, ``login_hint``, ``acr_values``, ``requires_acr``, ``ui_locales``,
+            ``resource``, ``extra``, ``step_up``.
 
     Raises:
         TokenTimeoutError: Nobody came back in time.
@@ -150,14 +150,8 @@ async def login_with_browser(
             listener.redirect_uri,
             scope,
             response_mode=response_mode,
-            prompt=prompt,
-            max_age=max_age,
-            login_hint=login_hint,
-            acr_values=acr_values,
-            ui_locales=ui_locales,
-            resource=resource,
-            extra=extra,
             lifetime=timeout + _EXCHANGE_TIME,
+            **wishes,
         )
         show(request.url)
         if open_browser is not None:

@@ -188,6 +188,7 @@ def test_a_sign_in_without_openid_has_no_name(sandbox, store, opened, capsys):
     assert capsys.readouterr().out == "Signed in: nobody knows who\n"
     assert cli.run(["token", "--person", "me"]) == 0
     assert cli.run(["whoami"]) == 1
+    assert "sign in with the scope openid" in capsys.readouterr().err
 
 
 def test_a_name_cannot_steer_the_terminal():

@@ -123,18 +123,21 @@ async def test_all_wishes_reach_the_server(client):
         "max_age": 5,
         "login_hint": "alice",
         "acr_values": aa.make_acr_values(mfa=True),
+        "requires_acr": True,
         "ui_locales": "nb",
         "resource": ["https://api.example"],
         "extra": {"more": "yes"},
+        "step_up": aa.StepUpRequiredError("more", acr_values=("verify",)),
     }
     async with signing_in(client, **wishes) as journey:
         query = journey.query
 
-    assert {name: query[name] for name in wishes if name != "extra"} == {
+    assert wishes.keys() == login.SignInWishes.__annotations__.keys()
+    assert {name: query[name] for name in wishes if name in query} == {
         "prompt": "login",
         "max_age": "5",
         "login_hint": "alice",
-        "acr_values": "mfa",
+        "acr_values": "verify mfa",
         "ui_locales": "nb",
         "resource": "https://api.example",
     }

@@ -86,7 +86,10 @@ async def whoami(*, person: str = "me") -> int:
         The name that the sign-in is kept under.
     """
     async with open_sign_in(person) as signed_in:
-        claims = await signed_in.client.userinfo(await signed_in.tokens.get_token())
+        token = await signed_in.tokens.get_token()
+        if token.id_token is None:
+            raise ConfigurationError("this sign-in proves nobody: sign in with the scope openid")
+        claims = await signed_in.client.userinfo(token)
     print(json.dumps(dict(claims), indent=2))  # noqa: T201 - what was asked for
     return 0
 
