@@ -28,7 +28,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.stop_on_first_error = True
 # An interpreter that this machine lacks is skipped with a line that says so.
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests", "tests_lowest", "coverage", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "tests_lowest", "coverage", "browser", "docs"]
 
 
 def switch_on_pyenv() -> None:
@@ -116,6 +116,31 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+def install_chromium(session: nox.Session) -> None:
+    """Install Debian's Chromium if it is missing, where that is possible."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    for command in (["update"], ["install", "-y", "chromium"]):
+        session.run(
+            *("apt-get", "-qq", *command),
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+            external=True,
+            success_codes=range(256),
+        )
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Let a real browser go through the sandbox's pages and the web applications of the docs."""
+    if not shutil.which("chromium"):
+        install_chromium(session)
+    if not shutil.which("chromium"):
+        session.skip("needs Debian's chromium: install it, or run this as root on Debian")
+    install_groups(session, "browser")
+    session.install("-e", ".[all]")
+    session.run("pytest", "tests/browser", env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session

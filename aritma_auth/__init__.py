@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from aritma_auth.client import OAuthClient as OAuthClient
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
-    from aritma_auth.environment import PROFILES as PROFILES
-    from aritma_auth.environment import ApiProfile as ApiProfile
     from aritma_auth.environment import Environment as Environment
     from aritma_auth.errors import AccessDeniedError as AccessDeniedError
     from aritma_auth.errors import AritmaAuthError as AritmaAuthError
@@ -36,12 +34,17 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
+    from aritma_auth.login import login_with_browser as login_with_browser
+    from aritma_auth.login import login_with_device as login_with_device
+    from aritma_auth.login import signed_in_provider as signed_in_provider
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.pending import PendingSignIns as PendingSignIns
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.profiles import PROFILES as PROFILES
+    from aritma_auth.profiles import ApiProfile as ApiProfile
+    from aritma_auth.protocol.acr_values import make_acr_values as make_acr_values
     from aritma_auth.protocol.authorization import AuthorizationAnswer as AuthorizationAnswer
     from aritma_auth.protocol.authorization import AuthorizationRequest as AuthorizationRequest
-    from aritma_auth.protocol.authorization import make_acr_values as make_acr_values
     from aritma_auth.protocol.challenge import Challenge as Challenge
     from aritma_auth.protocol.challenge import parse_challenges as parse_challenges
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
+    from aritma_auth.protocol.initiation import LoginInitiation as LoginInitiation
+    from aritma_auth.protocol.initiation import read_login_initiation as read_login_initiation
     from aritma_auth.protocol.inspection import read_unverified_claims as read_unverified_claims
     from aritma_auth.protocol.logout import LogoutToken as LogoutToken
     from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
@@ -78,11 +83,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "client": ("OAuthClient",),
     "environment": (
-        "ApiProfile",
         "DEVELOPMENT",
         "Environment",
         "PRODUCTION",
-        "PROFILES",
     ),
     "errors": (
         "AccessDeniedError",
@@ -106,13 +109,19 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
+    "login": (
+        "login_with_browser",
+        "login_with_device",
+        "signed_in_provider",
+    ),
     "middleware": ("BearerMiddleware",),
     "pending": ("PendingSignIns",),
     "policy": ("RefreshPolicy",),
+    "profiles": ("ApiProfile", "PROFILES"),
+    "protocol.acr_values": ("make_acr_values",),
     "protocol.authorization": (
         "AuthorizationAnswer",
         "AuthorizationRequest",
-        "make_acr_values",
     ),
     "protocol.challenge": (
         "Challenge",
@@ -137,6 +146,7 @@ _HOMES = {
         "SignedInGrant",
         "TokenExchangeGrant",
     ),
+    "protocol.initiation": ("LoginInitiation", "read_login_initiation"),
     "protocol.inspection": ("read_unverified_claims",),
     "protocol.logout": (
         "LogoutToken",

@@ -10,9 +10,10 @@ import aiohttp
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
+    AuthorizationPendingError,
     ConfigurationError,
     ExpiredTokenError,
-    OAuthError,
+    SlowDownError,
 )
 from aritma_auth.protocol.device import (
     DeviceAuthorization,
@@ -139,6 +140,9 @@ class OAuthClient(RelyingParty):
         Spec: RFC 8628 §3.1.
         """
         wanted = make_scope(scope)
+        if "openid" in (wanted or ()):
+            # Before the person is troubled: without the keys nothing could be checked.
+            await self.keys()
         return await self.ask(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
@@ -172,12 +176,12 @@ class OAuthClient(RelyingParty):
             try:
                 token = await self.fetch_token(authorization.grant)
             except AritmaAuthError as error:
-                is_answer = isinstance(error, OAuthError)
-                longer = next_interval(interval if is_answer else pause, error)
+                is_rhythm = isinstance(error, AuthorizationPendingError | SlowDownError)
+                longer = next_interval(interval if is_rhythm else pause, error)
                 if longer is None:
                     raise
-                # What the server says holds from now on; trouble on the way ends with itself.
-                pause, interval = longer, longer if is_answer else interval
+                # What the server says of the rhythm holds; trouble on the way ends with itself.
+                pause, interval = longer, longer if is_rhythm else interval
             else:
                 if token.id_token is None:
                     return SignIn(token)

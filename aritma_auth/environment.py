@@ -1,4 +1,4 @@
-"""Where Aritma lives: identity servers, tenants, and the APIs that a token may be sent to."""
+"""Where Aritma lives: identity servers, their tenants, and where their tokens may go."""
 
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
@@ -7,7 +7,7 @@ import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.scopes import Scope, make_scope
+from aritma_auth.profiles import PROFILES
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
 
@@ -26,6 +26,12 @@ def _origins(urls: Iterable[str]) -> frozenset[Origin]:
     if isinstance(urls, str):
         raise ConfigurationError("api_origins is a collection of URLs, not one string")
     return frozenset(origin_of(require_secure_url(url, "an API's origin")) for url in urls)
+
+
+def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
+    for name, url in urls.items():
+        require_secure_url(url, name)
+    return dict(urls)
 
 
 def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
@@ -66,7 +72,9 @@ class Environment:
         default=frozenset(), converter=_origins, repr=False
     )
     tenant: str | None = None
-    endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False, repr=False)
+    endpoints: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_endpoints, hash=False, repr=False
+    )
     discovers: bool = False
     endpoint_origins: frozenset[Origin] = attrs.field(
         default=frozenset(), converter=_origins, repr=False
@@ -127,7 +135,7 @@ class Environment:
             name,
             frozenset(issuer_aliases) | exactly,
             api_origins,
-            endpoints=dict(endpoints or {}),
+            endpoints=endpoints or {},
             discovers=discover,
             endpoint_origins=endpoint_origins,
         )
@@ -156,13 +164,17 @@ class Environment:
             tenant: The tenant's path segment, as Aritma gave it.
 
         Raises:
-            ConfigurationError: Not one plain path segment, or a tenant is already chosen.
+            ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
+                are configured: they belong to one tenant.
         """
         plain = bool(tenant) and all(c.isascii() and (c.isalnum() or c in "-._~") for c in tenant)
         if not plain or tenant in {".", ".."}:
             raise ConfigurationError("a tenant is one path segment of letters, digits and -._~")
         if self.tenant is not None:
             raise ConfigurationError(f"this environment is already for the tenant {self.tenant}")
+        if self.endpoints:
+            # They would go on asking the default tenant.
+            raise ConfigurationError("give the tenant's issuer and endpoints to Environment.at")
         return attrs.evolve(
             self,
             issuer=f"{self.issuer}/{tenant}",
@@ -208,79 +220,6 @@ class Environment:
         """The issuer and its aliases: every name under which this server may answer."""
         return self.issuer_aliases | {self.issuer}
 
-
-@attrs.frozen
-class ApiProfile:
-    """
-    Defaults for one of Aritma's APIs.
-
-    The documentation disagrees with itself, so all of it can be overridden where it is used.
-
-    Attributes:
-        name: The API's short name.
-
-        scope: Scope that its guide asks for.
-
-        production: Base URL in production, or None where none is published.
-
-        development: Base URL in development, or None where none is published.
-    """
-
-    name: str
-    scope: Scope | None = attrs.field(converter=make_scope)
-    production: str | None = None
-    development: str | None = None
-
-    def base_url(self, environment: Environment) -> str:
-        """
-        Give the base URL, with trailing slash, fit for ``aiohttp.ClientSession(base_url=...)``.
-
-        Args:
-            environment: `PRODUCTION` or `DEVELOPMENT`, tenants included.
-
-        Raises:
-            ConfigurationError: Aritma publishes none for this environment: give your own.
-        """
-        known = {"production": self.production, "development": self.development}
-        url = known.get(environment.name)
-        if url is None:
-            raise ConfigurationError(
-                f"no base URL of {self.name} is published for {environment.name}: give your own"
-            )
-        return url
-
-
-PROFILES: Mapping[str, ApiProfile] = {
-    profile.name: profile
-    for profile in (
-        ApiProfile(
-            "bankservice",
-            "bankservice",
-            "https://bankservice.zdata.no/",
-            "https://bankservicedemo.zdata.no/",
-        ),
-        ApiProfile(
-            "banking", "api", "https://banking.aritma.io/api/", "https://banking.dev.aritma.io/api/"
-        ),
-        ApiProfile(
-            "psd2",
-            "banking.channel.psd2 banking.ais.read",
-            "https://banking.aritma.io/api/",
-            "https://banking.dev.aritma.io/api/",
-        ),
-        ApiProfile("events", "api", "https://events.aritma.io/", "https://events.dev.aritma.io/"),
-        ApiProfile("iam", "services.iam", None, "https://api.dev.aritma.io/core/iam/"),
-        ApiProfile("commerce", "services.settlement zam"),
-        ApiProfile("control", "reconcile bankservice services.erphub"),
-        ApiProfile(
-            "erphub",
-            "services.erphub",
-            "https://erphub-api.aritma.io/",
-            "https://erphub-api.dev.aritma.io/",
-        ),
-    )
-}
-"""Aritma's APIs by name."""
 
 PRODUCTION = Environment(
     "https://id.aritma.io",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import attrs
+
 from aritma_auth.channel import Channel
 from aritma_auth.discovery import Discovery
 from aritma_auth.errors import VerificationError
@@ -50,12 +52,7 @@ class Judge:
     async def judge_id_token(
         self,
         id_token: str,
-        *,
-        nonce: str | None,
-        max_age: int | None = None,
-        access_token: str | None = None,
-        code: str | None = None,
-        is_front_channel: bool = False,
+        expected: IdTokenExpectation,
         keys: Iterable[JsonWebKey] | None = None,
     ) -> Members:
         """
@@ -64,15 +61,7 @@ class Judge:
         Args:
             id_token: The compact serialisation.
 
-            nonce: What the authorization request carried; None if it carried none.
-
-            max_age: Seconds since the sign-in that the request tolerated, if it said.
-
-            access_token: The access token that came beside it.
-
-            code: The code that came beside it.
-
-            is_front_channel: It came through the browser.
+            expected: What it must prove; algorithms and leeway are the client's.
 
             keys: The server's keys; by default they are fetched and kept.
 
@@ -83,17 +72,7 @@ class Judge:
         """
         id_token = HiddenStr(id_token)
         known = await self._discovery.keys_for(id_token) if keys is None else keys
-        expected = IdTokenExpectation(
-            issuers=self._issuers,
-            client_id=self._channel.client_id,
-            nonce=nonce,
-            max_age=max_age,
-            access_token=access_token,
-            code=code,
-            is_front_channel=is_front_channel,
-            algorithms=self._algorithms,
-            leeway=self._leeway,
-        )
+        expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
         return validate_id_token(id_token, known, expected, now=self._channel.server_time)
 
     async def judge_logout_token(self, logout_token: str) -> LogoutToken:

@@ -176,11 +176,11 @@ class LoopbackListener(AsyncResource):
         return await handler(request)
 
     async def _receive(self, request: web.Request) -> web.Response:
-        brought = request.rel_url.raw_query_string
+        brought = HiddenStr(request.rel_url.raw_query_string)
         if request.method == "POST":
             if request.content_type != _FORM:
                 return _show(attrs.evolve(NOTHING_HERE, status=415))
-            brought = (await request.read()).decode(errors="replace")
+            brought = HiddenStr((await request.read()).decode(errors="replace"))
         visit = Visit(f"?{brought}")
         if self._is_closed:
             visit.answer(NOTHING_HERE)

@@ -1,14 +1,15 @@
 """Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Protocol
 
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
+from aiohttp import ClientError, ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
-from aritma_auth.protocol.challenge import find_step_up
+from aritma_auth.protocol.step_up import find_step_up
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
@@ -41,7 +42,8 @@ class BearerMiddleware:
     takes it away again once the answer has come, so that aiohttp's exceptions do not carry it. On
     a 401 the token is renewed once, however many requests met one, and each request is repeated
     once, if its body can be sent again. When no token can be had, nothing is sent. A challenge that
-    asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
+    asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`: only a person or
+    another grant can help. Every other refusal is the caller's.
 
     Args:
         source: Gives the tokens.
@@ -92,8 +94,9 @@ class BearerMiddleware:
         finally:
             # request_info of aiohttp's answers and errors is a live view of these headers.
             headers.pop(hdrs.AUTHORIZATION, None)
-        if response.status in _REFUSALS:
-            await _raise_step_up(response)
+        if response.status not in _REFUSALS:
+            return response
+        await _raise_step_up(response)
         if response.status != 401 or not _is_replayable(request) or not self._source.reject(token):
             return response
         await _let_go(response)
@@ -157,4 +160,6 @@ async def _let_go(response: ClientResponse) -> None:
     async with response:
         length = response.content_length
         if length is not None and length <= _SMALL_BODY:
-            await response.read()
+            # A body that breaks off takes its connection along, and nothing else.
+            with contextlib.suppress(ClientError):
+                await response.read()

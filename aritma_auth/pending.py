@@ -4,7 +4,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from aritma_auth.errors import StateMismatchError
+from aritma_auth.errors import ConfigurationError, StateMismatchError
+from aritma_auth.lock import ForkSafeLock
 from aritma_auth.protocol.authorization import AuthorizationRequest
 
 
@@ -21,12 +22,18 @@ class PendingSignIns:
 
         clock: Gives POSIX seconds.
 
+    Raises:
+        ConfigurationError: ``limit`` is less than one.
+
     Spec: RFC 6749 §10.12; RFC 9700 §4.7.
     """
 
     def __init__(self, *, limit: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+        if limit < 1:
+            raise ConfigurationError("limit is the number of sign-ins that are kept: 1 or more")
         self._limit = limit
         self._clock = clock
+        self._lock = ForkSafeLock()
         self._requests: dict[str, AuthorizationRequest] = {}
 
     def add(self, request: AuthorizationRequest) -> str:
@@ -39,10 +46,11 @@ class PendingSignIns:
         Returns:
             A handle for the browser's cookie: 256 random bits.
         """
-        while len(self._requests) >= self._limit:
-            del self._requests[next(iter(self._requests))]
         handle = secrets.token_urlsafe(32)
-        self._requests[handle] = request
+        with self._lock:
+            self._requests[handle] = request
+            if len(self._requests) > self._limit:
+                del self._requests[next(iter(self._requests))]
         return handle
 
     def take(self, handle: str | None) -> AuthorizationRequest:
@@ -55,7 +63,8 @@ class PendingSignIns:
         Raises:
             StateMismatchError: This browser has no sign-in under way: start a new one.
         """
-        request = self._requests.pop(handle or "", None)
+        with self._lock:
+            request = self._requests.pop(handle or "", None)
         if request is None or self._clock() > request.created_at + request.lifetime:
             raise StateMismatchError("this browser has no sign-in under way: start a new one")
         return request

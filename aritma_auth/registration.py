@@ -18,7 +18,7 @@ from aritma_auth.protocol.client_auth import (
     NoClientAuth,
     TlsClientAuth,
 )
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.signatures import JsonWebKey
@@ -70,7 +70,7 @@ class RegisteredClient(AsyncResource):
         session: aiohttp.ClientSession | None = None,
         timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
-        id_token_algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        id_token_algorithms: Iterable[str] = tuple(sorted(DEFAULT_ALGORITHMS)),
         leeway: float = 30.0,
     ) -> None:
         if not client_id or not client_id.isprintable():

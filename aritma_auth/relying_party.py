@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 
-from aritma_auth.errors import ConfigurationError, IdTokenError
+from aritma_auth.errors import ConfigurationError, IdTokenError, StepUpRequiredError
 from aritma_auth.protocol.authorization import (
     AuthorizationAnswer,
     AuthorizationRequest,
     generate_authorization_request,
 )
-from aritma_auth.protocol.callback import Callback
+from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
+from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.logout import (
     LogoutToken,
     build_end_session_url,
 )
 from aritma_auth.protocol.sealed import Members
-from aritma_auth.protocol.sign_in import SignIn, check_same_sign_in, require_subject
+from aritma_auth.protocol.sign_in import (
+    SignIn,
+    check_same_sign_in,
+    expect_id_token,
+    require_subject,
+)
 from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
@@ -40,9 +46,11 @@ class RelyingParty(RegisteredClient):
         max_age: int | None = None,
         login_hint: str | None = None,
         acr_values: str | Iterable[str] = (),
+        requires_acr: bool = False,
         ui_locales: str | Iterable[str] = (),
-        resource: Iterable[str] = (),
+        resource: str | Iterable[str] = (),
         extra: Mapping[str, str] | None = None,
+        step_up: StepUpRequiredError | None = None,
         lifetime: float = 600.0,
     ) -> AuthorizationRequest:
         """
@@ -65,18 +73,22 @@ class RelyingParty(RegisteredClient):
 
             acr_values: How to sign in; `make_acr_values` knows Aritma's words.
 
+            requires_acr: The ID token's ``acr`` must be one of these, else the sign-in fails.
+
             ui_locales: Languages of the server's pages.
 
             resource: Absolute URIs of the APIs that the tokens are for.
 
             extra: Further parameters of this server.
 
+            step_up: What an API asked for; it is added to scope, acr_values and max_age.
+
             lifetime: Seconds within which the person must be back.
 
         Raises:
             ConfigurationError: An argument makes no sense.
 
-        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1.
+        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4.
         """
         return generate_authorization_request(
             authorization_endpoint=await self.endpoint("authorization_endpoint"),
@@ -91,9 +103,11 @@ class RelyingParty(RegisteredClient):
             max_age=max_age,
             login_hint=login_hint,
             acr_values=acr_values,
+            requires_acr=requires_acr,
             ui_locales=ui_locales,
             resource=resource,
             extra=extra,
+            step_up=step_up,
             now=self._clock(),
             lifetime=lifetime,
         )
@@ -120,6 +134,7 @@ class RelyingParty(RegisteredClient):
 
         Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
         """
+        callback = hide_callback(callback)
         return await self.redeem_answer(request.validate_callback(callback, now=self._clock()))
 
     async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
@@ -136,41 +151,30 @@ class RelyingParty(RegisteredClient):
 
         Spec: OpenID Connect Core 1.0 §3.1.3, §3.2.2.11, §3.3.2.12, §3.3.3.
         """
-        request = answer.request
-        if request.expects_id_token:
+        if answer.request.expects_id_token:
             # Before the code is spent: without the keys nothing could be checked.
             await self.keys()
-        claims = await self._check_front_channel(answer)
+        front = None
+        if answer.id_token is not None:
+            expected = expect_id_token(answer, now=self._clock())
+            front = await self._judge.judge_id_token(answer.id_token.text, expected)
         if answer.code is None:
             if not answer.once.take():
                 raise ConfigurationError("an answer counts once: let the person sign in again")
-            return SignIn(answer.token, claims or Members())
-        token = await self.fetch_token(AuthorizationCodeGrant(answer))
-        if not request.expects_id_token:
+            return SignIn(answer.token, front or Members())
+        named = answer.request.resource
+        # Unless it is named again, some servers give a token for UserInfo alone (RFC 8707 §2.2);
+        # of several, IdentityServer takes one at the token endpoint.
+        grant = AuthorizationCodeGrant(answer, resource=named if len(named) == 1 else ())
+        token = await self.fetch_token(grant)
+        if not answer.request.expects_id_token:
             return SignIn(token)
         if token.id_token is None:
             raise IdTokenError("no ID token came although openid was asked for")
-        verified = await self.verify_id_token(
-            token.id_token,
-            nonce=None if request.nonce is None else request.nonce.text,
-            max_age=request.max_age,
-            access_token=token.access_token,
-        )
-        check_same_sign_in(claims, verified)
-        return SignIn(token, verified)
-
-    async def _check_front_channel(self, answer: AuthorizationAnswer) -> Members | None:
-        request = answer.request
-        if answer.id_token is None:
-            return None
-        return await self._judge.judge_id_token(
-            answer.id_token.text,
-            nonce=None if request.nonce is None else request.nonce.text,
-            max_age=request.max_age,
-            access_token=None if answer.token is None else answer.token.access_token,
-            code=None if answer.code is None else answer.code.text,
-            is_front_channel=True,
-        )
+        expected = expect_id_token(answer, now=self._clock(), token=token)
+        back = await self._judge.judge_id_token(token.id_token, expected)
+        check_same_sign_in(front, back)
+        return SignIn(token, back)
 
     async def verify_id_token(
         self,
@@ -202,9 +206,14 @@ class RelyingParty(RegisteredClient):
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7.
         """
-        return await self._judge.judge_id_token(
-            id_token, nonce=nonce, max_age=max_age, access_token=access_token, keys=keys
+        expected = IdTokenExpectation(
+            issuers=self.environment.issuers,
+            client_id=self.client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
         )
+        return await self._judge.judge_id_token(id_token, expected, keys)
 
     async def userinfo(self, token: Token, *, subject: str | None = None) -> Members:
         """

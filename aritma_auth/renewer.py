@@ -13,7 +13,7 @@ from aritma_auth.gates import Failure
 from aritma_auth.guarding import GuardedStore
 from aritma_auth.keeping import TokenKeeper
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grant import Grant
 from aritma_auth.renewal import Renewal
 from aritma_auth.requesting import TokenClient, TokenRequester
 from aritma_auth.stores import TokenStore

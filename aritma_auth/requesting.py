@@ -16,7 +16,8 @@ from aritma_auth.errors import (
 from aritma_auth.gates import backoff
 from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.answers import is_ambiguous
-from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
+from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import RefreshTokenGrant
 from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 
@@ -138,8 +139,10 @@ class TokenRequester:
             ReauthenticationRequiredError: Only the person can get another token.
         """
         while known is not None and known.refresh_token is not None:
+            # Without the resource some servers give a token for UserInfo alone (RFC 8707 §2.2).
+            grant = RefreshTokenGrant(known.refresh_token, resource=self._grant.resource)
             try:
-                return await self._insist(RefreshTokenGrant(known.refresh_token), known, patient)
+                return await self._insist(grant, known, patient)
             except InvalidGrantError:
                 # The refresh token has ended; what is left is the grant it came from.
                 self._is_spent = not self._grant.is_reusable

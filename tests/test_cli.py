@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from aritma_auth import __main__, cli
+from aritma_auth.cli import stand_in
 from aritma_auth.demo import Demonstration, Wave
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.version import __version__
@@ -41,7 +42,7 @@ def test_a_broken_promise_is_an_error(monkeypatch, capsys):
         wave = Wave(calls, calls - 1, 1, 0.1)
         return Demonstration(wave, Members(), 60.0, wave, 1)
 
-    monkeypatch.setattr(cli, "demonstrate", fail)
+    monkeypatch.setattr(stand_in, "demonstrate", fail)
 
     assert cli.run(["demo"]) == 1
     assert "NOT as promised." in capsys.readouterr().out
@@ -71,7 +72,7 @@ def test_an_error_of_the_machine_is_one_line_too(monkeypatch, capsys):
     async def fail(calls):
         raise OSError(98, "Address already in use")
 
-    monkeypatch.setattr(cli, "demonstrate", fail)
+    monkeypatch.setattr(stand_in, "demonstrate", fail)
 
     assert cli.run(["demo"]) == 1
     assert capsys.readouterr().err == "error: Address already in use\n"

@@ -118,6 +118,17 @@ async def test_the_servers_clock_is_measured(http_mock):
     assert (measured, client.clock_skew) == (60.0, 60.0)
 
 
+async def test_a_caches_answer_does_not_set_the_clock(http_mock):
+    """Its Date is an hour old, as its Age says."""
+    http_mock.post(
+        URL, payload=TOKEN, headers={"Date": formatdate(999_000, usegmt=True), "Age": "1000"}
+    )
+    client = aa.OAuthClient("id", "secret", clock=lambda: 1_000_000.0)
+    await client.fetch_token(GRANT)
+
+    assert client.clock_skew == 0.0
+
+
 @pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
 def test_a_client_id_is_printable(client_id):
     """A wrong paste is found before anything is sent."""
@@ -202,6 +213,13 @@ def test_a_missing_variable_is_named(monkeypatch, settings, missing):
         aa.OAuthClient.from_env()
 
 
+def test_a_public_client_may_be_made_of_environment_variables(monkeypatch):
+    """Where a missing secret is no error, as for programs that people sign in with."""
+    set_env(monkeypatch, CLIENT_ID="id")
+
+    assert aa.OAuthClient.from_env(requires_secret=False).client_auth.method == "none"
+
+
 async def test_a_client_tells_whose_its_tokens_are(http_mock):
     """A restarted service finds its token in the store, another client's does not."""
     http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)
@@ -212,7 +230,47 @@ async def test_a_client_tells_whose_its_tokens_are(http_mock):
             assert (await tokens.get_token()).access_token == "abc"
 
     assert len(sent(http_mock)) == 1
-    assert client.identity != aa.OAuthClient("other", "secret").identity
+
+
+ELSEWHERE = aa.Environment.at("https://idp.example")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        aa.OAuthClient("other", "secret"),
+        aa.OAuthClient("id", aa.ClientSecretBasic(aa.Secret("secret"))),
+        aa.OAuthClient("id"),
+        aa.OAuthClient("id", "secret", environment=aa.DEVELOPMENT),
+        aa.OAuthClient("id", "secret", environment=aa.PRODUCTION.for_tenant("acme")),
+        aa.OAuthClient("id", "secret", environment=aa.PRODUCTION.for_tenant("other")),
+        aa.OAuthClient("id", "secret", environment=ELSEWHERE),
+        aa.OAuthClient("id", "secret", environment=ELSEWHERE.for_tenant("acme")),
+        aa.OAuthClient(
+            "id",
+            "secret",
+            environment=aa.Environment.at(
+                "https://id.aritma.io", endpoints={"token_endpoint": "https://id.aritma.io/t"}
+            ),
+        ),
+        aa.OAuthClient(
+            "id", "secret", environment=aa.Environment.at("https://id.aritma.io", discover=True)
+        ),
+    ],
+    ids=lambda other: " ".join(filter(None, other.identity)),
+)
+def test_no_two_registrations_share_an_identity(other):
+    """Client, method, issuer, tenant and token endpoint tell stored tokens apart."""
+    assert other.identity != aa.OAuthClient("id", "secret").identity
+
+
+def test_an_identity_outlives_what_changes():
+    """A rotated secret, and an address that was discovered anew."""
+    environment = aa.Environment.at("https://idp.example", discover=True)
+    one = aa.OAuthClient("id", "old", environment=environment)
+
+    assert one.identity == aa.OAuthClient("id", "new", environment=environment).identity
+    assert one.identity == ("https://idp.example", "", "id", "client_secret_post")
 
 
 async def test_a_provider_in_one_line(http_mock):

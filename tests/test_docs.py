@@ -2,7 +2,8 @@
 The code in README.md and docs/ runs.
 
 Each page's ``python`` blocks share a namespace and may await at the top. ``<!-- no-test: why -->``
-before a block only compiles it; ``<!-- setup: name -->`` gives the page what `SETUPS` says.
+before a block only compiles it; ``<!-- setup: sandbox-web -->`` makes that client of the sandbox the
+page's own. What a browser brings back for ``request`` is ``callback_url``.
 """
 
 import ast
@@ -10,12 +11,18 @@ import asyncio
 import contextlib
 import inspect
 import re
+import webbrowser
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
+from support.apart import browse
+
+IDS = {'"client-id"': '"sandbox-service"', '"native-client-id"': '"sandbox-cli"'}
+"""The clients that the pages name, and those of the sandbox."""
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,9 +41,11 @@ async def namespace_of(monkeypatch):
     """Give a page a sandbox, a provider, and the settings of a service."""
     async with Sandbox() as sandbox:
         me = sandbox.client
-        monkeypatch.setenv("ARITMA_CLIENT_ID", me.client_id)
-        monkeypatch.setenv("ARITMA_CLIENT_SECRET", me.client_secret)
+        choose_client(me, monkeypatch)
         monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
+        # People sign in by themselves.
+        sandbox.sign_in_automatically("alice")
+        monkeypatch.setattr(webbrowser, "open", browse)
         # The pages speak of Aritma's own environments; here these are the sandbox.
         monkeypatch.setattr(aa, "DEVELOPMENT", sandbox.environment)
         client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
@@ -49,6 +58,22 @@ async def namespace_of(monkeypatch):
                 "sandbox": sandbox,
                 "tokens": tokens,
             }
+
+
+def choose_client(registered, monkeypatch):
+    """Let a page speak of one of the sandbox's clients."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", registered.client_id)
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", registered.client_secret)
+    monkeypatch.setitem(IDS, '"client-id"', f'"{registered.client_id}"')
+
+
+async def come_back(request):
+    """Give the address at which a person's browser arrives."""
+    async with (
+        aiohttp.ClientSession() as browser,
+        browser.get(request.url, allow_redirects=False) as response,
+    ):
+        return response.headers["Location"]
 
 
 async def execute(code, namespace, where):
@@ -64,7 +89,12 @@ async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     async with namespace_of(monkeypatch) as namespace:
         for block in BLOCK.finditer(page.read_text()):
-            code = block["code"].replace('"client-id"', '"sandbox-service"')
+            registered = namespace["sandbox"].clients.get(block["what"])
+            if registered is not None:
+                choose_client(registered, monkeypatch)
+            if "callback_url" in block["code"]:
+                namespace["callback_url"] = await come_back(namespace["request"])
+            code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
             if block["mark"] == "no-test":
                 compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 continue

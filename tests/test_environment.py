@@ -2,14 +2,9 @@
 
 import pytest
 
-from aritma_auth.environment import (
-    DEVELOPMENT,
-    PRODUCTION,
-    PROFILES,
-    ApiProfile,
-    Environment,
-)
+from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.profiles import PROFILES, ApiProfile
 
 
 def test_the_pages_endpoints():
@@ -24,6 +19,7 @@ def test_a_tenant_goes_into_the_path():
 
     assert acme.token_endpoint == "https://id.aritma.io/acme/connect/token"
     assert acme.tenant == "acme"
+    assert acme.issuers == {"https://id.aritma.io/acme", *acme.issuer_aliases}
     assert acme.issuer_aliases == {
         "https://id.aritma.io",
         "https://id.zdata.no",
@@ -63,6 +59,50 @@ def test_another_server_with_its_own_paths():
         "http://[::1]:8",
         "https://api.example:443",
     )
+
+
+def test_given_endpoints_belong_to_one_tenant():
+    """A tenant in the path would not reach them: the default tenant's tokens would come instead."""
+    environment = Environment.at(
+        "https://idp.example", endpoints={"token_endpoint": "https://idp.example/token"}
+    )
+    with pytest.raises(ConfigurationError, match="the tenant's issuer and endpoints"):
+        environment.for_tenant("acme")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://idp.example/x", "/connect/authorize", "https://a:b@idp.example/x"]
+)
+def test_given_endpoints_are_secure(url):
+    """Also the one that only a browser goes to."""
+    with pytest.raises(ConfigurationError, match="authorization_endpoint"):
+        Environment.at("https://idp.example", endpoints={"authorization_endpoint": url})
+
+
+def test_given_endpoints_stay_as_they_were():
+    """Whoever made the mapping may go on changing it."""
+    endpoints = {"token_endpoint": "https://idp.example/token"}
+    environment = Environment.at("https://idp.example", endpoints=endpoints)
+    endpoints["token_endpoint"] = "https://evil.example/token"
+
+    assert environment.token_endpoint == "https://idp.example/token"
+
+
+def test_a_tenant_keeps_what_was_listed():
+    """Where discovered endpoints may be, and what else was set."""
+    environment = Environment.at(
+        "https://idp.example",
+        endpoint_origins=["https://login.example"],
+        api_origins=["https://api.example"],
+        discover=True,
+    )
+    acme = environment.for_tenant("acme")
+    wider = acme.with_api_origins("https://other.example")
+
+    assert acme.discovers
+    assert acme.endpoint_origins == wider.endpoint_origins == environment.endpoint_origins
+    assert wider.api_urls == ("https://api.example:443", "https://other.example:443")
+    assert wider.tenant == "acme"
 
 
 @pytest.mark.parametrize(

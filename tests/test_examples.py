@@ -2,108 +2,18 @@
 
 import asyncio
 import contextlib
-import importlib.util
+import html
 import re
-import socket
 import sys
-from pathlib import Path
 
 import aiohttp
-import attrs
 import pytest
-import uvicorn
-from aiohttp import web
 from yarl import URL
 
-import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
+from support.applications import AIOHTTP, CHALLENGE, EXAMPLES, FASTAPI, Application, listen
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
-CHALLENGE = {
-    "WWW-Authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
-}
 pytestmark = pytest.mark.usefixtures("no_leftovers")
-
-
-def load(name):
-    """Import an example as it lies in the documentation."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-AIOHTTP, FASTAPI = load("aiohttp_app"), load("fastapi_app")
-
-
-@contextlib.asynccontextmanager
-async def serving_aiohttp(site, listener):
-    runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-class AnnouncedServer(uvicorn.Server):
-    """Tells when it listens."""
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        self.is_up.set()
-
-
-@contextlib.asynccontextmanager
-async def serving_fastapi(site, listener):
-    config = uvicorn.Config(FASTAPI.make_app(site), log_level="critical", ws="none")
-    server = AnnouncedServer(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.is_up.wait()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
-
-
-class Application:
-    """One of the examples, running beside a sandbox."""
-
-    def __init__(self, kind, sandbox, url):
-        self.kind = kind
-        self.sandbox = sandbox
-        self.url = url
-        registered = attrs.evolve(
-            sandbox.clients["sandbox-web"], back_channel_logout_uri=f"{url}/back-channel-logout"
-        )
-        sandbox.add_client(registered)
-        self.client = aa.OAuthClient(
-            registered.client_id, registered.client_secret, environment=sandbox.environment
-        )
-        self.places = {"base_url": url, "bank_url": sandbox.banking_url}
-        if kind == "fastapi":
-            self.places |= {"shared": FASTAPI.Shared(), "store": aa.MemoryTokenStore()}
-
-    def serving(self, listener):
-        module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
-        serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
-        return serve(module.Site(self.client, **self.places), listener)
-
-    def logout_token(self, subject="user-alice", session_id="AUTOMATIC"):
-        return self.sandbox.issuer.issue_logout_token(
-            self.sandbox.identity_url, "sandbox-web", subject, session_id
-        )
-
-
-def listen():
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture(params=["aiohttp", "fastapi"])
@@ -150,10 +60,16 @@ async def begin(browser, path="/sign-in"):
 async def sign_in_by_hand(browser, name):
     """Sign in on the sandbox's own pages."""
     async with browser.get("/sign-in?next=/accounts") as response:
-        page = response.url
-    form = {**page.query, "username": name, "password": f"{name}-password"}
-    async with browser.post(page.with_query(None), data=form) as response:
+        page, text = response.url, await response.text()
+    answers = {**hidden_fields(text), "username": name, "password": f"{name}-password"}
+    async with browser.post(page.with_query(None), data=answers) as response:
         return response.url.path, await response.text()
+
+
+def hidden_fields(page):
+    """Read what a form carries along."""
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in fields}
 
 
 async def test_a_person_signs_in_and_sees_their_accounts(app, browser):
@@ -357,11 +273,11 @@ async def announce(app, token):
         return response.status, response.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("session_id", ["AUTOMATIC", None], ids=["one session", "all sessions"])
-async def test_the_server_announces_that_somebody_left(app, browser, session_id):
+@pytest.mark.parametrize("which", ["one session", "all sessions"])
+async def test_the_server_announces_that_somebody_left(app, browser, which):
     """The session is over at once; the same announcement is refused a second time."""
     await see(browser, "/sign-in")
-    token = app.logout_token(session_id=session_id)
+    token = app.logout_token(app.session_id if which == "one session" else None)
     assert await announce(app, token) == (200, "no-store")
     assert "Sign in" in (await see(browser, "/"))[2]
     assert await announce(app, token) == (400, "no-store")
@@ -372,8 +288,8 @@ async def test_the_server_announces_that_somebody_left(app, browser, session_id)
 async def test_announcements_about_others_and_forged_ones_end_nothing(app, browser):
     """Another session, another person, another client, no token at all."""
     await see(browser, "/sign-in")
-    assert (await announce(app, app.logout_token(session_id="ANOTHER")))[0] == 200
-    bobs = app.logout_token(subject="user-bob", session_id=None)
+    assert (await announce(app, app.logout_token("ANOTHER")))[0] == 200
+    bobs = app.logout_token(None, subject="user-bob")
     assert (await announce(app, bobs))[0] == 200
     for forged in (
         app.sandbox.issuer.issue_logout_token(
@@ -390,8 +306,9 @@ async def test_signing_out_elsewhere_reaches_the_application(app, browser):
     """The sandbox posts its announcement when a person leaves on its own page."""
     app.sandbox.sign_in_automatically(None)
     assert (await sign_in_by_hand(browser, "alice"))[0] == "/accounts"
-    end_session = f"{app.sandbox.identity_url}/connect/endsession"
-    async with browser.post(end_session, data={"confirmed": "yes"}) as response:
+    _, _, page = await see(browser, f"{app.sandbox.identity_url}/connect/endsession")
+    confirmed = f"{app.sandbox.identity_url}/account/logout"
+    async with browser.post(confirmed, data=hidden_fields(page)) as response:
         assert response.status == 200
     assert app.sandbox.logout_answers == [200]
     assert "Sign in" in (await see(browser, "/"))[2]
@@ -412,7 +329,7 @@ async def test_each_step_may_happen_in_another_process():
         async with browser.get(arrived, allow_redirects=False) as response:
             assert response.status == 303
         assert "Alice Almås" in (await see(browser, f"{third}/accounts"))[2]
-        assert (await announce(app, app.logout_token()))[0] == 200
+        assert (await announce(app, app.logout_token(app.session_id)))[0] == 200
         assert "Sign in" in (await see(browser, f"{third}/"))[2]
         # The tokens left the store with the session.
         assert repr(app.places["store"]) == "<MemoryTokenStore of 0 tokens>"

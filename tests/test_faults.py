@@ -197,7 +197,7 @@ async def test_rotation_goes_on_for_as_long_as_it_is_asked(aritma_sandbox, clock
             clock.advance(3600)
 
     assert len(seen) == 20
-    assert aritma_sandbox.issuer.reuse_events == 0
+    assert aritma_sandbox.refresh_tokens.reuse_events == 0
 
 
 async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sandbox, clock):
@@ -209,7 +209,7 @@ async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sand
         clock.advance(caught.value.retry_after)
         await tokens.get_token()
 
-    assert aritma_sandbox.issuer.reuse_events == 0
+    assert aritma_sandbox.refresh_tokens.reuse_events == 0
 
 
 async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_sandbox, clock):
@@ -223,7 +223,7 @@ async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_s
             with pytest.raises((aa.InvalidGrantError, aa.ReauthenticationRequiredError)):
                 await tokens.get_token()
 
-    assert aritma_sandbox.issuer.reuse_events == 1
+    assert aritma_sandbox.refresh_tokens.reuse_events == 1
 
 
 async def test_cancelled_callers_cause_no_reuse(aritma_sandbox, clock):
@@ -238,7 +238,7 @@ async def test_cancelled_callers_cause_no_reuse(aritma_sandbox, clock):
             await tokens.get_token()
             clock.advance(3600)
 
-    assert aritma_sandbox.issuer.reuse_events == 0
+    assert aritma_sandbox.refresh_tokens.reuse_events == 0
 
 
 async def test_a_skewed_server_clock_is_told(aritma_sandbox, clock):

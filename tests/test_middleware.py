@@ -342,6 +342,176 @@ async def test_the_second_refusal_is_readable(bank):
     assert (status, len(text)) == (401, 200_000)
 
 
+SCOPE = 'Bearer realm="api", error="insufficient_scope", scope="api banking.ais.read"'
+SIGN_IN = (
+    'Bearer error="insufficient_user_authentication", '
+    'error_description="A stronger sign-in is needed", acr_values="mfa verify", max_age="300"'
+)
+
+
+@pytest.fixture
+async def call(bank):
+    """Give a function that calls an API of these answers; each call is signed by the bank's own."""
+
+    async def call(*answers, **kwargs):
+        seen = []
+
+        async def answer(request):
+            seen.append(request.headers.get("Authorization"))
+            status, challenges = answers[min(len(seen), len(answers)) - 1]
+            headers = [("WWW-Authenticate", challenge) for challenge in challenges]
+            return web.Response(status=status, headers=headers, text="body")
+
+        async with serving(answer) as url:
+            middlewares = [bank.provider.middleware([url])]
+            async with aiohttp.ClientSession(middlewares=middlewares) as session:
+                async with session.get(url, **kwargs) as response:
+                    return response.status, await response.text(), seen
+
+    return call
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("challenges", "asked"),
+    [
+        ([SCOPE], ((), None, ("api", "banking.ais.read"))),
+        ([SIGN_IN], (("mfa", "verify"), 300, None)),
+        ([SIGN_IN.replace("Bearer", "bEARER")], (("mfa", "verify"), 300, None)),
+        ([SIGN_IN.replace("Bearer", "DPoP")], (("mfa", "verify"), 300, None)),
+        (["Basic realm=x", SCOPE], ((), None, ("api", "banking.ais.read"))),
+        ([f"Negotiate abc==, {SCOPE}"], ((), None, ("api", "banking.ais.read"))),
+        (['Bearer error="insufficient_scope"'], ((), None, None)),
+    ],
+    ids=["scope", "sign-in", "any-case", "dpop", "second-field", "second-challenge", "bare"],
+)
+async def test_a_call_for_more_becomes_an_error_that_says_what(
+    bank, call, status, challenges, asked
+):
+    """Nothing is renewed: another token of the same kind would be refused as well."""
+    with pytest.raises(aa.StepUpRequiredError) as caught:
+        await call((status, challenges))
+
+    error = caught.value
+    assert (error.acr_values, error.max_age, error.scope) == asked
+    assert error.is_permanent
+    assert bank.client.requests == 1
+
+
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        [],
+        ["Bearer"],
+        ['Bearer error="invalid_token"'],
+        ['Basic error="insufficient_scope"'],
+        ['Bearer error="Insufficient_Scope"'],
+        ["Bearer error=insufficient_scope extra"],
+    ],
+)
+async def test_every_other_403_is_the_callers(bank, call, challenges):
+    """Whatever it says: the answer comes back unread and nothing is renewed."""
+    if challenges and challenges[-1].endswith("extra"):
+        challenges = ["nonsense ; " + challenges[-1]]
+    status, text, seen = await call((403, challenges))
+
+    assert (status, text, seen) == (403, "body", ["Bearer token-1"])
+    assert bank.client.requests == 1
+
+
+@pytest.mark.parametrize("challenges", [[], ["Bearer"], ['Bearer error="invalid_token"']])
+async def test_an_invalid_token_is_renewed(bank, call, challenges):
+    """RFC 6750 §3.1; an API that gives no reason means the same."""
+    status, _, seen = await call((401, challenges), (200, []))
+
+    assert (status, seen) == (200, ["Bearer token-1", "Bearer token-2"])
+
+
+async def test_a_call_for_more_after_a_renewal_is_heard_too(bank, call):
+    """The second answer is judged like the first."""
+    with pytest.raises(aa.StepUpRequiredError):
+        await call((401, ["Bearer"]), (403, [SIGN_IN]))
+
+    assert bank.client.requests == 2
+
+
+async def test_a_call_for_more_leaves_its_connection_free(bank):
+    """While the caller still holds the error."""
+
+    async def answer(request):
+        if request.path == "/good":
+            return web.Response()
+        return web.Response(status=403, headers={"WWW-Authenticate": SCOPE}, body=b"x" * 1_000_000)
+
+    async with serving(answer) as url:
+        async with aiohttp.ClientSession(
+            url,
+            connector=aiohttp.TCPConnector(limit=1),
+            middlewares=[bank.provider.middleware([url])],
+        ) as session:
+            with pytest.raises(aa.StepUpRequiredError) as caught:
+                await session.get("/")
+            async with session.get("/good", timeout=aiohttp.ClientTimeout(5)) as response:
+                assert response.status == 200
+
+    assert caught.value.scope
+
+
+async def test_a_good_answer_is_not_looked_into(bank, call):
+    """Whatever its header fields say."""
+    status, text, _ = await call((200, [SCOPE]))
+
+    assert (status, text) == (200, "body")
+
+
+async def test_a_strangers_challenge_is_not_heard(bank, call):
+    """Nobody asked it for anything in our name."""
+
+    async def stranger(request):
+        return web.Response(status=403, headers={"WWW-Authenticate": SCOPE})
+
+    async with serving(stranger) as url:
+        async with bank.session.get(url) as response:
+            assert response.status == 403
+
+
+async def test_a_websocket_that_needs_a_stronger_sign_in_says_so(bank, canary):
+    """Its handshake raises the same error, and it shows no token."""
+    await bank.provider.set_token(Token(canary.text))
+
+    async def refuse(request):
+        return web.Response(status=401, headers={"WWW-Authenticate": SIGN_IN})
+
+    async with serving(refuse) as url:
+        async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
+            with pytest.raises(aa.StepUpRequiredError) as caught:
+                await session.ws_connect(url)
+
+    canary.assert_hidden(caught.value)
+
+
+async def test_a_refusal_that_breaks_off_is_repeated_all_the_same(bank):
+    """Its connection is lost, the call is not."""
+    seen = []
+
+    async def answer(request):
+        seen.append(request.headers["Authorization"])
+        if len(seen) > 1:
+            return web.Response()
+        response = web.StreamResponse(status=401, headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"half")
+        request.transport.abort()
+        return response
+
+    async with serving(answer) as url:
+        async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
+            async with session.post(url, data=b"x") as response:
+                assert response.status == 200
+
+    assert seen == ["Bearer token-1", "Bearer token-2"]
+
+
 @pytest.mark.parametrize(
     ("url", "allowed"),
     [

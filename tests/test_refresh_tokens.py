@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grant import Grant
 from support.fakes import settle
 from support.rig import DOWN, Rig
 
@@ -78,6 +78,17 @@ async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
     token = await rig.provider.get_token()
 
     assert token.refresh_token == "first"
+
+
+async def test_a_renewal_names_the_api_again(clock):
+    """The resource that the grant asked for goes along with each refresh token."""
+    rig = Rig(clock, grant=aa.SignedInGrant(resource="https://bank.example/"))
+    await rig.provider.set_token(rotated(rig, refresh_token="first"))
+    rig.clock.advance(3600)
+    await rig.get()
+    await rig.provider.aclose()
+
+    assert [grant.resource for grant in rig.client.grants] == [("https://bank.example/",)]
 
 
 async def test_a_spent_refresh_token_asks_for_the_person(rig):

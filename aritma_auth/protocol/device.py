@@ -3,11 +3,11 @@
 import attrs
 
 from aritma_auth.errors import (
+    AritmaAuthError,
     AuthorizationPendingError,
     ConfigurationError,
     InvalidResponseError,
     SlowDownError,
-    TransportError,
 )
 from aritma_auth.protocol.answers import parse_answer
 from aritma_auth.protocol.grants import DeviceCodeGrant
@@ -51,9 +51,9 @@ class DeviceAuthorization:
     """
 
     _device_code: Sealed = attrs.field(converter=seal)
-    user_code: str
+    user_code: str = attrs.field(repr=False)
     verification_uri: str
-    verification_uri_complete: str | None
+    verification_uri_complete: str | None = attrs.field(repr=False)
     expires_at: float
     interval: float
 
@@ -136,9 +136,8 @@ def next_interval(interval: float, error: Exception) -> float | None:
         return interval + _SLOWER
     if isinstance(error, AuthorizationPendingError):
         return interval
-    if isinstance(error, TransportError) or (
-        isinstance(error, InvalidResponseError) and not error.is_permanent
-    ):
-        # "On encountering a connection timeout, back off exponentially."
-        return min(interval * 2, max(_LONGEST_PAUSE, interval))
+    if isinstance(error, AritmaAuthError) and not error.is_permanent:
+        # As after a lost connection, for which RFC 8628 demands exponential back-off.
+        longer = min(interval * 2, max(_LONGEST_PAUSE, interval))
+        return max(longer, error.retry_after or 0.0)
     return None

@@ -5,99 +5,17 @@ A new grant is one class here: its ``grant_type`` and its own parameters.
 """
 
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import attrs
-from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.authorization import AuthorizationAnswer
+from aritma_auth.protocol.authorization_answer import AuthorizationAnswer
+from aritma_auth.protocol.grant import Grant, make_grant_extra
 from aritma_auth.protocol.once import Once
-from aritma_auth.protocol.scopes import IDENTITY_SCOPES, Scope, make_scope
+from aritma_auth.protocol.scopes import IDENTITY_SCOPES
 from aritma_auth.protocol.sealed import Sealed, seal, seal_optional
 from aritma_auth.protocol.wire import Parameters
-
-_PROTECTED = frozenset(
-    {
-        "client_assertion",
-        "client_assertion_type",
-        "client_id",
-        "client_secret",
-        "grant_type",
-        "resource",
-        "scope",
-    }
-)
-
-
-def _resources(value: str | Iterable[str]) -> tuple[str, ...]:
-    resources = (value,) if isinstance(value, str) else tuple(value)
-    for resource in resources:
-        if not URL(resource).scheme or "#" in resource:
-            raise ConfigurationError("resource must be an absolute URI without fragment (RFC 8707)")
-    return resources
-
-
-def _extra(value: Mapping[str, str]) -> Parameters:
-    taken = _PROTECTED & value.keys()
-    if taken:
-        raise ConfigurationError(f"extra must not replace {', '.join(sorted(taken))}")
-    return tuple(value.items())
-
-
-@attrs.frozen(kw_only=True)
-class Grant(ABC):
-    """
-    What entitles a client to a token.
-
-    Attributes:
-        scope: Scope to ask for: text or tokens; None sends none.
-
-        resource: Absolute URIs of the APIs the token is for (RFC 8707).
-
-        extra: Further parameters of this server, name to value; never shown.
-    """
-
-    grant_type: ClassVar[str]
-    is_reusable: ClassVar[bool] = True
-    """The same value may be presented again: for the next token, or after an answer was lost."""
-    is_requestable: ClassVar[bool] = True
-    """It can be sent to a token endpoint."""
-
-    scope: Scope | None = attrs.field(default=None, converter=make_scope)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=_resources)
-    extra: Parameters = attrs.field(factory=dict, converter=_extra, repr=False)
-
-    def parameters(self) -> Parameters:
-        """Give the form of this grant, without the client's authentication."""
-        scope = () if self.scope is None else (("scope", " ".join(self.scope)),)
-        resources = tuple(("resource", resource) for resource in self.resource)
-        return (
-            ("grant_type", self.grant_type),
-            *self.own_parameters(),
-            *scope,
-            *resources,
-            *self.extra,
-        )
-
-    @property
-    def once(self) -> Once | None:
-        """A mark that is taken when it is presented, if it can be presented once only."""
-        return None
-
-    @abstractmethod
-    def own_parameters(self) -> Parameters:
-        """Give the parameters that only this grant has."""
-
-    def subject(self) -> Parameters:
-        """Give what tells this grant's tokens from those of another subject."""
-        return self.own_parameters()
-
-    def problems(self) -> tuple[str, ...]:
-        """Say what the server is known to refuse about this grant, before it is sent."""
-        return ()
 
 
 @attrs.frozen
@@ -139,6 +57,13 @@ class RefreshTokenGrant(Grant):
         return (("refresh_token", self.refresh_token.text),)
 
 
+def _with_code(answer: AuthorizationAnswer) -> AuthorizationAnswer:
+    # Whoever looks like an answer is none: the proof is the type.
+    if type(answer) is not AuthorizationAnswer or answer.code is None:
+        raise ConfigurationError("give the answer of validate_callback, and ask for a code")
+    return answer
+
+
 @attrs.frozen
 class AuthorizationCodeGrant(Grant):
     """
@@ -155,12 +80,7 @@ class AuthorizationCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    answer: AuthorizationAnswer = attrs.field(kw_only=False)
-
-    @answer.validator
-    def _has_code(self, _attribute: object, answer: AuthorizationAnswer) -> None:
-        if getattr(answer, "code", None) is None:
-            raise ConfigurationError("give the answer of validate_callback, and ask for a code")
+    answer: AuthorizationAnswer = attrs.field(converter=_with_code, kw_only=False)
 
     @property
     def once(self) -> Once:
@@ -171,11 +91,12 @@ class AuthorizationCodeGrant(Grant):
         """Give code, redirect URI and verifier."""
         request, code = self.answer.request, self.answer.code
         verifier = request.code_verifier
-        return (
-            ("code", "" if code is None else code.text),
+        named = (
+            ("code", code and code.text),
             ("redirect_uri", request.redirect_uri),
-            *(() if verifier is None else (("code_verifier", verifier.text),)),
+            ("code_verifier", verifier and verifier.text),
         )
+        return tuple((name, value) for name, value in named if value)
 
 
 @attrs.frozen
@@ -351,7 +272,9 @@ class CustomGrant(Grant):
     grant_type: ClassVar[str] = ""
     is_reusable: ClassVar[bool] = False
     name: str = attrs.field(kw_only=False)
-    fields: Parameters = attrs.field(factory=dict, converter=_extra, repr=False, kw_only=False)
+    fields: Parameters = attrs.field(
+        factory=dict, converter=make_grant_extra, repr=False, kw_only=False
+    )
 
     def parameters(self) -> Parameters:
         """Give the form of this grant, without the client's authentication."""

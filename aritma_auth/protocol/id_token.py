@@ -1,14 +1,13 @@
 """ID tokens: who has signed in, and every check before that is believed."""
 
-import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha256, sha384, sha512
 
 import attrs
 
 from aritma_auth.errors import IdTokenError, VerificationError
-from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.base64url import encode_base64url
+from aritma_auth.protocol.sealed import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.signatures import JsonWebKey, SignedToken, verify_signature
 
 DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
@@ -36,11 +35,17 @@ class IdTokenExpectation:
         nonce: What the authorization request carried; None means that it carried none, and then
             the token must carry none either.
 
-        max_age: Seconds since the sign-in that the request tolerated, or None if it did not say.
+        max_age: Seconds since the sign-in that will do, or None if the request did not say.
+
+        acr_values: One of them must be the ``acr``; none means any, or none at all.
+
+        issued_within: Seconds ago at most that it was made, or None if that does not matter.
 
         access_token: The token that came beside it, for ``at_hash``.
 
         code: The code that came beside it, for ``c_hash``.
+
+        state: The state that came beside it, for ``s_hash``, which few servers write.
 
         is_front_channel: It came through the browser: then the hashes must be there.
 
@@ -52,9 +57,12 @@ class IdTokenExpectation:
     issuers: frozenset[str]
     client_id: str
     nonce: str | None = attrs.field(repr=False, converter=_hide)
-    max_age: int | None = None
+    max_age: float | None = None
+    acr_values: tuple[str, ...] = ()
+    issued_within: float | None = None
     access_token: str | None = attrs.field(default=None, repr=False, converter=_hide)
     code: str | None = attrs.field(default=None, repr=False, converter=_hide)
+    state: str | None = attrs.field(default=None, repr=False, converter=_hide)
     is_front_channel: bool = False
     algorithms: frozenset[str] = DEFAULT_ALGORITHMS
     leeway: float = 30.0
@@ -80,7 +88,8 @@ def validate_id_token(
 
         ConfigurationError: The extra ``oidc`` is not installed.
 
-    Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.9, §3.3.2.11; RFC 8725 §3.11.
+    Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.9, §3.2.2.11, §3.3.2.11, §3.3.2.12;
+    RFC 8725 §3.11.
     """
     id_token = HiddenStr(id_token)
     problem: str
@@ -94,8 +103,11 @@ def validate_id_token(
         _check_parties(signed.claims, expected)
         _check_times(signed.claims, expected, now)
         _check_nonce(signed.claims, expected.nonce)
-        for claim, text in (("at_hash", expected.access_token), ("c_hash", expected.code)):
-            _check_hash(signed, claim, text, is_required=expected.is_front_channel)
+        _check_acr(signed.claims, expected.acr_values)
+        is_front = expected.is_front_channel
+        _check_hash(signed, "at_hash", expected.access_token, is_required=is_front)
+        _check_hash(signed, "c_hash", expected.code, is_required=is_front)
+        _check_hash(signed, "s_hash", expected.state, is_required=False)
         return signed.claims
     raise IdTokenError(problem)
 
@@ -125,7 +137,7 @@ def _check_parties(claims: Members, expected: IdTokenExpectation) -> None:
     # A further audience would be a stranger who may use the token too.
     if audiences != [expected.client_id]:
         raise IdTokenError("aud is not this client, and this client alone", claim="aud")
-    if claims.get("azp", expected.client_id) != expected.client_id:
+    if claims.get("azp") not in (None, expected.client_id):
         raise IdTokenError("azp is another client", claim="azp")
 
 
@@ -134,11 +146,14 @@ def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> N
     if _seconds(claims, "exp") + leeway <= now:
         raise IdTokenError("the ID token has expired", claim="exp")
     for name in ("iat", "nbf"):
-        if name in claims and _seconds(claims, name) - leeway > now:
+        if claims.get(name) is not None and _seconds(claims, name) - leeway > now:
             raise IdTokenError(f"{name} lies in the future: check the clocks", claim=name)
+    within = expected.issued_within
+    if within is not None and _seconds(claims, "iat") + within + leeway < now:
+        raise IdTokenError("the ID token is older than the sign-in", claim="iat")
     if expected.max_age is None:
         return
-    if "auth_time" not in claims:
+    if claims.get("auth_time") is None:
         raise IdTokenError("auth_time is missing although max_age was asked", claim="auth_time")
     if _seconds(claims, "auth_time") + expected.max_age + leeway < now:
         raise IdTokenError("the sign-in is older than max_age", claim="auth_time")
@@ -157,8 +172,13 @@ def _check_nonce(claims: Members, nonce: str | None) -> None:
     if nonce is None:
         if given is not None:
             raise IdTokenError("nonce is there although none was asked", claim="nonce")
-    elif not isinstance(given, str) or not _equal(given, nonce):
+    elif not isinstance(given, str) or not is_same_text(given, nonce):
         raise IdTokenError("nonce is not that of this sign-in", claim="nonce")
+
+
+def _check_acr(claims: Members, acr_values: tuple[str, ...]) -> None:
+    if acr_values and claims.get("acr") not in acr_values:
+        raise IdTokenError("acr is none of those demanded", claim="acr")
 
 
 def _check_hash(signed: SignedToken, claim: str, text: str | None, *, is_required: bool) -> None:
@@ -166,10 +186,6 @@ def _check_hash(signed: SignedToken, claim: str, text: str | None, *, is_require
     if text is None or (given is None and not is_required):
         return
     digest = _DIGESTS[str(signed.header["alg"])[2:]](text.encode()).digest()
-    half = urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
-    if not isinstance(given, str) or not _equal(given, half):
+    half = encode_base64url(digest[: len(digest) // 2])
+    if not isinstance(given, str) or not is_same_text(given, half):
         raise IdTokenError(f"{claim} does not fit what came with the ID token", claim=claim)
-
-
-def _equal(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())

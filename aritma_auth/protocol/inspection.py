@@ -1,9 +1,7 @@
 """What an access token says, for people to look at; never a validation, never for decisions."""
 
-import binascii
-from base64 import urlsafe_b64decode
-
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
+from aritma_auth.protocol.base64url import decode_base64url
+from aritma_auth.protocol.json_text import parse_json_object
 from aritma_auth.protocol.sealed import Members
 
 
@@ -22,8 +20,7 @@ def read_unverified_claims(access_token: str) -> Members | None:
     parts = access_token.split(".")
     if len(parts) != 3:
         return None
-    payload = parts[1]
     try:
-        return parse_json_object(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (binascii.Error, ValueError, JsonError):
+        return parse_json_object(decode_base64url(parts[1]))
+    except ValueError:
         return None

@@ -1,17 +1,15 @@
 """Signing out: to the server's page and back, and the logouts that the server announces."""
 
-import hmac
 from collections.abc import Iterable, Mapping
 
 import attrs
-from yarl import URL
 
 from aritma_auth.errors import StateMismatchError, VerificationError
-from aritma_auth.protocol.callback import Callback, read_callback
-from aritma_auth.protocol.sealed import HiddenStr, Members
+from aritma_auth.protocol.callback import Callback, hide_callback, read_callback
+from aritma_auth.protocol.sealed import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.signatures import JsonWebKey, verify_signature
-from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.protocol.wire import encode_form
+from aritma_auth.protocol.urls import add_query, require_redirect_uri
+from aritma_auth.protocol.wire import encode_form, make_extra
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # "JWT" is what IdentityServer wrote before 6.3.
@@ -47,23 +45,25 @@ def build_end_session_url(
         extra: Further parameters.
 
     Raises:
-        ConfigurationError: ``post_logout_redirect_uri`` is not secure.
+        ConfigurationError: ``post_logout_redirect_uri`` is not secure, or ``extra`` replaces what
+            has an argument of its own.
 
     Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
     """
+    id_token_hint = None if id_token_hint is None else HiddenStr(id_token_hint)
     if post_logout_redirect_uri is not None:
-        require_secure_url(post_logout_redirect_uri, "post_logout_redirect_uri")
+        require_redirect_uri(post_logout_redirect_uri, "post_logout_redirect_uri")
     named = (
         ("id_token_hint", id_token_hint),
         ("client_id", client_id),
         ("post_logout_redirect_uri", post_logout_redirect_uri),
         ("state", state),
         ("ui_locales", ui_locales),
-        *(extra or {}).items(),
     )
-    query = encode_form((name, value) for name, value in named if value is not None).decode()
-    joint = "&" if URL(endpoint).query_string else "?"
-    return f"{endpoint}{joint}{query}" if query else endpoint
+    others = make_extra(extra or {}, taken=(name for name, _ in named))
+    given = ((name, value) for name, value in named if value is not None)
+    # The hint is an ID token, which no log should hold.
+    return HiddenStr(add_query(endpoint, encode_form((*given, *others)).decode()))
 
 
 def check_logout_callback(callback: Callback, *, state: str | None) -> None:
@@ -73,19 +73,19 @@ def check_logout_callback(callback: Callback, *, state: str | None) -> None:
     Args:
         callback: The URL or the decoded parameters.
 
-        state: What `build_end_session_url` was given.
+        state: What `build_end_session_url` was given; None if nothing, and then none may come.
 
     Raises:
-        StateMismatchError: The state is missing or another.
+        StateMismatchError: The state is missing, another, or not asked for.
 
         VerificationError: A parameter appears twice.
 
     Spec: OpenID Connect RP-Initiated Logout 1.0 §3.
     """
+    callback = hide_callback(callback)
     given = read_callback(callback, response_mode="query").get("state")
-    if state is None:
-        return
-    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), state.encode()):
+    is_same = isinstance(given, str) and state is not None and is_same_text(given, state)
+    if not is_same and (given is not None or state is not None):
         raise StateMismatchError("the way back from signing out belongs to something else")
 
 
@@ -163,35 +163,40 @@ def validate_logout_token(
     )
     if problem is not None:
         raise VerificationError(f"the logout token is refused: {problem}")
-    subject, session_id = claims.get("sub"), claims.get("sid")
     return LogoutToken(
-        subject=subject if isinstance(subject, str) else None,
-        session_id=session_id if isinstance(session_id, str) else None,
+        subject=_text(claims, "sub"),
+        session_id=_text(claims, "sid"),
         token_id=str(claims["jti"]),
         expires_at=_seconds(claims, "exp") or 0.0,
     )
 
 
 def _problem(claims: Members, expected: LogoutExpectation, now: float) -> str | None:
-    audience, events = claims.get("aud"), claims.get("events")
+    issuer, audience, events = claims.get("iss"), claims.get("aud"), claims.get("events")
     audiences = audience if isinstance(audience, list) else [audience]
     expires_at, issued_at = _seconds(claims, "exp"), _seconds(claims, "iat")
     checks = (
-        (claims.get("iss") in expected.issuers, "iss is another server"),
-        (expected.client_id in audiences, "aud is not this client"),
+        (isinstance(issuer, str) and issuer in expected.issuers, "iss is another server"),
+        # As in an ID token: a further audience would be a stranger.
+        (audiences == [expected.client_id], "aud is not this client, and this client alone"),
         (issued_at is not None, "iat is missing"),
         (expires_at is not None, "exp is missing"),
         (expires_at is None or expires_at + expected.leeway > now, "it has expired"),
         (issued_at is None or issued_at - expected.leeway <= now, "iat lies in the future"),
         (isinstance(events, dict) and isinstance(events.get(_EVENT), dict), "events lacks logout"),
         ("nonce" not in claims, "it has a nonce, as only ID tokens do"),
-        (isinstance(claims.get("jti"), str) and bool(claims.get("jti")), "jti is missing"),
+        (_text(claims, "jti") is not None, "jti is missing"),
         (
-            isinstance(claims.get("sub"), str) or isinstance(claims.get("sid"), str),
+            _text(claims, "sub") is not None or _text(claims, "sid") is not None,
             "neither sub nor sid says whose session ends",
         ),
     )
     return next((text for holds, text in checks if not holds), None)
+
+
+def _text(claims: Members, name: str) -> str | None:
+    value = claims.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _seconds(claims: Members, name: str) -> float | None:

@@ -91,10 +91,8 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
 
     Spec: OpenID Connect Discovery 1.0 §4.1; RFC 8414 §3.1.
     """
-    url = URL(issuer)
-    path = url.raw_path.rstrip("/")
-    base = issuer.rstrip("/")
-    origin = base.removesuffix(path)
+    base, url = issuer.rstrip("/"), URL(issuer)
+    path, origin = url.raw_path.rstrip("/"), url.origin()
     urls = (
         f"{base}/.well-known/openid-configuration",
         f"{origin}/.well-known/oauth-authorization-server{path}",

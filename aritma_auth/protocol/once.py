@@ -1,12 +1,12 @@
 """A mark for what may be used exactly once."""
 
-from typing import final
+from typing import NoReturn, Self, final
 
 
 @final
 class Once:
     """
-    Can be taken once, by whoever comes first, in whatever thread.
+    Can be taken once, by whoever comes first, in whatever thread; a copy is the same mark.
 
     Args:
         is_left: It has not been taken yet.
@@ -35,6 +35,15 @@ class Once:
         """Undo the taking: what was to be used provably was not."""
         if not self._left:
             self._left.append(None)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("what may be used once is not pickled: it could be used twice")
 
     def __repr__(self) -> str:
         return f"<Once {'left' if self._left else 'taken'}>"

@@ -32,7 +32,7 @@ def make_scope(scope: str | Iterable[str] | None) -> Scope | None:
     if scope is None:
         return None
     tokens = tuple(dict.fromkeys(scope.split() if isinstance(scope, str) else scope))
-    if not all(map(_is_scope_token, tokens)):
+    if not all(map(is_scope_token, tokens)):
         raise ConfigurationError(
             "scope must be a space-separated string or an iterable of scope tokens (RFC 6749 §3.3)"
         )
@@ -41,7 +41,8 @@ def make_scope(scope: str | Iterable[str] | None) -> Scope | None:
     return tokens
 
 
-def _is_scope_token(token: object) -> bool:
+def is_scope_token(token: object) -> bool:
+    """Tell whether a value can stand in a scope (RFC 6749 §3.3)."""
     return (
         isinstance(token, str)
         and token != ""

@@ -10,6 +10,16 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it again"
 
 
+def is_same_text(one: str, other: str) -> bool:
+    """Compare a secret with what a stranger sent, in a time that tells nothing about it."""
+    return hmac.compare_digest(_to_bytes(one), _to_bytes(other))
+
+
+def _to_bytes(text: str) -> bytes:
+    # JSON can smuggle half a character in, which plain UTF-8 refuses to write.
+    return text.encode(errors="surrogatepass")
+
+
 @final
 class HiddenStr(str):
     """A string whose ``repr`` is hidden: it may stand in headers, locals and traces."""
@@ -49,7 +59,7 @@ class Sealed:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits of its SHA-256, to tell values apart in logs."""
-        return sha256(self.text.encode()).hexdigest()[:8]
+        return sha256(_to_bytes(self.text)).hexdigest()[:8]
 
     def __repr__(self) -> str:
         return "Sealed(***)"
@@ -57,7 +67,7 @@ class Sealed:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sealed):
             return NotImplemented
-        return hmac.compare_digest(self.text.encode(), other.text.encode())
+        return is_same_text(self.text, other.text)
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -125,7 +135,7 @@ class Members:
         return self._members == other
 
     def __hash__(self) -> int:
-        return hash(tuple(self._members))
+        return hash(frozenset(self._members))
 
     def __repr__(self) -> str:
         return f"Members({', '.join(self._members)})"

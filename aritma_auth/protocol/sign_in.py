@@ -3,9 +3,13 @@
 import attrs
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
+from aritma_auth.protocol.authorization_answer import AuthorizationAnswer
+from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.tokens import Token
+
+_DAY = 86_400.0
 
 
 @attrs.frozen
@@ -29,6 +33,45 @@ class SignIn:
         """The person's identifier at this server (``sub``), or None without an ID token."""
         subject = self.claims.get("sub")
         return subject if isinstance(subject, str) else None
+
+
+def expect_id_token(
+    answer: AuthorizationAnswer, *, now: float, token: Token | None = None
+) -> IdTokenExpectation:
+    """
+    Say what the ID token of a sign-in must prove.
+
+    Args:
+        answer: What the browser brought back.
+
+        now: POSIX seconds, by the clock that the request was made with.
+
+        token: What the token endpoint gave; None means the ID token that came with the answer.
+
+    Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12; RFC 9207 §2.4.
+    """
+    request, code = answer.request, answer.code
+    elapsed = max(0.0, now - request.created_at)
+    expected = IdTokenExpectation(
+        issuers=request.issuers,
+        client_id=request.client_id,
+        nonce=None if request.nonce is None else request.nonce.text,
+        # The server judges it when the person arrives; reading and consenting takes time too.
+        max_age=None if request.max_age is None else request.max_age + elapsed,
+        acr_values=request.acr_values if request.requires_acr else (),
+        # A day more than the sign-in took, for clocks in the wrong zone.
+        issued_within=elapsed + _DAY,
+    )
+    if token is not None:
+        return attrs.evolve(expected, access_token=token.access_token)
+    return attrs.evolve(
+        expected,
+        issuers=request.issuers if answer.issuer is None else frozenset({answer.issuer}),
+        access_token=None if answer.token is None else answer.token.access_token,
+        code=None if code is None else code.text,
+        state=request.state.text,
+        is_front_channel=True,
+    )
 
 
 def check_same_sign_in(front: Members | None, back: Members) -> None:

@@ -1,14 +1,14 @@
 """Signed tokens from strangers: which key may have signed, and whether it did."""
 
-from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
+from aritma_auth.protocol.base64url import decode_base64url
 from aritma_auth.protocol.jose import SIGNING_ALGORITHMS, is_signed_by
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
-from aritma_auth.protocol.sealed import JsonValue, Members
+from aritma_auth.protocol.json_text import parse_json_object
+from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Members
 
 JsonWebKey = Mapping[str, JsonValue]
 
@@ -53,7 +53,7 @@ def verify_signature(
 
         ConfigurationError: An accepted algorithm is not asymmetric, or joserfc is missing.
 
-    Spec: RFC 7515 §5.2; RFC 8725 §3.1, §3.10; FAPI 2.0 §5.4.3.
+    Spec: RFC 7515 §5.2; RFC 7517 §4; RFC 8725 §3.1, §3.10; FAPI 2.0 §5.4.3.
     """
     if not algorithms or not algorithms <= SIGNING_ALGORITHMS:
         raise ConfigurationError("accept asymmetric signature algorithms only")
@@ -70,23 +70,22 @@ def verify_signature(
 
 
 def _open(token: str) -> tuple[Members, Members]:
-    parts = token.split(".")
+    parts = [HiddenStr(part) for part in token.split(".")]
     if len(parts) == 3 and len(token) <= _LONGEST and token.isascii():
         try:
-            return _part(parts[0]), _part(parts[1])
-        except (JsonError, ValueError):
+            # Of one signature there is one spelling.
+            header, claims, _ = map(decode_base64url, parts)
+            return parse_json_object(header), parse_json_object(claims)
+        except ValueError:
             pass
     raise VerificationError("the token is no signed JWT")
-
-
-def _part(text: str) -> Members:
-    return parse_json_object(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
     return (
         key.get("kty") == _FAMILY[algorithm[:2]]
         and key.get("use", "sig") == "sig"
+        and _may_verify(key.get("key_ops"))
         and key.get("alg", algorithm) == algorithm
         # Without a kid, every key that fits is tried.
         and (kid is None or key.get("kid") == kid)
@@ -94,8 +93,16 @@ def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
     )
 
 
+def _may_verify(operations: JsonValue) -> bool:
+    return operations is None or (isinstance(operations, list) and "verify" in operations)
+
+
 def _bits(modulus: JsonValue) -> int:
-    return len(modulus.rstrip("=")) * 6 if isinstance(modulus, str) else 0
+    try:
+        number = decode_base64url(modulus) if isinstance(modulus, str) else b""
+    except ValueError:
+        return 0
+    return int.from_bytes(number).bit_length()
 
 
 def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.wire import FORM, HttpRequest, encode_form
 
 

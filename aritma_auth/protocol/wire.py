@@ -1,11 +1,13 @@
 """HTTP requests and answers as values, forms, and the two header fields that carry time."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote_plus
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr
 
 BODY_LIMIT = 1 << 20
@@ -14,6 +16,31 @@ BODY_LIMIT = 1 << 20
 FORM = "application/x-www-form-urlencoded"
 
 Parameters = tuple[tuple[str, str], ...]
+
+
+def make_extra(
+    extra: Mapping[str, str] | Iterable[tuple[str, str]], *, taken: Iterable[str]
+) -> Parameters:
+    """
+    Take further parameters of a server, as a caller gives them.
+
+    Args:
+        extra: Name to value.
+
+        taken: Names that have an argument of their own, or are not for callers.
+
+    Raises:
+        ConfigurationError: A name is taken, or a value is no text.
+
+    Spec: RFC 6749 §3.1, §3.2 (no parameter twice).
+    """
+    parameters = dict(extra)
+    wrong = parameters.keys() & set(taken)
+    if wrong:
+        raise ConfigurationError(f"extra must not replace {', '.join(sorted(wrong))}")
+    if not all(isinstance(value, str) for value in parameters.values()):
+        raise ConfigurationError("extra parameters are texts")
+    return tuple(parameters.items())
 
 
 def _hide(body: bytes) -> HiddenBytes:
@@ -103,7 +130,9 @@ def parse_http_date(text: str) -> float | None:
     Spec: RFC 9110 §5.6.7.
     """
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # Without a zone it is Greenwich's, as every HTTP date is, and not this machine's.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

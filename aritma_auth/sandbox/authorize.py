@@ -1,20 +1,20 @@
 """
-The rules of ``/connect/authorize``, without HTTP.
+Authorization requests, read by the rules of ``/connect/authorize`` and without HTTP.
 
-Source: IdentityServer's AuthorizeRequestValidator and AuthorizeResult.
+Source: IdentityServer's AuthorizeRequestValidator.
 """
 
-from collections.abc import Mapping
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from aritma_auth.sandbox.clients import SandboxClient
+from aritma_auth.sandbox.clients import RESOURCES, SandboxClient
 from aritma_auth.sandbox.generations import Generation
-from aritma_auth.sandbox.issuing import SignInFacts, TokenIssuer
 from aritma_auth.sandbox.refusals import Refusal
-from aritma_auth.sandbox.sign_ins import SignIns
 from aritma_auth.sandbox.token_endpoint import read_scope
+
+Parameters = Mapping[str, Sequence[str]]
+"""Each parameter's values; only ``resource`` may have several."""
 
 _GRANTS = {
     ("code",): "authorization_code",
@@ -26,6 +26,15 @@ _GRANTS = {
     ("code", "id_token", "token"): "hybrid",
 }
 _PROMPTS = frozenset({"consent", "login", "none", "select_account"})
+_FACTORS = frozenset({"mfa", "verify"})
+_LONGEST = {
+    "client_id": 100,
+    "redirect_uri": 400,
+    "nonce": 300,
+    "acr_values": 300,
+    "login_hint": 100,
+    "code_challenge": 128,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +64,14 @@ class AuthorizeCall:
         max_age: Seconds since the sign-in that will do, or None.
 
         login_hint: Who is likely to sign in.
+
+        acr: What the sign-in must reach, the most wanted first.
+
+        idp: The identity provider that the person is to come by, or None.
+
+        tenant: The tenant that is asked for, or None.
+
+        resources: APIs that are named.
     """
 
     client: SandboxClient
@@ -68,10 +85,19 @@ class AuthorizeCall:
     prompt: frozenset[str]
     max_age: int | None
     login_hint: str
+    acr: tuple[str, ...]
+    idp: str | None
+    tenant: str | None
+    resources: tuple[str, ...]
+
+    @property
+    def is_satisfiable(self) -> bool:
+        """People here can reach what is asked for."""
+        return _FACTORS.issuperset(self.acr)
 
 
 def read_authorize_call(
-    parameters: Mapping[str, str], clients: Mapping[str, SandboxClient]
+    parameters: Parameters, clients: Mapping[str, SandboxClient], generation: Generation
 ) -> AuthorizeCall:
     """
     Read an authorization request.
@@ -81,162 +107,119 @@ def read_authorize_call(
 
         clients: The registered clients by id.
 
+        generation: How the server behaves.
+
     Raises:
         Refusal: It is not in order; IdentityServer shows that on a page of its own.
     """
-    client = clients.get(parameters.get("client_id", ""))
+    given = _single(parameters)
+    client = clients.get(given.get("client_id", ""))
     if client is None:
         raise Refusal("unauthorized_client", "Unknown client or client not enabled")
-    redirect_uri = parameters.get("redirect_uri", "")
+    redirect_uri = given.get("redirect_uri", "")
     if not client.may_return_to(redirect_uri):
         raise Refusal("invalid_request", "Invalid redirect_uri")
-    response_type = tuple(sorted(parameters.get("response_type", "").split()))
+    response_type, response_mode = _response(given, client)
+    scope = _scope(given, client, response_type)
+    nonce = given.get("nonce")
+    if response_type != ("code",) and "openid" in scope and not nonce:
+        raise Refusal("invalid_request", "Invalid nonce")
+    words = given.get("acr_values", "").split()
+    return AuthorizeCall(
+        client=client,
+        redirect_uri=redirect_uri,
+        response_type=response_type,
+        response_mode=response_mode,
+        scope=scope,
+        state=given.get("state"),
+        nonce=nonce,
+        code_challenge=_code_challenge(given, client, response_type),
+        prompt=_prompt(given, generation),
+        max_age=_max_age(given),
+        login_hint=given.get("login_hint", ""),
+        acr=tuple(word for word in words if not word.startswith(("idp:", "tenant:"))),
+        idp=_special(words, "idp:"),
+        tenant=_special(words, "tenant:"),
+        resources=_resources(parameters, generation),
+    )
+
+
+def _single(parameters: Parameters) -> dict[str, str]:
+    given = {name: values[0] for name, values in parameters.items()}
+    if any(len(values) > 1 for name, values in parameters.items() if name != "resource"):
+        raise Refusal("invalid_request", "duplicate parameter")
+    for name, longest in _LONGEST.items():
+        if len(given.get(name, "")) > longest:
+            raise Refusal("invalid_request", f"Invalid {name}")
+    return given
+
+
+def _response(given: Mapping[str, str], client: SandboxClient) -> tuple[tuple[str, ...], str]:
+    response_type = tuple(sorted(given.get("response_type", "").split()))
     grant = _GRANTS.get(response_type)
     if grant is None:
         raise Refusal("unsupported_response_type", "Response type not supported")
     if grant not in client.grant_types:
         raise Refusal("unauthorized_client", "Invalid grant type for client")
     usual = "query" if response_type == ("code",) else "fragment"
-    mode = parameters.get("response_mode", usual)
+    mode = given.get("response_mode", usual)
     if mode not in {"form_post", "fragment", "query"} or (usual, mode) == ("fragment", "query"):
         raise Refusal("unsupported_response_type", "Invalid response_mode for response_type")
-    scope = read_scope(parameters, client)
-    nonce = parameters.get("nonce")
-    if "id_token" in response_type and (nonce is None or "openid" not in scope):
-        raise Refusal("invalid_request", "Invalid nonce")
-    prompt = frozenset(parameters.get("prompt", "").split())
-    if not prompt <= _PROMPTS or ("none" in prompt and len(prompt) > 1):
-        raise Refusal("invalid_request", "Unsupported prompt mode")
-    max_age = parameters.get("max_age")
-    if max_age is not None and not max_age.isdigit():
-        raise Refusal("invalid_request", "Invalid max_age")
-    return AuthorizeCall(
-        client=client,
-        redirect_uri=redirect_uri,
-        response_type=response_type,
-        response_mode=mode,
-        scope=scope,
-        state=parameters.get("state"),
-        nonce=nonce,
-        code_challenge=_code_challenge(parameters, client, response_type),
-        prompt=prompt,
-        max_age=None if max_age is None else int(max_age),
-        login_hint=parameters.get("login_hint", ""),
-    )
+    return response_type, mode
+
+
+def _scope(
+    given: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not given.get("scope"):
+        raise Refusal("invalid_request", "Invalid scope")
+    scope = read_scope(given, client)
+    if "id_token" in response_type and "openid" not in scope:
+        raise Refusal("invalid_request", "Missing openid scope")
+    if response_type == ("token",) and "openid" in scope:
+        raise Refusal("invalid_scope", "Invalid scope for response type")
+    return scope
 
 
 def _code_challenge(
-    parameters: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
+    given: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
 ) -> str | None:
-    challenge = parameters.get("code_challenge")
+    challenge = given.get("code_challenge")
     if "code" not in response_type:
         return None
     if challenge is None and client.requires_pkce:
         raise Refusal("invalid_request", "code challenge required")
-    if challenge is not None and parameters.get("code_challenge_method") != "S256":
+    if challenge is not None and given.get("code_challenge_method") != "S256":
         raise Refusal("invalid_request", "Transform algorithm not supported")
     return challenge
 
 
-class AuthorizeAnswers:
-    """
-    Makes what goes back through the browser.
+def _prompt(given: Mapping[str, str], generation: Generation) -> frozenset[str]:
+    prompt = frozenset(given.get("prompt", "").split())
+    if not prompt <= _PROMPTS and generation.refuses_unknown_prompts:
+        raise Refusal("invalid_request", "Unsupported prompt mode")
+    if "none" in prompt and len(prompt) > 1:
+        raise Refusal("invalid_request", "Invalid prompt")
+    return prompt & _PROMPTS
 
-    Args:
-        issuer: Makes tokens.
 
-        sign_ins: Makes codes.
+def _max_age(given: Mapping[str, str]) -> int | None:
+    text = given.get("max_age")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise Refusal("invalid_request", "Invalid max_age")
+    return int(text)
 
-        generation: How the server behaves.
-    """
 
-    def __init__(self, issuer: TokenIssuer, sign_ins: SignIns, generation: Generation) -> None:
-        self._issuer = issuer
-        self._sign_ins = sign_ins
-        self._generation = generation
+def _special(words: Sequence[str], prefix: str) -> str | None:
+    return next((word.removeprefix(prefix) for word in words if word.startswith(prefix)), None)
 
-    def success(self, issuer: str, call: AuthorizeCall, sign_in: SignInFacts) -> dict[str, str]:
-        """
-        Give the parameters of a good answer.
 
-        Args:
-            issuer: The tenant's issuer.
-
-            call: The request.
-
-            sign_in: Who signed in.
-        """
-        wanted, client = call.response_type, call.client
-        code = access_token = None
-        answer: dict[str, str] = {}
-        if "code" in wanted:
-            code = self._sign_ins.make_code(
-                client, call.redirect_uri, call.scope, sign_in, call.code_challenge
-            )
-            answer["code"] = code
-        if "token" in wanted:
-            access_token = self._issuer.issue_access_token(
-                issuer, client, call.scope, sign_in.subject
-            )
-        if "id_token" in wanted:
-            answer["id_token"] = self._issuer.issue_id_token(
-                issuer, client.client_id, sign_in, access_token=access_token, code=code
-            )
-        if access_token is not None:
-            answer |= {
-                "access_token": access_token,
-                "token_type": "Bearer",
-                "expires_in": str(client.lifetime),
-            }
-        answer["scope"] = " ".join(call.scope)
-        if "openid" in call.scope:
-            answer["session_state"] = f"{sign_in.session_id}.sandbox"
-        return self._finish(issuer, call, answer)
-
-    def failure(
-        self, issuer: str, call: AuthorizeCall, error: str, description: str | None = None
-    ) -> dict[str, str]:
-        """
-        Give the parameters of a refusal, or raise it for the server's own page.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            call: The request.
-
-            error: Its code.
-
-            description: Its text, or None.
-
-        Raises:
-            Refusal: This generation never sends that error back.
-        """
-        if error not in self._generation.callback_errors:
-            raise Refusal(error, description)
-        answer = {"error": error}
-        if description is not None:
-            answer["error_description"] = description
-        return self._finish(issuer, call, answer)
-
-    def _finish(self, issuer: str, call: AuthorizeCall, answer: dict[str, str]) -> dict[str, str]:
-        if call.state is not None:
-            answer["state"] = call.state
-        if self._generation.names_issuer:
-            answer["iss"] = issuer
-        return answer
-
-    def location(self, call: AuthorizeCall, answer: Mapping[str, str]) -> str:
-        """
-        Give the address of a redirect.
-
-        Args:
-            call: The request.
-
-            answer: Its parameters.
-        """
-        encoded = urlencode(answer)
-        if call.response_mode == "fragment":
-            return f"{call.redirect_uri}#{encoded}"
-        joint = "&" if "?" in call.redirect_uri else "?"
-        tail = f"#{self._generation.error_fragment}" if "error" in answer else ""
-        return f"{call.redirect_uri}{joint}{encoded}{tail}"
+def _resources(parameters: Parameters, generation: Generation) -> tuple[str, ...]:
+    if not generation.knows_resources:
+        return ()
+    resources = tuple(parameters.get("resource", ()))
+    if not RESOURCES.keys() >= set(resources):
+        raise Refusal("invalid_target", "Invalid resource indicator")
+    return resources

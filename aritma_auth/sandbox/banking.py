@@ -2,10 +2,10 @@
 
 from aiohttp import WSMsgType, web
 
-from aritma_auth.sandbox.issuing import IssuedToken
+from aritma_auth.sandbox.bearer import BearerCheck
+from aritma_auth.sandbox.payments import PaymentsApi
+from aritma_auth.sandbox.problems import show_problems, show_versions
 from aritma_auth.sandbox.state import SandboxState
-
-_SCOPES = frozenset({"api", "bankservice"})
 
 
 class BankingApi:
@@ -18,6 +18,8 @@ class BankingApi:
 
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
+        self._bearer = BearerCheck(sandbox)
+        self._payments = PaymentsApi(sandbox, self._bearer)
 
     def add_routes(self, app: web.Application) -> None:
         """
@@ -26,15 +28,18 @@ class BankingApi:
         Args:
             app: The API's application.
         """
+        app.middlewares.extend([show_versions, show_problems])
         app.router.add_get("/api/v3/accounts/{company_id}", self.accounts_v3)
         app.router.add_get("/api/accounts", self.accounts_v4)
+        app.router.add_get("/api/step-up", self.step_up)
         app.router.add_route("*", "/api/v3/uploads", self.upload)
         app.router.add_get("/api/v3/stream", self.stream)
         app.router.add_route("*", "/redirect", self.redirect)
+        self._payments.add_routes(app)
 
     async def accounts_v3(self, request: web.Request) -> web.Response:
         """List a company's accounts, in PascalCase as v3 does."""
-        self._authorize(request)
+        self._bearer.token(request)
         company_id = request.match_info["company_id"]
         return web.json_response(
             [
@@ -50,26 +55,41 @@ class BankingApi:
         )
 
     async def accounts_v4(self, request: web.Request) -> web.Response:
-        """List the accounts, as v4 does, with its version headers."""
-        self._authorize(request)
+        """List the accounts, as v4 does."""
+        self._bearer.token(request)
         accounts = [
             {"id": f"account-{number}", "bban": f"1503{number:07d}", "currency": "NOK"}
             for number in (1, 2)
         ]
-        return web.json_response(
-            {"accounts": accounts, "_links": {}}, headers={"api-supported-versions": "1.0"}
-        )
+        return web.json_response({"accounts": accounts, "_links": {}})
+
+    async def step_up(self, request: web.Request) -> web.Response:
+        """
+        Answer only who signed in as the query asks: ``acr_values``, ``max_age``, ``scope``.
+
+        Without a query a second factor is asked for.
+
+        Spec: RFC 9470 §3, RFC 6750 §3.1.
+        """
+        query = request.query or {"acr_values": "mfa"}
+        scope = query.get("scope", "").split()
+        token = self._bearer.token(request, scope) if scope else self._bearer.token(request)
+        acr_values, max_age = query.get("acr_values", "").split(), query.get("max_age")
+        if acr_values or max_age is not None:
+            fresh = None if max_age is None else int(max_age)
+            self._bearer.require_sign_in(token, acr_values, fresh)
+        return web.json_response({"sub": token.subject})
 
     async def upload(self, request: web.Request) -> web.Response:
         """Count the bytes of a body, for tests of what is sent twice."""
         received = len(await request.read())
         self._sandbox.uploads.append(received)
-        self._authorize(request)
+        self._bearer.token(request)
         return web.json_response({"received": received})
 
     async def stream(self, request: web.Request) -> web.WebSocketResponse:
         """Echo text over a WebSocket."""
-        self._authorize(request)
+        self._bearer.token(request)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for message in socket:
@@ -79,34 +99,6 @@ class BankingApi:
 
     async def redirect(self, request: web.Request) -> web.Response:
         """Send the caller elsewhere, for tests of what is sent there."""
-        self._authorize(request)
+        self._bearer.token(request)
         status = int(request.query.get("status", "302"))
         return web.Response(status=status, headers={"Location": request.query["to"]})
-
-    def _authorize(self, request: web.Request) -> IssuedToken:
-        authorization = request.headers.get("Authorization", "")
-        scheme, _, text = authorization.partition(" ")
-        if scheme != "Bearer":
-            raise _unauthorized("Bearer")
-        token = self._sandbox.issuer.judge(text)
-        if isinstance(token, str):
-            raise _unauthorized(f'Bearer error="invalid_token", error_description="{token}"')
-        if not _SCOPES.intersection(token.scope):
-            raise _forbidden()
-        return token
-
-
-def _unauthorized(challenge: str) -> web.HTTPException:
-    return web.HTTPUnauthorized(
-        text='{"type":"about:blank","title":"Unauthorized","status":401}',
-        content_type="application/problem+json",
-        headers={"WWW-Authenticate": challenge},
-    )
-
-
-def _forbidden() -> web.HTTPException:
-    return web.HTTPForbidden(
-        text='{"type":"about:blank","title":"Forbidden","status":403}',
-        content_type="application/problem+json",
-        headers={"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="bankservice"'},
-    )

@@ -18,6 +18,11 @@ API_SCOPES = (
 )
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
+RESOURCES = {
+    "urn:aritma:banking": frozenset({"api"}),
+    "urn:aritma:bankservice": frozenset({"bankservice"}),
+}
+"""APIs that may be asked for by name (RFC 8707), each with its scopes."""
 
 
 def _tuple(values: str | Iterable[str]) -> tuple[str, ...]:
@@ -56,6 +61,8 @@ class SandboxClient:
         requires_consent: People are asked whether they agree.
 
         back_channel_logout_uri: Where logout tokens are posted to, or None.
+
+        front_channel_logout_uri: What the signed-out page shows in a frame, or None.
     """
 
     client_id: str
@@ -71,6 +78,7 @@ class SandboxClient:
     requires_pkce: bool = True
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
+    front_channel_logout_uri: str | None = None
 
     @property
     def client_secret(self) -> str:
@@ -86,8 +94,10 @@ class SandboxClient:
 
             registered: The addresses to compare with; the redirect URIs by default.
         """
-        known = self.redirect_uris if registered is None else registered
-        return uri in known or _without_port(uri) in known
+        registered = self.redirect_uris if registered is None else registered
+        # IdentityServer compares without regard to case, and in nothing else generously.
+        known = {address.lower() for address in registered}
+        return not known.isdisjoint({uri.lower(), _without_port(uri).lower()})
 
 
 @attrs.frozen
@@ -103,12 +113,15 @@ class Person:
         password: What to type next.
 
         name: The person's full name.
+
+        one_time_code: What to type when a second factor or BankID is asked for.
     """
 
     subject: str
     username: str
     password: str = attrs.field(repr=False)
     name: str = ""
+    one_time_code: str = attrs.field(default="123456", repr=False)
 
     @property
     def claims(self) -> dict[str, str]:
@@ -122,11 +135,15 @@ class Person:
 
 
 def _without_port(uri: str) -> str:
-    parts = urlsplit(uri)
-    if parts.scheme != "http" or parts.hostname not in {"127.0.0.1", "::1"}:
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+    except ValueError:
         return uri
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return parts._replace(netloc=host).geturl()
+    # Before "@" there is a user name, whatever it looks like.
+    if parts.scheme != "http" or host not in {"127.0.0.1", "::1"} or "@" in parts.netloc:
+        return uri
+    return parts._replace(netloc=f"[{host}]" if ":" in host else host).geturl()
 
 
 _EVERYTHING = ("openid", "profile", "email", "offline_access", "bankservice", "api")
@@ -194,6 +211,12 @@ SAMPLE_CLIENTS = (
         client_id="sandbox-delegate",
         secrets="delegate-secret",
         grant_types="delegation",
+        scopes=("bankservice", "api"),
+    ),
+    SandboxClient(
+        client_id="sandbox-exchange",
+        secrets="exchange-secret",
+        grant_types="urn:ietf:params:oauth:grant-type:token-exchange",
         scopes=("bankservice", "api"),
     ),
 )

@@ -13,10 +13,16 @@ class SandboxClock:
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
+        self._frozen_at: float | None = None
 
     def now(self) -> float:
         """Give POSIX seconds."""
-        return time.time() + self.offset
+        base = time.time() if self._frozen_at is None else self._frozen_at
+        return base + self.offset
+
+    def freeze(self) -> None:
+        """Stand still from now on, for tests on slow machines; `advance` still moves the clock."""
+        self._frozen_at = time.time()
 
     def advance(self, seconds: float) -> None:
         """

@@ -27,6 +27,8 @@ class Generation:
 
         introspects_for_clients: Clients, not only APIs, may introspect.
 
+        introspects_in_jwts: The answer is signed if that is asked for (RFC 9701).
+
         has_oauth_metadata: The address of RFC 8414 is served too.
 
         redirect_status: Of redirects with an answer.
@@ -34,6 +36,17 @@ class Generation:
         error_fragment: What is appended to redirects with an error.
 
         callback_errors: Errors that reach the callback; all others stay on the server's page.
+
+        first_claims: How access tokens begin.
+
+        logout_token_type: The ``typ`` of logout tokens.
+
+        knows_resources: ``resource`` is heeded (RFC 8707).
+
+        refuses_unknown_prompts: An unknown ``prompt`` is an error; it is overlooked otherwise.
+
+        says_more: Discovery names prompts, and how to authenticate for revocation and
+            introspection.
     """
 
     name: str
@@ -42,6 +55,7 @@ class Generation:
     refresh_tokens_rotate: bool = True
     assertion_for_issuer: bool = True
     introspects_for_clients: bool = False
+    introspects_in_jwts: bool = False
     has_oauth_metadata: bool = False
     redirect_status: int = 302
     error_fragment: str = "_=_"
@@ -56,6 +70,11 @@ class Generation:
             "unmet_authentication_requirements",
         }
     )
+    first_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
+    logout_token_type: str = "logout+jwt"
+    knows_resources: bool = True
+    refuses_unknown_prompts: bool = False
+    says_more: bool = True
 
 
 _IS4 = Generation(
@@ -72,11 +91,17 @@ _IS4 = Generation(
             "login_required",
         }
     ),
+    first_claims=("nbf", "exp", "iss", "aud", "client_id", "iat"),
+    logout_token_type="JWT",
+    knows_resources=False,
+    says_more=False,
 )
 _DUENDE_7_4 = Generation(
     name="duende-7.4",
     refresh_tokens_rotate=False,
     introspects_for_clients=True,
+    introspects_in_jwts=True,
+    refuses_unknown_prompts=True,
     has_oauth_metadata=True,
     error_fragment="_",
 )

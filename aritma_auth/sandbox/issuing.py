@@ -1,15 +1,19 @@
-"""Tokens: made, remembered and judged."""
+"""Access tokens, ID tokens and logout tokens: made, remembered and judged."""
 
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import attrs
 
 from aritma_auth.sandbox.clients import IDENTITY_SCOPES, SandboxClient
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.facts import SignInFacts
+from aritma_auth.sandbox.generations import Generation
 from aritma_auth.sandbox.keys import SigningKey, signing_key
+from aritma_auth.sandbox.lies import Changes, Lies, told
 
 
 @attrs.define
@@ -20,68 +24,28 @@ class IssuedToken:
     Attributes:
         client_id: For whom.
 
-        subject: The person, or None for a machine.
-
         scope: For what.
 
         expires_at: POSIX seconds by the sandbox's clock.
+
+        claims: What it says.
+
+        sign_in: The person's sign-in, or None for a machine.
 
         is_revoked: It was revoked before its end.
     """
 
     client_id: str
-    subject: str | None
     scope: tuple[str, ...]
     expires_at: float
+    claims: Changes
+    sign_in: SignInFacts | None = None
     is_revoked: bool = False
 
-
-@attrs.frozen(kw_only=True)
-class SignInFacts:
-    """
-    A person's sign-in, as ID tokens tell it.
-
-    Attributes:
-        subject: Who.
-
-        auth_time: POSIX seconds.
-
-        session_id: The browser's session.
-
-        nonce: What the client sent along, or None.
-    """
-
-    subject: str
-    auth_time: float
-    session_id: str
-    nonce: str | None = None
-
-
-@attrs.define
-class RefreshToken:
-    """
-    A refresh token as the sandbox remembers it.
-
-    Attributes:
-        client_id: For whom.
-
-        subject: The person.
-
-        scope: For what.
-
-        family: Which sign-in it comes from.
-
-        sign_in: What the renewals' ID tokens say of it.
-
-        is_spent: It was used and cannot be used again.
-    """
-
-    client_id: str
-    subject: str
-    scope: tuple[str, ...]
-    family: str
-    sign_in: SignInFacts | None = None
-    is_spent: bool = False
+    @property
+    def subject(self) -> str | None:
+        """The person, or None for a machine."""
+        return None if self.sign_in is None else self.sign_in.subject
 
 
 class TokenIssuer:
@@ -91,41 +55,55 @@ class TokenIssuer:
     Args:
         clock: The sandbox's time.
 
-    Attributes:
-        reuse_events: Times that a spent refresh token was presented.
+        generation: How the server behaves.
 
-        families_die: A spent refresh token presented again ends its whole family.
-
-        id_token_changes: Claims that every ID token gets instead; None takes one out.
-
-        logout_token_changes: The same for logout tokens.
+        lies: What it says wrongly.
     """
 
-    def __init__(self, clock: SandboxClock) -> None:
+    def __init__(self, clock: SandboxClock, generation: Generation, lies: Lies) -> None:
         self._clock = clock
+        self._generation = generation
+        self._lies = lies
         self._access: dict[str, IssuedToken] = {}
-        self._id_tokens: dict[str, str] = {}
-        self._refresh: dict[str, RefreshToken] = {}
+        self._id_tokens: dict[str, tuple[str, str]] = {}
         self._key_number = 0
-        self.reuse_events = 0
-        self.families_die = True
-        self.id_token_changes: dict[str, object] = {}
-        self.logout_token_changes: dict[str, object] = {}
+        self._first_key = 0
+        self._is_rolling_soon = False
 
     @property
     def keys(self) -> Sequence[SigningKey]:
         """The published keys: the one in use first, then those it replaced."""
-        return [signing_key(number) for number in range(self._key_number, -1, -1)]
+        return [signing_key(n) for n in range(self._key_number, self._first_key - 1, -1)]
 
-    def roll_keys(self) -> None:
-        """Sign with a new key from now on; the old ones stay published."""
+    def roll_keys(self, *, at_next_id_token: bool = False, keep_old: bool = True) -> None:
+        """
+        Sign with a new key from now on.
+
+        Args:
+            at_next_id_token: Wait until the next ID token is made: in the middle of a sign-in.
+
+            keep_old: The old keys stay published.
+        """
+        if at_next_id_token:
+            self._is_rolling_soon = True
+            return
+        self._is_rolling_soon = False
         self._key_number += 1
+        if not keep_old:
+            self._first_key = self._key_number
 
     def issue_access_token(
-        self, issuer: str, client: SandboxClient, scope: Sequence[str], subject: str | None
+        self,
+        issuer: str,
+        client: SandboxClient,
+        scope: Sequence[str],
+        sign_in: SignInFacts | None = None,
+        *,
+        resource: str | None = None,
+        actor: str | None = None,
     ) -> str:
         """
-        Make a signed access token, its claims in the order of Aritma's sample.
+        Make a signed access token, its claims in the order of Aritma's sample or of Duende's.
 
         Args:
             issuer: The tenant's issuer.
@@ -134,28 +112,39 @@ class TokenIssuer:
 
             scope: For what.
 
-            subject: The person, or None for a machine.
+            sign_in: The person's sign-in, or None for a machine.
+
+            resource: The one API that it is for, or None for those of its scope.
+
+            actor: Who acts for the person, or None.
 
         Source: Aritma's authentication page (Example Response).
         """
         exactly = self._clock.now()
         now = int(exactly)
         apis = [name for name in scope if name not in IDENTITY_SCOPES]
-        claims: dict[str, object] = {
+        audience = [*apis, f"{issuer}/resources"] if resource is None else [resource]
+        tenant = urlsplit(issuer).path.strip("/")
+        claims: Changes = {
             "nbf": now,
             "exp": now + client.lifetime,
             "iss": issuer,
-            "aud": [*apis, f"{issuer}/resources"],
+            # One audience is written as a text.
+            "aud": audience if len(audience) > 1 else audience[0],
             "client_id": client.client_id,
-            **({} if subject is None else {"sub": subject, "auth_time": now, "idp": "local"}),
             "iat": now,
             "scope": list(scope),
+            **({"tid": tenant} if tenant else {}),
+            **({} if actor is None else {"act": {"sub": actor}}),
             # Aritma's sample has no jti; two tokens of one second must differ all the same.
             "sid": secrets.token_hex(8),
         }
-        text = self.keys[0].sign(claims)
+        if sign_in is not None:
+            claims |= {**sign_in.claims, "sid": sign_in.session_id, "jti": secrets.token_hex(16)}
+        claims = {name: claims[name] for name in self._generation.first_claims} | claims
+        text = self.keys[0].sign(told(claims, self._lies.access_token), {"typ": "at+jwt"})
         self._access[text] = IssuedToken(
-            client.client_id, subject, tuple(scope), exactly + client.lifetime
+            client.client_id, tuple(scope), exactly + client.lifetime, claims, sign_in
         )
         return text
 
@@ -184,13 +173,15 @@ class TokenIssuer:
 
         Spec: OpenID Connect Core 1.0 §2, §3.3.2.11.
         """
+        if self._is_rolling_soon:
+            self.roll_keys()
         now = int(self._clock.now())
         optional = {
             "nonce": sign_in.nonce,
             "at_hash": _half_hash(access_token),
             "c_hash": _half_hash(code),
         }
-        claims: dict[str, object] = {
+        claims: Changes = {
             "iss": issuer,
             "nbf": now,
             "iat": now,
@@ -198,13 +189,10 @@ class TokenIssuer:
             "aud": client_id,
             **{name: value for name, value in optional.items() if value is not None},
             "sid": sign_in.session_id,
-            "sub": sign_in.subject,
-            "auth_time": int(sign_in.auth_time),
-            "idp": "local",
-            "amr": ["pwd"],
+            **sign_in.claims,
         }
-        text = self._sign_identity(claims | self.id_token_changes, "JWT")
-        self._id_tokens[text] = client_id
+        text = self._sign_identity(told(claims, self._lies.id_token), "JWT")
+        self._id_tokens[text] = (client_id, sign_in.subject)
         return text
 
     def issue_logout_token(
@@ -225,7 +213,7 @@ class TokenIssuer:
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.4.
         """
         now = int(self._clock.now())
-        claims: dict[str, object] = {
+        claims: Changes = {
             "iss": issuer,
             "aud": client_id,
             "iat": now,
@@ -233,12 +221,34 @@ class TokenIssuer:
             "jti": secrets.token_hex(16),
             "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
             "sub": subject,
-            **({} if session_id is None else {"sid": session_id}),
+            "sid": session_id,
         }
-        return self._sign_identity(claims | self.logout_token_changes, "logout+jwt")
+        typ = self._generation.logout_token_type
+        return self._sign_identity(told(claims, self._lies.logout_token), typ)
 
-    def _sign_identity(self, claims: dict[str, object], typ: str) -> str:
-        return self.keys[0].sign({k: v for k, v in claims.items() if v is not None}, typ)
+    def _sign_identity(self, claims: Changes, typ: str) -> str:
+        return self.keys[0].sign(claims, {"typ": typ} | self._lies.header, self._lies.signature)
+
+    def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
+        """
+        Make a signed introspection answer.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            caller: Who asked.
+
+            claims: The answer.
+
+        Spec: RFC 9701 §5.
+        """
+        body: Changes = {
+            "iss": issuer,
+            "aud": caller,
+            "iat": int(self._clock.now()),
+            "token_introspection": claims,
+        }
+        return self.keys[0].sign(body, {"typ": "token-introspection+jwt"})
 
     def judge(self, text: str) -> IssuedToken | str:
         """
@@ -259,12 +269,15 @@ class TokenIssuer:
             return "The access token expired"
         return token
 
-    def audience_of(self, id_token: str) -> str | None:
+    def read_hint(self, id_token: str) -> tuple[str, str] | None:
         """
-        Tell whom an ID token of ours is for; an expired one will do.
+        Read an ID token of ours as a hint; an expired one will do.
 
         Args:
             id_token: The compact serialisation.
+
+        Returns:
+            Whom it is for and whom it names, or None.
         """
         return self._id_tokens.get(id_token)
 
@@ -272,95 +285,6 @@ class TokenIssuer:
         """Make every access token issued so far worthless."""
         for token in self._access.values():
             token.is_revoked = True
-
-    def issue_refresh_token(
-        self,
-        client: SandboxClient,
-        subject: str,
-        scope: Sequence[str],
-        family: str | None = None,
-        sign_in: SignInFacts | None = None,
-    ) -> str:
-        """
-        Make a refresh token.
-
-        Args:
-            client: For whom.
-
-            subject: The person.
-
-            scope: For what.
-
-            family: The sign-in it comes from; None starts one.
-
-            sign_in: What the renewals' ID tokens say of it.
-        """
-        text = secrets.token_hex(32).upper()
-        self._refresh[text] = RefreshToken(
-            client.client_id, subject, tuple(scope), family or secrets.token_hex(8), sign_in
-        )
-        return text
-
-    def revoke_refresh_token(self, text: str, client: SandboxClient) -> None:
-        """
-        Forget a refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Who asks; another's token stays as it is.
-        """
-        token = self._refresh.get(text)
-        if token is not None and token.client_id == client.client_id:
-            del self._refresh[text]
-
-    def refresh_token(self, text: str, client: SandboxClient) -> RefreshToken | None:
-        """
-        Look at a client's refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Whose it must be.
-
-        Returns:
-            What it stands for, or None if it is not good any more.
-        """
-        token = self._refresh.get(text)
-        is_good = token is not None and token.client_id == client.client_id and not token.is_spent
-        return token if is_good else None
-
-    def redeem_refresh_token(
-        self, text: str, client: SandboxClient, *, rotates: bool
-    ) -> RefreshToken | None:
-        """
-        Use a refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Who presents it.
-
-            rotates: It can be used once.
-
-        Returns:
-            What it stands for, or None if it is not good any more.
-        """
-        token = self._refresh.get(text)
-        if token is None or token.client_id != client.client_id:
-            return None
-        if token.is_spent:
-            self.reuse_events += 1
-            if self.families_die:
-                self._end_family(token.family)
-            return None
-        token.is_spent = rotates
-        return token
-
-    def _end_family(self, family: str) -> None:
-        for token in self._refresh.values():
-            if token.family == family:
-                token.is_spent = True
 
 
 def _half_hash(text: str | None) -> str | None:

@@ -2,12 +2,16 @@
 
 import functools
 import hashlib
+import hmac
 import json
 from base64 import urlsafe_b64encode
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+
+FOREIGN = DECOY = -1
+"""A key that signs nothing good; it is published as a decoy at most."""
 
 
 @attrs.frozen
@@ -30,23 +34,47 @@ class SigningKey:
     private: bytes = attrs.field(repr=False)
     public: dict[str, str] = attrs.field(repr=False)
 
-    def sign(self, claims: dict[str, object], typ: str = "at+jwt") -> str:
+    def sign(
+        self, claims: dict[str, object], header: dict[str, object], signature: str = "good"
+    ) -> str:
         """
         Make a token, its header in the order of Aritma's sample.
 
         Args:
             claims: The payload.
 
-            typ: What kind of token it is.
+            header: Header members besides the key's own; None takes one out.
+
+            signature: ``good``, or one of the bad ones of `aritma_auth.sandbox.lies.Lies`.
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
-        from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
-        from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+        algorithm = "RS256" if signature in {"good", "foreign"} else signature
+        own: dict[str, object] = {"alg": algorithm, "kid": self.kid, "typ": None, "x5t": self.x5t}
+        members = {name: value for name, value in (own | header).items() if value is not None}
+        if algorithm == "RS256":
+            key = self if signature == "good" else signing_key(FOREIGN)
+            return _sealed(members, claims, key.private)
+        signed = f"{_encoded(members)}.{_encoded(claims)}"
+        secret = json.dumps(self.public).encode()
+        proof = hmac.digest(secret, signed.encode(), "sha256") if signature == "HS256" else b""
+        return f"{signed}.{_base64(proof)}"
 
-        header = {"alg": "RS256", "kid": self.kid, "typ": typ, "x5t": self.x5t}
-        payload = json.dumps(claims, separators=(",", ":"))
-        return jws.serialize_compact(header, payload, RSAKey.import_key(self.private))
+
+def _sealed(members: dict[str, object], claims: dict[str, object], private: bytes) -> str:
+    from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
+    from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+
+    payload = json.dumps(claims, separators=(",", ":"))
+    return jws.serialize_compact(members, payload, RSAKey.import_key(private))
+
+
+def _base64(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).decode().rstrip("=")
+
+
+def _encoded(members: dict[str, object]) -> str:
+    return _base64(json.dumps(members, separators=(",", ":")).encode())
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The sandbox as a test or a person holds it: started, steered, looked at, closed."""
 
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Self
 
@@ -10,9 +11,14 @@ from aritma_auth.errors import ConfigurationError
 from aritma_auth.resource import AsyncResource
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
-from aritma_auth.sandbox.browser import BrowserPages
+from aritma_auth.sandbox.browser import SignInPages
 from aritma_auth.sandbox.clients import SandboxClient
+from aritma_auth.sandbox.device_pages import DevicePages
 from aritma_auth.sandbox.identity import IdentityServer
+from aritma_auth.sandbox.inspection import Inspection
+from aritma_auth.sandbox.metadata import Metadata
+from aritma_auth.sandbox.sign_out import SignOutPages
+from aritma_auth.sandbox.state import place_of
 from aritma_auth.sandbox.steering import Steering
 
 if TYPE_CHECKING:
@@ -47,7 +53,17 @@ class Sandbox(Steering, AsyncResource):
 
         clock: The sandbox's time.
 
-        issuer: Makes the tokens and knows which are good.
+        people: The people by username.
+
+        issuer: Makes the tokens and knows which are good; it rolls its keys.
+
+        refresh_tokens: Keeps refresh tokens, and counts those presented twice.
+
+        lies: What the identity server says wrongly.
+
+        logout_answers: What the clients answered to logout tokens: a status, or None for nothing.
+
+        authorization_requests: Authorization requests so far.
 
         token_requests: The token requests that were answered, oldest first.
 
@@ -94,9 +110,11 @@ class Sandbox(Steering, AsyncResource):
         self._urls = [_url_of(runner, scheme) for runner in self._runners]
 
     async def _listen(self) -> None:
+        pages = (SignInPages(self), DevicePages(self), SignOutPages(self))
+        identity = (Metadata(self), IdentityServer(self), Inspection(self), *pages)
         for place, servers, port in (
-            ("token", (IdentityServer(self), BrowserPages(self)), self._ports[0]),
-            ("api", (BankingApi(self),), self._ports[1]),
+            (place_of, identity, self._ports[0]),
+            (lambda _path: "api", (BankingApi(self),), self._ports[1]),
         ):
             app = web.Application(middlewares=[self._meddle(place)])
             app.on_response_prepare.append(self._mark)
@@ -139,15 +157,25 @@ class Sandbox(Steering, AsyncResource):
         """Requests that the Banking APIs received."""
         return self._faults["api"].count
 
+    def requests_at(self, where: str) -> int:
+        """
+        Count the requests that arrived.
+
+        Args:
+            where: One of the places where faults may happen.
+        """
+        return self._place(where).count
+
     @property
     def peak_token_requests(self) -> int:
         """Token requests that were under way at the same time at most."""
         return self._faults["token"].peak
 
-    def _meddle(self, where: str) -> Middleware:
+    def _meddle(self, place: Callable[[str], str | None]) -> Middleware:
         @web.middleware
         async def meddle(request: web.Request, handler: faults.Handler) -> web.StreamResponse:
-            if where == "token" and not request.path.endswith("/connect/token"):
+            where = place(request.path)
+            if where is None:
                 return await handler(request)
             return await self._faults[where].serve(request, handler)
 

@@ -9,11 +9,41 @@ from aritma_auth.sandbox.assertions import AssertionCheck
 from aritma_auth.sandbox.authentication import ClientCheck
 from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE, Person
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.devices import Devices
 from aritma_auth.sandbox.faults import Faults
 from aritma_auth.sandbox.generations import generation_named
 from aritma_auth.sandbox.issuing import TokenIssuer
-from aritma_auth.sandbox.sign_ins import SignIns
+from aritma_auth.sandbox.lies import Lies
+from aritma_auth.sandbox.refresh_tokens import RefreshTokens
+from aritma_auth.sandbox.sign_ins import BrowserSession, SignIns
 from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
+
+_ENDPOINTS = (
+    "token",
+    "discovery",
+    "jwks",
+    "authorize",
+    "userinfo",
+    "introspect",
+    "revocation",
+    "deviceauthorization",
+    "endsession",
+)
+PLACES = ("api", *_ENDPOINTS)
+"""Where faults may happen: the Banking APIs, and the identity server's endpoints."""
+
+
+def place_of(path: str) -> str | None:
+    """
+    Give the place of a request to the identity server; pages have none.
+
+    Args:
+        path: The request's path.
+    """
+    if "/.well-known/" in path:
+        return "jwks" if path.endswith("/jwks") else "discovery"
+    head, _, name = path.rpartition("/")
+    return name if head.endswith("/connect") and name in _ENDPOINTS else None
 
 
 class SandboxState:
@@ -33,22 +63,33 @@ class SandboxState:
         }
         self.people = {person.username: person for person in SAMPLE_PEOPLE}
         self.clock = SandboxClock()
-        self.issuer = TokenIssuer(self.clock)
+        self.lies = Lies()
+        self.issuer = TokenIssuer(self.clock, self.generation, self.lies)
+        self.refresh_tokens = RefreshTokens(
+            self.clock, rotate=self.generation.refresh_tokens_rotate
+        )
         assertions = AssertionCheck(self.clients, self.clock)
         self.client_check = ClientCheck(self.clients, assertions, self.generation)
         self.sign_ins = SignIns(self.clock)
+        self.devices = Devices(self.clock)
         self.token_endpoint = TokenEndpoint(
-            self.people, self.issuer, self.sign_ins, self.generation
+            self.people,
+            self.issuer,
+            self.refresh_tokens,
+            self.sign_ins,
+            self.devices,
+            self.generation,
+            self.clock,
         )
         self.api_resources = {"bankservice": "api-secret"}
         self.automatic_person: Person | None = None
-        self.userinfo_changes: dict[str, object] = {}
-        self.logout_answers: list[int] = []
+        self.automatic_session: BrowserSession | None = None
+        self.logout_answers: list[int | None] = []
         self.authorization_requests = 0
         self._denials: deque[tuple[str, str | None]] = deque()
         self.token_requests: list[TokenRequest] = []
         self.uploads: list[int] = []
-        self._faults = {"token": Faults(), "api": Faults()}
+        self._faults = {place: Faults() for place in PLACES}
         self._urls: list[str] = []
 
     def issuer_of(self, tenant: str | None) -> str:
@@ -82,5 +123,5 @@ class SandboxState:
     def _place(self, where: str) -> Faults:
         place = self._faults.get(where)
         if place is None:
-            raise ConfigurationError("faults happen at token or api")
+            raise ConfigurationError(f"faults happen at {', '.join(PLACES)}")
         return place

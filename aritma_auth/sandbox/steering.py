@@ -1,17 +1,12 @@
-"""What a test can do to a running sandbox: clients, revocation, and everything that goes wrong."""
-
-from collections.abc import Mapping
+"""What a test can do to a running sandbox: clients, people, keys and tokens."""
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import faults
-from aritma_auth.sandbox.clients import SandboxClient
-from aritma_auth.sandbox.faults import Gate
-from aritma_auth.sandbox.state import SandboxState
-
-_HTML = "<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>"
+from aritma_auth.sandbox.clients import Person, SandboxClient
+from aritma_auth.sandbox.keys import DECOY, signing_key
+from aritma_auth.sandbox.meddling import Meddling
 
 
-class Steering(SandboxState):
+class Steering(Meddling):
     """The sandbox's state, and the levers that a test pulls."""
 
     def add_client(self, client: SandboxClient) -> SandboxClient:
@@ -34,9 +29,8 @@ class Steering(SandboxState):
         Raises:
             ConfigurationError: Nobody has that name.
         """
-        if username is not None and username not in self.people:
-            raise ConfigurationError(f"the sandbox's people are {', '.join(self.people)}")
-        self.automatic_person = None if username is None else self.people[username]
+        self.automatic_person = None if username is None else self._person(username)
+        self.automatic_session = None
 
     def deny_next(self, error: str = "access_denied", description: str | None = None) -> None:
         """
@@ -63,9 +57,14 @@ class Steering(SandboxState):
         Raises:
             ConfigurationError: There is no such code, or nobody has that name.
         """
-        subject = None if username is None else self.people[username].subject
-        if not self.sign_ins.answer_device(user_code, subject):
+        subject = None if username is None else self._person(username).subject
+        if not self.devices.answer(user_code, subject):
             raise ConfigurationError("no device shows that code")
+
+    def _person(self, username: str) -> Person:
+        if username not in self.people:
+            raise ConfigurationError(f"the sandbox's people are {', '.join(self.people)}")
+        return self.people[username]
 
     def trust_external_token(self, provider: str, token: str, subject: str) -> None:
         """
@@ -78,167 +77,33 @@ class Steering(SandboxState):
 
             subject: The person whom it is for.
         """
-        self.token_endpoint.external_tokens[provider, token] = subject
+        self.token_endpoint.reader.external_tokens[provider, token] = subject
 
-    def revoke_all(self) -> None:
-        """Make every access token issued so far worthless: the APIs answer 401."""
+    def revoke_all(self, *, refresh_tokens: bool = False) -> None:
+        """
+        Make every access token issued so far worthless: the APIs answer 401.
+
+        Args:
+            refresh_tokens: The refresh tokens too; renewing is then ``invalid_grant``.
+        """
         self.issuer.revoke_all()
+        if refresh_tokens:
+            self.refresh_tokens.revoke_all()
 
-    def hold(self, where: str = "token") -> Gate:
+    def publish_decoys(self) -> None:
         """
-        Hold requests until the gate is released.
+        Publish keys that look like the good one and are not.
 
-        Args:
-            where: ``token`` or ``api``.
+        They have its id, and another kind, algorithm or use, or they are broken.
         """
-        return self._place(where).hold()
-
-    def set_latency(self, seconds: float, where: str = "token") -> None:
-        """
-        Make every answer late.
-
-        Args:
-            seconds: How late.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).latency = seconds
-
-    def delay_next(self, seconds: float, *, times: int = 1, where: str = "token") -> None:
-        """
-        Make the next answers late.
-
-        Args:
-            seconds: How late.
-
-            times: How many answers.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.delay(seconds), times)
-
-    def fail_next(
-        self,
-        status: int,
-        *,
-        retry_after: float | str | None = None,
-        times: int = 1,
-        where: str = "token",
-    ) -> None:
-        """
-        Answer the next requests with a gateway's error page.
-
-        Args:
-            status: HTTP status.
-
-            retry_after: ``Retry-After`` as seconds or as a date.
-
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        headers = {"Content-Type": "text/html"}
-        if retry_after is not None:
-            headers["Retry-After"] = str(retry_after)
-        self._place(where).add(faults.answer(status, _HTML.encode(), headers), times)
-
-    def answer_next(
-        self,
-        body: bytes,
-        *,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-        where: str = "token",
-    ) -> None:
-        """
-        Answer the next requests with anything at all.
-
-        Args:
-            body: The body as it is.
-
-            status: HTTP status.
-
-            headers: Header fields; JSON's media type by default.
-
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        fields = {"Content-Type": "application/json"} if headers is None else headers
-        self._place(where).add(faults.answer(status, body, fields), times)
-
-    def redirect_next(self, location: str, *, status: int = 307, where: str = "token") -> None:
-        """
-        Redirect the next request.
-
-        Args:
-            location: Where to.
-
-            status: HTTP status.
-
-            where: ``token`` or ``api``.
-        """
-        self.answer_next(b"", status=status, headers={"Location": location}, where=where)
-
-    def drop_next(self, *, times: int = 1, where: str = "token") -> None:
-        """
-        Close the connection before the next requests are worked on.
-
-        Args:
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.drop(processed=False), times)
-
-    def lose_answer_next(self, *, times: int = 1, where: str = "token") -> None:
-        """
-        Close the connection after the next requests were worked on: the answer is lost.
-
-        Args:
-            times: How many requests.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.drop(processed=True), times)
-
-    def truncate_next(self, *, where: str = "token") -> None:
-        """
-        Break the next answer off in its middle.
-
-        Args:
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.truncate())
-
-    def flood_next(self, *, where: str = "token") -> None:
-        """
-        Answer the next request with a body that never ends.
-
-        Args:
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.endless(0, b" " * 65536))
-
-    def drip_next(self, interval: float = 0.05, *, where: str = "token") -> None:
-        """
-        Answer the next request byte by byte, for ever.
-
-        Args:
-            interval: Seconds between two bytes.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.endless(interval, b" "))
-
-    def bomb_next(self, size: int = 1 << 26, *, where: str = "token") -> None:
-        """
-        Answer the next request with a small body that unpacks to a large one.
-
-        Args:
-            size: Bytes when unpacked.
-
-            where: ``token`` or ``api``.
-        """
-        self._place(where).add(faults.gzip_bomb(size))
+        good = self.issuer.keys[0].public
+        other = signing_key(DECOY).public["n"]
+        curve = {"crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}
+        point = {"y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+        self.lies.keys += [
+            {"kty": "EC", "kid": good["kid"], "use": "sig", "alg": "ES256", **curve, **point},
+            {**good, "n": other, "use": "enc", "alg": "RSA-OAEP"},
+            {**good, "n": other, "alg": "RS512"},
+            {"kty": "XYZ", "kid": good["kid"]},
+            {"kty": "RSA", "kid": good["kid"], "use": "sig", "alg": "RS256"},
+        ]

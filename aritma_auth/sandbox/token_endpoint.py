@@ -6,7 +6,7 @@ Every refusal is a 400 with the code that IdentityServer gives, mostly without a
 Source: IdentityServer's TokenRequestValidator and TokenErrorResult.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import attrs
 
@@ -15,16 +15,22 @@ from aritma_auth.sandbox.clients import (
     API_SCOPES,
     DEVICE_CODE,
     IDENTITY_SCOPES,
+    RESOURCES,
     Person,
     SandboxClient,
 )
+from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.devices import Devices
+from aritma_auth.sandbox.extension_grants import ACCESS_TOKEN, TOKEN_EXCHANGE, TokenReader
+from aritma_auth.sandbox.facts import SignInFacts
 from aritma_auth.sandbox.generations import Generation
-from aritma_auth.sandbox.issuing import SignInFacts, TokenIssuer
+from aritma_auth.sandbox.issuing import TokenIssuer
+from aritma_auth.sandbox.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.refusals import Refusal
 from aritma_auth.sandbox.sign_ins import SignIns
 
 _LONGEST_SCOPE = 300
-_EXTENSIONS = frozenset({"delegation"})
+_EXTENSIONS = frozenset({"delegation", TOKEN_EXCHANGE})
 
 Form = Mapping[str, str]
 Answer = dict[str, object]
@@ -60,26 +66,38 @@ class TokenEndpoint:
 
         issuer: Makes the tokens.
 
-        sign_ins: Knows codes and device codes.
+        refresh_tokens: Keeps refresh tokens.
+
+        sign_ins: Knows codes.
+
+        devices: Knows device codes.
 
         generation: How the server behaves.
 
+        clock: The sandbox's time.
+
     Attributes:
-        external_tokens: Subjects by provider and token, for delegation from outside.
+        reader: Reads tokens that are presented to be exchanged.
     """
 
     def __init__(
         self,
         people: Mapping[str, Person],
         issuer: TokenIssuer,
+        refresh_tokens: RefreshTokens,
         sign_ins: SignIns,
+        devices: Devices,
         generation: Generation,
+        clock: SandboxClock,
     ) -> None:
         self._people = people
         self._issuer = issuer
+        self._refresh_tokens = refresh_tokens
         self._sign_ins = sign_ins
+        self._devices = devices
         self._generation = generation
-        self.external_tokens: dict[tuple[str, str], str] = {}
+        self._clock = clock
+        self.reader = TokenReader(issuer, clock)
         self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Answer]] = {
             "authorization_code": self._authorization_code,
             "client_credentials": self._client_credentials,
@@ -87,6 +105,7 @@ class TokenEndpoint:
             "password": self._password,
             "refresh_token": self._refresh_token,
             DEVICE_CODE: self._device_code,
+            TOKEN_EXCHANGE: self._token_exchange,
         }
 
     @property
@@ -127,7 +146,9 @@ class TokenEndpoint:
         scope = read_scope(form, client)
         if IDENTITY_SCOPES.intersection(scope):
             raise Refusal("invalid_scope")
-        return self._tokens(issuer, client, scope, None)
+        resource = self._resource(form, RESOURCES, scope)
+        text = self._issuer.issue_access_token(issuer, client, scope, resource=resource)
+        return _answer(client, scope, text)
 
     def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         if not form.get("redirect_uri"):
@@ -135,90 +156,109 @@ class TokenEndpoint:
         code = self._sign_ins.redeem_code(
             form.get("code", ""), client, form["redirect_uri"], form.get("code_verifier")
         )
-        return self._sign_in_tokens(issuer, client, code.scope, code.sign_in)
+        resource = self._resource(form, code.resources, code.scope)
+        return self._sign_in_tokens(issuer, client, code.scope, code.sign_in, resource)
 
     def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        device = self._sign_ins.redeem_device(form.get("device_code", ""), client)
-        sign_in = device.sign_in
-        if sign_in is None:
-            raise Refusal("authorization_pending")
-        return self._sign_in_tokens(issuer, client, device.scope, sign_in)
+        scope, sign_in = self._devices.redeem(form.get("device_code", ""), client)
+        return self._sign_in_tokens(issuer, client, scope, sign_in)
 
     def _sign_in_tokens(
-        self, issuer: str, client: SandboxClient, scope: tuple[str, ...], sign_in: SignInFacts
+        self,
+        issuer: str,
+        client: SandboxClient,
+        scope: tuple[str, ...],
+        sign_in: SignInFacts,
+        resource: str | None = None,
     ) -> Answer:
-        handle = None
-        if "offline_access" in scope:
-            handle = self._issuer.issue_refresh_token(
-                client, sign_in.subject, scope, sign_in=sign_in
+        text = self._issuer.issue_access_token(issuer, client, scope, sign_in, resource=resource)
+        id_token = handle = None
+        if "openid" in scope:
+            id_token = self._issuer.issue_id_token(
+                issuer, client.client_id, sign_in, access_token=text
             )
-        return self._tokens(issuer, client, scope, sign_in.subject, handle, sign_in)
+        if "offline_access" in scope:
+            handle = self._refresh_tokens.issue(client, scope, sign_in)
+        return _answer(client, scope, text, id_token, handle)
 
     def _delegation(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         scope = read_scope(form, client)
-        provider, text = form.get("provider"), form.get("token", "")
-        if provider is not None:
-            subject = self.external_tokens.get((provider, text))
-        else:
-            token = self._issuer.judge(text)
-            subject = None if isinstance(token, str) else token.subject or token.client_id
-        if subject is None:
-            raise Refusal("invalid_grant")
-        answer = self._tokens(issuer, client, scope, subject)
+        exchange = self.reader.delegation(form)
+        text = self._issuer.issue_access_token(issuer, client, scope, exchange.sign_in)
+        answer = _answer(client, scope, text)
         # Aritma's sample has no scope here.
         del answer["scope"]
         return answer
+
+    def _token_exchange(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+        scope = read_scope(form, client)
+        exchange = self.reader.exchange(form)
+        resource = self._resource(form, RESOURCES, scope)
+        text = self._issuer.issue_access_token(
+            issuer, client, scope, exchange.sign_in, resource=resource, actor=exchange.actor
+        )
+        return _answer(client, scope, text) | {"issued_token_type": ACCESS_TOKEN}
 
     def _password(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         scope = read_scope(form, client)
         person = self._people.get(form.get("username", ""))
         if person is None or not is_same(form.get("password", ""), person.password):
             raise Refusal("invalid_grant", "invalid_username_or_password")
-        refresh_token = None
+        sign_in = SignInFacts(
+            subject=person.subject, auth_time=self._clock.now(), session_id="PASSWORD"
+        )
+        handle = None
         if "offline_access" in scope:
-            refresh_token = self._issuer.issue_refresh_token(client, person.subject, scope)
-        return self._tokens(issuer, client, scope, person.subject, refresh_token)
+            handle = self._refresh_tokens.issue(client, scope, sign_in)
+        text = self._issuer.issue_access_token(issuer, client, scope, sign_in)
+        return _answer(client, scope, text, None, handle)
 
     def _refresh_token(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
         handle = form.get("refresh_token")
         if not handle:
             raise Refusal("invalid_request")
-        rotates = client.refresh_tokens_rotate
-        if rotates is None:
-            rotates = self._generation.refresh_tokens_rotate
-        token = self._issuer.redeem_refresh_token(handle, client, rotates=rotates)
-        if token is None:
+        redeemed = self._refresh_tokens.redeem(handle, client)
+        if redeemed is None:
             raise Refusal("invalid_grant")
+        handle, token = redeemed
+        resource = self._resource(form, RESOURCES, token.scope)
+        text = self._issuer.issue_access_token(
+            issuer, client, token.scope, token.sign_in, resource=resource
+        )
+        id_token = None
+        if "openid" in token.scope:
+            # Without nonce: that one was of the first (OpenID Connect Core 1.0 §12.2).
+            sign_in = attrs.evolve(token.sign_in, nonce=None)
+            id_token = self._issuer.issue_id_token(
+                issuer, client.client_id, sign_in, access_token=text
+            )
         # The answer always carries a refresh token: the same one where it may be used again.
-        if rotates:
-            handle = self._issuer.issue_refresh_token(
-                client, token.subject, token.scope, token.family, token.sign_in
-            )
-        return self._tokens(issuer, client, token.scope, token.subject, handle, token.sign_in)
+        return _answer(client, token.scope, text, id_token, handle)
 
-    def _tokens(
-        self,
-        issuer: str,
-        client: SandboxClient,
-        scope: tuple[str, ...],
-        subject: str | None,
-        refresh_token: str | None = None,
-        sign_in: SignInFacts | None = None,
-    ) -> Answer:
-        access_token = self._issuer.issue_access_token(issuer, client, scope, subject)
-        answer: Answer = {}
-        if sign_in is not None and "openid" in scope:
-            answer["id_token"] = self._issuer.issue_id_token(
-                issuer, client.client_id, sign_in, access_token=access_token
-            )
-        answer |= {
-            "access_token": access_token,
-            "expires_in": client.lifetime,
-            "token_type": "Bearer",
-        }
-        if refresh_token is not None:
-            answer["refresh_token"] = refresh_token
-        return {**answer, "scope": " ".join(scope)}
+    def _resource(self, form: Form, known: Container[str], scope: tuple[str, ...]) -> str | None:
+        resource = form.get("resource")
+        if resource is None or not self._generation.knows_resources:
+            return None
+        if resource not in known or not RESOURCES[resource].intersection(scope):
+            raise Refusal("invalid_target", "Invalid resource indicator")
+        return resource
+
+
+def _answer(
+    client: SandboxClient,
+    scope: tuple[str, ...],
+    access_token: str,
+    id_token: str | None = None,
+    refresh_token: str | None = None,
+) -> Answer:
+    return {
+        **({} if id_token is None else {"id_token": id_token}),
+        "access_token": access_token,
+        "expires_in": client.lifetime,
+        "token_type": "Bearer",
+        **({} if refresh_token is None else {"refresh_token": refresh_token}),
+        "scope": " ".join(scope),
+    }
 
 
 def read_scope(form: Form, client: SandboxClient) -> tuple[str, ...]:

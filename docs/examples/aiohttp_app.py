@@ -144,10 +144,7 @@ class Site:
         self, return_to: str, wanted: aa.StepUpRequiredError | None = None
     ) -> web.Response:
         request = await self.client.authorization_request(
-            f"{self.base_url}/callback",
-            dict.fromkeys((*SCOPE, *(wanted and wanted.scope or ()))),
-            acr_values=wanted.acr_values if wanted else (),
-            max_age=wanted.max_age if wanted else None,
+            f"{self.base_url}/callback", SCOPE, step_up=wanted
         )
         response = self.redirect(request.url)
         # Bound to this browser: an answer that somebody else began counts for nothing here.

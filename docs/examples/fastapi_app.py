@@ -105,11 +105,7 @@ class Site:
     ) -> RedirectResponse:
         """Send the browser to Aritma ID, and remember what for."""
         request = await self.client.authorization_request(
-            f"{self.base_url}/callback",
-            dict.fromkeys((*SCOPE, *(wanted and wanted.scope or ()))),
-            acr_values=wanted.acr_values if wanted else (),
-            max_age=wanted.max_age if wanted else None,
-            lifetime=SIGN_IN_SECONDS,
+            f"{self.base_url}/callback", SCOPE, step_up=wanted, lifetime=SIGN_IN_SECONDS
         )
         handle = secrets.token_urlsafe(32)
         pending = json.dumps([request.to_json(), local_path(return_to)])
@@ -224,8 +220,7 @@ async def callback(site: TheSite, session: MaybeSession, request: Request) -> Re
         raise aa.StateMismatchError("this browser has no sign-in under way")
     text, return_to = json.loads(pending)
     asked = aa.AuthorizationRequest.from_json(text)
-    # Not request.query_params: it would hide a parameter that is named twice.
-    arrived = await site.client.complete_sign_in(asked, str(request.url))
+    arrived = await site.client.complete_sign_in(asked, request.query_params)
     if session is not None:
         await site.close_session(session)
     opened = await site.open_session(arrived)
@@ -259,7 +254,7 @@ async def sign_out(site: TheSite, session: MaybeSession) -> RedirectResponse:
 @router.get("/signed-out")
 async def signed_out(request: Request) -> HTMLResponse:
     state = request.cookies.get("sign-out", "")
-    aa.check_logout_callback(str(request.url), state=state)
+    aa.check_logout_callback(request.query_params, state=state)
     response = page("Signed out", '<p><a href="/">Home</a></p>')
     response.delete_cookie("sign-out", path="/signed-out")
     return response

@@ -19,10 +19,10 @@ def id_token(**claims):
     return ".".join((*parts, "c2ln"))
 
 
-def request(response_type="code id_token"):
+def request(response_type="code id_token", issuers=(ISSUER,)):
     return generate_authorization_request(
         authorization_endpoint=f"{ISSUER}/authorize",
-        issuers=[ISSUER],
+        issuers=issuers,
         requires_iss=True,
         client_id="web",
         redirect_uri="https://app.example/callback",
@@ -65,3 +65,10 @@ def test_an_id_token_that_was_not_asked_for_names_nobody():
     """Only what was asked for counts."""
     with pytest.raises(aa.IssuerMismatchError):
         answer(request("code"), id_token=id_token(iss=ISSUER))
+
+
+def test_two_names_for_the_server_must_be_one():
+    """Both may be known, as an old host is beside the new one: of one answer they are one."""
+    parameters = {"id_token": id_token(iss=ISSUER), "iss": "https://old.example"}
+    with pytest.raises(aa.IssuerMismatchError, match="different servers"):
+        answer(request(issuers=[ISSUER, "https://old.example"]), **parameters)

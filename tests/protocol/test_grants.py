@@ -1,9 +1,14 @@
 """Each grant as a form, byte for byte."""
 
+from types import SimpleNamespace
+
+import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.protocol.sealed import Sealed
 from aritma_auth.protocol.wire import encode_form
+from support.sign_ins import make_answer
 
 ACCESS_TOKEN = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
 
@@ -22,14 +27,16 @@ GRANTS = [
     ),
     (
         lambda: aa.AuthorizationCodeGrant(
-            "the code", redirect_uri="https://me.example/cb?x=1", code_verifier="v" * 43
+            make_answer(redirect_uri="https://me.example/cb?x=1", callback={"code": "the code"})
         ),
         "grant_type=authorization_code&code=the+code&redirect_uri=https%3A%2F%2Fme.example%2Fcb%3Fx%3D1"
         f"&code_verifier={'v' * 43}",
     ),
     (
-        lambda: aa.AuthorizationCodeGrant("c", redirect_uri="http://127.0.0.1:5"),
-        "grant_type=authorization_code&code=c&redirect_uri=http%3A%2F%2F127.0.0.1%3A5",
+        lambda: aa.AuthorizationCodeGrant(
+            make_answer(redirect_uri="http://127.0.0.1:5", code_verifier=None)
+        ),
+        "grant_type=authorization_code&code=the-code&redirect_uri=http%3A%2F%2F127.0.0.1%3A5",
     ),
     (
         lambda: password_grant("alice", "p w+%", scope="api offline_access"),
@@ -81,7 +88,8 @@ def test_each_grant_is_a_form(make, form):
         (lambda: aa.DelegationGrant("t"), True),
         (lambda: aa.TokenExchangeGrant("t"), True),
         (lambda: aa.RefreshTokenGrant("t"), False),
-        (lambda: aa.AuthorizationCodeGrant("c", redirect_uri="https://a.example"), False),
+        (lambda: aa.AuthorizationCodeGrant(make_answer()), False),
+        (lambda: aa.SignedInGrant("alice"), False),
         (lambda: aa.DeviceCodeGrant("d"), False),
         (lambda: aa.CustomGrant("x"), False),
     ],
@@ -95,7 +103,7 @@ def test_no_grant_shows_its_secret(canary):
     """Codes, verifiers, passwords and tokens."""
     text = canary.text
     canary.assert_hidden(
-        aa.AuthorizationCodeGrant(text, redirect_uri="https://a.example", code_verifier=text),
+        aa.AuthorizationCodeGrant(make_answer(code_verifier=text, callback={"code": text})),
         password_grant("alice", text),
         aa.DeviceCodeGrant(text),
         aa.DelegationGrant(text),
@@ -108,3 +116,113 @@ def test_a_custom_grant_cannot_replace_protected_parameters():
     """Its own parameters are its own."""
     with pytest.raises(aa.ConfigurationError, match="client_secret"):
         aa.CustomGrant("x", {"client_secret": "y"})
+
+
+class Lookalike(aa.AuthorizationAnswer):
+    """What somebody derives to get around the check."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("the-code", id="a bare code"),
+        pytest.param(SimpleNamespace(code=Sealed("c")), id="what has a code"),
+        pytest.param(Lookalike.__new__(Lookalike), id="what derives from an answer"),
+        pytest.param(make_answer("id_token"), id="an answer without a code"),
+    ],
+)
+def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
+    """Nobody can forget to check the state."""
+    with pytest.raises(aa.ConfigurationError, match="validate_callback"):
+        aa.AuthorizationCodeGrant(answer)
+
+
+def test_nobody_can_make_an_answer():
+    """Neither by its class nor by changing another."""
+    parts = dict.fromkeys(["request", "issuer", "code", "token", "id_token"])
+    with pytest.raises(aa.ConfigurationError, match="validate_callback"):
+        aa.AuthorizationAnswer(object(), **parts)
+    with pytest.raises(TypeError):
+        attrs.evolve(make_answer(), code=Sealed("another"))
+
+
+def test_a_code_grant_is_taken_with_its_answer():
+    """However many grants are made of one answer, the code is presented once."""
+    answer = make_answer()
+    one, other = aa.AuthorizationCodeGrant(answer), aa.AuthorizationCodeGrant(answer)
+
+    assert one.once.take()
+    assert not other.once.take()
+    assert aa.RefreshTokenGrant("r").once is None
+
+
+def test_state_and_nonce_stay_with_the_client():
+    """The token request does not repeat them."""
+    names = [name for name, _ in aa.AuthorizationCodeGrant(make_answer()).parameters()]
+
+    assert names == ["grant_type", "code", "redirect_uri", "code_verifier"]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda extra: aa.AuthorizationCodeGrant(make_answer(), extra=extra), "code"),
+        (lambda extra: aa.AuthorizationCodeGrant(make_answer(), extra=extra), "code_verifier"),
+        (lambda extra: aa.RefreshTokenGrant("r", extra=extra), "refresh_token"),
+        (lambda extra: aa.DelegationGrant("t", extra=extra), "token"),
+        (lambda extra: aa.DeviceCodeGrant("d", extra=extra), "device_code"),
+        (lambda extra: aa.CustomGrant("x", {"mine": "a"}, extra=extra), "mine"),
+        (lambda extra: aa.ClientCredentialsGrant(extra=extra), "grant_type"),
+        (lambda extra: aa.ClientCredentialsGrant(extra=extra), "client_assertion"),
+    ],
+)
+def test_no_parameter_is_sent_twice(make, name):
+    """Further parameters replace nothing that a grant says itself."""
+    with pytest.raises(aa.ConfigurationError, match=f"extra must not replace {name}"):
+        make({name: "other"})
+
+
+def test_further_parameters_are_texts():
+    """A number is refused where it is written, not where it is sent."""
+    with pytest.raises(aa.ConfigurationError, match="texts"):
+        aa.ClientCredentialsGrant(extra={"a": 5})
+
+
+@pytest.mark.parametrize(
+    "resource", ["/relative", "https://api.example/#part", "https://[broken", ["urn:a", "b"]]
+)
+def test_a_resource_is_an_absolute_uri(resource):
+    """Without a fragment."""
+    with pytest.raises(aa.ConfigurationError, match="RFC 8707"):
+        aa.ClientCredentialsGrant(resource=resource)
+
+
+def test_one_resource_or_several():
+    """A text is one."""
+    assert aa.ClientCredentialsGrant(resource="urn:a").resource == ("urn:a",)
+    assert aa.ClientCredentialsGrant(resource=["urn:a", "urn:b"]).resource == ("urn:a", "urn:b")
+
+
+def test_a_machine_cannot_ask_who_signs_in():
+    """IdentityServer answers such a scope with invalid_scope; it is said before."""
+    (problem,) = aa.ClientCredentialsGrant(scope="api openid profile").problems()
+
+    assert "openid profile" in problem
+    assert aa.ClientCredentialsGrant(scope="api").problems() == ()
+    assert aa.RefreshTokenGrant("r", scope="openid").problems() == ()
+
+
+def test_a_sign_in_cannot_be_sent():
+    """It only tells people apart."""
+    grant = aa.SignedInGrant("alice")
+
+    assert not grant.is_requestable
+    assert grant.own_parameters() == ()
+    assert grant.subject() == (("person", "alice"),)
+    assert "no request" in grant.problems()[0]
+
+
+def test_what_tells_subjects_apart_holds_no_password():
+    """A digest of the password could be guessed from a store's key."""
+    assert password_grant("alice", "pw").subject() == (("username", "alice"),)
+    assert aa.DelegationGrant("t").subject() == (("token", "t"),)

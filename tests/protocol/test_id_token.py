@@ -1,6 +1,5 @@
 """ID tokens: every check, each seen to refuse."""
 
-import base64
 import hashlib
 import json
 import sys
@@ -9,20 +8,19 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc import jws
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import OctKey, RSAKey
 
 from aritma_auth.errors import ConfigurationError, IdTokenError, InvalidResponseError
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.signatures import read_keys
-from aritma_auth.sandbox.keys import signing_key
+from support.signing import OTHER_RSA as OTHER
+from support.signing import RSA, ec_key, encode, jwk
+from support.signing import sign as sign_claims
 
 NOW = 1_700_000_000.0
 ISSUER, ALIAS = "https://id.aritma.io", "https://id.zdata.no"
-RSA = RSAKey.import_key(signing_key(0).private)
-OTHER = RSAKey.import_key(signing_key(1).private)
-EC = ECKey.generate_key("P-256", auto_kid=False)
+EC = ec_key()
 CLAIMS = {
     "iss": ISSUER,
     "sub": "user-alice",
@@ -34,26 +32,12 @@ CLAIMS = {
 EXPECTED = IdTokenExpectation(issuers=frozenset({ISSUER, ALIAS}), client_id="me", nonce="n")
 
 
-def jwk(key, **members):
-    return key.as_dict(private=False) | {"kid": "k1", "use": "sig", "alg": "RS256"} | members
-
-
 KEYS = [jwk(RSA)]
-
-
-def encode(data):
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def sign(claims=None, key=RSA, drop=(), **header):
     payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
-    header = {"alg": "RS256", "kid": "k1", "typ": "JWT"} | header
-    header = {name: value for name, value in header.items() if value is not None}
-    plain = {"alg": header["alg"]}
-    # joserfc refuses odd headers, so the parts are put together by hand.
-    signing_input = f"{encode(json.dumps(header).encode())}.{encode(json.dumps(payload).encode())}"
-    algorithm = jws.JWSRegistry(algorithms=[plain["alg"]]).get_alg(plain["alg"])
-    return f"{signing_input}.{encode(algorithm.sign(signing_input.encode(), key))}"
+    return sign_claims(payload, key, **header)
 
 
 def check(token, keys=KEYS, now=NOW, **expected):
@@ -85,6 +69,19 @@ def half_hash(text):
             id="hashes",
         ),
         pytest.param(sign(), {"access_token": "at"}, id="no at_hash in the code flow"),
+        pytest.param(sign(), {"is_front_channel": True}, id="a code alone beside nothing"),
+        pytest.param(sign({"azp": None, "nbf": None}), {}, id="null is absent"),
+        pytest.param(sign({"s_hash": half_hash("st")}), {"state": "st"}, id="s_hash"),
+        pytest.param(sign(), {"state": "st", "is_front_channel": True}, id="no s_hash is needed"),
+        pytest.param(sign({"acr": "mfa"}), {"acr_values": ("verify", "mfa")}, id="acr"),
+        pytest.param(sign({"acr": ["x"]}), {}, id="an acr nobody demanded"),
+        pytest.param(sign({"iat": NOW - 130}), {"issued_within": 100.0}, id="just new enough"),
+        pytest.param(
+            sign({"c_hash": half_hash("c")}),
+            {"code": "c", "is_front_channel": True},
+            id="code id_token has a c_hash alone",
+        ),
+        pytest.param(sign({"at_hash": "of another"}), {}, id="a hash of what did not come"),
     ],
 )
 def test_good_tokens_are_believed(token, settings):
@@ -128,6 +125,38 @@ def test_good_tokens_are_believed(token, settings):
             sign({"at_hash": half_hash("x")}), {"access_token": "at"}, "at_hash", id="at_hash"
         ),
         pytest.param(sign({"c_hash": 5}), {"code": "c"}, "c_hash", id="c_hash"),
+        pytest.param(sign({"aud": [["me"]]}), {}, "aud", id="a list in a list"),
+        pytest.param(sign({"aud": {"me": 1}}), {}, "aud", id="an object as audience"),
+        pytest.param(sign({"azp": ["me"]}), {}, "azp", id="a list as authorized party"),
+        pytest.param(sign({"nonce": "\ud800"}), {}, "nonce", id="half a character as nonce"),
+        pytest.param(sign({"nonce": ["n"]}), {}, "nonce", id="a list as nonce"),
+        pytest.param(
+            sign({"auth_time": None}), {"max_age": 60}, "auth_time", id="auth_time is null"
+        ),
+        pytest.param(
+            sign({"auth_time": "now"}), {"max_age": 60}, "auth_time", id="auth_time is a text"
+        ),
+        pytest.param(sign({"nbf": "now"}), {}, "nbf", id="nbf is a text"),
+        pytest.param(sign({"acr": "pwd"}), {"acr_values": ("mfa",)}, "acr", id="another acr"),
+        pytest.param(sign({"acr": ["mfa"]}), {"acr_values": ("mfa",)}, "acr", id="a list as acr"),
+        pytest.param(sign(), {"acr_values": ("mfa",)}, "acr", id="no acr"),
+        pytest.param(sign({"iat": NOW - 131}), {"issued_within": 100.0}, "iat", id="an old one"),
+        pytest.param(sign(typ="JWE"), {}, "typ", id="another type"),
+        pytest.param(sign(typ="dpop+jwt"), {}, "typ", id="a proof"),
+        pytest.param(sign(typ="application/at+jwt"), {}, "typ", id="an access token in full"),
+        pytest.param(
+            sign({"at_hash": half_hash("at")[:-1]}), {"access_token": "at"}, "at_hash", id="cut"
+        ),
+        pytest.param(
+            sign({"at_hash": "\ud800"}), {"access_token": "at"}, "at_hash", id="half a character"
+        ),
+        pytest.param(sign({"s_hash": half_hash("x")}), {"state": "st"}, "s_hash", id="s_hash"),
+        pytest.param(
+            sign({"at_hash": half_hash("at")}),
+            {"access_token": "at", "code": "c", "is_front_channel": True},
+            "c_hash",
+            id="no c_hash in the front channel",
+        ),
         pytest.param(
             sign(),
             {"access_token": "at", "is_front_channel": True},
@@ -234,6 +263,56 @@ def test_other_algorithms_work_where_they_are_accepted():
     key = jwk(EC, alg="ES256")
 
     assert check(sign(key=EC, alg="ES256"), keys=[key])["sub"] == "user-alice"
+
+
+@pytest.mark.parametrize(
+    ("alg", "curve", "digest"),
+    [("ES384", "P-384", "sha384"), ("ES512", "P-521", "sha512"), ("PS256", None, "sha256")],
+)
+def test_a_hash_is_that_of_the_signature(alg, curve, digest):
+    """The left half of its own digest (OpenID Connect Core 1.0 §3.1.3.6)."""
+    key = ec_key(curve) if curve else RSA
+    full = hashlib.new(digest, b"at").digest()
+    token = sign({"at_hash": encode(full[: len(full) // 2])}, key=key, alg=alg)
+    settings = {"algorithms": frozenset({alg}), "access_token": "at", "keys": [jwk(key, alg=alg)]}
+
+    assert check(token, **settings)["sub"] == "user-alice"
+    with pytest.raises(IdTokenError) as caught:
+        check(token, **settings | {"access_token": "other"})
+
+    assert caught.value.claim == "at_hash"
+
+
+GOOD = sign()
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \n"
+
+
+@given(at=st.integers(0, len(GOOD) - 1), letter=st.sampled_from(LETTERS))
+def test_no_changed_token_is_believed(at, letter):
+    """One letter at any place: header, claims, signature, even bits that mean nothing."""
+    changed = GOOD[:at] + letter + GOOD[at + 1 :]
+    if changed != GOOD:
+        with pytest.raises(IdTokenError):
+            check(changed)
+
+
+@given(at=st.integers(0, len(GOOD)), letter=st.sampled_from(LETTERS), much=st.integers(0, 3))
+def test_no_longer_or_shorter_token_is_believed(at, letter, much):
+    """Letters put in or left out: of a good token there is one spelling."""
+    for changed in (GOOD[:at] + letter * much + GOOD[at:], GOOD[:at] + GOOD[at + much :]):
+        if changed != GOOD:
+            with pytest.raises(IdTokenError):
+                check(changed)
+
+
+@given(st.permutations(range(3)), st.sampled_from([GOOD, sign({"sub": "user-bob"})]))
+def test_the_parts_of_tokens_cannot_be_mixed(order, other):
+    """A header, claims and a signature of several tokens are no token."""
+    parts = [GOOD.split("."), other.split("."), GOOD.split(".")]
+    mixed = ".".join(parts[row][column] for row, column in enumerate(order))
+    if mixed != GOOD:
+        with pytest.raises(IdTokenError):
+            check(mixed)
 
 
 def test_without_joserfc_the_extra_is_named(monkeypatch):

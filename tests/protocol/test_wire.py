@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 
 import pytest
 
@@ -120,6 +121,19 @@ def test_retry_after_is_seconds_or_a_date(retry_after, date, expected):
     response = HttpResponse(503, {"Retry-After": retry_after, "Date": date})
 
     assert parse_retry_after(response, now=NOW) == expected
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "", "UTC"])
+def test_a_date_is_greenwichs(zone, monkeypatch):
+    """Wherever this machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_http_date(f"Tue, 14 Nov 2023 22:13:20 {zone}") == 1_700_000_000
+        assert parse_http_date("Tue, 14 Nov 2023 23:13:20 +0100") == 1_700_000_000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_dates_beyond_the_calendar_are_none():

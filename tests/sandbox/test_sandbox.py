@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import Sandbox, faults
+from aritma_auth.sandbox import Sandbox, SandboxClock, faults
+from aritma_auth.sandbox.state import PLACES
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -258,9 +259,58 @@ async def test_closing_lets_held_requests_go(http):
     assert status == 401
 
 
+IDENTITY_PLACES = {
+    "token": ("POST", "/connect/token"),
+    "discovery": ("GET", "/acme/.well-known/openid-configuration"),
+    "jwks": ("GET", "/.well-known/openid-configuration/jwks"),
+    "authorize": ("GET", "/connect/authorize"),
+    "userinfo": ("GET", "/acme/connect/userinfo"),
+    "introspect": ("POST", "/connect/introspect"),
+    "revocation": ("POST", "/connect/revocation"),
+    "deviceauthorization": ("POST", "/acme/connect/deviceauthorization"),
+    "endsession": ("GET", "/connect/endsession"),
+}
+
+
+def test_every_place_is_tried():
+    """The identity server's, and the APIs."""
+    assert {*IDENTITY_PLACES, "api"} == set(PLACES)
+
+
+@pytest.mark.parametrize("where", IDENTITY_PLACES)
+async def test_faults_happen_at_every_endpoint(sandbox, http, where):
+    """At that one alone, and it counts its requests."""
+    sandbox.fail_next(418, where=where)
+    statuses = {}
+    for place, (method, path) in IDENTITY_PLACES.items():
+        async with http.request(method, f"{sandbox.identity_url}{path}") as response:
+            statuses[place] = response.status
+
+    assert [place for place, status in statuses.items() if status == 418] == [where]
+    assert sandbox.requests_at(where) == 1
+
+
+async def test_pages_have_no_faults(sandbox, http):
+    """What is no endpoint is nobody's place."""
+    for path in ("/device", "/connect/api", "/connect/nowhere"):
+        async with http.get(f"{sandbox.identity_url}{path}") as response:
+            assert response.status in {200, 404}
+    assert sandbox.requests_at("api") == 0
+
+
+def test_the_clock_can_stand_still():
+    """And still be moved."""
+    clock = SandboxClock()
+    clock.freeze()
+    first = clock.now()
+    clock.advance(60)
+
+    assert clock.now() == first + 60
+
+
 async def test_faults_happen_at_known_places(sandbox):
     """A typing error is not a silent no-op."""
-    with pytest.raises(ConfigurationError, match="token or api"):
+    with pytest.raises(ConfigurationError, match="faults happen at api, token"):
         sandbox.fail_next(500, where="bank")
 
 

@@ -193,14 +193,14 @@ async def test_a_sign_in_without_offline_access_has_no_refresh_token(sandbox):
 @pytest.mark.parametrize(("families_die", "successor"), [(True, 400), (False, 200)])
 async def test_reuse_is_noticed_and_may_end_the_family(sandbox, families_die, successor):
     """RFC 9700 §4.14.2, or IdentityServer's plain refusal."""
-    sandbox.issuer.families_die = families_die
+    sandbox.refresh_tokens.families_die = families_die
     other = await sign_in(sandbox)
     first = await sign_in(sandbox)
     _, second, _ = await refresh(sandbox, first["refresh_token"])
     reused = await refresh(sandbox, first["refresh_token"])
 
     assert reused[:2] == (400, {"error": "invalid_grant"})
-    assert sandbox.issuer.reuse_events == 1
+    assert sandbox.refresh_tokens.reuse_events == 1
     assert (await refresh(sandbox, second["refresh_token"]))[0] == successor
     assert (await refresh(sandbox, other["refresh_token"]))[0] == 200
 
@@ -230,7 +230,7 @@ async def test_another_clients_refresh_token_is_refused(sandbox):
     assert (
         await refresh(sandbox, first["refresh_token"], {"client_id": "o", "client_secret": "s"})
     )[0] == 400
-    assert sandbox.issuer.reuse_events == 0
+    assert sandbox.refresh_tokens.reuse_events == 0
 
 
 async def test_keys_roll_over_and_old_ones_stay_published(sandbox):

@@ -1,14 +1,19 @@
 """Real authorization servers that others wrote, started on loopback."""
 
+import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import attrs
 import pytest
 
-OIDC_PROVIDER = Path(__file__).parent / "oidc_provider"
+import aritma_auth as aa
+from support.plain_browser import PlainBrowser
+
+FOLDER = Path(__file__).parent
 
 
 @attrs.frozen
@@ -19,43 +24,114 @@ class RealServer:
     Attributes:
         issuer: Its issuer.
 
-        secret: The secret of its clients.
+        facts: What else it said of itself when it started.
+
+        secret: The secret of its clients that have one.
+
+        redirect_uri: Where its clients let people come back to.
     """
 
     issuer: str
-    secret: str
+    facts: dict = attrs.field(repr=False)
+    secret: str = attrs.field(default="s3cr3tV@lue!+%", repr=False)
+    redirect_uri: str = "http://127.0.0.1/callback"
+
+    def client(self, client_id, client_auth=None, **settings):
+        """Make one of its registered clients."""
+        unlisted = self.facts.get("unlisted")
+        environment = aa.Environment.at(self.issuer, discover=True, endpoints=unlisted)
+        return aa.OAuthClient(client_id, client_auth, environment=environment, **settings)
 
 
-def install_node_modules(folder):
-    """Install what the lock file says, unless it is there already."""
-    lock, done = folder / "package-lock.json", folder / "node_modules" / ".installed-from"
+@contextlib.contextmanager
+def running(*command, cwd, log):
+    """Run a server that announces itself on standard output and ends with its standard input."""
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            announcement = process.stdout.readline()
+            assert announcement, f"{command[0]} did not start:\n{log.read_text()}"
+            facts = json.loads(announcement)
+            yield RealServer(facts.pop("issuer"), facts)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def install_once(lock, done, *commands, cwd):
+    """Run the commands that install what a lock file says, unless it is there already."""
     if not done.exists() or done.read_bytes() != lock.read_bytes():
-        subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
-            cwd=folder,
-            check=True,
-            timeout=300,
-        )
+        for command in commands:
+            subprocess.run(command, cwd=cwd, check=True, timeout=300)
         done.write_bytes(lock.read_bytes())
 
 
 @pytest.fixture(scope="session")
-def oidc_provider():
-    """Run oidc-provider; only a machine without Node skips."""
+def oidc_provider(tmp_path_factory):
+    """Run oidc-provider; only a machine without Node.js skips."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("this machine has no Node.js: oidc-provider cannot run")
-    install_node_modules(OIDC_PROVIDER)
-    with subprocess.Popen(
-        ["node", "server.js"],
-        cwd=OIDC_PROVIDER,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        for line in process.stdout:
-            if line.startswith("{"):
-                break
-        yield RealServer(json.loads(line)["issuer"], "s3cr3tV@lue!+%")
-        process.stdin.close()
-        process.wait(10)
+    folder = FOLDER / "oidc_provider"
+    install_once(
+        folder / "package-lock.json",
+        folder / "node_modules" / ".installed-from",
+        ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+        cwd=folder,
+    )
+    log = tmp_path_factory.mktemp("oidc_provider") / "log"
+    with running("node", "server.js", cwd=folder, log=log) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_python(folder, place):
+    """Run a Python server in an environment of its own, whose dependencies are not ours."""
+    python = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    wanted = ["-m", "pip", "install", "-qq", "--only-binary=:all:", "-r", "requirements.txt"]
+    install_once(
+        folder / "requirements.txt",
+        folder / ".venv" / "installed-from",
+        [sys.executable, "-m", "venv", "--clear", ".venv"],
+        [python, *wanted],
+        cwd=folder,
+    )
+    with running(python, folder / "serve.py", cwd=place, log=place / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nanoidp(tmp_path_factory):
+    """Run nanoidp."""
+    folder, place = FOLDER / "nanoidp", tmp_path_factory.mktemp("nanoidp")
+    # It writes beside its settings.
+    for settings in folder.glob("*.yaml"):
+        shutil.copy(settings, place)
+    with running_python(folder, place) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def django_oauth_toolkit(tmp_path_factory):
+    """Run django-oauth-toolkit."""
+    place = tmp_path_factory.mktemp("django_oauth_toolkit")
+    with running_python(FOLDER / "django_oauth_toolkit", place) as server:
+        yield server
+
+
+@pytest.fixture
+async def browser(server):
+    """Give a person's new browser; the test module says which ``server`` it is for."""
+    async with PlainBrowser(server.issuer) as browser:
+        yield browser

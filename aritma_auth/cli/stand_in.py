@@ -1,11 +1,9 @@
-"""The ``aritma-auth`` command: demo, token, sandbox."""
+"""The commands around a local stand-in for Aritma: the demonstration, and the stand-in itself."""
 
 import asyncio
 import contextlib
 import json
 import signal
-import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import cyclopts
@@ -14,21 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aritma_auth.demo import Demonstration, Wave, demonstrate
-from aritma_auth.errors import AritmaAuthError
-from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.protocol.sealed import Members
-from aritma_auth.provider import TokenProvider
 from aritma_auth.sandbox import Sandbox
-from aritma_auth.version import __version__
-
-app = cyclopts.App(
-    name="aritma-auth",
-    version=__version__,
-    help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
-)
 
 
-@app.command
 async def demo(
     *, calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000
 ) -> int:
@@ -45,35 +32,6 @@ async def demo(
     return 0 if shown.is_as_promised else 1
 
 
-@app.command
-async def token(*, header: bool = False, inspect: bool = False) -> int:
-    """
-    Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.
-
-    Also read: ARITMA_CLIENT_SECRET_FILE, ARITMA_ENVIRONMENT (production, development or a URL),
-    ARITMA_TENANT, ARITMA_SCOPE.
-
-    Parameters
-    ----------
-    header:
-        Print the whole Authorization header instead.
-    inspect:
-        Print what the token says instead, unverified.
-    """
-    async with TokenProvider.from_env(on_event=None) as tokens:
-        fresh = await tokens.get_token()
-    if inspect:
-        claims = read_unverified_claims(fresh.access_token)
-        text = "the token is opaque" if claims is None else json.dumps(dict(claims), indent=2)
-        print(text)  # noqa: T201 - what was asked for
-    elif header:
-        print(f"Authorization: {fresh.authorization}")  # noqa: T201 - what was asked for
-    else:
-        print(fresh.access_token)  # noqa: T201 - what was asked for
-    return 0
-
-
-@app.command
 async def sandbox(
     *, identity_port: int = 5000, banking_port: int = 5001, lifetime: int = 3600
 ) -> int:
@@ -101,37 +59,6 @@ async def sandbox(
         _introduce(running, Console(highlight=False, soft_wrap=True))
         await stop.wait()
     return 0
-
-
-def run(arguments: Sequence[str]) -> int:
-    """
-    Run a command line.
-
-    Args:
-        arguments: Its words, without the program's name.
-
-    Returns:
-        The exit code: 0 for success, 1 for an error, 2 for a call that makes no sense.
-    """
-    try:
-        code = app(
-            list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
-    except cyclopts.CycloptsError as error:
-        return _complain(str(error), 2)
-    except AritmaAuthError as error:
-        return _complain(str(error), 1)
-    except OSError as error:
-        return _complain(error.strerror or type(error).__name__, 1)
-    return code or 0
-
-
-def _complain(what: str, code: int) -> int:
-    print(f"error: {' '.join(what.split())}", file=sys.stderr)  # noqa: T201 - the command's voice
-    return code
 
 
 def _show(shown: Demonstration, console: Console) -> None:

@@ -1,0 +1,287 @@
+"""
+The authorization request, as a value that outlives its process.
+
+The callback usually lands in another process than the one that sent the person away; the request
+travels there as JSON. `AuthorizationRequest.validate_callback` is the only way to a code.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, StateMismatchError
+from aritma_auth.protocol.authorization_answer import AuthorizationAnswer, judge_callback
+from aritma_auth.protocol.callback import Callback, hide_callback
+from aritma_auth.protocol.json_text import parse_json_object
+from aritma_auth.protocol.once import Once
+from aritma_auth.protocol.pkce import make_code_challenge
+from aritma_auth.protocol.resources import make_resources
+from aritma_auth.protocol.scopes import Scope, make_scope
+from aritma_auth.protocol.sealed import HiddenStr, Sealed, seal_optional
+from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
+from aritma_auth.protocol.wire import Parameters, encode_form, make_extra
+from aritma_auth.protocol.words import make_prompts, make_words
+
+RESPONSE_TYPES = frozenset(
+    {
+        "code",
+        "code id_token",
+        "code id_token token",
+        "code token",
+        "id_token",
+        "id_token token",
+        "token",
+    }
+)
+RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
+_FORMAT = 1
+_TAKEN = frozenset(
+    {
+        "acr_values",
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "login_hint",
+        "max_age",
+        "nonce",
+        "prompt",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "resource",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+        "ui_locales",
+    }
+)
+
+
+def _response_type(value: str) -> str:
+    response_type = " ".join(sorted(value.split()))
+    if response_type not in RESPONSE_TYPES:
+        raise ConfigurationError("response_type is made of code, token and id_token")
+    return response_type
+
+
+def _issuers(value: str | Iterable[str]) -> frozenset[str]:
+    return frozenset((value,) if isinstance(value, str) else value)
+
+
+def _endpoint(value: str) -> str:
+    require_secure_url(value, "authorization_endpoint")
+    return value
+
+
+def _redirect_uri(value: str) -> str:
+    return require_redirect_uri(value, "redirect_uri")
+
+
+def _extra(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> Parameters:
+    return make_extra(value, taken=_TAKEN)
+
+
+def _is_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{field.name} is a text")
+
+
+def _is_secret(_request: object, field: "attrs.Attribute[Sealed]", value: object) -> None:
+    if not isinstance(value, Sealed) or not value.text:
+        raise ConfigurationError(f"{field.name} is a text that nobody can guess")
+
+
+def _is_number(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ConfigurationError(f"{field.name} is a number of seconds")
+
+
+def _is_age(_request: object, _field: "attrs.Attribute[int | None]", value: object) -> None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and (not is_number or value < 0):  # type: ignore[operator]
+        raise ConfigurationError("max_age is a number of seconds, 0 or more")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class AuthorizationRequest:
+    """
+    What a person is sent to the server with, and what is needed to judge the way back.
+
+    Made by `OAuthClient.authorization_request`. One request is good for one answer.
+
+    Attributes:
+        url: Where to send the person's browser.
+
+        redirect_uri: Where the server sends it back to.
+
+        scope: Scope asked for, or None.
+
+        state: Binds the callback to this request; never shown.
+
+        response_type: ``code``, or what else was asked for.
+
+        response_mode: ``query``, ``fragment`` or ``form_post``: how the answer travels.
+
+        acr_values: How the person should sign in; the server may do otherwise.
+
+        requires_acr: It may not: the ID token's ``acr`` must be one of these.
+
+        created_at: POSIX seconds.
+
+        lifetime: Seconds within which the answer must come.
+
+    Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2.
+    """
+
+    authorization_endpoint: str = attrs.field(converter=_endpoint)
+    issuers: frozenset[str] = attrs.field(converter=_issuers)
+    requires_iss: bool = False
+    client_id: str = attrs.field(validator=_is_text)
+    redirect_uri: str = attrs.field(converter=_redirect_uri)
+    response_type: str = attrs.field(default="code", converter=_response_type)
+    response_mode: str = ""
+    scope: Scope | None = attrs.field(default=None, converter=make_scope)
+    state: Sealed = attrs.field(converter=seal_optional, validator=_is_secret)
+    nonce: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    code_verifier: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    prompt: tuple[str, ...] = attrs.field(default=(), converter=make_prompts)
+    max_age: int | None = attrs.field(default=None, validator=_is_age)
+    login_hint: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_is_text), repr=False
+    )
+    acr_values: tuple[str, ...] = attrs.field(default=(), converter=make_words)
+    requires_acr: bool = False
+    ui_locales: tuple[str, ...] = attrs.field(default=(), converter=make_words)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=make_resources)
+    extra: Parameters = attrs.field(default=(), converter=_extra, repr=False)
+    created_at: float = attrs.field(validator=_is_number)
+    lifetime: float = attrs.field(default=600.0, validator=_is_number)
+    once: Once = attrs.field(factory=Once, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.response_mode:
+            object.__setattr__(self, "response_mode", self._usual_mode)
+        if self.response_mode not in RESPONSE_MODES:
+            raise ConfigurationError("response_mode is query, fragment or form_post")
+        if self.response_type != "code" and self.response_mode == "query":
+            raise ConfigurationError("tokens never travel in a query: use fragment or form_post")
+        if "id_token" in self.response_type:
+            if not self.expects_id_token:
+                raise ConfigurationError("an ID token needs the scope openid")
+            if self.nonce is None:
+                raise ConfigurationError("an ID token that a browser brings needs a nonce")
+        elif self.response_type == "token" and self.expects_id_token:
+            raise ConfigurationError("openid needs an ID token: ask for one, or for a code")
+        if self.requires_acr and not (self.acr_values and self.expects_id_token):
+            raise ConfigurationError("requires_acr needs acr_values and the scope openid")
+
+    @property
+    def expects_id_token(self) -> bool:
+        """The answer must prove who signed in."""
+        return "openid" in (self.scope or ())
+
+    @property
+    def _usual_mode(self) -> str:
+        return "query" if self.response_type == "code" else "fragment"
+
+    @property
+    def url(self) -> str:
+        """Where to send the person's browser."""
+        return add_query(self.authorization_endpoint, encode_form(self._parameters()).decode())
+
+    def _parameters(self) -> Parameters:
+        verifier, mode = self.code_verifier, self.response_mode
+        optional = (
+            ("scope", None if self.scope is None else " ".join(self.scope)),
+            ("state", self.state.text),
+            ("response_mode", None if mode == self._usual_mode else mode),
+            ("nonce", None if self.nonce is None else self.nonce.text),
+            ("code_challenge", None if verifier is None else make_code_challenge(verifier.text)),
+            ("code_challenge_method", None if verifier is None else "S256"),
+            ("prompt", " ".join(self.prompt) or None),
+            ("max_age", None if self.max_age is None else str(self.max_age)),
+            ("login_hint", self.login_hint),
+            ("acr_values", " ".join(self.acr_values) or None),
+            ("ui_locales", " ".join(self.ui_locales) or None),
+        )
+        return (
+            ("response_type", self.response_type),
+            ("client_id", self.client_id),
+            ("redirect_uri", self.redirect_uri),
+            *((name, value) for name, value in optional if value is not None),
+            *(("resource", resource) for resource in self.resource),
+            *self.extra,
+        )
+
+    def to_json(self) -> str:
+        """
+        Write the request down, for the process that will meet the callback.
+
+        It holds the verifier: keep it in a server's session or encrypted, never in plain sight, and
+        delete it when it is taken, so that nobody can answer it twice.
+
+        Raises:
+            StateMismatchError: It has been answered already.
+        """
+        if not self.once.is_left:
+            raise StateMismatchError("this sign-in was answered already: start a new one")
+        fields = attrs.asdict(self, filter=lambda field, _: field.name != "once", recurse=False)
+        plain = {
+            name: value.text if isinstance(value, Sealed) else value
+            for name, value in fields.items()
+        }
+        return HiddenStr(json.dumps({"format": _FORMAT, **plain, "issuers": sorted(self.issuers)}))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """
+        Read what `to_json` wrote.
+
+        Args:
+            text: The JSON text.
+
+        Raises:
+            StateMismatchError: It is no pending sign-in of this version: start a new one.
+        """
+        text = HiddenStr(text)
+        try:
+            fields = dict(parse_json_object(text.encode()).items())
+            if fields.pop("format") == _FORMAT:
+                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
+        except Exception:  # noqa: BLE001 - whatever a foreign text breaks
+            fields = {}
+        fields.clear()
+        # Outside the except block: what was caught may hold the text.
+        raise StateMismatchError("this is no pending sign-in: start a new one")
+
+    def validate_callback(self, callback: Callback, *, now: float) -> AuthorizationAnswer:
+        """
+        Judge what the browser brought back.
+
+        Args:
+            callback: The callback's URL; for form_post its body; or the decoded pairs of either,
+                such as ``request.query`` or the result of ``request.post()`` in aiohttp.
+
+            now: POSIX seconds.
+
+        Returns:
+            The answer, good for one exchange.
+
+        Raises:
+            StateMismatchError: It belongs to another sign-in, comes too late or a second time.
+
+            IssuerMismatchError: It comes from another server (mix-up).
+
+            VerificationError: A parameter is missing, not usable or given twice.
+
+            OAuthError: The server or the person said no.
+
+        Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
+        """
+        callback = hide_callback(callback)
+        return judge_callback(self, callback, now=now)

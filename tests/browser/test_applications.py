@@ -1,0 +1,96 @@
+"""The web applications in docs/examples, as a person meets them."""
+
+import pytest
+import pytest_asyncio
+
+from support.applications import CHALLENGE, Application, listen
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(params=["aiohttp", "fastapi"], loop_scope="session")
+async def app(request, sandbox):
+    listener, url = listen()
+    application = Application(request.param, sandbox, url)
+    async with application.serving(listener):
+        yield application
+
+
+async def test_a_person_comes_and_goes(app, window):
+    """Sign-in, accounts, sign-out at Aritma ID, and back."""
+    await window.go(app.url)
+    await window.follow("Sign in")
+    await window.sign_in()
+    assert await window.heading == "Accounts"
+    assert "Alice Almås" in await window.page.get_by_role("main").inner_text()
+    await window.go(app.url)
+    await window.click("Sign out")
+    assert window.page.url.startswith(app.sandbox.identity_url)
+    assert await window.heading == "Signed out"
+    await window.follow("Back")
+    assert window.page.url.startswith(f"{app.url}/signed-out?")
+    await window.follow("Home")
+    assert await window.page.get_by_role("link", name="Sign in").is_visible()
+    # Aritma ID has forgotten the person too.
+    await window.go(f"{app.url}/accounts")
+    assert await window.heading == "Sign in"
+
+
+async def test_two_people_sit_at_two_browsers(app, window, open_window):
+    """Neither sees anything of the other."""
+    async with open_window() as other:
+        for person, name in ((window, "alice"), (other, "bob")):
+            await person.go(f"{app.url}/accounts")
+            await person.sign_in(name)
+        assert "Alice" in await window.page.get_by_role("main").inner_text()
+        assert "Bob" in await other.page.get_by_role("main").inner_text()
+
+
+async def test_who_cancels_is_told_so(app, window):
+    """And can come back."""
+    await window.go(f"{app.url}/accounts")
+    await window.click("Cancel")
+    assert await window.heading == "Not signed in"
+    await window.follow("Home")
+    assert await window.heading == "Welcome"
+
+
+async def test_the_bank_asks_for_a_second_factor(app, window):
+    """The person is led to it and back to the page that wanted it."""
+    await window.go(f"{app.url}/accounts")
+    await window.sign_in()
+    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    await window.go(f"{app.url}/accounts")
+    assert await window.heading == "Sign in"
+    await window.page.get_by_label("One-time code").fill("123456")
+    await window.sign_in()
+    assert await window.heading == "Accounts"
+
+
+async def test_an_old_callback_is_refused(app, window):
+    """Going back in the browser's history signs nobody in a second time."""
+    arrived = []
+    window.page.on(
+        "request",
+        lambda request: arrived.append(request.url) if "/callback?" in request.url else None,
+    )
+    await window.go(f"{app.url}/accounts")
+    await window.sign_in()
+    response = await window.go(arrived[0])
+    assert response.status == 400
+    assert await window.heading == "Please start again"
+    await window.follow("Home")
+    assert "Alice Almås" in await window.page.get_by_role("main").inner_text()
+
+
+async def test_the_keyboard_is_enough(app, window):
+    """Links, fields and buttons are reached and used without a pointer."""
+    await window.go(app.url)
+    await window.press("Tab", "Enter")
+    await window.press("bob", "Tab", "bob-password", "Enter")
+    assert await window.heading == "Accounts"
+    await window.go(app.url)
+    await window.press("Tab", "Tab", "Enter")
+    assert await window.heading == "Signed out"
+    await window.press("Tab", "Enter")
+    assert window.page.url.startswith(app.url)

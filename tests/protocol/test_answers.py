@@ -1,0 +1,88 @@
+"""JSON answers of every endpoint, and whether a request may be repeated after none."""
+
+import pytest
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    OAuthError,
+    TransportError,
+)
+from aritma_auth.protocol.answers import is_ambiguous, parse_answer
+from aritma_auth.protocol.wire import HttpResponse
+
+
+def parse(status, body, **headers):
+    return parse_answer(HttpResponse(status, headers, body), now=0.0, what="the endpoint")
+
+
+def test_an_object_with_status_200_is_an_answer():
+    """Nothing else is."""
+    assert parse(200, b'{"a": 1}') == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (201, b'{"a": 1}', "the endpoint answered 201"),
+        (200, b"[]", "not an object"),
+        (200, b"", "empty"),
+        (200, b'{"a": 1, "a": 2}', "twice"),
+        (200, b'{"a": NaN}', "finite"),
+        (307, b"", "redirect"),
+        (502, b"<html>", "not JSON"),
+        (400, b'{"error": 5}', "not an OAuth error"),
+        (400, b'{"error": ""}', "not an OAuth error"),
+    ],
+)
+def test_everything_else_is_an_error(status, body, said):
+    """That says who answered what, and quotes nothing."""
+    with pytest.raises(InvalidResponseError, match=said) as caught:
+        parse(status, body)
+
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+def test_an_oauth_error_is_one_whatever_its_status(status):
+    """Servers differ; empty words count as none."""
+    body = b'{"error": "slow_down", "error_description": "", "error_uri": 5}'
+    with pytest.raises(OAuthError, match=r"^slow_down") as caught:
+        parse(status, body, **{"Retry-After": "7"})
+
+    assert caught.value.retry_after == 7
+    assert (caught.value.description, caught.value.uri) == (None, None)
+
+
+def test_an_error_beside_a_token_is_none():
+    """A custom member of that name."""
+    assert parse(200, b'{"access_token": "t", "error": "x"}')["access_token"] == "t"
+
+
+@pytest.mark.parametrize("kind", ["text/html\x1b[31m", "å/b", "<script>"])
+def test_an_odd_media_type_is_not_shown(kind):
+    """A log is a terminal too."""
+    with pytest.raises(InvalidResponseError, match="unreadable media type"):
+        parse(500, b"", **{"Content-Type": kind})
+
+
+@pytest.mark.parametrize(
+    ("error", "may_have_acted"),
+    [
+        (TransportError("x"), True),
+        (TransportError("x", may_have_arrived=False), False),
+        (InvalidResponseError("x", status=200), True),
+        (InvalidResponseError("x", status=502), True),
+        (InvalidResponseError("x", status=503), False),
+        (InvalidResponseError("x", status=429), False),
+        (InvalidResponseError("x", status=302), False),
+        (OAuthError("server_error", status=500), True),
+        (OAuthError("temporarily_unavailable", status=503), False),
+        (OAuthError("invalid_grant", status=400), False),
+        (OAuthError("access_denied"), False),
+        (ConfigurationError("x"), False),
+    ],
+)
+def test_a_server_may_have_acted_without_an_answer(error, may_have_acted):
+    """Then a one-time token is not sent again blindly."""
+    assert is_ambiguous(error) is may_have_acted

@@ -1,0 +1,286 @@
+"""The way back: every answer that counts, and every one that must not."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.errors import (
+    AccessDeniedError,
+    AritmaAuthError,
+    IssuerMismatchError,
+    OAuthError,
+    StateMismatchError,
+    VerificationError,
+)
+from aritma_auth.protocol.authorization import AuthorizationRequest
+from aritma_auth.protocol.authorization_request import RESPONSE_TYPES
+from support.sign_ins import ISSUER, NOW, callback_url, good_callback, make_answer, make_request
+
+
+def judge(request, now=NOW, **changes):
+    return request.validate_callback(good_callback(request, **changes), now=now)
+
+
+@pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
+def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type):
+    """Whatever else a browser brings along."""
+    wanted = response_type.split()
+    surplus = {
+        "code": "the-code",
+        "access_token": "the-token",
+        "token_type": "bearer",
+        "expires_in": "60",
+        "id_token": "e30.e30.e30",
+        "refresh_token": "a-refresh-token",
+        "session_state": "x.y",
+        "custom": "1",
+    }
+    answer = judge(make_request(response_type), **surplus)
+
+    assert (answer.code is not None and answer.code.text == "the-code") == ("code" in wanted)
+    assert (answer.id_token is not None) == ("id_token" in wanted)
+    assert (answer.token is not None) == ("token" in wanted)
+    assert answer.issuer == ISSUER
+    if answer.token is not None:
+        assert answer.token.access_token == "the-token"
+        assert answer.token.expires_at == NOW + 60
+        assert answer.token.refresh_token is None
+        assert answer.token.id_token is None
+        assert len(answer.token.extra) == 0
+
+
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+def test_an_answer_is_read_where_it_was_asked_for(mode):
+    """A code in a fragment does not count for a query, nor the other way round."""
+    request = make_request(response_mode=mode)
+    assert request.validate_callback(callback_url(request), now=NOW).code.text == "the-code"
+
+    other = make_request(response_mode="query" if mode == "fragment" else "fragment")
+    with pytest.raises(StateMismatchError):
+        make_request(response_mode=mode).validate_callback(callback_url(other), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "callback"),
+    [
+        ("missing", "code=c"),
+        ("empty", "code=c&state="),
+        ("another", "code=c&state=the-stat"),
+        ("longer", "code=c&state=the-statee"),
+        ("in other case", "code=c&state=The-State"),
+        ("of another script", "code=c&state=thé-state"),
+        ("with an error", "error=access_denied&state=other"),
+        ("without, and an error", "error=access_denied"),
+        ("nothing at all", ""),
+    ],
+)
+def test_an_answer_to_another_sign_in_does_not_count(state, callback):
+    """And the sign-in stays open for its own."""
+    request = make_request()
+    with pytest.raises(StateMismatchError, match="another sign-in"):
+        request.validate_callback(callback, now=NOW)
+
+    assert judge(request).code.text == "the-code"
+
+
+@pytest.mark.parametrize(
+    "name", ["state", "code", "iss", "error", "access_token", "id_token", "custom"]
+)
+def test_a_parameter_that_comes_twice_is_hostile(name):
+    """Even with the same value, even with none."""
+    request = make_request()
+    pairs = [*good_callback(request, **{name: "x"}).items()]
+    for value in ("x", ""):
+        with pytest.raises(VerificationError, match="twice"):
+            request.validate_callback([*pairs, (name, value)], now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("response_type", "drop", "said"),
+    [
+        ("code", ["code"], "no code$"),
+        ("token", ["access_token"], "no access_token"),
+        ("id_token", ["id_token"], "no id_token"),
+        ("code id_token token", ["id_token", "code"], "no code and no id_token"),
+        ("code id_token", ["id_token"], "no id_token"),
+        ("token", ["token_type"], "token_type is missing"),
+    ],
+)
+def test_what_was_asked_for_must_come(response_type, drop, said):
+    """The message names what is missing."""
+    with pytest.raises(VerificationError, match=said):
+        judge(make_request(response_type), **dict.fromkeys(drop))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"token_type": "mac"}, "must not be used"),
+        ({"token_type": "DPoP"}, "must not be used"),
+        ({"access_token": "a b"}, "characters"),
+        ({"access_token": "å"}, "characters"),
+        ({"expires_in": "soon"}, "expires_in"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_refused(changes, said):
+    """As at the token endpoint, but never as something to try again."""
+    with pytest.raises(VerificationError, match=said) as caught:
+        judge(make_request("token"), **changes)
+
+    assert caught.value.is_permanent
+
+
+@pytest.mark.parametrize(
+    ("iss", "requires_iss", "is_good"),
+    [
+        (ISSUER, True, True),
+        (ISSUER, False, True),
+        ("https://id.zdata.no", True, True),
+        (None, False, True),
+        ("", False, True),
+        (None, True, False),
+        ("", True, False),
+        ("https://evil.example", True, False),
+        ("https://evil.example", False, False),
+        (f"{ISSUER}/", True, False),
+        ("HTTPS://ID.ARITMA.IO", True, False),
+        ("null", False, False),
+    ],
+)
+def test_the_answer_names_its_server(iss, requires_iss, is_good):
+    """RFC 9207: compared exactly; missing where it was announced; a mix-up wherever it is false."""
+    request = make_request(issuers=[ISSUER, "https://id.zdata.no"], requires_iss=requires_iss)
+    if is_good:
+        assert judge(request, iss=iss).issuer == (iss or None)
+        return
+    with pytest.raises(IssuerMismatchError):
+        judge(request, iss=iss)
+
+
+def test_an_error_from_another_server_is_a_mix_up_too():
+    """Its words are not shown."""
+    with pytest.raises(IssuerMismatchError):
+        judge(make_request(), iss="https://evil.example", error="access_denied")
+    with pytest.raises(IssuerMismatchError):
+        judge(make_request(requires_iss=True), iss=None, error="access_denied")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("access_denied", AccessDeniedError),
+        ("login_required", OAuthError),
+        ("unmet_authentication_requirements", OAuthError),
+        ("temporarily_unavailable", OAuthError),
+    ],
+)
+def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
+    """Made printable; a code beside it does not count."""
+    changes = {
+        "error": error,
+        "error_description": "no\x1bway",
+        "error_uri": "https://id.example/e",
+        "code": "the-code",
+    }
+    request = make_request()
+    with pytest.raises(kind) as caught:
+        judge(request, **changes)
+
+    assert caught.value.error == error
+    assert "\x1b" not in caught.value.description
+    assert caught.value.uri == "https://id.example/e"
+    assert caught.value.status is None
+    assert not request.once.is_left
+
+
+def test_a_refusal_needs_no_words():
+    """IdentityServer seldom says more than the code."""
+    with pytest.raises(AccessDeniedError) as caught:
+        judge(make_request(), error="access_denied", code=None)
+
+    assert (caught.value.description, caught.value.uri) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_good"),
+    [(-61, False), (-60, True), (0, True), (600, True), (600.5, False), (1e9, False)],
+)
+def test_an_answer_comes_in_time(seconds, is_good):
+    """Not too late, and not before the browser left; a clock may step back a little."""
+    request = make_request()
+    if is_good:
+        assert judge(request, now=NOW + seconds).code is not None
+        return
+    with pytest.raises(StateMismatchError, match="too long"):
+        judge(request, now=NOW + seconds)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"error": "access_denied"}, {"iss": "https://evil.example"}, {"code": None}],
+    ids=["good", "refused", "mix-up", "no code"],
+)
+def test_a_sign_in_is_answered_once(changes):
+    """Whatever became of the first answer, the second is somebody else's."""
+    request = make_request()
+    with contextlib.suppress(AritmaAuthError):
+        judge(request, **changes)
+
+    with pytest.raises(StateMismatchError, match="answered already"):
+        judge(request)
+
+
+def test_a_late_answer_uses_the_sign_in_up():
+    """It is not left for a moment when the clock is back."""
+    request = make_request()
+    with pytest.raises(StateMismatchError, match="too long"):
+        judge(request, now=NOW + 601)
+    with pytest.raises(StateMismatchError, match="answered already"):
+        judge(request)
+
+
+def test_an_answer_shows_none_of_its_secrets(canary):
+    """Neither when it counts nor when it does not."""
+    secrets = {"code": canary.text, "access_token": canary.text, "id_token": f"{canary.text}.e30.x"}
+    answer = judge(make_request("code id_token token"), **secrets)
+    canary.assert_hidden(answer, answer.request)
+
+    bad = [{"iss": "https://evil.example"}, {"state": canary.text}, {"token_type": "mac"}]
+    for changes in bad:
+        request = make_request("code id_token token")
+        for callback in (
+            good_callback(request, **(secrets | changes)),
+            callback_url(request, **(secrets | changes)),
+        ):
+            with pytest.raises(VerificationError) as caught:
+                AuthorizationRequest.from_json(request.to_json()).validate_callback(
+                    callback, now=NOW
+                )
+
+            canary.assert_hidden(caught.value)
+
+
+@given(st.text() | st.binary() | st.lists(st.tuples(st.text(), st.text() | st.integers())))
+def test_whatever_comes_back_only_our_errors_come(callback):
+    """A callback is a stranger's to write."""
+    with pytest.raises(VerificationError):
+        make_request().validate_callback(callback, now=NOW)
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12))
+def test_only_the_very_state_counts(state):
+    """No prefix, no other case, no lucky guess."""
+    if state == "the-state":
+        return
+    with pytest.raises(StateMismatchError):
+        judge(make_request(), state=state)
+
+
+def test_an_answer_is_of_its_request():
+    """Code, verifier and redirect URI cannot be mixed from several sign-ins."""
+    answer = make_answer(state="mine")
+
+    assert answer.request.state.text == "mine"
+    assert answer.once.is_left

@@ -1,0 +1,140 @@
+"""The callback's parameters, from whatever a web framework gives."""
+
+import pytest
+from multidict import MultiDict, MultiDictProxy
+from starlette.datastructures import FormData, QueryParams, UploadFile
+from yarl import URL
+
+from aritma_auth.errors import VerificationError
+from aritma_auth.protocol.callback import hide_callback, read_callback
+
+
+class Lists(dict):
+    """A mapping as Django and Flask have it: what is named twice shows in ``lists`` alone."""
+
+    def lists(self):
+        return dict.items(self)
+
+    def items(self):
+        return [(name, values[-1]) for name, values in dict.items(self)]
+
+
+GOOD = {"code": "a b", "state": "å", "iss": "https://id.example"}
+QUERY = "code=a+b&state=%C3%A5&iss=https%3A%2F%2Fid.example"
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        pytest.param(f"https://me.example/cb?{QUERY}", id="a URL"),
+        pytest.param(f"https://me.example/cb?{QUERY}#_=_", id="a URL with a dummy fragment"),
+        pytest.param(f"http://[::1]:5004/cb?{QUERY}", id="a loopback URL"),
+        pytest.param(f"no.example.app:/cb?{QUERY}", id="an app's own scheme"),
+        pytest.param(f"/cb?{QUERY}", id="a path"),
+        pytest.param(f"?{QUERY}", id="a query with its mark"),
+        pytest.param(QUERY, id="a query"),
+        pytest.param("code=a b&state=å&iss=https://id.example", id="a query hardly encoded"),
+        pytest.param(QUERY.encode(), id="a body"),
+        pytest.param(URL(f"https://me.example/cb?{QUERY}"), id="yarl, as aiohttp gives"),
+        pytest.param(MultiDictProxy(MultiDict(GOOD)), id="multidict, as aiohttp gives"),
+        pytest.param(QueryParams(QUERY), id="Starlette's query"),
+        pytest.param(FormData(GOOD), id="Starlette's form"),
+        pytest.param(Lists({k: [v] for k, v in GOOD.items()}), id="Django and Flask"),
+        pytest.param(GOOD, id="a dict"),
+        pytest.param(GOOD.items(), id="pairs"),
+        pytest.param(iter(GOOD.items()), id="pairs that can be read once"),
+    ],
+)
+def test_every_form_of_a_callback_is_read_alike(callback):
+    """Name by name."""
+    assert read_callback(callback, response_mode="query") == GOOD
+
+
+def test_the_fragment_counts_for_a_fragment():
+    """And what stands before it does not."""
+    url = f"https://me.example/cb?code=other#{QUERY}"
+
+    assert read_callback(url, response_mode="fragment") == GOOD
+    assert read_callback(f"#{QUERY}", response_mode="fragment") == GOOD
+    assert read_callback(QUERY, response_mode="fragment") == GOOD
+    assert read_callback("https://me.example/cb", response_mode="fragment") == {}
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        "code=a&code=b",
+        "code=a&code=a",
+        "code=&code=a",
+        "c%6Fde=a&code=b",
+        b"code=a&code=b",
+        URL("https://me.example/cb?code=a&code=b"),
+        MultiDict([("code", "a"), ("code", "b")]),
+        QueryParams("code=a&code=b"),
+        FormData([("code", "a"), ("code", "b")]),
+        Lists({"code": ["a", "b"]}),
+        [("code", ""), ("code", "b")],
+    ],
+    ids=repr,
+)
+def test_what_comes_twice_is_seen_in_every_form(callback):
+    """Also where a framework's own mapping would show the last one alone."""
+    with pytest.raises(VerificationError, match="twice"):
+        read_callback(callback, response_mode="query")
+
+
+def test_an_empty_parameter_is_absent():
+    """RFC 6749 §3.1."""
+    assert read_callback("code=&state=x&error", response_mode="query") == {"state": "x"}
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        FormData([("code", UploadFile(None, filename="x"))]),
+        {"code": 5},
+        {"code": None},
+        {"code": ["a"]},
+        {"code": b"a"},
+        {"code": "a\udcff"},
+        [("code", "\ud800")],
+    ],
+    ids=repr,
+)
+def test_what_is_no_text_is_hostile(callback):
+    """An uploaded file, a list, half a character."""
+    with pytest.raises(VerificationError, match="no text"):
+        read_callback(callback, response_mode="form_post")
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        "a" * (1 << 17) + "a",
+        "&".join(f"a{n}=1" for n in range(101)),
+        "https://[broken/?code=1",
+        b"x" * 200_000,
+    ],
+    ids=["too long", "too many", "a broken URL", "a body that is too long"],
+)
+def test_what_is_beyond_reason_is_hostile(callback):
+    """Limits far above any server's answer."""
+    with pytest.raises(VerificationError, match="no answer"):
+        read_callback(callback, response_mode="query")
+
+
+def test_the_limits_are_far_above_any_answer():
+    """A hundred parameters, 128 kB."""
+    pairs = "&".join(f"a{n}=1" for n in range(100))
+
+    assert len(read_callback(pairs, response_mode="query")) == 100
+    assert len(read_callback("a=" + "x" * ((1 << 17) - 2), response_mode="query")["a"]) == 131_070
+
+
+@pytest.mark.parametrize("make", [str, str.encode, URL, lambda text: [("code", text)]])
+def test_a_hidden_callback_shows_nothing(canary, make):
+    """It stands in frames while it is judged."""
+    hidden = hide_callback(make(canary.text))
+
+    assert canary.text not in repr(hidden)
+    assert hide_callback(hidden) == hidden

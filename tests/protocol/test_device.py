@@ -1,0 +1,153 @@
+"""Signing in on another device: what the server says, and how often to ask."""
+
+import json
+
+import pytest
+
+from aritma_auth.errors import (
+    AccessDeniedError,
+    AuthorizationPendingError,
+    ConfigurationError,
+    ExpiredTokenError,
+    InvalidGrantError,
+    InvalidResponseError,
+    OAuthError,
+    SlowDownError,
+    TransportError,
+)
+from aritma_auth.protocol.device import next_interval, parse_device_authorization
+from aritma_auth.protocol.wire import HttpResponse
+
+NOW = 1_700_000_000.0
+ANSWER = {
+    "device_code": "the-device-code",
+    "user_code": "123456789",
+    "verification_uri": "https://id.aritma.io/device",
+    "verification_uri_complete": "https://id.aritma.io/device?userCode=123456789",
+    "expires_in": 300,
+    "interval": 7,
+}
+
+
+def parse(members, status=200):
+    body = json.dumps(members).encode()
+    response = HttpResponse(status, {"Content-Type": "application/json"}, body)
+    return parse_device_authorization(response, sent_at=NOW)
+
+
+def test_the_servers_answer_is_what_a_person_needs():
+    """RFC 8628 §3.2; the code that the token is asked for with is a grant."""
+    device = parse(ANSWER)
+
+    assert device.user_code == "123456789"
+    assert device.verification_uri == "https://id.aritma.io/device"
+    assert device.verification_uri_complete == ANSWER["verification_uri_complete"]
+    assert device.expires_at == NOW + 300
+    assert device.interval == 7
+    assert device.grant.device_code.text == "the-device-code"
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds"),
+    [(None, 5.0), (0, 5.0), (-3, 5.0), ("8", 8.0), (2.5, 2.5), (1, 1.0)],
+)
+def test_the_server_says_how_often_to_ask(interval, seconds):
+    """Five seconds if it does not, or makes no sense."""
+    assert parse(ANSWER | {"interval": interval}).interval == seconds
+
+
+def test_the_complete_address_may_be_absent():
+    """It is a convenience."""
+    answer = {k: v for k, v in ANSWER.items() if k not in {"verification_uri_complete", "interval"}}
+
+    assert parse(answer).verification_uri_complete is None
+    assert parse(answer | {"unknown": 1}).interval == 5.0
+    assert parse(answer | {"verification_uri": "http://127.0.0.1:5001/device"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"device_code": None}, "device_code is missing"),
+        ({"device_code": 5}, "device_code must be a string"),
+        ({"device_code": ""}, "device_code or user_code"),
+        ({"user_code": ""}, "device_code or user_code"),
+        ({"user_code": "12\x1b[31m"}, "device_code or user_code"),
+        ({"user_code": "12\u202e34"}, "device_code or user_code"),
+        ({"verification_uri": None}, "verification_uri is missing"),
+        ({"verification_uri": "/device"}, "verification_uri is not an absolute URL"),
+        ({"verification_uri": "http://id.example/"}, "verification_uri must use https"),
+        ({"verification_uri": "javascript:alert(1)"}, "verification_uri is not"),
+        ({"verification_uri": "https://id.example/\x1b[31m"}, "verification_uri is not"),
+        ({"verification_uri_complete": "http://id.example/"}, "verification_uri_complete must"),
+        ({"verification_uri_complete": "https://u:p@id.example/"}, "user name or password"),
+        ({"expires_in": None}, "expires_in is missing"),
+        ({"expires_in": 0}, "expires_in is not usable"),
+        ({"expires_in": "soon"}, "expires_in must be a number"),
+        ({"interval": "often"}, "interval must be a number"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_names_the_member(changes, problem):
+    """Nothing of it is shown to a person."""
+    with pytest.raises(InvalidResponseError, match=problem) as caught:
+        parse(ANSWER | changes)
+
+    assert caught.value.problems
+    assert "the-device-code" not in str(caught.value)
+
+
+def test_all_that_is_wrong_is_named():
+    """At once."""
+    with pytest.raises(InvalidResponseError) as caught:
+        parse(ANSWER | {"user_code": "", "verification_uri": "x", "expires_in": -1})
+
+    assert len(caught.value.problems) == 3
+
+
+def test_a_refusal_is_the_servers():
+    """Such as for a client that may not."""
+    with pytest.raises(OAuthError, match="unauthorized_client"):
+        parse({"error": "unauthorized_client"}, status=400)
+
+
+def test_codes_are_not_for_logs(canary):
+    """The device code opens the account, the user code lets another sign in to it."""
+    device = parse(
+        ANSWER
+        | {
+            "device_code": canary.text,
+            "user_code": canary.text,
+            "verification_uri_complete": f"https://id.example/?c={canary.text}",
+        }
+    )
+
+    canary.assert_hidden(device, device.grant)
+
+
+@pytest.mark.parametrize(
+    ("interval", "error", "seconds"),
+    [
+        (5, AuthorizationPendingError("authorization_pending"), 5),
+        (5, SlowDownError("slow_down"), 10),
+        (10, SlowDownError("slow_down", status=429), 15),
+        (5, AuthorizationPendingError("authorization_pending", retry_after=60), 5),
+        (5, TransportError("no answer"), 10),
+        (200, TransportError("no answer"), 300),
+        (400, TransportError("no answer"), 400),
+        (5, TransportError("no answer", retry_after=60), 60),
+        (5, TransportError("no answer", retry_after=1), 10),
+        (5, InvalidResponseError("x", status=502), 10),
+        (5, InvalidResponseError("x", status=429, retry_after=30), 30),
+        (5, OAuthError("server_error", status=500), 10),
+        (5, OAuthError("temporarily_unavailable"), 10),
+        (5, InvalidResponseError("x", status=404), None),
+        (5, AccessDeniedError("access_denied"), None),
+        (5, ExpiredTokenError("expired_token"), None),
+        (5, InvalidGrantError("invalid_grant"), None),
+        (5, ConfigurationError("x"), None),
+        (5, ValueError("x"), None),
+    ],
+)
+def test_how_long_to_wait_before_the_next_question(interval, error, seconds):
+    """RFC 8628 §3.5: never faster, slower when told, and not for ever."""
+    assert next_interval(interval, error) == seconds

@@ -1,0 +1,191 @@
+"""Server metadata: where it is, whose it is, and which endpoints are believed."""
+
+import json
+
+import pytest
+from yarl import URL
+
+from aritma_auth.errors import ConfigurationError, InvalidResponseError, IssuerMismatchError
+from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
+from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.urls import origin_of
+from aritma_auth.protocol.wire import HttpResponse
+
+ISSUER = "https://id.aritma.io"
+LEGACY = "https://id.zdata.no"
+DOCUMENT = {
+    "issuer": ISSUER,
+    "token_endpoint": f"{ISSUER}/connect/token",
+    "jwks_uri": f"{ISSUER}/.well-known/openid-configuration/jwks",
+    "authorization_endpoint": f"{ISSUER}/connect/authorize",
+}
+
+
+def parse(changes=None, *, issuers=(ISSUER,), status=200, trusted=frozenset(), body=None):
+    document = {k: v for k, v in (DOCUMENT | (changes or {})).items() if v is not ...}
+    body = json.dumps(document).encode() if body is None else body
+    response = HttpResponse(status, {"Content-Type": "application/json"}, body)
+    return parse_metadata(response, issuers=issuers, trusted=trusted, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "urls"),
+    [
+        (
+            ISSUER,
+            [
+                f"{ISSUER}/.well-known/openid-configuration",
+                f"{ISSUER}/.well-known/oauth-authorization-server",
+            ],
+        ),
+        (
+            f"{ISSUER}/",
+            [
+                f"{ISSUER}/.well-known/openid-configuration",
+                f"{ISSUER}/.well-known/oauth-authorization-server",
+            ],
+        ),
+        (
+            f"{ISSUER}/acme",
+            [
+                f"{ISSUER}/acme/.well-known/openid-configuration",
+                f"{ISSUER}/.well-known/oauth-authorization-server/acme",
+                f"{ISSUER}/.well-known/openid-configuration/acme",
+            ],
+        ),
+        (
+            f"{ISSUER}:8443/a/b/",
+            [
+                f"{ISSUER}:8443/a/b/.well-known/openid-configuration",
+                f"{ISSUER}:8443/.well-known/oauth-authorization-server/a/b",
+                f"{ISSUER}:8443/.well-known/openid-configuration/a/b",
+            ],
+        ),
+        (
+            f"{ISSUER}/blå",
+            [
+                f"{ISSUER}/blå/.well-known/openid-configuration",
+                f"{ISSUER}/.well-known/oauth-authorization-server/bl%C3%A5",
+                f"{ISSUER}/.well-known/openid-configuration/bl%C3%A5",
+            ],
+        ),
+    ],
+)
+def test_metadata_stands_at_these_addresses(issuer, urls):
+    """OpenID Connect's place first, then those of RFC 8414; each once."""
+    assert list(metadata_urls(issuer)) == urls
+
+
+def test_a_servers_document_is_read():
+    """Its endpoints by name, and the rest of it as it is."""
+    metadata = parse({"scopes_supported": ["openid"], "token_endpoint_auth_methods": None})
+
+    assert metadata.issuer == ISSUER
+    assert metadata.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
+    assert metadata.members["scopes_supported"] == ["openid"]
+    assert metadata.foreign_endpoints == frozenset()
+
+
+@pytest.mark.parametrize(
+    "issuer", [f"{ISSUER}/", "https://ID.aritma.io", "http://id.aritma.io", LEGACY]
+)
+def test_a_document_of_another_issuer_is_not_used(issuer):
+    """Compared exactly (RFC 8414 §3.3); the message quotes no stranger."""
+    with pytest.raises(IssuerMismatchError) as caught:
+        parse({"issuer": issuer})
+
+    assert issuer not in str(caught.value)
+
+
+def test_an_alias_is_listed():
+    """Then endpoints may stand on either host."""
+    metadata = parse({"issuer": LEGACY}, issuers=(ISSUER, LEGACY))
+
+    assert metadata.issuer == LEGACY
+    assert metadata.endpoint("token_endpoint").startswith(ISSUER)
+
+
+@pytest.mark.parametrize("issuer", [..., None, 5, [ISSUER]])
+def test_a_document_names_its_issuer(issuer):
+    """Or it is none."""
+    with pytest.raises(InvalidResponseError, match="no issuer"):
+        parse({"issuer": issuer})
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>"), (404, b""), (200, b"[]"), (500, b'{"a": 1}')]
+)
+def test_what_is_no_document_is_an_error(status, body):
+    """A page, a list, another status."""
+    with pytest.raises(InvalidResponseError, match="metadata's address"):
+        parse(status=status, body=body)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/connect/token",
+        f"{ISSUER}.evil.example/connect/token",
+        f"{ISSUER}:8443/connect/token",
+        "http://id.aritma.io/connect/token",
+        "https://user@id.aritma.io/connect/token",
+        "/connect/token",
+        "file:///etc/passwd",
+        "https://id.aritma.io\\@evil.example/",
+        "https://169.254.169.254/latest",
+        "",
+    ],
+)
+def test_an_endpoint_elsewhere_is_never_used(url):
+    """Unless its origin is listed; the others are."""
+    metadata = parse({"token_endpoint": url})
+
+    assert metadata.foreign_endpoints == {"token_endpoint"}
+    with pytest.raises(ConfigurationError, match="endpoint_origins"):
+        metadata.endpoint("token_endpoint")
+    assert metadata.endpoint("jwks_uri")
+
+
+def test_a_listed_origin_may_have_endpoints():
+    """As large providers spread theirs."""
+    url = "https://keys.example/jwks"
+    metadata = parse({"jwks_uri": url}, trusted=frozenset({origin_of(URL("https://keys.example"))}))
+
+    assert metadata.endpoint("jwks_uri") == url
+
+
+@pytest.mark.parametrize("value", [..., None, 5, [f"{ISSUER}/connect/token"]])
+def test_a_missing_endpoint_is_named(value):
+    """The server does not offer it."""
+    with pytest.raises(ConfigurationError, match="has no token_endpoint"):
+        parse({"token_endpoint": value}).endpoint("token_endpoint")
+
+
+def test_clients_with_a_certificate_have_their_own_endpoints():
+    """RFC 8705 §5: the alias if there is one that is believed, else the usual one."""
+    aliases = {"token_endpoint": f"{ISSUER}/mtls/token", "jwks_uri": "https://evil.example/"}
+    metadata = parse({"mtls_endpoint_aliases": aliases})
+
+    assert metadata.endpoint("token_endpoint", by_certificate=True) == f"{ISSUER}/mtls/token"
+    assert metadata.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
+    assert metadata.endpoint("jwks_uri", by_certificate=True) == DOCUMENT["jwks_uri"]
+    assert parse({"mtls_endpoint_aliases": [1]}).mtls_endpoints == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_so"), [(True, True), (False, False), ("true", False), (..., False)]
+)
+def test_a_server_says_that_it_names_itself(value, is_so):
+    """RFC 9207 §3: exactly true."""
+    metadata = parse({"authorization_response_iss_parameter_supported": value})
+
+    assert metadata.names_issuer_in_answers is is_so
+
+
+def test_equal_documents_are_equal_keys():
+    """Whatever the order of their members."""
+    one = ServerMetadata(ISSUER, members=Members({"a": 1, "b": 2}))
+    other = ServerMetadata(ISSUER, members=Members({"b": 2, "a": 1}))
+
+    assert one == other
+    assert hash(one) == hash(other)

@@ -1,0 +1,45 @@
+"""Proof Key for Code Exchange."""
+
+import pytest
+
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.pkce import generate_code_verifier, make_code_challenge
+
+
+def test_the_vector_of_rfc_7636():
+    """Appendix B."""
+    assert (
+        make_code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+        == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    )
+
+
+@pytest.mark.parametrize("verifier", ["a" * 43, "a" * 128, "-._~" * 11, "aA0" * 20])
+def test_verifiers_of_the_rfc_are_taken(verifier):
+    """43 to 128 unreserved characters; the challenge has no padding."""
+    assert len(make_code_challenge(verifier)) == 43
+
+
+@pytest.mark.parametrize(
+    "verifier", ["", "a" * 42, "a" * 129, "a" * 43 + "=", "a" * 43 + " ", "å" * 43, "a" * 43 + "\n"]
+)
+def test_bad_verifiers_are_refused(verifier):
+    """Before they are sent."""
+    with pytest.raises(ConfigurationError, match="RFC 7636"):
+        make_code_challenge(verifier)
+
+
+def test_a_bad_verifier_is_not_shown(canary):
+    """It may be good for another library."""
+    with pytest.raises(ConfigurationError) as caught:
+        make_code_challenge(f"{canary.text}!")
+
+    canary.assert_hidden(caught.value)
+
+
+def test_verifiers_are_random():
+    """256 bits, new each time."""
+    verifiers = {generate_code_verifier().text for _ in range(20)}
+
+    assert len(verifiers) == 20
+    assert all(make_code_challenge(verifier) for verifier in verifiers)

@@ -1,0 +1,68 @@
+"""Wrappers that hide, compare and hash as they should."""
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.protocol.once import Once
+from aritma_auth.protocol.sealed import Members, Sealed, is_same_text
+
+
+@given(st.text(), st.text())
+def test_texts_are_compared_letter_by_letter(one, other):
+    """Whatever they hold, half characters included."""
+    assert is_same_text(one, one)
+    assert is_same_text(one, other) == (one == other)
+    assert (Sealed(one) == Sealed(other)) == (one == other)
+
+
+def test_half_a_character_is_not_a_question_mark():
+    """Nor an error."""
+    assert not is_same_text("\ud800", "?")
+    assert len(Sealed("\ud800").fingerprint) == 8
+
+
+def test_equal_members_have_equal_hashes():
+    """In whatever order they came."""
+    one, other = Members({"a": 1, "b": [2]}), Members({"b": [2], "a": 1})
+
+    assert one == other
+    assert hash(one) == hash(other)
+    assert len({one, other}) == 1
+    assert one != Members({"a": 1, "b": 2})
+    assert one == {"a": 1, "b": [2]}
+
+
+def test_a_mark_is_taken_once():
+    """And left again if it provably was not used."""
+    mark = Once()
+    assert mark.is_left
+    assert repr(mark) == "<Once left>"
+    assert mark.take()
+    assert not mark.take()
+    assert not mark.is_left
+    assert repr(mark) == "<Once taken>"
+
+    mark.give_back()
+    mark.give_back()
+    assert mark.take()
+    assert not mark.take()
+
+
+def test_a_mark_can_be_taken_from_the_start():
+    """For what was used elsewhere."""
+    assert not Once(is_left=False).take()
+
+
+def test_a_copy_is_the_same_mark():
+    """So that copying is no second use; pickling is refused."""
+    mark = Once()
+    twins = [copy.copy(mark), copy.deepcopy(mark)]
+    assert mark.take()
+
+    assert not any(twin.take() for twin in twins)
+    with pytest.raises(TypeError, match="used twice"):
+        pickle.dumps(mark)

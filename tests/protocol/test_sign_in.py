@@ -1,0 +1,254 @@
+"""A finished sign-in: what its ID tokens must prove, alone, together, and when they are renewed."""
+
+import attrs
+import pytest
+
+from aritma_auth.errors import ConfigurationError, IdTokenError
+from aritma_auth.protocol.id_token import validate_id_token
+from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.sign_in import (
+    SignIn,
+    check_refreshed_id_token,
+    check_same_sign_in,
+    expect_id_token,
+    require_subject,
+)
+from aritma_auth.protocol.tokens import Token
+from support.sign_ins import ISSUER, NOW, make_answer
+from support.signing import encode, jwk, sign
+
+CLAIMS = {"iss": ISSUER, "sub": "alice", "aud": "me", "exp": NOW + 900, "iat": NOW + 20}
+CLAIMS |= {"nonce": "the-nonce", "auth_time": NOW + 10}
+
+
+def half_hash(text):
+    from hashlib import sha256
+
+    return encode(sha256(text.encode()).digest()[:16])
+
+
+HASHES = {"at_hash": half_hash("the-token"), "c_hash": half_hash("the-code")}
+
+
+def prove(claims, answer, token=None, now=NOW + 30):
+    expected = expect_id_token(answer, now=now, token=token)
+    return validate_id_token(sign(CLAIMS | claims), [jwk()], expected, now=now)
+
+
+@pytest.mark.parametrize(
+    ("response_type", "claims"),
+    [
+        ("id_token", {}),
+        ("id_token token", {"at_hash": HASHES["at_hash"]}),
+        ("code id_token", {"c_hash": HASHES["c_hash"]}),
+        ("code id_token token", HASHES),
+        ("code id_token token", HASHES | {"s_hash": half_hash("the-state")}),
+    ],
+)
+def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, claims):
+    """Each hash that is there, and each that must be (§3.2.2.11, §3.3.2.12)."""
+    answer = make_answer(response_type)
+
+    assert prove(claims, answer)["sub"] == "alice"
+    for claim in claims:
+        with pytest.raises(IdTokenError) as caught:
+            prove(claims | {claim: half_hash("another")}, answer)
+
+        assert caught.value.claim == claim
+    for claim in claims.keys() - {"s_hash"}:
+        with pytest.raises(IdTokenError) as caught:
+            prove(claims | {claim: None}, answer)
+
+        assert caught.value.claim == claim
+
+
+def test_the_token_endpoints_id_token_needs_no_hash():
+    """But one that is there must fit the access token that came with it (§3.1.3.8)."""
+    answer, token = make_answer(), Token("new")
+
+    assert prove({}, answer, token)["sub"] == "alice"
+    assert prove({"at_hash": half_hash("new"), "c_hash": "x"}, answer, token)["sub"] == "alice"
+    with pytest.raises(IdTokenError, match="at_hash"):
+        prove({"at_hash": HASHES["at_hash"]}, make_answer("code token", scope="openid"), token)
+
+
+def test_the_nonce_is_that_of_the_request():
+    """And none where none was sent, as a request without openid."""
+    with pytest.raises(IdTokenError, match="nonce"):
+        prove({"nonce": "other"}, make_answer(), Token("t"))
+    with pytest.raises(IdTokenError, match="nonce is there"):
+        prove({}, make_answer(nonce=None), Token("t"))
+
+
+def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
+    """RFC 9207 §2.4: an alias is another name, and two names are a mix-up."""
+    known = {"issuers": [ISSUER, "https://id.zdata.no"]}
+    named = make_answer("id_token", **known)
+    unnamed = make_answer("id_token", callback={"iss": None}, **known)
+    with pytest.raises(IdTokenError, match="iss"):
+        prove({"iss": "https://id.zdata.no"}, named)
+
+    assert prove({"iss": "https://id.zdata.no"}, unnamed)["sub"] == "alice"
+    assert prove({"iss": "https://id.zdata.no"}, make_answer(**known), Token("t"))
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "is_good"),
+    [(NOW + 10, True), (NOW, True), (NOW - 60, True), (NOW - 90, True), (NOW - 91, False)],
+)
+def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
+    """Five minutes at the consent page make no sign-in older than it was asked to be."""
+    answer, claims = make_answer(max_age=60), {"auth_time": auth_time}
+    for now in (NOW, NOW + 30, NOW + 300):
+        if is_good:
+            assert prove(claims, answer, Token("t"), now=now)
+        else:
+            with pytest.raises(IdTokenError, match="max_age"):
+                prove(claims, answer, Token("t"), now=now)
+
+
+def test_an_id_token_is_made_for_this_sign_in():
+    """One of last week is somebody's replay, however long it is good."""
+    with pytest.raises(IdTokenError, match="older than the sign-in"):
+        prove({"iat": NOW - 7 * 86_400}, make_answer(), Token("t"))
+
+    assert prove({"iat": NOW - 3600}, make_answer(), Token("t"), now=NOW)
+    assert prove({}, make_answer(), Token("t"), now=NOW - 5)
+
+
+@pytest.mark.parametrize(
+    ("requires_acr", "acr", "is_good"),
+    [
+        (False, None, True),
+        (False, "pwd", True),
+        (True, "mfa", True),
+        (True, "verify", True),
+        (True, "pwd", False),
+        (True, None, False),
+    ],
+)
+def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
+    """OpenID Connect lets the server do otherwise, unless the application demands it."""
+    answer = make_answer(acr_values="mfa verify", requires_acr=requires_acr)
+    if is_good:
+        assert prove({"acr": acr}, answer, Token("t"))
+        return
+    with pytest.raises(IdTokenError, match="acr"):
+        prove({"acr": acr}, answer, Token("t"))
+
+
+def test_an_expectation_shows_no_secret(canary):
+    """Nonce, state, code and token."""
+    secrets = {"state": canary.text, "nonce": canary.text}
+    answer = make_answer("code id_token token", callback={"code": canary.text}, **secrets)
+
+    canary.assert_hidden(
+        expect_id_token(answer, now=NOW), expect_id_token(answer, now=NOW, token=Token(canary.text))
+    )
+
+
+def test_who_signed_in_is_in_the_claims():
+    """None without an ID token."""
+    assert SignIn(None, Members({"sub": "alice"})).subject == "alice"
+    assert SignIn(Token("t")).subject is None
+    assert SignIn(Token("t"), Members({"sub": 5})).subject is None
+
+
+@pytest.mark.parametrize(
+    ("front", "back", "claim"),
+    [
+        (None, {"iss": "a", "sub": "b"}, None),
+        ({"iss": "a", "sub": "b"}, {"iss": "a", "sub": "b"}, None),
+        ({"iss": "a", "sub": "b"}, {"iss": "a", "sub": "c"}, "sub"),
+        ({"iss": "x", "sub": "b"}, {"iss": "a", "sub": "b"}, "iss"),
+        ({"iss": "a"}, {"iss": "a", "sub": "b"}, "sub"),
+    ],
+)
+def test_both_channels_speak_of_one_person(front, back, claim):
+    """§3.3.3.6."""
+    front = None if front is None else Members(front)
+    if claim is None:
+        check_same_sign_in(front, Members(back))
+        return
+    with pytest.raises(IdTokenError) as caught:
+        check_same_sign_in(front, Members(back))
+
+    assert caught.value.claim == claim
+
+
+def renewed(claims=None, drop=()):
+    payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
+    return Token("t", id_token=sign(payload))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (renewed(), renewed({"iat": NOW + 900, "exp": NOW + 1800})),
+        (renewed(), renewed(drop=["nonce", "auth_time"])),
+        (renewed({"aud": ["me"]}), renewed({"aud": "me"})),
+        (renewed({"aud": ["me", "x"]}), renewed({"aud": ["x", "me"]})),
+        (renewed({"azp": "me"}), renewed({"azp": "me"})),
+        (renewed({"azp": "me"}), renewed()),
+        (renewed(), Token("t")),
+        (Token("t"), renewed()),
+        (Token("t"), Token("t")),
+        (Token("t", id_token="opaque"), Token("t")),
+    ],
+)
+def test_a_renewal_of_the_same_sign_in_passes(before, after):
+    """§12.2: what may change, and what may be left out."""
+    check_refreshed_id_token(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "claim"),
+    [
+        ({}, {"iss": "https://evil.example"}, "iss"),
+        ({}, {"sub": "bob"}, "sub"),
+        ({}, {"sub": None}, "sub"),
+        ({}, {"aud": ["me", "you"]}, "aud"),
+        ({}, {"aud": []}, "aud"),
+        ({}, {"aud": None}, "aud"),
+        ({}, {"aud": [["me"]]}, "aud"),
+        ({}, {"auth_time": NOW}, "auth_time"),
+        ({}, {"nonce": "other"}, "nonce"),
+        ({}, {"azp": "me"}, "azp"),
+        ({"azp": "me"}, {"azp": "you"}, "azp"),
+    ],
+)
+def test_a_renewal_of_another_sign_in_is_refused(before, after, claim):
+    """The tokens are not used."""
+    with pytest.raises(IdTokenError) as caught:
+        check_refreshed_id_token(renewed(before), renewed(after))
+
+    assert caught.value.claim == claim
+
+
+def test_a_renewal_that_is_no_jwt_is_refused():
+    """Nothing could be compared."""
+    for known, new in ((renewed().id_token, "opaque"), ("opaque", renewed().id_token)):
+        with pytest.raises(IdTokenError, match="no JWT"):
+            check_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
+
+
+def test_claims_are_asked_for_of_a_known_person_alone():
+    """The argument, else the ID token, else an error before anything is sent."""
+    assert require_subject(renewed(), None) == "alice"
+    assert require_subject(renewed(), "bob") == "bob"
+    for token in (
+        Token("t"),
+        Token("t", id_token="opaque"),
+        renewed({"sub": 5}),
+        renewed(drop=["sub"]),
+    ):
+        with pytest.raises(ConfigurationError, match="subject="):
+            require_subject(token, None)
+    with pytest.raises(ConfigurationError):
+        require_subject(renewed(), "")
+
+
+def test_a_browsers_token_brings_no_id_token_along():
+    """So that nothing unchecked can pass for checked."""
+    assert make_answer("id_token token").token.id_token is None
+    assert attrs.fields(SignIn).token is not None

@@ -1,0 +1,100 @@
+"""What an API asks for beyond the token."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.protocol.step_up import find_step_up
+
+
+def test_rfc_9470s_challenge_becomes_an_error():
+    """The example of RFC 9470 §3, with an age beside it."""
+    error = find_step_up(
+        [
+            'Bearer error="insufficient_user_authentication", '
+            'error_description="A different authentication level is required", '
+            'acr_values="myACR other", max_age="5"'
+        ]
+    )
+
+    assert error.acr_values == ("myACR", "other")
+    assert error.max_age == 5
+    assert error.scope is None
+    assert "A different authentication level is required" in str(error)
+
+
+def test_insufficient_scope_becomes_an_error():
+    """RFC 6750 §3.1; the first that asks counts, wherever it stands."""
+    fields = ["Basic realm=x", 'Bearer error="insufficient_scope", scope="payments accounts"']
+    error = find_step_up([*fields, "Bearer error=insufficient_user_authentication"])
+
+    assert error.scope == ("payments", "accounts")
+    assert error.acr_values == ()
+    assert error.max_age is None
+    assert str(error) == "the API wants a token of wider scope: ask for it"
+
+
+def test_dpop_challenges_count_too():
+    """Whatever their case."""
+    assert find_step_up(["DPOP error=insufficient_scope"]) is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [""],
+        ["Bearer"],
+        ["Bearer error=invalid_token"],
+        ["Bearer error=INSUFFICIENT_SCOPE"],
+        ["Basic error=insufficient_scope"],
+        ["error=insufficient_scope"],
+        ["Bearer abc==, error=insufficient_scope"],
+    ],
+    ids=repr,
+)
+def test_any_other_challenge_asks_for_nothing_more(fields):
+    """An expired token is renewed, a foreign scheme is left alone."""
+    assert find_step_up(fields) is None
+
+
+@pytest.mark.parametrize(
+    ("max_age", "seconds"),
+    [
+        ("0", 0),
+        ("99999999999", 99_999_999_999),
+        ("999999999999", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+def test_an_age_is_a_number_of_seconds(max_age, seconds):
+    """What is none is not asked for."""
+    field = f'Bearer error=insufficient_user_authentication, max_age="{max_age}"'
+
+    assert find_step_up([field]).max_age == seconds
+
+
+def test_what_no_request_can_carry_is_left_out():
+    """An API cannot make the next sign-in fail, nor speak to a terminal."""
+    error = find_step_up(
+        [
+            'Bearer error=insufficient_scope, scope="a é \\"b c\x1b", acr_values="mfa \u202ex y\x07", '
+            'error_description="no\x1b[31m"'
+        ]
+    )
+
+    assert error.scope == ("a",)
+    assert error.acr_values == ("mfa",)
+    assert "\x1b" not in str(error)
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_an_api_sends_nothing_breaks(scope, acr_values, max_age):
+    """Only what can be asked for comes out."""
+    field = f'Bearer error=insufficient_scope, scope="{scope}", acr_values="{acr_values}", max_age="{max_age}"'
+    error = find_step_up([field])
+
+    assert error is None or all(map(str.isprintable, (*error.acr_values, *(error.scope or ()))))

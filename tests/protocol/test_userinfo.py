@@ -1,0 +1,80 @@
+"""UserInfo: asked for with the token, believed only for the person who signed in."""
+
+import json
+
+import pytest
+
+from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, VerificationError
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
+from aritma_auth.protocol.wire import HttpResponse
+
+CHALLENGE = 'Bearer realm="IdentityServer",error="invalid_token",error_description="expired"'
+
+
+def parse(members, status=200, content_type="application/json", **headers):
+    body = members if isinstance(members, bytes) else json.dumps(members).encode()
+    headers = {"Content-Type": content_type} | headers
+    return parse_userinfo(HttpResponse(status, headers, body), subject="alice", now=0.0)
+
+
+def test_the_token_goes_in_the_header():
+    """Written exactly "Bearer", as IdentityServer compares it."""
+    request = build_userinfo_request("https://id.aritma.io/connect/userinfo", Token("t"))
+
+    assert (request.method, request.url) == ("GET", "https://id.aritma.io/connect/userinfo")
+    assert request.headers == {"Accept": "application/json", "Authorization": "Bearer t"}
+    assert bytes(request.body) == b""
+
+
+def test_claims_of_the_person_are_given():
+    """All of them."""
+    assert parse({"sub": "alice", "name": "Å"}) == {"sub": "alice", "name": "Å"}
+
+
+@pytest.mark.parametrize("sub", ["bob", "Alice", "alice ", None, 5, ["alice"]])
+def test_claims_of_another_person_are_discarded(sub):
+    """A swapped token (OpenID Connect Core 1.0 §5.3.4)."""
+    with pytest.raises(VerificationError, match="another person"):
+        parse({"sub": sub})
+    with pytest.raises(VerificationError):
+        parse({"name": "Å"})
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_in_the_header_is_read(status):
+    """IdentityServer's body is empty then."""
+    with pytest.raises(OAuthError, match="invalid_token: expired") as caught:
+        parse(b"", status, **{"WWW-Authenticate": f"Basic, {CHALLENGE}"})
+
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "field"),
+    [(401, ""), (401, "Bearer"), (403, "Bearer realm=x"), (500, CHALLENGE), (200, CHALLENGE)],
+)
+def test_a_header_that_says_nothing_leaves_it_to_the_body(status, field):
+    """And of an answer that is no refusal the header is not looked at."""
+    with pytest.raises(InvalidResponseError):
+        parse(b"", status, **{"WWW-Authenticate": field})
+
+
+def test_a_refusal_in_the_body_is_read():
+    """As other servers do."""
+    with pytest.raises(OAuthError, match="invalid_token"):
+        parse({"error": "invalid_token"}, 401, **{"WWW-Authenticate": "Bearer"})
+
+
+@pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
+def test_a_signed_answer_is_not_read(content_type):
+    """It says how to register instead."""
+    with pytest.raises(InvalidResponseError, match="plain JSON"):
+        parse(b"e30.e30.x", content_type=content_type)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"alice"', b'{"sub": "alice"'])
+def test_what_is_no_object_is_an_error(body):
+    """Typed."""
+    with pytest.raises(AritmaAuthError):
+        parse(body)

@@ -1,0 +1,31 @@
+"""What the sandbox's own tests share."""
+
+import pytest
+
+from aritma_auth.sandbox import Sandbox
+from support.plain_browser import PlainBrowser
+
+GENERATIONS = ("is4", "duende-6.3", "duende-7.4", "duende-8")
+
+
+@pytest.fixture
+async def sandbox(request):
+    """Start a sandbox; a test may ask for a generation through ``indirect``."""
+    async with Sandbox(generation=getattr(request, "param", "is4")) as sandbox:
+        sandbox.clock.freeze()
+        yield sandbox
+
+
+@pytest.fixture
+async def browser(sandbox):
+    """Open a browser at the sandbox."""
+    async with PlainBrowser(sandbox.identity_url) as browser:
+        yield browser
+
+
+@pytest.fixture(params=GENERATIONS)
+async def every(request):
+    """Start a sandbox of each generation."""
+    async with Sandbox(generation=request.param) as sandbox:
+        sandbox.clock.freeze()
+        yield sandbox

@@ -1,0 +1,264 @@
+"""The pages that people see: who may send their forms, and who can use them."""
+
+import re
+
+import aiohttp
+import pytest
+
+from support.plain_browser import PlainBrowser
+from support.sandbox_wire import ALICE, DEVICE_CODE, answer_of, authorize_url, post
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+CLI = {"client_id": "sandbox-cli"}
+
+
+async def start_device(sandbox):
+    _, started, _ = await post(sandbox, "/connect/deviceauthorization", {**CLI, "scope": "openid"})
+    return started
+
+
+async def pages_of(sandbox, browser):
+    """Meet every page there is, and give their texts by name."""
+    started = await start_device(sandbox)
+    login = await browser.open(authorize_url(sandbox, **CLI, acr_values="mfa"))
+    wrong = await browser.submit(login, username="alice", password="x")
+    consent = await browser.submit(wrong, **ALICE, code="123456")
+    met = {
+        "login": login,
+        "wrong": wrong,
+        "consent": consent,
+        "error": await browser.open(authorize_url(sandbox, scope="zam")),
+        "device": await browser.open(f"{sandbox.identity_url}/device"),
+        "no device": await browser.open(f"{sandbox.identity_url}/device?user_code=1"),
+        "device consent": await browser.open(started["verification_uri_complete"]),
+        "sign out": await browser.open(f"{sandbox.identity_url}/connect/endsession"),
+    }
+    met["done"] = await browser.submit(met["device consent"], answer="yes")
+    met["signed out"] = await browser.submit(met["sign out"])
+    return {name: page.text for name, page in met.items()}
+
+
+async def test_every_page_can_be_used_without_seeing_it(sandbox, browser):
+    """Language, title, one heading, a label for each field, and problems that are announced."""
+    for name, text in (await pages_of(sandbox, browser)).items():
+        heading = re.findall("<h1>(.*?)</h1>", text)
+        title = re.findall("<title>(.*?)</title>", text)
+        assert '<html lang="en">' in text
+        assert 'name="viewport"' in text
+        assert len(heading) == 1
+        is_bad = name in {"wrong", "error", "no device"}
+        assert title == ([f"Error: {heading[0]}"] if is_bad else heading)
+        assert ('role="alert"' in text) is is_bad
+        fields = re.findall('<input id="(.*?)"', text)
+        assert fields == re.findall('<label for="(.*?)"', text)
+        assert text.count("autofocus") == (
+            name in {"login", "wrong", "device", "no device", "sign out"}
+        )
+        if fields:
+            assert ('aria-describedby="problem"' in text) is is_bad
+
+
+def luminance(colour):
+    channels = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+async def test_everything_stands_out_from_its_ground(sandbox, browser):
+    """WCAG 2.2: 4.5 to 1 for text, 3 to 1 for the focus and the edges of fields."""
+    style = (await browser.open(authorize_url(sandbox))).text
+    colours = {
+        selector: dict(
+            re.findall(r"(color|background|outline|border):[^;}]*?(#[0-9a-f]{6})", rules)
+        )
+        for selector, rules in re.findall(r"([^{}]+)\{([^}]*)\}", style)
+    }
+    ground = colours["\nmain"]["background"]
+    texts = [
+        (colours["\nbody"]["color"], ground),
+        (colours["\nbutton"]["color"], colours["\nbutton"]["background"]),
+        (colours["\nbutton.second"]["color"], colours["\nbutton.second"]["background"]),
+        (colours["\na"]["color"], ground),
+        (colours["\nfooter"]["color"], ground),
+        (colours["\nbody"]["color"], colours["\n[role=alert]"]["background"]),
+    ]
+    edges = [colours["\n:focus-visible"]["outline"], colours["\ninput"]["border"]]
+
+    assert min(contrast(*pair) for pair in texts) >= 4.5
+    assert min(contrast(edge, ground) for edge in edges) >= 3
+
+
+async def test_pages_are_kept_by_nobody_and_framed_by_nobody(sandbox, browser):
+    """No cache, no script, no referrer; the one that posts runs its one script."""
+    async with browser.session.get(authorize_url(sandbox)) as response:
+        headers = response.headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "script-src" not in headers["Content-Security-Policy"]
+
+    sandbox.sign_in_automatically("alice")
+    async with browser.session.get(authorize_url(sandbox, response_mode="form_post")) as response:
+        assert "script-src 'sha256-" in response.headers["Content-Security-Policy"]
+        assert "<noscript><button>" in await response.text()
+
+
+async def test_what_comes_from_outside_is_escaped(sandbox, browser):
+    """Hints, codes and states are texts."""
+    nasty = "\"><script>alert('x')</script>"
+    sandbox.sign_in_automatically("alice")
+    posted = await browser.open(authorize_url(sandbox, state=nasty, response_mode="form_post"))
+    sandbox.sign_in_automatically(None)
+    hinted = await browser.open(authorize_url(sandbox, login_hint=nasty))
+
+    assert nasty not in posted.text + hinted.text
+    assert posted.forms[0].fields["state"] == nasty
+
+
+async def test_the_session_cookie_is_for_the_server_alone(sandbox, browser):
+    """No script reads it and no other site's form carries it; each sign-in has a new one."""
+    page = await browser.open(authorize_url(sandbox))
+    await browser.submit(page, **ALICE)
+    cookies = {cookie.key: cookie for cookie in browser.session.cookie_jar}
+    first = cookies["aritma-sandbox"].value
+    for cookie in cookies.values():
+        assert cookie["httponly"]
+        assert cookie["samesite"] == "Lax"
+        assert not cookie["secure"]
+    await browser.visit(authorize_url(sandbox, prompt="login"), **ALICE)
+
+    assert {c.key: c.value for c in browser.session.cookie_jar}["aritma-sandbox"] != first
+    assert sandbox.sign_ins.session(first) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["/account/login", "/account/consent", "/account/logout", "/device"]
+)
+@pytest.mark.parametrize("token", [None, "", "forged", "é"])
+async def test_a_form_of_another_site_is_refused(sandbox, browser, path, token):
+    """Without the token that the page was given, and with another."""
+    await browser.visit(authorize_url(sandbox), **ALICE)
+    form = {"return_url": "/device", "user_code": "1", **ALICE}
+    if token is not None:
+        form["form_token"] = token
+    async with browser.session.post(f"{sandbox.identity_url}{path}", data=form) as response:
+        assert response.status == 400
+        assert "not shown to this browser" in await response.text()
+
+
+async def test_a_file_is_no_text(sandbox, browser):
+    """What is uploaded in place of a text is not there."""
+    page = await browser.open(authorize_url(sandbox))
+    form = aiohttp.FormData(page.forms[0].fields | {"username": "alice"})
+    form.add_field("password", b"alice-password", filename="password.txt")
+    async with browser.session.post(page.forms[0].action, data=form) as response:
+        assert "The user name or the password is wrong." in await response.text()
+
+
+async def test_a_token_without_its_cookie_is_refused(sandbox, browser):
+    """It belongs to the browser that it was shown to."""
+    page = await browser.open(authorize_url(sandbox))
+    async with PlainBrowser(sandbox.identity_url) as other:
+        assert (await other.submit(page, **ALICE)).status == 400
+
+
+@pytest.mark.parametrize(
+    "return_url",
+    [
+        "",
+        "https://evil.example/connect/authorize",
+        "//evil.example/connect/authorize",
+        "/\\evil.example/connect/authorize",
+        "/elsewhere",
+        "/connect/authorize?client_id=nobody",
+    ],
+)
+@pytest.mark.parametrize("path", ["/account/login", "/account/consent"])
+async def test_pages_lead_to_the_server_itself_alone(sandbox, return_url, path):
+    """Whoever writes the link."""
+    async with aiohttp.ClientSession(sandbox.identity_url) as http:
+        async with http.get(path, params={"return_url": return_url}) as response:
+            assert response.status == 400
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+@pytest.mark.parametrize("tenant", ["", "/acme"])
+async def test_who_cancels_goes_back_with_a_refusal(every, mode, tenant):
+    """access_denied, by whatever way was asked for."""
+    async with PlainBrowser(every.identity_url) as browser:
+        url = authorize_url(every, tenant=tenant, response_mode=mode)
+        page = await browser.submit(await browser.open(url), cancel="yes")
+        if mode == "form_post":
+            page = await browser.submit(page)
+    answer = answer_of(page)
+
+    assert (answer["error"], answer["state"]) == ("access_denied", "the-state")
+    if every.generation.name != "is4":
+        assert answer["iss"] == f"{every.identity_url}{tenant}"
+
+
+async def test_consent_needs_a_session(sandbox, browser):
+    """Without one the way leads to the sign-in, whether asking or answering."""
+    url = authorize_url(sandbox, **CLI)
+    page = await browser.submit(await browser.open(url), **ALICE)
+    browser.session.cookie_jar.clear(lambda cookie: cookie.key == "aritma-sandbox")
+
+    assert "Password" in (await browser.submit(page, answer="yes")).text
+    assert "Password" in (await browser.open(page.url)).text
+    assert "Password" in (await browser.open(url)).text
+    device = f"{sandbox.identity_url}/account/consent?return_url=/device"
+    assert "Password" in (await browser.open(device)).text
+
+
+async def poll(sandbox, started):
+    form = {**CLI, "grant_type": DEVICE_CODE, "device_code": started["device_code"]}
+    status, answer, _ = await post(sandbox, "/connect/token", form)
+    return answer.get("error", status)
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("yes", 200), ("no", "access_denied")])
+@pytest.mark.parametrize("address", ["verification_uri", "verification_uri_complete"])
+async def test_a_person_answers_for_a_device(sandbox, browser, answer, outcome, address):
+    """Signs in, types or compares the code, sees who asks for what, and agrees or does not."""
+    started = await start_device(sandbox)
+    page = await browser.submit(await browser.open(started[address]), **ALICE)
+    if address == "verification_uri":
+        page = await browser.submit(page, user_code=f" {started['user_code']} ")
+    for shown in ("sandbox-cli", "openid", started["user_code"]):
+        assert shown in page.text
+    done = await browser.submit(page, answer=answer)
+
+    assert ("is signed in" in done.text) is (answer == "yes")
+    assert await poll(sandbox, started) == outcome
+    again = await browser.submit(page, answer="yes")
+    assert "There is no such code" in again.text
+
+
+async def test_a_devices_code_grows_old(sandbox, browser):
+    """Five minutes."""
+    started = await start_device(sandbox)
+    await browser.visit(authorize_url(sandbox), **ALICE)
+    sandbox.clock.advance(300)
+    page = await browser.open(started["verification_uri_complete"])
+
+    assert "too old" in page.text
+
+
+async def test_a_device_needs_a_person(sandbox, browser):
+    """Cancelling the sign-in, or losing the session, lets no device in."""
+    started = await start_device(sandbox)
+    login = await browser.open(started["verification_uri_complete"])
+    assert "Nobody signed in." in (await browser.submit(login, cancel="yes")).text
+    page = await browser.submit(login, **ALICE)
+    browser.session.cookie_jar.clear(lambda cookie: cookie.key == "aritma-sandbox")
+
+    assert "Password" in (await browser.submit(page, answer="yes")).text
+    assert await poll(sandbox, started) == "authorization_pending"

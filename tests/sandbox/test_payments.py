@@ -1,0 +1,254 @@
+"""Banking v4: payments, their confirmation by a person, answers given twice, and step-up."""
+
+import uuid
+
+import aiohttp
+import pytest
+
+from support.sandbox_wire import post, tokens_of
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+SERVICE = {"client_id": "sandbox-service", "client_secret": "sandbox-secret"}
+SPECIAL = {"client_id": "sandbox-special", "client_secret": "s3cr3tV@lue!+%"}
+PAYMENTS = "api/bulk-payments/credit-transfer"
+
+
+class Bank:
+    """Calls the API with one token."""
+
+    def __init__(self, sandbox, http, token):
+        self.sandbox = sandbox
+        self.http = http
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    async def __call__(self, method, path, json=None, **headers):
+        url = path if path.startswith("http") else self.sandbox.banking_url + path
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.request(
+            method, url, json=json, headers=self.headers | fields
+        ) as response:
+            return response.status, await response.json(content_type=None), response.headers
+
+
+async def bank_of(sandbox, http, client=SERVICE):
+    form = {**client, "grant_type": "client_credentials"}
+    token = (await post(sandbox, "/connect/token", form))[1]["access_token"]
+    return Bank(sandbox, http, token)
+
+
+@pytest.fixture
+async def http():
+    async with aiohttp.ClientSession() as http:
+        yield http
+
+
+@pytest.fixture
+async def bank(sandbox, http):
+    return await bank_of(sandbox, http)
+
+
+async def test_a_person_confirms_a_payment(sandbox, bank):
+    """Start, sign in at the identity server as asked, send the token, and it is finalised."""
+    status, payment, _ = await bank("POST", PAYMENTS, {"payments": []})
+    start = payment["_links"]["startAuthorization"]
+    assert (status, payment["status"], start["verb"]) == (201, "received", "POST")
+
+    wanted = {"authenticationMethodAcrValues": ["mfa"]}
+    status, step, _ = await bank("POST", start["href"], wanted)
+    assert (status, step["scaStatus"]) == (201, "started")
+    assert step["authenticationMethodAcrValues"] == ["mfa"]
+    assert step["_links"]["scaOauth"]["href"] == sandbox.identity_url
+    assert step["authorizationId"] in step["_links"]["self"]["href"]
+
+    weak = (await tokens_of(sandbox))["access_token"]
+    strong = (await tokens_of(sandbox, acr_values="mfa"))["access_token"]
+    link = step["_links"]["confirmation"]["href"]
+    assert (await bank("PUT", link, {"accessToken": weak}))[0] == 400
+    assert (await bank("GET", step["_links"]["self"]["href"]))[1]["scaStatus"] == "started"
+    status, done, _ = await bank("PUT", link, {"accessToken": strong})
+    assert (status, done["scaStatus"]) == (200, "finalised")
+    assert (await bank("GET", payment["_links"]["self"]["href"]))[1]["status"] == "accepted"
+    assert (await bank("PUT", link, {"accessToken": strong}))[0] == 409
+
+
+async def started(bank, body=None):
+    _, payment, _ = await bank("POST", PAYMENTS)
+    return await bank("POST", payment["_links"]["startAuthorization"]["href"], body)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "shown"),
+    [
+        (None, 201, []),
+        ("mfa verify", 201, ["mfa", "verify"]),
+        (["verify"], 201, ["verify"]),
+        (7, 400, None),
+        (["mfa", 7], 400, None),
+    ],
+)
+async def test_the_wanted_sign_in_is_a_list_or_a_text(bank, wanted, status, shown):
+    """Anything else is a problem."""
+    body = {} if wanted is None else {"authenticationMethodAcrValues": wanted}
+    got, answer, _ = await started(bank, body)
+
+    assert (got, answer.get("authenticationMethodAcrValues")) == (status, shown)
+
+
+async def test_only_a_persons_good_token_confirms(sandbox, bank):
+    """None, a forged one and a machine's do not."""
+    _, step, _ = await started(bank)
+    link = step["_links"]["confirmation"]["href"]
+    machine = bank.headers["Authorization"].removeprefix("Bearer ")
+    bodies = [{}, {"accessToken": 7}, {"accessToken": "forged"}, {"accessToken": machine}]
+    answers = [await bank("PUT", link, body) for body in bodies]
+
+    assert [status for status, _, _ in answers] == [400] * 4
+    assert [problem["detail"] for _, problem, _ in answers] == [
+        "accessToken: There is no token.",
+        "accessToken: There is no token.",
+        "accessToken: The signature is invalid.",
+        "accessToken: No person has signed in.",
+    ]
+
+
+async def test_what_is_not_there_is_a_problem(sandbox, http, bank):
+    """With the five members; another client's payments are not there either."""
+    _, payment, _ = await bank("POST", PAYMENTS)
+    mine = payment["_links"]["self"]["href"]
+    other = await bank_of(sandbox, http, SPECIAL)
+    status, problem, headers = await other("GET", mine)
+
+    assert status == 404
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert problem == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is no such payment.",
+        "instance": mine.removeprefix(sandbox.banking_url.rstrip("/")),
+    }
+    assert (await bank("GET", f"{mine}/authorizations/x"))[0] == 404
+    assert (await bank("POST", "api/bulk-payments/cash"))[0] == 404
+    assert (await bank("POST", PAYMENTS, ["no object"]))[0] == 400
+    async with http.post(
+        sandbox.banking_url + PAYMENTS, data=b"{oops", headers=bank.headers
+    ) as response:
+        assert response.status == 400
+
+
+@pytest.mark.parametrize("path", [PAYMENTS, "api/accounts"])
+async def test_versions_are_told_and_unknown_ones_refused(bank, path):
+    """In the headers of every answer of v4."""
+    method = "POST" if path == PAYMENTS else "GET"
+    for version, refused in ((None, False), ("1.0", False), ("0.9", False), ("7", True)):
+        given = {} if version is None else {"api_version": version}
+        status, _, headers = await bank(method, path, **given)
+        assert (status == 400) is refused
+        assert headers["api-supported-versions"] == "1.0"
+        assert headers["api-deprecated-versions"] == "0.9"
+
+
+async def test_version_3_has_no_versions(bank):
+    """Its answers tell none."""
+    _, _, headers = await bank("GET", "api/v3/accounts/42")
+
+    assert "api-supported-versions" not in headers
+
+
+async def test_a_payment_is_made_once_for_a_key(bank):
+    """The first answer again, as 200 and marked; another key is another payment."""
+    key = str(uuid.uuid4())
+    first = await bank("POST", PAYMENTS, Idempotency_Key=key)
+    second = await bank("POST", PAYMENTS, Idempotency_Key=key)
+    other = await bank("POST", PAYMENTS, Idempotency_Key=str(uuid.uuid4()))
+
+    assert (first[0], second[0], other[0]) == (201, 200, 201)
+    assert second[1] == first[1] != other[1]
+    assert second[2]["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first[2]
+    assert second[2]["Content-Type"] == first[2]["Content-Type"]
+
+
+async def test_failures_are_replayed_too(bank):
+    """As they were, however good the second body is."""
+    key = str(uuid.uuid4())
+    first = await bank("POST", PAYMENTS, [], Idempotency_Key=key)
+    second = await bank("POST", PAYMENTS, {}, Idempotency_Key=key)
+
+    assert (first[0], second[0]) == (400, 400)
+    assert second[1] == first[1]
+    assert second[2]["Idempotent-Replayed"] == "true"
+
+
+async def test_keys_are_uuids_and_belong_to_a_client_for_a_while(sandbox, http, bank):
+    """Another client's are others; after ten minutes they are forgotten."""
+    key = str(uuid.uuid4())
+    other = await bank_of(sandbox, http, SPECIAL)
+    first = await bank("POST", PAYMENTS, Idempotency_Key=key)
+    theirs = await other("POST", PAYMENTS, Idempotency_Key=key)
+    sandbox.clock.advance(600)
+    later = await bank("POST", PAYMENTS, Idempotency_Key=key)
+
+    assert (first[0], theirs[0], later[0]) == (201, 201, 201)
+    assert (await bank("POST", PAYMENTS, Idempotency_Key="mine"))[0] == 400
+
+
+async def test_a_refused_token_is_not_kept_under_the_key(sandbox, http, bank):
+    """The token is judged first."""
+    key = str(uuid.uuid4())
+    sandbox.revoke_all()
+    refused = await bank("POST", PAYMENTS, Idempotency_Key=key)
+    again = await (await bank_of(sandbox, http))("POST", PAYMENTS, Idempotency_Key=key)
+
+    assert (refused[0], again[0]) == (401, 201)
+
+
+async def test_payments_want_their_own_scope(sandbox, http):
+    """bankservice is another API's."""
+    form = {**SERVICE, "grant_type": "client_credentials", "scope": "bankservice"}
+    token = (await post(sandbox, "/connect/token", form))[1]["access_token"]
+    status, _, headers = await Bank(sandbox, http, token)("POST", PAYMENTS)
+
+    assert status == 403
+    assert headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="api"'
+
+
+SAID = 'error_description="A different authentication level is required"'
+WANTED = f'Bearer error="insufficient_user_authentication", {SAID}'
+
+
+@pytest.mark.parametrize(
+    ("query", "acr_values", "age", "challenge"),
+    [
+        ("", None, 0, f'{WANTED}, acr_values="mfa"'),
+        ("", "mfa", 0, None),
+        ("?acr_values=verify+mfa", "mfa", 0, None),
+        ("?acr_values=verify+mfa", None, 0, f'{WANTED}, acr_values="verify mfa"'),
+        ("?max_age=60", None, 61, f'{WANTED}, max_age="60"'),
+        ("?max_age=60", None, 59, None),
+        ("?acr_values=mfa&max_age=9", "mfa", 10, f'{WANTED}, acr_values="mfa", max_age="9"'),
+        ("?scope=api", None, 0, None),
+    ],
+)
+async def test_a_stronger_or_fresher_sign_in_is_asked_for(
+    sandbox, http, query, acr_values, age, challenge
+):
+    """RFC 9470: until the token has it."""
+    token = (await tokens_of(sandbox, acr_values=acr_values))["access_token"]
+    sandbox.clock.advance(age)
+    status, _, headers = await Bank(sandbox, http, token)("GET", f"api/step-up{query}")
+
+    assert headers.get("WWW-Authenticate") == challenge
+    assert status == (200 if challenge is None else 401)
+
+
+async def test_a_machine_never_signs_in(bank):
+    """Whatever is asked for; more scope is asked for by name."""
+    status, _, headers = await bank("GET", "api/step-up?max_age=60")
+    assert (status, "max_age" in headers["WWW-Authenticate"]) == (401, True)
+    status, _, headers = await bank("GET", "api/step-up?scope=zam")
+    assert (status, headers["WWW-Authenticate"]) == (
+        403,
+        'Bearer error="insufficient_scope", scope="zam"',
+    )

@@ -1,0 +1,61 @@
+// The clients' registrations: one for each way to authenticate, sign or answer.
+import { publicPart } from './keys.js';
+
+const SECRET = 's3cr3tV@lue!+%';
+const CALLBACK = 'http://127.0.0.1/callback';
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+const machine = {
+  client_secret: SECRET,
+  grant_types: ['client_credentials', 'password', EXCHANGE],
+  redirect_uris: [],
+  response_types: [],
+};
+
+const web = {
+  // Only native clients may come back to loopback without TLS.
+  application_type: 'native',
+  client_secret: SECRET,
+  grant_types: ['authorization_code', 'refresh_token'],
+  post_logout_redirect_uris: ['http://127.0.0.1/signed-out'],
+  redirect_uris: [CALLBACK],
+  response_types: ['code'],
+  token_endpoint_auth_method: 'client_secret_post',
+};
+
+const front = {
+  ...web,
+  grant_types: ['authorization_code', 'implicit'],
+  response_types: ['id_token', 'id_token token', 'code id_token', 'code token', 'code id_token token'],
+};
+
+const signed = (algorithm) => ({ ...web, client_id: `web-${algorithm}`, id_token_signed_response_alg: algorithm });
+
+export function makeClients(assertionKey) {
+  return [
+    { ...machine, client_id: 'basic', token_endpoint_auth_method: 'client_secret_basic' },
+    { ...machine, client_id: 'post', token_endpoint_auth_method: 'client_secret_post' },
+    {
+      ...machine,
+      client_id: 'assertion',
+      client_secret: undefined,
+      jwks: { keys: [publicPart(assertionKey)] },
+      token_endpoint_auth_method: 'private_key_jwt',
+    },
+    { ...web, client_id: 'web' },
+    { ...web, client_id: 'narrow', scope: 'openid' },
+    { ...web, client_id: 'public', client_secret: undefined, token_endpoint_auth_method: 'none' },
+    { ...front, client_id: 'front' },
+    {
+      ...web,
+      client_id: 'device',
+      client_secret: undefined,
+      grant_types: [DEVICE, 'refresh_token'],
+      redirect_uris: [],
+      response_types: [],
+      token_endpoint_auth_method: 'none',
+    },
+    ...['ES256', 'HS256', 'PS256'].map(signed),
+  ];
+}

@@ -1,0 +1,144 @@
+"""Signing in on another device, and signing out, at oidc-provider."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+import aritma_auth as aa
+from support.loopback import serving
+from support.plain_browser import answers_of
+
+pytestmark = [pytest.mark.timeout(360), pytest.mark.usefixtures("no_leftovers")]
+
+ALICE = answers_of("alice")
+BACK = "http://127.0.0.1/signed-out"
+
+
+@pytest.fixture
+def server(oidc_provider):
+    return oidc_provider
+
+
+@pytest.fixture
+def device(server):
+    """Give a device without a secret."""
+    return server.client("device")
+
+
+class Pauses:
+    """Sleeps without time passing; a person acts before the question after so many pauses."""
+
+    def __init__(self, act, after):
+        self.act = act
+        self.after = after
+        self.taken = []
+
+    async def __call__(self, seconds):
+        self.taken.append(seconds)
+        if len(self.taken) == self.after:
+            await self.act()
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["code-in-the-address", "code-typed"])
+async def test_a_person_signs_in_on_another_device(browser, device, complete):
+    """The device asks at its interval until then, and has what a browser's sign-in has."""
+    authorization = await device.start_device_sign_in("openid offline_access")
+    url, typed = authorization.verification_uri, {"user_code": authorization.user_code}
+    if complete:
+        url, typed = authorization.verification_uri_complete, {}
+    pauses = Pauses(lambda: browser.visit(url, **ALICE, **typed), after=3)
+    signed_in = await device.complete_device_sign_in(authorization, sleep=pauses)
+
+    assert pauses.taken == [5.0] * 3
+    assert signed_in.subject == "alice"
+    assert signed_in.token.refresh_token is not None
+    renewed = await device.fetch_token(aa.RefreshTokenGrant(signed_in.token.refresh_token))
+    assert renewed.refresh_token != signed_in.token.refresh_token
+
+
+async def test_a_person_who_says_no_ends_the_device_sign_in(browser, device):
+    """The device does not ask again."""
+    authorization = await device.start_device_sign_in()
+
+    async def refuse():
+        page = await browser.open(authorization.verification_uri_complete)
+        await browser.submit(await browser.submit(page), abort="yes")
+
+    pauses = Pauses(refuse, after=2)
+    with pytest.raises(aa.AccessDeniedError):
+        await device.complete_device_sign_in(authorization, sleep=pauses)
+    assert len(pauses.taken) == 2
+
+
+async def test_a_device_code_is_good_once(browser, device):
+    """The server refuses the second exchange."""
+    authorization = await device.start_device_sign_in()
+    await browser.visit(authorization.verification_uri_complete, **ALICE)
+    await device.fetch_token(authorization.grant)
+
+    with pytest.raises(aa.InvalidGrantError):
+        await device.fetch_token(authorization.grant)
+
+
+async def test_a_person_signs_out(server, browser):
+    """The state comes back, the session is gone, and so are its tokens."""
+    client = server.client("web", server.secret)
+    request = await client.authorization_request(server.redirect_uri)
+    page = await browser.visit(request.url, **ALICE)
+    signed_in = await client.complete_sign_in(request, page.callback)
+    url = await client.end_session_url(
+        id_token_hint=signed_in.token.id_token, post_logout_redirect_uri=BACK, state="st&te"
+    )
+    page = await browser.visit(url, **ALICE)
+
+    assert page.callback.startswith(BACK)
+    aa.check_logout_callback(page.callback, state="st&te")
+    with pytest.raises(aa.StateMismatchError):
+        aa.check_logout_callback(page.callback, state="another")
+    assert not (await client.introspect(signed_in.token.access_token)).active
+    silent = await client.authorization_request(server.redirect_uri, prompt="none")
+    page = await browser.visit(silent.url)
+    with pytest.raises(aa.OAuthError, match="login_required"):
+        await client.complete_sign_in(silent, page.callback)
+
+
+async def test_signing_out_to_an_unknown_address_stays_on_the_servers_page(server, browser):
+    """Without an ID token the client names itself; the address must be registered all the same."""
+    client = server.client("web", server.secret)
+    url = await client.end_session_url(post_logout_redirect_uri="http://127.0.0.1/elsewhere")
+    page = await browser.open(url)
+
+    assert (page.is_elsewhere, page.status) == (False, 400)
+
+
+async def test_the_server_tells_an_application_that_a_person_has_left(server, browser):
+    """OpenID Connect Back-Channel Logout: the logout token is checked, and names the sign-in."""
+    posted = asyncio.get_running_loop().create_future()
+
+    async def hear(request):
+        posted.set_result((await request.post())["logout_token"])
+        return web.Response()
+
+    async with serving(hear) as address:
+        client = await register(server, browser, backchannel_logout_uri=f"{address}/left")
+        request = await client.authorization_request(server.redirect_uri)
+        page = await browser.visit(request.url, **ALICE)
+        signed_in = await client.complete_sign_in(request, page.callback)
+        url = await client.end_session_url(id_token_hint=signed_in.token.id_token)
+        await browser.visit(url, **ALICE)
+        logout = await client.validate_logout_token(await asyncio.wait_for(posted, 10))
+
+    assert logout.subject == signed_in.subject
+    with pytest.raises(aa.VerificationError):
+        await client.validate_logout_token(signed_in.token.id_token)
+
+
+async def register(server, browser, **metadata):
+    """Register a client of its own at the server (RFC 7591)."""
+    wanted = {"application_type": "native", "redirect_uris": [server.redirect_uri], **metadata}
+    async with browser.session.post(f"{server.issuer}/reg", json=wanted) as response:
+        made = await response.json()
+        assert response.status == 201, made
+    secret = aa.ClientSecretBasic(aa.Secret(made["client_secret"]))
+    return server.client(made["client_id"], secret)

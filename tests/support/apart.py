@@ -1,0 +1,37 @@
+"""A sandbox on an event loop of its own, for commands that run one themselves."""
+
+import asyncio
+import contextlib
+import threading
+import urllib.error
+import urllib.request
+
+from aritma_auth.sandbox import Sandbox
+
+
+@contextlib.contextmanager
+def sandbox_apart():
+    """Run a sandbox in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sandbox = Sandbox()
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(20)
+        yield sandbox
+        asyncio.run_coroutine_threadsafe(sandbox.aclose(), loop).result(20)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        loop.close()
+
+
+def browse(url):
+    """Go to an address as a browser does, and give what it shows in the end."""
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with browser.open(url, timeout=20) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()

@@ -1,0 +1,105 @@
+"""The web applications in docs/examples, each running beside a sandbox."""
+
+import asyncio
+import contextlib
+import importlib.util
+import socket
+import sys
+from pathlib import Path
+
+import attrs
+import uvicorn
+from aiohttp import web
+
+import aritma_auth as aa
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+CHALLENGE = {
+    "WWW-Authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
+}
+
+
+def load(name):
+    """Import an example as it lies in the documentation."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+AIOHTTP, FASTAPI = load("aiohttp_app"), load("fastapi_app")
+
+
+@contextlib.asynccontextmanager
+async def serving_aiohttp(site, listener):
+    runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@contextlib.asynccontextmanager
+async def serving_fastapi(site, listener):
+    config = uvicorn.Config(FASTAPI.make_app(site), log_level="critical", ws="none")
+    server = AnnouncedServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.is_up.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class Application:
+    """One of the examples, running beside a sandbox."""
+
+    def __init__(self, kind, sandbox, url):
+        self.kind = kind
+        self.sandbox = sandbox
+        self.url = url
+        registered = attrs.evolve(
+            sandbox.clients["sandbox-web"], back_channel_logout_uri=f"{url}/back-channel-logout"
+        )
+        sandbox.add_client(registered)
+        self.client = aa.OAuthClient(
+            registered.client_id, registered.client_secret, environment=sandbox.environment
+        )
+        self.places = {"base_url": url, "bank_url": sandbox.banking_url}
+        if kind == "fastapi":
+            self.places |= {"shared": FASTAPI.Shared(), "store": aa.MemoryTokenStore()}
+
+    def serving(self, listener):
+        module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
+        serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
+        return serve(module.Site(self.client, **self.places), listener)
+
+    @property
+    def session_id(self):
+        """What the sandbox calls the session of whoever signs in automatically."""
+        return self.sandbox.automatic_session.session_id
+
+    def logout_token(self, session_id, subject="user-alice"):
+        return self.sandbox.issuer.issue_logout_token(
+            self.sandbox.identity_url, "sandbox-web", subject, session_id
+        )
+
+
+def listen():
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,44 @@
+"""Whole sign-ins against the sandbox, with a browser that does what it is told."""
+
+import asyncio
+
+import aritma_auth as aa
+from support.plain_browser import PlainBrowser
+
+REDIRECT_URI = "http://127.0.0.1/callback"
+
+
+def client_of(sandbox, client_id="sandbox-web", **settings):
+    """Make the client of one of the sandbox's registrations; it lives by the sandbox's clock."""
+    registered = sandbox.clients[client_id]
+    settings = {"environment": sandbox.environment, "clock": sandbox.clock.now} | settings
+    return aa.OAuthClient(client_id, registered.client_secret or None, **settings)
+
+
+async def visit(request):
+    """Send the browser away with a request; give what it brings back."""
+    async with PlainBrowser(request.url) as browser:
+        return (await browser.visit(request.url)).callback
+
+
+async def begin(client, scope="openid profile bankservice", **settings):
+    """Begin a sign-in and send the browser on its way; give both ends."""
+    request = await client.authorization_request(REDIRECT_URI, scope, **settings)
+    return request, await visit(request)
+
+
+async def sign_in(client, scope="openid profile bankservice", **settings):
+    """Sign somebody in."""
+    return await client.complete_sign_in(*await begin(client, scope, **settings))
+
+
+class ProviderClock:
+    """A provider's clock that goes with the sandbox's."""
+
+    counts_suspend = True
+
+    def __init__(self, sandbox):
+        self.monotonic = self.time = sandbox.clock.now
+
+    async def sleep(self, seconds):
+        await asyncio.sleep(0)

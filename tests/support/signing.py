@@ -1,0 +1,40 @@
+"""Tokens that an issuer has signed, good or odd as a test wants them."""
+
+import base64
+import functools
+import json
+
+from joserfc import jws
+from joserfc.jwk import ECKey, RSAKey
+
+from aritma_auth.sandbox.keys import signing_key
+
+RSA = RSAKey.import_key(signing_key(0).private)
+OTHER_RSA = RSAKey.import_key(signing_key(1).private)
+
+
+@functools.cache
+def ec_key(curve="P-256"):
+    """Make a key of a curve, once."""
+    return ECKey.generate_key(curve, auto_kid=False)
+
+
+def jwk(key=RSA, drop=(), **members):
+    """Give a key's public half as a JSON Web Key."""
+    members = {"kid": "k1", "use": "sig", "alg": "RS256"} | members
+    return {k: v for k, v in (key.as_dict(private=False) | members).items() if k not in drop}
+
+
+def encode(data):
+    """Encode as base64url."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def sign(claims, key=RSA, **header):
+    """Sign claims; a header member that is None is left out."""
+    header = {"alg": "RS256", "kid": "k1", "typ": "JWT"} | header
+    header = {name: value for name, value in header.items() if value is not None}
+    # joserfc refuses odd headers, so the parts are put together by hand.
+    signing_input = f"{encode(json.dumps(header).encode())}.{encode(json.dumps(claims).encode())}"
+    algorithm = jws.JWSRegistry(algorithms=[header["alg"]]).get_alg(header["alg"])
+    return f"{signing_input}.{encode(algorithm.sign(signing_input.encode(), key))}"

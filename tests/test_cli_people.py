@@ -1,0 +1,240 @@
+"""The commands with which a person signs in, looks, and signs out."""
+
+import functools
+import json
+import os
+import re
+import sys
+import types
+import webbrowser
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth import cli, login
+from aritma_auth.cli import people, settings
+from aritma_auth.protocol.sealed import Members
+from support.apart import browse, sandbox_apart
+
+
+@pytest.fixture(scope="module")
+def running():
+    with sandbox_apart() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running, monkeypatch):
+    """Give a sandbox in which alice sits at the browser, and the settings of its native client."""
+    running.sign_in_automatically("alice")
+    running.token_requests.clear()
+    for name in list(os.environ):
+        if name.startswith("ARITMA_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-cli")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", running.identity_url)
+    return running
+
+
+@pytest.fixture
+def store(monkeypatch):
+    """Keep the tokens in memory, from one command to the next."""
+    store = aa.MemoryTokenStore()
+    monkeypatch.setattr(settings, "default_store", lambda: store)
+    return store
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Let a browser open at once; give the addresses it was opened with."""
+    addresses = []
+
+    def open_browser(url):
+        addresses.append(url)
+        browse(url)
+
+    monkeypatch.setattr(webbrowser, "open", open_browser)
+    return addresses
+
+
+def query_of(url):
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+@pytest.fixture
+def signed_in(sandbox, store, opened, capsys):
+    """Sign alice in, and give what she saw."""
+    assert cli.run(["login", "--scope", "openid profile offline_access api"]) == 0
+    return capsys.readouterr()
+
+
+def test_a_person_signs_in_and_is_known(signed_in, opened, capsys):
+    """The address was shown, the browser opened, and the next command knows who it is."""
+    assert signed_in.out == "Signed in: user-alice\n"
+    assert opened[0] in signed_in.err
+    assert "eyJ" not in signed_in.out + signed_in.err
+
+    assert cli.run(["whoami"]) == 0
+    claims = json.loads(capsys.readouterr().out)
+    assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
+
+
+def test_the_token_of_a_sign_in_is_printed_and_renewed(signed_in, sandbox, capsys):
+    """By the refresh token, without the person."""
+    tokens = []
+    for _ in range(2):
+        assert cli.run(["token", "--person", "me"]) == 0
+        tokens.append(capsys.readouterr().out)
+    assert tokens[0] == tokens[1]
+    assert tokens[0].startswith("eyJ")
+
+    assert cli.run(["token", "--person", "me", "--inspect"]) == 0
+    assert json.loads(capsys.readouterr().out)["sub"] == "user-alice"
+    assert len(sandbox.token_requests) == 1
+
+
+def test_signing_out_revokes_and_forgets(signed_in, sandbox, opened, capsys):
+    """Nothing is left here, and the browser's own sign-in is spoken of without a secret."""
+    assert cli.run(["logout"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Signed out.\nThe browser's own sign-in ends at http")
+    assert said.endswith("/connect/endsession?client_id=sandbox-cli\n")
+    assert len(opened) == 1
+
+    assert cli.run(["whoami"]) == 1
+    assert "(aritma-auth login)" in capsys.readouterr().err
+    assert cli.run(["logout", "--browser"]) == 0
+    assert capsys.readouterr().out == "There is no sign-in here.\n"
+    assert opened[1].endswith("/connect/endsession?client_id=sandbox-cli")
+
+
+def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, capsys):
+    """The error is told, and the tokens are gone from here."""
+
+    async def fail(self, token):
+        raise aa.TransportError("the server is away")
+
+    monkeypatch.setattr(aa.OAuthClient, "revoke", fail)
+
+    assert cli.run(["logout"]) == 1
+    assert capsys.readouterr().err == "error: the server is away\n"
+    assert cli.run(["token", "--person", "me"]) == 1
+
+
+def test_people_are_kept_apart(sandbox, store, opened, capsys):
+    """By the names that they are kept under."""
+    for name in ("alice", "bob"):
+        sandbox.sign_in_automatically(name)
+        assert cli.run(["login", "--person", name]) == 0
+    capsys.readouterr()
+    for name in ("alice", "bob"):
+        assert cli.run(["whoami", "--person", name]) == 0
+        assert json.loads(capsys.readouterr().out)["sub"] == f"user-{name}"
+    assert cli.run(["whoami"]) == 1
+
+
+def test_the_wishes_of_a_sign_in_reach_the_server(
+    sandbox, store, opened, monkeypatch, unused_tcp_port
+):
+    """Scope from ARITMA_SCOPE on top, and the rest as it is typed."""
+    monkeypatch.setenv("ARITMA_SCOPE", "api")
+    port = str(unused_tcp_port)
+    assert (
+        cli.run(["login", "--acr", "mfa", "--acr", "idp:bank", "--port", port, "--path", "/"]) == 0
+    )
+    query = query_of(opened[0])
+
+    assert query["scope"] == "openid profile offline_access api"
+    assert query["acr_values"] == "mfa idp:bank"
+    assert query["redirect_uri"] == f"http://127.0.0.1:{port}/"
+
+
+def test_without_a_browser_the_address_is_shown(sandbox, store, monkeypatch, capsys):
+    """And the error, if nobody goes there, says where to look."""
+    monkeypatch.setattr(webbrowser, "open", pytest.fail)
+
+    assert cli.run(["login", "--no-browser", "--timeout", "0.001"]) == 1
+    said = capsys.readouterr().err
+    assert f"\n  {sandbox.identity_url}/connect/authorize?" in said
+    assert "error: nobody came back to http://127.0.0.1:" in said
+
+
+def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys):
+    """Where this one has no browser."""
+
+    async def sleep(seconds):
+        sandbox.clock.advance(seconds)
+        shown = re.search(r"on any device and enter the code (\d+)", capsys.readouterr().err)
+        sandbox.approve_device(shown[1], "bob")
+
+    monkeypatch.setattr(
+        people, "login_with_device", functools.partial(login.login_with_device, sleep=sleep)
+    )
+
+    assert cli.run(["login", "--device"]) == 0
+    assert capsys.readouterr().out == "Signed in: user-bob\n"
+
+
+def test_a_device_cannot_be_told_how_to_sign_in(sandbox, store, capsys):
+    """Better an error than a wish that is passed over."""
+    assert cli.run(["login", "--device", "--acr", "mfa"]) == 1
+    assert capsys.readouterr().err == "error: --acr has no meaning for --device\n"
+
+
+def test_a_sign_in_without_openid_has_no_name(sandbox, store, opened, capsys):
+    """The token works all the same."""
+    assert cli.run(["login", "--scope", "api"]) == 0
+    assert capsys.readouterr().out == "Signed in: nobody knows who\n"
+    assert cli.run(["token", "--person", "me"]) == 0
+    assert cli.run(["whoami"]) == 1
+    assert "sign in with the scope openid" in capsys.readouterr().err
+
+
+def test_a_name_cannot_steer_the_terminal():
+    """People choose their names themselves."""
+    claims = Members({"name": "\x1b[2J\u202eMallory", "sub": "1"})
+
+    assert people._name_of(aa.SignIn(None, claims)) == "\ufffd[2J\ufffdMallory"
+
+
+def test_a_refusal_is_one_line(sandbox, store, opened, capsys):
+    """The person said no."""
+    sandbox.deny_next("access_denied")
+
+    assert cli.run(["login"]) == 1
+    assert "error: access_denied\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "said"),
+    [("load", ["whoami"], "load"), ("save", ["login"], "save")],
+)
+def test_a_store_that_fails_is_told(
+    sandbox, store, opened, monkeypatch, capsys, method, arguments, said
+):
+    """Not "sign in again", and not a success."""
+
+    async def fail(*arguments, **keywords):
+        raise PermissionError("secret path")
+
+    monkeypatch.setattr(store, method, fail)
+
+    assert cli.run(arguments) == 1
+    assert f"error: the token store failed to {said} (PermissionError)" in capsys.readouterr().err
+
+
+def test_without_the_extra_there_is_no_store(sandbox, monkeypatch, capsys):
+    """It is said what to install, before anybody signs in."""
+    monkeypatch.setitem(sys.modules, "aritma_auth.stores.file", None)
+
+    assert cli.run(["login"]) == 1
+    assert 'pip install "aritma-auth[file]"' in capsys.readouterr().err
+
+
+def test_the_tokens_are_kept_in_a_file(monkeypatch):
+    """In the place that the machine has for such things."""
+    module = types.SimpleNamespace(FileTokenStore=aa.MemoryTokenStore)
+    monkeypatch.setitem(sys.modules, "aritma_auth.stores.file", module)
+
+    assert isinstance(settings.default_store(), aa.MemoryTokenStore)

@@ -1,0 +1,345 @@
+"""What an authorization server publishes of itself, and how much of it is believed."""
+
+import asyncio
+import json
+from base64 import urlsafe_b64encode
+
+import pytest
+from aiohttp import web
+
+import aritma_auth as aa
+from aritma_auth.discovery import MOST_KEYS, Discovery
+from aritma_auth.protocol.wire import HttpResponse
+from aritma_auth.published import COOL_DOWN, DAY
+from support.clock import FakeClock
+from support.loopback import serving
+
+ISSUER = "https://idp.example"
+OIDC = "/.well-known/openid-configuration"
+OAUTH = "/.well-known/oauth-authorization-server"
+ENDPOINTS = {"token_endpoint": f"{ISSUER}/token", "jwks_uri": f"{ISSUER}/keys"}
+
+
+def key(kid, **members):
+    return {"kty": "RSA", "kid": kid, "use": "sig", "alg": "RS256", "n": "x", "e": "AQAB"} | members
+
+
+class Web:
+    """Answers by URL: an object as JSON, an HttpResponse or an error as it is, else 404."""
+
+    def __init__(self, **pages):
+        self.pages = {}
+        self.asked = []
+        self.clock = FakeClock()
+
+    def publish(self, issuer=ISSUER, path=OIDC, at=None, **members):
+        self.pages[f"{at or issuer}{path}"] = {"issuer": issuer, **ENDPOINTS, **members}
+        return self
+
+    async def send(self, request):
+        self.asked.append(request.url)
+        page = self.pages.get(request.url, HttpResponse(404))
+        await asyncio.sleep(0)
+        if isinstance(page, Exception):
+            raise page
+        if isinstance(page, HttpResponse):
+            return page
+        return HttpResponse(200, {}, json.dumps(page).encode())
+
+    def discovery(self, url=ISSUER, *, by_certificate=False, **settings):
+        environment = aa.Environment.at(url, **({"discover": True} | settings))
+        return Discovery(environment, self.send, self.clock.time, by_certificate=by_certificate)
+
+
+@pytest.fixture
+def internet():
+    return Web()
+
+
+@pytest.mark.parametrize(
+    ("issuer", "address"),
+    [
+        (ISSUER, f"{ISSUER}{OIDC}"),
+        (ISSUER, f"{ISSUER}{OAUTH}"),
+        (f"{ISSUER}/acme", f"{ISSUER}/acme{OIDC}"),
+        (f"{ISSUER}/acme", f"{ISSUER}{OAUTH}/acme"),
+        (f"{ISSUER}/acme", f"{ISSUER}{OIDC}/acme"),
+    ],
+)
+async def test_metadata_is_looked_for_at_every_address(internet, issuer, address):
+    """OpenID Connect appends to a path, RFC 8414 inserts before it."""
+    internet.pages[address] = {"issuer": issuer, **ENDPOINTS}
+    discovery = internet.discovery(issuer)
+
+    assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/token"
+    assert (await discovery.metadata()).issuer == issuer
+    assert internet.asked[-1] == address
+    assert len(set(internet.asked)) == len(internet.asked)
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        HttpResponse(400),
+        HttpResponse(403, {}, b"no"),
+        HttpResponse(404, {}, b'{"error":"not_found"}'),
+        HttpResponse(302, {"Location": "https://evil.example/"}),
+        HttpResponse(200, {"Content-Type": "text/html"}, b"<!doctype html>"),
+        HttpResponse(200, {}, b'{"message":"ok"}'),
+    ],
+    ids=lambda response: f"{response.status}-{len(response.body)}",
+)
+async def test_whatever_says_that_there_is_none_leads_to_the_next_address(internet, absent):
+    """A redirect is not followed, a web page is no metadata."""
+    internet.pages[f"{ISSUER}{OIDC}"] = absent
+    internet.publish(path=OAUTH)
+
+    assert (await internet.discovery().metadata()).issuer == ISSUER
+    assert internet.asked == [f"{ISSUER}{OIDC}", f"{ISSUER}{OAUTH}"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_server_in_trouble_is_not_asked_elsewhere(internet, status):
+    """It may have the document; another address would not be the answer."""
+    internet.pages[f"{ISSUER}{OIDC}"] = HttpResponse(status, {"Retry-After": "7"}, b"busy")
+    with pytest.raises(aa.InvalidResponseError) as caught:
+        await internet.discovery().metadata()
+
+    assert (caught.value.status, caught.value.retry_after) == (status, 7)
+    assert len(internet.asked) == 1
+
+
+async def test_a_server_without_metadata_is_named(internet):
+    """With what to do about it."""
+    with pytest.raises(
+        aa.InvalidResponseError, match=r"idp.example publishes no metadata.*give"
+    ) as caught:
+        await internet.discovery().metadata()
+
+    assert caught.value.status == 404
+    assert caught.value.is_permanent
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "https://evil.example",
+        "https://idp.example.evil.example",
+        f"{ISSUER}/acme",
+        "HTTPS://idp.example",
+        "https://IDP.example",
+        "https://idp.example:443",
+        "http://idp.example",
+        "https://idp.example/",
+    ],
+)
+async def test_another_issuers_document_is_not_used(internet, named):
+    """Not one character may differ, and no other address is tried."""
+    internet.publish(named, at=ISSUER)
+    with pytest.raises(aa.IssuerMismatchError):
+        await internet.discovery().endpoint("token_endpoint")
+
+    assert len(internet.asked) == 1
+
+
+async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
+    """As Aritma's former hosts are; a slash counts if the environment was given with it."""
+    internet.publish("https://id.old.example", at=ISSUER)
+    aliased = internet.discovery(issuer_aliases=["https://id.old.example"])
+    internet_with_slash = Web().publish(f"{ISSUER}/", at=ISSUER)
+
+    assert (await aliased.metadata()).issuer == "https://id.old.example"
+    assert (await internet_with_slash.discovery(f"{ISSUER}/").metadata()).issuer == f"{ISSUER}/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/token",
+        "http://idp.example/token",
+        "https://user:pw@idp.example/token",
+        "https://idp.example:8443/token",
+        "//idp.example/token",
+        "https://169.254.169.254/token",
+    ],
+)
+async def test_an_endpoint_elsewhere_is_not_used(internet, url):
+    """Another host, scheme or port, or a password: named, and what to do."""
+    internet.publish(token_endpoint=url)
+    with pytest.raises(aa.ConfigurationError, match=r"token_endpoint .* endpoint_origins"):
+        await internet.discovery().endpoint("token_endpoint")
+
+
+async def test_an_endpoint_on_a_listed_origin_is_used(internet):
+    """Whoever configures it says so."""
+    internet.publish(token_endpoint="https://login.example/token")
+    discovery = internet.discovery(endpoint_origins=["https://login.example"])
+
+    assert await discovery.endpoint("token_endpoint") == "https://login.example/token"
+
+
+async def test_an_endpoint_that_is_not_there_is_named(internet):
+    """The server does not offer it."""
+    internet.publish()
+    with pytest.raises(aa.ConfigurationError, match="no revocation_endpoint"):
+        await internet.discovery().endpoint("revocation_endpoint")
+
+
+async def test_given_endpoints_come_before_discovered_ones(internet):
+    """And need no document at all."""
+    own = {"token_endpoint": f"{ISSUER}/my/token"}
+    discovery = internet.discovery(endpoints=own)
+
+    assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/my/token"
+    assert internet.asked == []
+
+
+async def test_nothing_is_discovered_unasked(internet):
+    """IdentityServer's paths are fixed; whether answers name their issuer is then unknown."""
+    discovery = internet.discovery(discover=False)
+
+    assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
+    assert await discovery.names_issuer_in_answers() is False
+    assert internet.asked == []
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(True, True), (False, False), ("true", False), (None, False)]
+)
+async def test_a_server_says_whether_its_answers_name_it(internet, said, expected):
+    """RFC 9207 §3."""
+    internet.publish(authorization_response_iss_parameter_supported=said)
+
+    assert await internet.discovery().names_issuer_in_answers() is expected
+
+
+async def test_clients_with_certificates_have_endpoints_of_their_own(internet):
+    """oidcc-client-test-mtls-endpoint-aliases: the alias, where there is one; no other client's."""
+    internet.publish(
+        mtls_endpoint_aliases={
+            "token_endpoint": f"{ISSUER}/mtls/token",
+            "revocation_endpoint": "https://evil.example/",
+        },
+        revocation_endpoint=f"{ISSUER}/revoke",
+    )
+    certified, plain = internet.discovery(by_certificate=True), internet.discovery()
+
+    assert await certified.endpoint("token_endpoint") == f"{ISSUER}/mtls/token"
+    assert await certified.endpoint("jwks_uri") == f"{ISSUER}/keys"
+    assert await certified.endpoint("revocation_endpoint") == f"{ISSUER}/revoke"
+    assert await plain.endpoint("token_endpoint") == f"{ISSUER}/token"
+
+
+async def test_many_sign_ins_are_one_request_a_document(internet):
+    """25 at once, and nothing more for a day."""
+    internet.publish()
+    internet.pages[f"{ISSUER}/keys"] = {"keys": [key("one")]}
+    discovery = internet.discovery()
+    keys = await asyncio.gather(*(discovery.keys() for _ in range(25)))
+    internet.clock.advance(DAY - 1)
+    await discovery.keys()
+
+    assert [[k["kid"] for k in each] for each in keys] == [["one"]] * 25
+    assert internet.asked == [f"{ISSUER}{OIDC}", f"{ISSUER}/keys"]
+
+
+def token_by(kid):
+    header = json.dumps({"alg": "RS256", "kid": kid}).encode()
+    parts = (urlsafe_b64encode(part).decode().rstrip("=") for part in (header, b"{}", b"x"))
+    return ".".join(parts)
+
+
+@pytest.fixture
+def rolling(internet):
+    """Give a server that has published one key so far."""
+    internet.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = {"keys": [key("one")]}
+    internet.roll = lambda *kids: internet.pages.update(
+        {f"{ISSUER}/.well-known/openid-configuration/jwks": {"keys": [key(kid) for kid in kids]}}
+    )
+    return internet
+
+
+async def test_an_unknown_key_is_looked_up(rolling):
+    """A known one is not, and an unknown one only once."""
+    discovery = rolling.discovery(discover=False)
+    known = await discovery.keys_for(token_by("one"))
+    asked = len(rolling.asked)
+    rolling.roll("two", "one")
+    rolled = await asyncio.gather(*(discovery.keys_for(token_by("two")) for _ in range(10)))
+
+    assert ([k["kid"] for k in known], asked) == (["one"], 1)
+    assert [[k["kid"] for k in keys] for keys in rolled] == [["two", "one"]] * 10
+    assert len(rolling.asked) == 2
+
+
+async def test_a_flood_of_unknown_keys_costs_one_request_a_minute(rolling):
+    """Whoever can post a logout token could send one."""
+    discovery = rolling.discovery(discover=False)
+    for number in range(200):
+        await discovery.keys_for(token_by(f"no-{number}"))
+    flooded = len(rolling.asked)
+    rolling.clock.advance(COOL_DOWN)
+    rolling.roll("two")
+    found = await discovery.keys_for(token_by("two"))
+
+    assert flooded == 2
+    assert [k["kid"] for k in found] == ["two"]
+
+
+async def test_known_keys_serve_while_the_server_is_down(rolling):
+    """A sign-in with a known key goes on."""
+    discovery = rolling.discovery(discover=False)
+    await discovery.keys()
+    rolling.pages.clear()
+    rolling.clock.advance(DAY)
+
+    assert [k["kid"] for k in await discovery.keys_for(token_by("one"))] == ["one"]
+    assert [k["kid"] for k in await discovery.keys_for(token_by("two"))] == ["one"]
+
+
+async def test_an_outage_before_the_first_keys_is_one_request(rolling):
+    """25 sign-ins hear of the same failure, and nobody hammers."""
+    rolling.pages.clear()
+    discovery = rolling.discovery(discover=False)
+    heard = await asyncio.gather(*(discovery.keys() for _ in range(25)), return_exceptions=True)
+    with pytest.raises(aa.InvalidResponseError):
+        await discovery.keys_for(token_by("one"))
+
+    assert {type(error) for error in heard} == {aa.InvalidResponseError}
+    assert len(rolling.asked) == 1
+
+
+async def test_what_is_no_key_is_passed_over_and_a_set_has_its_limit(rolling):
+    """One bad entry takes nobody down, thousands cost nothing."""
+    many = ["nonsense", None, 7, *(key(f"k{number}") for number in range(1000))]
+    rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = {"keys": many}
+
+    keys = await rolling.discovery(discover=False).keys()
+
+    assert [k["kid"] for k in keys] == [f"k{number}" for number in range(MOST_KEYS)]
+
+
+@pytest.mark.parametrize("body", [{}, {"keys": {}}, {"keys": "x"}])
+async def test_what_is_no_key_set_is_refused(rolling, body):
+    """It says so."""
+    rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = body
+    with pytest.raises(aa.InvalidResponseError):
+        await rolling.discovery(discover=False).keys()
+
+
+async def test_redirects_are_not_followed_and_endless_documents_not_read():
+    """Over a real wire, by the client's own transport."""
+    seen = []
+
+    async def serve(request):
+        seen.append(request.path)
+        if request.path == OIDC:
+            return web.Response(status=302, headers={"Location": "/elsewhere"})
+        return web.Response(body=b" " * (2 << 20))
+
+    async with serving(serve) as url:
+        client = aa.OAuthClient("id", environment=aa.Environment.at(url, discover=True))
+        with pytest.raises(aa.InvalidResponseError, match="more than 1048576 bytes"):
+            await client.metadata()
+
+    assert seen == [OIDC, OAUTH]

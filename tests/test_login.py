@@ -1,0 +1,583 @@
+"""A person signs in from a terminal: the whole way against the sandbox, and what hostile pages try."""
+
+import asyncio
+import contextlib
+import functools
+import html
+import re
+import threading
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import aiohttp
+import pytest
+
+import aritma_auth as aa
+from aritma_auth import login
+from aritma_auth.loopback import LoopbackListener
+from aritma_auth.protocol.device import DeviceAuthorization
+from aritma_auth.sandbox import Sandbox
+from support.clock import FakeClock
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+SCOPE = "openid profile offline_access api"
+
+
+def client_of(sandbox, client_id="sandbox-cli"):
+    secret = sandbox.clients[client_id].client_secret or None
+    return aa.OAuthClient(
+        client_id, secret, environment=sandbox.environment, clock=sandbox.clock.now
+    )
+
+
+@pytest.fixture
+def client(aritma_sandbox):
+    aritma_sandbox.sign_in_automatically("alice")
+    return client_of(aritma_sandbox)
+
+
+class Journey:
+    """A sign-in under way, and the browser that the person sits at."""
+
+    def __init__(self, task, url, browser):
+        self.task = task
+        self.url = url
+        self.browser = browser
+        self.query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        self.redirect_uri = self.query["redirect_uri"]
+
+    async def go(self, url=None, method="GET", **request):
+        """Go somewhere, follow the redirects, and give status and text."""
+        async with self.browser.request(method, url or self.url, **request) as answer:
+            return answer.status, await answer.text()
+
+    async def callback(self):
+        """Ask the server where it sends the person back to, without going there."""
+        async with self.browser.get(self.url, allow_redirects=False) as answer:
+            return answer.headers["Location"]
+
+    def forge(self, **parameters):
+        """Make a callback of one's own."""
+        return f"{self.redirect_uri}?{urlencode(parameters)}"
+
+
+@contextlib.asynccontextmanager
+async def signing_in(client, **settings):
+    """Begin a sign-in and give it once the person has been told where to go."""
+    shown = asyncio.get_running_loop().create_future()
+    settings = {"scope": SCOPE, "open_browser": None, "show": shown.set_result} | settings
+    task = asyncio.create_task(login.login_with_browser(client, **settings))
+    async with aiohttp.ClientSession() as browser:
+        yield Journey(task, await shown, browser)
+    if not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_person_signs_in_with_the_browser(client):
+    """The page says so, and the program has tokens and knows who it is."""
+    async with signing_in(client) as journey:
+        status, page = await journey.go()
+        sign_in = await journey.task
+
+    assert status == 200
+    assert "Signed in" in page
+    assert "return to the program" in page
+    assert sign_in.subject == "user-alice"
+    assert sign_in.token.refresh_token
+    assert sign_in.token.scope == tuple(SCOPE.split())
+
+
+async def test_the_page_tells_no_secret(client):
+    """Neither the code nor the state."""
+    async with signing_in(client) as journey:
+        callback = await journey.callback()
+        _, page = await journey.go(callback)
+        await journey.task
+
+    for values in parse_qs(urlsplit(callback).query).values():
+        assert not any(len(value) > 20 and value in page for value in values)
+
+
+async def test_the_answer_may_be_posted(client):
+    """With response_mode=form_post."""
+    async with signing_in(client, response_mode="form_post") as journey:
+        _, posting = await journey.go()
+        fields = dict(
+            part.split('" value="')
+            for part in html.unescape(posting).split('<input type="hidden" name="')[1:]
+            for part in [part.partition('">')[0]]
+        )
+        status, page = await journey.go(journey.redirect_uri, "POST", data=fields)
+        sign_in = await journey.task
+
+    assert (status, sign_in.subject) == (200, "user-alice")
+    assert "Signed in" in page
+
+
+async def test_all_wishes_reach_the_server(client):
+    """Each as its own parameter."""
+    wishes = {
+        "prompt": "login",
+        "max_age": 5,
+        "login_hint": "alice",
+        "acr_values": aa.make_acr_values(mfa=True),
+        "requires_acr": True,
+        "ui_locales": "nb",
+        "resource": ["https://api.example"],
+        "extra": {"more": "yes"},
+        "step_up": aa.StepUpRequiredError("more", acr_values=("verify",)),
+    }
+    async with signing_in(client, **wishes) as journey:
+        query = journey.query
+
+    assert wishes.keys() == login.SignInWishes.__annotations__.keys()
+    assert {name: query[name] for name in wishes if name in query} == {
+        "prompt": "login",
+        "max_age": "5",
+        "login_hint": "alice",
+        "acr_values": "verify mfa",
+        "ui_locales": "nb",
+        "resource": "https://api.example",
+    }
+    assert query["more"] == "yes"
+    assert query["code_challenge_method"] == "S256"
+
+
+async def test_the_redirect_uri_is_as_registered(client, unused_tcp_port):
+    """Port and path are the caller's."""
+    async with signing_in(client, port=unused_tcp_port, path="/back") as journey:
+        assert journey.redirect_uri == f"http://127.0.0.1:{unused_tcp_port}/back"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"response_mode": "fragment"}, "query and form_post"),
+        ({"host": "localhost"}, "host"),
+        ({"port": 70000}, "port"),
+        ({"prompt": "sing"}, "prompt"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(client, settings, said):
+    """Nothing is shown and nothing opens."""
+    with pytest.raises(aa.ConfigurationError, match=said):
+        await login.login_with_browser(client, open_browser=None, show=pytest.fail, **settings)
+
+
+async def test_a_taken_port_is_said(client):
+    """Before anybody is sent anywhere."""
+    async with signing_in(client) as journey:
+        port = urlsplit(journey.redirect_uri).port
+        with pytest.raises(aa.ConfigurationError, match="cannot listen on"):
+            await login.login_with_browser(
+                client, port=port, open_browser=pytest.fail, show=pytest.fail
+            )
+
+
+async def test_a_person_may_say_no(client, aritma_sandbox):
+    """The page says so, and the program hears it as an error of its own."""
+    aritma_sandbox.deny_next("access_denied", "The person said no")
+    async with signing_in(client) as journey:
+        status, page = await journey.go()
+        with pytest.raises(aa.AccessDeniedError, match="The person said no"):
+            await journey.task
+
+    assert status == 400
+    assert "Not signed in" in page
+    assert "access_denied: The person said no" in page
+
+
+async def test_a_servers_words_are_text(client, aritma_sandbox):
+    """No markup of theirs comes to life."""
+    aritma_sandbox.deny_next("access_denied", "<script>alert(1)</script>\u202e")
+    async with signing_in(client) as journey:
+        _, page = await journey.go()
+        with pytest.raises(aa.AccessDeniedError):
+            await journey.task
+
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "\u202e" not in page
+
+
+async def test_a_failed_exchange_is_no_success(client, aritma_sandbox):
+    """The page waits for the exchange before it says anything."""
+    aritma_sandbox.answer_next(b'{"error":"invalid_grant"}', status=400)
+    async with signing_in(client) as journey:
+        status, page = await journey.go()
+        with pytest.raises(aa.InvalidGrantError):
+            await journey.task
+
+    assert status == 400
+    assert "invalid_grant" in page
+
+
+async def test_a_failed_exchange_shows_no_code(client, canary):
+    """Neither in the page nor in the error, whatever is captured of it."""
+    async with signing_in(client) as journey:
+        _, page = await journey.go(journey.forge(code=canary.text, state=journey.query["state"]))
+        with pytest.raises(aa.InvalidGrantError) as caught:
+            await journey.task
+
+    assert canary.text not in page
+    canary.assert_hidden(caught.value)
+
+
+async def test_an_answer_of_another_server_ends_the_sign_in(client):
+    """It has our state: who knows it is no stranger, but a mix-up."""
+    async with signing_in(client) as journey:
+        forged = journey.forge(code="x", state=journey.query["state"], iss="https://evil.example")
+        status, _ = await journey.go(forged)
+        with pytest.raises(aa.IssuerMismatchError):
+            await journey.task
+
+    assert status == 400
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"code": "x"},
+        {"code": "x", "state": "wrong"},
+        {"error": "access_denied", "state": "wrong"},
+        {"error": "access_denied", "error_description": "<b>markup</b>"},
+        {"code": "x", "state": "\udcff".encode(errors="surrogateescape")},
+    ],
+    ids=str,
+)
+async def test_a_strangers_answer_neither_counts_nor_ends_the_sign_in(client, parameters):
+    """It learns nothing, and the right answer still works."""
+    async with signing_in(client) as journey:
+        status, page = await journey.go(journey.forge(**parameters))
+        assert status == 400
+        assert "waits for another answer" in page
+        assert "markup" not in page
+        assert not journey.task.done()
+        await journey.go()
+        sign_in = await journey.task
+
+    assert sign_in.subject == "user-alice"
+
+
+async def test_a_doubled_parameter_neither_counts_nor_ends_the_sign_in(client):
+    """Although it brings the state as well."""
+    async with signing_in(client) as journey:
+        callback = await journey.callback()
+        status, _ = await journey.go(f"{callback}&state=wrong")
+        assert status == 400
+        await journey.go(callback)
+        sign_in = await journey.task
+
+    assert sign_in.subject == "user-alice"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [("/favicon.ico", {}, 404), ("/callback", {"Host": "evil.example"}, 421)],
+)
+async def test_stray_requests_go_no_further(client, path, headers, status):
+    """Not even with the right answer in their hands."""
+    async with signing_in(client) as journey:
+        callback = await journey.callback()
+        strayed = callback.replace("/callback", path, 1)
+        assert (await journey.go(strayed, headers=headers))[0] == status
+        await journey.go(callback)
+        assert (await journey.task).subject == "user-alice"
+
+
+async def test_one_answer_counts(client, aritma_sandbox, monkeypatch):
+    """A second one while the first is exchanged sends nothing and learns nothing."""
+    arrivals = asyncio.Queue()
+
+    class WatchedListener(LoopbackListener):
+        async def _receive(self, request):
+            arrivals.put_nowait(request)
+            return await super()._receive(request)
+
+    monkeypatch.setattr(login, "LoopbackListener", WatchedListener)
+    gate = aritma_sandbox.hold()
+    async with signing_in(client) as journey:
+        callback = await journey.callback()
+        first = asyncio.create_task(journey.go(callback))
+        await gate.until()
+        second = asyncio.create_task(journey.go(callback))
+        for _ in range(2):
+            await arrivals.get()
+        gate.release()
+        sign_in = await journey.task
+        statuses = [(await first)[0], (await second)[0]]
+
+    assert sign_in.subject == "user-alice"
+    assert statuses == [200, 400]
+    assert len(aritma_sandbox.token_requests) == 1
+
+
+async def test_nothing_listens_after_the_answer(client):
+    """The browser finds nobody there."""
+    async with signing_in(client) as journey:
+        callback = await journey.callback()
+        await journey.go(callback)
+        await journey.task
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await journey.go(callback)
+
+
+async def test_nobody_comes_back(client):
+    """The error says where the reason is likely to stand."""
+    async with signing_in(client, timeout=1e-6) as journey:
+        with pytest.raises(aa.TokenTimeoutError, match="look at the browser window") as caught:
+            await journey.task
+
+    assert isinstance(caught.value, TimeoutError)
+    assert not caught.value.is_permanent
+    assert "redirect URI" in str(caught.value)
+    assert journey.redirect_uri in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_strangers_do_not_prolong_the_wait(client):
+    """The time limit is for all visits together."""
+    async with signing_in(client, timeout=0.2) as journey:
+
+        async def knock():
+            while True:
+                await journey.go(journey.forge(state="wrong"))
+
+        knocking = asyncio.create_task(knock())
+        with pytest.raises(aa.TokenTimeoutError):
+            await journey.task
+        with pytest.raises(aiohttp.ClientError):
+            await knocking
+
+
+async def test_an_answer_in_time_is_exchanged_however_long_that_takes(
+    client, aritma_sandbox, monkeypatch
+):
+    """The time limit is for the person: a code is not thrown away."""
+    running = []
+
+    @contextlib.asynccontextmanager
+    async def limit(deadline):
+        running.append(deadline)
+        async with asyncio.timeout(deadline - asyncio.get_running_loop().time()):
+            yield
+        running.remove(deadline)
+
+    monkeypatch.setattr(asyncio, "timeout_at", limit)
+    gate = aritma_sandbox.hold()
+    async with signing_in(client) as journey:
+        assert running
+        going = asyncio.create_task(journey.go())
+        await gate.until()
+        assert running == []
+        gate.release()
+        assert (await journey.task).subject == "user-alice"
+        assert (await going)[0] == 200
+
+
+async def test_a_cancelled_sign_in_leaves_nothing(client):
+    """Neither a task nor a socket."""
+    async with signing_in(client) as journey:
+        journey.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await journey.task
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await journey.go(journey.redirect_uri)
+
+
+async def test_cancelling_during_the_exchange_leaves_the_browser_with_a_page(
+    client, aritma_sandbox
+):
+    """One that claims nothing."""
+    gate = aritma_sandbox.hold()
+    async with signing_in(client) as journey:
+        going = asyncio.create_task(journey.go())
+        await gate.until()
+        journey.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await journey.task
+        assert (await going)[0] == 400
+        gate.release()
+
+
+async def test_a_browser_that_stays_open_holds_nothing_up(client):
+    """Neither the loop nor the end of the program, although its thread goes on."""
+    loop, opened, may_end = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
+
+    def browse(url):
+        loop.call_soon_threadsafe(opened.put_nowait, threading.current_thread())
+        assert may_end.wait(20)
+
+    async with signing_in(client, open_browser=browse) as journey:
+        thread = await opened.get()
+        await journey.go()
+        sign_in = await journey.task
+    assert thread.is_alive()
+    may_end.set()
+
+    assert thread.daemon
+    assert sign_in.subject == "user-alice"
+
+
+async def test_a_browser_that_cannot_be_opened_is_no_error(client):
+    """The person was told where to go."""
+    tried = threading.Event()
+
+    def browse(url):
+        tried.set()
+        raise OSError("no browser")
+
+    async with signing_in(client, open_browser=browse) as journey:
+        assert await asyncio.to_thread(tried.wait, 20)
+        await journey.go()
+        assert (await journey.task).subject == "user-alice"
+
+
+async def test_by_default_the_address_is_shown_on_standard_error(client, capsys):
+    """Standard output may be piped."""
+    with pytest.raises(aa.TokenTimeoutError):
+        await login.login_with_browser(client, open_browser=None, timeout=1e-6)
+    shown = capsys.readouterr()
+
+    assert shown.out == ""
+    assert f"\n  {client.environment.issuer}/connect/authorize?response_type=code&" in shown.err
+
+
+async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, capsys):
+    """The code is shown, and asked about as slowly as the server wants."""
+    naps, shown = [], ""
+
+    async def sleep(seconds):
+        nonlocal shown
+        naps.append(seconds)
+        shown += capsys.readouterr().err
+        aritma_sandbox.clock.advance(seconds)
+        if len(naps) == 2:
+            aritma_sandbox.approve_device(re.search(r"the code (\d+)", shown)[1], "alice")
+
+    sign_in = await login.login_with_device(client, SCOPE, sleep=sleep)
+
+    assert sign_in.subject == "user-alice"
+    assert naps == [5, 5]
+    assert shown.startswith(f"Go to {aritma_sandbox.identity_url}/device on any device")
+    assert f"\nOr go to {aritma_sandbox.identity_url}/device?user_code=" in shown
+
+
+async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox):
+    """As a QR code, for example."""
+    shown = []
+
+    async def sleep(seconds):
+        aritma_sandbox.clock.advance(seconds)
+        aritma_sandbox.approve_device(shown[0].user_code, None)
+
+    with pytest.raises(aa.AccessDeniedError):
+        await login.login_with_device(client, show=shown.append, sleep=sleep)
+
+
+@pytest.mark.parametrize(
+    ("complete", "lines"), [(None, 1), ("https://idp.example/?code=ABCD\x1b[2J\n", 2)]
+)
+def test_a_devices_address_cannot_steer_the_terminal(capsys, complete, lines):
+    """Control characters are replaced; without a complete address one line is enough."""
+    login.show_device_code(
+        DeviceAuthorization(
+            device_code="secret-code",
+            user_code="ABCD",
+            verification_uri="https://idp.example/\x1b[2J",
+            verification_uri_complete=complete,
+            expires_at=0,
+            interval=5,
+        )
+    )
+    shown = capsys.readouterr().err
+
+    assert shown.count("\n") == lines
+    assert "\x1b" not in shown
+    assert "ABCD" in shown
+    assert "secret-code" not in shown
+
+
+async def sign_in_as(username, sandbox, client):
+    """Sign in without a person: give `signed_in_provider` a sign-in of its own."""
+    sandbox.sign_in_automatically(username)
+    async with signing_in(client) as journey:
+        await journey.go()
+        return await journey.task
+
+
+async def refuse(client):
+    pytest.fail("nobody must sign in")
+
+
+async def test_a_provider_signs_in_when_it_must(client, aritma_sandbox):
+    """The first time by the person, the next time from the store."""
+    store = aa.MemoryTokenStore()
+    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
+    async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
+        first = await tokens.get_token()
+    async with await login.signed_in_provider(client, store=store, sign_in=refuse) as tokens:
+        again = await tokens.get_token()
+
+    assert first.access_token == again.access_token
+    assert [request.grant_type for request in aritma_sandbox.token_requests] == [
+        "authorization_code"
+    ]
+
+
+async def test_people_have_their_own_tokens(client, aritma_sandbox):
+    """Told apart by a text of the program's own."""
+    store = aa.MemoryTokenStore()
+    for person in ("alice", "bob"):
+        sign_in = functools.partial(sign_in_as, person, aritma_sandbox)
+        async with await login.signed_in_provider(
+            client, person=person, store=store, sign_in=sign_in
+        ):
+            pass
+    for person in ("alice", "bob"):
+        async with await login.signed_in_provider(
+            client, person=person, store=store, sign_in=refuse
+        ) as tokens:
+            claims = await client.userinfo(await tokens.get_token())
+            assert claims["sub"] == f"user-{person}"
+
+
+async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
+    """A refresh token that the server no longer knows leaves only the person."""
+    clock, store = FakeClock(), aa.MemoryTokenStore()
+    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
+    async with aa.TokenProvider(client, aa.SignedInGrant(), store=store, clock=clock) as tokens:
+        await tokens.set_token(
+            aa.Token("old", expires_at=clock.time() - 1, refresh_token="revoked", issued_at=1.0)
+        )
+    async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
+        token = await tokens.get_token()
+
+    assert token.access_token != "old"
+    assert (await client.userinfo(token))["sub"] == "user-alice"
+
+
+async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):
+    """The error is the caller's."""
+
+    async def fail(client):
+        raise aa.AccessDeniedError("access_denied")
+
+    with pytest.raises(aa.AccessDeniedError):
+        await login.signed_in_provider(client, sign_in=fail)
+
+
+async def test_a_sign_in_without_a_token_is_refused():
+    """An ID token alone opens no API."""
+
+    async def identify(client):
+        return aa.SignIn(None)
+
+    async with Sandbox() as sandbox:
+        with pytest.raises(aa.ConfigurationError, match="no token"):
+            await login.signed_in_provider(client_of(sandbox), sign_in=identify)

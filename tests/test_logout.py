@@ -1,0 +1,143 @@
+"""People leave: to the server's page and back, and when the server says so."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import pytest
+from aiohttp import web
+
+import aritma_auth as aa
+from aritma_auth.judge import MOST_LOGOUTS
+from aritma_auth.protocol.logout import check_logout_callback
+from aritma_auth.sandbox import Sandbox
+from support.journeys import client_of, sign_in
+from support.loopback import serving
+from support.plain_browser import PlainBrowser
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+BACK = "http://127.0.0.1/signed-out"
+
+
+@pytest.fixture
+async def sandbox():
+    async with Sandbox(generation="duende-7.4") as sandbox:
+        sandbox.sign_in_automatically("alice")
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox):
+    return client_of(sandbox)
+
+
+def logout_token(sandbox, session_id="s1"):
+    return sandbox.issuer.issue_logout_token(
+        sandbox.identity_url, "sandbox-web", "user-alice", session_id
+    )
+
+
+async def test_the_way_out_and_back(sandbox, client):
+    """With the ID token as a hint, and the state back unchanged."""
+    done = await sign_in(client)
+    url = await client.end_session_url(
+        id_token_hint=done.token.id_token,
+        post_logout_redirect_uri=BACK,
+        state="s t",
+        ui_locales="nb",
+    )
+    async with PlainBrowser(sandbox.identity_url) as browser:
+        page = await browser.open(url)
+
+    assert "client_id" not in parse_qs(urlsplit(url).query)
+    assert page.callback.startswith(BACK)
+    check_logout_callback(page.callback, state="s t")
+
+
+async def test_without_an_id_token_the_client_is_named(client, sandbox):
+    """So that the server knows whose address the way back is."""
+    url = await client.end_session_url(post_logout_redirect_uri=BACK, extra={"x": "1"})
+
+    assert url.startswith(f"{sandbox.identity_url}/connect/endsession?")
+    assert parse_qs(urlsplit(url).query) == {
+        "client_id": ["sandbox-web"],
+        "post_logout_redirect_uri": [BACK],
+        "x": ["1"],
+    }
+
+
+async def test_the_servers_announcement_is_checked(sandbox, client):
+    """Who, which session, and until when the token would be good."""
+    logout = await client.validate_logout_token(logout_token(sandbox))
+
+    assert (logout.subject, logout.session_id) == ("user-alice", "s1")
+    assert logout.token_id
+
+
+async def test_an_announcement_counts_once(sandbox, client):
+    """A copy of it ends no later session; another one does."""
+    token = logout_token(sandbox)
+    await client.validate_logout_token(token)
+    with pytest.raises(aa.VerificationError, match="came before"):
+        await client.validate_logout_token(token)
+
+    assert (await client.validate_logout_token(logout_token(sandbox, "s2"))).session_id == "s2"
+
+
+async def test_announcements_fill_no_memory(sandbox, client):
+    """The oldest are forgotten; they have expired long since."""
+    for number in range(MOST_LOGOUTS):
+        client._judge._logouts[str(number)] = None
+    await client.validate_logout_token(logout_token(sandbox))
+
+    assert len(client._judge._logouts) == MOST_LOGOUTS
+    assert "0" not in client._judge._logouts
+
+
+async def test_an_announcement_is_judged_by_the_servers_clock(sandbox):
+    """Ours is a day behind; the keys' answer has shown it."""
+    client = client_of(sandbox, clock=lambda: sandbox.clock.now() - 86_400)
+
+    assert await client.validate_logout_token(logout_token(sandbox))
+
+
+async def test_a_new_key_announces_too(sandbox, client):
+    """Its key is fetched when it is met."""
+    await client.keys()
+    sandbox.issuer.roll_keys()
+
+    assert await client.validate_logout_token(logout_token(sandbox))
+
+
+async def test_a_refused_announcement_shows_nothing(sandbox, client, canary):
+    """Neither the token nor what is in it."""
+    sandbox.lies.logout_token = {"aud": canary.text}
+    with pytest.raises(aa.VerificationError) as caught:
+        await client.validate_logout_token(logout_token(sandbox))
+
+    canary.assert_hidden(caught.value)
+
+
+async def test_the_server_posts_its_announcement(sandbox, client):
+    """A person leaves at the server, and the application hears of it over the wire."""
+    ended = []
+
+    async def back_channel(request):
+        form = await request.post()
+        try:
+            logout = await client.validate_logout_token(form["logout_token"])
+        except aa.VerificationError:
+            return web.Response(status=400)
+        ended.append(logout.session_id)
+        return web.Response(headers={"Cache-Control": "no-store"})
+
+    async with serving(back_channel) as url:
+        sandbox.add_client(
+            attrs.evolve(sandbox.clients["sandbox-web"], back_channel_logout_uri=url)
+        )
+        done = await sign_in(client)
+        async with PlainBrowser(sandbox.identity_url) as browser:
+            await browser.open(await client.end_session_url(id_token_hint=done.token.id_token))
+
+    assert ended == [done.claims["sid"]]
+    assert sandbox.logout_answers == [200]

@@ -1,0 +1,236 @@
+"""A published document: one request at a time, kept while it is good."""
+
+import asyncio
+import threading
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.published import COOL_DOWN, DAY, STALE, Published
+from support.clock import FakeClock
+from support.fakes import settle
+
+
+class Press:
+    """Publishes numbered editions, or raises what is listed first."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+        self.fetches = 0
+        self.trouble = []
+        self.gate = None
+        self.document = Published(self.fetch, self.clock.time)
+
+    async def fetch(self):
+        self.fetches += 1
+        edition = self.fetches
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.trouble:
+            raise self.trouble.pop(0)
+        return edition
+
+
+@pytest.fixture
+def press():
+    return Press()
+
+
+DOWN = aa.TransportError("down")
+
+
+async def test_it_is_fetched_once_a_day(press):
+    """And then again."""
+    first = [await press.document.get() for _ in range(3)]
+    press.clock.advance(DAY - 1)
+    late = await press.document.get()
+    press.clock.advance(1)
+
+    assert (first, late, await press.document.get()) == ([1, 1, 1], 1, 2)
+
+
+async def test_many_callers_are_one_request(press):
+    """Also when the first of them goes away."""
+    press.gate = asyncio.Event()
+    callers = [asyncio.create_task(press.document.get()) for _ in range(25)]
+    await settle()
+    callers[0].cancel()
+    press.gate.set()
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert outcomes[1:] == [1] * 24
+    assert press.fetches == 1
+
+
+async def test_several_threads_are_one_request(press):
+    """Each with an event loop of its own; a second request would bring a second edition."""
+    started = threading.Barrier(4)
+
+    def run():
+        async def main():
+            started.wait()
+            return await press.document.get()
+
+        editions.append(asyncio.run(main()))
+
+    editions = []
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+
+    assert editions == [1, 1, 1, 1]
+
+
+def test_a_request_whose_loop_ends_is_made_again(press):
+    """A program that runs one loop after another loses nothing but time."""
+
+    async def give_up():
+        task = asyncio.create_task(press.document.get())
+        await settle()
+        task.cancel()
+
+    press.gate = asyncio.Event()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(give_up())
+    loop.close()
+    press.gate = None
+
+    assert asyncio.run(press.document.get()) == 2
+
+
+async def test_an_outage_before_the_first_answer_is_one_request_and_a_pause(press):
+    """25 callers, and 25 more a moment later, hear of the same failure."""
+    press.trouble = [DOWN, DOWN, DOWN]
+    heard = await asyncio.gather(*(press.document.get() for _ in range(25)), return_exceptions=True)
+    press.clock.advance(0.5)
+    heard += await asyncio.gather(
+        *(press.document.get() for _ in range(25)), return_exceptions=True
+    )
+
+    assert {type(error) for error in heard} == {aa.TransportError}
+    assert {error.retry_after for error in heard} == {1.0, 0.5}
+    assert len({id(error) for error in heard}) == 50
+    assert press.fetches == 1
+
+
+async def test_the_pause_grows_to_a_minute(press):
+    """Each failure doubles it; an answer ends it."""
+    press.trouble = [DOWN] * 8
+    pauses = []
+    for _ in range(8):
+        with pytest.raises(aa.TransportError) as caught:
+            await press.document.get()
+        pauses.append(caught.value.retry_after)
+        press.clock.advance(pauses[-1])
+    first = await press.document.get()
+    press.clock.advance(STALE)
+    press.trouble = [DOWN]
+    with pytest.raises(aa.TransportError) as caught:
+        await press.document.get()
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert first == 9
+    assert caught.value.retry_after == 1
+
+
+async def test_the_servers_own_pause_is_kept_within_a_minute(press):
+    """Longer than ours if it says so."""
+    press.trouble = [
+        aa.TransportError("busy", retry_after=30),
+        aa.TransportError("x", retry_after=1e6),
+    ]
+    pauses = []
+    for _ in range(2):
+        with pytest.raises(aa.TransportError) as caught:
+            await press.document.get()
+        pauses.append(caught.value.retry_after)
+        press.clock.advance(30)
+
+    assert pauses == [30, COOL_DOWN]
+
+
+async def test_an_old_document_serves_while_the_server_is_down(press):
+    """For a week, asking now and then; then the failure shows."""
+    await press.document.get()
+    press.clock.advance(DAY)
+    press.trouble = [DOWN] * 3
+    stale = [await press.document.get() for _ in range(5)]
+    asked = press.fetches
+    press.clock.advance(STALE - DAY)
+    with pytest.raises(aa.TransportError):
+        await press.document.get()
+
+    assert (stale, asked) == ([1] * 5, 2)
+
+
+async def test_a_reload_is_forced_once_a_minute(press):
+    """A flood of unknown keys costs one request."""
+    await press.document.get()
+    flood = [await press.document.reload() for _ in range(100)]
+    press.clock.advance(COOL_DOWN - 1)
+    early = await press.document.reload()
+    press.clock.advance(1)
+
+    assert flood == [2] * 100
+    assert (early, await press.document.reload()) == (2, 3)
+
+
+async def test_whoever_comes_during_a_reload_waits_for_it(press):
+    """The second sign-in after a roll-over does not fail on the old keys."""
+    await press.document.get()
+    press.gate = asyncio.Event()
+    forced = [asyncio.create_task(press.document.reload()) for _ in range(25)]
+    await settle()
+    at_ease = await press.document.get()
+    press.gate.set()
+
+    assert await asyncio.gather(*forced) == [2] * 25
+    assert at_ease == 1
+
+
+async def test_a_failed_reload_gives_the_old_document_and_may_soon_be_tried_again(press):
+    """After the failure's short pause, not after the minute."""
+    await press.document.get()
+    press.trouble = [DOWN]
+    failed = [await press.document.reload() for _ in range(10)]
+    press.clock.advance(1)
+
+    assert failed == [1] * 10
+    assert await press.document.reload() == 3
+
+
+async def test_a_clock_that_is_set_back_makes_everything_old(press):
+    """A machine that woke up in the wrong year keeps nothing for ever."""
+    press.clock.advance(1_000_000_000)
+    await press.document.get()
+    await press.document.reload()
+    press.clock.advance(-1_000_000_000)
+
+    assert await press.document.get() == 3
+    assert await press.document.reload() == 4
+
+
+async def test_a_reload_without_a_document_is_a_first_request(press):
+    """And hears of its failure."""
+    press.trouble = [DOWN]
+    with pytest.raises(aa.TransportError):
+        await press.document.reload()
+    press.clock.advance(1)
+
+    assert await press.document.reload() == 2
+
+
+async def test_a_documents_age_counts_from_the_question(press):
+    """What was on its way for an hour is an hour old."""
+    press.gate = asyncio.Event()
+    asking = asyncio.create_task(press.document.get())
+    await settle()
+    press.clock.advance(3600)
+    press.gate.set()
+    await asking
+    press.clock.advance(DAY - 3600)
+
+    assert await press.document.get() == 2
