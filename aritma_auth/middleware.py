@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
+from copy import copy
 from typing import Protocol
 
 from aiohttp import ClientError, ClientHandlerType, ClientRequest, ClientResponse, hdrs
@@ -112,6 +113,17 @@ class BearerMiddleware:
         if response.status in _REFUSALS:
             await _raise_step_up(response)
         return response
+
+    def with_source(self, source: TokenSource) -> "BearerMiddleware":
+        """
+        Give the same middleware, with the same origins, for another source of tokens.
+
+        Args:
+            source: Gives the tokens.
+        """
+        twin = copy(self)
+        twin._source = source  # noqa: SLF001 - our own
+        return twin
 
     def _judge(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember it by how the URL spells it."""

@@ -22,7 +22,7 @@ from aritma_auth.resource import AsyncResource
 if TYPE_CHECKING:
     import aiohttp
 
-    from aritma_auth.middleware import PickingMiddleware
+    from aritma_auth.picking import PickingMiddleware
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
@@ -219,7 +219,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         Raises:
             ConfigurationError: No origin is given, or one is not secure.
         """
-        from aritma_auth.middleware import PickingMiddleware  # noqa: PLC0415 - a convenience only
+        from aritma_auth.picking import PickingMiddleware  # noqa: PLC0415 - a convenience only
 
         return PickingMiddleware(self, pick, origins, strict=strict, on_event=on_event)
 

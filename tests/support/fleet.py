@@ -1,0 +1,267 @@
+"""
+A fleet of real processes on one rotating refresh token, killed and restarted while it works.
+
+The parent runs the authorization server and the API; each worker is a process that calls the API
+without a pause. The server rotates refresh tokens and ends the family when a spent one is presented
+whose successor has been used: a lost answer may be asked for again, a second use may not.
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+import time
+
+import attrs
+from aiohttp import web
+
+RATE = 0.02
+
+
+@attrs.define
+class Handle:
+    """
+    A refresh token at the server.
+
+    Attributes:
+        successors: What it was exchanged for.
+
+        is_used: It or its access token was used, so that its predecessor is spent for good.
+    """
+
+    successors: list["Handle"] = attrs.field(factory=list)
+    is_used: bool = False
+
+
+class RotatingServer:
+    """
+    An authorization server and an API that trusts it.
+
+    Attributes:
+        rotations: Refresh tokens exchanged for the first time.
+
+        repeats: Exchanges asked for again, before the successor was used.
+
+        reuse_events: Spent refresh tokens presented: the end of a family.
+
+        requests: Token requests.
+
+        refused: API calls answered with 401.
+
+        served: API calls answered with 200.
+    """
+
+    def __init__(self, lifetime, latency=0.0):
+        self.lifetime = lifetime
+        self.latency = latency
+        self.first = secrets.token_hex(16)
+        self._refresh = {self.first: Handle()}
+        self._access = {}
+        self.rotations = self.repeats = self.reuse_events = 0
+        self.requests = self.refused = self.served = 0
+        self.url = None
+        self._runner = None
+
+    async def __aenter__(self):
+        app = web.Application()
+        app.router.add_post("/connect/token", self.token)
+        app.router.add_get("/api", self.api)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = "http://127.0.0.1:%d" % self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_):
+        await self._runner.cleanup()
+
+    async def token(self, request):
+        form = await request.post()
+        self.requests += 1
+        if form["grant_type"] == "client_credentials":
+            await asyncio.sleep(self.latency)
+            return self._answer(Handle(), None)
+        handle = self._refresh.get(form["refresh_token"])
+        if handle is None or any(successor.is_used for successor in handle.successors):
+            self.reuse_events += 1
+            self._refresh.clear()
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        if handle.successors:
+            self.repeats += 1
+        else:
+            self.rotations += 1
+        handle.is_used = True
+        successor = Handle()
+        handle.successors.append(successor)
+        text = secrets.token_hex(16)
+        self._refresh[text] = successor
+        await asyncio.sleep(self.latency)
+        return self._answer(successor, text)
+
+    def _answer(self, handle, refresh_token):
+        access_token = secrets.token_hex(16)
+        self._access[access_token] = (time.monotonic() + self.lifetime, handle)
+        return web.json_response(
+            {
+                "access_token": access_token,
+                "token_type": "Bearer",
+                "expires_in": self.lifetime,
+                **({} if refresh_token is None else {"refresh_token": refresh_token}),
+            }
+        )
+
+    async def api(self, request):
+        expires_at, handle = self._access.get(request.headers["Authorization"][7:], (0, None))
+        if time.monotonic() >= expires_at:
+            self.refused += 1
+            return web.Response(status=401)
+        handle.is_used = True
+        self.served += 1
+        return web.Response()
+
+
+WORKER = """
+import asyncio, json, sys
+sys.path[:0] = json.loads(sys.argv[1])["path"]
+from support.fleet import work
+asyncio.run(work(json.loads(sys.argv[1])))
+"""
+
+
+def open_store(spec):
+    """Make a worker's store."""
+    if spec["kind"] == "redis":
+        from aritma_auth.stores.redis import RedisTokenStore
+        from aritma_auth.stores.sealing import SealingKeys
+
+        keys = SealingKeys({"1": "A" * 43})
+        return RedisTokenStore(spec["url"], keys=keys)
+    from aritma_auth.stores.file import FileTokenStore
+
+    return FileTokenStore(spec["path"])
+
+
+def make_provider(spec):
+    """Make a worker's provider, its numbers scaled down with the lifetime."""
+    import aritma_auth as aa
+    from aritma_auth.policy import RefreshPolicy, SharingPolicy
+
+    second = spec["lifetime"] / 100
+    policy = RefreshPolicy(
+        soft_fraction=0.5,
+        backoff_base=second,
+        backoff_cap=5 * second,
+        renewal_timeout=20.0,
+        rejection_base=second,
+    )
+    sharing = SharingPolicy(
+        lease=5 * second,
+        look_again=second,
+        store_pause=2 * second,
+        gate_cap=5 * second,
+        redeeming=5 * second,
+        settle=second,
+    )
+    environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])
+    client = aa.OAuthClient("worker", environment=environment)
+    grant = (
+        aa.ClientCredentialsGrant()
+        if spec["grant"] == "client_credentials"
+        else aa.SignedInGrant("fleet")
+    )
+    return aa.TokenProvider(
+        client,
+        grant,
+        store=open_store(spec["store"]),
+        policy=policy,
+        sharing=sharing,
+        on_event=(lambda event: say(event=str(event))) if spec.get("verbose") else None,
+    )
+
+
+def say(**what):
+    """Tell the parent, at once."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+async def work(spec):
+    """Call the API until the parent lets go of our standard input."""
+    import aiohttp
+
+    provider = make_provider(spec)
+    stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    async with (
+        provider,
+        aiohttp.ClientSession(spec["server"], middlewares=[provider.middleware()]) as api,
+    ):
+        say(ready=True)
+        while not stop.done():
+            try:
+                async with api.get("/api") as response:
+                    if response.status != 200:
+                        say(failed=response.status)
+            except Exception as error:
+                say(failed=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(RATE)
+
+
+class Fleet:
+    """
+    The worker processes.
+
+    Attributes:
+        failures: What workers said of calls that failed.
+    """
+
+    def __init__(self, spec, size):
+        self._spec = spec
+        self._size = size
+        self._workers = []
+        self._readers = []
+        self._ready = asyncio.Semaphore(0)
+        self.failures = []
+
+    async def __aenter__(self):
+        for _ in range(self._size):
+            await self.hire()
+        for _ in range(self._size):
+            await self._ready.acquire()
+        return self
+
+    async def hire(self):
+        """Start one more worker."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            WORKER,
+            json.dumps(self._spec),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        self._workers.append(process)
+        self._readers.append(asyncio.create_task(self._listen(process)))
+
+    async def _listen(self, process):
+        async for line in process.stdout:
+            said = json.loads(line)
+            if "ready" in said:
+                self._ready.release()
+            elif "failed" in said:
+                self.failures.append(said["failed"])
+            else:
+                print(f"{time.monotonic():.2f}", process.pid, said["event"])
+
+    async def kill_one(self):
+        """End a worker without warning, and hire another."""
+        worker = self._workers.pop(secrets.randbelow(len(self._workers)))
+        worker.kill()
+        await worker.wait()
+        await self.hire()
+
+    async def __aexit__(self, *_):
+        for worker in self._workers:
+            worker.stdin.close()
+        for worker in self._workers:
+            await worker.wait()
+        await asyncio.gather(*self._readers)
