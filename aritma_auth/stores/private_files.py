@@ -211,13 +211,16 @@ def _sync(folder: Path) -> None:
     # Windows opens no folders, and writes names at once.
     if IS_WINDOWS:
         return
-    with _opened(folder, os.O_RDONLY) as file:
-        try:
-            os.fsync(file)
-        except OSError as error:
-            # Some network file systems cannot.
-            if error.errno not in _NO_SYNC:
-                raise
+    # The folder may be a link.
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        # Some network file systems cannot.
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(file)
 
 
 def _fresh(path: Path) -> Path:
