@@ -171,22 +171,24 @@ async def test_a_token_without_its_cookie_is_refused(sandbox, browser):
 
 
 @pytest.mark.parametrize(
-    "return_url",
+    "path_of_return_url",
     [
-        "",
         "https://evil.example/connect/authorize",
         "//evil.example/connect/authorize",
         "/\\evil.example/connect/authorize",
+        "evil.example/connect/authorize",
         "/elsewhere",
-        "/connect/authorize?client_id=nobody",
+        "",
     ],
 )
 @pytest.mark.parametrize("path", ["/account/login", "/account/consent"])
-async def test_pages_lead_to_the_server_itself_alone(sandbox, return_url, path):
-    """Whoever writes the link."""
+async def test_pages_lead_to_the_server_itself_alone(sandbox, path_of_return_url, path):
+    """Whoever writes the link, and however good the request in it is."""
+    query = authorize_url(sandbox).partition("?")[2]
     async with aiohttp.ClientSession(sandbox.identity_url) as http:
-        async with http.get(path, params={"return_url": return_url}) as response:
-            assert response.status == 400
+        for return_url in (f"{path_of_return_url}?{query}", "/connect/authorize?client_id=x", ""):
+            async with http.get(path, params={"return_url": return_url}) as response:
+                assert response.status == 400
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
