@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.device import DeviceAuthorization as DeviceAuthorization
+    from aritma_auth.protocol.front_channel import check_logout_frame as check_logout_frame
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -146,6 +147,7 @@ _HOMES = {
         "TlsClientAuth",
     ),
     "protocol.device": ("DeviceAuthorization",),
+    "protocol.front_channel": ("check_logout_frame",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",

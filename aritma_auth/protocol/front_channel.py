@@ -7,9 +7,7 @@ from aritma_auth.protocol.callback import Callback, read_callback
 from aritma_auth.protocol.sealed import is_same_text
 
 
-def check_front_channel_logout(
-    callback: Callback, *, issuers: Iterable[str], session_id: str
-) -> None:
+def check_logout_frame(callback: Callback, *, issuers: Iterable[str], session_id: str) -> None:
     """
     Check that a call of your ``frontchannel_logout_uri`` means this browser's session.
 

@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.protocol.front_channel import check_front_channel_logout
+from aritma_auth.protocol.front_channel import check_logout_frame
 from support.journeys import client_of, sign_in
 from support.loopback import serving
 from support.plain_browser import PlainBrowser
@@ -119,14 +119,14 @@ async def test_a_frame_of_the_servers_page_ends_the_session(sandbox, module):
     frame = next(part for part in page.text.split('"') if part.startswith(f"{BACK[:-11]}/front"))
     frame = frame.replace("&amp;", "&")
     known = {"issuers": sandbox.environment.issuers, "session_id": done.claims["sid"]}
-    check_front_channel_logout(frame, **known)
+    check_logout_frame(frame, **known)
 
     with pytest.raises(aa.IssuerMismatchError):
-        check_front_channel_logout(frame, **known | {"issuers": ["https://x.example"]})
+        check_logout_frame(frame, **known | {"issuers": ["https://x.example"]})
     for wrong in ({"session_id": "another"}, {"session_id": ""}):
         with pytest.raises(aa.VerificationError, match="another session"):
-            check_front_channel_logout(frame, **known | wrong)
+            check_logout_frame(frame, **known | wrong)
     with pytest.raises(aa.IssuerMismatchError):
-        check_front_channel_logout("http://127.0.0.1/front", **known)
+        check_logout_frame("http://127.0.0.1/front", **known)
     with pytest.raises(aa.VerificationError, match="another session"):
-        check_front_channel_logout({"iss": sandbox.identity_url}, **known)
+        check_logout_frame({"iss": sandbox.identity_url}, **known)
