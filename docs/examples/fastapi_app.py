@@ -264,6 +264,7 @@ async def signed_out(request: Request) -> HTMLResponse:
 async def back_channel_logout(site: TheSite, logout_token: Annotated[str, Form()] = "") -> Response:
     try:
         logout = await site.client.validate_logout_token(logout_token)
+        # Another process may have taken it already.
         seconds = logout.expires_at - time.time() + 60
         if not await site.shared.add(f"logout:{logout.token_id}", "seen", seconds):
             raise aa.VerificationError("this logout token came before")
