@@ -15,8 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from aritma_auth.protocol.tokens import Token
-from support.fleet import Fleet, RotatingServer, make_provider
+from support.fleet import Fleet, RotatingServer, plant
 
 
 def parse():
@@ -47,11 +46,7 @@ async def measure(options, store, restart):
             "verbose": options.verbose,
         }
         if options.grant == "refresh_token":
-            seed = make_provider(spec)
-            await seed.set_token(
-                Token("expired", refresh_token=server.first, issued_at=1, expires_at=2)
-            )
-            await seed.aclose()
+            await plant(spec, server.first)
         started = time.monotonic()
         async with Fleet(spec, options.workers) as fleet:
             while (

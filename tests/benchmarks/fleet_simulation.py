@@ -10,6 +10,7 @@ import argparse
 import heapq
 import random
 from collections import Counter
+from pathlib import Path
 
 import attrs
 
@@ -76,6 +77,8 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
         until: Seconds simulated.
 
         outage: Start and end of the time in which the server fails, or None.
+
+        seed: Of the random numbers.
     """
     draws = random.Random(seed)
     policy = RefreshPolicy(soft_jitter=0.0) if way == "alone, no jitter" else RefreshPolicy()
@@ -237,8 +240,7 @@ def main():
             f"the outage, {load.between(1200, 1500):,} in the 5 minutes after it"
         )
     if options.figure:
-        with open(options.figure, "w", encoding="utf-8") as file:
-            file.write(draw_figure(loads) + "\n")
+        Path(options.figure).write_text(draw_figure(loads) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
