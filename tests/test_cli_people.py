@@ -234,17 +234,13 @@ def test_a_store_that_keeps_nothing_is_told(sandbox, store, opened, monkeypatch,
     assert "Signed in" not in said.out
 
 
-def test_what_cannot_be_read_in_the_store_is_replaced(
-    sandbox, opened, monkeypatch, tmp_path, capsys
-):
-    """Whoami says to sign in, and that helps."""
+def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypatch, tmp_path):
+    """Signing in helps, and is no failure."""
     monkeypatch.setattr(settings, "default_store", lambda: aa.FileTokenStore(tmp_path))
     assert cli.run(["login"]) == 0
     (file,) = tmp_path.glob("*.token")
     file.write_text("nonsense")
 
-    assert cli.run(["whoami"]) == 1
-    assert "(aritma-auth login)" in capsys.readouterr().err
     assert cli.run(["login"]) == 0
     assert cli.run(["whoami"]) == 0
 
