@@ -26,7 +26,7 @@ def parse():
     )
     parser.add_argument("--expiries", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--lifetime", type=float, default=2.0, help="seconds")
+    parser.add_argument("--lifetime", type=float, default=3.0, help="seconds")
     parser.add_argument("--kill-every", type=int, default=4, help="rotations")
     parser.add_argument("--restart-every", type=int, default=50, help="rotations")
     parser.add_argument("--verbose", action="store_true")

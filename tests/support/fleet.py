@@ -163,24 +163,25 @@ def make_provider(spec, store):
     import aritma_auth as aa
     from aritma_auth.policy import RefreshPolicy, SharingPolicy
 
-    second = spec["lifetime"] / 100
+    life = spec["lifetime"]
     policy = RefreshPolicy(
         soft_fraction=0.5,
-        backoff_base=second,
-        backoff_cap=5 * second,
+        backoff_base=life / 100,
+        backoff_cap=life / 20,
         renewal_timeout=20.0,
-        rejection_base=second,
+        rejection_base=life / 100,
     )
+    # Whoever dies in mid-exchange costs lease and mark: less than the soft window's second half.
     sharing = SharingPolicy(
-        lease=5 * second,
-        look_again=second,
-        store_pause=2 * second,
-        gate_cap=5 * second,
-        redeeming=5 * second,
-        settle=second,
+        lease=life / 10,
+        look_again=life / 100,
+        store_pause=life / 50,
+        gate_cap=life / 20,
+        redeeming=life / 10,
+        settle=life / 100,
     )
     environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])
-    client = aa.OAuthClient("worker", environment=environment)
+    client = aa.OAuthClient("worker", environment=environment, timeout=life / 12)
     grant = (
         aa.ClientCredentialsGrant()
         if spec["grant"] == "client_credentials"
