@@ -114,7 +114,7 @@ class RegisteredClient(AsyncResource):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Issuer, token endpoint, client id, its authentication, the key that tokens are bound to."""
+        """Issuer, token endpoint, client id, its authentication and the key that binds tokens."""
         environment = self._environment
         # A discovered address may change; the issuer does not.
         known = environment.endpoints.get("token_endpoint", "")
