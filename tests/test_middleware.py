@@ -115,7 +115,7 @@ async def test_a_request_can_be_signed_alone(bank):
 
 async def test_another_source_signs_with_the_same_origins(bank):
     """And the first goes on with its own."""
-    other = FakeClient(bank.provider._clock)
+    other = FakeClient(bank.client.clock)
     other.answers = [Token("other")]
     async with aa.TokenProvider(other, GRANT, on_event=None) as tokens:
         twin = bank.middleware.with_source(tokens)
