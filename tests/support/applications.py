@@ -100,7 +100,7 @@ class Application:
         if self.kind == "aiohttp":
             (session,) = self.site.sessions.values()
             return await session.tokens.get_token()
-        (tokens,) = self.site.providers.values()
+        (tokens,) = self.site.pool._providers.values()
         return await tokens.get_token()
 
     @property
