@@ -1,10 +1,13 @@
 """The pages that people see: who may send their forms, and who can use them."""
 
 import re
+import ssl
 
 import aiohttp
 import pytest
+import trustme
 
+from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
 from support.sandbox_wire import ALICE, DEVICE_CODE, answer_of, authorize_url, post
 
@@ -137,6 +140,17 @@ async def test_the_session_cookie_is_for_the_server_alone(sandbox, browser):
 
     assert {c.key: c.value for c in browser.session.cookie_jar}["aritma-sandbox"] != first
     assert sandbox.sign_ins.session(first) is None
+
+
+async def test_over_https_cookies_stay_there():
+    """They are secure."""
+    authority = trustme.CA()
+    server, client = (ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    async with Sandbox(ssl_context=server) as sandbox, aiohttp.ClientSession() as http:
+        async with http.get(authorize_url(sandbox), ssl=client) as response:
+            assert response.cookies["aritma-sandbox-form"]["secure"]
 
 
 @pytest.mark.parametrize(
