@@ -16,6 +16,7 @@ from html import escape
 import aiohttp
 import attrs
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from yarl import URL
 
 import aritma_auth as aa
@@ -35,7 +36,7 @@ class Session:
 
     subject: str
     name: str
-    sid: str | None
+    sid: str
     id_token: str | None = attrs.field(repr=False)
     tokens: aa.TokenProvider
     bearer: aa.BearerMiddleware
@@ -61,12 +62,6 @@ class Site:
         self.bank_url = bank_url
         self.pending = aa.PendingSignIns()
         self.sessions: dict[str, Session] = {}
-        # Over https also name the cookies __Host-…: then no neighbouring host can set them.
-        self.cookie = {
-            "httponly": True,
-            "samesite": "Lax",
-            "secure": base_url.startswith("https:"),
-        }
         # A browser checks where a form's redirects lead: signing out leads to Aritma ID.
         identity = URL(client.environment.issuer).origin()
         self.headers = {
@@ -147,33 +142,35 @@ class Site:
         )
         response = self.redirect(request.url)
         # Bound to this browser: an answer that somebody else began counts for nothing here.
-        response.set_cookie("sign-in", self.pending.add(request), path="/callback", **self.cookie)
-        response.set_cookie("return-to", local_path(return_to), path="/callback", **self.cookie)
+        self.set_cookie(response, "sign-in", self.pending.add(request), path="/callback")
+        self.set_cookie(response, "return-to", local_path(return_to), path="/callback")
         return response
 
     async def callback(self, request: web.Request) -> web.Response:
         pending = self.pending.take(request.cookies.get("sign-in"))
         sign_in = await self.client.complete_sign_in(pending, request.query)
-        person = await self.client.userinfo(sign_in.token, subject=sign_in.subject)
-        tokens = aa.TokenProvider(self.client, aa.SignedInGrant(sign_in.subject))
-        await tokens.set_token(sign_in.token)
+        token, subject = sign_in.token, sign_in.subject
+        assert token is not None and subject is not None  # a code and openid were asked for
+        person = await self.client.userinfo(token, subject=subject)
+        tokens = aa.TokenProvider(self.client, aa.SignedInGrant(subject))
+        await tokens.set_token(token)
         # A new session id at every sign-in: one that somebody planted before is worth nothing.
         await self.end(request.cookies.get("session"))
         for session_id in [i for i, s in self.sessions.items() if s.ends_at < time.time()]:
             await self.end(session_id)
         session_id = secrets.token_urlsafe(32)
         self.sessions[session_id] = Session(
-            subject=sign_in.subject,
-            name=str(person.get("name", sign_in.subject)),
-            sid=sign_in.claims.get("sid"),
-            id_token=sign_in.token.id_token,
+            subject=subject,
+            name=str(person.get("name", subject)),
+            sid=str(sign_in.claims.get("sid", "")),
+            id_token=token.id_token,
             tokens=tokens,
             bearer=tokens.middleware(),
             asked=pending,
             ends_at=time.time() + SESSION_SECONDS,
         )
         response = self.redirect(local_path(request.cookies.get("return-to", "/")))
-        response.set_cookie("session", session_id, **self.cookie)
+        self.set_cookie(response, "session", session_id)
         response.del_cookie("sign-in", path="/callback")
         response.del_cookie("return-to", path="/callback")
         return response
@@ -202,7 +199,7 @@ class Site:
             )
         )
         response.del_cookie("session")
-        response.set_cookie("sign-out", state, path="/signed-out", **self.cookie)
+        self.set_cookie(response, "sign-out", state, path="/signed-out")
         return response
 
     async def signed_out(self, request: web.Request) -> web.Response:
@@ -227,7 +224,7 @@ class Site:
     # What errors look like
 
     @web.middleware
-    async def answer_errors(self, request: web.Request, handler) -> web.StreamResponse:
+    async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         return_to = request.path_qs if request.method == "GET" else "/"
         try:
             return await handler(request)
@@ -253,6 +250,11 @@ class Site:
             '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
             f"<title>{title}</title></head><body><main><h1>{title}</h1>{body}</main></body></html>",
         )
+
+    def set_cookie(self, response: web.Response, name: str, value: str, *, path: str = "/") -> None:
+        # Over https also name them __Host-… where the path is /: no other host can set those.
+        is_secure = self.base_url.startswith("https:")
+        response.set_cookie(name, value, path=path, httponly=True, samesite="Lax", secure=is_secure)
 
     def redirect(self, location: str) -> web.Response:
         return web.Response(status=303, headers={**self.headers, "Location": location})

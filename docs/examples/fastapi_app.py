@@ -70,7 +70,7 @@ class Session:
     session_id: str = attrs.field(repr=False)
     subject: str
     name: str
-    sid: str | None
+    sid: str
     id_token: str | None = attrs.field(repr=False)
     started_at: float
 
@@ -96,12 +96,11 @@ class Site:
         self.pool = aa.TokenProviderPool[str](
             lambda session_id: aa.TokenProvider(client, aa.SignedInGrant(session_id), store=store)
         )
-        # Over https also name the cookies __Host-…: then no neighbouring host can set them.
-        self.cookie = {
-            "httponly": True,
-            "samesite": "lax",
-            "secure": base_url.startswith("https:"),
-        }
+
+    def set_cookie(self, response: Response, name: str, value: str, *, path: str = "/") -> None:
+        # Over https also name them __Host-… where the path is /: no other host can set those.
+        is_secure = self.base_url.startswith("https:")
+        response.set_cookie(name, value, path=path, httponly=True, samesite="lax", secure=is_secure)
 
     async def begin(
         self, return_to: str, wanted: aa.StepUpRequiredError | None = None
@@ -115,22 +114,24 @@ class Site:
         await self.shared.put(f"sign-in:{handle}", pending, SIGN_IN_SECONDS)
         response = RedirectResponse(request.url, 303, NO_STORE)
         # Bound to this browser: an answer that somebody else began counts for nothing here.
-        response.set_cookie("sign-in", handle, path="/callback", **self.cookie)
+        self.set_cookie(response, "sign-in", handle, path="/callback")
         return response
 
     async def open_session(self, sign_in: aa.SignIn) -> Session:
         """Remember who signed in, under an id that nobody can have planted before."""
-        person = await self.client.userinfo(sign_in.token, subject=sign_in.subject)
+        token, subject = sign_in.token, sign_in.subject
+        assert token is not None and subject is not None  # a code and openid were asked for
+        person = await self.client.userinfo(token, subject=subject)
         session = Session(
             session_id=secrets.token_urlsafe(32),
-            subject=sign_in.subject,
-            name=str(person.get("name", sign_in.subject)),
-            sid=sign_in.claims.get("sid"),
-            id_token=sign_in.token.id_token,
+            subject=subject,
+            name=str(person.get("name", subject)),
+            sid=str(sign_in.claims.get("sid", "")),
+            id_token=token.id_token,
             started_at=time.time(),
         )
         text = json.dumps(attrs.asdict(session))
-        await self.pool.provider(session.session_id).set_token(sign_in.token)
+        await self.pool.provider(session.session_id).set_token(token)
         await self.shared.put(f"session:{session.session_id}", text, SESSION_SECONDS)
         return session
 
@@ -143,7 +144,8 @@ class Site:
         for ended in (f"ended:{session.sid}", f"ended:{session.subject}"):
             ended_at = await self.shared.get(ended)
             if ended_at is not None and float(ended_at) >= session.started_at:
-                return await self.close_session(session)
+                await self.close_session(session)
+                return None
         return session
 
     async def close_session(self, session: Session) -> None:
@@ -220,7 +222,7 @@ async def callback(site: TheSite, session: MaybeSession, request: Request) -> Re
     # What the API still wants now, no further sign-in will bring.
     await site.shared.put(f"asked:{opened.session_id}", wish_of(asked), SIGN_IN_SECONDS)
     response = RedirectResponse(local_path(return_to), 303, NO_STORE)
-    response.set_cookie("session", opened.session_id, **site.cookie)
+    site.set_cookie(response, "session", opened.session_id)
     response.delete_cookie("sign-in", path="/callback")
     return response
 
@@ -240,7 +242,7 @@ async def sign_out(site: TheSite, session: MaybeSession) -> RedirectResponse:
     )
     response = RedirectResponse(url, 303, NO_STORE)
     response.delete_cookie("session")
-    response.set_cookie("sign-out", state, path="/signed-out", **site.cookie)
+    site.set_cookie(response, "sign-out", state, path="/signed-out")
     return response
 
 
@@ -337,12 +339,12 @@ def make_app(site: Site) -> FastAPI:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.state.site = site
     app.include_router(router)
-    app.add_exception_handler(aa.ReauthenticationRequiredError, on_reauthentication)
-    app.add_exception_handler(aa.StepUpRequiredError, on_step_up)
-    app.add_exception_handler(aa.AccessDeniedError, on_refusal)
-    app.add_exception_handler(aa.VerificationError, on_forgery)
-    app.add_exception_handler(aa.AritmaAuthError, on_failure)
-    app.add_exception_handler(aiohttp.ClientError, on_failure)
+    app.exception_handler(aa.ReauthenticationRequiredError)(on_reauthentication)
+    app.exception_handler(aa.StepUpRequiredError)(on_step_up)
+    app.exception_handler(aa.AccessDeniedError)(on_refusal)
+    app.exception_handler(aa.VerificationError)(on_forgery)
+    app.exception_handler(aa.AritmaAuthError)(on_failure)
+    app.exception_handler(aiohttp.ClientError)(on_failure)
     return app
 
 
