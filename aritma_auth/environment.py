@@ -30,8 +30,15 @@ def _origins(urls: Iterable[str]) -> frozenset[Origin]:
 
 def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
     for name, url in urls.items():
+        _require_known(name)
         require_secure_url(url, name)
     return dict(urls)
+
+
+def _require_known(name: str) -> None:
+    # A typing error would quietly leave another address in use.
+    if name not in Environment.ENDPOINTS:
+        raise ConfigurationError(f"the endpoints are {', '.join(Environment.ENDPOINTS)}")
 
 
 def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
@@ -126,7 +133,8 @@ class Environment:
             name: A name for logs.
 
         Raises:
-            ConfigurationError: A URL is not absolute, not secure, or carries a password.
+            ConfigurationError: A URL is not absolute, not secure, or carries a password; or an
+                endpoint has none of the names in `ENDPOINTS`.
         """
         # An issuer that ends in a slash names itself with it.
         exactly = {url} if url.endswith("/") else set()
@@ -202,7 +210,11 @@ class Environment:
 
         Args:
             name: Its name in server metadata (RFC 8414 §2), such as ``token_endpoint``.
+
+        Raises:
+            ConfigurationError: No endpoint has that name.
         """
+        _require_known(name)
         return self.endpoints.get(name) or f"{self.issuer}/{self.ENDPOINTS[name]}"
 
     @property

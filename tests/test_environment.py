@@ -79,6 +79,14 @@ def test_given_endpoints_are_secure(url):
         Environment.at("https://idp.example", endpoints={"authorization_endpoint": url})
 
 
+def test_endpoints_have_the_names_of_the_standards():
+    """A typing error is found at once, not by a request to another address."""
+    with pytest.raises(ConfigurationError, match="token_endpoint"):
+        Environment.at("https://idp.example", endpoints={"token_url": "https://idp.example/t"})
+    with pytest.raises(ConfigurationError, match="token_endpoint"):
+        PRODUCTION.endpoint("token_url")
+
+
 def test_given_endpoints_stay_as_they_were():
     """Whoever made the mapping may go on changing it."""
     endpoints = {"token_endpoint": "https://idp.example/token"}
