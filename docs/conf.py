@@ -7,6 +7,7 @@ author = "The aritma-auth developers"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 2
 html_theme = "furo"
 html_title = "aritma-auth"
 exclude_patterns = ["_build"]

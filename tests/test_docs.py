@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import re
+import secrets
 import webbrowser
 from pathlib import Path
 
@@ -51,6 +52,7 @@ async def namespace_of(monkeypatch):
         client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
         async with aa.TokenProvider(client, aa.ClientCredentialsGrant()) as tokens:
             yield {
+                "__name__": "page",
                 "aa": aa,
                 "aritma_sandbox": sandbox,
                 "base_url": sandbox.banking_url,
@@ -65,6 +67,16 @@ def choose_client(registered, monkeypatch):
     monkeypatch.setenv("ARITMA_CLIENT_ID", registered.client_id)
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", registered.client_secret)
     monkeypatch.setitem(IDS, '"client-id"', f'"{registered.client_id}"')
+
+
+def prepare_places(page, monkeypatch, folder):
+    """Give a page what workers share: a folder, a key, and a server if it speaks of one."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    monkeypatch.setenv("TOKEN_SEALING_KEY", secrets.token_urlsafe(32))
+    if "REDIS_URL" in page.read_text():
+        from support.valkey import shared_server
+
+        monkeypatch.setenv("REDIS_URL", shared_server().url)
 
 
 async def come_back(request):
@@ -84,8 +96,9 @@ async def execute(code, namespace, where):
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
-async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
+async def test_the_code_on_the_page_runs(page, monkeypatch, capsys, tmp_path):
     """Functions named main and test_… are called too."""
+    prepare_places(page, monkeypatch, tmp_path)
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     async with namespace_of(monkeypatch) as namespace:
         for block in BLOCK.finditer(page.read_text()):
