@@ -153,9 +153,8 @@ if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
 -- What has no end is no lease.
 if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
 if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
-local granted, written = number(fences, 'granted') or 0, number(fences, 'written') or 0
-local fence = math.max(granted, written) + 1
-replace(fences, 'granted', whole(fence), 'written', whole(written))
+local fence = (number(fences, 'granted') or 0) + 1
+replace(fences, 'granted', whole(fence), 'written', whole(number(fences, 'written') or 0))
 redis.call('PEXPIRE', fences, ARGV[3])
 return fence
 """
