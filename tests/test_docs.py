@@ -84,8 +84,10 @@ async def execute(code, namespace, where):
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
-async def test_the_code_on_the_page_runs(page, monkeypatch, capsys):
+async def test_the_code_on_the_page_runs(page, monkeypatch, tmp_path, capsys):
     """Functions named main and test_… are called too."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TOKEN_KEY", "q7S3pIhdW5p4CsWbfjbMcdXtQ5nKfAqSrg8mGEbK5j8=")
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     async with namespace_of(monkeypatch) as namespace:
         for block in BLOCK.finditer(page.read_text()):
