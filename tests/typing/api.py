@@ -30,3 +30,8 @@ def errors_answer_two_questions(error: aa.AritmaAuthError) -> float | None:
 
 def tokens_are_made_by_hand() -> aa.Token:
     return aa.Token("text", expires_at=5.0, refresh_token="text", id_token=None)
+
+
+def stores_are_interchangeable() -> list[aa.TokenStore]:
+    keys = aa.SealingKeys({"1": bytes(32)})
+    return [aa.MemoryTokenStore(), aa.FileTokenStore("tokens", keys=keys), aa.KeyringTokenStore()]
