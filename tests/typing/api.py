@@ -1,6 +1,7 @@
 """A program that uses the public API: type-checked, never run."""
 
 import aiohttp
+import redis.asyncio
 
 import aritma_auth as aa
 
@@ -34,4 +35,11 @@ def tokens_are_made_by_hand() -> aa.Token:
 
 def stores_are_interchangeable() -> list[aa.TokenStore]:
     keys = aa.SealingKeys({"1": bytes(32)})
-    return [aa.MemoryTokenStore(), aa.FileTokenStore("tokens", keys=keys), aa.KeyringTokenStore()]
+    return [
+        aa.MemoryTokenStore(),
+        aa.FileTokenStore("tokens", keys=keys),
+        aa.KeyringTokenStore(),
+        aa.RedisTokenStore("rediss://redis.example", keys=keys),
+        aa.RedisTokenStore(redis.asyncio.Redis(), keys=keys),
+        aa.RedisTokenStore(redis.asyncio.RedisCluster("redis.example", 6379), keys=keys),
+    ]
