@@ -12,6 +12,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 import aritma_auth as aa
@@ -141,12 +142,7 @@ async def test_whatever_blocks_runs_in_a_thread(store, monkeypatch):
 
 def test_by_default_it_is_in_the_state_folder(monkeypatch, tmp_path):
     """As the platform has it."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        sys.modules["platformdirs"],
-        "user_state_path",
-        lambda name, **settings: tmp_path / name,
-    )
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda name, **settings: tmp_path / name)
 
     assert str(tmp_path / "aritma-auth") in repr(aa.FileTokenStore())
 

@@ -244,9 +244,9 @@ async def count(rounds):
 
 async def hold():
     lease = await store.acquire(key, seconds=1)
-    if task == "hold-with-child" and not (child := os.fork()):
-        time.sleep(60)
-    print(child if task == "hold-with-child" else 0, flush=True)
+    is_child = task == "hold-with-child" and os.fork() == 0
+    if is_child or task == "hold":
+        print(os.getpid(), flush=True)
     time.sleep(60)
 
 async def write():
@@ -307,7 +307,7 @@ async def test_a_killed_holder_frees_its_lease_at_once(store, folder, task):
         started = time.monotonic()
         lease = await store.acquire(KEY, seconds=1)
         waited = time.monotonic() - started
-        if child:
+        if task == "hold-with-child":
             os.kill(child, signal.SIGKILL)
 
     assert while_held is None

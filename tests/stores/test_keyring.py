@@ -8,6 +8,7 @@ import threading
 
 import keyring
 import keyring.errors
+import platformdirs
 import pytest
 from keyring.backends import fail, null
 
@@ -238,9 +239,7 @@ def test_a_machine_without_keyring_is_told(monkeypatch, kind):
 async def test_by_default_it_is_the_machines_keyring(monkeypatch, backend, tmp_path):
     """As python-keyring finds it; the locks are in the state folder."""
     monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
-    monkeypatch.setattr(
-        sys.modules["platformdirs"], "user_state_path", lambda name, **settings: tmp_path / name
-    )
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda name, **settings: tmp_path / name)
     await aa.KeyringTokenStore().save(KEY, OLD, replaces=0)
 
     assert len(backend.texts) == 1
