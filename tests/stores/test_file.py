@@ -8,9 +8,9 @@ import socket
 import stat
 import sys
 import threading
-import time
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import platformdirs
 import pytest
@@ -580,27 +580,25 @@ async def test_a_writer_that_is_stopped_stops_nobody_for_long(store, folder, mon
     assert await store.save(KEY, NEW, replaces=1)
 
 
-async def test_a_writer_waits_for_another(store, folder):
-    """Without the loop's waiting."""
+async def test_a_writer_waits_for_another(store, folder, monkeypatch):
+    """In its thread, looking again after pauses that grow."""
     await store.save(KEY, OLD, replaces=0)
-    entered, leave = threading.Event(), threading.Event()
+    holder = file_lock.FileLock(entry_file(folder).with_suffix(".lock"))
+    holder.take()
+    pauses = []
 
-    def hold():
-        with file_lock.exclusive(entry_file(folder).with_suffix(".lock")):
-            entered.set()
-            leave.wait(10)
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            holder.give_back()
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    entered.wait(10)
-    threading.Timer(0.05, leave.set).start()
-    started = time.monotonic()
-    saved = await store.save(KEY, NEW, replaces=1)
-    waited = time.monotonic() - started
-    holder.join()
+    monkeypatch.setattr(file_lock, "time", SimpleNamespace(monotonic=lambda: 0, sleep=sleep))
 
-    assert saved
-    assert waited > 0.04
+    assert await store.save(KEY, NEW, replaces=1)
+    assert len(pauses) == 20
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.001
+    assert pauses[-1] == 0.02
 
 
 async def test_leases_are_counted_in_their_file(store, folder):
