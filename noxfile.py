@@ -13,11 +13,17 @@ LOOPS_ON = "3.13"
 """Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
 LOOP_TESTS = [
+    "tests/stores",
+    "tests/test_discovery.py",
     "tests/test_faults.py",
+    "tests/test_keeping.py",
     "tests/test_middleware.py",
+    "tests/test_pool.py",
     "tests/test_provider.py",
+    "tests/test_published.py",
     "tests/test_refresh_tokens.py",
-    "tests/test_stores.py",
+    "tests/test_sharing.py",
+    "tests/test_sign_in.py",
     "tests/test_transport.py",
 ]
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -28,7 +34,16 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.stop_on_first_error = True
 # An interpreter that this machine lacks is skipped with a line that says so.
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests", "tests_lowest", "coverage", "browser", "docs"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "tests",
+    "tests_lowest",
+    "coverage",
+    "fleet",
+    "browser",
+    "docs",
+]
 
 
 def switch_on_pyenv() -> None:
@@ -116,6 +131,14 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def fleet(session: nox.Session) -> None:
+    """Let real processes share one token, and be killed while they do."""
+    install_groups(session, "test")
+    session.install(".[all]")
+    session.run("pytest", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
 
 
 def install_chromium(session: nox.Session) -> None:

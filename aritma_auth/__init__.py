@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from aritma_auth.login import signed_in_provider as signed_in_provider
     from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.pending import PendingSignIns as PendingSignIns
+    from aritma_auth.picking import PickingMiddleware as PickingMiddleware
     from aritma_auth.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.policy import SharingPolicy as SharingPolicy
+    from aritma_auth.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.profiles import PROFILES as PROFILES
     from aritma_auth.profiles import ApiProfile as ApiProfile
     from aritma_auth.protocol.acr_values import make_acr_values as make_acr_values
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.device import DeviceAuthorization as DeviceAuthorization
+    from aritma_auth.protocol.front_channel import check_logout_frame as check_logout_frame
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -116,8 +120,16 @@ _HOMES = {
     ),
     "middleware": ("BearerMiddleware",),
     "pending": ("PendingSignIns",),
-    "policy": ("RefreshPolicy",),
-    "profiles": ("ApiProfile", "PROFILES"),
+    "picking": ("PickingMiddleware",),
+    "policy": (
+        "RefreshPolicy",
+        "SharingPolicy",
+    ),
+    "pool": ("TokenProviderPool",),
+    "profiles": (
+        "ApiProfile",
+        "PROFILES",
+    ),
     "protocol.acr_values": ("make_acr_values",),
     "protocol.authorization": (
         "AuthorizationAnswer",
@@ -135,6 +147,7 @@ _HOMES = {
         "TlsClientAuth",
     ),
     "protocol.device": ("DeviceAuthorization",),
+    "protocol.front_channel": ("check_logout_frame",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",
@@ -146,7 +159,10 @@ _HOMES = {
         "SignedInGrant",
         "TokenExchangeGrant",
     ),
-    "protocol.initiation": ("LoginInitiation", "read_login_initiation"),
+    "protocol.initiation": (
+        "LoginInitiation",
+        "read_login_initiation",
+    ),
     "protocol.inspection": ("read_unverified_claims",),
     "protocol.logout": (
         "LogoutToken",

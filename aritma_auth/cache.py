@@ -107,17 +107,17 @@ class TokenCache:
         "failure",
         "generation",
         "held",
-        "lock",
         "now",
         "rejected",
     )
+
+    lock = STATE_LOCK
 
     def __init__(self, policy: RefreshPolicy, clock: Clock, draw: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
         self._draw = draw
         self._rejections = _NOT_REJECTED
-        self.lock = STATE_LOCK
         self.held = _NOTHING
         self.failure: Failure | None = None
         self.generation = 0

@@ -88,7 +88,7 @@ class Discovery:
 
     async def keys_for(self, token: str) -> list[JsonWebKey]:
         """
-        Give the keys for a signed token; if it names an unknown one, they are fetched anew.
+        Give the keys for a signed token; if it names no known one, they are fetched anew.
 
         Args:
             token: The compact serialisation.
@@ -96,7 +96,10 @@ class Discovery:
         Spec: OpenID Connect Core 1.0 §10.1.1.
         """
         keys = await self._keys.get()
-        return await self._keys.reload() if names_unknown_key(token, keys) else keys
+        # Without a kid nothing tells whether a new key has signed it.
+        names_a_key = names_unknown_key(token, ())
+        is_known = names_a_key and not names_unknown_key(token, keys)
+        return keys if is_known else await self._keys.reload()
 
     async def _fetch_metadata(self) -> ServerMetadata:
         issuer, status, problem = self._environment.issuer, 404, ""

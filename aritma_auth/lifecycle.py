@@ -28,7 +28,7 @@ class Freshness(enum.Enum):
     EXPIRED = "expired"
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Life:
     """
     The marks on one token's line of time, in seconds of the monotonic clock.

@@ -1,7 +1,6 @@
 """Thousands of tenants, people or scopes: one provider for each, as many as fit."""
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
 from itertools import islice
@@ -56,7 +55,7 @@ class PoolStatus:
 
 class TokenProviderPool(AsyncResource, Generic[K]):
     """
-    One provider a key, made when it is first asked for, forgotten when others are used more.
+    One provider a key, made when it is first asked for, forgotten when others are wanted more.
 
     The failures of one key are no other's. A provider is never forgotten while it renews, nor while
     it alone knows a refresh token: give those a store. One that somebody still holds is found again
@@ -66,7 +65,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         factory: Makes the provider of a key; let the providers share what they can, such as the
             session, the client and the store.
 
-        max_size: Providers held at most.
+        max_size: Providers held; more only while all that were looked at are busy.
 
     Raises:
         ConfigurationError: ``max_size`` is not positive.
@@ -77,7 +76,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
             raise ConfigurationError("max_size must be greater than 0")
         self._factory = factory
         self._max_size = max_size
-        self._providers: OrderedDict[K, TokenProvider] = OrderedDict()
+        self._providers: dict[K, TokenProvider] = {}
         self._forgotten: weakref.WeakValueDictionary[K, TokenProvider] = (
             weakref.WeakValueDictionary()
         )
@@ -145,12 +144,12 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         Raises:
             ProviderClosedError: The pool was closed.
         """
-        providers = self._providers
         try:
-            provider = providers[key]
-            providers.move_to_end(key)
+            provider = self._providers[key]
         except KeyError:
             return self._make(key)
+        # Second chance: a mark costs a look-up less than keeping the keys in order would.
+        provider.is_wanted = True
         return provider
 
     def _make(self, key: K) -> TokenProvider:
@@ -166,14 +165,16 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         return provider
 
     def _make_room(self, newest: TokenProvider) -> None:
-        """Forget those used longest ago that can be had again."""
-        # Copied in one step: other threads reorder the providers without the lock.
-        oldest = list(islice(self._providers.items(), _LOOKS))
-        for key, provider in oldest:
-            if len(self._providers) <= self._max_size:
+        """Forget those that can be had again and were not asked for since the last time."""
+        providers = self._providers
+        for key, provider in list(islice(providers.items(), _LOOKS)):
+            if len(providers) <= self._max_size:
                 return
-            if provider is not newest and provider.is_idle:
-                del self._providers[key]
+            del providers[key]
+            if provider.is_wanted or provider is newest or not provider.is_idle:
+                provider.is_wanted = False
+                providers[key] = provider
+            else:
                 self._forgotten[key] = provider
 
     def _require_open(self) -> None:

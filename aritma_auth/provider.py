@@ -56,6 +56,9 @@ class TokenProvider(AsyncResource):
 
         on_event: Told what happens; by default it is logged. It must not block.
 
+    Attributes:
+        is_wanted: A pool's mark: it was asked for since the pool made room last.
+
     Source: Aritma's authentication page ("Reuse the access token until it expires").
     """
 
@@ -66,6 +69,7 @@ class TokenProvider(AsyncResource):
         "_is_in_background",
         "_renewer",
         "_settings",
+        "is_wanted",
     )
 
     def __init__(
@@ -86,6 +90,7 @@ class TokenProvider(AsyncResource):
         self._renewer: Renewer | None = None
         self._is_in_background = False
         self._is_closed = False
+        self.is_wanted = False
 
     @classmethod
     def client_credentials(

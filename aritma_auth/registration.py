@@ -114,7 +114,7 @@ class RegisteredClient(AsyncResource):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Issuer, token endpoint, client id and method of authentication: whose the tokens are."""
+        """Issuer, token endpoint, client id, its authentication and the key that binds tokens."""
         environment = self._environment
         # A discovered address may change; the issuer does not.
         known = environment.endpoints.get("token_endpoint", "")
@@ -123,6 +123,7 @@ class RegisteredClient(AsyncResource):
             known if environment.discovers else environment.token_endpoint,
             self.client_id,
             self.client_auth.method,
+            self.client_auth.thumbprint,
         )
 
     @property

@@ -141,6 +141,9 @@ class RelyingParty(RegisteredClient):
         """
         Finish a sign-in whose callback was validated: exchange the code and check the rest.
 
+        If the keys or the token endpoint could not be reached, the same answer may be redeemed
+        again; a code that may have arrived is spent.
+
         Args:
             answer: What `AuthorizationRequest.validate_callback` gave; good for one exchange.
 

@@ -20,7 +20,7 @@ from aritma_auth.stores import TokenStore
 from aritma_auth.stores.key import token_key
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Settings:
     """
     What a provider was made with; the names are those of its arguments.

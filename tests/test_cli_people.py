@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import types
 import webbrowser
 from urllib.parse import parse_qs, urlsplit
 
@@ -206,35 +205,65 @@ def test_a_refusal_is_one_line(sandbox, store, opened, capsys):
     assert "error: access_denied\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "said"),
-    [("load", ["whoami"], "load"), ("save", ["login"], "save")],
-)
-def test_a_store_that_fails_is_told(
-    sandbox, store, opened, monkeypatch, capsys, method, arguments, said
+def test_a_store_that_cannot_be_read_is_told_before_anybody_signs_in(
+    sandbox, store, opened, monkeypatch, capsys
 ):
-    """Not "sign in again", and not a success."""
+    """By its own error, and not by "sign in again"."""
+
+    async def fail(key):
+        raise aa.StoreError("no permission")
+
+    monkeypatch.setattr(store, "load", fail)
+
+    assert cli.run(["login"]) == cli.run(["whoami"]) == 1
+    assert capsys.readouterr().err == "error: no permission\n" * 2
+    assert opened == []
+
+
+def test_a_store_that_keeps_nothing_is_told(sandbox, store, opened, monkeypatch, capsys):
+    """A sign-in that is lost with the command is no success."""
 
     async def fail(*arguments, **keywords):
         raise PermissionError("secret path")
 
-    monkeypatch.setattr(store, method, fail)
+    monkeypatch.setattr(store, "save", fail)
 
-    assert cli.run(arguments) == 1
-    assert f"error: the token store failed to {said} (PermissionError)" in capsys.readouterr().err
+    assert cli.run(["login"]) == 1
+    said = capsys.readouterr()
+    assert "has not kept the tokens: PermissionError" in said.err
+    assert "Signed in" not in said.out
+
+
+def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypatch, tmp_path):
+    """Signing in helps, and is no failure."""
+    monkeypatch.setattr(settings, "default_store", lambda: aa.FileTokenStore(tmp_path))
+    assert cli.run(["login"]) == 0
+    (file,) = tmp_path.glob("*.token")
+    file.write_text("nonsense")
+
+    assert cli.run(["login"]) == 0
+    assert cli.run(["whoami"]) == 0
 
 
 def test_without_the_extra_there_is_no_store(sandbox, monkeypatch, capsys):
     """It is said what to install, before anybody signs in."""
-    monkeypatch.setitem(sys.modules, "aritma_auth.stores.file", None)
+    monkeypatch.setitem(sys.modules, "filelock", None)
 
     assert cli.run(["login"]) == 1
     assert 'pip install "aritma-auth[file]"' in capsys.readouterr().err
 
 
-def test_the_tokens_are_kept_in_a_file(monkeypatch):
-    """In the place that the machine has for such things."""
-    module = types.SimpleNamespace(FileTokenStore=aa.MemoryTokenStore)
-    monkeypatch.setitem(sys.modules, "aritma_auth.stores.file", module)
+def test_the_tokens_are_kept_in_files_of_the_persons_own(
+    sandbox, opened, monkeypatch, tmp_path, capsys
+):
+    """In the place that the machine has for such things; signing out leaves none."""
+    monkeypatch.setattr("platformdirs.user_state_path", lambda *_, **__: tmp_path / "state")
 
-    assert isinstance(settings.default_store(), aa.MemoryTokenStore)
+    assert cli.run(["login"]) == 0
+    (file,) = (tmp_path / "state").glob("*.token")
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert cli.run(["whoami"]) == 0
+    assert '"sub": "user-alice"' in capsys.readouterr().out
+    assert cli.run(["logout"]) == 0
+    assert list((tmp_path / "state").glob("*.token")) == []

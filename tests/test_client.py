@@ -270,7 +270,16 @@ def test_an_identity_outlives_what_changes():
     one = aa.OAuthClient("id", "old", environment=environment)
 
     assert one.identity == aa.OAuthClient("id", "new", environment=environment).identity
-    assert one.identity == ("https://idp.example", "", "id", "client_secret_post")
+    assert one.identity == ("https://idp.example", "", "id", "client_secret_post", "")
+
+
+def test_tokens_bound_to_a_certificate_are_told_apart():
+    """Another certificate's token would be refused."""
+    clients = [
+        aa.OAuthClient("id", aa.TlsClientAuth(None, thumbprint)) for thumbprint in ("", "a", "b")
+    ]
+
+    assert len({client.identity for client in clients}) == 3
 
 
 async def test_a_provider_in_one_line(http_mock):

@@ -233,8 +233,10 @@ async def test_the_issuer_is_an_audience_from_duende_on(generation, is_taken, te
         for_endpoint = await post(
             sandbox, assertion(aud=f"{issuer}/connect/token", jti="k"), tenant
         )
+        for_par = await post(sandbox, assertion(aud=f"{issuer}/connect/par", jti="p"), tenant)
 
     assert ("access_token" in for_issuer) is is_taken
+    assert ("access_token" in for_par) is is_taken
     assert "access_token" in for_endpoint
 
 

@@ -244,7 +244,7 @@ async def test_many_sign_ins_are_one_request_a_document(internet):
 
 
 def token_by(kid):
-    header = json.dumps({"alg": "RS256", "kid": kid}).encode()
+    header = json.dumps({"alg": "RS256"} | ({} if kid is None else {"kid": kid})).encode()
     parts = (urlsafe_b64encode(part).decode().rstrip("=") for part in (header, b"{}", b"x"))
     return ".".join(parts)
 
@@ -269,6 +269,17 @@ async def test_an_unknown_key_is_looked_up(rolling):
 
     assert ([k["kid"] for k in known], asked) == (["one"], 1)
     assert [[k["kid"] for k in keys] for keys in rolled] == [["two", "one"]] * 10
+    assert len(rolling.asked) == 2
+
+
+async def test_without_kid_the_keys_are_of_this_minute(rolling):
+    """A server whose tokens name no key may roll it over all the same."""
+    discovery = rolling.discovery(discover=False)
+    await discovery.keys()
+    rolling.roll("two")
+    found = [await discovery.keys_for(token_by(None)) for _ in range(10)]
+
+    assert [[k["kid"] for k in keys] for keys in found] == [["two"]] * 10
     assert len(rolling.asked) == 2
 
 

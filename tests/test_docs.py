@@ -21,7 +21,7 @@ import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
 
-IDS = {'"client-id"': '"sandbox-service"', '"native-client-id"': '"sandbox-cli"'}
+IDS = {'"client-id"': '"sandbox-service"'}
 """The clients that the pages name, and those of the sandbox."""
 
 ROOT = Path(__file__).parent.parent

@@ -10,14 +10,13 @@ import aiohttp
 import pytest
 from yarl import URL
 
+import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
 from support.applications import AIOHTTP, CHALLENGE, EXAMPLES, FASTAPI, Application, listen
 
-pytestmark = pytest.mark.usefixtures("no_leftovers")
-
 
 @pytest.fixture(params=["aiohttp", "fastapi"])
-async def app(request):
+async def app(request, no_leftovers):
     listener, url = listen()
     async with Sandbox() as sandbox:
         sandbox.sign_in_automatically("alice")
@@ -160,6 +159,22 @@ async def test_nobody_is_sent_elsewhere(app, browser, elsewhere):
         assert str(response.url) == f"{app.url}/"
 
 
+@pytest.mark.parametrize("module", [AIOHTTP, FASTAPI], ids=["aiohttp", "fastapi"])
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("/", "/"),
+        ("/accounts?from=1&to=2#end", "/accounts?from=1&to=2#end"),
+        ("/\t/evil.example", "/"),
+        ("/\n/evil.example", "/"),
+        ("/\u202eevil", "/"),
+    ],
+)
+def test_a_way_back_is_plain(module, text, path):
+    """Browsers drop tabs and line breaks: what is left would be another host."""
+    assert module.local_path(text) == path
+
+
 async def test_a_planted_session_is_worth_nothing(app, browser):
     """The session id is new at every sign-in, and the one before is over (fixation)."""
     browser.cookie_jar.update_cookies({"session": "planted"}, URL(app.url))
@@ -238,6 +253,7 @@ async def test_signing_out_ends_everything(app, browser):
     """The session, the refresh token and the session at Aritma ID; the state comes back."""
     await see(browser, "/sign-in")
     session = cookies_of(browser)["session"].value
+    refresh_token = (await app.token()).refresh_token
     async with browser.post("/sign-out") as response:
         end_session, back = (step.url for step in (response.history[1], response))
         assert (back.path, response.status) == ("/signed-out", 200)
@@ -246,6 +262,8 @@ async def test_signing_out_ends_everything(app, browser):
         assert end_session.query["post_logout_redirect_uri"] == f"{app.url}/signed-out"
         assert back.query["state"] == end_session.query["state"]
     assert {"session", "sign-out"}.isdisjoint(cookies_of(browser))
+    with pytest.raises(aa.InvalidGrantError):
+        await app.make_client().fetch_token(aa.RefreshTokenGrant(refresh_token))
     browser.cookie_jar.update_cookies({"session": session}, URL(app.url))
     assert "Sign in" in (await see(browser, "/"))[2]
     # The way back counts once.
@@ -265,10 +283,10 @@ async def test_the_way_back_from_signing_out_is_checked(app, browser, query):
     assert (await see(browser, f"/signed-out{query}"))[1] == 400
 
 
-async def announce(app, token):
+async def announce(app, token, url=None):
     async with (
-        aiohttp.ClientSession() as server,
-        server.post(f"{app.url}/back-channel-logout", data={"logout_token": token}) as response,
+        aiohttp.ClientSession(url or app.url) as server,
+        server.post("/back-channel-logout", data={"logout_token": token}) as response,
     ):
         return response.status, response.headers["Cache-Control"]
 
@@ -329,7 +347,9 @@ async def test_each_step_may_happen_in_another_process():
         async with browser.get(arrived, allow_redirects=False) as response:
             assert response.status == 303
         assert "Alice Almås" in (await see(browser, f"{third}/accounts"))[2]
-        assert (await announce(app, app.logout_token(app.session_id)))[0] == 200
+        token = app.logout_token(app.session_id)
+        assert (await announce(app, token, first))[0] == 200
+        assert (await announce(app, token, second))[0] == 400
         assert "Sign in" in (await see(browser, f"{third}/"))[2]
         # The tokens left the store with the session.
         assert repr(app.places["store"]) == "<MemoryTokenStore of 0 tokens>"

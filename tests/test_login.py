@@ -438,8 +438,9 @@ async def test_a_browser_that_cannot_be_opened_is_no_error(client):
         assert (await journey.task).subject == "user-alice"
 
 
-async def test_by_default_the_address_is_shown_on_standard_error(client, capsys):
-    """Standard output may be piped."""
+async def test_by_default_the_address_is_shown_on_standard_error(client, capsys, monkeypatch):
+    """Standard output may be piped; and no browser means none."""
+    monkeypatch.setattr(login, "_open_meanwhile", pytest.fail)
     with pytest.raises(aa.TokenTimeoutError):
         await login.login_with_browser(client, open_browser=None, timeout=1e-6)
     shown = capsys.readouterr()

@@ -113,6 +113,19 @@ async def test_a_request_can_be_signed_alone(bank):
     assert signed == {"authorization": "Bearer token-1"}
 
 
+async def test_another_source_signs_with_the_same_origins(bank):
+    """And the first goes on with its own."""
+    other = FakeClient(bank.client.clock)
+    other.answers = [Token("other")]
+    async with aa.TokenProvider(other, GRANT, on_event=None) as tokens:
+        twin = bank.middleware.with_source(tokens)
+        await bank.get(middlewares=(twin,))
+    await bank.get()
+
+    assert bank.api.seen == ["Bearer other", "Bearer token-1"]
+    assert repr(twin) == repr(bank.middleware)
+
+
 async def test_a_header_set_by_hand_is_replaced(bank):
     """Whoever set it: one token, ours."""
     await bank.get(headers={"Authorization": "Bearer stale", "authorization": "Basic x"})

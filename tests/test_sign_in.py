@@ -354,6 +354,14 @@ async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
         assert secret.text not in repr(request) + repr(answer)
 
 
+async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
+    """FAPI 2.0 §5.4.3: the same kid, and another kind, use or algorithm; or no key at all."""
+    sandbox.publish_decoys()
+    sandbox.lies.keys += ["nonsense", None, {}]
+
+    assert (await sign_in(client)).subject == "user-alice"
+
+
 @pytest.mark.parametrize("generation", ["is4", "duende-6.3", "duende-7.4", "duende-8"])
 async def test_every_generation_signs_people_in(generation):
     """With discovery, and by the fixed paths."""

@@ -85,25 +85,23 @@ def _extra(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> Parameters:
     return make_extra(value, taken=_TAKEN)
 
 
-def _is_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
+def _check_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{field.name} is a text")
 
 
-def _is_secret(_request: object, field: "attrs.Attribute[Sealed]", value: object) -> None:
+def _check_secret(_request: object, field: "attrs.Attribute[Sealed]", value: object) -> None:
     if not isinstance(value, Sealed) or not value.text:
         raise ConfigurationError(f"{field.name} is a text that nobody can guess")
 
 
-def _is_number(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):  # type: ignore[arg-type]
+def _check_number(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ConfigurationError(f"{field.name} is a number of seconds")
 
 
-def _is_age(_request: object, _field: "attrs.Attribute[int | None]", value: object) -> None:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and (not is_number or value < 0):  # type: ignore[operator]
+def _check_age(_request: object, _field: "attrs.Attribute[int]", value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigurationError("max_age is a number of seconds, 0 or more")
 
 
@@ -141,26 +139,26 @@ class AuthorizationRequest:
     authorization_endpoint: str = attrs.field(converter=_endpoint)
     issuers: frozenset[str] = attrs.field(converter=_issuers)
     requires_iss: bool = False
-    client_id: str = attrs.field(validator=_is_text)
+    client_id: str = attrs.field(validator=_check_text)
     redirect_uri: str = attrs.field(converter=_redirect_uri)
     response_type: str = attrs.field(default="code", converter=_response_type)
     response_mode: str = ""
     scope: Scope | None = attrs.field(default=None, converter=make_scope)
-    state: Sealed = attrs.field(converter=seal_optional, validator=_is_secret)
+    state: Sealed = attrs.field(converter=seal_optional, validator=_check_secret)
     nonce: Sealed | None = attrs.field(default=None, converter=seal_optional)
     code_verifier: Sealed | None = attrs.field(default=None, converter=seal_optional)
     prompt: tuple[str, ...] = attrs.field(default=(), converter=make_prompts)
-    max_age: int | None = attrs.field(default=None, validator=_is_age)
+    max_age: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_age))
     login_hint: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_is_text), repr=False
+        default=None, validator=attrs.validators.optional(_check_text), repr=False
     )
     acr_values: tuple[str, ...] = attrs.field(default=(), converter=make_words)
     requires_acr: bool = False
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=make_words)
     resource: tuple[str, ...] = attrs.field(default=(), converter=make_resources)
     extra: Parameters = attrs.field(default=(), converter=_extra, repr=False)
-    created_at: float = attrs.field(validator=_is_number)
-    lifetime: float = attrs.field(default=600.0, validator=_is_number)
+    created_at: float = attrs.field(validator=_check_number)
+    lifetime: float = attrs.field(default=600.0, validator=_check_number)
     once: Once = attrs.field(factory=Once, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

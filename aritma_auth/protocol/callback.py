@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from yarl import URL
 
 from aritma_auth.errors import VerificationError
+from aritma_auth.protocol.json_text import is_whole
 from aritma_auth.protocol.sealed import HiddenStr, Members
 from aritma_auth.protocol.wire import Parameters
 
@@ -56,7 +57,7 @@ def read_callback(callback: Callback, *, response_mode: str) -> Members:
     """
     callback = hide_callback(callback)
     pairs = _decode(callback, response_mode) if isinstance(callback, str) else callback
-    if any(map(_is_broken, (value for _, value in pairs))):
+    if not all(is_whole(value) for _, value in pairs):
         raise VerificationError("the callback holds what is no text: treat it as hostile")
     if len({name for name, _ in pairs}) != len(pairs):
         raise VerificationError("the callback names a parameter twice: treat it as hostile")
@@ -103,7 +104,3 @@ def _decode(text: str, response_mode: str) -> Parameters:
         except ValueError:
             pass
     raise VerificationError("the callback is no answer, or longer than any server's")
-
-
-def _is_broken(value: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in value)

@@ -75,10 +75,13 @@ class ClientAuth(ABC):
         method: Its name in the IANA registry of token endpoint authentication methods.
 
         secret: Where its secret comes from, or None if it has none.
+
+        thumbprint: Of the key that its tokens are bound to; empty for bearer tokens.
     """
 
     method: ClassVar[str]
     secret: CredentialSource | None = None
+    thumbprint: str = ""
 
     @abstractmethod
     def prove(self, credential: ClientCredential) -> Proof:
@@ -193,11 +196,15 @@ class TlsClientAuth(ClientAuth):
     Attributes:
         ssl_context: An ``ssl.SSLContext`` with the certificate loaded.
 
-    Spec: RFC 8705 §2.
+        thumbprint: The certificate's, if the server binds its tokens to it (``x5t#S256``): tokens
+            of one certificate are then never taken from a store by another.
+
+    Spec: RFC 8705 §2, §3.1.
     """
 
     method: ClassVar[str] = "tls_client_auth"
     ssl_context: object = attrs.field(repr=False)
+    thumbprint: str = ""
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Name the client; the certificate is the connection's (RFC 8705 §2)."""

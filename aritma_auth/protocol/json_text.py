@@ -1,9 +1,13 @@
 """JSON read strictly, as answers from strangers must be."""
 
 import json
+import re
 from typing import NoReturn
 
 from aritma_auth.protocol.sealed import JsonValue, Members
+
+_HALF = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
@@ -22,9 +26,9 @@ def parse_json_object(body: bytes) -> Members:
 
     Raises:
         JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
-            not finite, or nesting beyond reason.
+            not finite, half a character, or nesting beyond reason.
 
-    Spec: RFC 8259 §4, §6, §8.1.
+    Spec: RFC 8259 §4, §6, §8.1, §8.2.
     """
     problem: JsonError
     try:
@@ -34,6 +38,8 @@ def parse_json_object(body: bytes) -> Members:
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
         )
+        if _ESCAPED_HALF.search(body):
+            _refuse_halves(value)
     except JsonError as error:
         problem = error.with_traceback(None)
     except UnicodeDecodeError:
@@ -60,6 +66,17 @@ def _unique_members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise JsonError("a JSON number is not finite")
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text holds whole characters alone: another cannot be sent or stored."""
+    return _HALF.search(text) is None
+
+
+def _refuse_halves(value: JsonValue) -> None:
+    # Two escapes that belong together have become one character by now.
+    if not is_whole(json.dumps(value, ensure_ascii=False)):
+        raise JsonError("a JSON text holds half a character")
 
 
 def _finite_float(text: str) -> float:

@@ -51,7 +51,7 @@ def expect_id_token(
     Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12; RFC 9207 §2.4.
     """
     request, code = answer.request, answer.code
-    elapsed = max(0.0, now - request.created_at)
+    elapsed = now - request.created_at
     expected = IdTokenExpectation(
         issuers=request.issuers,
         client_id=request.client_id,

@@ -7,6 +7,13 @@ import attrs
 from aritma_auth.protocol.scopes import Scope
 from aritma_auth.protocol.sealed import HiddenStr, Members, Sealed, seal, seal_optional
 
+_NONE = Members()
+
+
+def _or_none(members: Members) -> Members:
+    # Shared by all tokens that have none: a pool holds thousands.
+    return members if len(members) else _NONE
+
 
 @attrs.frozen(repr=False)
 class Token:
@@ -39,7 +46,7 @@ class Token:
     )
     _id_token: Sealed | None = attrs.field(default=None, converter=seal_optional, alias="id_token")
     issued_at: float = 0.0
-    extra: Members = attrs.field(factory=Members)
+    extra: Members = attrs.field(default=_NONE, converter=_or_none)
     _authorization: Sealed = attrs.field(init=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

@@ -52,7 +52,8 @@ class ClientCheck:
 
             authorization: The ``Authorization`` header, or an empty text.
 
-            issuer: The tenant's issuer; an assertion is for it or for its token endpoint.
+            issuer: The tenant's issuer; an assertion is for its token endpoint, and from Duende
+                on for the issuer or its other endpoints too.
 
         Raises:
             Refusal: ``invalid_client``, whatever is wrong.
@@ -60,7 +61,7 @@ class ClientCheck:
         if "client_assertion" in form:
             audiences = {f"{issuer}/connect/token"}
             if self._generation.assertion_for_issuer:
-                audiences.add(issuer)
+                audiences |= {issuer, f"{issuer}/connect/par", f"{issuer}/connect/ciba"}
             proven = self._assertions.find_client(form, audiences)
             if proven is None:
                 raise Refusal("invalid_client")

@@ -5,10 +5,14 @@ import hashlib
 import hmac
 import json
 from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 FOREIGN = DECOY = -1
 """A key that signs nothing good; it is published as a decoy at most."""
@@ -63,10 +67,17 @@ class SigningKey:
 
 def _sealed(members: dict[str, object], claims: dict[str, object], private: bytes) -> str:
     from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
-    from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
 
     payload = json.dumps(claims, separators=(",", ":"))
-    return jws.serialize_compact(members, payload, RSAKey.import_key(private))
+    return jws.serialize_compact(members, payload, _loaded(private))
+
+
+@functools.cache
+def _loaded(private: bytes) -> "RSAKey":
+    """Read a private key once: that takes a hundred times as long as signing with it."""
+    from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+
+    return RSAKey.import_key(private)
 
 
 def _base64(octets: bytes) -> str:

@@ -38,22 +38,23 @@ class Metadata:
 
     async def discovery(self, request: web.Request) -> web.Response:
         """Give the server's metadata."""
-        issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
-        truth = self._common(issuer) | self._of_generation()
+        tenant = request.match_info.get("tenant")
+        truth = self._common(self._sandbox.base_of(tenant)) | self._of_generation()
+        truth["issuer"] = self._sandbox.issuer_of(tenant)
         return web.json_response(told(truth, self._sandbox.lies.metadata))
 
-    def _common(self, issuer: str) -> Changes:
+    def _common(self, base: str) -> Changes:
         scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
         return {
-            "issuer": issuer,
-            "jwks_uri": f"{issuer}/.well-known/openid-configuration/jwks",
-            "authorization_endpoint": f"{issuer}/connect/authorize",
-            "token_endpoint": f"{issuer}/connect/token",
-            "userinfo_endpoint": f"{issuer}/connect/userinfo",
-            "end_session_endpoint": f"{issuer}/connect/endsession",
-            "revocation_endpoint": f"{issuer}/connect/revocation",
-            "introspection_endpoint": f"{issuer}/connect/introspect",
-            "device_authorization_endpoint": f"{issuer}/connect/deviceauthorization",
+            "issuer": base,
+            "jwks_uri": f"{base}/.well-known/openid-configuration/jwks",
+            "authorization_endpoint": f"{base}/connect/authorize",
+            "token_endpoint": f"{base}/connect/token",
+            "userinfo_endpoint": f"{base}/connect/userinfo",
+            "end_session_endpoint": f"{base}/connect/endsession",
+            "revocation_endpoint": f"{base}/connect/revocation",
+            "introspection_endpoint": f"{base}/connect/introspect",
+            "device_authorization_endpoint": f"{base}/connect/deviceauthorization",
             "frontchannel_logout_supported": True,
             "frontchannel_logout_session_supported": True,
             "backchannel_logout_supported": True,

@@ -142,14 +142,14 @@ class Sandbox(Steering, AsyncResource):
 
     @property
     def environment(self) -> "Environment":
-        """The sandbox as an environment: its issuer, and its Banking APIs as the only origin."""
+        """The sandbox as an environment, with its Banking APIs as the only origin."""
         from aritma_auth.environment import Environment  # noqa: PLC0415 - the client's side
 
         return Environment.at(self.identity_url, api_origins=[self.banking_url], name="sandbox")
 
     @property
     def client(self) -> SandboxClient:
-        """The default client: confidential, for client_credentials."""
+        """The default client, confidential and for client_credentials."""
         return self.clients["sandbox-service"]
 
     @property

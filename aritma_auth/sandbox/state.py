@@ -94,7 +94,16 @@ class SandboxState:
 
     def issuer_of(self, tenant: str | None) -> str:
         """
-        Give a tenant's issuer.
+        Give a tenant's issuer, in small letters as IdentityServer writes it.
+
+        Args:
+            tenant: The tenant in the path, or None.
+        """
+        return self.base_of(tenant).lower()
+
+    def base_of(self, tenant: str | None) -> str:
+        """
+        Give what a tenant's endpoints begin with, in the letters of the request.
 
         Args:
             tenant: The tenant in the path, or None.

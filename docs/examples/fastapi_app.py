@@ -92,7 +92,10 @@ class Site:
         self.bank_url = bank_url
         self.shared = shared
         self.store = store
-        self.providers: dict[str, aa.TokenProvider] = {}
+        # In another process the store tells a session's tokens.
+        self.pool = aa.TokenProviderPool[str](
+            lambda session_id: aa.TokenProvider(client, aa.SignedInGrant(session_id), store=store)
+        )
         # Over https also name the cookies __Host-…: then no neighbouring host can set them.
         self.cookie = {
             "httponly": True,
@@ -127,7 +130,7 @@ class Site:
             started_at=time.time(),
         )
         text = json.dumps(attrs.asdict(session))
-        await self.tokens_of(session).set_token(sign_in.token)
+        await self.pool.provider(session.session_id).set_token(sign_in.token)
         await self.shared.put(f"session:{session.session_id}", text, SESSION_SECONDS)
         return session
 
@@ -146,19 +149,9 @@ class Site:
     async def close_session(self, session: Session) -> None:
         """Forget a session and its tokens."""
         await self.shared.take(f"session:{session.session_id}")
-        await self.tokens_of(session).aclose()
-        self.providers.pop(session.session_id, None)
+        await self.pool.provider(session.session_id).aclose()
         grant = aa.SignedInGrant(session.session_id)
         await self.store.delete(token_key(self.client.identity, grant))
-
-    def tokens_of(self, session: Session) -> aa.TokenProvider:
-        """Give the session's provider; in another process the store tells it the tokens."""
-        tokens = self.providers.get(session.session_id)
-        if tokens is None:
-            grant = aa.SignedInGrant(session.session_id)
-            tokens = aa.TokenProvider(self.client, grant, store=self.store)
-            self.providers[session.session_id] = tokens
-        return tokens
 
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -198,7 +191,7 @@ async def home(session: MaybeSession) -> HTMLResponse:
 @router.get("/accounts")
 async def accounts(site: TheSite, session: SignedIn, request: Request) -> HTMLResponse:
     bank: aiohttp.ClientSession = request.app.state.bank
-    bearer = site.tokens_of(session).middleware()
+    bearer = site.pool.provider(session.session_id).middleware()
     async with bank.get("api/v3/accounts/42", middlewares=[bearer]) as response:
         response.raise_for_status()
         found = await response.json()
@@ -237,7 +230,7 @@ async def sign_out(site: TheSite, session: MaybeSession) -> RedirectResponse:
     if session is None:
         return RedirectResponse("/", 303, NO_STORE)
     with contextlib.suppress(aa.AritmaAuthError):
-        await site.client.revoke(await site.tokens_of(session).get_token(timeout=2))
+        await site.client.revoke(await site.pool.get_token(session.session_id, timeout=2))
     await site.close_session(session)
     state = secrets.token_urlsafe(32)
     url = await site.client.end_session_url(
@@ -264,6 +257,7 @@ async def signed_out(request: Request) -> HTMLResponse:
 async def back_channel_logout(site: TheSite, logout_token: Annotated[str, Form()] = "") -> Response:
     try:
         logout = await site.client.validate_logout_token(logout_token)
+        # Another process may have taken it already.
         seconds = logout.expires_at - time.time() + 60
         if not await site.shared.add(f"logout:{logout.token_id}", "seen", seconds):
             raise aa.VerificationError("this logout token came before")
@@ -338,8 +332,7 @@ def make_app(site: Site) -> FastAPI:
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(site.bank_url, cookie_jar=jar) as app.state.bank:
             yield
-        for tokens in site.providers.values():
-            await tokens.aclose()
+        await site.pool.aclose()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.state.site = site

@@ -15,8 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from aritma_auth.protocol.tokens import Token
-from support.fleet import Fleet, RotatingServer, make_provider
+from support.fleet import Fleet, RotatingServer, plant
 
 
 def parse():
@@ -27,7 +26,7 @@ def parse():
     )
     parser.add_argument("--expiries", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--lifetime", type=float, default=2.0, help="seconds")
+    parser.add_argument("--lifetime", type=float, default=3.0, help="seconds")
     parser.add_argument("--kill-every", type=int, default=4, help="rotations")
     parser.add_argument("--restart-every", type=int, default=50, help="rotations")
     parser.add_argument("--verbose", action="store_true")
@@ -47,11 +46,7 @@ async def measure(options, store, restart):
             "verbose": options.verbose,
         }
         if options.grant == "refresh_token":
-            seed = make_provider(spec)
-            await seed.set_token(
-                Token("expired", refresh_token=server.first, issued_at=1, expires_at=2)
-            )
-            await seed.aclose()
+            await plant(spec, server.first)
         started = time.monotonic()
         async with Fleet(spec, options.workers) as fleet:
             while (

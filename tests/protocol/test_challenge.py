@@ -121,7 +121,7 @@ def test_an_endless_field_is_left_out():
     assert parse_challenges(["Bearer " + "a" * 16_377]) == [one("bearer", "a" * 16_377)]
 
 
-tokens = st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8}", fullmatch=True)
+tokens = st.text("!#$%&'*+-.^_`|~0129abyzABYZ", min_size=1, max_size=8)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 

@@ -128,7 +128,6 @@ def test_good_tokens_are_believed(token, settings):
         pytest.param(sign({"aud": [["me"]]}), {}, "aud", id="a list in a list"),
         pytest.param(sign({"aud": {"me": 1}}), {}, "aud", id="an object as audience"),
         pytest.param(sign({"azp": ["me"]}), {}, "azp", id="a list as authorized party"),
-        pytest.param(sign({"nonce": "\ud800"}), {}, "nonce", id="half a character as nonce"),
         pytest.param(sign({"nonce": ["n"]}), {}, "nonce", id="a list as nonce"),
         pytest.param(
             sign({"auth_time": None}), {"max_age": 60}, "auth_time", id="auth_time is null"
@@ -146,9 +145,6 @@ def test_good_tokens_are_believed(token, settings):
         pytest.param(sign(typ="application/at+jwt"), {}, "typ", id="an access token in full"),
         pytest.param(
             sign({"at_hash": half_hash("at")[:-1]}), {"access_token": "at"}, "at_hash", id="cut"
-        ),
-        pytest.param(
-            sign({"at_hash": "\ud800"}), {"access_token": "at"}, "at_hash", id="half a character"
         ),
         pytest.param(sign({"s_hash": half_hash("x")}), {"state": "st"}, "s_hash", id="s_hash"),
         pytest.param(
@@ -197,6 +193,7 @@ def unsigned(**header):
         pytest.param(sign(kid=5), id="a number as kid"),
         pytest.param(sign(alg="PS256"), id="an algorithm that is not the key's"),
         pytest.param(sign(crit=["x"], x=True), id="an unknown extension"),
+        pytest.param(sign({"nonce": "\ud800"}), id="half a character"),
         pytest.param("a.b.c", id="no JSON"),
         pytest.param("only", id="no parts"),
         pytest.param("å.å.å", id="no ASCII"),

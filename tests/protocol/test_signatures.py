@@ -145,6 +145,13 @@ def test_one_signature_has_one_spelling():
             verify(twin, [jwk()])
 
 
+def test_a_token_beyond_reason_is_refused():
+    """A good signature under 128 kB of claims is no ID token."""
+    assert verify(sign({"a": "x" * 90_000}), [jwk()])
+    with pytest.raises(VerificationError, match="no signed JWT"):
+        verify(sign({"a": "x" * 100_000}), [jwk()])
+
+
 def test_a_key_that_nobody_knows_is_noticed():
     """Then the keys are read once more; a token that is none, or names no key, asks for nothing."""
     token = sign(CLAIMS)

@@ -8,7 +8,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from aritma_auth.sandbox import Sandbox
-from support.sandbox_wire import WEB, get, post, tokens_of
+from support.sandbox_wire import WEB, get, post, read_jwt, tokens_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -35,6 +35,17 @@ async def test_discovery_says_what_the_generation_says(every):
     assert "api" in metadata["scopes_supported"]
     assert NEWER.intersection(metadata) == (set() if every.generation.name == "is4" else NEWER)
     assert "pushed_authorization_request_endpoint" not in metadata
+
+
+async def test_an_issuer_is_written_in_small_letters(sandbox):
+    """Its endpoints are as they were asked for, and tokens name the issuer."""
+    _, metadata, _ = await get(sandbox, f"/AcMe{DISCOVERY}")
+    form = {**SERVICE, "grant_type": "client_credentials"}
+    _, answer, _ = await post(sandbox, "/AcMe/connect/token", form)
+
+    assert metadata["issuer"] == f"{sandbox.identity_url}/acme"
+    assert metadata["token_endpoint"] == f"{sandbox.identity_url}/AcMe/connect/token"
+    assert read_jwt(answer["access_token"])[1]["iss"] == metadata["issuer"]
 
 
 @pytest.mark.parametrize("tenant", ["", "/acme"])

@@ -1,10 +1,13 @@
 """The pages that people see: who may send their forms, and who can use them."""
 
 import re
+import ssl
 
 import aiohttp
 import pytest
+import trustme
 
+from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
 from support.sandbox_wire import ALICE, DEVICE_CODE, answer_of, authorize_url, post
 
@@ -139,6 +142,17 @@ async def test_the_session_cookie_is_for_the_server_alone(sandbox, browser):
     assert sandbox.sign_ins.session(first) is None
 
 
+async def test_over_https_cookies_stay_there():
+    """They are secure."""
+    authority = trustme.CA()
+    server, client = (ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    async with Sandbox(ssl_context=server) as sandbox, aiohttp.ClientSession() as http:
+        async with http.get(authorize_url(sandbox), ssl=client) as response:
+            assert response.cookies["aritma-sandbox-form"]["secure"]
+
+
 @pytest.mark.parametrize(
     "path", ["/account/login", "/account/consent", "/account/logout", "/device"]
 )
@@ -171,22 +185,24 @@ async def test_a_token_without_its_cookie_is_refused(sandbox, browser):
 
 
 @pytest.mark.parametrize(
-    "return_url",
+    "path_of_return_url",
     [
-        "",
         "https://evil.example/connect/authorize",
         "//evil.example/connect/authorize",
         "/\\evil.example/connect/authorize",
+        "evil.example/connect/authorize",
         "/elsewhere",
-        "/connect/authorize?client_id=nobody",
+        "",
     ],
 )
 @pytest.mark.parametrize("path", ["/account/login", "/account/consent"])
-async def test_pages_lead_to_the_server_itself_alone(sandbox, return_url, path):
-    """Whoever writes the link."""
+async def test_pages_lead_to_the_server_itself_alone(sandbox, path_of_return_url, path):
+    """Whoever writes the link, and however good the request in it is."""
+    query = authorize_url(sandbox).partition("?")[2]
     async with aiohttp.ClientSession(sandbox.identity_url) as http:
-        async with http.get(path, params={"return_url": return_url}) as response:
-            assert response.status == 400
+        for return_url in (f"{path_of_return_url}?{query}", "/connect/authorize?client_id=x", ""):
+            async with http.get(path, params={"return_url": return_url}) as response:
+                assert response.status == 400
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])

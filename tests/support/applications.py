@@ -76,18 +76,32 @@ class Application:
         registered = attrs.evolve(
             sandbox.clients["sandbox-web"], back_channel_logout_uri=f"{url}/back-channel-logout"
         )
-        sandbox.add_client(registered)
-        self.client = aa.OAuthClient(
-            registered.client_id, registered.client_secret, environment=sandbox.environment
-        )
+        self.registered = sandbox.add_client(registered)
         self.places = {"base_url": url, "bank_url": sandbox.banking_url}
         if kind == "fastapi":
             self.places |= {"shared": FASTAPI.Shared(), "store": aa.MemoryTokenStore()}
 
+    def make_client(self):
+        """Make a client, as each process has one."""
+        return aa.OAuthClient(
+            self.registered.client_id,
+            self.registered.client_secret,
+            environment=self.sandbox.environment,
+        )
+
     def serving(self, listener):
         module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
         serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
-        return serve(module.Site(self.client, **self.places), listener)
+        self.site = module.Site(self.make_client(), **self.places)
+        return serve(self.site, listener)
+
+    async def token(self):
+        """Give the token of the one person who has signed in."""
+        if self.kind == "aiohttp":
+            (session,) = self.site.sessions.values()
+            return await session.tokens.get_token()
+        (tokens,) = self.site.pool._providers.values()
+        return await tokens.get_token()
 
     @property
     def session_id(self):

@@ -69,7 +69,7 @@ class RotatingServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = "http://127.0.0.1:%d" % self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_):
@@ -141,29 +141,47 @@ def open_store(spec):
     return FileTokenStore(spec["path"])
 
 
-def make_provider(spec):
+async def close_store(store):
+    """Let go of a store's connections, if it has any."""
+    if hasattr(store, "aclose"):
+        await store.aclose()
+
+
+async def plant(spec, refresh_token):
+    """Put the sign-in into the store that the fleet lives on."""
+    from aritma_auth.protocol.tokens import Token
+
+    ended = Token("ended", refresh_token=refresh_token, issued_at=1, expires_at=2)
+    store = open_store(spec["store"])
+    async with make_provider(spec, store) as provider:
+        await provider.set_token(ended)
+    await close_store(store)
+
+
+def make_provider(spec, store):
     """Make a worker's provider, its numbers scaled down with the lifetime."""
     import aritma_auth as aa
     from aritma_auth.policy import RefreshPolicy, SharingPolicy
 
-    second = spec["lifetime"] / 100
+    life = spec["lifetime"]
     policy = RefreshPolicy(
         soft_fraction=0.5,
-        backoff_base=second,
-        backoff_cap=5 * second,
+        backoff_base=life / 100,
+        backoff_cap=life / 20,
         renewal_timeout=20.0,
-        rejection_base=second,
+        rejection_base=life / 100,
     )
+    # Whoever dies in mid-exchange costs lease and mark: less than the soft window's second half.
     sharing = SharingPolicy(
-        lease=5 * second,
-        look_again=second,
-        store_pause=2 * second,
-        gate_cap=5 * second,
-        redeeming=5 * second,
-        settle=second,
+        lease=life / 10,
+        look_again=life / 100,
+        store_pause=life / 50,
+        gate_cap=life / 20,
+        redeeming=life / 10,
+        settle=life / 100,
     )
     environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])
-    client = aa.OAuthClient("worker", environment=environment)
+    client = aa.OAuthClient("worker", environment=environment, timeout=life / 12)
     grant = (
         aa.ClientCredentialsGrant()
         if spec["grant"] == "client_credentials"
@@ -172,7 +190,7 @@ def make_provider(spec):
     return aa.TokenProvider(
         client,
         grant,
-        store=open_store(spec["store"]),
+        store=store,
         policy=policy,
         sharing=sharing,
         on_event=(lambda event: say(event=str(event))) if spec.get("verbose") else None,
@@ -189,7 +207,8 @@ async def work(spec):
     """Call the API until the parent lets go of our standard input."""
     import aiohttp
 
-    provider = make_provider(spec)
+    store = open_store(spec["store"])
+    provider = make_provider(spec, store)
     stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     async with (
         provider,
@@ -201,9 +220,10 @@ async def work(spec):
                 async with api.get("/api") as response:
                     if response.status != 200:
                         say(failed=response.status)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a call fails with is told
                 say(failed=f"{type(error).__name__}: {error}")
             await asyncio.sleep(RATE)
+    await close_store(store)
 
 
 class Fleet:

@@ -43,3 +43,34 @@ def stores_are_interchangeable() -> list[aa.TokenStore]:
         aa.RedisTokenStore(redis.asyncio.Redis(), keys=keys),
         aa.RedisTokenStore(redis.asyncio.RedisCluster("redis.example", 6379), keys=keys),
     ]
+async def people_sign_in(
+    client: aa.OAuthClient, pending: aa.PendingSignIns, url: str
+) -> str | None:
+    request = await client.authorization_request("https://me.example/cb", "openid", prompt="login")
+    taken: aa.AuthorizationRequest = pending.take(pending.add(request))
+    try:
+        done: aa.SignIn = await client.complete_sign_in(taken, url)
+    except aa.StepUpRequiredError as step_up:
+        await client.authorization_request("https://me.example/cb", step_up=step_up)
+        return None
+    if done.token is not None:
+        name = (await client.userinfo(done.token)).get("name")
+        assert name is None or isinstance(name, str)
+    return done.subject
+
+
+async def people_leave(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
+    logout: aa.LogoutToken = await client.validate_logout_token(form["logout_token"])
+    aa.check_logout_frame(url, issuers=client.environment.issuers, session_id="s")
+    aa.check_logout_callback(url, state=None)
+    return logout.session_id
+
+
+async def a_device_waits(client: aa.OAuthClient) -> bool:
+    authorization: aa.DeviceAuthorization = await client.start_device_sign_in()
+    done = await client.complete_device_sign_in(authorization)
+    answer: aa.Introspection | None = None
+    if done.token is not None:
+        answer = await client.introspect(done.token.access_token)
+        await client.revoke(done.token)
+    return answer is not None and answer.active

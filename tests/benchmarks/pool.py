@@ -1,0 +1,94 @@
+"""
+A pool of providers next to its limits: python tests/benchmarks/pool.py
+
+Heap bytes of an idle provider with its token; and a look-up by key next to one in a dictionary, for
+pools of 1 to 10,000. What counts are the ratios.
+"""
+
+import asyncio
+import gc
+import statistics
+import time
+import tracemalloc
+from functools import partial
+
+import aritma_auth as aa
+from aritma_auth.environment import Environment
+
+SIZES = [1, 100, 10_000]
+ROUNDS, CALLS = 31, 20_000
+
+
+class Client:
+    """Makes tokens at once."""
+
+    client_id = "bench"
+    environment = Environment.at("https://idp.example", api_origins=["https://api.example"])
+    identity = ("https://idp.example", "", "bench", "none", "")
+    clock_skew = 0.0
+
+    async def fetch_token(self, _grant, *, timeout=None):
+        now = time.time()
+        return aa.Token("x" * 40, issued_at=now, expires_at=now + 3600)
+
+    async def credential_fingerprint(self):
+        return ""
+
+
+def make(client, grant, _key):
+    return aa.TokenProvider(client, grant, on_event=None)
+
+
+async def measure_memory(size=2_000):
+    """Give the heap bytes of an idle provider, token included, and of the token's texts alone."""
+    pool = aa.TokenProviderPool(partial(make, Client(), aa.ClientCredentialsGrant()))
+    await pool.get_token("warm")
+    keys = [f"tenant-{number}" for number in range(size)]
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for key in keys:
+        await pool.get_token(key)
+    gc.collect()
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return used / size
+
+
+def round_of(look_up, keys):
+    started = time.perf_counter()
+    for _ in range(CALLS // len(keys) or 1):
+        for key in keys:
+            look_up(key)
+    return (time.perf_counter() - started) / (max(1, CALLS // len(keys)) * len(keys))
+
+
+def measure_look_up(size):
+    """Give nanoseconds of the pool's look-up and of a function around a dictionary's."""
+    pool = aa.TokenProviderPool(partial(make, Client(), aa.ClientCredentialsGrant()))
+    keys = [f"tenant-{number}" for number in range(size)]
+    plain = {key: pool.provider(key) for key in keys}
+
+    def look_up(key):
+        return plain[key]
+
+    keys = keys[:: max(1, size // 200)]
+    ours, limit = [], []
+    for _ in range(ROUNDS):
+        ours.append(round_of(pool.provider, keys))
+        limit.append(round_of(look_up, keys))
+    return statistics.median(ours) * 1e9, statistics.median(limit) * 1e9
+
+
+def main():
+    print(f"idle provider with its token  {asyncio.run(measure_memory()):6.0f} bytes")
+    for size in SIZES:
+        ours, limit = measure_look_up(size)
+        print(
+            f"look-up among {size:6,}  {ours:6.0f} ns   limit {limit:6.0f} ns   "
+            f"ratio {ours / limit:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

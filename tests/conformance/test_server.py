@@ -1,0 +1,275 @@
+"""The OpenID Foundation's client modules about the server: metadata, keys, tokens, UserInfo."""
+
+import ssl
+from urllib.parse import urlencode
+
+import aiohttp
+import attrs
+import pytest
+
+import aritma_auth as aa
+from support.flows import CODE, EVERY, HYBRID, IMPLICIT, ONE_OF_EACH, failures
+from support.journeys import ProviderClock, begin, client_of, sign_in
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+@pytest.fixture
+def discovered(sandbox):
+    return aa.Environment.at(sandbox.identity_url, discover=True)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["oidcc-client-test-discovery-openid-config", "oidcc-client-test-discovery-jwks-uri-keys"],
+)
+async def test_metadata_and_keys_are_read(sandbox, discovered, module):
+    """And used: the sign-in knows nothing else."""
+    client = client_of(sandbox, environment=discovered)
+    metadata, keys = await client.metadata(), await client.keys()
+
+    assert metadata.issuer == sandbox.identity_url
+    assert metadata.endpoints["jwks_uri"].startswith(sandbox.identity_url)
+    assert [key["kid"] for key in keys] == [key.kid for key in sandbox.issuer.keys]
+    assert await failures(sandbox, EVERY, environment=discovered) == dict.fromkeys(EVERY)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "oidcc-client-test-discovery-issuer-mismatch",
+        "fapi2-security-profile-final-client-test-discovery-issuer-mismatch",
+    ],
+)
+async def test_another_issuers_metadata_ends_it(sandbox, lies, discovered, module):
+    """Nobody is sent anywhere, and no token is asked for."""
+    lies.metadata = {"issuer": f"{sandbox.identity_url}/"}
+    heard = await failures(sandbox, EVERY, environment=discovered)
+
+    assert {type(error) for error in heard.values()} == {aa.IssuerMismatchError}
+    assert (sandbox.authorization_requests, sandbox.token_requests) == (0, [])
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-signing-key-rotation"])
+async def test_the_second_sign_ins_key_is_new(sandbox, module):
+    """The same client fetches the keys again; the old one may be gone."""
+    for flow in ONE_OF_EACH:
+        client = client_of(sandbox, flow.client_id)
+        asked = {"response_type": flow.response_type, "response_mode": flow.response_mode}
+        first = await sign_in(client, **asked)
+        sandbox.issuer.roll_keys(keep_old=False)
+        second = await sign_in(client, **asked)
+
+        assert first.subject == second.subject == "user-alice"
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-signing-key-rotation-just-before-signing"])
+async def test_the_key_changes_in_the_middle_of_a_sign_in(sandbox, module):
+    """The keys were fetched before it signed."""
+    for flow in ONE_OF_EACH:
+        client = client_of(sandbox, flow.client_id)
+        await client.keys()
+        sandbox.issuer.roll_keys(at_next_id_token=True, keep_old=False)
+        done = await sign_in(
+            client, response_type=flow.response_type, response_mode=flow.response_mode
+        )
+
+        assert done.subject == "user-alice"
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-client-secret-basic"])
+async def test_the_secret_goes_into_the_header(sandbox, module):
+    """In the flows with a code."""
+    for flow in CODE + HYBRID:
+        secret = aa.Secret(sandbox.clients[flow.client_id].client_secret)
+        client = aa.OAuthClient(
+            flow.client_id, aa.ClientSecretBasic(secret), environment=sandbox.environment
+        )
+
+        assert (await sign_in(client, response_type=flow.response_type)).subject == "user-alice"
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-mtls-endpoint-aliases"])
+async def test_a_certificate_goes_to_the_alias(sandbox, lies, discovered, module):
+    """And a secret to the usual address."""
+    alias = f"{sandbox.identity_url}/mtls/token"
+    lies.metadata = {"mtls_endpoint_aliases": {"token_endpoint": alias}}
+    certified = aa.OAuthClient(
+        "id", aa.TlsClientAuth(ssl.create_default_context()), environment=discovered
+    )
+    plain = aa.OAuthClient("id", "secret", environment=discovered)
+
+    assert await certified.endpoint("token_endpoint") == alias
+    assert await plain.endpoint("token_endpoint") == f"{sandbox.identity_url}/connect/token"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["oidcc-client-test-scope-userinfo-claims", "oidcc-client-test-userinfo-bearer-header"],
+)
+async def test_claims_are_asked_for_by_scope(sandbox, module):
+    """With the token in the header, wherever it came from."""
+    for flow in (
+        CODE + HYBRID + [flow for flow in IMPLICIT if "token" in flow.response_type.split()]
+    ):
+        done = await flow.sign_in(sandbox, "openid profile")
+        claims = await client_of(sandbox).userinfo(done.token, subject=done.subject)
+
+        assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
+        assert "email" not in claims
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-invalid-sub"])
+async def test_userinfo_about_another_person_is_refused(sandbox, lies, module):
+    """The token was swapped."""
+    client = client_of(sandbox)
+    done = await sign_in(client)
+    for changed in ("user-mallory", None):
+        lies.userinfo = {"sub": changed}
+        with pytest.raises(aa.VerificationError, match="another person"):
+            await client.userinfo(done.token)
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-form-post-error"])
+async def test_an_error_comes_as_a_form_too(sandbox, module):
+    """Typed as in a redirect."""
+    for flow in EVERY:
+        sandbox.deny_next("access_denied", "not today")
+        with pytest.raises(aa.AccessDeniedError, match="not today"):
+            await flow.sign_in(sandbox)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "oidcc-client-test-refresh-token",
+        "fapi2-security-profile-final-client-test-refresh-token-test",
+    ],
+)
+async def test_a_renewed_token_is_used(sandbox, module):
+    """Its ID token is checked against the first."""
+    client = client_of(sandbox)
+    done = await sign_in(client, "openid offline_access bankservice")
+    clock = ProviderClock(sandbox)
+    async with aa.TokenProvider(
+        client, aa.SignedInGrant("alice"), clock=clock, on_event=None
+    ) as tokens:
+        await tokens.set_token(done.token)
+        sandbox.clock.advance(3601)
+        renewed = await tokens.get_token()
+
+    assert renewed.access_token != done.token.access_token
+    assert renewed.id_token != done.token.id_token
+    assert (await client.userinfo(renewed))["sub"] == "user-alice"
+
+
+RENEWED_CLAIMS = {
+    "oidcc-client-test-refresh-token-invalid-issuer": "iss",
+    "oidcc-client-test-refresh-token-invalid-sub": "sub",
+}
+
+
+@pytest.mark.parametrize("module", RENEWED_CLAIMS)
+async def test_a_renewal_about_somebody_else_is_refused(sandbox, lies, module):
+    """Its tokens are not used."""
+    client = client_of(sandbox)
+    done = await sign_in(client, "openid offline_access bankservice")
+    async with aa.TokenProvider(
+        client, aa.SignedInGrant("alice"), clock=ProviderClock(sandbox), on_event=None
+    ) as tokens:
+        await tokens.set_token(done.token)
+        lies.id_token = {RENEWED_CLAIMS[module]: "https://another.example"}
+        sandbox.clock.advance(3601)
+        with pytest.raises(aa.IdTokenError) as caught:
+            await tokens.get_token()
+
+    assert caught.value.claim == RENEWED_CLAIMS[module]
+
+
+WRONG_ANSWERS = {
+    "fapi2-security-profile-final-client-test-invalid-authorization-response-iss": (
+        {"iss": "https://another.example"},
+        aa.IssuerMismatchError,
+    ),
+    "fapi2-security-profile-final-client-test-remove-authorization-response-iss": (
+        {"iss": None},
+        aa.IssuerMismatchError,
+    ),
+    "fapi2-security-profile-final-client-test-"
+    "ensure-authorization-response-with-invalid-state-fails": (
+        {"state": "another"},
+        aa.StateMismatchError,
+    ),
+    "fapi2-security-profile-final-client-test-"
+    "ensure-authorization-response-with-invalid-missing-state-fails": (
+        {"state": None},
+        aa.StateMismatchError,
+    ),
+}
+
+
+@pytest.mark.parametrize("module", WRONG_ANSWERS, ids=list(WRONG_ANSWERS))
+async def test_a_wrong_answer_ends_the_sign_in(sandbox, lies, discovered, module):
+    """Before the code is spent; the server has announced that its answers name it."""
+    lies.callback, error = WRONG_ANSWERS[module]
+    heard = await failures(sandbox, CODE, environment=discovered)
+
+    assert {type(each) for each in heard.values()} == {error}
+    assert sandbox.token_requests == []
+
+
+BARE_ANSWERS = {
+    "fapi1-advanced-final-client-test-no-scope-in-token-endpoint-response": {"scope": None},
+    "fapi2-security-profile-final-client-test-token-endpoint-response-without-expires_in": {
+        "expires_in": None
+    },
+    "fapi2-security-profile-final-client-test-token-type-case-insensitivity": {
+        "token_type": "bEARER"
+    },
+}
+
+
+@pytest.mark.parametrize("module", BARE_ANSWERS)
+async def test_a_bare_token_answer_will_do(sandbox, lies, module):
+    """The token works at the server's own API."""
+    lies.token_answer = BARE_ANSWERS[module]
+    client = client_of(sandbox)
+    done = await sign_in(client)
+
+    assert (await client.userinfo(done.token))["sub"] == "user-alice"
+    assert done.token.token_type == "Bearer"
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-3rd-party-init-login"])
+async def test_somebody_else_proposes_a_sign_in(sandbox, module):
+    """Its issuer and its target are checked; then a sign-in of our own begins."""
+    client = client_of(sandbox)
+    target = "https://app.example/orders"
+    proposed = {"iss": sandbox.identity_url, "login_hint": "alice", "target_link_uri": target}
+    initiation = aa.read_login_initiation(
+        f"https://app.example/start?{urlencode(proposed)}",
+        issuers=sandbox.environment.issuers,
+        target_origins=["https://app.example"],
+    )
+    request, callback = await begin(client, login_hint=initiation.login_hint)
+
+    assert initiation.target_link_uri == target
+    assert "login_hint=alice" in request.url
+    assert (await client.complete_sign_in(request, callback)).subject == "user-alice"
+
+
+@pytest.mark.parametrize(
+    "module", ["fapi2-security-profile-final-client-test-happy-path-no-dpop-nonce"]
+)
+async def test_the_whole_way_to_an_api(sandbox, discovered, module):
+    """Discovery, sign-in, token and call; without PAR and DPoP, which Aritma does not ask for."""
+    environment = attrs.evolve(discovered, api_origins=[sandbox.banking_url], endpoint_origins=[])
+    client = client_of(sandbox, environment=environment)
+    done = await sign_in(client, "openid bankservice")
+    async with aa.TokenProvider(client, aa.SignedInGrant("alice"), on_event=None) as tokens:
+        await tokens.set_token(done.token)
+        async with aiohttp.ClientSession(
+            sandbox.banking_url, middlewares=[tokens.middleware()]
+        ) as bank:
+            async with bank.get("api/v3/accounts/42") as response:
+                assert response.status == 200

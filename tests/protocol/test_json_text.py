@@ -1,0 +1,72 @@
+"""JSON from strangers: read strictly, or not at all."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aritma_auth.protocol.json_text import JsonError, parse_json_object
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab\U0001f600"), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.text("abå\U0001f600"), values, max_size=4), st.booleans())
+def test_every_object_is_read(members, ensure_ascii):
+    """Escaped or not."""
+    assert parse_json_object(json.dumps(members, ensure_ascii=ensure_ascii).encode()) == members
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"<html>", "not JSON"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 1} {}', "not JSON"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
+        (b"[]", "not an object"),
+        (b"null", "not an object"),
+        (b'{"a": 1, "a": 1}', "twice"),
+        (b'{"b": {"a": 1, "\\u0061": 2}}', "twice"),
+        (b'{"a": NaN}', "finite"),
+        (b'{"a": -Infinity}', "finite"),
+        (b'{"a": 1e999}', "finite"),
+        (b'{"a": "\\ud800"}', "half a character"),
+        (b'{"a": ["x", {"b\\uDFFF": 1}]}', "half a character"),
+        (b'{"a": "\\ude00\\ud83d"}', "half a character"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b'{"a": "\xed\xa0\x80"}', "UTF-8"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+def test_anything_else_is_refused(body, problem):
+    """In words that quote nothing."""
+    with pytest.raises(JsonError, match=problem) as caught:
+        parse_json_object(body)
+
+    assert caught.value.__context__ is None
+
+
+def test_two_halves_are_one_character():
+    """As every writer escapes what is beyond the first plane; a written backslash is none."""
+    assert parse_json_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+    assert parse_json_object(b'{"a": "\\\\ud800"}') == {"a": "\\ud800"}
+
+
+def test_the_error_shows_nothing(canary):
+    """Not in a frame, nor in what it came from."""
+    for text in ('{"a": "%s"', '{"a": "%s", "a": 1}', '["%s"]', '{"a": "%s\\ud800"}'):
+        with pytest.raises(JsonError) as caught:
+            parse_json_object((text % canary.text).encode())
+
+        assert canary.text not in str(caught.value)
+        assert caught.value.__context__ is None

@@ -1,0 +1,324 @@
+"""Thousands of keys, one provider each."""
+
+import asyncio
+import gc
+import threading
+from contextvars import ContextVar
+
+import aiohttp
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.pool import PoolStatus
+from support.clock import FakeClock
+from support.fakes import FakeClient, settle
+from support.loopback import serving
+from support.rig import DOWN, GRANT
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+class Makers:
+    """Makes providers, each with a client that the test steers."""
+
+    def __init__(self, grant=GRANT, **settings):
+        self.clock = FakeClock()
+        self.clients = {}
+        self.made = []
+        self._grant = grant
+        self._settings = settings
+
+    def __call__(self, key):
+        self.made.append(key)
+        client = self.clients.setdefault(key, FakeClient(self.clock))
+        return aa.TokenProvider(
+            client, self._grant, clock=self.clock, on_event=None, **self._settings
+        )
+
+
+async def test_each_key_has_one_provider():
+    """Whoever asks, and however often."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers)
+    tokens = await asyncio.gather(*(pool.get_token(key) for key in "aabab"))
+
+    assert pool.provider("a") is pool.provider("a") is not pool.provider("b")
+    assert makers.made == ["a", "b"]
+    assert [client.requests for client in makers.clients.values()] == [1, 1]
+    assert tokens[0] is tokens[1] is tokens[3]
+    assert len(pool) == 2
+
+
+async def test_the_failures_of_one_key_are_no_others():
+    """Each has its own gate."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers)
+    pool.provider("down")
+    makers.clients["down"].answers = [DOWN] * 9
+    with pytest.raises(aa.TransportError):
+        await pool.get_token("down")
+
+    assert (await pool.get_token("up")).access_token == "token-1"
+    assert pool.status() == PoolStatus(size=2, max_size=10_000, renewing=0, failing=1)
+
+
+async def test_what_was_used_longest_ago_is_forgotten():
+    """And made anew when it is asked for again."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=2)
+    for key in ("a", "b", "a", "c", "a", "b"):
+        await pool.get_token(key)
+        gc.collect()
+
+    assert makers.made == ["a", "b", "c", "b"]
+    assert len(pool) == 2
+
+
+async def test_one_that_somebody_holds_is_found_again():
+    """A key never has two."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    held = pool.provider("a")
+    pool.provider("b")
+
+    assert pool.provider("a") is held
+    assert makers.made == ["a", "b"]
+    assert len(pool) == 1
+
+
+async def test_a_provider_is_not_forgotten_while_it_renews():
+    """The pool grows until it has."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    pool.provider("a")
+    answer = makers.clients["a"].hold()
+    waiting = asyncio.create_task(pool.get_token("a"))
+    await settle()
+    await pool.get_token("b")
+    grown = (len(pool), pool.status().renewing)
+    answer.set_result(makers.clients["a"].make_token())
+    await waiting
+    await pool.get_token("c")
+    gc.collect()
+
+    assert grown == (2, 1)
+    assert len(pool) == 1
+    assert makers.made == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("store", "size"), [(None, 2), (aa.MemoryTokenStore(), 1)])
+async def test_a_refresh_token_that_nobody_else_knows_is_not_forgotten(store, size):
+    """With a store, it is known there."""
+    makers = Makers(aa.SignedInGrant(), store=store)
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    await pool.provider("a").set_token(aa.Token("t", refresh_token="r"))
+    pool.provider("b")
+
+    assert len(pool) == size
+
+
+async def test_closing_closes_every_provider():
+    """Also those that were forgotten and are still held."""
+    pool = aa.TokenProviderPool(Makers(), max_size=1)
+    async with pool:
+        held = pool.provider("a")
+        kept = pool.provider("b")
+
+    for provider in (held, kept):
+        with pytest.raises(aa.ProviderClosedError):
+            await provider.get_token()
+    with pytest.raises(aa.ProviderClosedError, match="make a new one"):
+        pool.provider("a")
+
+
+async def test_a_pool_that_is_closed_while_a_provider_is_made_keeps_none():
+    """The factory may take its time."""
+    makers = Makers()
+    closing = []
+
+    def make(key):
+        closing.append(asyncio.ensure_future(pool.aclose()))
+        pool._is_closed = True
+        return makers(key)
+
+    pool = aa.TokenProviderPool(make)
+    with pytest.raises(aa.ProviderClosedError):
+        pool.provider("a")
+    await asyncio.gather(*closing)
+
+    assert len(pool) == 0
+
+
+def test_two_threads_get_the_same_provider():
+    """Whoever comes second uses the first one's."""
+    both_here = threading.Barrier(2)
+    makers = Makers()
+
+    def make(key):
+        both_here.wait(10)
+        return makers(key)
+
+    pool = aa.TokenProviderPool(make)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(pool.provider("a"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert found[0] is found[1]
+
+
+def test_an_impossible_size_is_refused():
+    """A pool of none would make a provider for each call."""
+    with pytest.raises(aa.ConfigurationError, match="max_size"):
+        aa.TokenProviderPool(Makers(), max_size=0)
+
+
+def test_a_pool_says_how_large_it_is():
+    """And nothing else."""
+    pool = aa.TokenProviderPool(Makers())
+    pool.provider("secret tenant")
+
+    assert repr(pool) == "<TokenProviderPool of 1 providers>"
+
+
+async def test_tenants_are_in_the_path(aritma_sandbox):
+    """One client, one scope, each tenant's own token."""
+    me = aritma_sandbox.client
+    async with aa.TokenProviderPool.for_tenants(
+        me.client_id, me.client_secret, environment=aritma_sandbox.environment
+    ) as pool:
+        tokens = [await pool.get_token(tenant) for tenant in ("acme", "globex", "acme")]
+
+    assert tokens[0] is tokens[2] is not tokens[1]
+    assert [request.tenant for request in aritma_sandbox.token_requests] == ["acme", "globex"]
+
+
+# The middleware
+
+
+@pytest.fixture
+async def api():
+    """Give an API that answers with the Authorization it saw, and refuses what it is told to."""
+    seen = {"refuse": set(), "calls": []}
+
+    async def handler(request):
+        header = request.headers.get("Authorization")
+        seen["calls"].append(header)
+        return aiohttp.web.Response(
+            status=401 if header in seen["refuse"] else 200, text=str(header)
+        )
+
+    async with serving(handler) as url:
+        seen["url"] = url
+        yield seen
+
+
+class NamedTokens(Makers):
+    """Makes tokens that tell whose they are."""
+
+    def __call__(self, key):
+        provider = super().__call__(key)
+        client = self.clients[key]
+        make = client.make_token
+
+        def named(**fields):
+            token = make(**fields)
+            return aa.Token(
+                f"{key}-{client.made}", expires_at=token.expires_at, issued_at=token.issued_at
+            )
+
+        client.make_token = named
+        return provider
+
+
+async def get(session, url, **kwargs):
+    async with session.get(url, **kwargs) as response:
+        return await response.text()
+
+
+async def test_each_request_is_signed_with_its_own_tenants_token(api):
+    """Picked by a function of the request."""
+    pool = aa.TokenProviderPool(NamedTokens())
+    middleware = pool.middleware(lambda request: request.headers.pop("X-Tenant"), [api["url"]])
+    async with aiohttp.ClientSession(api["url"], middlewares=[middleware]) as session:
+        texts = await asyncio.gather(
+            *(get(session, "/", headers={"X-Tenant": tenant}) for tenant in ("acme", "globex"))
+        )
+
+    assert texts == ["Bearer acme-1", "Bearer globex-1"]
+
+
+async def test_a_context_variable_picks_for_each_task(api):
+    """As a web framework sets it for each request that it serves."""
+    tenant = ContextVar("tenant")
+    pool = aa.TokenProviderPool(NamedTokens())
+    middleware = pool.middleware(tenant, [api["url"]])
+
+    async def call(session, name):
+        tenant.set(name)
+        return await get(session, "/")
+
+    async with aiohttp.ClientSession(api["url"], middlewares=[middleware]) as session:
+        texts = await asyncio.gather(*(call(session, name) for name in ("acme", "globex")))
+
+    assert texts == ["Bearer acme-1", "Bearer globex-1"]
+
+
+async def test_without_a_tenant_nothing_is_sent(api):
+    """The error names the variable to set."""
+    pool = aa.TokenProviderPool(NamedTokens())
+    middleware = pool.middleware(ContextVar("tenant"), [api["url"]])
+    async with aiohttp.ClientSession(api["url"], middlewares=[middleware]) as session:
+        with pytest.raises(aa.ConfigurationError, match="context variable tenant"):
+            await get(session, "/")
+
+    assert api["calls"] == []
+
+
+async def test_strangers_get_no_token_and_need_no_tenant(api):
+    """A request elsewhere passes unsigned, or is refused."""
+    pool = aa.TokenProviderPool(NamedTokens())
+    events = []
+    lenient = pool.middleware(ContextVar("tenant"), ["https://api.example"], on_event=events.append)
+    strict = pool.middleware(ContextVar("tenant"), ["https://api.example"], strict=True)
+    async with aiohttp.ClientSession(api["url"]) as session:
+        text = await get(session, "/", middlewares=[lenient])
+        with pytest.raises(aa.ConfigurationError, match="not an origin"):
+            await get(session, "/", middlewares=[strict])
+
+    assert text == "None"
+    assert len(events) == 1
+
+
+async def test_a_refused_token_of_one_tenant_is_renewed_alone(api):
+    """One renewal, one repetition."""
+    makers = NamedTokens()
+    pool = aa.TokenProviderPool(makers)
+    middleware = pool.middleware(lambda request: request.headers["X-Tenant"], [api["url"]])
+    async with aiohttp.ClientSession(api["url"], middlewares=[middleware]) as session:
+        for tenant in ("acme", "globex"):
+            await get(session, "/", headers={"X-Tenant": tenant})
+        api["refuse"].add("Bearer acme-1")
+        texts = [await get(session, "/", headers={"X-Tenant": t}) for t in ("acme", "globex")]
+
+    assert texts == ["Bearer acme-2", "Bearer globex-1"]
+    assert [client.requests for client in makers.clients.values()] == [2, 1]
+
+
+def test_a_picking_middleware_tells_its_origins():
+    """As the plain one does."""
+    middleware = aa.TokenProviderPool(Makers()).middleware(str, ["https://api.example"])
+
+    assert repr(middleware) == (
+        "<PickingMiddleware over <BearerMiddleware for https://api.example:443>>"
+    )
+
+
+async def test_an_unpicked_token_is_never_asked_for():
+    """What stands behind unsigned requests has none."""
+    middleware = aa.TokenProviderPool(Makers()).middleware(str, ["https://api.example"])
+
+    with pytest.raises(aa.ConfigurationError, match="no token was picked"):
+        await middleware._bearer._source.get_token()
