@@ -43,6 +43,8 @@ def stores_are_interchangeable() -> list[aa.TokenStore]:
         aa.RedisTokenStore(redis.asyncio.Redis(), keys=keys),
         aa.RedisTokenStore(redis.asyncio.RedisCluster("redis.example", 6379), keys=keys),
     ]
+
+
 async def people_sign_in(
     client: aa.OAuthClient, pending: aa.PendingSignIns, url: str
 ) -> str | None:
