@@ -664,9 +664,9 @@ async def test_a_restricted_user_will_do(server, open_store, user, canary):
 
 
 async def test_a_rotated_password_is_found(server, open_store, user):
-    """It is read for each new connection."""
+    """It is read for each new connection, and comes before the URL's."""
     passwords = ["first", "second"]
-    url = f"redis://{user.name}@localhost:{server.port}"
+    url = f"redis://{user.name}:outdated@localhost:{server.port}"
     secret = aa.Secret.from_callable(lambda: passwords[0])
     server.do("ACL", "SETUSER", user.name, ">first")
     async with open_store(url, password=secret, prefix=user.name) as store:
@@ -721,6 +721,7 @@ async def test_errors_show_neither_password_nor_tokens(open_store, canary):
         "localhost",
         "localhost:6379",
         "redis://",
+        "rediss:/0",
         "redis://[::1",
         "redis://localhost:port",
         "http://localhost",
