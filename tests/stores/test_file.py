@@ -25,6 +25,8 @@ KEY, OTHER_KEY = "0" * 32, "1" * 32
 OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
 NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
 KEYS = aa.SealingKeys.generate()
+BROKEN = "its seal is broken, or it was kept in another place"
+UNKNOWN = "it is not sealed with a key that is known here"
 
 
 @pytest.fixture
@@ -333,22 +335,22 @@ async def test_a_disk_that_cannot_be_read_is_no_empty_one(store, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("written", "read", "words"),
+    ("written", "read", "problem"),
     [
-        (KEYS, None, "there is no key"),
-        (None, KEYS, "not sealed"),
-        (KEYS, aa.SealingKeys.generate(), "seal is broken"),
-        (KEYS, aa.SealingKeys.generate("2"), "known here"),
+        (KEYS, None, "it is sealed, and there is no key"),
+        (None, KEYS, "it is not sealed"),
+        (KEYS, aa.SealingKeys.generate(), BROKEN),
+        (KEYS, aa.SealingKeys.generate("2"), UNKNOWN),
     ],
     ids=["without keys", "plain", "other key", "other name"],
 )
-async def test_what_cannot_be_opened_is_told_and_replaced(folder, written, read, words):
+async def test_what_cannot_be_opened_is_told_and_replaced(folder, written, read, problem):
     """A plain entry is not taken by a store that seals: anybody could have written it."""
     await aa.FileTokenStore(folder, keys=written).save(KEY, OLD, replaces=0)
     store = aa.FileTokenStore(folder, keys=read)
     entry = await store.load(KEY)
 
-    assert words in entry.problem
+    assert entry.problem == problem
     assert await store.save(KEY, NEW, replaces=entry.generation)
     assert (await store.load(KEY)).record == NEW
 

@@ -134,6 +134,18 @@ def test_giving_back_unlocks_what_a_child_still_has_open(path):
     os.close(inherited)
 
 
+def test_a_writer_that_fails_gives_the_lock_back(path, monkeypatch):
+    """Whoever still refers to it."""
+    made, make = [], FileLock
+    monkeypatch.setattr(file_lock, "FileLock", lambda path: made.append(make(path)) or made[-1])
+    with pytest.raises(KeyError), file_lock.exclusive(path):
+        was_held = made[0].is_held
+        raise KeyError
+
+    assert was_held
+    assert not made[0].is_held
+
+
 def test_a_forked_child_leaves_the_lock_to_its_parent(path):
     """It neither holds it nor unlocks it."""
     lock = FileLock(path)
