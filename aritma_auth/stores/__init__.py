@@ -86,17 +86,11 @@ class Entry:
 
 
 class Lease(Protocol):
-    """
-    The right to renew one key's token, until it is released or its time is over.
-
-    Attributes:
-        fence: Grows with each lease of a key: after a write under one, the store refuses the
-            writes of earlier ones.
-    """
+    """The right to renew one key's token, until it is released or its time is over."""
 
     @property
     def fence(self) -> int:
-        """The lease's number."""
+        """Grows with each lease of a key; after a write under one, earlier ones write no more."""
         ...
 
     async def keep(self) -> bool:
@@ -114,14 +108,11 @@ class TokenStore(Protocol):
 
     Whatever a method raises means that the store is away: it is told as an event, and tokens are
     then asked for without it where that does no harm.
-
-    Attributes:
-        can_watch: `watch` returns when the entry changes; otherwise it is not called.
     """
 
     @property
     def can_watch(self) -> bool:
-        """Tell whether the engine says by itself that an entry has changed."""
+        """`watch` returns when the entry changes; otherwise it is not called."""
         ...
 
     async def load(self, key: str) -> Entry | None:

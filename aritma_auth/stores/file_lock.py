@@ -79,15 +79,7 @@ class FileLock:
             # While it is being taken, its descriptor is the taker's.
             is_held, self._is_held = self._is_held, False
         if is_held:
-            self._unlock()
-            self._close()
-
-    def _unlock(self) -> None:
-        from filelock import unlock_descriptor  # noqa: PLC0415 - extra "file"
-
-        # Closing unlocks too, but Windows takes its time for it.
-        with contextlib.suppress(OSError):
-            unlock_descriptor(-1 if self._file is None else self._file)
+            self._close(unlock=True)
 
     def _lock(self) -> bool:
         from filelock import lock_descriptor  # noqa: PLC0415 - extra "file"
@@ -106,9 +98,17 @@ class FileLock:
             self._close()
         raise FileNotFoundError(f"the lock file is removed again and again: {self._path}")
 
-    def _close(self) -> None:
+    def _close(self, *, unlock: bool = False) -> None:
         file, self._file = self._file, None
-        if file is not None:
+        if file is None:
+            return
+        try:
+            if unlock:
+                from filelock import unlock_descriptor  # noqa: PLC0415 - extra "file"
+
+                # Closing unlocks too, unless a child has it open; and Windows takes its time.
+                unlock_descriptor(file)
+        finally:
             os.close(file)
 
     def forget(self) -> None:

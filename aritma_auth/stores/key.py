@@ -7,23 +7,19 @@ from hashlib import sha256
 from aritma_auth.protocol.grant import Grant
 
 
-def token_key(client_identity: Iterable[str], grant: Grant, *, proof_key: str | None = None) -> str:
+def token_key(client_identity: Iterable[str], grant: Grant) -> str:
     """
     Derive the key of a token from whom it is for and what it was asked with.
 
     Args:
-        client_identity: Issuer, token endpoint, client id and method of authentication.
+        client_identity: Issuer, token endpoint, client id, method of authentication, and the
+            thumbprint of the key that tokens are bound to.
 
         grant: The grant: its type, subject, scope (none differs from empty; order does not
             matter), resources and extra parameters.
 
-        proof_key: Thumbprint of the key or certificate that the token is bound to, or None for a
-            bearer token.
-
     Returns:
         32 hex digits that tell nothing of what went in.
-
-    Spec: RFC 7638 §3 (a key's thumbprint), RFC 8705 §3.1 (a certificate's).
     """
     scope = None if grant.scope is None else sorted(grant.scope)
     identity = [
@@ -34,6 +30,5 @@ def token_key(client_identity: Iterable[str], grant: Grant, *, proof_key: str | 
         scope,
         sorted(grant.resource),
         sorted(grant.extra),
-        proof_key,
     ]
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]

@@ -67,7 +67,7 @@ class LocalTokenStore:
         keys: Seal the entries, or None.
     """
 
-    can_watch: ClassVar[bool] = False
+    can_watch = False
 
     def __init__(
         self, shelf: Shelf, folder: Path, *, realm: str, keys: SealingKeys | None = None
@@ -133,7 +133,7 @@ class LocalTokenStore:
         """
         name = self._name(key)
         lease = FileLease(
-            self._folder / f"{name}.lease", lambda: self._written(self._look(key, name))
+            self._folder / f"{name}.lease", lambda: self._written(self._look_alone(key, name))
         )
         try:
             is_granted = await self._in_thread(lease.take)
@@ -162,9 +162,7 @@ class LocalTokenStore:
             raise StoreError(f"{self!r} cannot be used: {problem}") from error
 
     def _load(self, key: str) -> Entry | None:
-        name = self._name(key)
-        with self._locked(name) if self._shelf.reads_locked else contextlib.nullcontext():
-            kept = self._look(key, name)
+        kept = self._look_alone(key, self._name(key))
         return None if kept is None else kept.entry
 
     def _save(self, key: str, record: Record, replaces: int, fence: int) -> bool:
@@ -183,6 +181,10 @@ class LocalTokenStore:
         with self._locked(name):
             self._shelf.erase(name)
 
+    def _look_alone(self, key: str, name: str) -> Kept | None:
+        with self._locked(name) if self._shelf.reads_locked else contextlib.nullcontext():
+            return self._look(key, name)
+
     def _look(self, key: str, name: str) -> Kept | None:
         found = self._shelf.read(name)
         if found is None:
@@ -199,7 +201,7 @@ class LocalTokenStore:
         return exclusive(self._folder / f"{name}.lock")
 
     def _name(self, key: str) -> str:
-        # Any text is a key, and no file system minds these.
+        # Whatever the key, every file system takes these.
         return sha256(f"{self._realm}\n{key}".encode()).hexdigest()[:32]
 
 

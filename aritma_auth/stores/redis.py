@@ -44,7 +44,8 @@ class RedisTokenStore:
 
     One server, a replicated one or a cluster will do, without modules. Its user needs the keys that
     begin with the prefix, and EVAL, EVALSHA, TIME, EXISTS, DEL, GET, SET, HGET, HSET, PTTL and
-    PEXPIRE. Whatever the server refuses or does not do in time raises `StoreError`.
+    PEXPIRE. It must not evict them (``maxmemory-policy noeviction``): a lease that is lost is one
+    more renewal. Whatever the server refuses or does not do in time raises `StoreError`.
 
     Args:
         server: A URL such as ``rediss://user:password@host:6379/0``, of which only the host must be

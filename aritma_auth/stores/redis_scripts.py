@@ -46,7 +46,7 @@ end
 class RedisClient(Protocol):
     """What the store needs of a client: ``redis.asyncio.Redis`` or ``RedisCluster``."""
 
-    def execute_command(self, *args: object, **options: object) -> Awaitable[object]:
+    def execute_command(self, *args: bytes | int | str, **options: bool) -> Awaitable[object]:
         """Send a command."""
         ...
 
@@ -72,7 +72,7 @@ class Script:
         object.__setattr__(self, "_digest", digest)
 
     async def run(
-        self, client: RedisClient, keys: tuple[str, ...], *arguments: bytes | float | str
+        self, client: RedisClient, keys: tuple[str, ...], *arguments: bytes | int | str
     ) -> object:
         """
         Run it on the server.
@@ -93,7 +93,7 @@ class Script:
         return await _send(client, "EVAL", self.text, *operands)
 
 
-def _send(client: RedisClient, *command: bytes | float | str) -> Awaitable[object]:
+def _send(client: RedisClient, *command: bytes | int | str) -> Awaitable[object]:
     # Whatever the client decodes otherwise: records are bytes.
     return client.execute_command(*command, NEVER_DECODE=True)
 
@@ -153,9 +153,8 @@ if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
 -- What has no end is no lease.
 if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
 if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
-local granted, written = number(fences, 'granted') or 0, number(fences, 'written') or 0
-local fence = math.max(granted, written) + 1
-replace(fences, 'granted', whole(fence), 'written', whole(written))
+local fence = (number(fences, 'granted') or 0) + 1
+replace(fences, 'granted', whole(fence), 'written', whole(number(fences, 'written') or 0))
 redis.call('PEXPIRE', fences, ARGV[3])
 return fence
 """

@@ -69,7 +69,7 @@ def read_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext: 
         int(parsed.path.removeprefix("/") or 0),
         parsed.scheme == "rediss",
         dict(parsed.query),
-        parsed.user or None,
+        parsed.user,
         password,
     )
 

@@ -8,10 +8,11 @@ import socket
 import stat
 import sys
 import threading
-import time
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
+import platformdirs
 import pytest
 
 import aritma_auth as aa
@@ -24,6 +25,8 @@ KEY, OTHER_KEY = "0" * 32, "1" * 32
 OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
 NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
 KEYS = aa.SealingKeys.generate()
+BROKEN = "its seal is broken, or it was kept in another place"
+UNKNOWN = "it is not sealed with a key that is known here"
 
 
 @pytest.fixture
@@ -141,12 +144,7 @@ async def test_whatever_blocks_runs_in_a_thread(store, monkeypatch):
 
 def test_by_default_it_is_in_the_state_folder(monkeypatch, tmp_path):
     """As the platform has it."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        sys.modules["platformdirs"],
-        "user_state_path",
-        lambda name, **settings: tmp_path / name,
-    )
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda name, **settings: tmp_path / name)
 
     assert str(tmp_path / "aritma-auth") in repr(aa.FileTokenStore())
 
@@ -337,22 +335,22 @@ async def test_a_disk_that_cannot_be_read_is_no_empty_one(store, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("written", "read", "words"),
+    ("written", "read", "problem"),
     [
-        (KEYS, None, "there is no key"),
-        (None, KEYS, "not sealed"),
-        (KEYS, aa.SealingKeys.generate(), "seal is broken"),
-        (KEYS, aa.SealingKeys.generate("2"), "known here"),
+        (KEYS, None, "it is sealed, and there is no key"),
+        (None, KEYS, "it is not sealed"),
+        (KEYS, aa.SealingKeys.generate(), BROKEN),
+        (KEYS, aa.SealingKeys.generate("2"), UNKNOWN),
     ],
     ids=["without keys", "plain", "other key", "other name"],
 )
-async def test_what_cannot_be_opened_is_told_and_replaced(folder, written, read, words):
+async def test_what_cannot_be_opened_is_told_and_replaced(folder, written, read, problem):
     """A plain entry is not taken by a store that seals: anybody could have written it."""
     await aa.FileTokenStore(folder, keys=written).save(KEY, OLD, replaces=0)
     store = aa.FileTokenStore(folder, keys=read)
     entry = await store.load(KEY)
 
-    assert words in entry.problem
+    assert entry.problem == problem
     assert await store.save(KEY, NEW, replaces=entry.generation)
     assert (await store.load(KEY)).record == NEW
 
@@ -584,27 +582,25 @@ async def test_a_writer_that_is_stopped_stops_nobody_for_long(store, folder, mon
     assert await store.save(KEY, NEW, replaces=1)
 
 
-async def test_a_writer_waits_for_another(store, folder):
-    """Without the loop's waiting."""
+async def test_a_writer_waits_for_another(store, folder, monkeypatch):
+    """In its thread, looking again after pauses that grow."""
     await store.save(KEY, OLD, replaces=0)
-    entered, leave = threading.Event(), threading.Event()
+    holder = file_lock.FileLock(entry_file(folder).with_suffix(".lock"))
+    holder.take()
+    pauses = []
 
-    def hold():
-        with file_lock.exclusive(entry_file(folder).with_suffix(".lock")):
-            entered.set()
-            leave.wait(10)
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            holder.give_back()
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    entered.wait(10)
-    threading.Timer(0.05, leave.set).start()
-    started = time.monotonic()
-    saved = await store.save(KEY, NEW, replaces=1)
-    waited = time.monotonic() - started
-    holder.join()
+    monkeypatch.setattr(file_lock, "time", SimpleNamespace(monotonic=lambda: 0, sleep=sleep))
 
-    assert saved
-    assert waited > 0.04
+    assert await store.save(KEY, NEW, replaces=1)
+    assert len(pauses) == 20
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.001
+    assert pauses[-1] == 0.02
 
 
 async def test_leases_are_counted_in_their_file(store, folder):

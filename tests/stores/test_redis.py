@@ -54,7 +54,10 @@ def open_store(prefix):
 
     def open_store(server, **settings):
         url = getattr(server, "url", server)
-        return aa.RedisTokenStore(url, **{"keys": KEYS, "prefix": prefix, **settings})
+        # A busy machine is no defect.
+        return aa.RedisTokenStore(
+            url, **{"keys": KEYS, "prefix": prefix, "timeout": 30, **settings}
+        )
 
     return open_store
 
@@ -160,6 +163,22 @@ async def test_leases_end_by_themselves_and_their_numbers_go_on(store, server, n
     server.do("DEL", names[1])
     assert not await lease.keep()
     assert (await store.acquire(KEY, seconds=9)).fence == lease.fence + 1
+
+
+async def test_numbers_of_leases_never_repeat(store):
+    """Also when the holder of an earlier one writes late; later ones remember what was written."""
+    leases = []
+    for _ in range(2):
+        leases.append(await store.acquire(KEY, seconds=9))
+        await leases[-1].release()
+    await store.save(KEY, Record(token()), replaces=0, fence=leases[0].fence)
+    leases.append(await store.acquire(KEY, seconds=9))
+    await store.save(KEY, Record(token()), replaces=1, fence=leases[2].fence)
+    await leases[2].release()
+    leases.append(await store.acquire(KEY, seconds=9))
+
+    assert [lease.fence for lease in leases] == [1, 2, 3, 4]
+    assert not await store.save(KEY, Record(token()), replaces=2, fence=leases[1].fence)
 
 
 async def test_the_retention_and_the_assumed_lifetime_can_be_set(server, open_store, names):
@@ -381,7 +400,7 @@ async def test_a_server_that_fails_is_told_as_an_error_of_ours(
         lease = await store.acquire(OTHER_KEY, seconds=60)
         # Only those who are away a while are asked to log in.
         own_server.do("CLIENT", "KILL", "USER", "default")
-        store._timeout = 0.05 if broken is hung else 0.5
+        store._timeout = 0.05 if broken is hung else 30
         failed, errors, started = set(), [], time.monotonic()
         with broken(own_server):
             for name, operation in OPERATIONS.items():
@@ -391,14 +410,14 @@ async def test_a_server_that_fails_is_told_as_an_error_of_ours(
                     failed.add(name)
                     errors.append(error)
         seconds = time.monotonic() - started
-        store._timeout = 5
+        store._timeout = 30
         await store.delete(KEY)
 
         assert failed == failing
         assert words in str(errors[0])
         assert not any(error.is_permanent for error in errors)
         assert not any(error.__cause__ or error.__context__ for error in errors)
-        assert seconds < 5
+        assert seconds < 20
         assert await store.save(KEY, Record(token()), replaces=0)
         assert (await store.load(KEY)).token.access_token == "one"
         assert await store.acquire("2" * 32, seconds=9) is not None
@@ -475,11 +494,13 @@ async def test_a_server_that_keeps_its_data_goes_on_after_a_crash(open_store):
 # Answers that are lost
 
 
-async def test_a_lease_whose_answer_was_lost_is_given_back(server, open_store, store):
+async def test_a_lease_whose_answer_was_lost_is_given_back(server, open_store, store, names):
     """It is not known whether it was granted: others need not wait for its end."""
-    async with proxied(server.port) as proxy, open_store(proxy, timeout=0.2) as deaf:
-        await (await store.acquire(KEY, seconds=60)).release()
-        proxy.is_mute = True
+    async with proxied(server.port) as proxy, open_store(proxy) as deaf:
+        server.do("SCRIPT", "FLUSH")
+        await deaf.acquire(KEY, seconds=60)
+        server.do("DEL", names[1])
+        proxy.is_mute, deaf._timeout = True, 0.2
         with pytest.raises(aa.StoreError, match="lease"):
             await deaf.acquire(KEY, seconds=60)
 
@@ -489,7 +510,9 @@ async def test_a_lease_whose_answer_was_lost_is_given_back(server, open_store, s
 async def test_what_is_asked_twice_is_answered_twice(server, open_store):
     """A client may send a script again when a connection ends before its answer."""
     async with proxied(server.port) as proxy, open_store(proxy) as store:
-        await store.load(KEY)
+        # The server knows the scripts.
+        await store.acquire(OTHER_KEY, seconds=60)
+        await store.save(OTHER_KEY, Record(token()), replaces=0)
         proxy.cuts = 1
         lease = await store.acquire(KEY, seconds=60)
         proxy.cuts = 1
@@ -506,15 +529,17 @@ async def test_what_is_asked_twice_is_answered_twice(server, open_store):
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_a_cancelled_operation_leaves_the_store_as_usable_as_it_was(server, open_store, name):
     """No connection is given on with an answer that somebody else has asked for."""
-    async with proxied(server.port) as proxy, open_store(proxy, timeout=0.2) as store:
+    async with proxied(server.port) as proxy, open_store(proxy) as store:
         lease = await store.acquire(OTHER_KEY, seconds=60)
         proxy.is_mute, proxy.requests = True, b""
         waiting = asyncio.create_task(OPERATIONS[name](store, lease))
         await proxy.arrived(b"{")
+        # A cancelled asker gives back a lease that it may have, and does not wait long for that.
+        store._timeout = 0.2
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        proxy.is_mute = False
+        proxy.is_mute, store._timeout = False, 30
 
         assert await store.acquire(KEY, seconds=60) is not None
         await store.delete(KEY)
@@ -527,7 +552,7 @@ async def test_a_cancelled_operation_leaves_the_store_as_usable_as_it_was(server
 async def test_many_operations_share_few_connections(server, open_store):
     """The others wait for one."""
     before = server.do("CLIENT", "LIST").count(b"\n")
-    async with open_store(server, timeout=10) as store:
+    async with open_store(server) as store:
         await asyncio.gather(*(store.load(str(number)) for number in range(200)))
         assert server.do("CLIENT", "LIST").count(b"\n") - before <= 16
 
@@ -639,9 +664,9 @@ async def test_a_restricted_user_will_do(server, open_store, user, canary):
 
 
 async def test_a_rotated_password_is_found(server, open_store, user):
-    """It is read for each new connection."""
+    """It is read for each new connection, and comes before the URL's."""
     passwords = ["first", "second"]
-    url = f"redis://{user.name}@localhost:{server.port}"
+    url = f"redis://{user.name}:outdated@localhost:{server.port}"
     secret = aa.Secret.from_callable(lambda: passwords[0])
     server.do("ACL", "SETUSER", user.name, ">first")
     async with open_store(url, password=secret, prefix=user.name) as store:
@@ -696,6 +721,7 @@ async def test_errors_show_neither_password_nor_tokens(open_store, canary):
         "localhost",
         "localhost:6379",
         "redis://",
+        "rediss:/0",
         "redis://[::1",
         "redis://localhost:port",
         "http://localhost",

@@ -66,6 +66,12 @@ def test_another_key_of_the_same_name_does_not_open():
         aa.SealingKeys({"2": OLD}).open(SEALED, place="here")
 
 
+def test_another_format_is_told_from_a_broken_seal():
+    """Somebody may have installed an older version."""
+    with pytest.raises(RecordError, match="known here"):
+        KEYS.open(b"\x02" + SEALED[1:], place="here")
+
+
 def test_keys_are_changed_in_three_steps():
     """At each step every process opens what any process of this step or the last has sealed."""
     steps = [{"1": OLD}, {"1": OLD, "2": NEW}, {"2": NEW, "1": OLD}, {"2": NEW}]

@@ -1,6 +1,7 @@
 """A program that uses the public API: type-checked, never run."""
 
 import aiohttp
+import redis.asyncio
 
 import aritma_auth as aa
 
@@ -30,6 +31,18 @@ def errors_answer_two_questions(error: aa.AritmaAuthError) -> float | None:
 
 def tokens_are_made_by_hand() -> aa.Token:
     return aa.Token("text", expires_at=5.0, refresh_token="text", id_token=None)
+
+
+def stores_are_interchangeable() -> list[aa.TokenStore]:
+    keys = aa.SealingKeys({"1": bytes(32)})
+    return [
+        aa.MemoryTokenStore(),
+        aa.FileTokenStore("tokens", keys=keys),
+        aa.KeyringTokenStore(),
+        aa.RedisTokenStore("rediss://redis.example", keys=keys),
+        aa.RedisTokenStore(redis.asyncio.Redis(), keys=keys),
+        aa.RedisTokenStore(redis.asyncio.RedisCluster("redis.example", 6379), keys=keys),
+    ]
 
 
 async def people_sign_in(
