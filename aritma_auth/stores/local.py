@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from aritma_auth.errors import StoreError
 from aritma_auth.protocol.sealed import HiddenBytes
