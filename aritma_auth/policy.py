@@ -9,14 +9,18 @@ from aritma_auth.errors import ConfigurationError
 V = TypeVar("V", int, float)
 
 
-def _positive(_instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
+def _positive(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
     if not value > 0:
-        raise ConfigurationError(f"RefreshPolicy: {attribute.name} must be greater than 0")
+        raise ConfigurationError(
+            f"{type(instance).__name__}: {attribute.name} must be greater than 0"
+        )
 
 
-def _share(_instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
+def _share(instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
     if not 0 <= value <= 1:
-        raise ConfigurationError(f"RefreshPolicy: {attribute.name} must be between 0 and 1")
+        raise ConfigurationError(
+            f"{type(instance).__name__}: {attribute.name} must be between 0 and 1"
+        )
 
 
 def _seconds(default: float) -> float:

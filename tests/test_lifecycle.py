@@ -235,8 +235,14 @@ def test_a_401_forces_one_renewal_and_closes_the_gate():
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(setting):
     """The error names the setting."""
-    with pytest.raises(ConfigurationError, match=next(iter(setting))):
+    with pytest.raises(ConfigurationError, match=f"RefreshPolicy: {next(iter(setting))}"):
         RefreshPolicy(**setting)
+
+
+def test_a_number_of_sharing_is_refused_by_its_own_name():
+    """It is no number of one process's policy."""
+    with pytest.raises(ConfigurationError, match="SharingPolicy: lease must be"):
+        SharingPolicy(lease=0)
 
 
 @pytest.mark.parametrize(
