@@ -150,6 +150,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def light_collections():
+    """Leave out of each test's collection what the modules before it have brought."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--loop",

@@ -90,7 +90,8 @@ async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, answer):
         on_event=events.append,
     )
     token = await provider.get_token()
-    dumps = [attrs.asdict(token), cattrs.unstructure(token), vars(provider), vars(store)]
+    parts = [getattr(provider, name) for name in provider.__slots__ if name != "__weakref__"]
+    dumps = [attrs.asdict(token), cattrs.unstructure(token), parts, vars(store)]
 
     canary.assert_hidden(token, provider, provider.status(), store, *events, *dumps)
     await provider.aclose()
