@@ -184,7 +184,7 @@ class TokenKeeper:
         """Give the stored token if it is fresh; raise the failure that all know of."""
         if entry is None:
             return None
-        token = entry.token
+        token = None if self._is_behind(entry, need) else entry.token
         if token is not None and not _same(token, need.rejected):
             life, now = self._life_of(entry, token), self._clock.monotonic()
             found = Obtained(token, life.issued_at, is_adopted=True)
@@ -201,6 +201,11 @@ class TokenKeeper:
         error = gate.error.copy()
         error.retry_after = gate.seconds
         raise error
+
+    def _is_behind(self, entry: Entry, need: Need) -> bool:
+        """Tell whether the provider has a newer sign-in than the store, which was away meanwhile."""
+        is_older = entry.record.serial < self._serial
+        return is_older and self._requester.spends_once(need.known)
 
     def _life_of(self, entry: Entry, token: Token) -> Life:
         stated = None if token.expires_at is None else token.expires_at - token.issued_at

@@ -690,3 +690,18 @@ async def test_a_watcher_that_goes_in_the_last_moment_disturbs_nobody():
     await asyncio.wait((watching,))
 
     assert watching.cancelled()
+
+
+async def test_an_older_sign_in_in_the_store_is_not_adopted(clock, store):
+    """The store was away when the person signed in anew."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="old"))
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(10)
+    rig.provider.reject(await rig.provider.get_token())
+    await rig.get()
+
+    assert presented(rig) == ["new"]
+    assert entry_of(store).record.serial == 3
