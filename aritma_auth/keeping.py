@@ -203,7 +203,7 @@ class TokenKeeper:
         raise error
 
     def _is_behind(self, entry: Entry, need: Need) -> bool:
-        """Tell whether the provider has a newer sign-in than the store, which was away meanwhile."""
+        """Tell whether the provider has a newer sign-in than a store that was away meanwhile."""
         is_older = entry.record.serial < self._serial
         return is_older and self._requester.spends_once(need.known)
 
@@ -265,11 +265,13 @@ class TokenKeeper:
             token: The newest token.
         """
         self._is_saving = True
+        # Newer than whatever was there, also while the store cannot be asked.
+        self._serial += 1
         try:
             for _ in range(_WRITES):
                 entry = await self._store.load()
-                known = self._serial if entry is None else max(self._serial, entry.record.serial)
-                self._serial = known + 1
+                if entry is not None:
+                    self._serial = max(self._serial, entry.record.serial + 1)
                 record, replaces = Record(token, self._serial), entry.generation if entry else 0
                 if await self._store.save(record, replaces=replaces):
                     return
