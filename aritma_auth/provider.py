@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Self
 
-from aritma_auth.cache import Obtained, TokenCache
 from aritma_auth.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ProviderClosedError
@@ -16,8 +15,9 @@ from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.renewer import Renewer, Settings
-from aritma_auth.requesting import TokenClient
+from aritma_auth.renewal.cache import Obtained, TokenCache
+from aritma_auth.renewal.renewer import Renewer, Settings
+from aritma_auth.renewal.requesting import TokenClient
 from aritma_auth.resource import AsyncResource
 from aritma_auth.status import ProviderStatus
 from aritma_auth.stores import TokenStore

@@ -2,7 +2,7 @@
 
 import attrs
 
-from aritma_auth.cache import TokenCache
+from aritma_auth.renewal.cache import TokenCache
 
 
 @attrs.frozen

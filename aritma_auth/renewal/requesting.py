@@ -5,7 +5,6 @@ from typing import Protocol
 
 import attrs
 
-from aritma_auth.cache import Obtained
 from aritma_auth.clock import Clock
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
@@ -20,6 +19,7 @@ from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.grants import RefreshTokenGrant
 from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.renewal.cache import Obtained
 
 LookAgain = Callable[[Token], Awaitable[Token | None]]
 

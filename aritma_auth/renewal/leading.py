@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.cache import Obtained
 from aritma_auth.clock import Clock
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -15,11 +14,12 @@ from aritma_auth.errors import (
 )
 from aritma_auth.events import Listener, RefreshTokenAtRisk, StoreFailed, notify
 from aritma_auth.gates import plan_shared_pause
-from aritma_auth.guarding import GuardedStore, StoreAwayError
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.renewal.cache import Obtained
+from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
 from aritma_auth.stores import Entry, Gate, Record
 
 _WRITES = 3

@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.cache import Obtained, TokenCache
 from aritma_auth.clock import Clock
 from aritma_auth.errors import TokenTimeoutError
 from aritma_auth.events import Listener
 from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
-from aritma_auth.guarding import GuardedStore
-from aritma_auth.keeping import TokenKeeper
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.grant import Grant
-from aritma_auth.renewal import Renewal
-from aritma_auth.requesting import TokenClient, TokenRequester
+from aritma_auth.renewal.cache import Obtained, TokenCache
+from aritma_auth.renewal.guarding import GuardedStore
+from aritma_auth.renewal.keeping import TokenKeeper
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester
+from aritma_auth.renewal.work import Renewal
 from aritma_auth.stores import TokenStore
 from aritma_auth.stores.key import token_key
 

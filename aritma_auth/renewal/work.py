@@ -1,6 +1,5 @@
 """What one flight does: look at the gate, get a token, settle what came in the cache."""
 
-from aritma_auth.cache import Held, Obtained, TokenCache
 from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
 from aritma_auth.events import (
@@ -12,9 +11,10 @@ from aritma_auth.events import (
     notify,
 )
 from aritma_auth.gates import Failure
-from aritma_auth.keeping import Need, Postponed, TokenKeeper
 from aritma_auth.lifecycle import Freshness
-from aritma_auth.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.renewal.cache import Held, Obtained, TokenCache
+from aritma_auth.renewal.keeping import Need, Postponed, TokenKeeper
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
 
 _SKEW_WORTH_TELLING = 30.0
 

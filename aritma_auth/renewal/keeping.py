@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from aritma_auth.cache import Obtained
 from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError, TransportError
 from aritma_auth.events import Listener
-from aritma_auth.guarding import GuardedStore, StoreAwayError
-from aritma_auth.leading import Leader, Numbered
 from aritma_auth.lifecycle import Freshness, Life, plan_life
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.renewal.cache import Obtained
+from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
+from aritma_auth.renewal.leading import Leader, Numbered
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
 from aritma_auth.stores import Entry, Record
 
 _GROWTH = 1.6
