@@ -7,47 +7,28 @@ A provider's way to its store: adopt what is there, or lead the renewal for all 
               the store is away    ask alone, unless that could spend a refresh token twice
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import attrs
 
 from aritma_auth.clock import Clock
-from aritma_auth.errors import AritmaAuthError, TransportError
+from aritma_auth.errors import AritmaAuthError, StoreError, TransportError
 from aritma_auth.events import Listener
-from aritma_auth.lifecycle import Freshness, Life, plan_life
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained
 from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
-from aritma_auth.renewal.leading import Leader, Numbered
-from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.renewal.leading import Leader
+from aritma_auth.renewal.looking import Need, Onlooker
+from aritma_auth.renewal.numbering import Numbered, serial_of_new
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester
 from aritma_auth.stores import Entry, Record
 
 _GROWTH = 1.6
 _WRITES = 3
 _CLAIMS = 100
-"""Looks at an entry that others are changing, or exchanging, before giving up."""
-
-
-@attrs.frozen
-class Need:
-    """
-    What a flight is after.
-
-    Attributes:
-        known: The token so far.
-
-        rejected: A token that an API refused, or None.
-
-        is_patient: Callers wait and no token lives: try more than once.
-
-        spare: A token that lives long enough to let somebody else renew it, or None.
-    """
-
-    known: Token | None
-    rejected: Token | None = None
-    is_patient: bool = True
-    spare: Token | None = None
+"""Claims of an entry that others are changing before giving up."""
 
 
 @attrs.frozen
@@ -99,9 +80,9 @@ class TokenKeeper:
         draw: Callable[[], float],
         on_event: Listener | None,
     ) -> None:
-        self._client = client
         self._requester = requester
         self._store = store
+        self._onlooker = Onlooker(client, requester, policy, clock)
         self._leader = Leader(
             client,
             requester,
@@ -117,7 +98,7 @@ class TokenKeeper:
         self._clock = clock
         self._draw = draw
         self._serial = 0
-        self._spare: Obtained | None = None
+        self._last_seen = 0
         self._is_saving = False
 
     @property
@@ -136,7 +117,7 @@ class TokenKeeper:
             AritmaAuthError: The server's failure, met by this process or by another, when the store
                 has no token that lives.
         """
-        self._spare = None
+        self._onlooker.spare = None
         try:
             return await self._share(need)
         except StoreAwayError:
@@ -150,9 +131,11 @@ class TokenKeeper:
 
     def _spare_or_raise(self, need: Need, error: AritmaAuthError) -> Obtained:
         # Static stability across a restart: what lives in the store is better than nothing.
-        if self._spare is None or not need.is_patient:
+        spare = self._onlooker.spare
+        if spare is None or not need.is_patient:
             raise error
-        return self._spare
+        self._serial = spare.serial
+        return spare.obtained
 
     async def _share(self, need: Need) -> Obtained | Postponed:
         entry = await self._store.load()
@@ -165,6 +148,7 @@ class TokenKeeper:
             async with self._store.lease() as fence:
                 if fence is not None:
                     return await self._lead(fence, need)
+            await self._remind(entry, need)
             if need.spare is not None:
                 return Postponed(need.spare, self._sharing.look_again * (0.5 + self._draw()))
             if self._clock.monotonic() >= deadline:
@@ -181,65 +165,60 @@ class TokenKeeper:
             pause = min(pause * _GROWTH, self._sharing.longest_poll)
 
     async def _find(self, entry: Entry | None, need: Need) -> Obtained | None:
-        """Give the stored token if it is fresh; raise the failure that all know of."""
-        if entry is None:
+        found = await self._onlooker.find(entry, need, self._serial)
+        if found is None:
             return None
-        token = None if self._is_behind(entry, need) else entry.token
-        if token is not None and not _same(token, need.rejected):
-            life, now = self._life_of(entry, token), self._clock.monotonic()
-            found = Obtained(token, life.issued_at, is_adopted=True)
-            if life.freshness(now) is Freshness.FRESH and not _same(token, need.known):
-                self._serial = entry.record.serial
-                return found
-            self._spare = found if now < life.expires_at else None
-        gate = entry.record.gate
-        if gate is None or gate.seconds <= 0:
-            return None
-        # Whoever has another credential than the refused one may ask.
-        if gate.credential and gate.credential != await credential_of(self._client):
-            return None
-        error = gate.error.copy()
-        error.retry_after = gate.seconds
-        raise error
+        self._serial = found.serial
+        return found.obtained
 
-    def _is_behind(self, entry: Entry, need: Need) -> bool:
-        """Tell whether the provider has a newer sign-in than a store that was away meanwhile."""
-        is_older = entry.record.serial < self._serial
-        return is_older and self._requester.spends_once(need.known)
-
-    def _life_of(self, entry: Entry, token: Token) -> Life:
-        stated = None if token.expires_at is None else token.expires_at - token.issued_at
-        wall_age = max(0.0, self._clock.time() - token.issued_at)
-        age = wall_age if entry.token_age is None else entry.token_age
-        return plan_life(
-            self._policy,
-            stated,
-            issued_at=self._clock.monotonic() - age,
-            wall=self._clock.time() - age,
-            draw=0.0,
-        )
+    async def _remind(self, entry: Entry | None, need: Need) -> None:
+        """Tell whoever leads of a newer sign-in than the store's, which has lost its memory."""
+        if need.known is not None and self._onlooker.is_behind(entry, need, self._serial):
+            replaces = 0 if entry is None else entry.generation
+            await self._store.save(Record(need.known, self._serial), replaces=replaces)
 
     async def _lead(self, fence: int, need: Need) -> Obtained:
+        known = Numbered(need.known, self._serial)
         entry = await self._store.load()
-        known = None if need.known is None else Numbered(need.known, self._serial)
-        for _ in range(_CLAIMS):
-            found = await self._find(entry, need)
+        found = await self._find(entry, need)
+        if found is not None:
+            return found
+        if self._leader.must_claim(entry, known):
+            entry, found = await self._claim(entry, known, fence, need)
             if found is not None:
                 return found
-            if not self._leader.must_claim(entry, known):
-                break
-            # Waits for whoever may be exchanging the same refresh token, then claims it.
-            entry, is_claimed = await self._leader.claim(entry, known, fence)
-            if is_claimed:
-                break
-        else:
-            raise TransportError(
-                "the stored token changes faster than it can be claimed: try again later",
-                may_have_arrived=False,
-            )
         led = await self._leader.lead(entry, known, fence, is_patient=need.is_patient)
-        self._serial = led.serial
+        if self._serial == known.serial:
+            self._serial = led.serial
+        else:
+            # Somebody signed in here meanwhile: theirs is newer, whether it was kept or not.
+            self._serial = max(self._serial, led.serial + 1)
         return led.obtained
+
+    async def _claim(
+        self, entry: Entry | None, known: Numbered, fence: int, need: Need
+    ) -> tuple[Entry | None, Obtained | None]:
+        """Wait for whoever may be exchanging the same refresh token; if nothing comes, claim it."""
+        deadline = self._clock.monotonic() + self._sharing.redeeming + self._policy.renewal_timeout
+        claims = 0
+        while claims < _CLAIMS and self._clock.monotonic() < deadline:
+            left = self._leader.redeeming_left(entry, known)
+            if left > 0:
+                entry = await self._store.changed(entry, min(left, self._sharing.longest_poll))
+            else:
+                claims += 1
+                entry, is_claimed = await self._leader.claim(entry, known, fence)
+                if is_claimed:
+                    return entry, None
+            found = await self._find(entry, need)
+            if found is not None:
+                return entry, found
+            if not self._leader.must_claim(entry, known):
+                return entry, None
+        raise TransportError(
+            "the stored token changes faster than it can be claimed: try again later",
+            may_have_arrived=False,
+        )
 
     async def _ask_alone(self, need: Need) -> Obtained:
         known = need.known
@@ -264,32 +243,44 @@ class TokenKeeper:
         Args:
             token: The newest token.
         """
+        with contextlib.suppress(StoreAwayError):
+            # Away was told already; the token is used all the same.
+            if not await self._put(token):
+                self._leader.tell_lost()
+
+    async def forget(self) -> None:
+        """
+        Write to the store that there is no token any more, so that nobody brings it back.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        self._requester.forget()
+        is_written = False
+        with contextlib.suppress(StoreAwayError):
+            is_written = await self._put(None)
+        if not is_written:
+            raise StoreError("the token store has not forgotten the token: forget it again later")
+
+    async def _put(self, token: Token | None) -> bool:
         self._is_saving = True
         # Newer than whatever was there, also while the store cannot be asked.
-        self._serial += 1
+        self._serial = serial_of_new(self._serial, now=self._clock.time())
         try:
             for _ in range(_WRITES):
                 entry = await self._store.load()
                 if entry is not None:
                     self._serial = max(self._serial, entry.record.serial + 1)
-                record, replaces = Record(token, self._serial), entry.generation if entry else 0
-                if await self._store.save(record, replaces=replaces):
-                    return
-            self._leader.tell_lost()
-        except StoreAwayError:
-            # Told already; the token is used all the same.
-            return
+                replaces = 0 if entry is None else entry.generation
+                if await self._store.save(Record(token, self._serial), replaces=replaces):
+                    return True
+            return False
         finally:
             self._is_saving = False
 
     async def serial(self) -> int:
         """Give the number of the stored token; it changes with each new one, and 0 means none."""
-        try:
+        with contextlib.suppress(StoreAwayError):
             entry = await self._store.load()
-        except StoreAwayError:
-            return self._serial
-        return 0 if entry is None else entry.record.serial
-
-
-def _same(one: Token, other: Token | None) -> bool:
-    return other is not None and one.access_token == other.access_token
+            self._last_seen = 0 if entry is None else entry.record.serial
+        return self._last_seen

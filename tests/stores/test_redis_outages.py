@@ -1,0 +1,182 @@
+"""Providers whose Redis is away, slow, full, read-only, restarted or emptied."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.events import StoreFailed, StoreReturned, TokenAdopted
+from support.clock import FakeClock
+from support.rig import GRANT, Rig
+from support.valkey import Server
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+KEYS = aa.SealingKeys({"1": bytes(32)})
+
+
+@pytest.fixture
+def clock():
+    """Give a clock that starts now: the server has the machine's time."""
+    clock = FakeClock()
+    clock.wall = time.time()
+    return clock
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+async def store(server):
+    server.do("FLUSHALL")
+    async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=0.2) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def killed(server):
+    """Nobody listens."""
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextlib.contextmanager
+def read_only(server):
+    """It has become a replica, as in the middle of a fail-over."""
+    server.do("REPLICAOF", "127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        server.do("REPLICAOF", "NO", "ONE")
+
+
+@contextlib.contextmanager
+def full(server):
+    """It takes nothing new."""
+    with server.configured("maxmemory-policy", "noeviction"), server.configured("maxmemory", "1"):
+        yield
+
+
+@contextlib.contextmanager
+def hung(server):
+    """It accepts connections and answers nothing."""
+    with server.hung():
+        yield
+
+
+FAULTS = [killed, hung, full, read_only]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_a_service_goes_on_by_itself_and_comes_back(server, store, clock, fault):
+    """It says so; once the server is back, its token is shared again, without a herd."""
+    rig = Rig(clock, store=store)
+    with fault(server):
+        first = await asyncio.wait_for(rig.get(), 20)
+        again = await rig.get()
+    away = rig.happened(StoreFailed)
+    clock.advance(3600)
+    await rig.get()
+    others = [Rig(clock, store=store) for _ in range(3)]
+    tokens = [await other.get() for other in others]
+
+    assert (first, again) == ("token-1", "token-1")
+    assert away
+    assert rig.happened(StoreReturned) == [StoreReturned()]
+    assert set(tokens) == {"token-2"}
+    assert [other.client.requests for other in others] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_callers_with_a_living_token_notice_nothing(server, store, clock, fault):
+    """The store is only touched when a token is renewed."""
+    rig = Rig(clock, store=store)
+    token = await rig.get()
+    with fault(server):
+        served = [await rig.get() for _ in range(100)]
+
+    assert set(served) == {token}
+    assert rig.happened(StoreFailed) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_a_refresh_token_waits_for_its_lock(server, store, clock, fault):
+    """What lives is served; then a transient error; then the same refresh token, once."""
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
+    rig.client.answers = [rig.client.make_token(refresh_token="second")]
+    token = await rig.get()
+    with fault(server):
+        clock.advance(3000)
+        served = await rig.get()
+        clock.advance(700)
+        with pytest.raises(aa.TransportError, match="without its lock") as caught:
+            await asyncio.wait_for(rig.get(), 20)
+    clock.advance(caught.value.retry_after + 20)
+    rig.client.answers = [rig.client.make_token(refresh_token="third")]
+    await asyncio.wait_for(rig.get(), 20)
+
+    assert served == token
+    presented = [grant.refresh_token.text for grant in rig.client.grants]
+    assert presented == ["first", "second"]
+
+
+async def test_a_server_that_restarts_empty_costs_one_request(server, store, clock):
+    """Whoever comes first asks; the others adopt."""
+    rigs = [Rig(clock, store=store) for _ in range(4)]
+    for rig in rigs:
+        await rig.get()
+    with killed(server):
+        pass
+    clock.advance(3600)
+    await asyncio.gather(*(rig.get() for rig in rigs))
+
+    assert sum(rig.client.requests for rig in rigs) == 2
+    assert sum(len(rig.happened(TokenAdopted)) for rig in rigs) == 6
+
+
+async def test_an_emptied_server_gets_the_refresh_token_back(server, store, clock):
+    """From whoever has it in memory."""
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
+    rig.client.answers = [rig.client.make_token(refresh_token="second")]
+    await rig.get()
+    server.do("FLUSHALL")
+    clock.advance(3600)
+    rig.client.answers = [rig.client.make_token(refresh_token="third")]
+    await rig.get()
+    later = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
+
+    assert await later.get() == await rig.get()
+    assert [grant.refresh_token.text for grant in rig.client.grants] == ["first", "second"]
+    assert later.client.requests == 0
+
+
+async def test_one_token_request_for_a_cold_start_of_many(server, clock):
+    """Each with connections of its own, as processes have."""
+    server.do("FLUSHALL")
+    async with contextlib.AsyncExitStack() as stack:
+        stores = [
+            await stack.enter_async_context(aa.RedisTokenStore(server.url, keys=KEYS))
+            for _ in range(5)
+        ]
+        rigs = [Rig(clock, store=store, grant=GRANT) for store in stores]
+        answer = rigs[0].client.hold()
+        for rig in rigs[1:]:
+            rig.client.answers = [answer]
+        waiting = [asyncio.create_task(rig.get()) for rig in rigs]
+        deadline = time.monotonic() + 20
+        while not sum(rig.client.requests for rig in rigs):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        answer.set_result(rigs[0].client.make_token())
+        tokens = await asyncio.gather(*waiting)
+
+    assert set(tokens) == {"token-1"}
+    assert sum(rig.client.requests for rig in rigs) == 1
