@@ -8,6 +8,7 @@ from aritma_auth.channel import Channel
 from aritma_auth.discovery import Discovery
 from aritma_auth.errors import VerificationError
 from aritma_auth.lock import ForkSafeLock
+from aritma_auth.protocol.algorithms import make_algorithms
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
 from aritma_auth.protocol.sealed import HiddenStr, Members
@@ -31,6 +32,9 @@ class Judge:
         algorithms: Signature algorithms that the client accepts.
 
         leeway: Seconds that the clocks may differ.
+
+    Raises:
+        ConfigurationError: An algorithm is not known.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Judge:
         self._channel = channel
         self._discovery = discovery
         self._issuers = issuers
-        self._algorithms = frozenset(algorithms)
+        self._algorithms = make_algorithms(algorithms)
         self._leeway = leeway
         self._lock = ForkSafeLock()
         self._logouts: dict[str, None] = {}

@@ -51,12 +51,14 @@ class RegisteredClient(AsyncResource):
 
         clock: Gives POSIX seconds.
 
-        id_token_algorithms: Signature algorithms of ID tokens that this client accepts.
+        id_token_algorithms: Signature algorithms of ID tokens that this client accepts: RSA
+            (``RS256`` …, ``PS256`` …), elliptic curves (``ES256`` …), ``Ed25519`` or ``EdDSA``.
 
         leeway: Seconds that the server's clock and ours may differ when ID tokens are judged.
 
     Raises:
-        ConfigurationError: ``client_id`` is empty or not printable, or the secret is empty.
+        ConfigurationError: ``client_id`` is empty or not printable, the secret is empty, or an
+            algorithm is not known.
 
     Spec: RFC 6749 §2.
     """

@@ -42,6 +42,20 @@ async def test_a_tenants_endpoint_is_called(http_mock):
     assert (await client.fetch_token(GRANT)).access_token == "abc"
 
 
+@pytest.mark.parametrize(
+    "names", ["RS265", (), ["RS256", "HS256"], ["none"], ["rs256"], ["ES256K"]]
+)
+def test_an_algorithm_that_nobody_knows_is_refused_at_once(names):
+    """Not at the first sign-in; the error lists what is known."""
+    with pytest.raises(aa.ConfigurationError, match=r"asymmetric.*ES256.*Ed25519, EdDSA.*RS256"):
+        aa.OAuthClient("id", "secret", id_token_algorithms=names)
+
+
+def test_one_algorithm_may_be_named_alone():
+    """As a text."""
+    assert aa.OAuthClient("id", "secret", id_token_algorithms="PS256")
+
+
 async def test_what_the_server_refuses_anyway_is_not_sent(http_mock):
     """Identity scopes make no sense for a machine."""
     with pytest.raises(aa.ConfigurationError, match="openid"):

@@ -14,7 +14,8 @@ from typing import ClassVar, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.jose import SIGNING_ALGORITHMS, sign
+from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS
+from aritma_auth.protocol.jose import sign
 from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Sealed
 from aritma_auth.protocol.wire import Parameters, form_encode
 
@@ -136,10 +137,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def _known_algorithm(_instance: object, _attribute: object, value: str) -> None:
-    if value not in SIGNING_ALGORITHMS:
-        raise ConfigurationError(
-            f"algorithm must be one of {', '.join(sorted(SIGNING_ALGORITHMS))}"
-        )
+    if value not in SIGNATURE_ALGORITHMS:
+        raise ConfigurationError(f"algorithm must be one of {', '.join(SIGNATURE_ALGORITHMS)}")
 
 
 @attrs.frozen

@@ -1,11 +1,11 @@
 """ID tokens: who has signed in, and every check before that is believed."""
 
 from collections.abc import Iterable
-from hashlib import sha256, sha384, sha512
 
 import attrs
 
 from aritma_auth.errors import IdTokenError, VerificationError
+from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS
 from aritma_auth.protocol.base64url import encode_base64url
 from aritma_auth.protocol.sealed import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.signatures import JsonWebKey, SignedToken, verify_signature
@@ -15,7 +15,6 @@ DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
 
 _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 _TYPES = frozenset({"jwt", "application/jwt"})
-_DIGESTS = {"256": sha256, "384": sha384, "512": sha512}
 
 
 def _hide(text: str | None) -> HiddenStr | None:
@@ -185,7 +184,8 @@ def _check_hash(signed: SignedToken, claim: str, text: str | None, *, is_require
     given = signed.claims.get(claim)
     if text is None or (given is None and not is_required):
         return
-    digest = _DIGESTS[str(signed.header["alg"])[2:]](text.encode()).digest()
+    algorithm = SIGNATURE_ALGORITHMS[str(signed.header["alg"])]
+    digest = algorithm.digest(text.encode()).digest()
     half = encode_base64url(digest[: len(digest) // 2])
     if not isinstance(given, str) or not is_same_text(given, half):
         raise IdTokenError(f"{claim} does not fit what came with the ID token", claim=claim)

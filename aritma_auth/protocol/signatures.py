@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
+from aritma_auth.errors import InvalidResponseError, VerificationError
+from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS, make_algorithms
 from aritma_auth.protocol.base64url import decode_base64url
-from aritma_auth.protocol.jose import SIGNING_ALGORITHMS, is_signed_by
+from aritma_auth.protocol.jose import is_signed_by
 from aritma_auth.protocol.json_text import parse_json_object
 from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Members
 
@@ -14,7 +15,6 @@ JsonWebKey = Mapping[str, JsonValue]
 
 _SMALLEST_RSA = 2048
 _LONGEST = 1 << 17
-_FAMILY = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
 
 
 @attrs.frozen
@@ -55,11 +55,10 @@ def verify_signature(
 
     Spec: RFC 7515 §5.2; RFC 7517 §4; RFC 8725 §3.1, §3.10; FAPI 2.0 §5.4.3.
     """
-    if not algorithms or not algorithms <= SIGNING_ALGORITHMS:
-        raise ConfigurationError("accept asymmetric signature algorithms only")
+    accepted = make_algorithms(algorithms)
     header, claims = _open(token)
     algorithm, kid = header.get("alg"), header.get("kid")
-    if not isinstance(algorithm, str) or algorithm not in algorithms:
+    if not isinstance(algorithm, str) or algorithm not in accepted:
         raise VerificationError("the token is signed with an algorithm that is not accepted")
     if "crit" in header:
         raise VerificationError("the token's header demands an extension that is not known")
@@ -82,8 +81,10 @@ def _open(token: str) -> tuple[Members, Members]:
 
 
 def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
+    wanted = SIGNATURE_ALGORITHMS[algorithm]
     return (
-        key.get("kty") == _FAMILY[algorithm[:2]]
+        key.get("kty") == wanted.key_type
+        and key.get("crv") == wanted.curve
         and key.get("use", "sig") == "sig"
         and _may_verify(key.get("key_ops"))
         and key.get("alg", algorithm) == algorithm

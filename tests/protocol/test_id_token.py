@@ -15,7 +15,7 @@ from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.signatures import read_keys
 from support.signing import OTHER_RSA as OTHER
-from support.signing import RSA, ec_key, encode, jwk
+from support.signing import RSA, ec_key, encode, jwk, okp_key
 from support.signing import sign as sign_claims
 
 NOW = 1_700_000_000.0
@@ -263,12 +263,23 @@ def test_other_algorithms_work_where_they_are_accepted():
 
 
 @pytest.mark.parametrize(
-    ("alg", "curve", "digest"),
-    [("ES384", "P-384", "sha384"), ("ES512", "P-521", "sha512"), ("PS256", None, "sha256")],
+    ("alg", "key", "digest"),
+    [
+        ("ES256", EC, "sha256"),
+        ("ES384", ec_key("P-384"), "sha384"),
+        ("ES512", ec_key("P-521"), "sha512"),
+        ("Ed25519", okp_key(), "sha512"),
+        ("EdDSA", okp_key(), "sha512"),
+        ("PS256", RSA, "sha256"),
+        ("PS384", RSA, "sha384"),
+        ("PS512", RSA, "sha512"),
+        ("RS256", RSA, "sha256"),
+        ("RS384", RSA, "sha384"),
+        ("RS512", RSA, "sha512"),
+    ],
 )
-def test_a_hash_is_that_of_the_signature(alg, curve, digest):
+def test_a_hash_is_that_of_the_signature(alg, key, digest):
     """The left half of its own digest (OpenID Connect Core 1.0 §3.1.3.6)."""
-    key = ec_key(curve) if curve else RSA
     full = hashlib.new(digest, b"at").digest()
     token = sign({"at_hash": encode(full[: len(full) // 2])}, key=key, alg=alg)
     settings = {"algorithms": frozenset({alg}), "access_token": "at", "keys": [jwk(key, alg=alg)]}

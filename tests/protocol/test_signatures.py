@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aritma_auth.errors import ConfigurationError, VerificationError
 from aritma_auth.protocol.base64url import decode_base64url, encode_base64url
 from aritma_auth.protocol.signatures import names_unknown_key, verify_signature
-from support.signing import OTHER_RSA, RSA, ec_key, jwk, sign
+from support.signing import OTHER_RSA, RSA, ec_key, jwk, okp_key, sign
 
 ACCEPTED = frozenset({"RS256", "ES256", "PS256"})
 CLAIMS = {"a": 1}
@@ -92,6 +92,32 @@ def test_a_curve_is_that_of_the_algorithm(alg, curve):
 
     assert verify(token, [jwk(ec_key(curve), alg=alg)], accepted).claims == CLAIMS
     refused(token, [jwk(ec_key(other), alg=alg)], accepted)
+
+
+EDWARDS = frozenset({"EdDSA", "Ed25519"})
+
+
+@pytest.mark.parametrize("alg", sorted(EDWARDS))
+def test_an_edwards_key_signs_under_either_name(alg):
+    """RFC 8037's and RFC 9864's; the key may name neither, but not the other."""
+    (other,) = EDWARDS - {alg}
+    token = sign(CLAIMS, key=okp_key(), alg=alg)
+
+    assert verify(token, [jwk(okp_key(), alg=alg)], EDWARDS).claims == CLAIMS
+    assert verify(token, [jwk(okp_key(), drop=["alg"])], EDWARDS).claims == CLAIMS
+    refused(token, [jwk(okp_key(), alg=other)], EDWARDS)
+    with pytest.raises(VerificationError, match="not accepted"):
+        verify(token, [jwk(okp_key(), alg=alg)], EDWARDS - {alg})
+
+
+@pytest.mark.parametrize("curve", ["Ed448", "X25519"])
+def test_no_other_curve_counts_as_ed25519(curve):
+    """One that signs by another curve, and one that does not sign at all."""
+    key = okp_key(curve)
+    signer = okp_key("Ed448") if curve == "Ed448" else okp_key()
+    token = sign(CLAIMS, key=signer, alg="EdDSA")
+
+    refused(token, [jwk(key, alg="EdDSA"), jwk(key, alg="EdDSA", crv="Ed25519")], EDWARDS)
 
 
 @pytest.mark.filterwarnings("ignore:.*2048.*")

@@ -191,7 +191,7 @@ async def test_a_person_steps_up(server, browser, web):
     assert signed_in.claims["iat"] - signed_in.claims["auth_time"] < 60
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "PS256"])
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "PS256"])
 async def test_id_tokens_of_other_algorithms(server, browser, algorithm):
     """The key is found by its kind, among several of the server."""
     client = server.client(f"web-{algorithm}", server.secret, id_token_algorithms=[algorithm])
@@ -226,7 +226,7 @@ async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, web)
     await browser.open(f"{server.issuer}/test/rotate-keys")
     after = await web.complete_sign_in(second, callback)
 
-    assert len(await web.keys()) == len(known) + 2
+    assert len(await web.keys()) == len(known) + 3
     for signed_in, request in ((before, first), (after, second)):
         await web.verify_id_token(signed_in.token.id_token, nonce=request.nonce.text)
 

@@ -5,7 +5,7 @@ import functools
 import json
 
 from joserfc import jws
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from aritma_auth.sandbox.keys import signing_key
 
@@ -17,6 +17,12 @@ OTHER_RSA = RSAKey.import_key(signing_key(1).private)
 def ec_key(curve="P-256"):
     """Make a key of a curve, once."""
     return ECKey.generate_key(curve, auto_kid=False)
+
+
+@functools.cache
+def okp_key(curve="Ed25519"):
+    """Make a key of an Edwards curve, once."""
+    return OKPKey.generate_key(curve, auto_kid=False)
 
 
 def jwk(key=RSA, drop=(), **members):
@@ -36,5 +42,6 @@ def sign(claims, key=RSA, **header):
     header = {name: value for name, value in header.items() if value is not None}
     # joserfc refuses odd headers, so the parts are put together by hand.
     signing_input = f"{encode(json.dumps(header).encode())}.{encode(json.dumps(claims).encode())}"
-    algorithm = jws.JWSRegistry(algorithms=[header["alg"]]).get_alg(header["alg"])
+    # The class attribute, since a lookup warns of what is deprecated.
+    algorithm = jws.JWSRegistry.algorithms[header["alg"]]
     return f"{signing_input}.{encode(algorithm.sign(signing_input.encode(), key))}"

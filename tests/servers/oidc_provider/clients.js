@@ -56,6 +56,6 @@ export function makeClients(assertionKey) {
       response_types: [],
       token_endpoint_auth_method: 'none',
     },
-    ...['ES256', 'HS256', 'PS256'].map(signed),
+    ...['ES256', 'EdDSA', 'HS256', 'PS256'].map(signed),
   ];
 }

@@ -23,7 +23,7 @@ export function makeConfiguration({ keys, assertionKey }) {
     cookies: { keys: ['a key of the tests'] },
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256'],
-      idTokenSigningAlgValues: ['ES256', 'HS256', 'PS256', 'RS256'],
+      idTokenSigningAlgValues: ['ES256', 'EdDSA', 'HS256', 'PS256', 'RS256'],
     },
     features: {
       backchannelLogout: { enabled: true },

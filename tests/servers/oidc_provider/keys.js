@@ -11,6 +11,7 @@ export const generateAssertionKey = () => generate('ec', { namedCurve: 'P-256' }
 export const generateKeys = () => [
   generate('rsa', { modulusLength: 2048 }),
   generate('ec', { namedCurve: 'P-256' }),
+  generate('ed25519'),
 ];
 
 // The new keys sign; the old ones stay for what they have signed.
