@@ -13,6 +13,7 @@ from aritma_auth.errors import (
     AuthorizationPendingError,
     ConfigurationError,
     ExpiredTokenError,
+    IdTokenError,
     SlowDownError,
 )
 from aritma_auth.protocol.device import (
@@ -20,6 +21,7 @@ from aritma_auth.protocol.device import (
     next_interval,
     parse_device_authorization,
 )
+from aritma_auth.protocol.jose import require_joserfc
 from aritma_auth.protocol.scopes import make_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
@@ -140,13 +142,17 @@ class OAuthClient(RelyingParty):
         Spec: RFC 8628 §3.1.
         """
         wanted = make_scope(scope)
-        if "openid" in (wanted or ()):
-            # Before the person is troubled: without the keys nothing could be checked.
+        expects_id_token = "openid" in (wanted or ())
+        if expects_id_token:
+            # Before the person is troubled: without these nothing could be checked.
+            require_joserfc()
             await self.keys()
         return await self.ask(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
-            lambda response, sent_at: parse_device_authorization(response, sent_at=sent_at),
+            lambda response, sent_at: parse_device_authorization(
+                response, sent_at=sent_at, expects_id_token=expects_id_token
+            ),
         )
 
     async def complete_device_sign_in(
@@ -168,6 +174,8 @@ class OAuthClient(RelyingParty):
 
             AccessDeniedError: The person said no.
 
+            IdTokenError: The ID token is missing or failed a check.
+
         Spec: RFC 8628 §3.4, §3.5.
         """
         interval = pause = authorization.interval
@@ -183,10 +191,15 @@ class OAuthClient(RelyingParty):
                 # What the server says of the rhythm holds; trouble on the way ends with itself.
                 pause, interval = longer, longer if is_rhythm else interval
             else:
-                if token.id_token is None:
-                    return SignIn(token)
-                claims = await self.verify_id_token(
-                    token.id_token, nonce=None, access_token=token.access_token
-                )
-                return SignIn(token, claims)
+                return await self._judge_device_token(token, authorization)
         raise ExpiredTokenError("expired_token", "nobody signed in with the code in time")
+
+    async def _judge_device_token(self, token: Token, authorization: DeviceAuthorization) -> SignIn:
+        if token.id_token is None:
+            if authorization.expects_id_token:
+                raise IdTokenError("no ID token came although openid was asked for")
+            return SignIn(token)
+        claims = await self.verify_id_token(
+            token.id_token, nonce=None, access_token=token.access_token
+        )
+        return SignIn(token, claims)

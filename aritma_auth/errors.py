@@ -296,6 +296,7 @@ _BY_CODE: Mapping[str, type[OAuthError]] = {
 }
 
 _ADVICE: Mapping[str, str] = {
+    "expired_token": "nobody entered the device code in time: begin again",
     "invalid_client": "check the client id and its secret; both belong to one environment",
     "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
     "invalid_scope": "ask for scopes that Aritma granted to this client",

@@ -11,10 +11,12 @@ from aritma_auth.protocol.authorization import (
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
+from aritma_auth.protocol.jose import require_joserfc
 from aritma_auth.protocol.logout import (
     LogoutToken,
     build_end_session_url,
 )
+from aritma_auth.protocol.resources import narrow_resources
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
@@ -25,7 +27,7 @@ from aritma_auth.protocol.sign_in import (
 from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
-from aritma_auth.registration import RegisteredClient
+from aritma_auth.registration import BEGUN_ELSEWHERE, RegisteredClient
 
 
 class RelyingParty(RegisteredClient):
@@ -86,11 +88,12 @@ class RelyingParty(RegisteredClient):
             lifetime: Seconds within which the person must be back.
 
         Raises:
-            ConfigurationError: An argument makes no sense.
+            ConfigurationError: An argument makes no sense, or the extra ``oidc`` is not installed
+                and an ID token could not be checked.
 
         Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4.
         """
-        return generate_authorization_request(
+        request = generate_authorization_request(
             authorization_endpoint=await self.endpoint("authorization_endpoint"),
             issuers=self.environment.issuers,
             requires_iss=await self._discovery.names_issuer_in_answers(),
@@ -111,10 +114,16 @@ class RelyingParty(RegisteredClient):
             now=self._clock(),
             lifetime=lifetime,
         )
+        if "openid" in (request.scope or ()):
+            require_joserfc()
+        return request
 
     async def complete_sign_in(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """
         Finish a sign-in with what the browser brought back: every check, and the exchange.
+
+        Whoever is cancelled meanwhile has spent the code: the person signs in again. Nothing goes
+        on behind your back, so that no tokens are left over that nobody knows of.
 
         Args:
             request: What `authorization_request` gave when the sign-in began.
@@ -122,6 +131,8 @@ class RelyingParty(RegisteredClient):
             callback: The callback's URL, a form_post's body, or the decoded pairs of either.
 
         Raises:
+            ConfigurationError: Another client has begun this sign-in.
+
             StateMismatchError: The callback belongs to another sign-in, or comes a second time.
 
             IssuerMismatchError: It comes from another server.
@@ -135,6 +146,7 @@ class RelyingParty(RegisteredClient):
         Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
         """
         callback = hide_callback(callback)
+        self._require_own(request)
         return await self.redeem_answer(request.validate_callback(callback, now=self._clock()))
 
     async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
@@ -154,6 +166,7 @@ class RelyingParty(RegisteredClient):
 
         Spec: OpenID Connect Core 1.0 §3.1.3, §3.2.2.11, §3.3.2.12, §3.3.3.
         """
+        self._require_own(answer.request)
         if answer.request.expects_id_token:
             # Before the code is spent: without the keys nothing could be checked.
             await self.keys()
@@ -165,11 +178,8 @@ class RelyingParty(RegisteredClient):
             if not answer.once.take():
                 raise ConfigurationError("an answer counts once: let the person sign in again")
             return SignIn(answer.token, front or Members())
-        named = answer.request.resource
-        # Unless it is named again, some servers give a token for UserInfo alone (RFC 8707 §2.2);
-        # of several, IdentityServer takes one at the token endpoint.
-        grant = AuthorizationCodeGrant(answer, resource=named if len(named) == 1 else ())
-        token = await self.fetch_token(grant)
+        named = narrow_resources(answer.request.resource)
+        token = await self.fetch_token(AuthorizationCodeGrant(answer, resource=named))
         if not answer.request.expects_id_token:
             return SignIn(token)
         if token.id_token is None:
@@ -178,6 +188,11 @@ class RelyingParty(RegisteredClient):
         back = await self._judge.judge_id_token(token.id_token, expected)
         check_same_sign_in(front, back)
         return SignIn(token, back)
+
+    def _require_own(self, request: AuthorizationRequest) -> None:
+        # Before anything is used up, and before a code goes to a server that did not give it.
+        if not request.is_by(self.client_id, self.environment.issuer):
+            raise ConfigurationError(BEGUN_ELSEWHERE)
 
     async def verify_id_token(
         self,

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
+import aiohttp
 import pytest
 
 from aritma_auth import __main__, cli
@@ -55,6 +57,7 @@ def test_a_broken_promise_is_an_error(monkeypatch, capsys):
         (["demo", "--calls", "x"], 2, "error: Invalid value"),
         (["demo", "--calls", "0"], 2, "error: Invalid value"),
         (["token"], 1, "error: set ARITMA_CLIENT_ID"),
+        (["token", "--header", "--inspect"], 1, "error: --header and --inspect cannot"),
         (["sandbox", "--banking-port", "99999"], 1, "error: a port is a number"),
     ],
 )
@@ -76,6 +79,42 @@ def test_an_error_of_the_machine_is_one_line_too(monkeypatch, capsys):
 
     assert cli.run(["demo"]) == 1
     assert capsys.readouterr().err == "error: Address already in use\n"
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do(capsys):
+    """Somebody's sandbox runs already, or another server is where it would be."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert cli.run(["sandbox", "--identity-port", str(taken.getsockname()[1])]) == 1
+    said = capsys.readouterr().err
+    assert "already in use: choose ports with --identity-port and --banking-port" in said
+
+
+@pytest.mark.parametrize("status", [404, None], ids=["not there", "no server"])
+def test_a_wrong_environment_is_suspected(monkeypatch, capsys, http_mock, status):
+    """Who gets no answer that makes sense may have asked the wrong server."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", "https://idp.example")
+    answer = {"exception": aiohttp.ClientError()} if status is None else {"status": status}
+    http_mock.post("https://idp.example/connect/token", **answer, repeat=True)
+
+    assert cli.run(["token"]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(
+        " (is the environment right? ARITMA_ENVIRONMENT means https://idp.example)\n"
+    )
+
+
+def test_an_interrupt_ends_without_a_word(monkeypatch, capsys):
+    """Even while the command is still being loaded."""
+
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupt)
+
+    assert __main__.main() == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_version_is_told(capsys):
@@ -117,6 +156,7 @@ def test_the_sandbox_introduces_itself_and_gives_tokens(running_sandbox, monkeyp
 
     assert "It is not Aritma." in running_sandbox[0]
     assert any("curl -d 'grant_type=client_credentials" in line for line in running_sandbox)
+    assert f"export ARITMA_ENVIRONMENT={address}\n" in running_sandbox
     assert plain[0] == header[0] == inspected[0] == 0
     assert plain[1].startswith("eyJ")
     assert header[1].startswith("Authorization: Bearer eyJ")

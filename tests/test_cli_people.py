@@ -175,6 +175,12 @@ def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys
     assert capsys.readouterr().out == "Signed in: user-bob\n"
 
 
+def test_a_device_is_waited_for_as_long_as_said(sandbox, store, capsys):
+    """And what to do is told."""
+    assert cli.run(["login", "--device", "--timeout", "0.2"]) == 1
+    assert "nobody entered the code within 0.2 seconds: begin again" in capsys.readouterr().err
+
+
 def test_a_device_cannot_be_told_how_to_sign_in(sandbox, store, capsys):
     """Better an error than a wish that is passed over."""
     assert cli.run(["login", "--device", "--acr", "mfa"]) == 1
@@ -251,6 +257,17 @@ def test_without_the_extra_there_is_no_store(sandbox, monkeypatch, capsys):
 
     assert cli.run(["login"]) == 1
     assert 'pip install "aritma-auth[file]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["--no-browser", "--device"])
+def test_what_could_not_be_checked_is_not_begun(sandbox, store, monkeypatch, capsys, way):
+    """Without the extra ``oidc`` nobody signs in for nothing."""
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+
+    assert cli.run(["login", way]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: checking signatures needs joserfc: pip install")
+    assert "connect/authorize" not in said
 
 
 def test_the_tokens_are_kept_in_files_of_the_persons_own(

@@ -1,5 +1,6 @@
 """The ``aritma-auth`` command: tokens, sign-ins, a look at the server, and a local stand-in."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,13 @@ from aritma_auth.cli.doctor import doctor
 from aritma_auth.cli.people import login, logout, whoami
 from aritma_auth.cli.stand_in import demo, sandbox
 from aritma_auth.cli.tokens import token
-from aritma_auth.errors import AritmaAuthError, ReauthenticationRequiredError
+from aritma_auth.errors import (
+    AritmaAuthError,
+    InvalidResponseError,
+    ReauthenticationRequiredError,
+    TransportError,
+    printable,
+)
 from aritma_auth.version import __version__
 
 app = cyclopts.App(
@@ -40,13 +47,20 @@ def run(arguments: Sequence[str]) -> int:
         )
     except cyclopts.CycloptsError as error:
         return _complain(str(error), 2)
-    except ReauthenticationRequiredError as error:
-        return _complain(f"{error} (aritma-auth login)", 1)
     except AritmaAuthError as error:
-        return _complain(str(error), 1)
+        return _complain(f"{error}{_hint(error)}", 1)
     except OSError as error:
         return _complain(error.strerror or type(error).__name__, 1)
     return code or 0
+
+
+def _hint(error: AritmaAuthError) -> str:
+    if isinstance(error, ReauthenticationRequiredError):
+        return " (aritma-auth login)"
+    if isinstance(error, InvalidResponseError | TransportError):
+        where = os.environ.get("ARITMA_ENVIRONMENT") or "production"
+        return f" (is the environment right? ARITMA_ENVIRONMENT means {printable(where)})"
+    return ""
 
 
 def _complain(what: str, code: int) -> int:

@@ -1,6 +1,7 @@
 """The commands with which a person signs in, looks, and signs out."""
 
 import asyncio
+import contextlib
 import json
 import os
 from typing import Annotated
@@ -8,7 +9,13 @@ from typing import Annotated
 import cyclopts
 
 from aritma_auth.cli.settings import open_sign_in
-from aritma_auth.errors import ConfigurationError, ReauthenticationRequiredError, printable
+from aritma_auth.client import OAuthClient
+from aritma_auth.errors import (
+    ConfigurationError,
+    ReauthenticationRequiredError,
+    TokenTimeoutError,
+    printable,
+)
 from aritma_auth.login import (
     DEFAULT_SCOPE,
     login_with_browser,
@@ -60,7 +67,7 @@ async def login(
     wanted = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
     async with open_sign_in(person) as signed_in:
         if device:
-            sign_in = await login_with_device(signed_in.client, wanted)
+            sign_in = await _wait_for_device(signed_in.client, wanted, timeout)
         else:
             sign_in = await login_with_browser(
                 signed_in.client,
@@ -74,6 +81,13 @@ async def login(
         await signed_in.tokens.set_token(token_of(sign_in))
     print(f"Signed in: {_name_of(sign_in)}")  # noqa: T201 - the command's voice
     return 0
+
+
+async def _wait_for_device(client: OAuthClient, scope: str, timeout: float) -> SignIn:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            return await login_with_device(client, scope)
+    raise TokenTimeoutError(f"nobody entered the code within {timeout:g} seconds: begin again")
 
 
 async def whoami(*, person: str = "me") -> int:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aritma_auth.demo import Demonstration, Wave, demonstrate
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.sandbox import Sandbox
 
@@ -53,9 +54,14 @@ async def sandbox(
         # Windows has no such handlers: there Ctrl-C interrupts.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    async with Sandbox(
-        identity_port=identity_port, banking_port=banking_port, lifetime=lifetime
-    ) as running:
+    running = Sandbox(identity_port=identity_port, banking_port=banking_port, lifetime=lifetime)
+    try:
+        await running.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.strerror}: choose ports with --identity-port and --banking-port"
+        ) from None
+    async with contextlib.aclosing(running):
         _introduce(running, Console(highlight=False, soft_wrap=True))
         await stop.wait()
     return 0
@@ -112,4 +118,9 @@ def _introduce(running: Sandbox, console: Console) -> None:
         f"\ncurl -d 'grant_type=client_credentials&client_id={running.client.client_id}"
         f"&client_secret={running.client.client_secret}' {running.identity_url}/connect/token"
     )
+    console.print("\nIn another terminal:\n")
+    console.print(f"export ARITMA_ENVIRONMENT={running.identity_url}")
+    console.print(f"export ARITMA_CLIENT_ID={running.client.client_id}")
+    console.print(f"export ARITMA_CLIENT_SECRET={running.client.client_secret}")
+    console.print("aritma-auth token")
     console.print("\nCtrl-C ends it.")

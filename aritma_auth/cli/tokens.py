@@ -3,6 +3,7 @@
 import json
 
 from aritma_auth.cli.settings import open_sign_in
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.provider import TokenProvider
 
@@ -23,6 +24,8 @@ async def token(*, person: str | None = None, header: bool = False, inspect: boo
     inspect:
         Print what the token says instead, unverified.
     """
+    if header and inspect:
+        raise ConfigurationError("--header and --inspect cannot be had together")
     if person is None:
         async with TokenProvider.from_env(on_event=None) as tokens:
             fresh = await tokens.get_token()

@@ -52,6 +52,25 @@ def sign(
     raise ConfigurationError(problem)
 
 
+def require_joserfc() -> None:
+    """
+    Say at once that signatures cannot be checked, before a person signs in for nothing.
+
+    Raises:
+        ConfigurationError: joserfc is missing.
+    """
+    try:
+        import joserfc  # noqa: F401, PLC0415 - extra "oidc"
+    except ImportError:
+        is_missing = True
+    else:
+        is_missing = False
+    if is_missing:
+        raise ConfigurationError(
+            'checking signatures needs joserfc: pip install "aritma-auth[oidc]"'
+        )
+
+
 def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bool:
     """
     Tell whether a public key has signed a compact JWT.
@@ -68,16 +87,9 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
 
     Spec: RFC 7515 §5.2.
     """
-    try:
-        from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
-    except ImportError:
-        is_missing = True
-    else:
-        is_missing = False
-    if is_missing:
-        raise ConfigurationError(
-            'checking signatures needs joserfc: pip install "aritma-auth[oidc]"'
-        )
+    require_joserfc()
+    from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
+
     signing_input, _, signature = token.rpartition(".")
     public: dict[str, str | list[str]] = {
         name: value for name in _PUBLIC if isinstance(value := key.get(name), str)
