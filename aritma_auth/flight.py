@@ -162,17 +162,29 @@ class SingleFlight(Generic[R]):
             if flight.loop.is_closed() or standing_still > _PATIENCE:
                 self._land(flight, None)
 
-    async def cancel(self) -> None:
-        """Cancel the flight under way, if any, and wait until it has ended."""
+    async def cancel(self, *, unless: Callable[[], bool]) -> None:
+        """
+        Cancel the flight under way, if any, and wait until it has ended.
+
+        Args:
+            unless: Asked on the flight's own loop; if True the flight goes on to its end.
+        """
         flight = self.current
         if flight is None or flight.task is None:
             return
+        task = flight.task
+
+        def cut_off() -> None:
+            # On its own loop nothing can begin between the look and the cut.
+            if not unless():
+                task.cancel()
+
         if flight.loop is asyncio.get_running_loop():
-            flight.task.cancel()
-            await asyncio.wait((flight.task,))
+            cut_off()
+            await asyncio.wait((task,))
         else:
             with contextlib.suppress(RuntimeError):
-                flight.loop.call_soon_threadsafe(flight.task.cancel)
+                flight.loop.call_soon_threadsafe(cut_off)
             await self.join(flight)
 
     def _land(self, flight: Flight[R], result: R | None) -> None:

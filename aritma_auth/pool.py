@@ -158,9 +158,9 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         made = self._factory(key) if known is None else known
         with STATE_LOCK:
             self._require_open()
-            # Another thread may have been faster.
-            provider = self._providers.setdefault(key, made)
-            self._forgotten.pop(key, None)
+            # Another thread may have been faster, and its provider forgotten again.
+            known = self._forgotten.pop(key, made)
+            provider = self._providers.setdefault(key, known)
             self._make_room(provider)
         return provider
 
@@ -196,6 +196,23 @@ class TokenProviderPool(AsyncResource, Generic[K]):
             AritmaAuthError: As `TokenProvider.get_token` says.
         """
         return await self.provider(key).get_token(min_ttl, timeout)
+
+    async def forget(self, key: K) -> None:
+        """
+        Forget a key's token, as `TokenProvider.forget` does, and its provider.
+
+        Args:
+            key: The key.
+
+        Raises:
+            StoreError: The store may have the token still; its provider is kept, and knows better.
+        """
+        provider = self.provider(key)
+        await provider.forget()
+        with STATE_LOCK:
+            if self._providers.get(key) is provider:
+                del self._providers[key]
+                self._forgotten[key] = provider
 
     def middleware(
         self,

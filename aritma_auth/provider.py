@@ -269,12 +269,31 @@ class TokenProvider(AsyncResource):
         with self._cache.lock:
             self._require_open()
             keeper = self._ready().keeper
-            age = (
-                max(0.0, self._settings.clock.time() - token.issued_at) if token.issued_at else 0.0
-            )
-            self._cache.install(Obtained(token, self._settings.clock.monotonic() - age))
+            token = self._cache.put(token)
         if keeper is not None:
             await keeper.keep(token)
+
+    async def forget(self) -> None:
+        """
+        Forget the token, here and in the store, as when a person signs out; revoke it first.
+
+        The provider stays usable: its grant gets another token if it may be presented again, and
+        `set_token` brings the next sign-in. Others who share the store learn of it when they would
+        renew, and do not bring the token back; until then they may serve it.
+
+        Raises:
+            ProviderClosedError: The provider was closed.
+
+            StoreError: The store may have it still; here it is forgotten all the same.
+        """
+        with self._cache.lock:
+            self._require_open()
+            renewer = self._ready()
+        try:
+            await renewer.forget()
+        finally:
+            with self._cache.lock:
+                self._cache.clear()
 
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""
@@ -324,15 +343,10 @@ class TokenProvider(AsyncResource):
         """
         with self._cache.lock:
             self._is_closed = True
-            self._cache.close()
-        while (renewer := self._renewer) is not None:
-            flight = renewer.flights.current
-            if flight is None:
-                return
-            if renewer.is_critical:
-                await renewer.flights.join(flight)
-            else:
-                await renewer.flights.cancel()
+            self._cache.clear()
+            renewer = self._renewer
+        if renewer is not None:
+            await renewer.stop()
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"

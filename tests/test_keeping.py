@@ -160,8 +160,30 @@ async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
     await rig.get()
 
     assert served.refresh_token == "third"
-    assert rig.happened(StoreFailed) == [StoreFailed("save", "OSError")]
+    assert set(rig.happened(StoreFailed)) == {StoreFailed("save", "OSError")}
     assert presented(rig) == ["first", "second", "third"]
+
+
+async def test_a_successor_is_kept_as_soon_as_the_store_is_back(clock, store):
+    """The others wait for it as long as this one tries, before they present its predecessor."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    store.failing = {"keep"}
+    slept = clock.sleep
+
+    async def sleep(seconds):
+        await slept(seconds)
+        if clock.wall >= 1_700_003_608:
+            store.failing = set()
+
+    clock.sleep = sleep
+    rig.client.answers = [rotated(rig, refresh_token="third")]
+    await rig.get()
+
+    assert next(iter(store._entries.values())).token.refresh_token == "third"
+    assert set(clock.slept) == {2.0}
 
 
 async def test_a_writer_that_always_loses_is_told(clock, store):

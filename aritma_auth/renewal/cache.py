@@ -220,9 +220,27 @@ class TokenCache:
         self.held = Held(held.token)
         return True
 
-    def close(self) -> None:
+    def put(self, token: Token) -> Token:
+        """
+        Put a token in place that came by another way than a renewal.
+
+        Args:
+            token: The newest token.
+
+        Returns:
+            The same, with the time from which it counts.
+        """
+        now = self._clock.time()
+        if not token.issued_at:
+            token = attrs.evolve(token, issued_at=now)
+        age = max(0.0, now - token.issued_at)
+        self.install(Obtained(token, self._clock.monotonic() - age))
+        return token
+
+    def clear(self) -> None:
         """Forget the token; a renewal still under way puts none in its place."""
-        self.held = Held()
+        self.held = _NOTHING
+        self.failure = None
         self.generation += 1
 
     def error_of(self, failure: Failure) -> AritmaAuthError:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from aritma_auth.clock import Clock
+from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
 from aritma_auth.policy import SharingPolicy
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
@@ -134,17 +135,17 @@ class GuardedStore:
             await self._clock.sleep(seconds)
             return await self.load()
         generation = 0 if entry is None else entry.generation
-        waiting = {
-            asyncio.ensure_future(self._clock.sleep(seconds)),
-            asyncio.ensure_future(self._store.watch(self._key, generation=generation)),
-        }
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        watching = asyncio.ensure_future(self._store.watch(self._key, generation=generation))
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sleeping, watching), return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and (watching.cancelled() or watching.exception()):
+                # Looking again at once would only load a store that is not well.
+                await asyncio.wait((sleeping,))
         finally:
-            for task in waiting:
+            for task in (sleeping, watching):
                 task.cancel()
-            # Whatever a store's watch raises, the next look will tell.
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(sleeping, watching, return_exceptions=True)
         return await self.load()
 
     async def _run(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -154,6 +155,9 @@ class GuardedStore:
         try:
             async with asyncio.timeout(self._sharing.store_timeout):
                 result = await work()
+        except (ConfigurationError, StoreError) as error:
+            # Ours: they hold no secret, and say what to do.
+            problem = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
         else:

@@ -255,7 +255,6 @@ class TokenKeeper:
         Raises:
             StoreError: It could not be written.
         """
-        self._requester.forget()
         is_written = False
         with contextlib.suppress(StoreAwayError):
             is_written = await self._put(None)

@@ -17,42 +17,12 @@ from aritma_auth.gates import plan_shared_pause
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.renewal.cache import Obtained
 from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
+from aritma_auth.renewal.numbering import Found, Numbered, newest_of
 from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
 from aritma_auth.stores import Entry, Gate, Record
 
 _WRITES = 3
-
-
-@attrs.frozen
-class Numbered:
-    """
-    A token and which one it is of its key.
-
-    Attributes:
-        token: The token.
-
-        serial: Grows with each new one.
-    """
-
-    token: Token
-    serial: int
-
-
-@attrs.frozen
-class Led:
-    """
-    What leading brought.
-
-    Attributes:
-        obtained: The token.
-
-        serial: Which one it is of its key.
-    """
-
-    obtained: Obtained
-    serial: int
 
 
 class Leader:
@@ -100,9 +70,11 @@ class Leader:
         self._clock = clock
         self._draw = draw
         self._on_event = on_event
+        self._mark: float | None = None
+        self._mark_seen_at = 0.0
         self.is_saving = False
 
-    def must_claim(self, entry: Entry | None, known: Numbered | None) -> bool:
+    def must_claim(self, entry: Entry | None, known: Numbered) -> bool:
         """
         Tell whether what will be presented may be good for one time only.
 
@@ -111,11 +83,29 @@ class Leader:
 
             known: What the provider has.
         """
-        newest = _newest(entry, known)
-        return self._requester.spends_once(None if newest is None else newest.token)
+        return self._requester.spends_once(newest_of(entry, known).token)
+
+    def redeeming_left(self, entry: Entry | None, known: Numbered) -> float:
+        """
+        Give the seconds for which somebody may still be exchanging the same refresh token.
+
+        Args:
+            entry: What is in the store.
+
+            known: What the provider has.
+        """
+        since = _redeeming_since(entry, known)
+        if since is None:
+            return 0.0
+        now = self._clock.monotonic()
+        if since != self._mark:
+            self._mark, self._mark_seen_at = since, now
+        # Another machine's clock may be ahead: nobody is waited for twice as long.
+        age = max(now - self._mark_seen_at, self._clock.time() - since)
+        return self._sharing.redeeming - age
 
     async def claim(
-        self, entry: Entry | None, known: Numbered | None, fence: int
+        self, entry: Entry | None, known: Numbered, fence: int
     ) -> tuple[Entry | None, bool]:
         """
         Write down that a refresh token is being exchanged, before it is.
@@ -133,17 +123,11 @@ class Leader:
         Raises:
             StoreAwayError: The store cannot be used.
         """
-        newest = _newest(entry, known)
-        is_stored = entry is not None and (newest is None or newest.token is entry.token)
-        since = entry.record.redeeming_since if entry is not None and is_stored else None
-        if (left := self._redeeming_left(since)) > 0:
-            # Its holder may still get the answer, and write it down.
-            pause = min(left, self._sharing.longest_poll)
-            return await self._store.changed(entry, pause), False
-        has_lost = newest is not None and (entry is None or entry.token is None)
+        newest, since = newest_of(entry, known), _redeeming_since(entry, known)
+        has_lost = newest.token is not None and (entry is None or entry.token is None)
         record = Record(
-            None if newest is None else newest.token,
-            0 if newest is None else newest.serial,
+            newest.token,
+            newest.serial,
             None if has_lost else self._clock.time(),
             None if entry is None else entry.record.gate,
         )
@@ -155,20 +139,13 @@ class Leader:
             # The store has lost its memory: another process may know a newer token than this one.
             return await self._store.changed(written, self._sharing.settle), False
         if since is not None:
-            fingerprint = "" if newest is None else newest.token.fingerprint
+            fingerprint = "" if newest.token is None else newest.token.fingerprint
             notify(self._on_event, RefreshTokenAtRisk(fingerprint))
         return written, True
 
-    def _redeeming_left(self, since: float | None) -> float:
-        if since is None:
-            return 0.0
-        # Another machine's clock may be ahead.
-        age = max(0.0, self._clock.time() - since)
-        return self._sharing.redeeming - age
-
     async def lead(
-        self, entry: Entry | None, known: Numbered | None, fence: int, *, is_patient: bool
-    ) -> Led:
+        self, entry: Entry | None, known: Numbered, fence: int, *, is_patient: bool
+    ) -> Found:
         """
         Ask the server, and keep what came before it is given.
 
@@ -184,18 +161,16 @@ class Leader:
         Raises:
             AritmaAuthError: The server's failure; the others will know of it.
         """
-        newest = _newest(entry, known)
-        token = None if newest is None else newest.token
+        newest = newest_of(entry, known)
         failure: AritmaAuthError
         try:
             obtained = await self._requester.run(
-                token, patient=is_patient, look_again=self._look_again
+                newest.token, patient=is_patient, look_again=self._look_again
             )
         except AritmaAuthError as error:
             failure = error
         else:
-            serial = 1 + (0 if newest is None else newest.serial)
-            return await self._keep(obtained, serial, entry, fence)
+            return await self._keep(Found(obtained, newest.serial + 1), entry, fence)
         await self._close_gate(failure, entry, fence)
         raise failure
 
@@ -207,24 +182,33 @@ class Leader:
                 return found
         return None
 
-    async def _keep(self, obtained: Obtained, serial: int, entry: Entry | None, fence: int) -> Led:
+    async def _keep(self, new: Found, entry: Entry | None, fence: int) -> Found:
         self.is_saving = True
-        record = Record(obtained.token, serial)
+        # The others wait so long for what came of a refresh token, before they present the same.
+        deadline = self._clock.monotonic() + self._sharing.redeeming
+        is_precious = self._requester.spends_once(new.obtained.token)
         try:
-            for _ in range(_WRITES):
-                replaces = 0 if entry is None else entry.generation
-                if await self._store.save(record, replaces=replaces, fence=fence):
-                    return Led(obtained, serial)
-                entry = await self._store.load()
-                if entry is not None and entry.record.serial >= serial:
-                    # Somebody signed in again meanwhile: theirs counts, and is adopted next.
-                    return Led(obtained, serial - 1)
-            self.tell_lost()
-        except StoreAwayError:
-            pass
+            while True:
+                with contextlib.suppress(StoreAwayError):
+                    return await self._write(new, entry, fence)
+                if not is_precious or self._clock.monotonic() >= deadline:
+                    return new
+                await self._clock.sleep(self._sharing.store_pause)
         finally:
             self.is_saving = False
-        return Led(obtained, serial)
+
+    async def _write(self, new: Found, entry: Entry | None, fence: int) -> Found:
+        record = Record(new.obtained.token, new.serial)
+        for _ in range(_WRITES):
+            replaces = 0 if entry is None else entry.generation
+            if await self._store.save(record, replaces=replaces, fence=fence):
+                return new
+            entry = await self._store.load()
+            if entry is not None and entry.record.serial >= new.serial:
+                # Somebody signed in again meanwhile: theirs counts, and is adopted next.
+                return Found(new.obtained, new.serial - 1)
+        self.tell_lost()
+        return new
 
     def tell_lost(self) -> None:
         """Tell that a token could not be written, because others always were faster."""
@@ -260,12 +244,11 @@ class Leader:
         return Gate(error.copy(), count, seconds, credential)
 
 
-def _newest(entry: Entry | None, known: Numbered | None) -> Numbered | None:
-    """Choose between the store's token and the provider's own, which may not have been kept."""
-    if entry is None or entry.token is None:
-        return known
-    stored = Numbered(entry.token, entry.record.serial)
-    return known if known is not None and known.serial > stored.serial else stored
+def _redeeming_since(entry: Entry | None, known: Numbered) -> float | None:
+    """Give the mark on the refresh token that would be presented."""
+    if entry is None or newest_of(entry, known).token is not entry.token:
+        return None
+    return entry.record.redeeming_since
 
 
 def _may_be_spent(error: AritmaAuthError) -> bool:

@@ -125,6 +125,20 @@ class Renewer:
             pass
         raise TokenTimeoutError("no token within this caller's timeout: the renewal goes on")
 
+    async def stop(self) -> None:
+        """Cut off the renewal under way, or wait for what can be had only once."""
+        await self.flights.cancel(unless=lambda: self.is_critical)
+
+    async def forget(self) -> None:
+        """
+        Stop, and forget the token in the store.
+
+        Raises:
+            StoreError: The store may have it still.
+        """
+        await self.stop()
+        await self._renewal.forget()
+
     def may_rest(self, cache: TokenCache) -> bool:
         """
         Tell whether nothing here is worth remembering until the next renewal.

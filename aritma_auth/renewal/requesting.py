@@ -108,6 +108,10 @@ class TokenRequester:
         """The grant itself may be presented as often as one likes."""
         return self._grant.is_reusable
 
+    def forget(self) -> None:
+        """Count a grant that is good for one time only as spent: whoever it was for has left."""
+        self._is_spent = not self._grant.is_reusable
+
     def spends_once(self, known: Token | None) -> bool:
         """
         Tell whether asking presents something that may be good for one time only.

@@ -13,7 +13,8 @@ from aritma_auth.events import (
 from aritma_auth.gates import Failure
 from aritma_auth.lifecycle import Freshness
 from aritma_auth.renewal.cache import Held, Obtained, TokenCache
-from aritma_auth.renewal.keeping import Need, Postponed, TokenKeeper
+from aritma_auth.renewal.keeping import Postponed, TokenKeeper
+from aritma_auth.renewal.looking import Need
 from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
 
 _SKEW_WORTH_TELLING = 30.0
@@ -68,6 +69,17 @@ class Renewal:
     def is_critical(self) -> bool:
         """Something that can be spent only once is on its way: cutting it off would lose it."""
         return self._requester.is_critical if self._keeper is None else self._keeper.is_critical
+
+    async def forget(self) -> None:
+        """
+        Forget what a sign-in began with, and what the store has.
+
+        Raises:
+            StoreError: The store may have it still.
+        """
+        self._requester.forget()
+        if self._keeper is not None:
+            await self._keeper.forget()
 
     async def run(self) -> Obtained | Failure:
         """Renew the cache's token; a failure is a result too."""

@@ -5,12 +5,12 @@ from importlib import import_module
 from aritma_auth.errors import ConfigurationError
 
 
-def require(extra: str, *modules: str) -> None:
+def require(extras: str, *modules: str) -> None:
     """
     Load modules of an extra.
 
     Args:
-        extra: The extra that installs them.
+        extras: The extra that installs them; several with ``or`` between if any of them does.
 
         modules: Their names.
 
@@ -19,9 +19,8 @@ def require(extra: str, *modules: str) -> None:
     """
     missing = [module for module in modules if not _is_there(module)]
     if missing:
-        raise ConfigurationError(
-            f'{" and ".join(missing)} missing: pip install "aritma-auth[{extra}]"'
-        )
+        ways = " or ".join(f'"aritma-auth[{extra}]"' for extra in extras.split(" or "))
+        raise ConfigurationError(f"{' and '.join(missing)} missing: pip install {ways}")
 
 
 def _is_there(module: str) -> bool:

@@ -21,6 +21,9 @@ from aritma_auth.stores import Gate, Record
 
 VERSION = 1
 
+_CLOCKS_DIFFER = 60.0
+"""Seconds by which a gate may seem to be from the future."""
+
 _KINDS: tuple[type[AritmaAuthError], ...] = (
     InvalidResponseError,
     OAuthError,
@@ -48,7 +51,8 @@ class _Token:
 class _Gate:
     kind: str
     message: str
-    until: float
+    since: float
+    seconds: float
     count: int
     credential: str
     status: int | None = None
@@ -106,7 +110,8 @@ def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue] | None:
     return {
         "kind": kind.__name__,
         "message": error.error if isinstance(error, OAuthError) else str(error),
-        "until": now + gate.seconds,
+        "since": now,
+        "seconds": gate.seconds,
         "count": gate.count,
         "credential": gate.credential,
         "status": getattr(error, "status", None),
@@ -181,7 +186,9 @@ def _read_token(members: Members) -> Token:
 
 def _read_gate(members: Members, now: float) -> Gate:
     gate = structure(members, _Gate)
-    return Gate(_read_error(gate, members), gate.count, gate.until - now, gate.credential)
+    # A gate of the future is over: the clock was set back since, and nobody knows by how much.
+    left = gate.since + gate.seconds - now if gate.since <= now + _CLOCKS_DIFFER else 0.0
+    return Gate(_read_error(gate, members), gate.count, left, gate.credential)
 
 
 def _read_error(gate: _Gate, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:

@@ -173,6 +173,9 @@ class RedisTokenStore:
             least = gate.seconds + _AFTER_GATE
         if record.redeeming_since is not None or (token and token.refresh_token):
             least = self._retention
+        if token is None and record.serial:
+            # That a sign-in has ended must be known for as long as others may know its token.
+            least = self._retention
         gate_left = 0.0 if gate is None else gate.seconds
         return (issued, *map(_milliseconds, (age, life, least, gate_left, self._retention)))
 

@@ -56,7 +56,7 @@ class SealingKeys:
         problem = _problem(raw)
         if problem is not None:
             raise ConfigurationError(problem)
-        require("file", "cryptography")
+        require("file or redis", "cryptography")
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
 
         self._ciphers.update((name.encode(), AESGCM(key)) for name, key in raw.items())

@@ -57,20 +57,20 @@ GOLDEN = {
             )
         ),
         b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{"kind":"OAuthError",'
-        b'"message":"invalid_client","until":1700000030.0,"count":2,"credential":"abcd",'
+        b'"message":"invalid_client","since":1700000000.0,"seconds":30.0,"count":2,"credential":"abcd",'
         b'"status":401,"description":"who?","uri":"https://idp.example/e",'
         b'"may_have_arrived":false,"problems":[]}}',
     ),
     "an outage": (
         Record(gate=Gate(aa.TransportError("down"), 1, 5.0)),
         b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
-        b'"kind":"TransportError","message":"down","until":1700000005.0,"count":1,"credential":"",'
-        b'"status":null,"description":null,"uri":null,"may_have_arrived":true,"problems":[]}}',
+        b'"kind":"TransportError","message":"down","since":1700000000.0,"seconds":5.0,"count":1,'
+        b'"credential":"","status":null,"description":null,"uri":null,"may_have_arrived":true,"problems":[]}}',
     ),
     "a broken answer": (
         Record(gate=Gate(aa.InvalidResponseError("broken", status=502, problems=("empty",)))),
         b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
-        b'"kind":"InvalidResponseError","message":"broken","until":1700000000.0,"count":1,'
+        b'"kind":"InvalidResponseError","message":"broken","since":1700000000.0,"seconds":0.0,"count":1,'
         b'"credential":"","status":502,"description":null,"uri":null,"may_have_arrived":false,'
         b'"problems":["empty"]}}',
     ),
@@ -104,11 +104,20 @@ def described(gate):
 
 
 def test_the_seconds_of_a_gate_run_while_it_is_kept():
-    """It is written down when it ends, not for how long."""
+    """It is written down when it began and for how long."""
     body = dump_record(Record(gate=Gate(aa.TransportError("down"), 1, 30.0)), now=NOW)
 
     assert read_record(body, now=NOW + 10).gate.seconds == 20
     assert read_record(body, now=NOW + 40).gate.seconds == -10
+
+
+def test_a_gate_of_the_future_is_over():
+    """The clock was set back since: it would keep everybody out for as long."""
+    body = dump_record(Record(gate=Gate(aa.TransportError("down"), 4, 30.0)), now=NOW)
+
+    assert read_record(body, now=NOW - 50).gate.seconds == 80
+    assert read_record(body, now=NOW - 70).gate.seconds == 0
+    assert read_record(body, now=NOW - 70).gate.count == 4
 
 
 @pytest.mark.parametrize(
@@ -182,7 +191,8 @@ BAD = {
     "no further members": (changed(token__extra=GONE), "no object"),
     "further members in a list": (changed(token__extra=["canary"]), "no object"),
     "a gate that is a text": (changed(gate="canary"), "no object"),
-    "a gate without an end": (changed(gate__until=GONE), "until"),
+    "a gate without a beginning": (changed(gate__since=GONE), "since"),
+    "a gate without an end": (changed(gate__seconds=GONE), "seconds"),
     "a gate without a count": (changed(gate__count=GONE), "count"),
     "a gate of an unknown kind": (changed(gate__kind="canary"), "not known"),
     "a gate without problems": (

@@ -1,0 +1,139 @@
+"""What a stored entry is worth: a token to adopt, one to fall back on, or a failure to hear of."""
+
+import attrs
+
+from aritma_auth.clock import Clock
+from aritma_auth.errors import AritmaAuthError
+from aritma_auth.lifecycle import Freshness, Life, plan_life
+from aritma_auth.policy import RefreshPolicy
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.renewal.cache import Obtained
+from aritma_auth.renewal.numbering import Found
+from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.stores import Entry, Gate
+
+_CLOCKS_DIFFER = 300.0
+"""Seconds by which a token may seem to be from the future."""
+
+
+@attrs.frozen
+class Need:
+    """
+    What a flight is after.
+
+    Attributes:
+        known: The token so far.
+
+        rejected: A token that an API refused, or None.
+
+        is_patient: Callers wait and no token lives: try more than once.
+
+        spare: A token that lives long enough to let somebody else renew it, or None.
+    """
+
+    known: Token | None
+    rejected: Token | None = None
+    is_patient: bool = True
+    spare: Token | None = None
+
+
+class Onlooker:
+    """
+    Looks at what a store has.
+
+    Args:
+        client: Whose credential a shared failure may be about.
+
+        requester: Knows what may be presented again.
+
+        policy: The numbers of a token's life.
+
+        clock: Tells the time.
+
+    Attributes:
+        spare: A stored token that lives, but not for long.
+    """
+
+    def __init__(
+        self, client: TokenClient, requester: TokenRequester, policy: RefreshPolicy, clock: Clock
+    ) -> None:
+        self._client = client
+        self._requester = requester
+        self._policy = policy
+        self._clock = clock
+        self.spare: Found | None = None
+
+    async def find(self, entry: Entry | None, need: Need, serial: int) -> Found | None:
+        """
+        Give the stored token if it is fresh.
+
+        Args:
+            entry: What is in the store.
+
+            need: What the flight is after.
+
+            serial: Which one the provider's own token is.
+
+        Raises:
+            AritmaAuthError: The failure that all who share the store know of.
+        """
+        if entry is None:
+            return None
+        is_behind = self.is_behind(entry, need, serial)
+        token = None if is_behind else entry.token
+        # How long the token in hand lives its provider knows best: whichever clock ends it first.
+        if token is not None and not _same(token, need.known, need.rejected):
+            life, now = self._life_of(entry, token), self._clock.monotonic()
+            found = Found(Obtained(token, life.issued_at, is_adopted=True), entry.record.serial)
+            if life.freshness(now) is Freshness.FRESH:
+                return found
+            self.spare = found if now < life.expires_at else None
+        gate = entry.record.gate
+        if gate is not None and await self._is_closed(gate, is_behind=is_behind):
+            error: AritmaAuthError = gate.error.copy()
+            error.retry_after = gate.seconds
+            raise error
+        return None
+
+    async def _is_closed(self, gate: Gate, *, is_behind: bool) -> bool:
+        if gate.seconds <= 0:
+            return False
+        # What ended an older sign-in says nothing of a newer one.
+        if is_behind and gate.error.is_permanent:
+            return False
+        # Whoever has another credential than the refused one may ask.
+        return not gate.credential or gate.credential == await credential_of(self._client)
+
+    def is_behind(self, entry: Entry | None, need: Need, serial: int) -> bool:
+        """
+        Tell whether the provider knows more than the store: of a newer sign-in, or of its end.
+
+        Args:
+            entry: What is in the store.
+
+            need: What the flight is after.
+
+            serial: Which one the provider's own token is.
+        """
+        is_older = (0 if entry is None else entry.record.serial) < serial
+        can_start_over = self._requester.can_start_over
+        return is_older and (not can_start_over or self._requester.spends_once(need.known))
+
+    def _life_of(self, entry: Entry, token: Token) -> Life:
+        stated = None if token.expires_at is None else token.expires_at - token.issued_at
+        age = self._clock.time() - token.issued_at if entry.token_age is None else entry.token_age
+        if age < -_CLOCKS_DIFFER:
+            # The clock was set back since: nobody knows how old it is.
+            age = self._policy.longest_lifetime
+        age = max(0.0, age)
+        return plan_life(
+            self._policy,
+            stated,
+            issued_at=self._clock.monotonic() - age,
+            wall=self._clock.time() - age,
+            draw=0.0,
+        )
+
+
+def _same(token: Token, *others: Token | None) -> bool:
+    return token.access_token in (other.access_token for other in others if other is not None)
