@@ -15,7 +15,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
 _SMALL_BODY = 1 << 16
-_SPELLINGS = 64
+_AUTHORITIES = 64
 _REFUSALS = frozenset({401, 403})
 
 
@@ -79,14 +79,14 @@ class BearerMiddleware:
         )
         if not self._origins:
             raise ConfigurationError("no API's origin is known: give middleware(origins=[...])")
-        self._judged: dict[tuple[str, str], bool] = {}
+        self._judged: dict[str, str] = {}
         self._strict = strict
         self._on_event = on_event
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         url, headers = request.url, request.headers
-        if not self._judged.get((url.scheme, url.raw_authority)) and not self._judge(url):
+        if self._judged.get(url.raw_authority) != url.scheme and not self._judge(url):
             return await self._pass_by(request, handler)
         token = self._source.peek() or await self._source.get_token()
         headers[hdrs.AUTHORIZATION] = token.authorization
@@ -126,11 +126,11 @@ class BearerMiddleware:
         return twin
 
     def _judge(self, url: URL) -> bool:
-        """Tell whether a URL's origin is allowed, and remember it by how the URL spells it."""
+        """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
         is_allowed = origin_of(url) in self._origins
         # Only what is allowed is remembered: strangers could fill the memory.
-        if is_allowed and len(self._judged) < _SPELLINGS:
-            self._judged[url.scheme, url.raw_authority] = True
+        if is_allowed and len(self._judged) < _AUTHORITIES:
+            self._judged[url.raw_authority] = url.scheme
         return is_allowed
 
     async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

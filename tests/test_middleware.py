@@ -546,6 +546,18 @@ def test_origins_are_compared_whole(url, allowed):
     assert provider.middleware().allows(url) is allowed
 
 
+async def test_the_same_host_by_another_scheme_is_another_origin(bank):
+    """Although its authority was judged before, by https."""
+    middleware = bank.provider.middleware([bank.url.replace("http:", "https:")])
+    assert middleware._judge(URL(bank.url).with_scheme("https"))
+    async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+        async with session.get(bank.url) as response:
+            status = response.status
+
+    assert status == 401
+    assert bank.api.seen == [None]
+
+
 async def test_many_spellings_of_an_origin_fill_no_memory():
     """What is remembered is bounded, what is allowed is not."""
     provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)

@@ -15,8 +15,15 @@ def _or_none(members: Members) -> Members:
     return members if len(members) else _NONE
 
 
-@attrs.frozen(repr=False)
-class Token:
+class _Signed:
+    # No field of attrs: asdict would give it away. No property: each signed request reads it.
+    __slots__ = ("authorization",)
+
+    authorization: HiddenStr
+
+
+@attrs.frozen(repr=False, weakref_slot=False)
+class Token(_Signed):
     """
     An access token and what came with it.
 
@@ -34,6 +41,8 @@ class Token:
 
         extra: JSON members the specification does not define.
 
+        authorization: The value of the ``Authorization`` header (RFC 6750 §2.1).
+
     Spec: RFC 6749 §5.1; https://developer.aritma.com (Authentication, Access Token).
     """
 
@@ -47,11 +56,10 @@ class Token:
     _id_token: Sealed | None = attrs.field(default=None, converter=seal_optional, alias="id_token")
     issued_at: float = 0.0
     extra: Members = attrs.field(default=_NONE, converter=_or_none)
-    _authorization: Sealed = attrs.field(init=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        header = Sealed(f"{self.token_type} {self._access_token.text}")
-        object.__setattr__(self, "_authorization", header)
+        header = HiddenStr(f"{self.token_type} {self._access_token.text}")
+        object.__setattr__(self, "authorization", header)
 
     @property
     def access_token(self) -> str:
@@ -67,11 +75,6 @@ class Token:
     def id_token(self) -> str | None:
         """The ID token's text, if one came."""
         return None if self._id_token is None else self._id_token.text
-
-    @property
-    def authorization(self) -> HiddenStr:
-        """The value of the ``Authorization`` header (RFC 6750 §2.1)."""
-        return self._authorization.text
 
     @property
     def fingerprint(self) -> str:
