@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 
 import aritma_auth as aa
+from aritma_auth import errors, events
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
 
@@ -117,6 +118,32 @@ async def test_the_code_on_the_page_runs(page, monkeypatch, capsys, tmp_path):
                 function = namespace.pop(name)
                 wanted = {n: namespace[n] for n in inspect.signature(function).parameters}
                 await function(**wanted)
+
+
+def names_in_table(page):
+    """Give the names in the first column of a page's tables."""
+    return re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/reference" / page).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("page", "module", "root"),
+    [("events.md", events, events.Event), ("errors.md", errors, aa.AritmaAuthError)],
+    ids=["events", "errors"],
+)
+def test_each_event_and_error_is_explained_once(page, module, root):
+    """In the order of the source; the parent of all events is none itself."""
+    kinds = [kind for kind in vars(module).values() if inspect.isclass(kind)]
+    names = [kind.__name__ for kind in kinds if issubclass(kind, root)]
+
+    assert names_in_table(page) == [name for name in names if name != "Event"]
+
+
+def test_the_events_that_are_warnings_are_named():
+    """As they are in the source."""
+    *most, last = (f"`{kind.__name__}`" for kind in events._FAILURES)
+    sentence = f"{', '.join(most)} and {last} are logged as warnings"
+
+    assert sentence in (ROOT / "docs/reference/events.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["main-job", "tests"])
