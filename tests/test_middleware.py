@@ -223,6 +223,16 @@ async def test_a_redirect_to_another_origin_never_sees_the_token(bank):
     assert [e.origin for e in bank.events if isinstance(e, RequestUnsigned)] == [stranger]
 
 
+async def test_a_stranger_stays_one(bank):
+    """However often it is met: only what is allowed is remembered."""
+    strangers = Api()
+    async with serving(strangers) as stranger:
+        for _ in range(3):
+            await bank.get(stranger)
+
+    assert strangers.seen == [None] * 3
+
+
 async def test_a_redirect_within_the_origin_is_signed_again(bank):
     """Each hop is signed anew."""
     status, _ = await bank.get("/redirect", params={"to": "/there"})
@@ -344,6 +354,26 @@ async def test_one_connection_is_enough_for_a_refused_call(open_bank):
     status, _ = await asyncio.wait_for(bank.get(), 5)
 
     assert status == 200
+
+
+async def test_a_long_refusal_is_not_waited_for(bank):
+    """Its connection is given up instead of read to the end."""
+    served = asyncio.Event()
+
+    async def answer(request):
+        if request.headers["Authorization"] == "Bearer token-2":
+            return web.Response()
+        response = web.StreamResponse(status=401, headers={"Content-Length": "1000000"})
+        await response.prepare(request)
+        await response.write(b"the beginning")
+        await served.wait()
+        return response
+
+    async with serving(answer) as url:
+        async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
+            async with session.get(url, timeout=aiohttp.ClientTimeout(5)) as response:
+                assert response.status == 200
+        served.set()
 
 
 async def test_the_second_refusal_is_readable(bank):
