@@ -97,8 +97,8 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_using_the_provider_loads_no_extra():
-    """client_credentials needs the core's four dependencies alone."""
-    extras = ["joserfc", "redis", "cryptography", "rich", "cyclopts", "keyring"]
+    """Neither what other features need, nor what reads answers before one has come."""
+    extras = ["cattrs", "joserfc", "redis", "cryptography", "rich", "cyclopts", "keyring"]
     code = (
         "import sys, aritma_auth as aa; aa.TokenProvider, aa.OAuthClient, aa.BearerMiddleware;"
         f"print([m for m in {extras} if m in sys.modules])"

@@ -6,11 +6,13 @@ means exactly that type, and a null member counts as absent.
 """
 
 import math
-from typing import TypeVar
-
-import cattrs
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from aritma_auth.protocol.sealed import Members
+
+if TYPE_CHECKING:
+    import cattrs
 
 T = TypeVar("T")
 
@@ -92,7 +94,10 @@ def _wire_scope(value: object, _type: object) -> WireScope:
     raise TypeError("must be a string")
 
 
-def _make_converter() -> cattrs.Converter:
+@cache
+def _converter() -> "cattrs.Converter":
+    import cattrs  # noqa: PLC0415 - a tenth of aiohttp's import: only when an answer is read
+
     converter = cattrs.Converter(detailed_validation=True)
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(int, _integer)
@@ -101,9 +106,6 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(WireNumber, _wire_number)
     converter.register_structure_hook(WireScope, _wire_scope)
     return converter
-
-
-CONVERTER = _make_converter()
 
 
 def structure(members: Members, model: type[T]) -> T:
@@ -121,9 +123,11 @@ def structure(members: Members, model: type[T]) -> T:
     Raises:
         StructureError: A member is missing or of the wrong type.
     """
+    import cattrs  # noqa: PLC0415 - as above
+
     present = {name: value for name, value in members.items() if value is not None}
     try:
-        return CONVERTER.structure(present, model)
+        return _converter().structure(present, model)
     except cattrs.BaseValidationError as error:
         problems = tuple(
             map(_subject_first, cattrs.transform_error(error, format_exception=_problem))
