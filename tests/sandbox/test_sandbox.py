@@ -386,7 +386,7 @@ def test_the_pytest_plugin_serves_users(tmp_path):
     assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
 
 
-def test_without_pytest_asyncio_the_fixture_skips(monkeypatch):
+def test_without_pytest_asyncio_the_fixture_fails(monkeypatch):
     """And says what to install."""
     from aritma_auth.sandbox import pytest_plugin
 
@@ -394,5 +394,5 @@ def test_without_pytest_asyncio_the_fixture_skips(monkeypatch):
     fixture = pytest_plugin._sandbox_fixture()
 
     assert fixture.name == "aritma_sandbox"
-    with pytest.raises(pytest.skip.Exception, match="pip install pytest-asyncio"):
+    with pytest.raises(pytest.fail.Exception, match="pip install pytest-asyncio"):
         pytest_plugin._cannot_run()
