@@ -189,7 +189,7 @@ class TokenProvider(AsyncResource):
             with self._cache.lock:
                 self._require_open()
                 token, failure = self._cache.held.token, self._cache.failure
-                is_renewing = self.is_renewing and self._is_in_background
+                is_renewing = self._is_in_background and self.is_renewing
                 step = self._cache.decide(min_ttl, is_renewing=is_renewing)
                 if step is Step.REFUSE and failure is not None:
                     raise self._cache.error_of(failure)
