@@ -296,8 +296,9 @@ def test_links_may_be_objects():
         {"_links": {"scaRedirect": "https://bank.example", "confirmation": CONFIRMATION}},
         {"_links": {"scaOauth": "https://id.example"}},
         {"_links": {"scaOauth": 5, "confirmation": {"href": 5}}},
+        [],
     ],
-    ids=["nothing", "null", "list", "redirect", "no confirmation", "no texts"],
+    ids=["nothing", "null", "list", "redirect", "no confirmation", "no texts", "no object"],
 )
 def test_other_ways_to_confirm_are_told_apart(other):
     """A bank's own page, or nothing left to confirm."""

@@ -117,8 +117,9 @@ def parse_sca_step(
     )
 
 
-def _link(answer: Mapping[str, object], name: str) -> str | None:
-    links = answer.get("_links")
+def _link(answer: object, name: str) -> str | None:
+    # What ``response.json()`` gives is whatever the server sent.
+    links = answer.get("_links") if isinstance(answer, Mapping) else None
     link = links.get(name) if isinstance(links, Mapping) else None
     link = link.get("href") if isinstance(link, Mapping) else link
     return link if isinstance(link, str) else None
