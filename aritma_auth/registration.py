@@ -31,6 +31,8 @@ from aritma_auth.transport import Transport
 
 T = TypeVar("T")
 
+BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
+
 
 class RegisteredClient(AsyncResource):
     """
@@ -177,6 +179,9 @@ class RegisteredClient(AsyncResource):
         """
         Ask the token endpoint for a token, now; for a cached one use a `TokenProvider`.
 
+        Whoever is cancelled meanwhile loses the answer, and with it a refresh token that the server
+        has just rotated. A provider's renewals are cut off by nobody.
+
         Args:
             grant: What entitles the client to a token.
 
@@ -184,7 +189,7 @@ class RegisteredClient(AsyncResource):
 
         Raises:
             ConfigurationError: The server is known to refuse this grant, the secret is missing, or
-                a code is presented a second time.
+                a code is another client's or presented a second time.
 
             TransportError: No answer came.
 
@@ -197,6 +202,8 @@ class RegisteredClient(AsyncResource):
         problems = grant.problems()
         if problems:
             raise ConfigurationError("; ".join(problems))
+        if not grant.is_for(self.client_id, self.environment.issuer):
+            raise ConfigurationError(BEGUN_ELSEWHERE)
         once = grant.once
         if once is not None and not once.take():
             raise ConfigurationError("a code is exchanged once: let the person sign in again")

@@ -183,6 +183,19 @@ class AuthorizationRequest:
         """The answer must prove who signed in."""
         return "openid" in (self.scope or ())
 
+    def is_by(self, client_id: str, issuer: str) -> bool:
+        """
+        Tell whether a client has made this request: its code is for nobody else.
+
+        Args:
+            client_id: The client's identifier.
+
+            issuer: The server that the client would send the code to.
+
+        Spec: RFC 9700 §4.4.2.
+        """
+        return client_id == self.client_id and issuer in self.issuers
+
     @property
     def _usual_mode(self) -> str:
         return "query" if self.response_type == "code" else "fragment"

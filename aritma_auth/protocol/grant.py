@@ -68,6 +68,10 @@ class Grant(ABC):
             *self.extra,
         )
 
+    def is_for(self, client_id: str, issuer: str) -> bool:  # noqa: ARG002 - see AuthorizationCodeGrant
+        """Tell whether this client may present it to this server."""
+        return True
+
     @property
     def once(self) -> Once | None:
         """A mark that is taken when it is presented, if it can be presented once only."""

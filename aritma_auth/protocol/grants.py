@@ -82,6 +82,10 @@ class AuthorizationCodeGrant(Grant):
     is_reusable: ClassVar[bool] = False
     answer: AuthorizationAnswer = attrs.field(converter=_with_code, kw_only=False)
 
+    def is_for(self, client_id: str, issuer: str) -> bool:
+        """Tell whether it is the client that began the sign-in, at the same server."""
+        return self.answer.request.is_by(client_id, issuer)
+
     @property
     def once(self) -> Once:
         """Taken when the code is presented."""

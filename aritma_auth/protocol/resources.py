@@ -30,3 +30,18 @@ def _is_resource(resource: str) -> bool:
         return bool(URL(resource).scheme) and "#" not in resource
     except ValueError:
         return False
+
+
+def narrow_resources(resources: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Give what the token endpoint is told of the resources that a person has agreed to.
+
+    Unless one is named again, some servers give a token for UserInfo alone. Of several none is
+    named: a token is for one of them or for all, and IdentityServer refuses more than one.
+
+    Args:
+        resources: What the sign-in asked for.
+
+    Spec: RFC 8707 §2.2.
+    """
+    return resources if len(resources) == 1 else ()
