@@ -164,12 +164,16 @@ class Environment:
             raise ConfigurationError("the environment must be production, development or a URL")
         return known or cls.at(name)
 
-    def for_tenant(self, tenant: str) -> Self:
+    def for_tenant(self, tenant: str, *, shares_issuer: bool = False) -> Self:
         """
         Give the same environment for one tenant, whose name goes into the path.
 
         Args:
             tenant: The tenant's path segment, as Aritma gave it.
+
+            shares_issuer: All tenants answer under one issuer without their names (IdentityServer
+                with a fixed ``IssuerUri``). Then ``iss`` does not tell their people apart: compare
+                the claim ``tid`` yourself.
 
         Raises:
             ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
@@ -186,11 +190,8 @@ class Environment:
         return attrs.evolve(
             self,
             issuer=f"{self.issuer}/{tenant}",
-            issuer_aliases=frozenset(
-                # With a fixed IssuerUri, IdentityServer names the server without the tenant.
-                {self.issuer, *self.issuer_aliases}
-                | {f"{alias}/{tenant}" for alias in self.issuer_aliases}
-            ),
+            issuer_aliases=frozenset(f"{alias}/{tenant}" for alias in self.issuer_aliases)
+            | (self.issuers if shares_issuer else frozenset()),
             api_origins=self.api_urls,
             endpoint_origins=_urls(self.endpoint_origins),
             tenant=tenant,

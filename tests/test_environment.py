@@ -20,12 +20,24 @@ def test_a_tenant_goes_into_the_path():
     assert acme.token_endpoint == "https://id.aritma.io/acme/connect/token"
     assert acme.tenant == "acme"
     assert acme.issuers == {"https://id.aritma.io/acme", *acme.issuer_aliases}
-    assert acme.issuer_aliases == {
-        "https://id.aritma.io",
-        "https://id.zdata.no",
-        "https://id.zdata.no/acme",
-    }
+    assert acme.issuer_aliases == {"https://id.zdata.no/acme"}
     assert acme.api_origins == PRODUCTION.api_origins
+
+
+def test_no_two_tenants_have_an_issuer_in_common():
+    """What proves a person's sign-in at one is nothing at another, nor at the default tenant."""
+    acme, other = PRODUCTION.for_tenant("acme"), PRODUCTION.for_tenant("other")
+
+    assert not acme.issuers & other.issuers
+    assert not acme.issuers & PRODUCTION.issuers
+
+
+def test_tenants_may_share_an_issuer_where_that_is_said():
+    """IdentityServer with a fixed IssuerUri names itself without the tenant."""
+    acme = PRODUCTION.for_tenant("acme", shares_issuer=True)
+
+    assert acme.issuer == "https://id.aritma.io/acme"
+    assert acme.issuer_aliases == PRODUCTION.issuers | {"https://id.zdata.no/acme"}
 
 
 @pytest.mark.parametrize("tenant", ["", "a/b", "..", ".", "a?b", "å", "a b"])
