@@ -73,10 +73,11 @@ def check_logout_callback(callback: Callback, *, state: str | None) -> None:
     Args:
         callback: The URL or the decoded parameters.
 
-        state: What `build_end_session_url` was given; None if nothing, and then none may come.
+        state: What `OAuthClient.end_session_url` was given, as this browser's cookie keeps it. Of
+            a browser that has none, nobody is on the way back: nothing passes.
 
     Raises:
-        StateMismatchError: The state is missing, another, or not asked for.
+        StateMismatchError: The state is missing or another, here or there.
 
         VerificationError: A parameter appears twice.
 
@@ -84,8 +85,7 @@ def check_logout_callback(callback: Callback, *, state: str | None) -> None:
     """
     callback = hide_callback(callback)
     given = read_callback(callback, response_mode="query").get("state")
-    is_same = isinstance(given, str) and state is not None and is_same_text(given, state)
-    if not is_same and (given is not None or state is not None):
+    if not state or not isinstance(given, str) or not is_same_text(given, state):
         raise StateMismatchError("the way back from signing out belongs to something else")
 
 
