@@ -71,6 +71,15 @@ async def test_an_oauth_device_needs_no_id_token(sandbox, waiting):
     assert done.token.scope == ("bankservice",)
 
 
+async def test_a_device_that_asked_who_it_is_must_be_told(sandbox, waiting):
+    """Without an ID token nobody has signed in, whatever else came."""
+    await waiting.start("openid bankservice")
+    waiting.approve()
+    sandbox.lies.token_answer = {"id_token": None}
+    with pytest.raises(aa.IdTokenError, match="no ID token came"):
+        await waiting.complete()
+
+
 async def test_slow_down_holds_for_good(sandbox, waiting):
     """Five seconds more each time, and never fewer again (RFC 8628 §3.5)."""
     await waiting.start()

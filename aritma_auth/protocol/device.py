@@ -47,6 +47,8 @@ class DeviceAuthorization:
 
         interval: Seconds between two questions at least.
 
+        expects_id_token: The sign-in must prove who it was: ``openid`` was asked for.
+
     Spec: RFC 8628 §3.2, §3.3.
     """
 
@@ -56,6 +58,7 @@ class DeviceAuthorization:
     verification_uri_complete: str | None = attrs.field(repr=False)
     expires_at: float
     interval: float
+    expects_id_token: bool = False
 
     @property
     def grant(self) -> DeviceCodeGrant:
@@ -63,7 +66,9 @@ class DeviceAuthorization:
         return DeviceCodeGrant(self._device_code)
 
 
-def parse_device_authorization(response: HttpResponse, *, sent_at: float) -> DeviceAuthorization:
+def parse_device_authorization(
+    response: HttpResponse, *, sent_at: float, expects_id_token: bool = False
+) -> DeviceAuthorization:
     """
     Read the device authorization endpoint's answer.
 
@@ -71,6 +76,8 @@ def parse_device_authorization(response: HttpResponse, *, sent_at: float) -> Dev
         response: The answer.
 
         sent_at: POSIX seconds when the request left.
+
+        expects_id_token: The scope ``openid`` was asked for.
 
     Raises:
         OAuthError: The server refused.
@@ -95,6 +102,7 @@ def parse_device_authorization(response: HttpResponse, *, sent_at: float) -> Dev
                 verification_uri_complete=answer.verification_uri_complete,
                 expires_at=sent_at + answer.expires_in,
                 interval=max(answer.interval or 0.0, 0.0) or _DEFAULT_INTERVAL,
+                expects_id_token=expects_id_token,
             )
     raise InvalidResponseError(
         f"the device answer is unusable: {'; '.join(problems)}",
