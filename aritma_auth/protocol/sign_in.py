@@ -34,6 +34,28 @@ class SignIn:
         subject = self.claims.get("sub")
         return subject if isinstance(subject, str) else None
 
+    def require_token(self) -> Token:
+        """
+        Give the tokens, which are there whenever a code was asked for.
+
+        Raises:
+            ConfigurationError: An ID token alone was asked for.
+        """
+        if self.token is None:
+            raise ConfigurationError("the sign-in brought no token: ask for a code")
+        return self.token
+
+    def require_subject(self) -> str:
+        """
+        Give the person's identifier, which is there whenever ``openid`` was asked for.
+
+        Raises:
+            ConfigurationError: It was not.
+        """
+        if self.subject is None:
+            raise ConfigurationError("the sign-in does not say whose it is: ask for openid")
+        return self.subject
+
 
 def expect_id_token(
     answer: AuthorizationAnswer, *, now: float, token: Token | None = None

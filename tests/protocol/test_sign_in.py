@@ -80,6 +80,19 @@ def test_the_nonce_is_that_of_the_request():
         prove({}, make_answer(nonce=None), Token("t"))
 
 
+def test_what_must_be_there_can_be_had_without_asking_twice():
+    """A code brings a token, and openid a person; else the error says what to ask for."""
+    token = Token("t")
+    full = SignIn(token, Members({"sub": "alice"}))
+
+    assert full.require_token() is token
+    assert full.require_subject() == "alice"
+    with pytest.raises(ConfigurationError, match="ask for a code"):
+        SignIn(None).require_token()
+    with pytest.raises(ConfigurationError, match="ask for openid"):
+        SignIn(token).require_subject()
+
+
 def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
     """RFC 9207 §2.4: an alias is another name, and two names are a mix-up."""
     known = {"issuers": [ISSUER, "https://id.zdata.no"]}
