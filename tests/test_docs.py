@@ -146,6 +146,21 @@ def test_the_events_that_are_warnings_are_named():
     assert sentence in (ROOT / "docs/reference/events.md").read_text()
 
 
+@pytest.mark.parametrize("page", ["tests/README.md", "docs/reference/supported-specs.md"])
+def test_the_tests_that_a_page_names_exist(page):
+    """A test that moves takes its mention along."""
+    names = re.findall(r"`([\w/]*test_\w+)(?:\.py)?(?:::(test_\w+))?`", (ROOT / page).read_text())
+    sources = {name: (ROOT / "tests" / f"{name}.py") for name, _ in names}
+    missing = [name for name, source in sources.items() if not source.exists()]
+    assert missing == []
+
+    assert [
+        (name, test)
+        for name, test in names
+        if test and f"def {test}(" not in sources[name].read_text()
+    ] == []
+
+
 @pytest.mark.parametrize("name", ["main-job", "tests"])
 def test_the_readme_marks_its_commands(name):
     """Tools find them by their marks."""
