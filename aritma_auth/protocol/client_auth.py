@@ -117,17 +117,27 @@ class ClientSecretBasic(ClientAuth):
     Attributes:
         secret: Where the secret comes from.
 
-    Spec: RFC 6749 §2.3.1.
+        is_form_encoded: Id and secret are form-encoded before base64, as RFC 6749 demands and
+            IdentityServer undoes. False is for servers that take them as they come.
+
+    Raises:
+        ConfigurationError: The client id holds a colon and must not be encoded.
+
+    Spec: RFC 6749 §2.3.1; RFC 7617 §2.
     """
 
     method: ClassVar[str] = "client_secret_basic"
     secret: CredentialSource
+    is_form_encoded: bool = attrs.field(default=True, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:
-        """Put id and secret, form-encoded, into the header."""
-        # Form-encoded before base64: IdentityServer decodes "+" and "%XX" after it.
-        name = form_encode(credential.client_id)
-        pair = HiddenStr(f"{name}:{form_encode(_require_secret(credential, self.method))}")
+        """Put id and secret into the header."""
+        name, secret = credential.client_id, _require_secret(credential, self.method)
+        if self.is_form_encoded:
+            name, secret = form_encode(name), form_encode(secret)
+        elif ":" in name:
+            raise ConfigurationError("a client id with a colon must be form-encoded (RFC 7617 §2)")
+        pair = HiddenStr(f"{name}:{secret}")
         return Proof(
             headers={"Authorization": HiddenStr(f"Basic {b64encode(pair.encode()).decode()}")}
         )

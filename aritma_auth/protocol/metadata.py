@@ -27,6 +27,8 @@ ENDPOINT_NAMES = (
     "userinfo_endpoint",
 )
 
+_FOR_BROWSERS = frozenset({"authorization_endpoint", "end_session_endpoint"})
+
 
 @attrs.frozen
 class ServerMetadata:
@@ -40,7 +42,8 @@ class ServerMetadata:
 
         foreign_endpoints: Names of the endpoints that stand on other origins: never used.
 
-        mtls_endpoints: The same for clients with a certificate (RFC 8705 §5).
+        mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
+            a person's browser goes to, which has no such certificate.
 
         members: All of the document.
 
@@ -141,7 +144,8 @@ def parse_metadata(
     endpoints, foreign = _believed(members, origins)
     aliases = members.get("mtls_endpoint_aliases")
     mtls, _ = _believed(Members(aliases if isinstance(aliases, dict) else {}), origins)
-    return ServerMetadata(issuer, endpoints, foreign, mtls, members)
+    direct = {name: url for name, url in mtls.items() if name not in _FOR_BROWSERS}
+    return ServerMetadata(issuer, endpoints, foreign, direct, members)
 
 
 def _believed(

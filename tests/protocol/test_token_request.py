@@ -78,6 +78,18 @@ def test_basic_is_form_encoded_before_base64():
     assert bytes(request.body) == b"grant_type=client_credentials"
 
 
+def test_basic_can_leave_id_and_secret_as_they_are():
+    """For servers that decode nothing, where that is asked for."""
+    raw = ClientSecretBasic(None, is_form_encoded=False)
+    request = build(ClientCredentialsGrant(), raw, "my client%", "s3cr3tV@lue!+:% å")
+
+    scheme, encoded = request.headers["Authorization"].split()
+    assert scheme == "Basic"
+    assert b64decode(encoded).decode() == "my client%:s3cr3tV@lue!+:% å"
+    with pytest.raises(ConfigurationError, match="colon"):
+        build(ClientCredentialsGrant(), raw, "my:client")
+
+
 def test_a_public_client_only_names_itself():
     """Without authentication the client id alone goes into the form."""
     request = build(RefreshTokenGrant("the-handle"), NoClientAuth())

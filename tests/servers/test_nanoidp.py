@@ -51,6 +51,14 @@ async def test_a_secret_of_reserved_characters_goes_by_the_form(server):
         await client.fetch_token(aa.ClientCredentialsGrant(scope="bankservice"))
 
 
+async def test_a_secret_of_reserved_characters_goes_into_the_header_as_it_is(server):
+    """Where the caller says that this server takes it so."""
+    raw = aa.ClientSecretBasic(aa.Secret(server.secret), is_form_encoded=False)
+    client = server.client("reserved", raw)
+
+    assert await client.fetch_token(aa.ClientCredentialsGrant(scope="bankservice"))
+
+
 @pytest.mark.parametrize(
     ("client_id", "secret"), [("post", "wrong"), ("basic", "plain-secret"), ("nobody", "any")]
 )
