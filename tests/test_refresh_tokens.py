@@ -57,6 +57,20 @@ async def test_the_newest_refresh_token_is_presented(rig):
     assert presented(rig) == ["first", "next-0", "next-1"]
 
 
+@pytest.mark.parametrize(
+    ("resource", "named"), [((), ()), (("urn:a",), ("urn:a",)), (("urn:a", "urn:b"), ())]
+)
+async def test_a_renewal_names_one_api_or_none(clock, resource, named):
+    """As the exchange of the code did: of several, IdentityServer takes none."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice", resource=resource))
+    rig.client.answers = [rotated(rig)]
+    await rig.provider.set_token(aa.Token("old", refresh_token="first", expires_at=clock.time()))
+    await rig.get()
+    await rig.provider.aclose()
+
+    assert [grant.resource for grant in rig.client.grants] == [named]
+
+
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(rig):
     """So do scope and ID token."""
     rig.client.answers = [

@@ -17,6 +17,7 @@ from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.grants import RefreshTokenGrant
+from aritma_auth.protocol.resources import narrow_resources
 from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained
@@ -143,8 +144,8 @@ class TokenRequester:
             ReauthenticationRequiredError: Only the person can get another token.
         """
         while known is not None and known.refresh_token is not None:
-            # Without the resource some servers give a token for UserInfo alone (RFC 8707 §2.2).
-            grant = RefreshTokenGrant(known.refresh_token, resource=self._grant.resource)
+            resource = narrow_resources(self._grant.resource)
+            grant = RefreshTokenGrant(known.refresh_token, resource=resource)
             try:
                 return await self._insist(grant, known, patient)
             except InvalidGrantError:
