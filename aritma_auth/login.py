@@ -23,7 +23,6 @@ from aritma_auth.protocol.authorization import AuthorizationRequest
 from aritma_auth.protocol.device import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn
-from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider import TokenProvider
 from aritma_auth.stores import TokenStore
 
@@ -229,21 +228,6 @@ async def login_with_device(
     return await client.complete_device_sign_in(authorization, sleep=sleep)
 
 
-def token_of(sign_in: SignIn) -> Token:
-    """
-    Give a sign-in's token.
-
-    Args:
-        sign_in: The sign-in.
-
-    Raises:
-        ConfigurationError: It brought an ID token alone.
-    """
-    if sign_in.token is None:
-        raise ConfigurationError("the sign-in brought no token: ask for a code")
-    return sign_in.token
-
-
 async def signed_in_provider(
     client: OAuthClient,
     *,
@@ -284,6 +268,6 @@ async def signed_in_provider(
         else:
             is_over = False
         if is_over:
-            await provider.set_token(token_of(await sign_in(client)))
+            await provider.set_token((await sign_in(client)).require_token())
         stack.pop_all()
         return provider

@@ -21,7 +21,6 @@ from aritma_auth.login import (
     login_with_browser,
     login_with_device,
     open_in_browser,
-    token_of,
 )
 from aritma_auth.protocol.sign_in import SignIn
 
@@ -78,7 +77,7 @@ async def login(
                 timeout=timeout,
                 open_browser=open_in_browser if browser else None,
             )
-        await signed_in.tokens.set_token(token_of(sign_in))
+        await signed_in.tokens.set_token(sign_in.require_token())
     print(f"Signed in: {_name_of(sign_in)}")  # noqa: T201 - the command's voice
     return 0
 

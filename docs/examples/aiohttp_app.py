@@ -149,8 +149,7 @@ class Site:
     async def callback(self, request: web.Request) -> web.Response:
         pending = self.pending.take(request.cookies.get("sign-in"))
         sign_in = await self.client.complete_sign_in(pending, request.query)
-        token, subject = sign_in.token, sign_in.subject
-        assert token is not None and subject is not None  # a code and openid were asked for
+        token, subject = sign_in.require_token(), sign_in.require_subject()
         person = await self.client.userinfo(token, subject=subject)
         tokens = aa.TokenProvider(self.client, aa.SignedInGrant(subject))
         await tokens.set_token(token)

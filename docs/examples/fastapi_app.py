@@ -119,8 +119,7 @@ class Site:
 
     async def open_session(self, sign_in: aa.SignIn) -> Session:
         """Remember who signed in, under an id that nobody can have planted before."""
-        token, subject = sign_in.token, sign_in.subject
-        assert token is not None and subject is not None  # a code and openid were asked for
+        token, subject = sign_in.require_token(), sign_in.require_subject()
         person = await self.client.userinfo(token, subject=subject)
         session = Session(
             session_id=secrets.token_urlsafe(32),

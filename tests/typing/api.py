@@ -55,10 +55,9 @@ async def people_sign_in(
     except aa.StepUpRequiredError as step_up:
         await client.authorization_request("https://me.example/cb", step_up=step_up)
         return None
-    if done.token is not None:
-        name = (await client.userinfo(done.token)).get("name")
-        assert name is None or isinstance(name, str)
-    return done.subject
+    name = (await client.userinfo(done.require_token())).get("name")
+    assert name is None or isinstance(name, str)
+    return done.require_subject()
 
 
 async def people_leave(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
