@@ -118,6 +118,45 @@ async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, a
     assert named == again
 
 
+@pytest.mark.parametrize("elsewhere", ["another client", "another tenant", "the default tenant"])
+async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
+    """RFC 9700 §4.4.2: nothing is sent, nothing is used up, and the right one goes on."""
+    tenant = {"environment": sandbox.environment.for_tenant("acme")}
+    other = {
+        "another client": client_of(sandbox, "sandbox-hybrid", **tenant),
+        "another tenant": client_of(sandbox, environment=sandbox.environment.for_tenant("other")),
+        "the default tenant": client_of(sandbox),
+    }[elsewhere]
+    client = client_of(sandbox, **tenant)
+    request, callback = await begin(client)
+    with pytest.raises(aa.ConfigurationError, match="another client"):
+        await other.complete_sign_in(request, callback)
+    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    with pytest.raises(aa.ConfigurationError, match="another client"):
+        await other.redeem_answer(answer)
+    with pytest.raises(aa.ConfigurationError, match="another client"):
+        await other.fetch_token(aa.AuthorizationCodeGrant(answer))
+    asked = len(sandbox.token_requests)
+
+    assert (asked, (await client.redeem_answer(answer)).subject) == (0, "user-alice")
+
+
+@pytest.mark.parametrize("response_type", ["code", "code id_token"])
+async def test_a_tenants_sign_in_is_no_other_tenants(sandbox, response_type):
+    """Although client, redirect URI, nonce and keys are the same."""
+    client = client_of(
+        sandbox, "sandbox-hybrid", environment=sandbox.environment.for_tenant("acme")
+    )
+    request = await client.authorization_request(REDIRECT_URI, response_type=response_type)
+    astray = attrs.evolve(
+        request, authorization_endpoint=sandbox.environment.endpoint("authorization_endpoint")
+    )
+    with pytest.raises(aa.IssuerMismatchError):
+        await client.complete_sign_in(request, await visit(astray))
+
+    assert sandbox.token_requests == []
+
+
 @pytest.mark.parametrize("response_mode", ["query", "fragment", "form_post"])
 async def test_a_code_comes_back_in_every_mode(client, response_mode):
     """As a URL's query, its fragment, or a posted form."""
