@@ -59,8 +59,8 @@ class RegisteredClient(AsyncResource):
         leeway: Seconds that the server's clock and ours may differ when ID tokens are judged.
 
     Raises:
-        ConfigurationError: ``client_id`` is empty or not printable, the secret is empty, or an
-            algorithm is not known.
+        ConfigurationError: ``client_id`` is empty or not printable, the secret is empty, the
+            environment is a text, or an algorithm is not known.
 
     Spec: RFC 6749 §2.
     """
@@ -79,6 +79,10 @@ class RegisteredClient(AsyncResource):
     ) -> None:
         if not client_id or not client_id.isprintable():
             raise ConfigurationError("client_id must be a printable text: take it from Aritma")
+        if isinstance(environment, str):
+            raise ConfigurationError(
+                "environment is an Environment: PRODUCTION, DEVELOPMENT, or Environment.named(text)"
+            )
         auth = _as_client_auth(client_auth)
         transport = Transport(
             session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)

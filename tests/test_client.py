@@ -143,6 +143,12 @@ async def test_a_caches_answer_does_not_set_the_clock(http_mock):
     assert client.clock_skew == 0.0
 
 
+def test_an_environment_is_no_text():
+    """Where it comes from a configuration, its name is looked up."""
+    with pytest.raises(aa.ConfigurationError, match=r"Environment\.named"):
+        aa.OAuthClient("id", "secret", environment="production")
+
+
 @pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
 def test_a_client_id_is_printable(client_id):
     """A wrong paste is found before anything is sent."""
