@@ -1,6 +1,8 @@
 """
 The error tree, sorted by who must act.
 
+::
+
     AritmaAuthError                      never raised itself
     ├── ConfigurationError               yours to fix; raised before anything is sent
     ├── TransportError                   no answer came; may be retried
