@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import attrs
+
 from aritma_auth.errors import InvalidClientError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential, generate_jti
-from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol.sealed import HiddenStr, Sealed
 from aritma_auth.protocol.token_endpoint import build_authenticated_request
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters, parse_http_date
 from aritma_auth.transport import Transport
@@ -112,7 +114,8 @@ class Channel:
             request = build_authenticated_request(
                 url, parameters, client_auth=self.client_auth, credential=credential
             )
-            return read(await self.send(request, timeout=timeout), sent_at)
+            response = await self.send(request, timeout=timeout)
+            return read(attrs.evolve(response, sent=_secrets(parameters, secret)), sent_at)
 
         secret = await self._load_secret()
         refusal: InvalidClientError
@@ -134,3 +137,9 @@ class Channel:
     async def _load_secret(self) -> Sealed | None:
         source = self.client_auth.secret
         return None if source is None else await source.load()
+
+
+def _secrets(parameters: Parameters, secret: Sealed | None) -> tuple[HiddenStr, ...]:
+    # Whatever hides itself is one.
+    sent = tuple(value for _, value in parameters if isinstance(value, HiddenStr))
+    return sent if secret is None else (*sent, secret.text)

@@ -12,10 +12,7 @@ from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jose import require_joserfc
-from aritma_auth.protocol.logout import (
-    LogoutToken,
-    build_end_session_url,
-)
+from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
 from aritma_auth.protocol.resources import narrow_resources
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.sign_in import (

@@ -141,6 +141,17 @@ async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
     assert (asked, (await client.redeem_answer(answer)).subject) == (0, "user-alice")
 
 
+async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
+    """Where no code is exchanged, too."""
+    client = client_of(sandbox, "sandbox-implicit")
+    request, callback = await begin(client, "bankservice", response_type="token")
+    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    with pytest.raises(aa.ConfigurationError, match="another client"):
+        await client_of(sandbox).redeem_answer(answer)
+
+    assert (await client.redeem_answer(answer)).token
+
+
 @pytest.mark.parametrize("response_type", ["code", "code id_token"])
 async def test_a_tenants_sign_in_is_no_other_tenants(sandbox, response_type):
     """Although client, redirect URI, nonce and keys are the same."""

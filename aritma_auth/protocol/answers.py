@@ -1,5 +1,7 @@
 """JSON answers of every endpoint: an object with status 200, or what the server said instead."""
 
+from collections.abc import Iterable
+
 from aritma_auth.errors import (
     AritmaAuthError,
     InvalidResponseError,
@@ -10,6 +12,8 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.json_text import JsonError, parse_json_object
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.wire import HttpResponse, parse_retry_after
+
+_SHORTEST_SECRET = 4
 
 
 def parse_answer(response: HttpResponse, *, now: float, what: str) -> Members:
@@ -37,7 +41,7 @@ def parse_answer(response: HttpResponse, *, now: float, what: str) -> Members:
     except JsonError as error:
         problem = str(error)
     else:
-        refusal = _read_refusal(members, response.status, retry_after)
+        refusal = _read_refusal(members, response, retry_after)
         if refusal is not None:
             raise refusal
         if response.status == 200:
@@ -66,19 +70,40 @@ def printable_kind(media_type: str) -> str:
     return media_type[:60] if known and media_type.isascii() else "an unreadable media type"
 
 
-def _read_refusal(members: Members, status: int, retry_after: float | None) -> OAuthError | None:
-    error = members.get("error")
+def _read_refusal(
+    members: Members, response: HttpResponse, retry_after: float | None
+) -> OAuthError | None:
+    error, status = members.get("error"), response.status
     # Some servers answer 200 with an error; a token beside it would be no error.
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
         return None
-    description, uri = members.get("error_description"), members.get("error_uri")
     return oauth_error(
-        error,
-        description if isinstance(description, str) and description else None,
-        uri=uri if isinstance(uri, str) and uri else None,
+        hide_echoes(error, response.sent),
+        _said(members, "error_description", response),
+        uri=_said(members, "error_uri", response),
         status=status,
         retry_after=retry_after,
     )
+
+
+def _said(members: Members, name: str, response: HttpResponse) -> str | None:
+    text = members.get(name)
+    return hide_echoes(text, response.sent) if isinstance(text, str) and text else None
+
+
+def hide_echoes(text: str, secrets: Iterable[str]) -> str:
+    """
+    Take out of a server's text what we had sent: some repeat the code or token they refuse.
+
+    Args:
+        text: What the server says, uncut.
+
+        secrets: What must not show; the few shortest could be any word.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text
 
 
 def is_ambiguous(error: AritmaAuthError) -> bool:

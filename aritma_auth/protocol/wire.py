@@ -83,11 +83,14 @@ class HttpResponse:
         headers: Header fields by lower-case name; of a repeated field the last one.
 
         body: At most `BODY_LIMIT` bytes; never shows.
+
+        sent: Secrets of the request, which no message of ours may repeat.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, converter=_lower_names, repr=False)
     body: HiddenBytes = attrs.field(default=HiddenBytes(), repr=False, converter=_hide)
+    sent: tuple[HiddenStr, ...] = attrs.field(default=(), repr=False)
 
     @property
     def media_type(self) -> str:
