@@ -131,7 +131,11 @@ class TokenProvider(AsyncResource):
 
     @classmethod
     def from_env(
-        cls, *, policy: RefreshPolicy | None = None, on_event: Listener | None = log_event
+        cls,
+        *,
+        session: "aiohttp.ClientSession | None" = None,
+        policy: RefreshPolicy | None = None,
+        on_event: Listener | None = log_event,
     ) -> Self:
         """
         Make a provider of what the environment variables say.
@@ -139,6 +143,8 @@ class TokenProvider(AsyncResource):
         They are those of `OAuthClient.from_env`, and ``ARITMA_SCOPE`` (default ``bankservice``).
 
         Args:
+            session: An ``aiohttp.ClientSession`` whose connections token requests use.
+
             policy: The numbers of a token's life.
 
             on_event: Told what happens; by default it is logged.
@@ -149,7 +155,8 @@ class TokenProvider(AsyncResource):
         from aritma_auth.client import OAuthClient  # noqa: PLC0415 - a convenience only
 
         grant = ClientCredentialsGrant(scope=os.environ.get("ARITMA_SCOPE", "bankservice"))
-        return cls(OAuthClient.from_env(), grant, policy=policy, on_event=on_event)
+        client = OAuthClient.from_env(session=session)
+        return cls(client, grant, policy=policy, on_event=on_event)
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """

@@ -105,6 +105,20 @@ def test_a_wrong_environment_is_suspected(monkeypatch, capsys, http_mock, status
     )
 
 
+@pytest.mark.parametrize("arguments", [["token"], ["doctor"]], ids=" ".join)
+def test_the_proxy_of_the_machine_is_used(monkeypatch, capsys, arguments):
+    """Where one is in the way, there is no other."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", "https://idp.example")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+
+    assert cli.run(arguments) == 1
+    assert "failed (ClientProxyConnectionError)" in capsys.readouterr().err
+
+
 def test_an_interrupt_ends_without_a_word(monkeypatch, capsys):
     """Even while the command is still being loaded."""
 

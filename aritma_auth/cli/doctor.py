@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from aritma_auth.cli.settings import open_session
 from aritma_auth.client import OAuthClient
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.sealed import Members
@@ -35,8 +36,9 @@ async def doctor() -> int:
 
     The client is the one in ARITMA_CLIENT_ID; with a secret it authenticates, without it is public.
     """
-    client = OAuthClient.from_env(requires_secret=False)
-    findings = [*examine(client, await client.metadata()), await _examine_keys(client)]
+    async with open_session() as session:
+        client = OAuthClient.from_env(session=session, requires_secret=False)
+        findings = [*examine(client, await client.metadata()), await _examine_keys(client)]
     findings.append(_examine_clock(client))
     for finding in findings:
         mark = "ok" if finding.problem is None else "NO"

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+import aiohttp
 import attrs
 
 from aritma_auth.client import OAuthClient
@@ -23,6 +24,11 @@ def default_store() -> TokenStore:
         ConfigurationError: The extra ``file`` is not installed.
     """
     return FileTokenStore()
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Open a session for the client to use: through the proxy in HTTPS_PROXY, if there is one."""
+    return aiohttp.ClientSession(trust_env=True)
 
 
 @attrs.frozen
@@ -65,12 +71,13 @@ async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
         if isinstance(event, StoreFailed) and event.operation == "save":
             unsaved.append(event)
 
-    client, store = OAuthClient.from_env(requires_secret=False), default_store()
-    grant = SignedInGrant(person)
-    key = token_key(client.identity, grant)
-    # A store that cannot be used says so here, before a person signs in for nothing.
-    await store.load(key)
-    async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:
-        yield StoredSignIn(client, tokens, store, key)
+    async with open_session() as session:
+        client = OAuthClient.from_env(session=session, requires_secret=False)
+        store, grant = default_store(), SignedInGrant(person)
+        key = token_key(client.identity, grant)
+        # A store that cannot be used says so here, before a person signs in for nothing.
+        await store.load(key)
+        async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:
+            yield StoredSignIn(client, tokens, store, key)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

@@ -2,7 +2,7 @@
 
 import json
 
-from aritma_auth.cli.settings import open_sign_in
+from aritma_auth.cli.settings import open_session, open_sign_in
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.inspection import read_unverified_claims
 from aritma_auth.provider import TokenProvider
@@ -27,7 +27,10 @@ async def token(*, person: str | None = None, header: bool = False, inspect: boo
     if header and inspect:
         raise ConfigurationError("--header and --inspect cannot be had together")
     if person is None:
-        async with TokenProvider.from_env(on_event=None) as tokens:
+        async with (
+            open_session() as session,
+            TokenProvider.from_env(session=session, on_event=None) as tokens,
+        ):
             fresh = await tokens.get_token()
     else:
         async with open_sign_in(person) as signed_in:
