@@ -142,9 +142,9 @@ class TokenCache:
             now=self._clock.monotonic(),
         )
 
-    def install(self, obtained: Obtained) -> None:
+    def hold(self, obtained: Obtained) -> Held:
         """
-        Put a token in place and forget the failures before it.
+        Set the marks of a token on the provider's clock; nothing is put in place yet.
 
         Args:
             obtained: The token and when its request left.
@@ -155,8 +155,17 @@ class TokenCache:
         if token.expires_at is not None:
             stated = token.expires_at - (token.issued_at or wall)
         life = plan_life(self._policy, stated, issued_at=issued_at, wall=wall, draw=self._draw())
+        return Held(token, life)
+
+    def install(self, held: Held) -> None:
+        """
+        Put a token in place and forget the failures before it.
+
+        Args:
+            held: The token with its marks.
+        """
         self.generation += 1
-        self.held = Held(token, life)
+        self.held = held
         self.failure = None
 
     def postpone(self, seconds: float, generation: int) -> None:
@@ -234,7 +243,7 @@ class TokenCache:
         if not token.issued_at:
             token = attrs.evolve(token, issued_at=now)
         age = max(0.0, now - token.issued_at)
-        self.install(Obtained(token, self._clock.monotonic() - age))
+        self.install(self.hold(Obtained(token, self._clock.monotonic() - age)))
         return token
 
     def clear(self) -> None:

@@ -117,7 +117,7 @@ class TokenKeeper:
             AritmaAuthError: The server's failure, met by this process or by another, when the store
                 has no token that lives.
         """
-        self._onlooker.spare = None
+        self._onlooker.start()
         try:
             return await self._share(need)
         except StoreAwayError:
@@ -149,9 +149,10 @@ class TokenKeeper:
                 if fence is not None:
                     return await self._lead(fence, need)
             await self._remind(entry, need)
-            if need.spare is not None:
+            now = self._clock.monotonic()
+            if need.spare is not None and now < need.spare_until:
                 return Postponed(need.spare, self._sharing.look_again * (0.5 + self._draw()))
-            if self._clock.monotonic() >= deadline:
+            if now >= deadline:
                 raise TransportError(
                     "another process is renewing the token and has not finished: try again later",
                     may_have_arrived=False,

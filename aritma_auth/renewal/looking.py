@@ -29,12 +29,15 @@ class Need:
         is_patient: Callers wait and no token lives: try more than once.
 
         spare: A token that lives long enough to let somebody else renew it, or None.
+
+        spare_until: Monotonic seconds until which it does.
     """
 
     known: Token | None
     rejected: Token | None = None
     is_patient: bool = True
     spare: Token | None = None
+    spare_until: float = float("-inf")
 
 
 class Onlooker:
@@ -49,9 +52,6 @@ class Onlooker:
         policy: The numbers of a token's life.
 
         clock: Tells the time.
-
-    Attributes:
-        spare: A stored token that lives, but not for long.
     """
 
     def __init__(
@@ -61,7 +61,17 @@ class Onlooker:
         self._requester = requester
         self._policy = policy
         self._clock = clock
-        self.spare: Found | None = None
+        self._spare: Found | None = None
+        self._spare_until = 0.0
+
+    @property
+    def spare(self) -> Found | None:
+        """The stored token that was not fresh, while it lives."""
+        return self._spare if self._clock.monotonic() < self._spare_until else None
+
+    def start(self) -> None:
+        """Begin a flight: what an earlier one has seen is of no interest."""
+        self._spare = None
 
     async def find(self, entry: Entry | None, need: Need, serial: int) -> Found | None:
         """
@@ -87,7 +97,7 @@ class Onlooker:
             found = Found(Obtained(token, life.issued_at, is_adopted=True), entry.record.serial)
             if life.freshness(now) is Freshness.FRESH:
                 return found
-            self.spare = found if now < life.expires_at else None
+            self._spare, self._spare_until = found, life.expires_at
         gate = entry.record.gate
         if gate is not None and await self._is_closed(gate, is_behind=is_behind):
             error: AritmaAuthError = gate.error.copy()

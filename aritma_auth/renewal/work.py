@@ -11,7 +11,6 @@ from aritma_auth.events import (
     notify,
 )
 from aritma_auth.gates import Failure
-from aritma_auth.lifecycle import Freshness
 from aritma_auth.renewal.cache import Held, Obtained, TokenCache
 from aritma_auth.renewal.keeping import Postponed, TokenKeeper
 from aritma_auth.renewal.looking import Need
@@ -108,13 +107,14 @@ class Renewal:
         is_patient = not held.is_alive(now)
         if self._keeper is None:
             return await self._requester.run(held.token, patient=is_patient)
-        is_calm = held.freshness(now) in {Freshness.FRESH, Freshness.STALE}
+        spare_until = float("-inf") if held.life is None else held.life.must_refresh_at
         return await self._keeper.run(
             Need(
                 held.token,
                 rejected=self._cache.rejected,
                 is_patient=is_patient,
-                spare=held.token if is_calm else None,
+                spare=held.token,
+                spare_until=spare_until,
             )
         )
 
@@ -125,12 +125,13 @@ class Renewal:
 
     async def _accept(self, obtained: Obtained, generation: int) -> Obtained | Failure:
         cache = self._cache
+        held = cache.hold(obtained)
         with cache.lock:
+            # A slow renewal overwrites nothing newer.
             if cache.generation == generation:
-                cache.install(obtained)
+                cache.install(held)
                 generation = cache.generation
-            held = cache.held
-        if held.token is obtained.token and not held.is_alive(cache.now()):
+        if not held.is_alive(cache.now()):
             # Kept for its refresh token, but never served.
             late = TransportError("the token had expired when its answer came: try again later")
             return await self._refuse(late, generation)
