@@ -230,7 +230,9 @@ class RelyingParty(RegisteredClient):
         )
         return await self._judge.judge_id_token(id_token, expected, keys)
 
-    async def userinfo(self, token: Token, *, subject: str | None = None) -> Members:
+    async def userinfo(
+        self, token: Token, *, subject: str | None = None, in_body: bool = False
+    ) -> Members:
         """
         Ask for the claims of the person whom a token is for.
 
@@ -239,16 +241,19 @@ class RelyingParty(RegisteredClient):
 
             subject: ``sub`` of the verified ID token; by default that of ``token.id_token``.
 
+            in_body: Post the token as a form, for what lets no ``Authorization`` header through.
+                The header is better: every server reads it, and logs and proxies know to hide it.
+
         Raises:
             VerificationError: The answer is about another person.
 
             OAuthError: The token was refused.
 
-        Spec: OpenID Connect Core 1.0 §5.3.
+        Spec: OpenID Connect Core 1.0 §5.3; RFC 6750 §2.1, §2.2.
         """
         subject = require_subject(token, subject)
         endpoint = await self.endpoint("userinfo_endpoint")
-        response = await self.send(build_userinfo_request(endpoint, token))
+        response = await self.send(build_userinfo_request(endpoint, token, in_body=in_body))
         return parse_userinfo(response, subject=subject, now=self._clock())
 
     async def end_session_url(

@@ -5,10 +5,10 @@ from aritma_auth.protocol.answers import parse_answer
 from aritma_auth.protocol.challenge import parse_challenges
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.wire import HttpRequest, HttpResponse
+from aritma_auth.protocol.wire import FORM, HttpRequest, HttpResponse, encode_form
 
 
-def build_userinfo_request(endpoint: str, token: Token) -> HttpRequest:
+def build_userinfo_request(endpoint: str, token: Token, *, in_body: bool = False) -> HttpRequest:
     """
     Ask for a person's claims.
 
@@ -17,10 +17,16 @@ def build_userinfo_request(endpoint: str, token: Token) -> HttpRequest:
 
         token: An access token with the scope ``openid``.
 
-    Spec: OpenID Connect Core 1.0 §5.3.1; RFC 6750 §2.1.
+        in_body: Post the token as a form, for what lets no ``Authorization`` header through.
+            Servers need not read it there, and the header is what logs and proxies know to hide.
+
+    Spec: OpenID Connect Core 1.0 §5.3.1; RFC 6750 §2.1, §2.2.
     """
-    headers = {"Accept": "application/json", "Authorization": token.authorization}
-    return HttpRequest("GET", endpoint, headers)
+    headers = {"Accept": "application/json"}
+    if in_body:
+        form = encode_form([("access_token", token.access_token)])
+        return HttpRequest("POST", endpoint, headers | {"Content-Type": FORM}, form)
+    return HttpRequest("GET", endpoint, headers | {"Authorization": token.authorization})
 
 
 def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Members:

@@ -47,6 +47,8 @@ class Inspection:
         if request.method not in {"GET", "POST"}:
             return web.Response(status=405)
         text = await _bearer(request)
+        if text is None:
+            return _challenge(400, f'{_REALM}"invalid_request"')
         token = self._sandbox.issuer.judge(text)
         if isinstance(token, str):
             said = f',error_description="{token}"' if token.endswith("expired") else ""
@@ -128,14 +130,19 @@ class Inspection:
         }
 
 
-async def _bearer(request: web.Request) -> str:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+async def _bearer(request: web.Request) -> str | None:
+    """
+    Give the token; None if it comes in both ways, which no client may do (RFC 6750 §2).
+
+    IdentityServer takes the header's then: here the mistake shows.
+    """
+    scheme, _, header = request.headers.get("Authorization", "").partition(" ")
+    is_form = request.method == "POST" and request.content_type == FORM
+    posted = (await single_values(request)).get("access_token") if is_form else None
     # The scheme is compared as IdentityServer does: with its case.
-    if scheme == "Bearer":
-        return text
-    if request.method == "POST" and request.content_type == FORM:
-        return (await single_values(request)).get("access_token", "")
-    return ""
+    if scheme != "Bearer":
+        return posted or ""
+    return header if posted is None else None
 
 
 def _challenge(status: int, challenge: str) -> web.Response:

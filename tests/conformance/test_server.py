@@ -119,6 +119,17 @@ async def test_claims_are_asked_for_by_scope(sandbox, module):
         assert "email" not in claims
 
 
+@pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-bearer-body"])
+async def test_a_token_may_be_posted_to_userinfo(sandbox, module):
+    """As a form, and in no header: the server refuses what comes in both ways."""
+    for flow in ONE_OF_EACH:
+        done = await flow.sign_in(sandbox, "openid profile")
+        client = client_of(sandbox)
+        claims = await client.userinfo(done.token, subject=done.subject, in_body=True)
+
+        assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
+
+
 @pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-invalid-sub"])
 async def test_userinfo_about_another_person_is_refused(sandbox, lies, module):
     """The token was swapped."""

@@ -27,6 +27,21 @@ def test_the_token_goes_in_the_header():
     assert bytes(request.body) == b""
 
 
+def test_the_token_goes_in_the_form_where_that_is_asked_for():
+    """And then nowhere else (RFC 6750 §2: one way at a time)."""
+    url = "https://id.aritma.io/connect/userinfo"
+    request = build_userinfo_request(url, Token("a+b/c=="), in_body=True)
+
+    assert (request.method, request.url) == ("POST", url)
+    assert request.headers == {
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert bytes(request.body) == b"access_token=a%2Bb%2Fc%3D%3D"
+    assert "a+b" not in repr(request)
+    assert "a%2B" not in repr(request)
+
+
 def test_claims_of_the_person_are_given():
     """All of them."""
     assert parse({"sub": "alice", "name": "Å"}) == {"sub": "alice", "name": "Å"}

@@ -125,6 +125,16 @@ async def test_userinfo_refuses_in_a_header_alone(sandbox, kind, status, challen
     assert got[2]["WWW-Authenticate"] == f'Bearer realm="IdentityServer",error={challenge}'
 
 
+async def test_userinfo_takes_a_token_in_one_way(sandbox):
+    """In the header and the form at once, even a good one is refused (RFC 6750 §2)."""
+    token = (await tokens_of(sandbox, scope="openid"))["access_token"]
+    form = {"access_token": token}
+    got = await post(sandbox, "/connect/userinfo", form, headers=bearer(token))
+
+    assert got[:2] == (400, "")
+    assert got[2]["WWW-Authenticate"] == 'Bearer realm="IdentityServer",error="invalid_request"'
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("userinfo", 405), ("introspect", 405), ("revocation", 405)]
 )
