@@ -1,0 +1,199 @@
+"""Secrets of a sign-in show nowhere, whatever becomes of it: they are one canary."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.protocol import authorization
+from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.sandbox import Sandbox
+from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+@pytest.fixture
+async def sandbox():
+    async with Sandbox(generation="duende-7.4") as sandbox:
+        sandbox.sign_in_automatically("alice")
+        yield sandbox
+
+
+@pytest.fixture
+def planted(monkeypatch, canary):
+    """Make state, nonce and verifier of the canary."""
+    secrets = SimpleNamespace(token_urlsafe=lambda _: f"{canary.text}-secret")
+    monkeypatch.setattr(authorization, "secrets", secrets)
+    monkeypatch.setattr(
+        authorization, "generate_code_verifier", lambda: Sealed(f"{canary.text}-{'v' * 40}")
+    )
+    return canary
+
+
+def refusal(text, error="invalid_grant"):
+    said = {"error": error, "error_description": f"Invalid: {text}", "error_uri": f"x:{text}"}
+    return json.dumps(said).encode()
+
+
+def tokens(text, **members):
+    said = {"token_type": "Bearer", "access_token": text, "refresh_token": text}
+    return json.dumps(said | {"id_token": f"{text}.{text}.{text}"} | members).encode()
+
+
+FAULTS = {
+    "refused": lambda s, text: None,
+    "503": lambda s, text: s.fail_next(503),
+    "dropped": lambda s, text: s.drop_next(),
+    "lost": lambda s, text: s.lose_answer_next(),
+    "truncated": lambda s, text: s.truncate_next(),
+    "late": lambda s, text: s.delay_next(2),
+    "endless": lambda s, text: s.flood_next(),
+    "redirected": lambda s, text: s.redirect_next(f"https://evil.example/{text}"),
+    "a web page": lambda s, text: s.answer_next(f"<html>{text}".encode(), status=500),
+    "half an answer": lambda s, text: s.answer_next(tokens(text)[:-1]),
+    "an echo": lambda s, text: s.answer_next(refusal(text), status=400),
+    "an echo as the error": lambda s, text: s.answer_next(refusal("", text), status=400),
+    "an echo with a good status": lambda s, text: s.answer_next(refusal(text)),
+    "an echo longer than a message": lambda s, text: s.answer_next(
+        refusal("." * 180 + text), status=400
+    ),
+    "no ID token": lambda s, text: s.answer_next(tokens(text, id_token=None)),
+    "an ID token that is none": lambda s, text: s.answer_next(tokens(text)),
+    "a token of a wrong kind": lambda s, text: s.answer_next(tokens(text, token_type=text)),
+    "a token that is a list": lambda s, text: s.answer_next(tokens(text, refresh_token=[text])),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
+    """Neither code, verifier, state and nonce nor the tokens that came."""
+    sandbox.lies.callback = {"code": planted.text}
+    client = client_of(sandbox, timeout=0.5)
+    request, callback = await begin(client)
+    FAULTS[fault](sandbox, planted.text)
+    with pytest.raises(aa.AritmaAuthError) as caught:
+        await client.complete_sign_in(request, callback)
+
+    planted.assert_hidden(caught.value, vars(caught.value), request, client)
+
+
+@pytest.mark.parametrize("lie", ["nonce", "iss", "sub", "aud", "exp", "at_hash", "azp", "acr"])
+async def test_an_id_token_that_lies_shows_no_secret(sandbox, planted, lie):
+    """Nor the token itself, of which every one begins alike."""
+    sandbox.lies.id_token = {lie: ["another"]}
+    client = client_of(sandbox)
+    request, callback = await begin(client, acr_values="mfa", requires_acr=True)
+    with pytest.raises(aa.IdTokenError) as caught:
+        await client.complete_sign_in(request, callback)
+
+    planted.assert_hidden(caught.value, request)
+    planted.text = "eyJ"
+    planted.assert_hidden(caught.value)
+
+
+BAD_CALLBACKS = {
+    "another state": {"state": "other"},
+    "no state": {"state": None},
+    "no code": {"code": None},
+    "another server": {"iss": "https://other.example"},
+    "a refusal": {"error": "access_denied", "error_description": "no"},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_CALLBACKS)
+async def test_a_callback_that_is_refused_shows_no_secret(sandbox, planted, bad):
+    """In each form that a framework gives it in."""
+    client = client_of(sandbox)
+    for form in (dict, lambda pairs: list(pairs.items()), as_query, lambda p: as_query(p).encode()):
+        request = await client.authorization_request(REDIRECT_URI)
+        good = {"state": request.state.text, "code": planted.text, "iss": sandbox.identity_url}
+        pairs = {k: v for k, v in (good | BAD_CALLBACKS[bad]).items() if v is not None}
+        with pytest.raises(aa.AritmaAuthError) as caught:
+            await client.complete_sign_in(request, form(pairs))
+
+        planted.assert_hidden(caught.value, request)
+
+
+def as_query(pairs):
+    """Write the pairs, none of which needs encoding, as a URL."""
+    return f"{REDIRECT_URI}?" + "&".join(f"{name}={value}" for name, value in pairs.items())
+
+
+@pytest.mark.parametrize("fault", ["an echo", "503", "dropped", "a web page", "half an answer"])
+async def test_a_renewal_that_fails_shows_no_secret(sandbox, planted, fault):
+    """Neither in its error nor in any event."""
+    client, events = client_of(sandbox, timeout=0.5), []
+    async with aa.TokenProvider(
+        client,
+        aa.SignedInGrant("alice"),
+        policy=aa.RefreshPolicy(attempts=1),
+        clock=ProviderClock(sandbox),
+        on_event=events.append,
+    ) as provider:
+        expires_at = sandbox.clock.now() + 60
+        await provider.set_token(
+            aa.Token(planted.text, refresh_token=planted.text, expires_at=expires_at)
+        )
+        sandbox.clock.advance(61)
+        FAULTS[fault](sandbox, planted.text)
+        with pytest.raises(aa.AritmaAuthError) as caught:
+            await provider.get_token()
+
+        planted.assert_hidden(caught.value, provider, provider.status(), *events)
+    assert events
+
+
+@pytest.mark.parametrize("fault", ["an echo", "half an answer", "no ID token"])
+async def test_a_device_that_fails_shows_no_secret(sandbox, canary, fault):
+    """Neither the device code nor the code that a person types."""
+    client = client_of(sandbox, "sandbox-cli")
+    shown = {
+        "device_code": canary.text,
+        "user_code": canary.text,
+        "verification_uri": "https://id.example/device",
+        "verification_uri_complete": f"https://id.example/device?code={canary.text}",
+        "expires_in": 60,
+    }
+    sandbox.answer_next(json.dumps(shown).encode(), where="deviceauthorization")
+    device = await client.start_device_sign_in()
+
+    async def sleep(seconds):
+        sandbox.clock.advance(seconds)
+
+    FAULTS[fault](sandbox, canary.text)
+    with pytest.raises(aa.AritmaAuthError) as caught:
+        await client.complete_device_sign_in(device, sleep=sleep)
+
+    canary.assert_hidden(caught.value, device)
+
+
+async def test_a_wrong_password_does_not_show(sandbox, canary):
+    """Not even if the server repeats it."""
+    sandbox.answer_next(refusal(canary.text), status=400)
+    with pytest.warns(DeprecationWarning):
+        grant = aa.PasswordGrant("alice", canary.text, scope="openid")
+    with pytest.raises(aa.InvalidGrantError) as caught:
+        await client_of(sandbox).fetch_token(grant)
+
+    canary.assert_hidden(caught.value, grant)
+    assert caught.value.description == "Invalid: ***"
+
+
+async def test_a_short_word_is_no_secret_that_a_message_could_lack(sandbox):
+    """Whoever's password is "in" must not make every message unreadable."""
+    sandbox.answer_next(refusal("grant"), status=400)
+    with pytest.warns(DeprecationWarning):
+        grant = aa.PasswordGrant("alice", "In", scope="openid")
+    with pytest.raises(aa.InvalidGrantError, match="Invalid: grant"):
+        await client_of(sandbox).fetch_token(grant)
+
+
+async def test_a_person_who_has_signed_in_shows_no_secret(sandbox, planted):
+    """What a program prints of it."""
+    done = await sign_in(client_of(sandbox), "openid profile offline_access bankservice")
+
+    planted.assert_hidden(done)
+    for secret in (done.token.access_token, done.token.refresh_token, done.token.id_token):
+        assert secret not in f"{done!r} {done} {done.token!r}"
