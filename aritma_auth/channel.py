@@ -68,7 +68,8 @@ class Channel:
         # A cache's answer says when it was made, not what time it is.
         if date is not None and "age" not in response.headers:
             self.clock_skew = date - self.clock()
-        return response
+        credential = request.headers.get("Authorization", "").partition(" ")[2]
+        return attrs.evolve(response, sent=(HiddenStr(credential),)) if credential else response
 
     async def ask(
         self,
@@ -115,7 +116,8 @@ class Channel:
                 url, parameters, client_auth=self.client_auth, credential=credential
             )
             response = await self.send(request, timeout=timeout)
-            return read(attrs.evolve(response, sent=_secrets(parameters, secret)), sent_at)
+            sent = (*response.sent, *_secrets(parameters, secret))
+            return read(attrs.evolve(response, sent=sent), sent_at)
 
         secret = await self._load_secret()
         refusal: InvalidClientError

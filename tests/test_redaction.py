@@ -59,7 +59,7 @@ async def test_the_client_secret_never_shows(
     client = client_of(aritma_sandbox, canary.text, method)
     if fault == "echo":
         # A hostile or careless server sends the secret back wherever it can.
-        body = {"error": "invalid_request", "error_description": "x"}
+        body = {"error": "invalid_request", "error_description": f"not {canary.text}"}
         aritma_sandbox.answer_next(json.dumps(body).encode(), status=400)
     else:
         FAULTS[fault](aritma_sandbox)

@@ -169,6 +169,19 @@ async def test_a_device_that_fails_shows_no_secret(sandbox, canary, fault):
     canary.assert_hidden(caught.value, device)
 
 
+@pytest.mark.parametrize("where", ["header", "body"])
+async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, where):
+    """Not even if the server repeats it."""
+    challenge = f'Bearer error="invalid_token", error_description="no: {canary.text}"'
+    headers = {"WWW-Authenticate": challenge} if where == "header" else {}
+    body = refusal(canary.text, "invalid_token")
+    sandbox.answer_next(body, status=401, headers=headers, where="userinfo")
+    with pytest.raises(aa.OAuthError, match=r"invalid_token: .*\*\*\*") as caught:
+        await client_of(sandbox).userinfo(aa.Token(canary.text), subject="user-alice")
+
+    canary.assert_hidden(caught.value)
+
+
 async def test_a_wrong_password_does_not_show(sandbox, canary):
     """Not even if the server repeats it."""
     sandbox.answer_next(refusal(canary.text), status=400)

@@ -1,7 +1,7 @@
 """UserInfo: what the server says of the person, believed only for that person."""
 
-from aritma_auth.errors import InvalidResponseError, VerificationError, oauth_error
-from aritma_auth.protocol.answers import parse_answer
+from aritma_auth.errors import InvalidResponseError, OAuthError, VerificationError, oauth_error
+from aritma_auth.protocol.answers import hide_echoes, parse_answer
 from aritma_auth.protocol.challenge import parse_challenges
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.tokens import Token
@@ -49,12 +49,9 @@ def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Membe
 
     Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.3, §5.3.4.
     """
-    if response.status in {401, 403}:
-        for challenge in parse_challenges([response.headers.get("www-authenticate", "")]):
-            error = challenge.parameters.get("error")
-            if error:
-                said = challenge.parameters.get("error_description")
-                raise oauth_error(error, said, status=response.status)
+    refusal = _read_refusal(response)
+    if refusal is not None:
+        raise refusal
     if response.media_type == "application/jwt":
         raise InvalidResponseError(
             "the UserInfo answer is signed or encrypted: register the client for plain JSON",
@@ -64,3 +61,15 @@ def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Membe
     if claims.get("sub") != subject:
         raise VerificationError("the UserInfo answer is about another person: discard it")
     return claims
+
+
+def _read_refusal(response: HttpResponse) -> OAuthError | None:
+    """Read the header apart, so that no frame of the error holds its words."""
+    if response.status not in {401, 403}:
+        return None
+    for challenge in parse_challenges([response.headers.get("www-authenticate", "")]):
+        error = challenge.parameters.get("error")
+        if error:
+            said = hide_echoes(challenge.parameters.get("error_description", ""), response.sent)
+            return oauth_error(error, said or None, status=response.status)
+    return None
