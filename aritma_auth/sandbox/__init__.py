@@ -26,12 +26,14 @@ documentation and the source code of IdentityServer say they do.
     extension_grants.py   those of delegation and token exchange
     authorize.py          those of /connect/authorize
     callbacks.py          what goes back to the client
+    session_state.py      and by what a browser knows its session again
     metadata.py           discovery and keys
     identity.py           the routes for clients
     inspection.py         UserInfo and introspection
     browser.py            the routes for people: on the way in
     device_pages.py       for another device
     sign_out.py           on the way out
+    check_session.py      and, in a frame, whether somebody has left
     forms.py              whom forms are from, and where they lead
     pages.py              what people see
     banking.py            Banking v3 and what tests need of an API

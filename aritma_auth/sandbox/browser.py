@@ -66,7 +66,9 @@ class SignInPages:
         except Refusal as refusal:
             return pages.error_page(refusal.error, refusal.description)
         step.client_ids.add((issuer, call.client.client_id))
-        return self._send(call, self._callbacks.success(issuer, call, _facts(step, call)))
+        response = self._send(call, self._callbacks.success(issuer, call, _facts(step, call)))
+        forms.show_session(request, response, step.session_id)
+        return response
 
     def _read(self, parameters: Parameters) -> AuthorizeCall:
         return read_authorize_call(parameters, self._sandbox.clients, self._sandbox.generation)
@@ -166,13 +168,14 @@ class SignInPages:
             forms.without(return_url, {"login", "select_account"}, {"max_age"})
         )
         before = self._sandbox.sign_ins.close_session(request.cookies.get(forms.SESSION_COOKIE))
-        cookie, _ = self._sandbox.sign_ins.open_session(
+        cookie, session = self._sandbox.sign_ins.open_session(
             person.subject,
             () if call is None else call.acr,
             "local" if call is None else call.idp or "local",
             before,
         )
         forms.set_cookie(request, response, cookie)
+        forms.show_session(request, response, session.session_id)
         return response
 
     def _cancel(self, return_url: str, call: AuthorizeCall | None) -> web.Response:

@@ -13,6 +13,7 @@ from aritma_auth.sandbox.generations import Generation
 from aritma_auth.sandbox.issuing import TokenIssuer
 from aritma_auth.sandbox.lies import Changes, Lies, told
 from aritma_auth.sandbox.refusals import Refusal
+from aritma_auth.sandbox.session_state import make_session_state
 from aritma_auth.sandbox.sign_ins import Code, SignIns
 
 
@@ -67,8 +68,11 @@ class Callbacks:
                 "expires_in": client.lifetime,
             }
         answer["scope"] = " ".join(call.scope)
-        session_state = f"{sign_in.session_id}.sandbox" if "openid" in call.scope else None
-        return self._finish(issuer, call, answer | {"session_state": session_state})
+        if "openid" in call.scope:
+            answer["session_state"] = make_session_state(
+                client.client_id, call.redirect_uri, sign_in.session_id
+            )
+        return self._finish(issuer, call, answer)
 
     def _make_code(self, call: AuthorizeCall, sign_in: SignInFacts) -> str:
         return self._sign_ins.make_code(

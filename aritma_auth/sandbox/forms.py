@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from aiohttp import web
 
 SESSION_COOKIE = "aritma-sandbox"
+STATE_COOKIE = "aritma-sandbox-session"
 TOKEN_FIELD = "form_token"
 _TOKEN_COOKIE = "aritma-sandbox-form"
 
@@ -76,6 +77,35 @@ def set_cookie(
         name: Its name.
     """
     response.set_cookie(name, value, httponly=True, samesite="Lax", secure=request.secure)
+
+
+def show_session(request: web.Request, response: web.StreamResponse, session_id: str) -> None:
+    """
+    Set the cookie that the frame of ``/connect/checksession`` reads: nothing can be done with it.
+
+    Args:
+        request: The browser's request.
+
+        response: The answer.
+
+        session_id: The session.
+
+    Spec: OpenID Connect Session Management 1.0 §3.2.
+    """
+    # Frames in other sites' pages have only cookies that say "None", which http cannot.
+    samesite = "None" if request.secure else "Lax"
+    response.set_cookie(STATE_COOKIE, session_id, samesite=samesite, secure=request.secure)
+
+
+def forget_session(response: web.StreamResponse) -> None:
+    """
+    Take both cookies of a session back.
+
+    Args:
+        response: The answer.
+    """
+    response.del_cookie(SESSION_COOKIE)
+    response.del_cookie(STATE_COOKIE)
 
 
 def redirect(location: str, status: int = 302) -> web.Response:

@@ -52,6 +52,7 @@ class Metadata:
             "token_endpoint": f"{base}/connect/token",
             "userinfo_endpoint": f"{base}/connect/userinfo",
             "end_session_endpoint": f"{base}/connect/endsession",
+            "check_session_iframe": f"{base}/connect/checksession",
             "revocation_endpoint": f"{base}/connect/revocation",
             "introspection_endpoint": f"{base}/connect/introspect",
             "device_authorization_endpoint": f"{base}/connect/deviceauthorization",

@@ -12,6 +12,7 @@ from aritma_auth.resource import AsyncResource
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
 from aritma_auth.sandbox.browser import SignInPages
+from aritma_auth.sandbox.check_session import CheckSession
 from aritma_auth.sandbox.clients import SandboxClient
 from aritma_auth.sandbox.device_pages import DevicePages
 from aritma_auth.sandbox.identity import IdentityServer
@@ -110,7 +111,7 @@ class Sandbox(Steering, AsyncResource):
         self._urls = [_url_of(runner, scheme) for runner in self._runners]
 
     async def _listen(self) -> None:
-        pages = (SignInPages(self), DevicePages(self), SignOutPages(self))
+        pages = (SignInPages(self), DevicePages(self), SignOutPages(self), CheckSession())
         identity = (Metadata(self), IdentityServer(self), Inspection(self), *pages)
         for place, servers, port in (
             (place_of, identity, self._ports[0]),

@@ -70,7 +70,7 @@ class SignOutPages:
             response = forms.redirect(return_url)
         else:
             response = pages.signed_out_page(return_url, frames)
-        response.del_cookie(forms.SESSION_COOKIE)
+        forms.forget_session(response)
         return response
 
     def _way_back(self, parameters: Mapping[str, str]) -> str | None:
