@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Self
 
 import aiohttp
@@ -22,6 +22,7 @@ from aritma_auth.protocol.device import (
     parse_device_authorization,
 )
 from aritma_auth.protocol.jose import require_joserfc
+from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
 from aritma_auth.protocol.scopes import make_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
@@ -80,6 +81,60 @@ class OAuthClient(RelyingParty):
             environment=environment.for_tenant(tenant) if tenant else environment,
             session=session,
         )
+
+    async def end_session_url(
+        self,
+        *,
+        id_token_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None,
+        state: str | None = None,
+        ui_locales: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> str:
+        """
+        Give the URL that signs a person out at the server.
+
+        Args:
+            id_token_hint: The session's ID token; an expired one will do.
+
+            post_logout_redirect_uri: Where the person comes back to; registered at the server.
+
+            state: Comes back unchanged, for `check_logout_callback`.
+
+            ui_locales: Languages of the server's page, separated by spaces.
+
+            extra: Further parameters.
+
+        Raises:
+            ConfigurationError: The server has no such endpoint, or an address is not secure.
+
+        Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
+        """
+        return build_end_session_url(
+            await self.endpoint("end_session_endpoint"),
+            id_token_hint=id_token_hint,
+            client_id=None if id_token_hint else self.client_id,
+            post_logout_redirect_uri=post_logout_redirect_uri,
+            state=state,
+            ui_locales=ui_locales,
+            extra=extra,
+        )
+
+    async def validate_logout_token(self, logout_token: str) -> LogoutToken:
+        """
+        Check the logout token that the server has posted to your back-channel address.
+
+        It counts once for this client. Several processes remember ``token_id`` where all see it.
+
+        Args:
+            logout_token: The form's ``logout_token``.
+
+        Raises:
+            VerificationError: A check failed, or it came before: answer 400 and end no session.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
+        """
+        return await self._judge.judge_logout_token(logout_token)
 
     async def introspect(self, token: str, *, token_type_hint: str | None = None) -> Introspection:
         """

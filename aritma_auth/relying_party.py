@@ -1,4 +1,4 @@
-"""A client as OpenID Connect's relying party: it learns who a person is, and that they left."""
+"""A client as OpenID Connect's relying party: it learns who a person is."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,6 @@ from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jose import require_joserfc
-from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
 from aritma_auth.protocol.resources import narrow_resources
 from aritma_auth.protocol.sealed import Members
 from aritma_auth.protocol.sign_in import (
@@ -29,7 +28,7 @@ from aritma_auth.registration import BEGUN_ELSEWHERE, RegisteredClient
 
 class RelyingParty(RegisteredClient):
     """
-    What a client can do about people: let them sign in, ask who they are, let them leave.
+    What a client can do about people: let them sign in, and ask who they are.
 
     Spec: OpenID Connect Core 1.0.
     """
@@ -174,17 +173,17 @@ class RelyingParty(RegisteredClient):
         if answer.code is None:
             if not answer.once.take():
                 raise ConfigurationError("an answer counts once: let the person sign in again")
-            return SignIn(answer.token, front or Members())
+            return SignIn(answer.token, front or Members(), answer.session_state)
         named = narrow_resources(answer.request.resource)
         token = await self.fetch_token(AuthorizationCodeGrant(answer, resource=named))
         if not answer.request.expects_id_token:
-            return SignIn(token)
+            return SignIn(token, session_state=answer.session_state)
         if token.id_token is None:
             raise IdTokenError("no ID token came although openid was asked for")
         expected = expect_id_token(answer, now=self._clock(), token=token)
         back = await self._judge.judge_id_token(token.id_token, expected)
         check_same_sign_in(front, back)
-        return SignIn(token, back)
+        return SignIn(token, back, answer.session_state)
 
     def _require_own(self, request: AuthorizationRequest) -> None:
         # Before anything is used up, and before a code goes to a server that did not give it.
@@ -255,57 +254,3 @@ class RelyingParty(RegisteredClient):
         endpoint = await self.endpoint("userinfo_endpoint")
         response = await self.send(build_userinfo_request(endpoint, token, in_body=in_body))
         return parse_userinfo(response, subject=subject, now=self._clock())
-
-    async def end_session_url(
-        self,
-        *,
-        id_token_hint: str | None = None,
-        post_logout_redirect_uri: str | None = None,
-        state: str | None = None,
-        ui_locales: str | None = None,
-        extra: Mapping[str, str] | None = None,
-    ) -> str:
-        """
-        Give the URL that signs a person out at the server.
-
-        Args:
-            id_token_hint: The session's ID token; an expired one will do.
-
-            post_logout_redirect_uri: Where the person comes back to; registered at the server.
-
-            state: Comes back unchanged, for `check_logout_callback`.
-
-            ui_locales: Languages of the server's page, separated by spaces.
-
-            extra: Further parameters.
-
-        Raises:
-            ConfigurationError: The server has no such endpoint, or an address is not secure.
-
-        Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
-        """
-        return build_end_session_url(
-            await self.endpoint("end_session_endpoint"),
-            id_token_hint=id_token_hint,
-            client_id=None if id_token_hint else self.client_id,
-            post_logout_redirect_uri=post_logout_redirect_uri,
-            state=state,
-            ui_locales=ui_locales,
-            extra=extra,
-        )
-
-    async def validate_logout_token(self, logout_token: str) -> LogoutToken:
-        """
-        Check the logout token that the server has posted to your back-channel address.
-
-        It counts once for this client. Several processes remember ``token_id`` where all see it.
-
-        Args:
-            logout_token: The form's ``logout_token``.
-
-        Raises:
-            VerificationError: A check failed, or it came before: answer 400 and end no session.
-
-        Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
-        """
-        return await self._judge.judge_logout_token(logout_token)
