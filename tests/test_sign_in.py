@@ -331,7 +331,7 @@ async def test_a_refused_code_is_spent(sandbox, client):
 
 
 async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
-    """It may have arrived."""
+    """It may have arrived, and nothing goes on that nobody would hear of."""
     request, callback = await begin(client)
     answer = request.validate_callback(callback, now=sandbox.clock.now())
     gate = sandbox.hold()
@@ -340,6 +340,8 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
     exchange.cancel()
     await asyncio.wait([exchange])
     gate.release()
+
+    assert exchange.cancelled()
     with pytest.raises(aa.ConfigurationError, match="once"):
         await client.redeem_answer(answer)
 
