@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.logout import LogoutToken as LogoutToken
     from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
     from aritma_auth.protocol.metadata import ServerMetadata as ServerMetadata
+    from aritma_auth.protocol.session_management import SessionPage as SessionPage
+    from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn
     from aritma_auth.protocol.token_management import Introspection as Introspection
     from aritma_auth.protocol.tokens import Token as Token
@@ -169,6 +171,10 @@ _HOMES = {
         "check_logout_callback",
     ),
     "protocol.metadata": ("ServerMetadata",),
+    "protocol.session_management": (
+        "SessionPage",
+        "build_session_page",
+    ),
     "protocol.sign_in": ("SignIn",),
     "protocol.token_management": ("Introspection",),
     "protocol.tokens": ("Token",),

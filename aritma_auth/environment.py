@@ -89,6 +89,7 @@ class Environment:
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",
+        "check_session_iframe": "connect/checksession",
         "device_authorization_endpoint": "connect/deviceauthorization",
         "end_session_endpoint": "connect/endsession",
         "introspection_endpoint": "connect/introspect",

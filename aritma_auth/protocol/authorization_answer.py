@@ -43,6 +43,8 @@ class AuthorizationAnswer:
             cannot be renewed. None in the code flow.
 
         id_token: An ID token that came through the browser, not yet checked, or None.
+
+        session_state: What `build_session_page` needs, unread, or None.
     """
 
     request: "AuthorizationRequest"
@@ -50,6 +52,7 @@ class AuthorizationAnswer:
     code: Sealed | None
     token: Token | None
     id_token: Sealed | None
+    session_state: str | None
     once: Once = attrs.field(repr=False)
 
     def __init__(
@@ -61,11 +64,13 @@ class AuthorizationAnswer:
         code: str | None,
         token: Token | None,
         id_token: str | None,
+        session_state: str | None,
     ) -> None:
         if proof is not _VALIDATED:
             raise ConfigurationError("an answer comes from AuthorizationRequest.validate_callback")
+        sealed_code, sealed_id_token = seal_optional(code), seal_optional(id_token)
         self.__attrs_init__(
-            request, issuer, seal_optional(code), token, seal_optional(id_token), Once()
+            request, issuer, sealed_code, token, sealed_id_token, session_state, Once()
         )
 
 
@@ -105,6 +110,7 @@ def judge_callback(
         code=_text(answer, "code") if "code" in wanted else None,
         token=_read_token(answer, now) if "token" in wanted else None,
         id_token=_text(answer, "id_token") if "id_token" in wanted else None,
+        session_state=_text(answer, "session_state"),
     )
 
 

@@ -17,6 +17,7 @@ from aritma_auth.protocol.wire import HttpResponse
 
 ENDPOINT_NAMES = (
     "authorization_endpoint",
+    "check_session_iframe",
     "device_authorization_endpoint",
     "end_session_endpoint",
     "introspection_endpoint",
@@ -27,7 +28,9 @@ ENDPOINT_NAMES = (
     "userinfo_endpoint",
 )
 
-_FOR_BROWSERS = frozenset({"authorization_endpoint", "end_session_endpoint"})
+_FOR_BROWSERS = frozenset(
+    {"authorization_endpoint", "check_session_iframe", "end_session_endpoint"}
+)
 
 
 @attrs.frozen

@@ -22,11 +22,14 @@ class SignIn:
 
         claims: The claims of the verified ID token; empty if the scope had no ``openid``.
 
-    Spec: OpenID Connect Core 1.0 §3.1.3.7.
+        session_state: What `build_session_page` needs, or None if the server did not send it.
+
+    Spec: OpenID Connect Core 1.0 §3.1.3.7; OpenID Connect Session Management 1.0 §2.
     """
 
     token: Token | None
     claims: Members = attrs.field(factory=Members)
+    session_state: str | None = None
 
     @property
     def subject(self) -> str | None:

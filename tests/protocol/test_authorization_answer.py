@@ -34,7 +34,6 @@ def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type)
         "expires_in": "60",
         "id_token": "e30.e30.e30",
         "refresh_token": "a-refresh-token",
-        "session_state": "x.y",
         "custom": "1",
     }
     answer = judge(make_request(response_type), **surplus)
@@ -49,6 +48,14 @@ def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type)
         assert answer.token.refresh_token is None
         assert answer.token.id_token is None
         assert len(answer.token.extra) == 0
+
+
+def test_what_the_servers_frame_wants_is_kept_as_it_is():
+    """Unread, and None where the server has no such frame."""
+    given = judge(make_request(), code="the-code", session_state="x y.z")
+
+    assert given.session_state == "x y.z"
+    assert judge(make_request(), code="the-code").session_state is None
 
 
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])

@@ -139,7 +139,8 @@ def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
 
 def test_nobody_can_make_an_answer():
     """Neither by its class nor by changing another."""
-    parts = dict.fromkeys(["request", "issuer", "code", "token", "id_token"])
+    names = ["request", "issuer", "code", "token", "id_token", "session_state"]
+    parts = dict.fromkeys(names)
     with pytest.raises(aa.ConfigurationError, match="validate_callback"):
         aa.AuthorizationAnswer(object(), **parts)
     with pytest.raises(TypeError):

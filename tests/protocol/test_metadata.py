@@ -172,7 +172,9 @@ def test_clients_with_a_certificate_have_their_own_endpoints():
     assert parse({"mtls_endpoint_aliases": [1]}).mtls_endpoints == {}
 
 
-@pytest.mark.parametrize("name", ["authorization_endpoint", "end_session_endpoint"])
+@pytest.mark.parametrize(
+    "name", ["authorization_endpoint", "check_session_iframe", "end_session_endpoint"]
+)
 def test_a_browser_has_no_certificate(name):
     """RFC 8705 §5: an alias is for requests that the client sends itself."""
     metadata = parse({name: f"{ISSUER}/page", "mtls_endpoint_aliases": {name: f"{ISSUER}/mtls"}})
