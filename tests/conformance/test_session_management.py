@@ -1,0 +1,50 @@
+"""The OpenID Foundation's client module about watching a session from a browser's frame."""
+
+import base64
+import hashlib
+
+import pytest
+
+import aritma_auth as aa
+from support.flows import ONE_OF_EACH
+from support.journeys import client_of, sign_in
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+def digest(text):
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("module", ["oidcc-client-test-session-management"])
+async def test_a_session_can_be_watched(sandbox, lies, module):
+    """
+    Each flow brings what the server's frame is to be asked, and the metadata says where it is.
+
+    What the frame answers, and what the page makes of it, browser/test_session_management shows.
+    """
+    environment = aa.Environment.at(sandbox.identity_url, discover=True)
+    frame = await client_of(sandbox, environment=environment).endpoint("check_session_iframe")
+    for flow in ONE_OF_EACH:
+        done = await flow.sign_in(sandbox, "openid")
+        page = aa.build_session_page(
+            frame, client_id=flow.client_id, session_state=done.session_state
+        )
+        said, _, salt = done.session_state.partition(".")
+
+        assert said == digest(f"{flow.client_id}http://127.0.0.1{done.claims['sid']}{salt}")
+        assert f'"{flow.client_id} {done.session_state}"' in page.html
+        assert f'"{frame}"' in page.html
+    lies.metadata = {"check_session_iframe": "https://another.example/checksession"}
+    with pytest.raises(aa.ConfigurationError, match="check_session_iframe"):
+        await client_of(sandbox, environment=environment).endpoint("check_session_iframe")
+
+
+@pytest.mark.parametrize("scope", ["openid", "bankservice"])
+async def test_the_session_state_is_kept_as_it_came(sandbox, lies, scope):
+    """With an ID token or without; None if the server has said nothing."""
+    client = client_of(sandbox)
+    for said in ("what the server makes of it", None):
+        lies.callback = {"session_state": said}
+
+        assert (await sign_in(client, scope)).session_state == said
