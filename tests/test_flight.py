@@ -266,6 +266,27 @@ def test_a_provider_is_closed_from_another_loop():
     assert len(heard) == 1
 
 
+async def test_another_loop_does_not_cut_off_what_becomes_critical_meanwhile():
+    """Whether it may be is asked on the flight's own loop, in the moment of the cut."""
+    asked, going_on = [], asyncio.Event()
+
+    async def work():
+        await going_on.wait()
+        return "result"
+
+    def is_critical():
+        asked.append(threading.current_thread())
+        going_on.set()
+        return True
+
+    single = SingleFlight(work, ForkSafeLock())
+    flight = single.launch()
+    await asyncio.to_thread(asyncio.run, single.cancel(unless=is_critical))
+
+    assert asked == [threading.current_thread()]
+    assert flight.result == "result"
+
+
 def test_closing_forgets_a_flight_whose_loop_is_gone():
     """Nothing is waited for."""
     client = SlowClient(5)

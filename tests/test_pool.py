@@ -49,6 +49,22 @@ async def test_each_key_has_one_provider():
     assert len(pool) == 2
 
 
+async def test_a_provider_forgotten_while_another_was_made_is_found_again():
+    """Another thread was faster, and its provider has been put aside already."""
+    makers, faster = Makers(), []
+
+    def make(key):
+        if not faster:
+            faster.append(None)
+            faster[0] = pool.provider(key)
+            pool.provider("another")
+        return makers(key)
+
+    pool = aa.TokenProviderPool(make, max_size=1)
+
+    assert pool.provider("a") is faster[0]
+
+
 async def test_the_failures_of_one_key_are_no_others():
     """Each has its own gate."""
     makers = Makers()

@@ -705,3 +705,213 @@ async def test_an_older_sign_in_in_the_store_is_not_adopted(clock, store):
 
     assert presented(rig) == ["new"]
     assert entry_of(store).record.serial == 1_700_000_002
+
+
+async def test_a_mark_of_a_clock_that_is_far_ahead_is_waited_for_once(clock, store):
+    """Ten seconds of this process's own clock, not an hour."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    await store.save(key_for(rig), Record(None, 0, clock.time() + 3600), replaces=0)
+    began = clock.monotonic()
+    await rig.get()
+
+    assert presented(rig) == ["first"]
+    assert 10 <= clock.monotonic() - began < 11
+
+
+async def test_a_mark_may_be_waited_for_longer_than_a_hundred_looks(clock, store):
+    """As long as the policy says."""
+    sharing = SharingPolicy(redeeming=40)
+    rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
+    await store.save(key_for(rig), Record(None, 0, clock.time()), replaces=0)
+    await rig.get()
+
+    assert presented(rig) == ["first"]
+
+
+async def test_marks_without_end_are_not_waited_for_without_end(clock, store):
+    """Somebody without a lease keeps writing them."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    key, slept = key_for(rig), clock.sleep
+    await store.save(key, Record(None, 0, clock.time()), replaces=0)
+
+    async def sleep(seconds):
+        await slept(seconds)
+        await store.save(key, Record(None, 0, clock.time()), replaces=entry_of(store).generation)
+
+    clock.sleep = sleep
+    with pytest.raises(aa.TransportError, match="faster than it can be claimed"):
+        await rig.get()
+    assert presented(rig) == []
+
+
+async def test_whoever_leads_after_a_loss_hears_of_the_newer_token(clock, store):
+    """Also from one whose own still lives: it does not only wait for what the other gets."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="newest"))
+    older = Record(rotated(rig, refresh_token="older"), 1)
+    store._entries.clear()
+    await store.save(key_for(rig), older, replaces=0)
+    lease = await hold_lease(store)
+    clock.advance(3000)
+    await rig.get()
+    await settle()
+    await lease.release()
+
+    assert entry_of(store).token.refresh_token == "newest"
+
+
+async def test_a_stored_token_that_ended_meanwhile_is_not_served(clock, store):
+    """It lived when the flight began; the server took its time to fail."""
+    await Rig(clock, store=store).get()
+    clock.advance(3590)
+    rig = Rig(clock, store=store)
+    answer = rig.client.hold()
+    rig.client.answers += [DOWN] * 2
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    clock.advance(30)
+    answer.set_exception(DOWN.copy())
+
+    with pytest.raises(aa.TransportError, match="down"):
+        await caller
+
+
+async def test_a_token_that_ended_is_not_put_off(clock, store):
+    """Somebody else renews it, but the store took its time to say so."""
+    rig = Rig(clock, store=store)
+    await rig.get()
+    clock.advance(3000)
+    acquire, releasing = store.acquire, []
+
+    async def acquire_late(key, *, seconds):
+        if releasing:
+            return await acquire(key, seconds=seconds)
+        releasing.append(asyncio.create_task(settle()))
+        clock.advance(600)
+        return None
+
+    store.acquire = acquire_late
+    await rig.get()
+    await settle()
+    await asyncio.gather(*releasing)
+
+    assert await rig.get() == "token-2"
+    assert rig.client.requests == 2
+
+
+async def test_a_token_of_the_future_is_not_taken_for_new(clock, store):
+    """The clock was set back since: it may have ended."""
+    rig = Rig(clock, store=store)
+    ahead = aa.Token("ahead", issued_at=clock.time() + 86400, expires_at=clock.time() + 90000)
+    await store.save(key_for(rig), Record(ahead, 1), replaces=0)
+
+    assert await rig.get() == "token-1"
+
+
+async def test_a_token_without_a_time_is_shared_with_one(clock, store):
+    """A program may have made it by hand."""
+    one, other = (Rig(clock, grant=aa.SignedInGrant("alice"), store=store) for _ in range(2))
+    await one.provider.set_token(aa.Token("made", expires_at=clock.time() + 3600))
+
+    assert await other.get() == "made"
+    assert entry_of(store).token.issued_at == clock.time()
+
+
+async def test_the_end_of_an_older_sign_in_does_not_stop_a_newer_one(clock, store):
+    """The person signed in anew while the store was away."""
+    grant = aa.SignedInGrant("alice")
+    rig = Rig(clock, grant=grant, store=store)
+    ended = Record(None, 1, None, Gate(aa.ReauthenticationRequiredError("ended"), 1, 300.0, "one"))
+    await store.save(key_for(rig), ended, replaces=0)
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(3600)
+    await rig.get()
+
+    assert presented(rig) == ["new"]
+
+
+async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
+    """It is the server's, whoever signed in."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await store.save(key_for(rig), Record(None, 1, None, Gate(DOWN, 1, 9.0)), replaces=0)
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(3600)
+    with pytest.raises(aa.TransportError, match="down"):
+        await rig.get()
+
+    assert presented(rig) == []
+
+
+async def test_a_sign_in_that_was_not_kept_beats_the_renewal_it_met(clock, store):
+    """The store was away for the sign-in and back for the renewal's token."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="old"))
+    clock.advance(3600)
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(3)
+    answer.set_result(rotated(rig, refresh_token="of the old one"))
+    await caller
+    clock.advance(3600)
+    await rig.get()
+
+    assert presented(rig) == ["old", "new"]
+
+
+async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
+    """The store is looked at as rarely as one that cannot watch."""
+    store = FailingStore()
+    rig = Rig(clock, store=store)
+    looks, load = [], store.load
+
+    async def watch(_key, *, generation):
+        raise OSError("no subscription")
+
+    async def count(key):
+        looks.append(clock.monotonic())
+        return await load(key)
+
+    store.watch, store.load = watch, count
+    lease = await store.acquire(key_for(rig), seconds=3600)
+    with pytest.raises(aa.TransportError, match="another process is renewing"):
+        await rig.get()
+    await lease.release()
+
+    assert len(looks) < 300
+
+
+@pytest.mark.parametrize("kind", [aa.StoreError, aa.ConfigurationError])
+async def test_a_stores_own_words_are_told(clock, store, kind):
+    """They say what to do, and hold no secret."""
+
+    async def load(_key):
+        raise kind("give tokens a folder that is yours alone")
+
+    store.load = load
+    rig = Rig(clock, store=store)
+    await rig.get()
+
+    assert rig.events[0] == StoreFailed("load", "give tokens a folder that is yours alone")
+
+
+async def test_a_refused_secret_is_not_tried_again_because_its_store_went_away(clock, store):
+    """What was last seen of the store counts until it is back."""
+    await Rig(clock, store=store).get()
+    clock.advance(3600)
+    rig = Rig(clock, store=store)
+    rig.client.answers = [REFUSED] * 3
+    with pytest.raises(aa.InvalidClientError):
+        await rig.get()
+    store.failing = {"load"}
+    with pytest.raises(aa.InvalidClientError):
+        await rig.get()
+
+    assert rig.client.requests == 1

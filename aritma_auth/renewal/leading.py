@@ -124,12 +124,14 @@ class Leader:
             StoreAwayError: The store cannot be used.
         """
         newest, since = newest_of(entry, known), _redeeming_since(entry, known)
+        # What happened to an older sign-in is of no interest any more.
+        is_stored = entry is not None and entry.record.serial == newest.serial
         has_lost = newest.token is not None and (entry is None or entry.token is None)
         record = Record(
             newest.token,
             newest.serial,
             None if has_lost else self._clock.time(),
-            None if entry is None else entry.record.gate,
+            entry.record.gate if entry is not None and is_stored else None,
         )
         replaces = 0 if entry is None else entry.generation
         if not await self._store.save(record, replaces=replaces, fence=fence):

@@ -182,7 +182,7 @@ def test_without_cryptography_the_extra_is_named(monkeypatch):
     """It is an extra dependency."""
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
-    with pytest.raises(aa.ConfigurationError, match=r"pip install .aritma-auth\[file\]"):
+    with pytest.raises(aa.ConfigurationError, match=r"\[file\]. or .aritma-auth\[redis\]"):
         aa.SealingKeys.generate()
 
 

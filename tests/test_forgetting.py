@@ -1,0 +1,191 @@
+"""Signing out: what a provider, its pool and whoever shares its store forget."""
+
+import asyncio
+
+import pytest
+from test_keeping import FailingStore
+from test_refresh_tokens import presented, rotated
+
+import aritma_auth as aa
+from support.fakes import settle
+from support.rig import Rig
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+ALICE = aa.SignedInGrant("alice")
+
+
+@pytest.fixture
+def store():
+    return FailingStore()
+
+
+def entry_of(store):
+    (entry,) = store._entries.values()
+    return entry
+
+
+async def test_a_service_gets_another_token(clock):
+    """Its grant may be presented as often as one likes."""
+    rig = Rig(clock)
+    await rig.get()
+    await rig.provider.forget()
+
+    assert rig.provider.peek() is None
+    assert await rig.get() == "token-2"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_person_must_sign_in_again(clock, store, shared):
+    """Neither the refresh token nor what the sign-in began with is presented."""
+    grant = aa.RefreshTokenGrant("first")
+    rig = Rig(clock, grant=grant, store=store if shared else None)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    await rig.provider.forget()
+
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+    await rig.provider.set_token(rotated(rig, refresh_token="third"))
+    assert await rig.get() == "token-2"
+    assert presented(rig) == []
+
+
+async def test_nobody_brings_a_forgotten_token_back(clock, store):
+    """Whoever knows it still learns of the end at its next renewal."""
+    one, other = (Rig(clock, grant=ALICE, store=store) for _ in range(2))
+    await one.provider.set_token(rotated(one, refresh_token="second"))
+    await other.get()
+    await one.provider.forget()
+    clock.advance(3600)
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await other.get()
+
+    assert entry_of(store).token is None
+    assert presented(other) == []
+
+
+async def test_the_next_sign_in_counts_for_all(clock, store):
+    """Also if the store has forgotten that there was another."""
+    one, other, third = (Rig(clock, grant=ALICE, store=store) for _ in range(3))
+    for rig in (one, other):
+        await rig.provider.set_token(rotated(rig, refresh_token="old"))
+    store._entries.clear()
+    clock.advance(3600)
+    third.client.made = 9
+    await third.provider.set_token(rotated(third, refresh_token="new"))
+
+    assert await other.get() == await third.get()
+    assert presented(other) == []
+
+
+@pytest.mark.parametrize("trouble", ["load", "save", "conflict"])
+async def test_a_store_that_has_not_forgotten_is_told(clock, store, trouble):
+    """The caller hears of it; here the token is forgotten, and is not taken back."""
+    rig = Rig(clock, grant=ALICE, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    clock.advance(10)
+    store.failing = {trouble}
+    with pytest.raises(aa.StoreError, match="forget it again"):
+        await rig.provider.forget()
+    store.failing = set()
+    clock.advance(10)
+
+    assert rig.provider.peek() is None
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+    await rig.provider.forget()
+    assert entry_of(store).token is None
+
+
+async def test_a_renewal_under_way_is_cut_off(clock):
+    """Whoever waits for it gets what comes after."""
+    rig = Rig(clock)
+    rig.client.hold()
+    waiting = asyncio.create_task(rig.get())
+    await settle()
+    await rig.provider.forget()
+
+    assert await waiting == "token-1"
+
+
+async def test_an_exchange_under_way_is_waited_for(clock, store):
+    """Its successor is forgotten too."""
+    rig = Rig(clock, grant=ALICE, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    clock.advance(3600)
+    answer = rig.client.hold()
+    waiting = asyncio.create_task(rig.get())
+    await settle()
+    leaving = asyncio.create_task(rig.provider.forget())
+    await settle()
+    is_leaving = not leaving.done()
+    answer.set_result(rotated(rig, refresh_token="third"))
+    await asyncio.gather(waiting, leaving)
+
+    assert is_leaving
+    assert entry_of(store).token is None
+    assert rig.provider.peek() is None
+
+
+async def test_a_closed_provider_forgets_nothing(clock):
+    """It says so."""
+    rig = Rig(clock)
+    await rig.provider.aclose()
+
+    with pytest.raises(aa.ProviderClosedError):
+        await rig.provider.forget()
+
+
+def pool_of(clock, store):
+    return aa.TokenProviderPool(
+        lambda person: Rig(clock, grant=aa.SignedInGrant(person), store=store).provider
+    )
+
+
+async def test_a_pool_forgets_a_key_and_its_provider(clock, store):
+    """Also one that it did not hold."""
+    pool = pool_of(clock, store)
+    rig = Rig(clock, grant=ALICE, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    await pool.forget("alice")
+
+    assert len(pool) == 0
+    assert entry_of(store).token is None
+
+
+async def test_a_forgotten_key_never_has_two_providers(clock, store):
+    """Somebody holds the first still."""
+    pool = pool_of(clock, store)
+    held = pool.provider("alice")
+    await pool.forget("alice")
+
+    assert pool.provider("alice") is held
+
+
+async def test_a_pool_keeps_the_provider_that_knows_better_than_its_store(clock, store):
+    """A new one would take the token back."""
+    pool = pool_of(clock, store)
+    held = pool.provider("alice")
+    store.failing = {"load"}
+    with pytest.raises(aa.StoreError):
+        await pool.forget("alice")
+
+    assert len(pool) == 1
+    assert pool.provider("alice") is held
+
+
+async def test_a_pool_that_was_emptied_meanwhile_is_left_alone(clock, store):
+    """Somebody closed it while a key was being forgotten."""
+    pool = pool_of(clock, store)
+    load, closing = store.load, []
+
+    async def load_late(key):
+        if not closing:
+            closing.append(pool.aclose())
+            await closing[0]
+        return await load(key)
+
+    store.load = load_late
+    await pool.forget("alice")
+
+    assert len(pool) == 0
