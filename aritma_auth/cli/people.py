@@ -126,7 +126,7 @@ async def logout(*, person: str = "me", browser: bool = False) -> int:
         else:
             verdict = "Signed out."
         finally:
-            await signed_in.forget()
+            await signed_in.tokens.forget()
         # Without the ID token as a hint: an address is seen by many, and the server asks instead.
         url = await signed_in.client.end_session_url()
     print(verdict)  # noqa: T201 - the command's voice

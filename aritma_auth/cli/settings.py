@@ -44,12 +44,6 @@ class StoredSignIn:
 
     client: OAuthClient
     tokens: TokenProvider
-    _store: TokenStore
-    _key: str
-
-    async def forget(self) -> None:
-        """Delete it from the store."""
-        await self._store.delete(self._key)
 
 
 @contextlib.asynccontextmanager
@@ -78,6 +72,6 @@ async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
         # A store that cannot be used says so here, before a person signs in for nothing.
         await store.load(key)
         async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:
-            yield StoredSignIn(client, tokens, store, key)
+            yield StoredSignIn(client, tokens)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

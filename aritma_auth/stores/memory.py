@@ -101,7 +101,8 @@ class MemoryTokenStore:
                 future.get_loop().call_soon_threadsafe(_wake, future)
 
     def __repr__(self) -> str:
-        return f"<MemoryTokenStore of {len(self._entries)} tokens>"
+        tokens = sum(entry.token is not None for entry in self._entries.values())
+        return f"<MemoryTokenStore of {tokens} tokens>"
 
 
 @attrs.define

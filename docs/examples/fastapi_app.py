@@ -22,7 +22,6 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 import aritma_auth as aa
-from aritma_auth.stores.key import token_key
 
 SCOPE = ("openid", "profile", "offline_access", "bankservice")
 SESSION_SECONDS = 8 * 3600
@@ -91,7 +90,6 @@ class Site:
         self.base_url = base_url
         self.bank_url = bank_url
         self.shared = shared
-        self.store = store
         # In another process the store tells a session's tokens.
         self.pool = aa.TokenProviderPool[str](
             lambda session_id: aa.TokenProvider(client, aa.SignedInGrant(session_id), store=store)
@@ -150,9 +148,7 @@ class Site:
     async def close_session(self, session: Session) -> None:
         """Forget a session and its tokens."""
         await self.shared.take(f"session:{session.session_id}")
-        await self.pool.provider(session.session_id).aclose()
-        grant = aa.SignedInGrant(session.session_id)
-        await self.store.delete(token_key(self.client.identity, grant))
+        await self.pool.forget(session.session_id)
 
 
 router = APIRouter(default_response_class=HTMLResponse)
