@@ -866,6 +866,41 @@ async def test_a_sign_in_that_was_not_kept_beats_the_renewal_it_met(clock, store
     assert presented(rig) == ["old", "new"]
 
 
+async def test_two_sign_ins_of_one_second_are_told_apart(clock, store):
+    """The second came while the first was being renewed, and was not kept."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="old"))
+    rig.provider.reject(await rig.provider.get_token())
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(3)
+    answer.set_result(rotated(rig, refresh_token="of the old one"))
+    await caller
+    clock.advance(3600)
+    await rig.get()
+
+    assert presented(rig) == ["old", "new"]
+
+
+async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, store):
+    """Its refresh token is not lost with the store's memory."""
+    grant = aa.SignedInGrant("alice")
+    one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
+    await one.provider.set_token(rotated(one, refresh_token="second"))
+    clock.advance(3000)
+    other.client.answers = [UNSENT] * 3
+    await other.get()
+    store._entries.clear()
+    clock.advance(600)
+    await other.get()
+
+    assert presented(other)[-1] == "second"
+
+
 async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
     """The store is looked at as rarely as one that cannot watch."""
     store = FailingStore()
@@ -915,3 +950,48 @@ async def test_a_refused_secret_is_not_tried_again_because_its_store_went_away(c
         await rig.get()
 
     assert rig.client.requests == 1
+
+
+async def test_a_token_that_was_all_there_was_is_not_served_after_it_was_refused(clock, store):
+    """The store has no other, and the server is down."""
+    await Rig(clock, store=store).get()
+    clock.advance(3000)
+    rig = Rig(clock, store=store)
+    rig.client.answers = [DOWN] * 9
+    rig.provider.reject(await rig.provider.get_token())
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+
+async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(clock, store):
+    """Although it is fresher than the one that came alone."""
+    rig = Rig(clock, store=store)
+    token = await rig.provider.get_token()
+    store.failing = {"load"}
+    rig.provider.reject(token)
+    rig.client.lifetime = 100
+    await rig.get()
+    store.failing = set()
+    clock.advance(100)
+
+    assert await rig.get() == "token-3"
+
+
+async def test_a_providers_own_clock_ends_its_own_token(clock, store):
+    """Whatever the store's clock says."""
+    rig = Rig(clock, store=store)
+    await rig.get()
+    load = store.load
+
+    async def load_as_new(key):
+        entry = await load(key)
+        return entry and attrs.evolve(entry, token_age=0.0)
+
+    store.load = load_as_new
+    clock.advance(3600)
+
+    assert await rig.get() == "token-2"
+    clock.advance(3600)
+    rig.client.answers = [DOWN] * 9
+    with pytest.raises(aa.TransportError):
+        await rig.get()

@@ -174,7 +174,7 @@ class TokenKeeper:
 
     async def _remind(self, entry: Entry | None, need: Need) -> None:
         """Tell whoever leads of a newer sign-in than the store's, which has lost its memory."""
-        if need.known is not None and self._onlooker.is_behind(entry, need, self._serial):
+        if need.known is not None and self._onlooker.is_behind(entry, self._serial):
             replaces = 0 if entry is None else entry.generation
             await self._store.save(Record(need.known, self._serial), replaces=replaces)
 

@@ -89,7 +89,7 @@ class Onlooker:
         """
         if entry is None:
             return None
-        is_behind = self.is_behind(entry, need, serial)
+        is_behind = self.is_behind(entry, serial)
         token = None if is_behind else entry.token
         # How long the token in hand lives its provider knows best: whichever clock ends it first.
         if token is not None and not _same(token, need.known, need.rejected):
@@ -114,20 +114,17 @@ class Onlooker:
         # Whoever has another credential than the refused one may ask.
         return not gate.credential or gate.credential == await credential_of(self._client)
 
-    def is_behind(self, entry: Entry | None, need: Need, serial: int) -> bool:
+    def is_behind(self, entry: Entry | None, serial: int) -> bool:
         """
         Tell whether the provider knows more than the store: of a newer sign-in, or of its end.
 
         Args:
             entry: What is in the store.
 
-            need: What the flight is after.
-
             serial: Which one the provider's own token is.
         """
         is_older = (0 if entry is None else entry.record.serial) < serial
-        can_start_over = self._requester.can_start_over
-        return is_older and (not can_start_over or self._requester.spends_once(need.known))
+        return is_older and not self._requester.can_start_over
 
     def _life_of(self, entry: Entry, token: Token) -> Life:
         stated = None if token.expires_at is None else token.expires_at - token.issued_at

@@ -52,10 +52,7 @@ def newest_of(entry: Entry | None, known: Numbered) -> Numbered:
         known: What the provider has.
     """
     record = Record() if entry is None else entry.record
-    has_memory = record.token is not None or record.serial > 0
-    if not has_memory or known.serial > record.serial:
-        return known
-    return Numbered(record.token, record.serial)
+    return known if known.serial > record.serial else Numbered(record.token, record.serial)
 
 
 def serial_of_new(serial: int, *, now: float) -> int:
