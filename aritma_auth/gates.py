@@ -47,6 +47,7 @@ def plan_retry(
     now: float,
     draw: float,
     calm_until: float | None = None,
+    alive_until: float | None = None,
 ) -> Failure:
     """
     Decide when to try again after a failed renewal.
@@ -64,6 +65,9 @@ def plan_retry(
 
         calm_until: Monotonic seconds until which nobody needs a new token; a sixteenth of that
             time is the shortest pause.
+
+        alive_until: Monotonic seconds when the token in hand ends: the server is asked then at the
+            latest, since it may be back.
     """
     count = 1 if previous is None else previous.count + 1
     if error.is_permanent:
@@ -74,6 +78,8 @@ def plan_retry(
     pause = backoff(policy, count, draw)
     if calm_until is not None:
         pause = max(pause, (calm_until - now) / 16)
+    if alive_until is not None:
+        pause = min(pause, alive_until - now)
     return Failure(error, count, now + pause)
 
 
@@ -84,6 +90,7 @@ def plan_shared_pause(
     *,
     count: int,
     draw: float,
+    alive_for: float | None = None,
 ) -> float:
     """
     Decide for how many seconds nobody of a fleet asks the server again.
@@ -98,6 +105,8 @@ def plan_shared_pause(
         count: Failures in a row, this one included.
 
         draw: Random number in [0, 1) for the jitter.
+
+        alive_for: Seconds that the token in use still lives, or None without one.
     """
     failure = plan_retry(
         policy,
@@ -106,6 +115,7 @@ def plan_shared_pause(
         now=0.0,
         # One of the fleet asks for all: its pause is never near zero.
         draw=0.5 + draw / 2,
+        alive_until=alive_for,
     )
     if error.is_permanent or error.retry_after is not None:
         return failure.not_before

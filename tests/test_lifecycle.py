@@ -274,3 +274,15 @@ def test_a_fleets_pause_is_never_near_zero_and_capped(error, count, draw, pause)
     assert plan_shared_pause(POLICY, SharingPolicy(), error, count=count, draw=draw) == (
         pytest.approx(pause)
     )
+
+
+def test_the_server_is_asked_again_when_the_token_ends():
+    """It may be back by then: no gate outlasts what is still served."""
+    before = Failure(DOWN, 8, 0.0)
+    failure = plan_retry(
+        POLICY, DOWN, before, now=100.0, draw=1.0, calm_until=103.0, alive_until=105.0
+    )
+    pause = plan_shared_pause(POLICY, SharingPolicy(), DOWN, count=9, draw=1.0, alive_for=5.0)
+
+    assert failure.not_before == 105.0
+    assert pause == 5.0

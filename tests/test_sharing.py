@@ -1033,3 +1033,36 @@ async def test_a_providers_own_clock_ends_its_own_token(clock, store):
     rig.client.answers = [DOWN] * 9
     with pytest.raises(aa.TransportError):
         await rig.get()
+
+
+async def test_the_shared_pause_ends_with_the_token(clock, store):
+    """The server may be back by then, and nobody has a token any more."""
+    rig = Rig(clock, store=store)
+    await rig.get()
+    clock.advance(3598)
+    rig.client.answers = [DOWN] * 9
+    await rig.get()
+    await settle()
+    entry = entry_of(store)
+    failing = attrs.evolve(entry.record.gate, seconds=0.0, count=20)
+    await store.save(
+        key_of(store), attrs.evolve(entry.record, gate=failing), replaces=entry.generation
+    )
+    clock.advance(1)
+    other = Rig(clock, store=store)
+    other.client.answers = [DOWN] * 9
+    await other.get()
+
+    assert entry_of(store).record.gate.seconds <= 1
+
+
+async def test_a_token_without_an_end_sets_no_end_to_the_pause(clock, store):
+    """Nobody knows when it is over."""
+    rig = Rig(clock, store=store, lifetime=None)
+    await rig.get()
+    clock.advance(240)
+    rig.client.answers = [DOWN] * 9
+    await rig.get()
+    await settle()
+
+    assert entry_of(store).record.gate.seconds > 0

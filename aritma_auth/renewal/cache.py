@@ -193,14 +193,15 @@ class TokenCache:
                 failure is no longer of interest and is not remembered.
         """
         held = self.held
-        calm = held.life is not None and held.is_alive(self.now())
+        life = held.life if held.is_alive(self.now()) else None
         failure = plan_retry(
             self._policy,
             error.copy(),
             self.failure,
             now=self._clock.monotonic(),
             draw=self._draw(),
-            calm_until=held.life.must_refresh_at if held.life and calm else None,
+            calm_until=None if life is None else life.must_refresh_at,
+            alive_until=None if life is None else life.expires_at,
         )
         if self.generation == generation:
             self.failure = failure

@@ -240,10 +240,21 @@ class Leader:
             return before.gate
         count = 1 + (0 if before.gate is None else before.gate.count)
         seconds = plan_shared_pause(
-            self._policy, self._sharing, error, count=count, draw=self._draw()
+            self._policy,
+            self._sharing,
+            error,
+            count=count,
+            draw=self._draw(),
+            alive_for=self._alive_for(before.token),
         )
         credential = await credential_of(self._client) if error.is_permanent else ""
         return Gate(error.copy(), count, seconds, credential)
+
+    def _alive_for(self, token: Token | None) -> float | None:
+        if token is None or token.expires_at is None:
+            return None
+        left = token.expires_at - self._clock.time()
+        return left if left > 0 else None
 
 
 def _redeeming_since(entry: Entry | None, known: Numbered) -> float | None:

@@ -128,15 +128,18 @@ async def test_a_refresh_token_waits_for_its_lock(server, store, clock, fault):
     assert presented == ["first", "second"]
 
 
-async def test_a_server_that_restarts_empty_costs_one_request(server, store, clock):
+async def test_a_server_that_restarts_empty_costs_one_request(server, clock):
     """Whoever comes first asks; the others adopt."""
-    rigs = [Rig(clock, store=store) for _ in range(4)]
-    for rig in rigs:
-        await rig.get()
-    with killed(server):
-        pass
-    clock.advance(3600)
-    await asyncio.gather(*(rig.get() for rig in rigs))
+    server.do("FLUSHALL")
+    # A busy machine is no outage.
+    async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=10) as store:
+        rigs = [Rig(clock, store=store) for _ in range(4)]
+        for rig in rigs:
+            await rig.get()
+        with killed(server):
+            pass
+        clock.advance(3600)
+        await asyncio.gather(*(rig.get() for rig in rigs))
 
     assert sum(rig.client.requests for rig in rigs) == 2
     assert sum(len(rig.happened(TokenAdopted)) for rig in rigs) == 6
