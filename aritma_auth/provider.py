@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from aritma_auth.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ProviderClosedError
+from aritma_auth.errors import ConfigurationError, ProviderClosedError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.gates import Failure
 from aritma_auth.lifecycle import Step
@@ -84,6 +84,8 @@ class TokenProvider(AsyncResource):
         draw: Callable[[], float] = random.random,
         on_event: Listener | None = log_event,
     ) -> None:
+        if not isinstance(grant, Grant):
+            raise ConfigurationError("give a grant's value, such as ClientCredentialsGrant()")
         policy, sharing = policy or _POLICY, sharing or _SHARING
         self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         self._cache = TokenCache(policy, clock, draw)

@@ -680,3 +680,10 @@ async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
 
     levels = [record.levelname for record in caplog.records if record.name == "aritma_auth"]
     assert levels == ["WARNING", "DEBUG"]
+
+
+@pytest.mark.parametrize("grant", ["client_credentials", aa.ClientCredentialsGrant, None])
+def test_what_is_no_grant_is_refused_at_once(clock, grant):
+    """Not when the first token is asked for."""
+    with pytest.raises(aa.ConfigurationError, match="a grant's value"):
+        aa.TokenProvider(FakeClient(clock), grant)

@@ -154,7 +154,7 @@ class TokenRequester:
             known, look_again = await look_again(known) if look_again else None, None
         if self._is_spent:
             raise ReauthenticationRequiredError(
-                "the sign-in has ended and cannot be renewed: let the person sign in again"
+                "there is no sign-in that could be renewed: let the person sign in"
             )
         return await self._insist(self._grant, known, patient)
 

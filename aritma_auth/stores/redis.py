@@ -5,13 +5,13 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.resource import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, read_record
@@ -38,7 +38,7 @@ _LONGEST = 10 * 365 * 24 * 3600.0
 """Seconds; whatever a server says, a record is kept no longer."""
 
 
-class RedisTokenStore:
+class RedisTokenStore(AsyncResource):
     """
     Keeps tokens in Redis or Valkey, sealed, and no longer than they are good for.
 
@@ -248,17 +248,6 @@ class RedisTokenStore:
     async def aclose(self) -> None:
         """Close the connections that the running event loop has opened."""
         await self._clients.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<RedisTokenStore {self._shown}>"

@@ -50,6 +50,9 @@ class SealingKeys:
 
     def __init__(self, keys: Mapping[str, bytes | str]) -> None:
         self._ciphers: dict[bytes, Cipher] = {}
+        if not isinstance(keys, Mapping):
+            del keys
+            raise ConfigurationError('sealing keys have names: SealingKeys({"1": key})')
         raw = {name: _raw_key(key) for name, key in keys.items()}
         # An error's traceback would hold them.
         del keys

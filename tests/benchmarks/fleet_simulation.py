@@ -111,8 +111,14 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
         if outage is not None and outage[0] <= now < outage[1]:
             if is_shared:
                 count += 1
+                ends_at = stored_at + LIFETIME if stored_at > 0 else process.expires_at
                 gate = now + plan_shared_pause(
-                    policy, sharing, DOWN, count=count, draw=draws.random()
+                    policy,
+                    sharing,
+                    DOWN,
+                    count=count,
+                    draw=draws.random(),
+                    alive_for=ends_at - now if ends_at > now else None,
                 )
                 again = gate
             else:
@@ -124,6 +130,7 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
                     now=now,
                     draw=draws.random() if way != "alone, no jitter" else 1.0,
                     calm_until=process.must_refresh_at if is_calm else None,
+                    alive_until=process.expires_at if is_calm else None,
                 )
                 again = process.failure.not_before
             heapq.heappush(queue, (again + draws.random() * 0.01, number))

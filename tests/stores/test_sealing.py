@@ -213,3 +213,11 @@ def test_what_is_opened_does_not_show(canary):
         KEYS.open(sealed, place="elsewhere")
 
     canary.assert_hidden(caught.value)
+
+
+def test_a_key_without_a_name_is_refused(canary):
+    """It could never be changed."""
+    with pytest.raises(aa.ConfigurationError, match="have names") as caught:
+        aa.SealingKeys(canary.text)
+
+    canary.assert_hidden(caught.value)
