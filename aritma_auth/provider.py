@@ -16,8 +16,9 @@ from aritma_auth.protocol.grant import Grant
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained, TokenCache
-from aritma_auth.renewal.renewer import Renewer, Settings
+from aritma_auth.renewal.renewer import Renewer
 from aritma_auth.renewal.requesting import TokenClient
+from aritma_auth.renewal.settings import Settings
 from aritma_auth.resource import AsyncResource
 from aritma_auth.status import ProviderStatus
 from aritma_auth.stores import TokenStore

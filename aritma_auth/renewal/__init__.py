@@ -2,6 +2,7 @@
 What a provider does when its cached token will not do any longer.
 
     cache.py        what it remembers: the token, failures, gates
+    settings.py     what the provider was made with
     renewer.py      puts the rest together when a renewal begins, and lets go of it after
     work.py         one flight: look at the gate, get a token, settle what came
     keeping.py      the store first: adopt, follow whoever renews, or lead

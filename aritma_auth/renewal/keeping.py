@@ -8,21 +8,19 @@ A provider's way to its store: adopt what is there, or lead the renewal for all 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError, StoreError, TransportError
-from aritma_auth.events import Listener
-from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained
 from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
 from aritma_auth.renewal.leading import Leader
 from aritma_auth.renewal.looking import Need, Onlooker
 from aritma_auth.renewal.numbering import Numbered, serial_of_new
-from aritma_auth.renewal.requesting import TokenClient, TokenRequester
+from aritma_auth.renewal.requesting import TokenRequester
+from aritma_auth.renewal.settings import Settings
 from aritma_auth.stores import Entry, Record
 
 _GROWTH = 1.6
@@ -51,52 +49,22 @@ class TokenKeeper:
     Gets tokens from a store or from the server, and keeps the server's in the store.
 
     Args:
-        client: Whose credential a shared failure may be about.
+        settings: What the provider was made with.
 
         requester: Asks the server.
 
         store: Where the tokens are kept.
-
-        policy: The numbers of a token's life.
-
-        sharing: The numbers of sharing it.
-
-        clock: Tells the time.
-
-        draw: Random numbers in [0, 1) for the jitter.
-
-        on_event: Told what goes wrong.
     """
 
-    def __init__(
-        self,
-        client: TokenClient,
-        requester: TokenRequester,
-        store: GuardedStore,
-        *,
-        policy: RefreshPolicy,
-        sharing: SharingPolicy,
-        clock: Clock,
-        draw: Callable[[], float],
-        on_event: Listener | None,
-    ) -> None:
+    def __init__(self, settings: Settings, requester: TokenRequester, store: GuardedStore) -> None:
         self._requester = requester
         self._store = store
-        self._onlooker = Onlooker(client, requester, policy, clock)
-        self._leader = Leader(
-            client,
-            requester,
-            store,
-            policy=policy,
-            sharing=sharing,
-            clock=clock,
-            draw=draw,
-            on_event=on_event,
-        )
-        self._policy = policy
-        self._sharing = sharing
-        self._clock = clock
-        self._draw = draw
+        self._onlooker = Onlooker(settings.client, requester, settings.policy, settings.clock)
+        self._leader = Leader(settings, requester, store)
+        self._policy = settings.policy
+        self._sharing = settings.sharing
+        self._clock = settings.clock
+        self._draw = settings.draw
         self._serial = 0
         self._last_seen = 0
         self._is_saving = False

@@ -1,25 +1,23 @@
 """Renewing for all who share a store: claim, ask, keep what came, tell what failed."""
 
 import contextlib
-from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     ReauthenticationRequiredError,
     VerificationError,
 )
-from aritma_auth.events import Listener, RefreshTokenAtRisk, StoreFailed, notify
+from aritma_auth.events import RefreshTokenAtRisk, StoreFailed, notify
 from aritma_auth.gates import plan_shared_pause
-from aritma_auth.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
 from aritma_auth.renewal.numbering import Found, Numbered, newest_of
-from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.renewal.requesting import TokenRequester, credential_of
+from aritma_auth.renewal.settings import Settings
 from aritma_auth.stores import Entry, Gate, Record
 
 _WRITES = 3
@@ -30,46 +28,25 @@ class Leader:
     Renews one key's token under a lease.
 
     Args:
-        client: Whose credential a shared failure may be about.
+        settings: What the provider was made with.
 
         requester: Asks the server.
 
         store: Where the tokens are kept.
 
-        policy: The numbers of a token's life.
-
-        sharing: The numbers of sharing it.
-
-        clock: Tells the time.
-
-        draw: Random numbers in [0, 1) for the jitter.
-
-        on_event: Told what went wrong with the store or a refresh token.
-
     Attributes:
         is_saving: A new token is on its way into the store.
     """
 
-    def __init__(
-        self,
-        client: TokenClient,
-        requester: TokenRequester,
-        store: GuardedStore,
-        *,
-        policy: RefreshPolicy,
-        sharing: SharingPolicy,
-        clock: Clock,
-        draw: Callable[[], float],
-        on_event: Listener | None,
-    ) -> None:
-        self._client = client
+    def __init__(self, settings: Settings, requester: TokenRequester, store: GuardedStore) -> None:
+        self._client = settings.client
         self._requester = requester
         self._store = store
-        self._policy = policy
-        self._sharing = sharing
-        self._clock = clock
-        self._draw = draw
-        self._on_event = on_event
+        self._policy = settings.policy
+        self._sharing = settings.sharing
+        self._clock = settings.clock
+        self._draw = settings.draw
+        self._on_event = settings.on_event
         self._mark: float | None = None
         self._mark_seen_at = 0.0
         self.is_saving = False

@@ -2,55 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 
-import attrs
-
-from aritma_auth.clock import Clock
 from aritma_auth.errors import TokenTimeoutError
-from aritma_auth.events import Listener
 from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
-from aritma_auth.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.protocol.grant import Grant
 from aritma_auth.renewal.cache import Obtained, TokenCache
 from aritma_auth.renewal.guarding import GuardedStore
 from aritma_auth.renewal.keeping import TokenKeeper
-from aritma_auth.renewal.requesting import TokenClient, TokenRequester
+from aritma_auth.renewal.requesting import TokenRequester
+from aritma_auth.renewal.settings import Settings
 from aritma_auth.renewal.work import Renewal
-from aritma_auth.stores import TokenStore
 from aritma_auth.stores.key import token_key
-
-
-@attrs.frozen(weakref_slot=False)
-class Settings:
-    """
-    What a provider was made with; the names are those of its arguments.
-
-    Attributes:
-        client: Asks the server.
-
-        grant: What entitles it to its first token.
-
-        store: Keeps tokens, or None.
-
-        policy: The numbers of a token's life.
-
-        sharing: The numbers of sharing its renewal.
-
-        clock: Tells the time.
-
-        draw: Random numbers in [0, 1).
-
-        on_event: Told what happens.
-    """
-
-    client: TokenClient
-    grant: Grant
-    store: TokenStore | None
-    policy: RefreshPolicy
-    sharing: SharingPolicy
-    clock: Clock
-    draw: Callable[[], float]
-    on_event: Listener | None
 
 
 class Renewer:
@@ -76,21 +37,12 @@ class Renewer:
         self, settings: Settings, cache: TokenCache, on_landed: Callable[[], None]
     ) -> None:
         client, clock, on_event = settings.client, settings.clock, settings.on_event
-        policy, sharing, draw = settings.policy, settings.sharing, settings.draw
-        requester = TokenRequester(client, settings.grant, policy, clock, draw)
+        requester = TokenRequester(client, settings.grant, settings.policy, clock, settings.draw)
         self.keeper: TokenKeeper | None = None
         if settings.store is not None:
             key = token_key(client.identity, settings.grant)
-            self.keeper = TokenKeeper(
-                client,
-                requester,
-                GuardedStore(settings.store, key, sharing, clock, on_event),
-                policy=policy,
-                sharing=sharing,
-                clock=clock,
-                draw=draw,
-                on_event=on_event,
-            )
+            store = GuardedStore(settings.store, key, settings.sharing, clock, on_event)
+            self.keeper = TokenKeeper(settings, requester, store)
         self._is_forgetful = self.keeper is None and settings.grant.is_reusable
         self._renewal = Renewal(client, requester, self.keeper, cache, clock, on_event)
         self.flights: SingleFlight[Obtained | Failure] = SingleFlight(
