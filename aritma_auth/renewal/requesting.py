@@ -154,7 +154,8 @@ class TokenRequester:
             known, look_again = await look_again(known) if look_again else None, None
         if self._is_spent:
             raise ReauthenticationRequiredError(
-                "there is no sign-in that could be renewed: let the person sign in"
+                "the sign-in has ended, or there was none, and it cannot be renewed: "
+                "let the person sign in again"
             )
         return await self._insist(self._grant, known, patient)
 
