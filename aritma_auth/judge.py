@@ -7,12 +7,12 @@ import attrs
 from aritma_auth.channel import Channel
 from aritma_auth.discovery import Discovery
 from aritma_auth.errors import VerificationError
-from aritma_auth.lock import ForkSafeLock
 from aritma_auth.protocol.algorithms import make_algorithms
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
 from aritma_auth.protocol.sealed import HiddenStr, Members
 from aritma_auth.protocol.signatures import JsonWebKey
+from aritma_auth.runtime.lock import ForkSafeLock
 
 MOST_LOGOUTS = 10_000
 """Logout tokens remembered at most; each is valid for minutes only."""

@@ -14,7 +14,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.sealed import HiddenStr
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.closing import AsyncResource
 
 _HOSTS = frozenset({"127.0.0.1", "::1"})
 _LAST_PORT = 65535

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError
-from aritma_auth.lock import ForkSafeLock
 from aritma_auth.protocol.authorization import AuthorizationRequest
+from aritma_auth.runtime.lock import ForkSafeLock
 
 
 class PendingSignIns:

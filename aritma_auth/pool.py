@@ -11,12 +11,12 @@ import attrs
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, ProviderClosedError
 from aritma_auth.events import Listener, log_event
-from aritma_auth.lock import STATE_LOCK
 from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider import TokenProvider
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.lock import STATE_LOCK
 
 if TYPE_CHECKING:
     import aiohttp

@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Self
 
-from aritma_auth.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, ProviderClosedError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
@@ -19,7 +18,8 @@ from aritma_auth.renewal.cache import Obtained, TokenCache
 from aritma_auth.renewal.renewer import Renewer
 from aritma_auth.renewal.requesting import TokenClient
 from aritma_auth.renewal.settings import Settings
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.status import ProviderStatus
 from aritma_auth.stores import TokenStore
 

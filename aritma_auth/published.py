@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 import attrs
 
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.flight import SingleFlight
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.single_flight import SingleFlight
 
 T = TypeVar("T")
 

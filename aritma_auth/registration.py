@@ -25,7 +25,7 @@ from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.token_response import parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.transport import Transport
 

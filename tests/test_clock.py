@@ -2,8 +2,8 @@
 
 import time
 
-from aritma_auth import clock
-from aritma_auth.clock import SYSTEM_CLOCK, SystemClock
+from aritma_auth.runtime import clock
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, SystemClock
 
 
 async def test_the_system_clock_tells_the_machines_time():

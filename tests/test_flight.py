@@ -12,8 +12,8 @@ import weakref
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.flight import SingleFlight
-from aritma_auth.lock import ForkSafeLock, _after_fork
+from aritma_auth.runtime.lock import ForkSafeLock, _after_fork
+from aritma_auth.runtime.single_flight import SingleFlight
 from support.clock import FakeClock
 from support.fakes import FakeClient
 from support.loops import new_eager_loop
@@ -232,7 +232,7 @@ def test_a_waiter_does_not_wait_for_a_loop_that_was_closed():
 
 def test_a_waiter_does_not_wait_for_ever_for_a_loop_that_stands_still(monkeypatch):
     """After some looks the flight counts as lost."""
-    monkeypatch.setattr("aritma_auth.flight._LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("aritma_auth.runtime.single_flight._LOOK_AGAIN", 0.01)
     client = SlowClient(0.1)
     provider = provider_of(client)
     loop, caller = hold_in_another_loop(provider)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.gates import Failure, RejectionGate, plan_retry
 from aritma_auth.lifecycle import Freshness, Life, Step, decide, plan_life
-from aritma_auth.lock import STATE_LOCK
 from aritma_auth.policy import RefreshPolicy
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.lock import STATE_LOCK
 
 _NOT_REJECTED = RejectionGate()
 

@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
 from aritma_auth.policy import SharingPolicy
+from aritma_auth.runtime.clock import Clock
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
 T = TypeVar("T")

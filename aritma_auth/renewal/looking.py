@@ -2,7 +2,6 @@
 
 import attrs
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.lifecycle import Freshness, Life, plan_life
 from aritma_auth.policy import RefreshPolicy
@@ -10,6 +9,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained
 from aritma_auth.renewal.numbering import Found
 from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.runtime.clock import Clock
 from aritma_auth.stores import Entry, Gate
 
 _CLOCKS_DIFFER = 300.0

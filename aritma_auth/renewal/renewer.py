@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 
 from aritma_auth.errors import TokenTimeoutError
-from aritma_auth.flight import Flight, SingleFlight
 from aritma_auth.gates import Failure
 from aritma_auth.renewal.cache import Obtained, TokenCache
 from aritma_auth.renewal.guarding import GuardedStore
@@ -11,6 +10,7 @@ from aritma_auth.renewal.keeping import TokenKeeper
 from aritma_auth.renewal.requesting import TokenRequester
 from aritma_auth.renewal.settings import Settings
 from aritma_auth.renewal.work import Renewal
+from aritma_auth.runtime.single_flight import Flight, SingleFlight
 from aritma_auth.stores.key import token_key
 
 

@@ -5,7 +5,6 @@ from typing import Protocol
 
 import attrs
 
-from aritma_auth.clock import Clock
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -21,6 +20,7 @@ from aritma_auth.protocol.resources import narrow_resources
 from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained
+from aritma_auth.runtime.clock import Clock
 
 LookAgain = Callable[[Token], Awaitable[Token | None]]
 

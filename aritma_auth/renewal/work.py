@@ -1,6 +1,5 @@
 """What one flight does: look at the gate, get a token, settle what came in the cache."""
 
-from aritma_auth.clock import Clock
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
 from aritma_auth.events import (
     ClockSkewed,
@@ -15,6 +14,7 @@ from aritma_auth.renewal.cache import Held, Obtained, TokenCache
 from aritma_auth.renewal.keeping import Postponed, TokenKeeper
 from aritma_auth.renewal.looking import Need
 from aritma_auth.renewal.requesting import TokenClient, TokenRequester, credential_of
+from aritma_auth.runtime.clock import Clock
 
 _SKEW_WORTH_TELLING = 30.0
 

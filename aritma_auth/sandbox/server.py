@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.sandbox import faults
 from aritma_auth.sandbox.banking import BankingApi
 from aritma_auth.sandbox.browser import SignInPages

@@ -6,7 +6,7 @@ import time
 
 import attrs
 
-from aritma_auth.lock import ForkSafeLock
+from aritma_auth.runtime.lock import ForkSafeLock
 from aritma_auth.stores import Entry, Lease, Record
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.protocol.sealed import HiddenStr
-from aritma_auth.resource import AsyncResource
+from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, read_record

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from aritma_auth.lock import ForkSafeLock, forks
+from aritma_auth.runtime.lock import ForkSafeLock, forks
 
 R = TypeVar("R")
 
