@@ -45,18 +45,18 @@ if TYPE_CHECKING:
     from aritma_auth.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.profiles import PROFILES as PROFILES
     from aritma_auth.profiles import ApiProfile as ApiProfile
-    from aritma_auth.protocol.acr_values import make_acr_values as make_acr_values
-    from aritma_auth.protocol.authorization import AuthorizationAnswer as AuthorizationAnswer
-    from aritma_auth.protocol.authorization import AuthorizationRequest as AuthorizationRequest
-    from aritma_auth.protocol.challenge import Challenge as Challenge
-    from aritma_auth.protocol.challenge import parse_challenges as parse_challenges
+    from aritma_auth.protocol.authorization_request import (
+        AuthorizationRequest as AuthorizationRequest,
+    )
+    from aritma_auth.protocol.authorization_response import (
+        AuthorizationAnswer as AuthorizationAnswer,
+    )
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
-    from aritma_auth.protocol.device import DeviceAuthorization as DeviceAuthorization
-    from aritma_auth.protocol.front_channel import check_logout_frame as check_logout_frame
+    from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -66,17 +66,21 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
-    from aritma_auth.protocol.initiation import LoginInitiation as LoginInitiation
-    from aritma_auth.protocol.initiation import read_login_initiation as read_login_initiation
-    from aritma_auth.protocol.inspection import read_unverified_claims as read_unverified_claims
+    from aritma_auth.protocol.jwt import read_unverified_claims as read_unverified_claims
+    from aritma_auth.protocol.login_initiation import LoginInitiation as LoginInitiation
+    from aritma_auth.protocol.login_initiation import read_login_initiation as read_login_initiation
     from aritma_auth.protocol.logout import LogoutToken as LogoutToken
     from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
+    from aritma_auth.protocol.logout import check_logout_frame as check_logout_frame
     from aritma_auth.protocol.metadata import ServerMetadata as ServerMetadata
+    from aritma_auth.protocol.parameters import make_acr_values as make_acr_values
     from aritma_auth.protocol.session_management import SessionPage as SessionPage
     from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn
     from aritma_auth.protocol.token_management import Introspection as Introspection
     from aritma_auth.protocol.tokens import Token as Token
+    from aritma_auth.protocol.www_authenticate import Challenge as Challenge
+    from aritma_auth.protocol.www_authenticate import parse_challenges as parse_challenges
     from aritma_auth.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
@@ -132,15 +136,8 @@ _HOMES = {
         "ApiProfile",
         "PROFILES",
     ),
-    "protocol.acr_values": ("make_acr_values",),
-    "protocol.authorization": (
-        "AuthorizationAnswer",
-        "AuthorizationRequest",
-    ),
-    "protocol.challenge": (
-        "Challenge",
-        "parse_challenges",
-    ),
+    "protocol.authorization_request": ("AuthorizationRequest",),
+    "protocol.authorization_response": ("AuthorizationAnswer",),
     "protocol.client_auth": (
         "ClientSecretBasic",
         "ClientSecretPost",
@@ -148,8 +145,7 @@ _HOMES = {
         "PrivateKeyJwt",
         "TlsClientAuth",
     ),
-    "protocol.device": ("DeviceAuthorization",),
-    "protocol.front_channel": ("check_logout_frame",),
+    "protocol.device_authorization": ("DeviceAuthorization",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",
@@ -161,16 +157,18 @@ _HOMES = {
         "SignedInGrant",
         "TokenExchangeGrant",
     ),
-    "protocol.initiation": (
+    "protocol.jwt": ("read_unverified_claims",),
+    "protocol.login_initiation": (
         "LoginInitiation",
         "read_login_initiation",
     ),
-    "protocol.inspection": ("read_unverified_claims",),
     "protocol.logout": (
         "LogoutToken",
         "check_logout_callback",
+        "check_logout_frame",
     ),
     "protocol.metadata": ("ServerMetadata",),
+    "protocol.parameters": ("make_acr_values",),
     "protocol.session_management": (
         "SessionPage",
         "build_session_page",
@@ -178,6 +176,10 @@ _HOMES = {
     "protocol.sign_in": ("SignIn",),
     "protocol.token_management": ("Introspection",),
     "protocol.tokens": ("Token",),
+    "protocol.www_authenticate": (
+        "Challenge",
+        "parse_challenges",
+    ),
     "provider": ("TokenProvider",),
     "secret": ("Secret",),
     "stores": ("TokenStore",),

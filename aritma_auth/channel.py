@@ -7,9 +7,14 @@ import attrs
 
 from aritma_auth.errors import InvalidClientError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential, generate_jti
-from aritma_auth.protocol.sealed import HiddenStr, Sealed
+from aritma_auth.protocol.http_messages import (
+    HttpRequest,
+    HttpResponse,
+    Parameters,
+    parse_http_date,
+)
+from aritma_auth.protocol.redaction import HiddenStr, Sealed
 from aritma_auth.protocol.token_endpoint import build_authenticated_request
-from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters, parse_http_date
 from aritma_auth.transport import Transport
 
 T = TypeVar("T")

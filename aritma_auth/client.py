@@ -16,14 +16,14 @@ from aritma_auth.errors import (
     IdTokenError,
     SlowDownError,
 )
-from aritma_auth.protocol.device import (
+from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
     next_interval,
     parse_device_authorization,
 )
-from aritma_auth.protocol.jose import require_joserfc
+from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
-from aritma_auth.protocol.scopes import make_scope
+from aritma_auth.protocol.parameters import make_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
     Introspection,

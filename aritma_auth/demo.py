@@ -9,8 +9,8 @@ import attrs
 from aritma_auth.client import OAuthClient
 from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
-from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox, SandboxClock

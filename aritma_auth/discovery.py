@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 
 from aritma_auth.environment import Environment
 from aritma_auth.errors import InvalidResponseError, OAuthError
-from aritma_auth.protocol.answers import parse_answer
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, read_keys
 from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
-from aritma_auth.protocol.signatures import JsonWebKey, names_unknown_key, read_keys
-from aritma_auth.protocol.wire import HttpRequest, HttpResponse
 from aritma_auth.published import Published
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]

@@ -7,11 +7,11 @@ import attrs
 from aritma_auth.channel import Channel
 from aritma_auth.discovery import Discovery
 from aritma_auth.errors import VerificationError
-from aritma_auth.protocol.algorithms import make_algorithms
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.jws import make_algorithms
+from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
-from aritma_auth.protocol.sealed import HiddenStr, Members
-from aritma_auth.protocol.signatures import JsonWebKey
+from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.runtime.lock import ForkSafeLock
 
 MOST_LOGOUTS = 10_000

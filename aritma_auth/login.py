@@ -19,8 +19,8 @@ from aritma_auth.errors import (
 )
 from aritma_auth.events import Listener, log_event
 from aritma_auth.loopback import NOTHING_HERE, LoopbackListener, Page
-from aritma_auth.protocol.authorization import AuthorizationRequest
-from aritma_auth.protocol.device import DeviceAuthorization
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.provider import TokenProvider

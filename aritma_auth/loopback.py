@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.closing import AsyncResource
 
 _HOSTS = frozenset({"127.0.0.1", "::1"})

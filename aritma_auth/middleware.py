@@ -10,9 +10,9 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
-from aritma_auth.protocol.step_up import find_step_up
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of, require_secure_url
+from aritma_auth.protocol.www_authenticate import find_step_up
 
 _SMALL_BODY = 1 << 16
 _AUTHORITIES = 64

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError
-from aritma_auth.protocol.authorization import AuthorizationRequest
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.runtime.lock import ForkSafeLock
 
 

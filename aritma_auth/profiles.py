@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.scopes import Scope, make_scope
+from aritma_auth.protocol.parameters import Scope, make_scope
 
 if TYPE_CHECKING:
     from aritma_auth.environment import Environment

@@ -11,8 +11,7 @@ from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.gates import Failure
 from aritma_auth.lifecycle import Step
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.protocol.grant import Grant
-from aritma_auth.protocol.grants import ClientCredentialsGrant
+from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained, TokenCache
 from aritma_auth.renewal.renewer import Renewer

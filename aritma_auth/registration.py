@@ -11,20 +11,20 @@ from aritma_auth.discovery import Discovery
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import AritmaAuthError, ConfigurationError
 from aritma_auth.judge import Judge
-from aritma_auth.protocol.answers import is_ambiguous
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientSecretPost,
     NoClientAuth,
     TlsClientAuth,
 )
-from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse, Parameters
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS
+from aritma_auth.protocol.json_response import is_ambiguous
+from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.metadata import ServerMetadata
-from aritma_auth.protocol.signatures import JsonWebKey
-from aritma_auth.protocol.token_response import parse_token_response
+from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.wire import HttpRequest, HttpResponse, Parameters
 from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.transport import Transport

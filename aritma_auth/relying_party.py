@@ -3,24 +3,27 @@
 from collections.abc import Iterable, Mapping
 
 from aritma_auth.errors import ConfigurationError, IdTokenError, StepUpRequiredError
-from aritma_auth.protocol.authorization import (
-    AuthorizationAnswer,
+from aritma_auth.protocol.authorization_request import (
     AuthorizationRequest,
     generate_authorization_request,
+)
+from aritma_auth.protocol.authorization_response import (
+    AuthorizationAnswer,
+    validate_authorization_response,
 )
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.id_token import IdTokenExpectation
-from aritma_auth.protocol.jose import require_joserfc
-from aritma_auth.protocol.resources import narrow_resources
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.jws import require_joserfc
+from aritma_auth.protocol.jwt import JsonWebKey
+from aritma_auth.protocol.parameters import narrow_resources
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
     check_same_sign_in,
     expect_id_token,
     require_subject,
 )
-from aritma_auth.protocol.signatures import JsonWebKey
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
 from aritma_auth.registration import BEGUN_ELSEWHERE, RegisteredClient
@@ -143,7 +146,9 @@ class RelyingParty(RegisteredClient):
         """
         callback = hide_callback(callback)
         self._require_own(request)
-        return await self.redeem_answer(request.validate_callback(callback, now=self._clock()))
+        return await self.redeem_answer(
+            validate_authorization_response(request, callback, now=self._clock())
+        )
 
     async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
         """
@@ -153,7 +158,7 @@ class RelyingParty(RegisteredClient):
         again; a code that may have arrived is spent.
 
         Args:
-            answer: What `AuthorizationRequest.validate_callback` gave; good for one exchange.
+            answer: What `validate_authorization_response` gave; good for one exchange.
 
         Raises:
             IdTokenError: An ID token is missing or failed a check: treat the sign-in as hostile.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol.redaction import Sealed
 
 
 @final

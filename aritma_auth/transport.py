@@ -14,8 +14,8 @@ from aritma_auth.errors import (
     InvalidResponseError,
     TransportError,
 )
+from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.protocol.wire import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.version import __version__
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from aritma_auth import __main__, cli
 from aritma_auth.cli import stand_in
 from aritma_auth.demo import Demonstration, Wave
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.version import __version__
 
 

@@ -7,7 +7,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth import cli
 from aritma_auth.cli.doctor import examine
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from support.apart import sandbox_apart
 
 CLIENT = aa.OAuthClient("id", "secret", environment=aa.Environment.at("https://idp.example"))

@@ -13,7 +13,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth import cli, login
 from aritma_auth.cli import people, settings
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from support.apart import browse, sandbox_apart
 
 

@@ -13,8 +13,8 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
-from aritma_auth.protocol.jose import sign
-from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol.jws import sign
+from aritma_auth.protocol.redaction import Sealed
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.keys import signing_key
 

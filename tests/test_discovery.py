@@ -9,7 +9,7 @@ from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.discovery import MOST_KEYS, Discovery
-from aritma_auth.protocol.wire import HttpResponse
+from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.published import COOL_DOWN, DAY
 from support.clock import FakeClock
 from support.loopback import serving

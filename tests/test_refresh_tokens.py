@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import Grant
 from support.fakes import settle
 from support.rig import DOWN, Rig
 

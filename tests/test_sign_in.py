@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.sandbox import Sandbox
 from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in, visit
 
@@ -131,7 +132,7 @@ async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
     request, callback = await begin(client)
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.complete_sign_in(request, callback)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.redeem_answer(answer)
     with pytest.raises(aa.ConfigurationError, match="another client"):
@@ -145,7 +146,7 @@ async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
     """Where no code is exchanged, too."""
     client = client_of(sandbox, "sandbox-implicit")
     request, callback = await begin(client, "bankservice", response_type="token")
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await client_of(sandbox).redeem_answer(answer)
 
@@ -230,7 +231,7 @@ async def test_a_sign_in_goes_on_in_another_process(sandbox, client):
 async def test_a_code_is_exchanged_once(sandbox, client):
     """The second use of the answer is refused here, and of the callback too."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     await client.redeem_answer(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
         await client.redeem_answer(answer)
@@ -254,7 +255,7 @@ async def test_an_answer_counts_once_however_many_come_at_once(sandbox, client_i
     """Of 25 tasks with the same answer one signs in: its code, verifier and nonce are used once."""
     client = client_of(sandbox, client_id)
     request, callback = await begin(client, "openid", response_type=response_type)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     outcomes = await asyncio.gather(
         *(client.redeem_answer(answer) for _ in range(25)), return_exceptions=True
     )
@@ -270,7 +271,7 @@ async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, cli
 
     def validate(_):
         try:
-            return request.validate_callback(callback, now=sandbox.clock.now())
+            return validate_authorization_response(request, callback, now=sandbox.clock.now())
         except aa.StateMismatchError:
             return None
 
@@ -283,7 +284,7 @@ async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, cli
 async def test_a_code_that_was_not_looked_at_may_be_sent_again(sandbox, client):
     """The gateway was busy, or nothing was sent; a code whose answer was lost is spent."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.fail_next(503)
     with pytest.raises(aa.InvalidResponseError):
         await client.redeem_answer(answer)
@@ -299,7 +300,7 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
         "sandbox-web", aa.Secret.from_file(file), environment=sandbox.environment
     )
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="cannot be read"):
         await client.redeem_answer(answer)
     file.write_text("web-secret")
@@ -311,7 +312,7 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
 async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client, trouble):
     """RFC 6749 §4.1.2: a second use would end the tokens of the first."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     getattr(sandbox, trouble)()
     with pytest.raises(aa.TransportError):
         await client.redeem_answer(answer)
@@ -322,7 +323,7 @@ async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client,
 async def test_a_refused_code_is_spent(sandbox, client):
     """Five minutes later it means nothing."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.clock.advance(301)
     with pytest.raises(aa.InvalidGrantError):
         await client.redeem_answer(answer)
@@ -333,7 +334,7 @@ async def test_a_refused_code_is_spent(sandbox, client):
 async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
     """It may have arrived, and nothing goes on that nobody would hear of."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     gate = sandbox.hold()
     exchange = asyncio.create_task(client.redeem_answer(answer))
     await gate.until(1)
@@ -349,7 +350,7 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
 async def test_without_keys_the_code_is_not_spent(sandbox, client):
     """What could not be checked is not asked for; a moment later it can be."""
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.fail_next(503, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
         await client.redeem_answer(answer)
@@ -397,7 +398,7 @@ async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
     """Neither the request, the answer nor the errors on the way."""
     sandbox.lies.callback = {"code": canary.text}
     request, callback = await begin(client)
-    answer = request.validate_callback(callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.InvalidGrantError) as caught:
         await client.redeem_answer(answer)
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol import authorization
-from aritma_auth.protocol.sealed import Sealed
+from aritma_auth.protocol import authorization_request
+from aritma_auth.protocol.redaction import Sealed
 from aritma_auth.sandbox import Sandbox
 from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in
 
@@ -25,9 +25,9 @@ async def sandbox():
 def planted(monkeypatch, canary):
     """Make state, nonce and verifier of the canary."""
     secrets = SimpleNamespace(token_urlsafe=lambda _: f"{canary.text}-secret")
-    monkeypatch.setattr(authorization, "secrets", secrets)
+    monkeypatch.setattr(authorization_request, "secrets", secrets)
     monkeypatch.setattr(
-        authorization, "generate_code_verifier", lambda: Sealed(f"{canary.text}-{'v' * 40}")
+        authorization_request, "generate_code_verifier", lambda: Sealed(f"{canary.text}-{'v' * 40}")
     )
     return canary
 

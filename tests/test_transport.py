@@ -9,7 +9,7 @@ import trustme
 from aiohttp import web
 
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
-from aritma_auth.protocol.wire import HttpRequest
+from aritma_auth.protocol.http_messages import HttpRequest
 from aritma_auth.transport import Transport
 from support.loopback import serving
 

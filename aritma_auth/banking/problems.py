@@ -3,8 +3,8 @@
 import attrs
 
 from aritma_auth.errors import printable
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
 _MEMBERS = ("type", "title", "detail", "instance")
 

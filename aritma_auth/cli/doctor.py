@@ -7,7 +7,7 @@ import attrs
 from aritma_auth.cli.settings import open_session
 from aritma_auth.client import OAuthClient
 from aritma_auth.protocol.metadata import ServerMetadata
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 
 _TOLERATED_SKEW = 30.0
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from aritma_auth.demo import Demonstration, Wave, demonstrate
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.sandbox import Sandbox
 
 

@@ -4,7 +4,7 @@ import json
 
 from aritma_auth.cli.settings import open_session, open_sign_in
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.inspection import read_unverified_claims
+from aritma_auth.protocol.jwt import read_unverified_claims
 from aritma_auth.provider import TokenProvider
 
 

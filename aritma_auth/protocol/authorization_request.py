@@ -2,28 +2,32 @@
 The authorization request, as a value that outlives its process.
 
 The callback usually lands in another process than the one that sent the person away; the request
-travels there as JSON. `AuthorizationRequest.validate_callback` is the only way to a code.
+travels there as JSON. `validate_authorization_response` is the only way to a code.
 """
 
 import json
 import math
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Self
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError
-from aritma_auth.protocol.authorization_answer import AuthorizationAnswer, judge_callback
-from aritma_auth.protocol.callback import Callback, hide_callback
-from aritma_auth.protocol.json_text import parse_json_object
-from aritma_auth.protocol.once import Once
-from aritma_auth.protocol.pkce import make_code_challenge
-from aritma_auth.protocol.resources import make_resources
-from aritma_auth.protocol.scopes import Scope, make_scope
-from aritma_auth.protocol.sealed import HiddenStr, Sealed, seal_optional
+from aritma_auth.errors import ConfigurationError, StateMismatchError, StepUpRequiredError
+from aritma_auth.protocol.http_messages import Parameters, encode_form, make_extra
+from aritma_auth.protocol.parameters import (
+    Scope,
+    make_prompts,
+    make_resources,
+    make_scope,
+    make_words,
+)
+from aritma_auth.protocol.pkce import generate_code_verifier, make_code_challenge
+from aritma_auth.protocol.redaction import HiddenStr, Sealed, seal_optional
+from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
-from aritma_auth.protocol.wire import Parameters, encode_form, make_extra
-from aritma_auth.protocol.words import make_prompts, make_words
+from aritma_auth.protocol.www_authenticate import add_step_up
 
 RESPONSE_TYPES = frozenset(
     {
@@ -270,29 +274,62 @@ class AuthorizationRequest:
         # Outside the except block: what was caught may hold the text.
         raise StateMismatchError("this is no pending sign-in: start a new one")
 
-    def validate_callback(self, callback: Callback, *, now: float) -> AuthorizationAnswer:
-        """
-        Judge what the browser brought back.
 
-        Args:
-            callback: The callback's URL; for form_post its body; or the decoded pairs of either,
-                such as ``request.query`` or the result of ``request.post()`` in aiohttp.
+def generate_authorization_request(
+    *,
+    authorization_endpoint: str,
+    issuers: Iterable[str],
+    requires_iss: bool,
+    client_id: str,
+    redirect_uri: str,
+    response_type: str = "code",
+    response_mode: str = "",
+    scope: str | Iterable[str] | None,
+    prompt: str | Iterable[str] = (),
+    max_age: int | None = None,
+    login_hint: str | None = None,
+    acr_values: str | Iterable[str] = (),
+    requires_acr: bool = False,
+    ui_locales: str | Iterable[str] = (),
+    resource: str | Iterable[str] = (),
+    extra: Mapping[str, str] | None = None,
+    step_up: StepUpRequiredError | None = None,
+    now: float,
+    lifetime: float = 600.0,
+) -> AuthorizationRequest:
+    """
+    Make an authorization request with a new state, nonce and verifier.
 
-            now: POSIX seconds.
+    The arguments are `AuthorizationRequest`'s; a nonce goes along with the scope ``openid``, a
+    verifier with the response type ``code``. What an API asked for in ``step_up`` is added to
+    scope, acr_values and max_age.
 
-        Returns:
-            The answer, good for one exchange.
+    Raises:
+        ConfigurationError: An argument makes no sense.
 
-        Raises:
-            StateMismatchError: It belongs to another sign-in, comes too late or a second time.
-
-            IssuerMismatchError: It comes from another server (mix-up).
-
-            VerificationError: A parameter is missing, not usable or given twice.
-
-            OAuthError: The server or the person said no.
-
-        Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
-        """
-        callback = hide_callback(callback)
-        return judge_callback(self, callback, now=now)
+    Spec: RFC 6749 §4.1.1; RFC 7636 §4; RFC 9470 §4; OpenID Connect Core 1.0 §3.1.2.1, §15.5.2.
+    """
+    wish = add_step_up(scope, acr_values, max_age, step_up)
+    return AuthorizationRequest(
+        authorization_endpoint=authorization_endpoint,
+        issuers=issuers,
+        requires_iss=requires_iss,
+        client_id=client_id,
+        redirect_uri=redirect_uri,
+        response_type=response_type,
+        response_mode=response_mode,
+        scope=wish.scope,
+        state=secrets.token_urlsafe(32),
+        nonce=secrets.token_urlsafe(32) if "openid" in (wish.scope or ()) else None,
+        code_verifier=generate_code_verifier() if "code" in response_type.split() else None,
+        prompt=prompt,
+        max_age=wish.max_age,
+        login_hint=login_hint,
+        acr_values=wish.acr_values,
+        requires_acr=requires_acr,
+        ui_locales=ui_locales,
+        resource=resource,
+        extra=extra or {},
+        created_at=now,
+        lifetime=lifetime,
+    )

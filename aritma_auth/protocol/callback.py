@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 from yarl import URL
 
 from aritma_auth.errors import VerificationError
-from aritma_auth.protocol.json_text import is_whole
-from aritma_auth.protocol.sealed import HiddenStr, Members
-from aritma_auth.protocol.wire import Parameters
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.protocol.strict_json import is_whole
 
 _LONGEST = 1 << 17
 _MOST = 100

@@ -14,10 +14,9 @@ from typing import ClassVar, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS
-from aritma_auth.protocol.jose import sign
-from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Sealed
-from aritma_auth.protocol.wire import Parameters, form_encode
+from aritma_auth.protocol.http_messages import Parameters, form_encode
+from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Sealed
 
 
 class CredentialSource(Protocol):

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import IdTokenError, VerificationError
-from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS
-from aritma_auth.protocol.base64url import encode_base64url
-from aritma_auth.protocol.sealed import HiddenStr, Members, is_same_text
-from aritma_auth.protocol.signatures import JsonWebKey, SignedToken, verify_signature
+from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
+from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, verify_signature
+from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 
 DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
 """IdentityServer signs with RS256; FAPI wants PS256 or ES256."""

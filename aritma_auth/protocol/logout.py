@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import StateMismatchError, VerificationError
+from aritma_auth.errors import IssuerMismatchError, StateMismatchError, VerificationError
 from aritma_auth.protocol.callback import Callback, hide_callback, read_callback
-from aritma_auth.protocol.sealed import HiddenStr, Members, is_same_text
-from aritma_auth.protocol.signatures import JsonWebKey, verify_signature
+from aritma_auth.protocol.http_messages import encode_form, make_extra
+from aritma_auth.protocol.jwt import JsonWebKey, verify_signature
+from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.urls import add_query, require_redirect_uri
-from aritma_auth.protocol.wire import encode_form, make_extra
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # "JWT" is what IdentityServer wrote before 6.3.
@@ -203,3 +203,32 @@ def _seconds(claims: Members, name: str) -> float | None:
     value = claims.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e15 else None  # type: ignore[arg-type]
+
+
+def check_logout_frame(callback: Callback, *, issuers: Iterable[str], session_id: str) -> None:
+    """
+    Check that a call of your ``frontchannel_logout_uri`` means this browser's session.
+
+    The server must be registered to send both parameters, as IdentityServer does; without them
+    any page could sign people out.
+
+    Args:
+        callback: The URL or the decoded parameters.
+
+        issuers: The client's issuer and its aliases (`Environment.issuers`).
+
+        session_id: ``sid`` of the ID token that this browser signed in with.
+
+    Raises:
+        IssuerMismatchError: It is another server's, or names none.
+
+        VerificationError: It means another session, or none: keep this one.
+
+    Spec: OpenID Connect Front-Channel Logout 1.0 §2.
+    """
+    given = read_callback(callback, response_mode="query")
+    if given.get("iss") not in frozenset(issuers):
+        raise IssuerMismatchError("the call to sign out is another server's")
+    named = given.get("sid")
+    if not isinstance(named, str) or not is_same_text(named, session_id):
+        raise VerificationError("the call to sign out means another session")

@@ -10,10 +10,10 @@ from aritma_auth.errors import (
     InvalidResponseError,
     IssuerMismatchError,
 )
-from aritma_auth.protocol.answers import parse_answer
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
-from aritma_auth.protocol.wire import HttpResponse
 
 ENDPOINT_NAMES = (
     "authorization_endpoint",

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenStr, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, Sealed
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 

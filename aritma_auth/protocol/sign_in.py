@@ -3,10 +3,10 @@
 import attrs
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
-from aritma_auth.protocol.authorization_answer import AuthorizationAnswer
+from aritma_auth.protocol.authorization_response import AuthorizationAnswer
 from aritma_auth.protocol.id_token import IdTokenExpectation
-from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.tokens import Token
 
 _DAY = 86_400.0

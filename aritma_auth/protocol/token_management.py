@@ -3,11 +3,11 @@
 import attrs
 
 from aritma_auth.errors import InvalidResponseError, oauth_error
-from aritma_auth.protocol.answers import parse_answer
-from aritma_auth.protocol.scopes import Scope
-from aritma_auth.protocol.sealed import HiddenStr, Members
-from aritma_auth.protocol.structuring import StructureError, WireNumber, WireScope, structure
-from aritma_auth.protocol.wire import HttpResponse, Parameters
+from aritma_auth.protocol.http_messages import HttpResponse, Parameters
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.parameters import Scope
+from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 
 
 def token_parameters(token: str, token_type_hint: str | None) -> Parameters:

@@ -4,8 +4,8 @@ from typing import NoReturn
 
 import attrs
 
-from aritma_auth.protocol.scopes import Scope
-from aritma_auth.protocol.sealed import HiddenStr, Members, Sealed, seal, seal_optional
+from aritma_auth.protocol.parameters import Scope
+from aritma_auth.protocol.redaction import HiddenStr, Members, Sealed, seal, seal_optional
 
 _NONE = Members()
 

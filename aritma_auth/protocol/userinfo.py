@@ -1,11 +1,11 @@
 """UserInfo: what the server says of the person, believed only for that person."""
 
 from aritma_auth.errors import InvalidResponseError, OAuthError, VerificationError, oauth_error
-from aritma_auth.protocol.answers import hide_echoes, parse_answer
-from aritma_auth.protocol.challenge import parse_challenges
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
+from aritma_auth.protocol.json_response import hide_echoes, parse_answer
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.wire import FORM, HttpRequest, HttpResponse, encode_form
+from aritma_auth.protocol.www_authenticate import parse_challenges
 
 
 def build_userinfo_request(endpoint: str, token: Token, *, in_body: bool = False) -> HttpRequest:

@@ -12,7 +12,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.events import RefreshTokenAtRisk, StoreFailed, notify
 from aritma_auth.gates import plan_shared_pause
-from aritma_auth.protocol.answers import is_ambiguous
+from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.guarding import GuardedStore, StoreAwayError
 from aritma_auth.renewal.numbering import Found, Numbered, newest_of

@@ -13,10 +13,9 @@ from aritma_auth.errors import (
 )
 from aritma_auth.gates import backoff
 from aritma_auth.policy import RefreshPolicy
-from aritma_auth.protocol.answers import is_ambiguous
-from aritma_auth.protocol.grant import Grant
-from aritma_auth.protocol.grants import RefreshTokenGrant
-from aritma_auth.protocol.resources import narrow_resources
+from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
+from aritma_auth.protocol.json_response import is_ambiguous
+from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.sign_in import check_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.renewal.cache import Obtained

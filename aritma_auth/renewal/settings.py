@@ -6,7 +6,7 @@ import attrs
 
 from aritma_auth.events import Listener
 from aritma_auth.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import Grant
 from aritma_auth.renewal.requesting import TokenClient
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.stores import TokenStore

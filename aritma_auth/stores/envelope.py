@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import attrs
 
-from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Record
 from aritma_auth.stores.records import RecordError, dump_record, read_record
 from aritma_auth.stores.sealing import SealingKeys

@@ -6,7 +6,7 @@ from typing import final
 
 import attrs
 
-from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import private_files
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import (

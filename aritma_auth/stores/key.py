@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from hashlib import sha256
 
-from aritma_auth.protocol.grant import Grant
+from aritma_auth.protocol.grants import Grant
 
 
 def token_key(client_identity: Iterable[str], grant: Grant) -> str:

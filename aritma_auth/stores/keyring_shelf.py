@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from aritma_auth.errors import StoreError
-from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 from aritma_auth.stores.private_files import Found
 
 PART_SIZE = 1200 if sys.platform == "win32" else 1 << 20

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from aritma_auth.errors import StoreError
-from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Lease, Record
 from aritma_auth.stores.envelope import Kept, pack, unpack, unreadable
 from aritma_auth.stores.extras import require

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.protocol.redaction import HiddenBytes
 
 SIZE_LIMIT = 1 << 22
 """Bytes; the largest answer of a server is a quarter of it."""

@@ -13,9 +13,8 @@ from aritma_auth.errors import (
     TransportError,
     oauth_error,
 )
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
-from aritma_auth.protocol.sealed import HiddenBytes, JsonValue, Members
-from aritma_auth.protocol.structuring import StructureError, structure
+from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
+from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.stores import Gate, Record
 

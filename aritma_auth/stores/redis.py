@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 import attrs
 
 from aritma_auth.errors import ConfigurationError, StoreError
-from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aritma_auth.errors import AritmaAuthError, ConfigurationError
-from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.secret import Secret
 from aritma_auth.stores.extras import require
 from aritma_auth.stores.redis_scripts import RedisClient

@@ -4,7 +4,7 @@ import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.urls import is_loopback
 from aritma_auth.secret import Secret
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NoReturn, Protocol, final
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenBytes
+from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores.extras import require
 from aritma_auth.stores.records import RecordError
 

@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.protocol.front_channel import check_logout_frame
+from aritma_auth.protocol.logout import check_logout_frame
 from support.journeys import client_of, sign_in
 from support.loopback import serving
 from support.plain_browser import PlainBrowser

@@ -8,8 +8,8 @@ from aritma_auth.errors import (
     OAuthError,
     TransportError,
 )
-from aritma_auth.protocol.answers import is_ambiguous, parse_answer
-from aritma_auth.protocol.wire import HttpResponse
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.json_response import is_ambiguous, parse_answer
 
 
 def parse(status, body, **headers):

@@ -12,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError, StepUpRequiredError
-from aritma_auth.protocol.acr_values import make_acr_values
-from aritma_auth.protocol.authorization import AuthorizationRequest, generate_authorization_request
-from aritma_auth.protocol.authorization_request import RESPONSE_MODES, RESPONSE_TYPES
+from aritma_auth.protocol.authorization_request import (
+    RESPONSE_MODES,
+    RESPONSE_TYPES,
+    AuthorizationRequest,
+    generate_authorization_request,
+)
+from aritma_auth.protocol.authorization_response import validate_authorization_response
+from aritma_auth.protocol.parameters import make_acr_values
 from support.sign_ins import NOW, REDIRECT_URI, good_callback, make_request
 
 BASE = "https://id.aritma.io/connect/authorize"
@@ -289,7 +294,7 @@ def test_a_request_survives_another_process():
     """Nothing that the callback needs is lost, and the other process judges the answer."""
     request = make_request("code id_token token", response_mode="form_post", **FULL)
     code = (
-        "import sys; from aritma_auth.protocol.authorization import AuthorizationRequest;"
+        "import sys; from aritma_auth.protocol.authorization_request import AuthorizationRequest;"
         "r = AuthorizationRequest.from_json(sys.stdin.read()); print(r.to_json()); print(r.url)"
     )
     ran = subprocess.run(
@@ -405,7 +410,7 @@ def test_an_older_version_that_knows_less_reads_what_it_knows():
 def test_an_answered_request_is_not_written_down():
     """It could be answered a second time elsewhere."""
     request = make_request()
-    request.validate_callback(good_callback(request), now=NOW)
+    validate_authorization_response(request, good_callback(request), now=NOW)
 
     with pytest.raises(StateMismatchError, match="answered already"):
         request.to_json()
@@ -415,11 +420,11 @@ def test_no_copy_is_good_for_a_second_answer():
     """A copy is the same sign-in; pickling is refused."""
     request = make_request()
     twins = [copy.copy(request), copy.deepcopy(request)]
-    request.validate_callback(good_callback(request), now=NOW)
+    validate_authorization_response(request, good_callback(request), now=NOW)
 
     for twin in twins:
         with pytest.raises(StateMismatchError, match="answered already"):
-            twin.validate_callback(good_callback(twin), now=NOW)
+            validate_authorization_response(twin, good_callback(twin), now=NOW)
     with pytest.raises(TypeError):
         pickle.dumps(make_request())
 

@@ -14,13 +14,13 @@ from aritma_auth.errors import (
     StateMismatchError,
     VerificationError,
 )
-from aritma_auth.protocol.authorization import AuthorizationRequest
-from aritma_auth.protocol.authorization_request import RESPONSE_TYPES
+from aritma_auth.protocol.authorization_request import RESPONSE_TYPES, AuthorizationRequest
+from aritma_auth.protocol.authorization_response import validate_authorization_response
 from support.sign_ins import ISSUER, NOW, callback_url, good_callback, make_answer, make_request
 
 
 def judge(request, now=NOW, **changes):
-    return request.validate_callback(good_callback(request, **changes), now=now)
+    return validate_authorization_response(request, good_callback(request, **changes), now=now)
 
 
 @pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
@@ -62,11 +62,16 @@ def test_what_the_servers_frame_wants_is_kept_as_it_is():
 def test_an_answer_is_read_where_it_was_asked_for(mode):
     """A code in a fragment does not count for a query, nor the other way round."""
     request = make_request(response_mode=mode)
-    assert request.validate_callback(callback_url(request), now=NOW).code.text == "the-code"
+    assert (
+        validate_authorization_response(request, callback_url(request), now=NOW).code.text
+        == "the-code"
+    )
 
     other = make_request(response_mode="query" if mode == "fragment" else "fragment")
     with pytest.raises(StateMismatchError):
-        make_request(response_mode=mode).validate_callback(callback_url(other), now=NOW)
+        validate_authorization_response(
+            make_request(response_mode=mode), callback_url(other), now=NOW
+        )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_an_answer_to_another_sign_in_does_not_count(state, callback):
     """And the sign-in stays open for its own."""
     request = make_request()
     with pytest.raises(StateMismatchError, match="another sign-in"):
-        request.validate_callback(callback, now=NOW)
+        validate_authorization_response(request, callback, now=NOW)
 
     assert judge(request).code.text == "the-code"
 
@@ -101,7 +106,7 @@ def test_a_parameter_that_comes_twice_is_hostile(name):
     pairs = [*good_callback(request, **{name: "x"}).items()]
     for value in ("x", ""):
         with pytest.raises(VerificationError, match="twice"):
-            request.validate_callback([*pairs, (name, value)], now=NOW)
+            validate_authorization_response(request, [*pairs, (name, value)], now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +267,8 @@ def test_an_answer_shows_none_of_its_secrets(canary):
             callback_url(request, **(secrets | changes)),
         ):
             with pytest.raises(VerificationError) as caught:
-                AuthorizationRequest.from_json(request.to_json()).validate_callback(
-                    callback, now=NOW
+                validate_authorization_response(
+                    AuthorizationRequest.from_json(request.to_json()), callback, now=NOW
                 )
 
             canary.assert_hidden(caught.value)
@@ -273,7 +278,7 @@ def test_an_answer_shows_none_of_its_secrets(canary):
 def test_whatever_comes_back_only_our_errors_come(callback):
     """A callback is a stranger's to write."""
     with pytest.raises(VerificationError):
-        make_request().validate_callback(callback, now=NOW)
+        validate_authorization_response(make_request(), callback, now=NOW)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12))

@@ -6,7 +6,8 @@ from base64 import urlsafe_b64encode
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.authorization import generate_authorization_request
+from aritma_auth.protocol.authorization_request import generate_authorization_request
+from aritma_auth.protocol.authorization_response import validate_authorization_response
 
 ISSUER = "https://id.example"
 
@@ -35,7 +36,7 @@ def request(response_type="code id_token", issuers=(ISSUER,)):
 
 def answer(request, **parameters):
     pairs = {"state": request.state.text, "code": "a-code", **parameters}
-    return request.validate_callback(pairs, now=1.0)
+    return validate_authorization_response(request, pairs, now=1.0)
 
 
 def test_an_id_token_names_the_server_where_iss_is_left_out():

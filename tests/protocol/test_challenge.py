@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.protocol.challenge import Challenge, parse_challenges
+from aritma_auth.protocol.www_authenticate import Challenge, parse_challenges
 
 
 def one(scheme, token68=None, **parameters):

@@ -15,8 +15,8 @@ from aritma_auth.errors import (
     SlowDownError,
     TransportError,
 )
-from aritma_auth.protocol.device import next_interval, parse_device_authorization
-from aritma_auth.protocol.wire import HttpResponse
+from aritma_auth.protocol.device_authorization import next_interval, parse_device_authorization
+from aritma_auth.protocol.http_messages import HttpResponse
 
 NOW = 1_700_000_000.0
 ANSWER = {

@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.wire import encode_form
+from aritma_auth.protocol.http_messages import encode_form
+from aritma_auth.protocol.redaction import Sealed
 from support.sign_ins import make_answer
 
 ACCESS_TOKEN = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
@@ -133,7 +133,7 @@ class Lookalike(aa.AuthorizationAnswer):
 )
 def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
     """Nobody can forget to check the state."""
-    with pytest.raises(aa.ConfigurationError, match="validate_callback"):
+    with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
         aa.AuthorizationCodeGrant(answer)
 
 
@@ -141,7 +141,7 @@ def test_nobody_can_make_an_answer():
     """Neither by its class nor by changing another."""
     names = ["request", "issuer", "code", "token", "id_token", "session_state"]
     parts = dict.fromkeys(names)
-    with pytest.raises(aa.ConfigurationError, match="validate_callback"):
+    with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
         aa.AuthorizationAnswer(object(), **parts)
     with pytest.raises(TypeError):
         attrs.evolve(make_answer(), code=Sealed("another"))

@@ -12,8 +12,8 @@ from joserfc.jwk import OctKey, RSAKey
 
 from aritma_auth.errors import ConfigurationError, IdTokenError, InvalidResponseError
 from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
-from aritma_auth.protocol.sealed import Members
-from aritma_auth.protocol.signatures import read_keys
+from aritma_auth.protocol.jwt import read_keys
+from aritma_auth.protocol.redaction import Members
 from support.signing import OTHER_RSA as OTHER
 from support.signing import RSA, ec_key, encode, jwk, okp_key
 from support.signing import sign as sign_claims

@@ -7,7 +7,7 @@ from aritma_auth.errors import (
     IssuerMismatchError,
     VerificationError,
 )
-from aritma_auth.protocol.initiation import read_login_initiation
+from aritma_auth.protocol.login_initiation import read_login_initiation
 
 ISSUERS = ["https://idp.example", "https://old.example"]
 APP = ["https://app.example/anything"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aritma_auth.protocol.inspection import read_unverified_claims
+from aritma_auth.protocol.jwt import read_unverified_claims
 from support.signing import OTHER_RSA, encode, sign
 
 CLAIMS = {"iss": "https://id.aritma.io", "client_id": "me", "exp": 1}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
+from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -6,10 +6,10 @@ import pytest
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, IssuerMismatchError
+from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.urls import origin_of
-from aritma_auth.protocol.wire import HttpResponse
 
 ISSUER = "https://id.aritma.io"
 LEGACY = "https://id.zdata.no"

@@ -3,7 +3,7 @@
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.scopes import make_scope
+from aritma_auth.protocol.parameters import make_scope
 
 
 @pytest.mark.parametrize(

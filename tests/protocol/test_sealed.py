@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.protocol.once import Once
-from aritma_auth.protocol.sealed import Members, Sealed, is_same_text
+from aritma_auth.protocol.redaction import Members, Sealed, is_same_text
+from aritma_auth.protocol.single_use import Once
 
 
 @given(st.text(), st.text())

@@ -5,7 +5,7 @@ import pytest
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
 from aritma_auth.protocol.id_token import validate_id_token
-from aritma_auth.protocol.sealed import Members
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
     check_refreshed_id_token,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aritma_auth.errors import ConfigurationError, VerificationError
-from aritma_auth.protocol.base64url import decode_base64url, encode_base64url
-from aritma_auth.protocol.signatures import names_unknown_key, verify_signature
+from aritma_auth.protocol.jws import decode_base64url, encode_base64url
+from aritma_auth.protocol.jwt import names_unknown_key, verify_signature
 from support.signing import OTHER_RSA, RSA, ec_key, jwk, okp_key, sign
 
 ACCEPTED = frozenset({"RS256", "ES256", "PS256"})
@@ -205,7 +205,7 @@ def test_any_other_spelling_is_refused(text):
 def test_a_token_that_is_none_shows_nothing(canary):
     """Not in the frames that looked at it."""
     for token in (canary.text, f"{canary.text}.b.c", f"e30.e30.{canary.text}"):
-        from aritma_auth.protocol.sealed import HiddenStr
+        from aritma_auth.protocol.redaction import HiddenStr
 
         with pytest.raises(VerificationError) as caught:
             verify(HiddenStr(token), [jwk()])

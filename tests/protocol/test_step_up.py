@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.protocol.step_up import find_step_up
+from aritma_auth.protocol.www_authenticate import find_step_up
 
 
 def test_rfc_9470s_challenge_becomes_an_error():

@@ -3,8 +3,8 @@
 import attrs
 import pytest
 
-from aritma_auth.protocol.sealed import HiddenStr, Members
-from aritma_auth.protocol.structuring import StructureError, WireNumber, WireScope, structure
+from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 
 
 @attrs.frozen

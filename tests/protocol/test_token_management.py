@@ -5,13 +5,13 @@ import json
 import pytest
 
 from aritma_auth.errors import InvalidClientError, InvalidResponseError, OAuthError
+from aritma_auth.protocol.http_messages import HttpResponse, encode_form
 from aritma_auth.protocol.token_management import (
     Introspection,
     check_revocation,
     parse_introspection,
     token_parameters,
 )
-from aritma_auth.protocol.wire import HttpResponse, encode_form
 
 
 def response(body, status=200):

@@ -16,14 +16,14 @@ from aritma_auth.protocol.client_auth import (
     NoClientAuth,
 )
 from aritma_auth.protocol.grants import ClientCredentialsGrant, RefreshTokenGrant
-from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.token_endpoint import build_token_request
+from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.token_endpoint import build_authenticated_request
 
 
 def build(grant, client_auth, client_id="my-client", secret="my-secret", endpoint=None):
-    return build_token_request(
+    return build_authenticated_request(
         endpoint or PRODUCTION.token_endpoint,
-        grant,
+        grant.parameters(),
         client_auth=client_auth,
         credential=ClientCredential(client_id, Sealed(secret)),
     )
@@ -154,8 +154,8 @@ def test_no_repr_shows_the_secret(canary):
     credential = ClientCredential("id", Sealed(canary.text))
     grant = RefreshTokenGrant(canary.text, extra={"x": canary.text})
     for method in (ClientSecretPost(None), ClientSecretBasic(None)):
-        request = build_token_request(
-            PRODUCTION.token_endpoint, grant, client_auth=method, credential=credential
+        request = build_authenticated_request(
+            PRODUCTION.token_endpoint, grant.parameters(), client_auth=method, credential=credential
         )
 
         canary.assert_hidden(
@@ -171,9 +171,9 @@ def test_any_credential_survives_form_and_basic(client_id, secret):
     except UnicodeEncodeError:
         return
     credential = ClientCredential(client_id, Sealed(secret))
-    posted = build_token_request(
+    posted = build_authenticated_request(
         PRODUCTION.token_endpoint,
-        ClientCredentialsGrant(),
+        ClientCredentialsGrant().parameters(),
         client_auth=ClientSecretPost(None),
         credential=credential,
     )

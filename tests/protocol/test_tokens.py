@@ -17,11 +17,11 @@ from aritma_auth.errors import (
     InvalidResponseError,
     OAuthError,
 )
-from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.sealed import Sealed
-from aritma_auth.protocol.token_response import parse_token_response
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.wire import HttpResponse
 
 ARITMA_ANSWER = (Path(__file__).parent / "vectors" / "aritma-token-answer.json").read_bytes()
 NOW = 1_700_000_000.0

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, VerificationError
+from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
-from aritma_auth.protocol.wire import HttpResponse
 
 CHALLENGE = 'Bearer realm="IdentityServer",error="invalid_token",error_description="expired"'
 

@@ -6,13 +6,20 @@ import time
 
 import pytest
 
-from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr, Members, Sealed, seal, seal_optional
-from aritma_auth.protocol.wire import (
+from aritma_auth.protocol.http_messages import (
     HttpRequest,
     HttpResponse,
     encode_form,
     parse_http_date,
     parse_retry_after,
+)
+from aritma_auth.protocol.redaction import (
+    HiddenBytes,
+    HiddenStr,
+    Members,
+    Sealed,
+    seal,
+    seal_optional,
 )
 
 NOW = 1_700_000_000.0

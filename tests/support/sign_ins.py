@@ -2,7 +2,8 @@
 
 from urllib.parse import urlencode
 
-from aritma_auth.protocol.authorization import AuthorizationRequest
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.authorization_response import validate_authorization_response
 
 NOW = 1_700_000_000.0
 ISSUER = "https://id.aritma.io"
@@ -41,7 +42,9 @@ def good_callback(request, **changes):
 def make_answer(response_type="code", *, now=NOW, callback=None, **changes):
     """Make an answer by the only way there is."""
     request = make_request(response_type, **changes)
-    return request.validate_callback(good_callback(request, **(callback or {})), now=now)
+    return validate_authorization_response(
+        request, good_callback(request, **(callback or {})), now=now
+    )
 
 
 def callback_url(request, **changes):

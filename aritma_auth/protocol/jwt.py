@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from aritma_auth.errors import InvalidResponseError, VerificationError
-from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS, make_algorithms
-from aritma_auth.protocol.base64url import decode_base64url
-from aritma_auth.protocol.jose import is_signed_by
-from aritma_auth.protocol.json_text import parse_json_object
-from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Members
+from aritma_auth.protocol.jws import (
+    SIGNATURE_ALGORITHMS,
+    decode_base64url,
+    is_signed_by,
+    make_algorithms,
+)
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members
+from aritma_auth.protocol.strict_json import parse_json_object
 
 JsonWebKey = Mapping[str, JsonValue]
 
@@ -138,3 +141,24 @@ def read_keys(members: Members) -> list[dict[str, JsonValue]]:
     if not isinstance(keys, list):
         raise InvalidResponseError("the key set has no list of keys", status=200)
     return [key for key in keys if isinstance(key, dict)]
+
+
+def read_unverified_claims(access_token: str) -> Members | None:
+    """
+    Read the claims of an access token without checking anything.
+
+    Args:
+        access_token: The token's text.
+
+    Returns:
+        The claims, or None if the token is opaque, as it may well be.
+
+    Spec: RFC 9068 §6 (a client must not look inside; a person may).
+    """
+    parts = access_token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        return parse_json_object(decode_base64url(parts[1]))
+    except ValueError:
+        return None

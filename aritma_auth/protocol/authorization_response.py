@@ -1,7 +1,5 @@
 """The answer that a browser brings back, and every check before it counts."""
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from aritma_auth.errors import (
@@ -12,15 +10,13 @@ from aritma_auth.errors import (
     VerificationError,
     oauth_error,
 )
-from aritma_auth.protocol.callback import Callback, read_callback
-from aritma_auth.protocol.inspection import read_unverified_claims
-from aritma_auth.protocol.once import Once
-from aritma_auth.protocol.sealed import Members, Sealed, is_same_text, seal_optional
-from aritma_auth.protocol.token_response import read_token
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.callback import Callback, hide_callback, read_callback
+from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.redaction import Members, Sealed, is_same_text, seal_optional
+from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.token_endpoint import read_token
 from aritma_auth.protocol.tokens import Token
-
-if TYPE_CHECKING:
-    from aritma_auth.protocol.authorization_request import AuthorizationRequest
 
 _CLOCK_STEP = 60
 _MEMBERS = {"code": "code", "token": "access_token", "id_token": "id_token"}
@@ -30,7 +26,7 @@ _VALIDATED = object()
 @attrs.frozen(init=False, eq=False)
 class AuthorizationAnswer:
     """
-    A callback that has passed every check; only `AuthorizationRequest.validate_callback` makes one.
+    A callback that has passed every check; only `validate_authorization_response` makes one.
 
     Attributes:
         request: The request that it answers.
@@ -47,7 +43,7 @@ class AuthorizationAnswer:
         session_state: What `build_session_page` needs, unread, or None.
     """
 
-    request: "AuthorizationRequest"
+    request: AuthorizationRequest
     issuer: str | None
     code: Sealed | None
     token: Token | None
@@ -59,7 +55,7 @@ class AuthorizationAnswer:
         self,
         proof: object,
         *,
-        request: "AuthorizationRequest",
+        request: AuthorizationRequest,
         issuer: str | None,
         code: str | None,
         token: Token | None,
@@ -67,28 +63,42 @@ class AuthorizationAnswer:
         session_state: str | None,
     ) -> None:
         if proof is not _VALIDATED:
-            raise ConfigurationError("an answer comes from AuthorizationRequest.validate_callback")
+            raise ConfigurationError("an answer comes from validate_authorization_response")
         sealed_code, sealed_id_token = seal_optional(code), seal_optional(id_token)
         self.__attrs_init__(
             request, issuer, sealed_code, token, sealed_id_token, session_state, Once()
         )
 
 
-def judge_callback(
-    request: "AuthorizationRequest", callback: Callback, *, now: float
+def validate_authorization_response(
+    request: AuthorizationRequest, callback: Callback, *, now: float
 ) -> AuthorizationAnswer:
     """
-    Judge what the browser brought back; `AuthorizationRequest.validate_callback` says more.
+    Validate what the browser brought back.
 
     Args:
-        request: What the person was sent away with; it is answered by this.
+        request: What the person was sent away with; this call uses it up.
 
-        callback: What came.
+        callback: The callback's URL; for form_post its body; or the decoded pairs of either,
+            such as ``request.query`` or the result of ``request.post()`` in aiohttp.
 
         now: POSIX seconds.
 
+    Returns:
+        The answer, good for one exchange.
+
+    Raises:
+        StateMismatchError: It belongs to another sign-in, comes too late or a second time.
+
+        IssuerMismatchError: It comes from another server (mix-up).
+
+        VerificationError: A parameter is missing, not usable or given twice.
+
+        OAuthError: The server or the person said no.
+
     Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
     """
+    callback = hide_callback(callback)
     answer = read_callback(callback, response_mode=request.response_mode)
     state = answer.get("state")
     if not isinstance(state, str) or not is_same_text(state, request.state.text):
@@ -120,7 +130,7 @@ def _text(answer: Members, name: str) -> str | None:
 
 
 def _check_issuer(
-    answer: Members, request: "AuthorizationRequest", *, has_id_token: bool
+    answer: Members, request: AuthorizationRequest, *, has_id_token: bool
 ) -> str | None:
     issuer = _text(answer, "iss")
     said = _issuer_of(_text(answer, "id_token")) if has_id_token else None

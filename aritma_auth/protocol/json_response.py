@@ -9,9 +9,9 @@ from aritma_auth.errors import (
     TransportError,
     oauth_error,
 )
-from aritma_auth.protocol.json_text import JsonError, parse_json_object
-from aritma_auth.protocol.sealed import Members
-from aritma_auth.protocol.wire import HttpResponse, parse_retry_after
+from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
+from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
 _SHORTEST_SECRET = 4
 

@@ -9,12 +9,12 @@ from aritma_auth.errors import (
     InvalidResponseError,
     SlowDownError,
 )
-from aritma_auth.protocol.answers import parse_answer
 from aritma_auth.protocol.grants import DeviceCodeGrant
-from aritma_auth.protocol.sealed import Sealed, seal
-from aritma_auth.protocol.structuring import StructureError, WireNumber, structure
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.redaction import Sealed, seal
+from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.protocol.wire import HttpResponse
 
 _DEFAULT_INTERVAL = 5.0
 _SLOWER = 5.0

@@ -1,12 +1,112 @@
 """JSON Web Signatures; the only module that knows joserfc (extra ``oidc``)."""
 
 import json
-from collections.abc import Mapping
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256, sha384, sha512
+from typing import Literal, Protocol
+
+import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.algorithms import SIGNATURE_ALGORITHMS
-from aritma_auth.protocol.base64url import decode_base64url, encode_base64url
-from aritma_auth.protocol.sealed import HiddenStr, JsonValue, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Sealed
+
+_ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def encode_base64url(data: bytes) -> str:
+    """Encode without padding (RFC 7515 §2)."""
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def decode_base64url(text: str) -> bytes:
+    """
+    Decode strictly.
+
+    Python's own decoder skips what it does not know, so that one signature would have many
+    spellings.
+
+    Args:
+        text: Without padding.
+
+    Raises:
+        ValueError: A foreign character, padding, or bits beyond the last byte.
+
+    Spec: RFC 7515 §2; RFC 4648 §3.5.
+    """
+    if _ALPHABET.fullmatch(text) is not None and len(text) % 4 != 1:
+        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if encode_base64url(data) == text:
+            return data
+    raise ValueError("the text is not base64url")
+
+
+class _Hash(Protocol):
+    def digest(self) -> bytes: ...
+
+
+@attrs.frozen
+class SignatureAlgorithm:
+    """
+    One algorithm of JSON Web Signatures; all of them are asymmetric.
+
+    Attributes:
+        name: Its ``alg``.
+
+        key_type: The ``kty`` of its keys.
+
+        digest: The hash that ID tokens signed with it bind their neighbours by.
+
+        curve: The ``crv`` of its keys, or None.
+
+    Spec: RFC 7518 §3.1; RFC 8037 §3.1; RFC 9864 §2.2; OpenID Connect Core 1.0 §3.1.3.6.
+    """
+
+    name: str
+    key_type: Literal["EC", "OKP", "RSA"]
+    digest: Callable[[bytes], _Hash]
+    curve: str | None = None
+
+
+SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
+    algorithm.name: algorithm
+    for algorithm in (
+        SignatureAlgorithm("ES256", "EC", sha256, "P-256"),
+        SignatureAlgorithm("ES384", "EC", sha384, "P-384"),
+        SignatureAlgorithm("ES512", "EC", sha512, "P-521"),
+        # Two names of one: RFC 9864 says which curve the older one means.
+        SignatureAlgorithm("Ed25519", "OKP", sha512, "Ed25519"),
+        SignatureAlgorithm("EdDSA", "OKP", sha512, "Ed25519"),
+        SignatureAlgorithm("PS256", "RSA", sha256),
+        SignatureAlgorithm("PS384", "RSA", sha384),
+        SignatureAlgorithm("PS512", "RSA", sha512),
+        SignatureAlgorithm("RS256", "RSA", sha256),
+        SignatureAlgorithm("RS384", "RSA", sha384),
+        SignatureAlgorithm("RS512", "RSA", sha512),
+    )
+}
+"""The algorithms by name. A shared secret signs nothing here, and ``none`` is no algorithm."""
+
+
+def make_algorithms(names: str | Iterable[str]) -> frozenset[str]:
+    """
+    Read the algorithms that a caller accepts.
+
+    Args:
+        names: One name, or several.
+
+    Raises:
+        ConfigurationError: There is none, or one is not known.
+
+    Spec: RFC 8725 §3.1.
+    """
+    algorithms = frozenset((names,) if isinstance(names, str) else names)
+    if not algorithms or not algorithms <= SIGNATURE_ALGORITHMS.keys():
+        known = ", ".join(SIGNATURE_ALGORITHMS)
+        raise ConfigurationError(f"accept asymmetric signature algorithms, some of {known}")
+    return algorithms
+
 
 _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.sealed import HiddenBytes, HiddenStr
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 
 BODY_LIMIT = 1 << 20
 """Bytes of an answer read at most."""
