@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from aritma_auth.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from aritma_auth.client import OAuthClient as OAuthClient
+    from aritma_auth.apis import APIS as APIS
+    from aritma_auth.apis import Api as Api
+    from aritma_auth.client.client import OAuthClient as OAuthClient
+    from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
     from aritma_auth.environment import Environment as Environment
@@ -34,17 +37,9 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
-    from aritma_auth.login import login_with_browser as login_with_browser
-    from aritma_auth.login import login_with_device as login_with_device
-    from aritma_auth.login import signed_in_provider as signed_in_provider
-    from aritma_auth.middleware import BearerMiddleware as BearerMiddleware
-    from aritma_auth.pending import PendingSignIns as PendingSignIns
-    from aritma_auth.picking import PickingMiddleware as PickingMiddleware
-    from aritma_auth.policy import RefreshPolicy as RefreshPolicy
-    from aritma_auth.policy import SharingPolicy as SharingPolicy
-    from aritma_auth.pool import TokenProviderPool as TokenProviderPool
-    from aritma_auth.profiles import PROFILES as PROFILES
-    from aritma_auth.profiles import ApiProfile as ApiProfile
+    from aritma_auth.native_app.login import login_with_browser as login_with_browser
+    from aritma_auth.native_app.login import login_with_device as login_with_device
+    from aritma_auth.native_app.login import signed_in_provider as signed_in_provider
     from aritma_auth.protocol.authorization_request import (
         AuthorizationRequest as AuthorizationRequest,
     )
@@ -81,17 +76,27 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.protocol.www_authenticate import Challenge as Challenge
     from aritma_auth.protocol.www_authenticate import parse_challenges as parse_challenges
-    from aritma_auth.provider import TokenProvider as TokenProvider
+    from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
+    from aritma_auth.provider.middleware import PickingMiddleware as PickingMiddleware
+    from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
+    from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
+    from aritma_auth.provider.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
+    from aritma_auth.stores.encryption import SealingKeys as SealingKeys
     from aritma_auth.stores.file import FileTokenStore as FileTokenStore
     from aritma_auth.stores.keyring import KeyringTokenStore as KeyringTokenStore
     from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
     from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
-    from aritma_auth.stores.sealing import SealingKeys as SealingKeys
 
 _HOMES = {
-    "client": ("OAuthClient",),
+    "apis": (
+        "APIS",
+        "Api",
+    ),
+    "client.client": ("OAuthClient",),
+    "client.pending_sign_ins": ("PendingSignIns",),
     "environment": (
         "DEVELOPMENT",
         "Environment",
@@ -119,22 +124,10 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
-    "login": (
+    "native_app.login": (
         "login_with_browser",
         "login_with_device",
         "signed_in_provider",
-    ),
-    "middleware": ("BearerMiddleware",),
-    "pending": ("PendingSignIns",),
-    "picking": ("PickingMiddleware",),
-    "policy": (
-        "RefreshPolicy",
-        "SharingPolicy",
-    ),
-    "pool": ("TokenProviderPool",),
-    "profiles": (
-        "ApiProfile",
-        "PROFILES",
     ),
     "protocol.authorization_request": ("AuthorizationRequest",),
     "protocol.authorization_response": ("AuthorizationAnswer",),
@@ -180,14 +173,23 @@ _HOMES = {
         "Challenge",
         "parse_challenges",
     ),
-    "provider": ("TokenProvider",),
+    "provider.middleware": (
+        "BearerMiddleware",
+        "PickingMiddleware",
+    ),
+    "provider.policy": (
+        "RefreshPolicy",
+        "SharingPolicy",
+    ),
+    "provider.pool": ("TokenProviderPool",),
+    "provider.provider": ("TokenProvider",),
     "secret": ("Secret",),
     "stores": ("TokenStore",),
+    "stores.encryption": ("SealingKeys",),
     "stores.file": ("FileTokenStore",),
     "stores.keyring": ("KeyringTokenStore",),
     "stores.memory": ("MemoryTokenStore",),
     "stores.redis": ("RedisTokenStore",),
-    "stores.sealing": ("SealingKeys",),
 }
 
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

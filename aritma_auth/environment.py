@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 import attrs
 from yarl import URL
 
+from aritma_auth.apis import APIS
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.profiles import PROFILES
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
 
@@ -219,6 +219,30 @@ class Environment:
         _require_known(name)
         return self.endpoints.get(name) or f"{self.issuer}/{self.ENDPOINTS[name]}"
 
+    def base_url(self, api: str) -> str:
+        """
+        Give the base URL of one of Aritma's APIs, fit for ``aiohttp.ClientSession(base_url=...)``.
+
+        Args:
+            api: The API's name in `APIS`, such as ``bankservice``.
+
+        Returns:
+            The URL, with a trailing slash; the same for every tenant.
+
+        Raises:
+            ConfigurationError: There is no such API, or Aritma publishes no URL of it for this
+                environment: give your own.
+        """
+        if api not in APIS:
+            raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {api!r}")
+        known = {"production": APIS[api].production, "development": APIS[api].development}
+        url = known.get(self.name)
+        if url is None:
+            raise ConfigurationError(
+                f"no base URL of {api} is published for {self.name}: give your own"
+            )
+        return url
+
     @property
     def token_endpoint(self) -> str:
         """Where tokens are asked for."""
@@ -240,7 +264,7 @@ PRODUCTION = Environment(
     "production",
     # The same service under the company's former name.
     issuer_aliases=frozenset({"https://id.zdata.no"}),
-    api_origins=tuple({p.production for p in PROFILES.values() if p.production}),
+    api_origins=tuple({api.production for api in APIS.values() if api.production}),
 )
 """Aritma's production: https://id.aritma.io."""
 
@@ -248,6 +272,6 @@ DEVELOPMENT = Environment(
     "https://id.dev.aritma.io",
     "development",
     issuer_aliases=frozenset({"https://id-dev.zdata.no"}),
-    api_origins=tuple({p.development for p in PROFILES.values() if p.development}),
+    api_origins=tuple({api.development for api in APIS.values() if api.development}),
 )
 """Aritma's development environment: https://id.dev.aritma.io."""

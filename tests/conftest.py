@@ -14,7 +14,7 @@ import aioresponses.core
 import hypothesis
 import pytest
 
-from aritma_auth.sandbox.clients import SAMPLE_CLIENTS
+from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS
 from support.clock import FakeClock
 from support.loops import new_eager_loop
 

@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib import import_module
 
 import aiohttp
 import pytest
 
 from aritma_auth import __main__, cli
-from aritma_auth.cli import stand_in
-from aritma_auth.demo import Demonstration, Wave
+from aritma_auth.cli.demo import Demonstration, Wave
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.version import __version__
+
+sandbox_command = import_module("aritma_auth.cli.sandbox")
+"""The module: the package has a function of its name."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def test_a_broken_promise_is_an_error(monkeypatch, capsys):
         wave = Wave(calls, calls - 1, 1, 0.1)
         return Demonstration(wave, Members(), 60.0, wave, 1)
 
-    monkeypatch.setattr(stand_in, "demonstrate", fail)
+    monkeypatch.setattr(sandbox_command, "demonstrate", fail)
 
     assert cli.run(["demo"]) == 1
     assert "NOT as promised." in capsys.readouterr().out
@@ -75,7 +78,7 @@ def test_an_error_of_the_machine_is_one_line_too(monkeypatch, capsys):
     async def fail(calls):
         raise OSError(98, "Address already in use")
 
-    monkeypatch.setattr(stand_in, "demonstrate", fail)
+    monkeypatch.setattr(sandbox_command, "demonstrate", fail)
 
     assert cli.run(["demo"]) == 1
     assert capsys.readouterr().err == "error: Address already in use\n"

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import aritma_auth as aa
-from aritma_auth import cli, login
-from aritma_auth.cli import people, settings
+from aritma_auth import cli
+from aritma_auth.cli import sign_in, stored_sign_in
+from aritma_auth.native_app import login
 from aritma_auth.protocol.redaction import Members
 from support.apart import browse, sandbox_apart
 
@@ -40,7 +41,7 @@ def sandbox(running, monkeypatch):
 def store(monkeypatch):
     """Keep the tokens in memory, from one command to the next."""
     store = aa.MemoryTokenStore()
-    monkeypatch.setattr(settings, "default_store", lambda: store)
+    monkeypatch.setattr(stored_sign_in, "default_store", lambda: store)
     return store
 
 
@@ -170,7 +171,7 @@ def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys
         sandbox.approve_device(shown[1], "bob")
 
     monkeypatch.setattr(
-        people, "login_with_device", functools.partial(login.login_with_device, sleep=sleep)
+        sign_in, "login_with_device", functools.partial(login.login_with_device, sleep=sleep)
     )
 
     assert cli.run(["login", "--device"]) == 0
@@ -202,7 +203,7 @@ def test_a_name_cannot_steer_the_terminal():
     """People choose their names themselves."""
     claims = Members({"name": "\x1b[2J\u202eMallory", "sub": "1"})
 
-    assert people._name_of(aa.SignIn(None, claims)) == "\ufffd[2J\ufffdMallory"
+    assert sign_in._name_of(aa.SignIn(None, claims)) == "\ufffd[2J\ufffdMallory"
 
 
 def test_a_refusal_is_one_line(sandbox, store, opened, capsys):
@@ -244,7 +245,7 @@ def test_a_store_that_keeps_nothing_is_told(sandbox, store, opened, monkeypatch,
 
 def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypatch, tmp_path):
     """Signing in helps, and is no failure."""
-    monkeypatch.setattr(settings, "default_store", lambda: aa.FileTokenStore(tmp_path))
+    monkeypatch.setattr(stored_sign_in, "default_store", lambda: aa.FileTokenStore(tmp_path))
     assert cli.run(["login"]) == 0
     (file,) = tmp_path.glob("*.token")
     file.write_text("nonsense")

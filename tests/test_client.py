@@ -10,7 +10,7 @@ from joserfc.jwk import RSAKey
 
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ClientAuth
-from aritma_auth.sandbox.keys import signing_key
+from aritma_auth.sandbox.identity.keys import signing_key
 
 URL = "https://id.aritma.io/connect/token"
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")

@@ -16,7 +16,7 @@ from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, g
 from aritma_auth.protocol.jws import sign
 from aritma_auth.protocol.redaction import Sealed
 from aritma_auth.sandbox import Sandbox, SandboxClient
-from aritma_auth.sandbox.keys import signing_key
+from aritma_auth.sandbox.identity.keys import signing_key
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 RSA = RSAKey.import_key(signing_key(0).private)

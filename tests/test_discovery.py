@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.discovery import MOST_KEYS, Discovery
+from aritma_auth.client.cached_document import COOL_DOWN, DAY
+from aritma_auth.client.discovery import MOST_KEYS, Discovery
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.published import COOL_DOWN, DAY
 from support.clock import FakeClock
 from support.loopback import serving
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from aritma_auth.apis import APIS
 from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.profiles import PROFILES, ApiProfile
 
 
 def test_the_pages_endpoints():
@@ -160,30 +160,36 @@ def test_an_unknown_name_is_refused():
         Environment.named("prod")
 
 
-def test_profiles_are_data():
+def test_apis_are_data():
     """Each API has a scope, and base URLs where they are published."""
-    assert PROFILES["bankservice"].scope == ("bankservice",)
-    assert PROFILES["banking"].base_url(PRODUCTION) == "https://banking.aritma.io/api/"
-    assert PROFILES["iam"].base_url(DEVELOPMENT) == "https://api.dev.aritma.io/core/iam/"
-    assert PROFILES["banking"].base_url(PRODUCTION.for_tenant("acme")).endswith("/api/")
+    assert APIS["bankservice"].scope == ("bankservice",)
+    assert PRODUCTION.base_url("banking") == "https://banking.aritma.io/api/"
+    assert DEVELOPMENT.base_url("iam") == "https://api.dev.aritma.io/core/iam/"
+    assert PRODUCTION.for_tenant("acme").base_url("banking").endswith("/api/")
+
+
+def test_an_unknown_api_is_refused():
+    """The message lists the names."""
+    with pytest.raises(ConfigurationError, match=r"one of bankservice, .*, not 'bank'"):
+        PRODUCTION.base_url("bank")
 
 
 @pytest.mark.parametrize(
-    ("profile", "environment"),
+    ("api", "environment"),
     [
-        (PROFILES["iam"], PRODUCTION),
-        (PROFILES["commerce"], DEVELOPMENT),
-        (ApiProfile("x", None), Environment.at("https://idp.example")),
+        ("iam", PRODUCTION),
+        ("commerce", DEVELOPMENT),
+        ("banking", Environment.at("https://idp.example")),
     ],
 )
-def test_an_unpublished_base_url_must_be_given(profile, environment):
+def test_an_unpublished_base_url_must_be_given(api, environment):
     """Nothing is guessed."""
     with pytest.raises(ConfigurationError, match="give your own"):
-        profile.base_url(environment)
+        environment.base_url(api)
 
 
 def test_every_published_base_url_may_get_the_token():
-    """The default origins are those of the profiles, and no identity server."""
+    """The default origins are those of the APIs, and no identity server."""
     hosts = {origin.host for origin in PRODUCTION.api_origins}
 
     assert hosts == {

@@ -9,9 +9,15 @@ from aritma_auth.errors import (
     InvalidClientError,
     TransportError,
 )
-from aritma_auth.gates import Failure, RejectionGate, backoff, plan_retry, plan_shared_pause
-from aritma_auth.lifecycle import Freshness, Step, decide, plan_life
-from aritma_auth.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.backoff import (
+    Failure,
+    RejectionGate,
+    backoff,
+    plan_retry,
+    plan_shared_pause,
+)
+from aritma_auth.provider.lifecycle import Freshness, Step, decide, plan_life
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
 POLICY = RefreshPolicy()
 DOWN = TransportError("down")

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 
 import aritma_auth as aa
-from aritma_auth import login
-from aritma_auth.loopback import LoopbackListener
+from aritma_auth.native_app import login
+from aritma_auth.native_app.loopback import LoopbackListener
 from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.sandbox import Sandbox
 from support.clock import FakeClock

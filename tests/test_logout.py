@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.judge import MOST_LOGOUTS
+from aritma_auth.client.token_verifier import MOST_LOGOUTS
 from aritma_auth.protocol.logout import check_logout_callback
 from aritma_auth.sandbox import Sandbox
 from support.journeys import client_of, sign_in

@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 import aritma_auth as aa
-from aritma_auth import loopback
-from aritma_auth.loopback import LoopbackListener, Page
+from aritma_auth.native_app import loopback
+from aritma_auth.native_app.loopback import LoopbackListener, Page
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -11,8 +11,8 @@ from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.events import RequestUnsigned
-from aritma_auth.middleware import BearerMiddleware
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.middleware import BearerMiddleware
 from support.clock import FakeClock
 from support.fakes import FakeClient
 from support.loopback import serving

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.pool import PoolStatus
+from aritma_auth.provider.pool import PoolStatus
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
 from support.loopback import serving

@@ -116,7 +116,13 @@ PURE = sorted(
         *(Path(aritma_auth.__file__).parent / "protocol").glob("*.py"),
         *(
             Path(aritma_auth.__file__).parent / f"{name}.py"
-            for name in ("environment", "errors", "gates", "lifecycle", "policy")
+            for name in (
+                "environment",
+                "errors",
+                "provider/backoff",
+                "provider/lifecycle",
+                "provider/policy",
+            )
         ),
     ]
 )

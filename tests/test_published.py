@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.published import COOL_DOWN, DAY, STALE, Published
+from aritma_auth.client.cached_document import COOL_DOWN, DAY, STALE, Published
 from support.clock import FakeClock
 from support.fakes import settle
 

@@ -9,7 +9,7 @@ from test_refresh_tokens import LOST, SPENT, UNSENT, presented, rotated
 
 import aritma_auth as aa
 from aritma_auth.events import RefreshTokenAtRisk, RenewalFailed, StoreFailed, StoreReturned
-from aritma_auth.policy import SharingPolicy
+from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.stores import Entry, Gate, Record
 from aritma_auth.stores.key import token_key
 from support.fakes import settle

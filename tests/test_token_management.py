@@ -6,7 +6,7 @@ from joserfc.jwk import RSAKey
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox, SandboxClient
-from aritma_auth.sandbox.keys import signing_key
+from aritma_auth.sandbox.identity.keys import signing_key
 from support.journeys import client_of, sign_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

@@ -8,9 +8,9 @@ import pytest
 import trustme
 from aiohttp import web
 
+from aritma_auth.client.transport import Transport
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
 from aritma_auth.protocol.http_messages import HttpRequest
-from aritma_auth.transport import Transport
 from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 import attrs
 from yarl import URL
 
+from aritma_auth.client.sign_in import RelyingParty
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
-from aritma_auth.relying_party import RelyingParty
 
 
 @attrs.frozen(kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cyclopts
 
 from aritma_auth.cli.doctor import doctor
-from aritma_auth.cli.people import login, logout, whoami
-from aritma_auth.cli.stand_in import demo, sandbox
-from aritma_auth.cli.tokens import token
+from aritma_auth.cli.sandbox import demo, sandbox
+from aritma_auth.cli.sign_in import login, logout, whoami
+from aritma_auth.cli.token import token
 from aritma_auth.errors import (
     AritmaAuthError,
     InvalidResponseError,

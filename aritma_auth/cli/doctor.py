@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from aritma_auth.cli.settings import open_session
-from aritma_auth.client import OAuthClient
+from aritma_auth.cli.stored_sign_in import open_session
+from aritma_auth.client.client import OAuthClient
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.redaction import Members
 

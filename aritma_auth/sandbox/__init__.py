@@ -44,9 +44,9 @@ documentation and the source code of IdentityServer say they do.
     pytest_plugin.py      fixtures for the tests of those who use this package
 """
 
-from aritma_auth.sandbox.clients import Person, SandboxClient
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.lies import Lies
+from aritma_auth.sandbox.faults.overrides import Lies
+from aritma_auth.sandbox.identity.registrations import Person, SandboxClient
 from aritma_auth.sandbox.server import Sandbox
 
 __all__ = ["Lies", "Person", "Sandbox", "SandboxClient", "SandboxClock"]

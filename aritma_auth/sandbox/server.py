@@ -9,18 +9,18 @@ from aiohttp.typedefs import Middleware
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.runtime.closing import AsyncResource
-from aritma_auth.sandbox import faults
-from aritma_auth.sandbox.banking import BankingApi
-from aritma_auth.sandbox.browser import SignInPages
-from aritma_auth.sandbox.check_session import CheckSession
-from aritma_auth.sandbox.clients import SandboxClient
-from aritma_auth.sandbox.device_pages import DevicePages
-from aritma_auth.sandbox.identity import IdentityServer
-from aritma_auth.sandbox.inspection import Inspection
-from aritma_auth.sandbox.metadata import Metadata
-from aritma_auth.sandbox.sign_out import SignOutPages
+from aritma_auth.sandbox.banking.api import BankingApi
+from aritma_auth.sandbox.controls import Steering
+from aritma_auth.sandbox.faults import injection
+from aritma_auth.sandbox.identity.metadata import Metadata
+from aritma_auth.sandbox.identity.registrations import SandboxClient
+from aritma_auth.sandbox.identity.routes import IdentityServer
+from aritma_auth.sandbox.identity.session_management import CheckSession
+from aritma_auth.sandbox.identity.userinfo_and_introspection import Inspection
+from aritma_auth.sandbox.pages.device import DevicePages
+from aritma_auth.sandbox.pages.sign_in import SignInPages
+from aritma_auth.sandbox.pages.sign_out import SignOutPages
 from aritma_auth.sandbox.state import place_of
-from aritma_auth.sandbox.steering import Steering
 
 if TYPE_CHECKING:
     import ssl
@@ -174,7 +174,7 @@ class Sandbox(Steering, AsyncResource):
 
     def _meddle(self, place: Callable[[str], str | None]) -> Middleware:
         @web.middleware
-        async def meddle(request: web.Request, handler: faults.Handler) -> web.StreamResponse:
+        async def meddle(request: web.Request, handler: injection.Handler) -> web.StreamResponse:
             where = place(request.path)
             if where is None:
                 return await handler(request)

@@ -5,18 +5,17 @@ from collections import deque
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox.assertions import AssertionCheck
-from aritma_auth.sandbox.authentication import ClientCheck
-from aritma_auth.sandbox.clients import SAMPLE_CLIENTS, SAMPLE_PEOPLE, Person
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.devices import Devices
-from aritma_auth.sandbox.faults import Faults
-from aritma_auth.sandbox.generations import generation_named
-from aritma_auth.sandbox.issuing import TokenIssuer
-from aritma_auth.sandbox.lies import Lies
-from aritma_auth.sandbox.refresh_tokens import RefreshTokens
-from aritma_auth.sandbox.sign_ins import BrowserSession, SignIns
-from aritma_auth.sandbox.token_endpoint import TokenEndpoint, TokenRequest
+from aritma_auth.sandbox.faults.injection import Faults
+from aritma_auth.sandbox.faults.overrides import Lies
+from aritma_auth.sandbox.identity.client_authentication import AssertionCheck, ClientCheck
+from aritma_auth.sandbox.identity.device_codes import Devices
+from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
+from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_PEOPLE, Person
+from aritma_auth.sandbox.identity.server_versions import generation_named
+from aritma_auth.sandbox.identity.sessions import BrowserSession, SignIns
+from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
+from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 
 _ENDPOINTS = (
     "token",

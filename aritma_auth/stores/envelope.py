@@ -16,8 +16,8 @@ import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Record
+from aritma_auth.stores.encryption import SealingKeys
 from aritma_auth.stores.records import RecordError, dump_record, read_record
-from aritma_auth.stores.sealing import SealingKeys
 
 _HEAD = re.compile(rb"aritma-auth 1 (plain|sealed) ([1-9][0-9]{0,17}) (0|[1-9][0-9]{0,17}) ")
 _SUM_SIZE = 64

@@ -8,6 +8,7 @@ import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import private_files
+from aritma_auth.stores.encryption import SealingKeys
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import (
     Found,
@@ -16,7 +17,6 @@ from aritma_auth.stores.private_files import (
     read_private,
     write_private,
 )
-from aritma_auth.stores.sealing import SealingKeys
 
 
 @final

@@ -4,9 +4,9 @@ import os
 from typing import final
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.stores import keyring_shelf
-from aritma_auth.stores.extras import require
-from aritma_auth.stores.keyring_shelf import Keyring, KeyringShelf
+from aritma_auth.optional import require
+from aritma_auth.stores import keyring_entries
+from aritma_auth.stores.keyring_entries import Keyring, KeyringShelf
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 
 
@@ -43,7 +43,7 @@ class KeyringTokenStore(LocalTokenStore):
         lock_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         require("keyring", "keyring")
-        shelf = KeyringShelf(keyring or _find_keyring(), service, keyring_shelf.PART_SIZE)
+        shelf = KeyringShelf(keyring or _find_keyring(), service, keyring_entries.PART_SIZE)
         folder = local_folder(lock_folder, "keyring")
         super().__init__(shelf, folder, realm=f"keyring {service}")
         self._service = service

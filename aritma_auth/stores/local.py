@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from aritma_auth.errors import StoreError
+from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Lease, Record
+from aritma_auth.stores.encryption import SealingKeys
 from aritma_auth.stores.envelope import Kept, pack, unpack, unreadable
-from aritma_auth.stores.extras import require
 from aritma_auth.stores.file_lock import FileLease, exclusive
 from aritma_auth.stores.private_files import Found
-from aritma_auth.stores.sealing import SealingKeys
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,8 +14,9 @@ from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.closing import AsyncResource
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record
+from aritma_auth.stores.encryption import SealingKeys
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, read_record
-from aritma_auth.stores.redis_clients import open_clients, problem_of
+from aritma_auth.stores.redis_connection import open_clients, problem_of
 from aritma_auth.stores.redis_scripts import (
     ACQUIRE,
     KEEP,
@@ -25,7 +26,6 @@ from aritma_auth.stores.redis_scripts import (
     RedisClient,
     Script,
 )
-from aritma_auth.stores.sealing import SealingKeys
 
 T = TypeVar("T")
 

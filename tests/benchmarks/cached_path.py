@@ -15,8 +15,8 @@ from functools import partial
 from stand_ins import ENVIRONMENT, ratio_of
 
 import aritma_auth as aa
-from aritma_auth.middleware import BearerMiddleware
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.middleware import BearerMiddleware
 
 ROUNDS, CALLS = 41, 20_000
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import attrs
 
 from aritma_auth.errors import TransportError
-from aritma_auth.gates import Failure, plan_retry, plan_shared_pause
-from aritma_auth.lifecycle import plan_life
-from aritma_auth.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.backoff import Failure, plan_retry, plan_shared_pause
+from aritma_auth.provider.lifecycle import plan_life
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
 LIFETIME = 3600.0
 SIZES = [1, 10, 100, 1_000, 10_000]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.login import login_with_browser
+from aritma_auth.native_app.login import login_with_browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from aritma_auth.sandbox import Sandbox
-from aritma_auth.sandbox.session_state import make_session_state
+from aritma_auth.sandbox.identity.session_management import make_session_state
 from support.sandbox_wire import ALICE, answer_of, authorize_url, get, read_jwt, redeem
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

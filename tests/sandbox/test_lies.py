@@ -10,7 +10,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox.keys import DECOY, signing_key
+from aritma_auth.sandbox.identity.keys import DECOY, signing_key
 from support.sandbox_wire import get, read_jwt, sign_in, tokens_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")

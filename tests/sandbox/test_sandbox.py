@@ -1,4 +1,4 @@
-"""The sandbox as a test holds it: its APIs, its clock, its faults."""
+"""The sandbox as a test holds it: its APIs, its clock, its injection."""
 
 import asyncio
 import subprocess
@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import Sandbox, SandboxClock, faults
+from aritma_auth.sandbox import Sandbox, SandboxClock
+from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.state import PLACES
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -195,7 +196,7 @@ async def test_connections_break_before_or_after_the_work(sandbox, http, fault, 
 
 def test_a_connection_that_is_gone_already_cannot_break():
     """The caller may have left first."""
-    assert faults._cut(SimpleNamespace(transport=None)).status == 500
+    assert injection._cut(SimpleNamespace(transport=None)).status == 500
 
 
 async def test_an_answer_can_be_truncated(sandbox, http):
@@ -355,7 +356,7 @@ async def test_it_listens_on_ipv6_too():
 
 def test_without_joserfc_the_error_names_the_extra(monkeypatch):
     """What to install."""
-    from aritma_auth.sandbox.keys import signing_key
+    from aritma_auth.sandbox.identity.keys import signing_key
 
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
     with pytest.raises(ConfigurationError, match=r"aritma-auth\[sandbox\]"):
@@ -388,7 +389,7 @@ def test_the_pytest_plugin_serves_users(tmp_path):
 
 def test_without_pytest_asyncio_the_fixture_fails(monkeypatch):
     """And says what to install."""
-    from aritma_auth.sandbox import pytest_plugin
+    from aritma_auth import pytest_plugin
 
     monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
     fixture = pytest_plugin._sandbox_fixture()

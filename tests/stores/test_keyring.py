@@ -13,7 +13,7 @@ import pytest
 from keyring.backends import fail, null
 
 import aritma_auth as aa
-from aritma_auth.stores import Record, keyring_shelf
+from aritma_auth.stores import Record, keyring_entries
 from support.keyrings import DictKeyring
 
 KEY, OTHER_KEY = "0" * 32, "1" * 32
@@ -38,7 +38,7 @@ def store(backend, tmp_path):
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """Give a store over a keyring that keeps as little as the one of Windows."""
-    monkeypatch.setattr(keyring_shelf, "PART_SIZE", 1200)
+    monkeypatch.setattr(keyring_entries, "PART_SIZE", 1200)
     backend = DictKeyring(WINDOWS)
     return aa.KeyringTokenStore(keyring=backend, lock_folder=tmp_path), backend
 
@@ -179,7 +179,7 @@ async def test_a_damaged_part_shows(small, part, damage):
 def test_a_part_fits_where_windows_keeps_it(monkeypatch):
     """2,560 bytes, two of them a character."""
     monkeypatch.setattr(sys, "platform", "win32")
-    spec = importlib.util.spec_from_file_location("elsewhere", keyring_shelf.__file__)
+    spec = importlib.util.spec_from_file_location("elsewhere", keyring_entries.__file__)
     elsewhere = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(elsewhere)
 

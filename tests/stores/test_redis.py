@@ -18,7 +18,7 @@ import trustme
 
 import aritma_auth as aa
 from aritma_auth.stores import Gate, Record
-from aritma_auth.stores.sealing import SealingKeys
+from aritma_auth.stores.encryption import SealingKeys
 from support.proxy import proxied
 from support.valkey import CLUSTER, Server, shared_server, unused_port
 

@@ -131,8 +131,8 @@ asyncio.run(work(json.loads(sys.argv[1])))
 def open_store(spec):
     """Make a worker's store."""
     if spec["kind"] == "redis":
+        from aritma_auth.stores.encryption import SealingKeys
         from aritma_auth.stores.redis import RedisTokenStore
-        from aritma_auth.stores.sealing import SealingKeys
 
         keys = SealingKeys({"1": "A" * 43})
         return RedisTokenStore(spec["url"], keys=keys)
@@ -161,7 +161,7 @@ async def plant(spec, refresh_token):
 def make_provider(spec, store):
     """Make a worker's provider, its numbers scaled down with the lifetime."""
     import aritma_auth as aa
-    from aritma_auth.policy import RefreshPolicy, SharingPolicy
+    from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
     life = spec["lifetime"]
     policy = RefreshPolicy(

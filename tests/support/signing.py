@@ -7,7 +7,7 @@ import json
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from aritma_auth.sandbox.keys import signing_key
+from aritma_auth.sandbox.identity.keys import signing_key
 
 RSA = RSAKey.import_key(signing_key(0).private)
 OTHER_RSA = RSAKey.import_key(signing_key(1).private)

@@ -1,0 +1,77 @@
+"""What the commands about people share: the client, the store, and one person's sign-in in it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import attrs
+
+from aritma_auth.client.client import OAuthClient
+from aritma_auth.errors import StoreError
+from aritma_auth.events import Event, StoreFailed
+from aritma_auth.protocol.grants import SignedInGrant
+from aritma_auth.provider.provider import TokenProvider
+from aritma_auth.stores import TokenStore
+from aritma_auth.stores.file import FileTokenStore
+from aritma_auth.stores.key import token_key
+
+
+def default_store() -> TokenStore:
+    """
+    Give the store of people's tokens: files that only their owner can read.
+
+    Raises:
+        ConfigurationError: The extra ``file`` is not installed.
+    """
+    return FileTokenStore()
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Open a session for the client to use: through the proxy in HTTPS_PROXY, if there is one."""
+    return aiohttp.ClientSession(trust_env=True)
+
+
+@attrs.frozen
+class StoredSignIn:
+    """
+    One person's sign-in.
+
+    Attributes:
+        client: The client that the person signed in to; a public one if there is no secret.
+
+        tokens: Gives the person's tokens, and keeps them.
+    """
+
+    client: OAuthClient
+    tokens: TokenProvider
+
+
+@contextlib.asynccontextmanager
+async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
+    """
+    Open a person's stored sign-in, or the place for one.
+
+    Args:
+        person: The name it is kept under.
+
+    Raises:
+        ConfigurationError: A setting or the extra ``file`` is missing.
+
+        StoreError: The store cannot be used, or has not kept what it was given.
+    """
+    unsaved: list[StoreFailed] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StoreFailed) and event.operation == "save":
+            unsaved.append(event)
+
+    async with open_session() as session:
+        client = OAuthClient.from_env(session=session, requires_secret=False)
+        store, grant = default_store(), SignedInGrant(person)
+        key = token_key(client.identity, grant)
+        # A store that cannot be used says so here, before a person signs in for nothing.
+        await store.load(key)
+        async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:
+            yield StoredSignIn(client, tokens)
+    if unsaved:
+        raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

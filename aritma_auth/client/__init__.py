@@ -1,0 +1,1 @@
+"""One client registration at one authorization server, composed of parts that can be read alone."""

@@ -1,0 +1,132 @@
+"""What an authorization server publishes of itself: believed with care, and fetched seldom."""
+
+from collections.abc import Awaitable, Callable
+
+from aritma_auth.client.cached_document import Published
+from aritma_auth.environment import Environment
+from aritma_auth.errors import InvalidResponseError, OAuthError
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, read_keys
+from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
+
+Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+MOST_KEYS = 100
+"""Keys of a set that count: a token without ``kid`` is tried with each that fits."""
+
+
+class Discovery:
+    """
+    One server's metadata and keys.
+
+    Args:
+        environment: Whose they are, and what is known without asking.
+
+        send: Sends a request.
+
+        clock: Gives POSIX seconds.
+
+        by_certificate: The client has a certificate: the aliases for such clients are preferred.
+
+    Spec: OpenID Connect Discovery 1.0; RFC 8414; RFC 8705 §5.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        send: Send,
+        clock: Callable[[], float],
+        *,
+        by_certificate: bool = False,
+    ) -> None:
+        self._environment = environment
+        self._send = send
+        self._clock = clock
+        self._by_certificate = by_certificate
+        self._metadata = Published(self._fetch_metadata, clock)
+        self._keys = Published(self._fetch_keys, clock)
+
+    async def metadata(self) -> ServerMetadata:
+        """
+        Give the server's metadata, fetched at most once a day.
+
+        Raises:
+            IssuerMismatchError: The document is another server's.
+
+            InvalidResponseError: There is no metadata at any of its addresses.
+
+            TransportError: No answer came.
+        """
+        return await self._metadata.get()
+
+    async def endpoint(self, name: str) -> str:
+        """
+        Give an endpoint's URL: the one configured, the one discovered, or IdentityServer's.
+
+        Args:
+            name: Its metadata name.
+
+        Raises:
+            ConfigurationError: The server has none, or it stands on an origin that is not listed.
+        """
+        environment = self._environment
+        if name in environment.endpoints or not environment.discovers:
+            return environment.endpoint(name)
+        metadata = await self._metadata.get()
+        return metadata.endpoint(name, by_certificate=self._by_certificate)
+
+    async def names_issuer_in_answers(self) -> bool:
+        """Tell whether authorization answers must carry ``iss``; unknown without discovery."""
+        if not self._environment.discovers:
+            return False
+        return (await self._metadata.get()).names_issuer_in_answers
+
+    async def keys(self) -> list[JsonWebKey]:
+        """Give the server's public keys, fetched at most once a day."""
+        return await self._keys.get()
+
+    async def keys_for(self, token: str) -> list[JsonWebKey]:
+        """
+        Give the keys for a signed token; if it names no known one, they are fetched anew.
+
+        Args:
+            token: The compact serialisation.
+
+        Spec: OpenID Connect Core 1.0 §10.1.1.
+        """
+        keys = await self._keys.get()
+        # Without a kid nothing tells whether a new key has signed it.
+        names_a_key = names_unknown_key(token, ())
+        is_known = names_a_key and not names_unknown_key(token, keys)
+        return keys if is_known else await self._keys.reload()
+
+    async def _fetch_metadata(self) -> ServerMetadata:
+        issuer, status, problem = self._environment.issuer, 404, ""
+        for url in metadata_urls(issuer):
+            response = await self._send(_get(url))
+            try:
+                return parse_metadata(
+                    response,
+                    issuers=self._environment.issuers,
+                    trusted=self._environment.endpoint_origins,
+                    now=self._clock(),
+                )
+            except (InvalidResponseError, OAuthError) as error:
+                # A server without a document there says so with a 404, a redirect or a web page.
+                if response.status >= 500 or response.status == 429:
+                    raise
+                status = response.status
+                problem = str(error)
+        raise InvalidResponseError(
+            f"{issuer} publishes no metadata ({problem}): give its endpoints", status=status
+        )
+
+    async def _fetch_keys(self) -> list[JsonWebKey]:
+        response = await self._send(_get(await self.endpoint("jwks_uri")))
+        answer = parse_answer(response, now=self._clock(), what="the key set's endpoint")
+        return list(read_keys(answer)[:MOST_KEYS])
+
+
+def _get(url: str) -> HttpRequest:
+    return HttpRequest("GET", url, {"Accept": "application/json"})

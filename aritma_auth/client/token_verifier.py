@@ -1,0 +1,115 @@
+"""What a server has signed: judged with its keys, by its clock, and once where once is meant."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from aritma_auth.client.connection import Channel
+from aritma_auth.client.discovery import Discovery
+from aritma_auth.errors import VerificationError
+from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
+from aritma_auth.protocol.jws import make_algorithms
+from aritma_auth.protocol.jwt import JsonWebKey
+from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
+from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.runtime.lock import ForkSafeLock
+
+MOST_LOGOUTS = 10_000
+"""Logout tokens remembered at most; each is valid for minutes only."""
+
+
+class Judge:
+    """
+    Checks one client's ID tokens and logout tokens.
+
+    Args:
+        channel: Knows the client and the server's clock.
+
+        discovery: Knows the server's keys.
+
+        issuers: The issuer and its aliases.
+
+        algorithms: Signature algorithms that the client accepts.
+
+        leeway: Seconds that the clocks may differ.
+
+    Raises:
+        ConfigurationError: An algorithm is not known.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        discovery: Discovery,
+        issuers: frozenset[str],
+        algorithms: Iterable[str],
+        leeway: float,
+    ) -> None:
+        self._channel = channel
+        self._discovery = discovery
+        self._issuers = issuers
+        self._algorithms = make_algorithms(algorithms)
+        self._leeway = leeway
+        self._lock = ForkSafeLock()
+        self._logouts: dict[str, None] = {}
+
+    async def judge_id_token(
+        self,
+        id_token: str,
+        expected: IdTokenExpectation,
+        keys: Iterable[JsonWebKey] | None = None,
+    ) -> Members:
+        """
+        Check an ID token and give its claims.
+
+        Args:
+            id_token: The compact serialisation.
+
+            expected: What it must prove; algorithms and leeway are the client's.
+
+            keys: The server's keys; by default they are fetched and kept.
+
+        Raises:
+            IdTokenError: A check failed.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
+        """
+        id_token = HiddenStr(id_token)
+        known = await self._discovery.keys_for(id_token) if keys is None else keys
+        expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
+        return validate_id_token(id_token, known, expected, now=self._channel.server_time)
+
+    async def judge_logout_token(self, logout_token: str) -> LogoutToken:
+        """
+        Check a logout token, which counts once.
+
+        Args:
+            logout_token: The compact serialisation.
+
+        Raises:
+            VerificationError: A check failed, or it came before.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
+        """
+        logout_token = HiddenStr(logout_token)
+        keys = await self._discovery.keys_for(logout_token)
+        expected = LogoutExpectation(
+            issuers=self._issuers,
+            client_id=self._channel.client_id,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+        )
+        now = self._channel.server_time
+        logout = validate_logout_token(logout_token, keys, expected, now=now)
+        if not self._is_first(logout):
+            raise VerificationError("the logout token is refused: it came before")
+        return logout
+
+    def _is_first(self, logout: LogoutToken) -> bool:
+        with self._lock:
+            is_first = logout.token_id not in self._logouts
+            self._logouts[logout.token_id] = None
+            # Only tokens that the server has signed come so far: strangers cannot fill this.
+            if len(self._logouts) > MOST_LOGOUTS:
+                del self._logouts[next(iter(self._logouts))]
+            return is_first

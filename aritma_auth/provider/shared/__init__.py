@@ -1,0 +1,1 @@
+"""One refresh for all who share a store."""

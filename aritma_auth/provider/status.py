@@ -1,0 +1,65 @@
+"""What a health check may see of a provider."""
+
+import attrs
+
+from aritma_auth.provider.cache import TokenCache
+
+
+@attrs.frozen
+class ProviderStatus:
+    """
+    What a health check may show of a provider.
+
+    Attributes:
+        freshness: ``none``, ``fresh``, ``stale``, ``expiring`` or ``expired``.
+
+        expires_in: Seconds that the token still lives, or None without one.
+
+        refresh_in: Seconds until its renewal begins in the background, or None without one.
+
+        is_renewing: A renewal is under way.
+
+        failures: Renewals that failed in a row.
+
+        retry_in: Seconds before the next renewal may be tried after failures, or None.
+
+        last_error: Text of the last failure, or None.
+
+        fingerprint: Eight hex digits of the token, or None.
+
+        scope: What was granted, or None.
+    """
+
+    freshness: str
+    expires_in: float | None
+    refresh_in: float | None
+    is_renewing: bool
+    failures: int
+    retry_in: float | None
+    last_error: str | None
+    fingerprint: str | None
+    scope: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, cache: TokenCache, *, is_renewing: bool) -> "ProviderStatus":
+        """
+        Describe a provider.
+
+        Args:
+            cache: What it remembers.
+
+            is_renewing: A renewal is under way.
+        """
+        held, failure, now = cache.held, cache.failure, cache.now()
+        token = held.token if held.is_alive(now) else None
+        return cls(
+            freshness=held.freshness(now).value,
+            expires_in=held.expires_at - now if token else None,
+            refresh_in=max(0.0, held.refresh_at - now) if token else None,
+            is_renewing=is_renewing,
+            failures=0 if failure is None else failure.count,
+            retry_in=None if failure is None else cache.seconds_to_retry(failure),
+            last_error=None if failure is None else str(failure.error),
+            fingerprint=token.fingerprint if token else None,
+            scope=token.scope if token else None,
+        )

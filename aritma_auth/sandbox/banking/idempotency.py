@@ -1,0 +1,88 @@
+"""
+Answers given twice: what ``Idempotency-Key`` does at Banking v4.
+
+Source: Banking v4's OpenAPI: the first status and body are kept, of failures too.
+"""
+
+import uuid
+from collections.abc import Callable
+
+import attrs
+from aiohttp import web
+
+from aritma_auth.sandbox.banking.problems import Problem
+from aritma_auth.sandbox.clock import SandboxClock
+
+_LIFETIME = 600
+"""Seconds; the documentation says "a short timespan"."""
+
+
+@attrs.frozen
+class _Kept:
+    status: int
+    body: bytes
+    content_type: str
+    expires_at: float
+
+
+class Replays:
+    """
+    Keeps first answers.
+
+    Args:
+        clock: The sandbox's time.
+    """
+
+    def __init__(self, clock: SandboxClock) -> None:
+        self._clock = clock
+        self._kept: dict[tuple[str, str, str], _Kept] = {}
+
+    def answer(
+        self, request: web.Request, client_id: str, work: Callable[[], web.Response]
+    ) -> web.Response:
+        """
+        Answer for the first time, or again.
+
+        Args:
+            request: The request.
+
+            client_id: Who asks; another client's keys are others.
+
+            work: Does it, and answers for the first time.
+
+        Raises:
+            Problem: The key is no UUID, or the work has met one and there is no key.
+        """
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return work()
+        if not _is_uuid(key):
+            raise Problem(400, "Idempotency-Key is no UUID.")
+        place = (client_id, request.path, key)
+        kept = self._kept.get(place)
+        if kept is not None and self._clock.now() < kept.expires_at:
+            return web.Response(
+                # What was created before is not created now.
+                status=200 if kept.status == 201 else kept.status,
+                body=kept.body,
+                headers={"Content-Type": kept.content_type, "Idempotent-Replayed": "true"},
+            )
+        try:
+            response = work()
+        except Problem as problem:
+            response = problem.response(request)
+        self._kept[place] = _Kept(
+            response.status,
+            (response.text or "").encode(),
+            response.headers["Content-Type"],
+            self._clock.now() + _LIFETIME,
+        )
+        return response
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Faults that a test can order: of responses, of their contents, of the network."""

@@ -1,0 +1,225 @@
+"""
+Authorization requests, read by the rules of ``/connect/authorize`` and without HTTP.
+
+Source: IdentityServer's AuthorizeRequestValidator.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from aritma_auth.sandbox.identity.registrations import RESOURCES, SandboxClient
+from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.token_endpoint import read_scope
+from aritma_auth.sandbox.refusals import Refusal
+
+Parameters = Mapping[str, Sequence[str]]
+"""Each parameter's values; only ``resource`` may have several."""
+
+_GRANTS = {
+    ("code",): "authorization_code",
+    ("token",): "implicit",
+    ("id_token",): "implicit",
+    ("id_token", "token"): "implicit",
+    ("code", "id_token"): "hybrid",
+    ("code", "token"): "hybrid",
+    ("code", "id_token", "token"): "hybrid",
+}
+_PROMPTS = frozenset({"consent", "login", "none", "select_account"})
+_FACTORS = frozenset({"mfa", "verify"})
+_LONGEST = {
+    "client_id": 100,
+    "redirect_uri": 400,
+    "nonce": 300,
+    "acr_values": 300,
+    "login_hint": 100,
+    "code_challenge": 128,
+}
+
+
+@attrs.frozen(kw_only=True)
+class AuthorizeCall:
+    """
+    An authorization request that is in order.
+
+    Attributes:
+        client: Who asks.
+
+        redirect_uri: Where the person goes back to.
+
+        response_type: What is asked for.
+
+        response_mode: How it is to travel.
+
+        scope: For what.
+
+        state: Comes back unchanged, or None.
+
+        nonce: Goes into the ID token, or None.
+
+        code_challenge: S256 of the verifier, or None.
+
+        prompt: What the person must be shown.
+
+        max_age: Seconds since the sign-in that will do, or None.
+
+        login_hint: Who is likely to sign in.
+
+        acr: What the sign-in must reach, the most wanted first.
+
+        idp: The identity provider that the person is to come by, or None.
+
+        tenant: The tenant that is asked for, or None.
+
+        resources: APIs that are named.
+    """
+
+    client: SandboxClient
+    redirect_uri: str
+    response_type: tuple[str, ...]
+    response_mode: str
+    scope: tuple[str, ...]
+    state: str | None
+    nonce: str | None
+    code_challenge: str | None
+    prompt: frozenset[str]
+    max_age: int | None
+    login_hint: str
+    acr: tuple[str, ...]
+    idp: str | None
+    tenant: str | None
+    resources: tuple[str, ...]
+
+    @property
+    def is_satisfiable(self) -> bool:
+        """People here can reach what is asked for."""
+        return _FACTORS.issuperset(self.acr)
+
+
+def read_authorize_call(
+    parameters: Parameters, clients: Mapping[str, SandboxClient], generation: Generation
+) -> AuthorizeCall:
+    """
+    Read an authorization request.
+
+    Args:
+        parameters: Its parameters.
+
+        clients: The registered clients by id.
+
+        generation: How the server behaves.
+
+    Raises:
+        Refusal: It is not in order; IdentityServer shows that on a page of its own.
+    """
+    given = _single(parameters)
+    client = clients.get(given.get("client_id", ""))
+    if client is None:
+        raise Refusal("unauthorized_client", "Unknown client or client not enabled")
+    redirect_uri = given.get("redirect_uri", "")
+    if not client.may_return_to(redirect_uri):
+        raise Refusal("invalid_request", "Invalid redirect_uri")
+    response_type, response_mode = _response(given, client)
+    scope = _scope(given, client, response_type)
+    nonce = given.get("nonce")
+    if response_type != ("code",) and "openid" in scope and not nonce:
+        raise Refusal("invalid_request", "Invalid nonce")
+    words = given.get("acr_values", "").split()
+    return AuthorizeCall(
+        client=client,
+        redirect_uri=redirect_uri,
+        response_type=response_type,
+        response_mode=response_mode,
+        scope=scope,
+        state=given.get("state"),
+        nonce=nonce,
+        code_challenge=_code_challenge(given, client, response_type),
+        prompt=_prompt(given, generation),
+        max_age=_max_age(given),
+        login_hint=given.get("login_hint", ""),
+        acr=tuple(word for word in words if not word.startswith(("idp:", "tenant:"))),
+        idp=_special(words, "idp:"),
+        tenant=_special(words, "tenant:"),
+        resources=_resources(parameters, generation),
+    )
+
+
+def _single(parameters: Parameters) -> dict[str, str]:
+    given = {name: values[0] for name, values in parameters.items()}
+    if any(len(values) > 1 for name, values in parameters.items() if name != "resource"):
+        raise Refusal("invalid_request", "duplicate parameter")
+    for name, longest in _LONGEST.items():
+        if len(given.get(name, "")) > longest:
+            raise Refusal("invalid_request", f"Invalid {name}")
+    return given
+
+
+def _response(given: Mapping[str, str], client: SandboxClient) -> tuple[tuple[str, ...], str]:
+    response_type = tuple(sorted(given.get("response_type", "").split()))
+    grant = _GRANTS.get(response_type)
+    if grant is None:
+        raise Refusal("unsupported_response_type", "Response type not supported")
+    if grant not in client.grant_types:
+        raise Refusal("unauthorized_client", "Invalid grant type for client")
+    usual = "query" if response_type == ("code",) else "fragment"
+    mode = given.get("response_mode", usual)
+    if mode not in {"form_post", "fragment", "query"} or (usual, mode) == ("fragment", "query"):
+        raise Refusal("unsupported_response_type", "Invalid response_mode for response_type")
+    return response_type, mode
+
+
+def _scope(
+    given: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not given.get("scope"):
+        raise Refusal("invalid_request", "Invalid scope")
+    scope = read_scope(given, client)
+    if "id_token" in response_type and "openid" not in scope:
+        raise Refusal("invalid_request", "Missing openid scope")
+    if response_type == ("token",) and "openid" in scope:
+        raise Refusal("invalid_scope", "Invalid scope for response type")
+    return scope
+
+
+def _code_challenge(
+    given: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
+) -> str | None:
+    challenge = given.get("code_challenge")
+    if "code" not in response_type:
+        return None
+    if challenge is None and client.requires_pkce:
+        raise Refusal("invalid_request", "code challenge required")
+    if challenge is not None and given.get("code_challenge_method") != "S256":
+        raise Refusal("invalid_request", "Transform algorithm not supported")
+    return challenge
+
+
+def _prompt(given: Mapping[str, str], generation: Generation) -> frozenset[str]:
+    prompt = frozenset(given.get("prompt", "").split())
+    if not prompt <= _PROMPTS and generation.refuses_unknown_prompts:
+        raise Refusal("invalid_request", "Unsupported prompt mode")
+    if "none" in prompt and len(prompt) > 1:
+        raise Refusal("invalid_request", "Invalid prompt")
+    return prompt & _PROMPTS
+
+
+def _max_age(given: Mapping[str, str]) -> int | None:
+    text = given.get("max_age")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise Refusal("invalid_request", "Invalid max_age")
+    return int(text)
+
+
+def _special(words: Sequence[str], prefix: str) -> str | None:
+    return next((word.removeprefix(prefix) for word in words if word.startswith(prefix)), None)
+
+
+def _resources(parameters: Parameters, generation: Generation) -> tuple[str, ...]:
+    if not generation.knows_resources:
+        return ()
+    resources = tuple(parameters.get("resource", ()))
+    if not RESOURCES.keys() >= set(resources):
+        raise Refusal("invalid_target", "Invalid resource indicator")
+    return resources

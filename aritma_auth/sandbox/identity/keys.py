@@ -1,0 +1,129 @@
+"""RSA keys whose ids look as those of an X.509 certificate at IdentityServer do."""
+
+import functools
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
+
+FOREIGN = DECOY = -1
+"""A key that signs nothing good; it is published as a decoy at most."""
+
+
+@attrs.frozen
+class SigningKey:
+    """
+    A key that signs tokens.
+
+    Attributes:
+        kid: Forty upper-case hex digits and the algorithm's name.
+
+        x5t: The same thumbprint in base64url.
+
+        private: The private key, in PEM.
+
+        public: The public part, as a JSON Web Key.
+    """
+
+    kid: str
+    x5t: str
+    private: bytes = attrs.field(repr=False)
+    public: dict[str, str] = attrs.field(repr=False)
+
+    def sign(
+        self, claims: dict[str, object], header: dict[str, object], signature: str = "good"
+    ) -> str:
+        """
+        Make a token, its header in the order of Aritma's sample.
+
+        Args:
+            claims: The payload.
+
+            header: Header members besides the key's own; None takes one out.
+
+            signature: ``good``, or one of the bad ones of `Lies`.
+
+        Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
+        """
+        algorithm = "RS256" if signature in {"good", "foreign"} else signature
+        own: dict[str, object] = {"alg": algorithm, "kid": self.kid, "typ": None, "x5t": self.x5t}
+        members = {name: value for name, value in (own | header).items() if value is not None}
+        if algorithm == "RS256":
+            key = self if signature == "good" else signing_key(FOREIGN)
+            return _sealed(members, claims, key.private)
+        signed = f"{_encoded(members)}.{_encoded(claims)}"
+        secret = json.dumps(self.public).encode()
+        proof = hmac.digest(secret, signed.encode(), "sha256") if signature == "HS256" else b""
+        return f"{signed}.{_base64(proof)}"
+
+
+def _sealed(members: dict[str, object], claims: dict[str, object], private: bytes) -> str:
+    from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
+
+    payload = json.dumps(claims, separators=(",", ":"))
+    return jws.serialize_compact(members, payload, _loaded(private))
+
+
+@functools.cache
+def _loaded(private: bytes) -> "RSAKey":
+    """Read a private key once: that takes a hundred times as long as signing with it."""
+    from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+
+    return RSAKey.import_key(private)
+
+
+def _base64(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).decode().rstrip("=")
+
+
+def _encoded(members: dict[str, object]) -> str:
+    return _base64(json.dumps(members, separators=(",", ":")).encode())
+
+
+@functools.cache
+def signing_key(_number: int) -> SigningKey:
+    """
+    Give the process's n-th key; making one takes a tenth of a second, so all sandboxes share them.
+
+    Args:
+        _number: 0 for the first, 1 after one roll-over, and so on.
+
+    Raises:
+        ConfigurationError: joserfc is not installed.
+    """
+    try:
+        from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+    except ImportError:
+        is_missing = True
+    else:
+        is_missing = False
+    if is_missing:
+        raise ConfigurationError('the sandbox needs joserfc: pip install "aritma-auth[sandbox]"')
+    key = RSAKey.generate_key(2048, auto_kid=False)
+    public = {name: str(value) for name, value in key.as_dict(private=False).items()}
+    # There is no certificate: the thumbprint is of the key, in the shape of a certificate's.
+    thumbprint = hashlib.sha1(public["n"].encode(), usedforsecurity=False).digest()
+    x5t = urlsafe_b64encode(thumbprint).decode().rstrip("=")
+    kid = f"{thumbprint.hex().upper()}RS256"
+    return SigningKey(
+        kid,
+        x5t,
+        key.as_pem(private=True),
+        {
+            "kty": "RSA",
+            "use": "sig",
+            "kid": kid,
+            "x5t": x5t,
+            "e": public["e"],
+            "n": public["n"],
+            "alg": "RS256",
+        },
+    )

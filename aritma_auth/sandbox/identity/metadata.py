@@ -1,0 +1,99 @@
+"""What the identity server says of itself (OpenID Connect Discovery 1.0 §4.2), and its keys."""
+
+from aiohttp import web
+
+from aritma_auth.sandbox.faults.overrides import Changes, told
+from aritma_auth.sandbox.state import SandboxState
+
+_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+
+
+class Metadata:
+    """
+    The routes that say it.
+
+    Args:
+        sandbox: Who knows the clients, the keys and the generation.
+    """
+
+    def __init__(self, sandbox: SandboxState) -> None:
+        self._sandbox = sandbox
+
+    def add_routes(self, app: web.Application) -> None:
+        """
+        Add the routes, each with and without a tenant.
+
+        Args:
+            app: The identity server's application.
+        """
+        if self._sandbox.generation.has_oauth_metadata:
+            # RFC 8414 §3.1 puts the tenant behind.
+            well_known = "/.well-known/oauth-authorization-server"
+            app.router.add_get(well_known, self.discovery)
+            app.router.add_get(f"{well_known}/{{tenant}}", self.discovery)
+        for prefix in ("", "/{tenant}"):
+            discovery = f"{prefix}/.well-known/openid-configuration"
+            app.router.add_get(discovery, self.discovery)
+            app.router.add_get(f"{discovery}/jwks", self.jwks)
+
+    async def discovery(self, request: web.Request) -> web.Response:
+        """Give the server's metadata."""
+        tenant = request.match_info.get("tenant")
+        truth = self._common(self._sandbox.base_of(tenant)) | self._of_generation()
+        truth["issuer"] = self._sandbox.issuer_of(tenant)
+        return web.json_response(told(truth, self._sandbox.lies.metadata))
+
+    def _common(self, base: str) -> Changes:
+        scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
+        return {
+            "issuer": base,
+            "jwks_uri": f"{base}/.well-known/openid-configuration/jwks",
+            "authorization_endpoint": f"{base}/connect/authorize",
+            "token_endpoint": f"{base}/connect/token",
+            "userinfo_endpoint": f"{base}/connect/userinfo",
+            "end_session_endpoint": f"{base}/connect/endsession",
+            "check_session_iframe": f"{base}/connect/checksession",
+            "revocation_endpoint": f"{base}/connect/revocation",
+            "introspection_endpoint": f"{base}/connect/introspect",
+            "device_authorization_endpoint": f"{base}/connect/deviceauthorization",
+            "frontchannel_logout_supported": True,
+            "frontchannel_logout_session_supported": True,
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
+            "scopes_supported": sorted(scopes),
+            "claims_supported": ["email", "name", "preferred_username", "sub"],
+            "grant_types_supported": [*self._sandbox.token_endpoint.grant_types, "implicit"],
+            "response_types_supported": [
+                "code",
+                "token",
+                "id_token",
+                "id_token token",
+                "code id_token",
+                "code token",
+                "code id_token token",
+            ],
+            "response_modes_supported": ["form_post", "query", "fragment"],
+            "token_endpoint_auth_methods_supported": _METHODS,
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "subject_types_supported": ["public"],
+            # Always advertised, although clients refuse plain by default.
+            "code_challenge_methods_supported": ["plain", "S256"],
+            # Request objects are not read here.
+            "request_parameter_supported": False,
+        }
+
+    def _of_generation(self) -> Changes:
+        generation = self._sandbox.generation
+        said: Changes = {}
+        if generation.says_more:
+            said["revocation_endpoint_auth_methods_supported"] = _METHODS
+            said["introspection_endpoint_auth_methods_supported"] = _METHODS
+            said["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
+        if generation.names_issuer:
+            said["authorization_response_iss_parameter_supported"] = True
+        return said
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        """Give the public keys (RFC 7517 §5)."""
+        keys = [key.public for key in self._sandbox.issuer.keys]
+        return web.json_response({"keys": [*self._sandbox.lies.keys, *keys]})

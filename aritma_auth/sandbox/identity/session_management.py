@@ -1,0 +1,101 @@
+"""The frame that tells a client's page whether the browser's session is still the same one."""
+
+import hashlib
+import secrets
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from aritma_auth.sandbox.pages.form_security import STATE_COOKIE
+
+_SCRIPT = """
+"use strict";
+const cookieName = document.currentScript.dataset.cookie;
+const encoder = new TextEncoder();
+function currentSession() {
+  const cookies = document.cookie.split("; ").map((cookie) => cookie.split("="));
+  return Object.fromEntries(cookies)[cookieName] ?? "";
+}
+async function hash(text) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
+  const base64 = btoa(String.fromCharCode(...digest));
+  return base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+async function judge(asked, origin) {
+  const parts = /^(.+) ([^ .]+)\\.([^ .]+)$/.exec(asked);
+  if (parts === null) return "error";
+  const [, clientId, said, salt] = parts;
+  const known = await hash(clientId + origin + currentSession() + salt);
+  return known === said ? "unchanged" : "changed";
+}
+addEventListener("message", async (event) => {
+  const answer = await judge(event.data, event.origin);
+  event.source.postMessage(answer, event.origin);
+});
+"""
+_SCRIPT_HASH = b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+
+
+class CheckSession:
+    """
+    The route of that frame.
+
+    Spec: OpenID Connect Session Management 1.0 §3.2.
+    """
+
+    def add_routes(self, app: web.Application) -> None:
+        """
+        Add the routes, with and without a tenant.
+
+        Args:
+            app: The identity server's application.
+        """
+        for prefix in ("", "/{tenant}"):
+            app.router.add_get(f"{prefix}/connect/checksession", self.frame)
+
+    async def frame(self, _request: web.Request) -> web.Response:
+        """Give the frame; any client's page may show it."""
+        policy = f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; base-uri 'none'"
+        return web.Response(
+            content_type="text/html",
+            charset="utf-8",
+            headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"},
+            text=(
+                '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+                "<title>Session</title></head><body>"
+                f'<script data-cookie="{STATE_COOKIE}">{_SCRIPT}</script></body></html>'
+            ),
+        )
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def make_session_state(client_id: str, redirect_uri: str, session_id: str) -> str:
+    """
+    Make the value that the frame of ``/connect/checksession`` computes again.
+
+    Args:
+        client_id: Who asks.
+
+        redirect_uri: Its origin, as browsers write it, is the client's.
+
+        session_id: The browser's session.
+
+    Spec: OpenID Connect Session Management 1.0 §2, §3.2.
+    """
+    salt = secrets.token_hex(16).upper()
+    text = f"{client_id}{_origin_of(redirect_uri)}{session_id}{salt}"
+    digest = urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+    return f"{digest}.{salt}"
+
+
+def _origin_of(redirect_uri: str) -> str:
+    parts = urlsplit(redirect_uri)
+    usual = _PORTS.get(parts.scheme)
+    if usual is None:
+        # An app's own scheme: no page of that origin will ever ask.
+        return ""
+    host = parts.netloc.lower().removesuffix(f":{usual}")
+    return f"{parts.scheme}://{host}"

@@ -1,0 +1,293 @@
+"""Access tokens, ID tokens and logout tokens: made, remembered and judged."""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import attrs
+
+from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.faults.overrides import Changes, Lies, told
+from aritma_auth.sandbox.identity.authentication_event import SignInFacts
+from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
+from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
+from aritma_auth.sandbox.identity.server_versions import Generation
+
+
+@attrs.define
+class IssuedToken:
+    """
+    An access token as the sandbox remembers it.
+
+    Attributes:
+        client_id: For whom.
+
+        scope: For what.
+
+        expires_at: POSIX seconds by the sandbox's clock.
+
+        claims: What it says.
+
+        sign_in: The person's sign-in, or None for a machine.
+
+        is_revoked: It was revoked before its end.
+    """
+
+    client_id: str
+    scope: tuple[str, ...]
+    expires_at: float
+    claims: Changes
+    sign_in: SignInFacts | None = None
+    is_revoked: bool = False
+
+    @property
+    def subject(self) -> str | None:
+        """The person, or None for a machine."""
+        return None if self.sign_in is None else self.sign_in.subject
+
+
+class TokenIssuer:
+    """
+    Makes tokens and knows which of them are good.
+
+    Args:
+        clock: The sandbox's time.
+
+        generation: How the server behaves.
+
+        lies: What it says wrongly.
+    """
+
+    def __init__(self, clock: SandboxClock, generation: Generation, lies: Lies) -> None:
+        self._clock = clock
+        self._generation = generation
+        self._lies = lies
+        self._access: dict[str, IssuedToken] = {}
+        self._id_tokens: dict[str, tuple[str, str]] = {}
+        self._key_number = 0
+        self._first_key = 0
+        self._is_rolling_soon = False
+
+    @property
+    def keys(self) -> Sequence[SigningKey]:
+        """The published keys: the one in use first, then those it replaced."""
+        return [signing_key(n) for n in range(self._key_number, self._first_key - 1, -1)]
+
+    def roll_keys(self, *, at_next_id_token: bool = False, keep_old: bool = True) -> None:
+        """
+        Sign with a new key from now on.
+
+        Args:
+            at_next_id_token: Wait until the next ID token is made: in the middle of a sign-in.
+
+            keep_old: The old keys stay published.
+        """
+        if at_next_id_token:
+            self._is_rolling_soon = True
+            return
+        self._is_rolling_soon = False
+        self._key_number += 1
+        if not keep_old:
+            self._first_key = self._key_number
+
+    def issue_access_token(
+        self,
+        issuer: str,
+        client: SandboxClient,
+        scope: Sequence[str],
+        sign_in: SignInFacts | None = None,
+        *,
+        resource: str | None = None,
+        actor: str | None = None,
+    ) -> str:
+        """
+        Make a signed access token, its claims in the order of Aritma's sample or of Duende's.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            client: For whom.
+
+            scope: For what.
+
+            sign_in: The person's sign-in, or None for a machine.
+
+            resource: The one API that it is for, or None for those of its scope.
+
+            actor: Who acts for the person, or None.
+
+        Source: Aritma's authentication page (Example Response).
+        """
+        exactly = self._clock.now()
+        now = int(exactly)
+        apis = [name for name in scope if name not in IDENTITY_SCOPES]
+        audience = [*apis, f"{issuer}/resources"] if resource is None else [resource]
+        tenant = urlsplit(issuer).path.strip("/")
+        claims: Changes = {
+            "nbf": now,
+            "exp": now + client.lifetime,
+            "iss": issuer,
+            # One audience is written as a text.
+            "aud": audience if len(audience) > 1 else audience[0],
+            "client_id": client.client_id,
+            "iat": now,
+            "scope": list(scope),
+            **({"tid": tenant} if tenant else {}),
+            **({} if actor is None else {"act": {"sub": actor}}),
+            # Aritma's sample has no jti; two tokens of one second must differ all the same.
+            "sid": secrets.token_hex(8),
+        }
+        if sign_in is not None:
+            claims |= {**sign_in.claims, "sid": sign_in.session_id, "jti": secrets.token_hex(16)}
+        claims = {name: claims[name] for name in self._generation.first_claims} | claims
+        text = self.keys[0].sign(told(claims, self._lies.access_token), {"typ": "at+jwt"})
+        self._access[text] = IssuedToken(
+            client.client_id, tuple(scope), exactly + client.lifetime, claims, sign_in
+        )
+        return text
+
+    def issue_id_token(
+        self,
+        issuer: str,
+        client_id: str,
+        sign_in: SignInFacts,
+        *,
+        access_token: str | None = None,
+        code: str | None = None,
+    ) -> str:
+        """
+        Make an ID token, as IdentityServer does: good for five minutes.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            client_id: For whom.
+
+            sign_in: Who signed in, when and how.
+
+            access_token: What ``at_hash`` is of.
+
+            code: What ``c_hash`` is of.
+
+        Spec: OpenID Connect Core 1.0 §2, §3.3.2.11.
+        """
+        if self._is_rolling_soon:
+            self.roll_keys()
+        now = int(self._clock.now())
+        optional = {
+            "nonce": sign_in.nonce,
+            "at_hash": _half_hash(access_token),
+            "c_hash": _half_hash(code),
+        }
+        claims: Changes = {
+            "iss": issuer,
+            "nbf": now,
+            "iat": now,
+            "exp": now + 300,
+            "aud": client_id,
+            **{name: value for name, value in optional.items() if value is not None},
+            "sid": sign_in.session_id,
+            **sign_in.claims,
+        }
+        text = self._sign_identity(told(claims, self._lies.id_token), "JWT")
+        self._id_tokens[text] = (client_id, sign_in.subject)
+        return text
+
+    def issue_logout_token(
+        self, issuer: str, client_id: str, subject: str, session_id: str | None
+    ) -> str:
+        """
+        Make a logout token.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            client_id: For whom.
+
+            subject: Whose session ends.
+
+            session_id: Which session ends, or None for all.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.4.
+        """
+        now = int(self._clock.now())
+        claims: Changes = {
+            "iss": issuer,
+            "aud": client_id,
+            "iat": now,
+            "exp": now + 300,
+            "jti": secrets.token_hex(16),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            "sub": subject,
+            "sid": session_id,
+        }
+        typ = self._generation.logout_token_type
+        return self._sign_identity(told(claims, self._lies.logout_token), typ)
+
+    def _sign_identity(self, claims: Changes, typ: str) -> str:
+        return self.keys[0].sign(claims, {"typ": typ} | self._lies.header, self._lies.signature)
+
+    def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
+        """
+        Make a signed introspection answer.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            caller: Who asked.
+
+            claims: The answer.
+
+        Spec: RFC 9701 §5.
+        """
+        body: Changes = {
+            "iss": issuer,
+            "aud": caller,
+            "iat": int(self._clock.now()),
+            "token_introspection": claims,
+        }
+        return self.keys[0].sign(body, {"typ": "token-introspection+jwt"})
+
+    def judge(self, text: str) -> IssuedToken | str:
+        """
+        Judge an access token as an API does.
+
+        Args:
+            text: What came after ``Bearer``.
+
+        Returns:
+            The token if it is good, else what to say in ``error_description``.
+        """
+        token = self._access.get(text)
+        if token is None:
+            return "The signature is invalid"
+        if token.is_revoked:
+            return "The token was revoked"
+        if self._clock.now() >= token.expires_at:
+            return "The access token expired"
+        return token
+
+    def read_hint(self, id_token: str) -> tuple[str, str] | None:
+        """
+        Read an ID token of ours as a hint; an expired one will do.
+
+        Args:
+            id_token: The compact serialisation.
+
+        Returns:
+            Whom it is for and whom it names, or None.
+        """
+        return self._id_tokens.get(id_token)
+
+    def revoke_all(self) -> None:
+        """Make every access token issued so far worthless."""
+        for token in self._access.values():
+            token.is_revoked = True
+
+
+def _half_hash(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")

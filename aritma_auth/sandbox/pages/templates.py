@@ -1,0 +1,256 @@
+"""The identity server's pages: plain, labelled, usable with a keyboard and a screen reader."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from aritma_auth.sandbox.pages.form_security import TOKEN_FIELD
+
+_SUBMIT = "document.forms[0].submit();"
+_SUBMIT_HASH = b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()
+_STYLE = """
+:root{color-scheme:light}
+body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f4f6f8;color:#16202a}
+main{max-width:26rem;margin:10vh auto;padding:2rem;background:#ffffff;border-radius:.5rem}
+h1{margin-top:0;font-size:1.4rem}
+label{display:block;margin-top:1rem;font-weight:600}
+input{box-sizing:border-box;width:100%;padding:.6rem;font:inherit;border:1px solid #5a6b7b;
+border-radius:.25rem}
+input[aria-invalid]{border:2px solid #b3261e}
+button{margin:1.5rem .5rem 0 0;padding:.7rem 1.2rem;font:inherit;border:1px solid #0b5cad;
+border-radius:.25rem;background:#0b5cad;color:#ffffff;cursor:pointer}
+button.second{background:#ffffff;color:#0b5cad}
+a{color:#0b5cad}
+:focus-visible{outline:3px solid #16202a;outline-offset:2px}
+[role=alert]{padding:.75rem;background:#fdecea;border-left:4px solid #b3261e}
+footer{margin-top:2rem;font-size:.85rem;color:#4a5a68}
+"""
+
+
+def _page(
+    title: str, body: str, *, status: int = 200, problem: str = "", policy: str = ""
+) -> web.Response:
+    # Who cannot see the page hears first whether something went wrong.
+    announced = f"Error: {title}" if problem else title
+    alert = f'<p role="alert" id="problem">{escape(problem)}</p>' if problem else ""
+    return web.Response(
+        status=status,
+        content_type="text/html",
+        charset="utf-8",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": (
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                f"frame-ancestors 'none'{policy}"
+            ),
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        },
+        text=(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{escape(announced)}</title><style>{_STYLE}</style></head><body><main>"
+            f"<h1>{escape(title)}</h1>{alert}{body}"
+            "<footer>A local stand-in for Aritma ID. It is not Aritma.</footer>"
+            "</main></body></html>"
+        ),
+    )
+
+
+def _form(action: str, hidden: Mapping[str, str], body: str, method: str = "post") -> str:
+    fields = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in hidden.items()
+    )
+    return f'<form method="{method}" action="{escape(action)}">{fields}{body}</form>'
+
+
+def _field(name: str, label: str, attributes: str, problem: str = "") -> str:
+    wrong = ' aria-invalid="true" aria-describedby="problem"' if problem else ""
+    return (
+        f'<label for="{name}">{escape(label)}</label>'
+        f'<input id="{name}" name="{name}" {attributes} required{wrong}>'
+    )
+
+
+_ANSWERS = (
+    '<button name="answer" value="yes">Allow</button>'
+    '<button class="second" name="answer" value="no">Do not allow</button>'
+)
+
+
+def _wishes(client_id: str, scope: Sequence[str]) -> str:
+    wishes = "".join(f"<li><code>{escape(name)}</code></li>" for name in scope)
+    return f"<p><strong>{escape(client_id)}</strong> asks for:</p><ul>{wishes}</ul>"
+
+
+def sign_in_page(
+    token: str,
+    return_url: str,
+    *,
+    username: str = "",
+    wants_code: bool = False,
+    problem: str = "",
+) -> web.Response:
+    """
+    Ask who it is.
+
+    Args:
+        token: Ties the form to the browser.
+
+        return_url: Where to go then.
+
+        username: What is filled in.
+
+        wants_code: A second factor is asked for.
+
+        problem: What was wrong before.
+    """
+    # The first field that is still to be filled in has the focus.
+    on_name, on_password = ("", " autofocus") if username else (" autofocus", "")
+    name = f'value="{escape(username)}" autocomplete="username" autocapitalize="none"{on_name}'
+    password = f'type="password" autocomplete="current-password"{on_password}'
+    code = 'inputmode="numeric" autocomplete="one-time-code"'
+    body = (
+        _field("username", "User name", name, problem)
+        + _field("password", "Password", password, problem)
+        + (_field("code", "One-time code", code, problem) if wants_code else "")
+        + "<button>Sign in</button>"
+        + '<button class="second" name="cancel" value="yes" formnovalidate>Cancel</button>'
+    )
+    hidden = {TOKEN_FIELD: token, "return_url": return_url}
+    return _page("Sign in", _form("/account/login", hidden, body), problem=problem)
+
+
+def consent_page(token: str, return_url: str, client_id: str, scope: Sequence[str]) -> web.Response:
+    """
+    Ask whether the person agrees.
+
+    Args:
+        token: Ties the form to the browser.
+
+        return_url: Where to go then.
+
+        client_id: Who asks.
+
+        scope: For what.
+    """
+    hidden = {TOKEN_FIELD: token, "return_url": return_url}
+    body = _wishes(client_id, scope) + _form("/account/consent", hidden, _ANSWERS)
+    return _page("Permission", body)
+
+
+def error_page(error: str, description: str | None) -> web.Response:
+    """
+    Show what is wrong with a request; nobody is sent back.
+
+    Args:
+        error: Its code.
+
+        description: Its text, or None.
+    """
+    said = f"<p>{escape(description)}</p>" if description else ""
+    return _page("This sign-in cannot go on", said, status=400, problem=error)
+
+
+def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
+    """
+    Post an answer to the client.
+
+    Args:
+        action: Where to.
+
+        fields: The answer.
+
+    Spec: OAuth 2.0 Form Post Response Mode.
+    """
+    form = _form(action, fields, "<noscript><button>Continue</button></noscript>")
+    policy = f"; script-src 'sha256-{_SUBMIT_HASH}'"
+    return _page("Continue", f"{form}<script>{_SUBMIT}</script>", policy=policy)
+
+
+def device_code_page(problem: str = "") -> web.Response:
+    """
+    Ask for a device's code.
+
+    Args:
+        problem: What was wrong before.
+    """
+    attributes = 'inputmode="numeric" autocomplete="off" autofocus'
+    body = _field("user_code", "Code shown on your device", attributes, problem)
+    form = _form("/device", {}, f"{body}<button>Continue</button>", "get")
+    return _page("Sign in a device", form, problem=problem)
+
+
+def device_consent_page(
+    token: str, user_code: str, client_id: str, scope: Sequence[str]
+) -> web.Response:
+    """
+    Ask whether the person agrees.
+
+    Args:
+        token: Ties the form to the browser.
+
+        user_code: The device's code, shown to be compared.
+
+        client_id: Who asks.
+
+        scope: For what.
+    """
+    compared = f"<p>Your device shows <code>{escape(user_code)}</code>.</p>"
+    hidden = {TOKEN_FIELD: token, "user_code": user_code}
+    body = compared + _wishes(client_id, scope) + _form("/device", hidden, _ANSWERS)
+    return _page("Sign in a device", body)
+
+
+def sign_out_page(token: str, parameters: Mapping[str, str]) -> web.Response:
+    """
+    Ask whether the person wants to leave.
+
+    Args:
+        token: Ties the form to the browser.
+
+        parameters: The request's.
+    """
+    hidden = {**parameters, TOKEN_FIELD: token}
+    form = _form("/account/logout", hidden, "<button autofocus>Sign out</button>")
+    return _page("Sign out", f"<p>Do you want to sign out?</p>{form}")
+
+
+def signed_out_page(return_url: str | None, frames: Sequence[str]) -> web.Response:
+    """
+    Say that the person has left, and tell the clients in frames.
+
+    Args:
+        return_url: The way back, or None.
+
+        frames: The clients' addresses.
+    """
+    link = "" if return_url is None else f'<p><a href="{escape(return_url)}">Back</a></p>'
+    shown = "".join(
+        f'<iframe hidden title="Signing out" src="{escape(frame)}"></iframe>' for frame in frames
+    )
+    origins = " ".join(dict.fromkeys(_origin(frame) for frame in frames))
+    policy = f"; frame-src {origins}" if frames else ""
+    return _page("Signed out", f"<p>You are signed out.</p>{link}{shown}", policy=policy)
+
+
+def done_page(title: str, text: str) -> web.Response:
+    """
+    Say that it is over.
+
+    Args:
+        title: What the page is called.
+
+        text: What it says.
+    """
+    return _page(title, f"<p>{escape(text)}</p>")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
