@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         AuthorizationRequest as AuthorizationRequest,
     )
     from aritma_auth.protocol.authorization_response import (
-        AuthorizationAnswer as AuthorizationAnswer,
+        AuthorizationResponse as AuthorizationResponse,
     )
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
@@ -61,14 +61,18 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
-    from aritma_auth.protocol.jwt import read_unverified_claims as read_unverified_claims
+    from aritma_auth.protocol.jwt import parse_unverified_claims as parse_unverified_claims
     from aritma_auth.protocol.login_initiation import LoginInitiation as LoginInitiation
-    from aritma_auth.protocol.login_initiation import read_login_initiation as read_login_initiation
+    from aritma_auth.protocol.login_initiation import (
+        parse_login_initiation as parse_login_initiation,
+    )
     from aritma_auth.protocol.logout import LogoutToken as LogoutToken
-    from aritma_auth.protocol.logout import check_logout_callback as check_logout_callback
-    from aritma_auth.protocol.logout import check_logout_frame as check_logout_frame
+    from aritma_auth.protocol.logout import (
+        validate_front_channel_logout as validate_front_channel_logout,
+    )
+    from aritma_auth.protocol.logout import validate_logout_callback as validate_logout_callback
     from aritma_auth.protocol.metadata import ServerMetadata as ServerMetadata
-    from aritma_auth.protocol.parameters import make_acr_values as make_acr_values
+    from aritma_auth.protocol.parameters import build_acr_values as build_acr_values
     from aritma_auth.protocol.session_management import SessionPage as SessionPage
     from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn
@@ -77,14 +81,14 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.www_authenticate import Challenge as Challenge
     from aritma_auth.protocol.www_authenticate import parse_challenges as parse_challenges
     from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
-    from aritma_auth.provider.middleware import PickingMiddleware as PickingMiddleware
+    from aritma_auth.provider.middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
     from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
-    from aritma_auth.stores.encryption import SealingKeys as SealingKeys
+    from aritma_auth.stores.encryption import EncryptionKeys as EncryptionKeys
     from aritma_auth.stores.file import FileTokenStore as FileTokenStore
     from aritma_auth.stores.keyring import KeyringTokenStore as KeyringTokenStore
     from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
@@ -130,7 +134,7 @@ _HOMES = {
         "signed_in_provider",
     ),
     "protocol.authorization_request": ("AuthorizationRequest",),
-    "protocol.authorization_response": ("AuthorizationAnswer",),
+    "protocol.authorization_response": ("AuthorizationResponse",),
     "protocol.client_auth": (
         "ClientSecretBasic",
         "ClientSecretPost",
@@ -150,18 +154,18 @@ _HOMES = {
         "SignedInGrant",
         "TokenExchangeGrant",
     ),
-    "protocol.jwt": ("read_unverified_claims",),
+    "protocol.jwt": ("parse_unverified_claims",),
     "protocol.login_initiation": (
         "LoginInitiation",
-        "read_login_initiation",
+        "parse_login_initiation",
     ),
     "protocol.logout": (
         "LogoutToken",
-        "check_logout_callback",
-        "check_logout_frame",
+        "validate_front_channel_logout",
+        "validate_logout_callback",
     ),
     "protocol.metadata": ("ServerMetadata",),
-    "protocol.parameters": ("make_acr_values",),
+    "protocol.parameters": ("build_acr_values",),
     "protocol.session_management": (
         "SessionPage",
         "build_session_page",
@@ -175,7 +179,7 @@ _HOMES = {
     ),
     "provider.middleware": (
         "BearerMiddleware",
-        "PickingMiddleware",
+        "KeyedBearerMiddleware",
     ),
     "provider.policy": (
         "RefreshPolicy",
@@ -185,7 +189,7 @@ _HOMES = {
     "provider.provider": ("TokenProvider",),
     "secret": ("Secret",),
     "stores": ("TokenStore",),
-    "stores.encryption": ("SealingKeys",),
+    "stores.encryption": ("EncryptionKeys",),
     "stores.file": ("FileTokenStore",),
     "stores.keyring": ("KeyringTokenStore",),
     "stores.memory": ("MemoryTokenStore",),

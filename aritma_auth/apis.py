@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from aritma_auth.protocol.parameters import Scope, make_scope
+from aritma_auth.protocol.parameters import Scope, parse_scope
 
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class Api:
     """
 
     name: str
-    scope: Scope | None = attrs.field(converter=make_scope)
+    scope: Scope | None = attrs.field(converter=parse_scope)
     production: str | None = None
     development: str | None = None
 

@@ -21,7 +21,7 @@ The error tree, sorted by who must act.
     ├── ReauthenticationRequiredError    no usable token and no way to get one without the person
     ├── StepUpRequiredError              the API wants a stronger sign-in
     ├── StoreError                       the token store cannot be used now; it may be later
-    ├── TokenTimeoutError                your own wait ended; a renewal goes on for the others
+    ├── TokenTimeoutError                your own wait ended; a refresh goes on for the others
     └── ProviderClosedError              the provider was closed
 
 Every error answers two questions for a program: ``is_permanent`` (asking again as things are
@@ -279,7 +279,7 @@ class StoreError(AritmaAuthError):
 
 
 class TokenTimeoutError(AritmaAuthError, TimeoutError):
-    """The caller's own ``timeout`` ran out; a shared renewal goes on."""
+    """The caller's own ``timeout`` ran out; a shared refresh goes on."""
 
     is_permanent = False
 

@@ -16,7 +16,7 @@ class Event:
 
 
 @attrs.frozen
-class TokenRenewed(Event):
+class TokenRefreshed(Event):
     """
     A new token is in use.
 
@@ -25,7 +25,7 @@ class TokenRenewed(Event):
 
         lifetime: Seconds from request to end.
 
-        took: Seconds that the renewal took.
+        took: Seconds that the refresh took.
     """
 
     fingerprint: str
@@ -46,9 +46,9 @@ class TokenAdopted(Event):
 
 
 @attrs.frozen
-class RenewalFailed(Event):
+class RefreshFailed(Event):
     """
-    A renewal failed.
+    A refresh failed.
 
     Attributes:
         error: What went wrong.
@@ -74,11 +74,11 @@ class TokenRejected(Event):
     Attributes:
         fingerprint: Eight hex digits of the refused token.
 
-        renews: A renewal follows; otherwise the gate after a forced renewal is still closed.
+        refreshes: A refresh follows; otherwise the gate after a forced refresh is still closed.
     """
 
     fingerprint: str
-    renews: bool
+    refreshes: bool
 
 
 @attrs.frozen
@@ -140,7 +140,7 @@ class ClockSkewed(Event):
 
 Listener = Callable[[Event], None]
 
-_FAILURES = (ClockSkewed, RefreshTokenAtRisk, RenewalFailed, StoreFailed)
+_FAILURES = (ClockSkewed, RefreshTokenAtRisk, RefreshFailed, StoreFailed)
 
 
 def log_event(event: Event) -> None:

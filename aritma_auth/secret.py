@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.redaction import SecretText
 
 
 @final
@@ -27,11 +27,11 @@ class Secret:
     def __init__(self, value: str) -> None:
         sealed = _checked(value, "the secret")
 
-        async def read() -> Sealed:
+        async def read() -> SecretText:
             return sealed
 
         self._origin = "a value"
-        self._read: Callable[[], Awaitable[Sealed]] = read
+        self._read: Callable[[], Awaitable[SecretText]] = read
 
     @classmethod
     def from_env(cls, name: str) -> "Secret":
@@ -42,7 +42,7 @@ class Secret:
             name: The variable's name.
         """
 
-        async def read() -> Sealed:
+        async def read() -> SecretText:
             return _checked(os.environ.get(name), f"the environment variable {name}")
 
         return cls._from(f"the environment variable {name}", read)
@@ -58,7 +58,7 @@ class Secret:
         file = Path(path)
         origin = f"the file {file}"
 
-        async def read() -> Sealed:
+        async def read() -> SecretText:
             try:
                 text = await asyncio.to_thread(file.read_text, "utf-8")
             except (OSError, UnicodeDecodeError) as error:
@@ -80,7 +80,7 @@ class Secret:
         """
         origin = "the secret's callable"
 
-        async def read() -> Sealed:
+        async def read() -> SecretText:
             try:
                 given = source()
                 text = await given if inspect.isawaitable(given) else given
@@ -96,13 +96,13 @@ class Secret:
         return cls._from(origin, read)
 
     @classmethod
-    def _from(cls, origin: str, read: Callable[[], Awaitable[Sealed]]) -> "Secret":
+    def _from(cls, origin: str, read: Callable[[], Awaitable[SecretText]]) -> "Secret":
         secret = cls.__new__(cls)
         secret._origin = origin  # noqa: SLF001 - our own
         secret._read = read  # noqa: SLF001 - our own
         return secret
 
-    async def load(self) -> Sealed:
+    async def load(self) -> SecretText:
         """
         Give the secret as it is now.
 
@@ -124,10 +124,10 @@ class Secret:
         raise TypeError("a Secret is not pickled: make it anew in the other process")
 
 
-def _checked(text: object, origin: str) -> Sealed:
+def _checked(text: object, origin: str) -> SecretText:
     if not isinstance(text, str) or not text:
         raise ConfigurationError(f"{origin} holds no secret")
     # A key in PEM has lines; a secret has none.
     if not text.isprintable() and not text.startswith("-----BEGIN "):
         raise ConfigurationError(f"{origin} holds control characters: check how it was stored")
-    return Sealed(text)
+    return SecretText(text)

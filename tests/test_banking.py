@@ -54,19 +54,19 @@ def test_a_calls_headers_are_aritmas():
         tenant_id="7e57d004-2b97-0e7a-b45f-5387367791cd",
     )
 
-    assert banking.make_api_headers(context=everything, idempotency_key="key") == {
+    assert banking.build_api_headers(context=everything, idempotency_key="key") == {
         "api-version": "1.0",
         "Idempotency-Key": "key",
         "Consent-ID": "consent",
-        "Channel-Type": "psd2",
+        "ServerConnection-Type": "psd2",
         "Subscription-Id": "subscription",
         "Resource-Group-Name": "group",
         "PSU-IP-Address": "2001:db8::1",
         "ResourceUri": "/subscriptions/1",
         "TenantId": "7e57d004-2b97-0e7a-b45f-5387367791cd",
     }
-    assert banking.make_api_headers(version=None) == {}
-    assert banking.make_api_headers(version="2.0") == {"api-version": "2.0"}
+    assert banking.build_api_headers(version=None) == {}
+    assert banking.build_api_headers(version="2.0") == {"api-version": "2.0"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_cannot_be_sent_is_refused_before(wrong):
 def test_what_cannot_be_a_calls_header_is_refused(wrong):
     """As above, for version and key."""
     with pytest.raises(aa.ConfigurationError):
-        banking.make_api_headers(**wrong)
+        banking.build_api_headers(**wrong)
 
 
 @pytest.mark.parametrize("kind", [dict, CIMultiDict])
@@ -117,9 +117,9 @@ def test_an_answers_headers_tell_of_versions_and_replays(kind):
         }
     )
 
-    assert banking.read_api_versions(headers) == banking.ApiVersions(("1.0", "2.0"), ("1.0",))
+    assert banking.parse_api_versions(headers) == banking.ApiVersions(("1.0", "2.0"), ("1.0",))
     assert banking.was_replayed(headers)
-    assert banking.read_api_versions(kind()) == banking.ApiVersions()
+    assert banking.parse_api_versions(kind()) == banking.ApiVersions()
     assert not banking.was_replayed(kind())
     assert not banking.was_replayed(kind({"Idempotent-Replayed": "false"}))
 
@@ -329,13 +329,13 @@ async def test_a_payment_is_confirmed_by_the_person():
                 async with browser.get(request.url, allow_redirects=False) as response:
                     return await client.complete_sign_in(request, response.headers["Location"])
 
-        first = await client.authorization_request(CALLBACK, "openid api")
+        first = await client.begin_sign_in(CALLBACK, "openid api")
         tokens = aa.TokenProvider(client, aa.SignedInGrant("alice"))
         await tokens.set_token((await sign_in(first)).token)
         async with aiohttp.ClientSession(
             sandbox.banking_url, middlewares=[tokens.middleware()]
         ) as bank:
-            headers = banking.make_api_headers(idempotency_key=banking.generate_idempotency_key())
+            headers = banking.build_api_headers(idempotency_key=banking.generate_idempotency_key())
             async with bank.post(
                 "api/bulk-payments/credit-transfer", headers=headers, json={}
             ) as r:
@@ -346,7 +346,7 @@ async def test_a_payment_is_confirmed_by_the_person():
                 step = banking.parse_sca_step(
                     await response.json(), environment=sandbox.environment
                 )
-            request = await step.authorization_request(client, CALLBACK)
+            request = await step.begin_sign_in(client, CALLBACK)
             body = step.confirmation_body((await sign_in(request)).token)
             async with bank.put(step.confirmation, json=body) as response:
                 assert (await response.json())["scaStatus"] == "finalised"

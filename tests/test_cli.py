@@ -28,7 +28,7 @@ def no_settings(monkeypatch):
 
 
 def test_the_demo_keeps_its_promise(capsys):
-    """One token request for all calls, one renewal that nobody waits for."""
+    """One token request for all calls, one refresh that nobody waits for."""
     code = cli.run(["demo", "--calls", "50"])
     shown = capsys.readouterr().out
 

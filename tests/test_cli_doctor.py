@@ -121,7 +121,7 @@ def test_a_server_without_keys_is_a_problem(sandbox, monkeypatch, capsys):
     async def none(self):
         return []
 
-    monkeypatch.setattr(aa.OAuthClient, "keys", none)
+    monkeypatch.setattr(aa.OAuthClient, "fetch_keys", none)
 
     assert cli.run(["doctor"]) == 1
     assert "NO  keys                   none: no ID token can be checked" in capsys.readouterr().out

@@ -80,7 +80,7 @@ def test_a_person_signs_in_and_is_known(signed_in, opened, capsys):
     assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
 
 
-def test_the_token_of_a_sign_in_is_printed_and_renewed(signed_in, sandbox, capsys):
+def test_the_token_of_a_sign_in_is_printed_and_refreshed(signed_in, sandbox, capsys):
     """By the refresh token, without the person."""
     tokens = []
     for _ in range(2):

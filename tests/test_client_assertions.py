@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
 from aritma_auth.protocol.jws import sign
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
 
@@ -29,7 +29,7 @@ def pem(key, *, private):
 
 
 def credential(key=None, **fields):
-    secret = None if key is None else Sealed(key)
+    secret = None if key is None else SecretText(key)
     return ClientCredential(
         "my-client",
         secret,
@@ -77,7 +77,7 @@ def test_a_key_may_be_a_json_web_key():
     """In one line of JSON."""
     text = json.dumps(EC.as_dict(private=True))
 
-    assert sign({"a": 1}, Sealed(text), algorithm="ES256").count(".") == 2
+    assert sign({"a": 1}, SecretText(text), algorithm="ES256").count(".") == 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_key_may_be_a_json_web_key():
 def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
     """The error quotes nothing of it."""
     with pytest.raises(aa.ConfigurationError, match="check the key") as caught:
-        sign({"a": 1}, Sealed(key), algorithm=algorithm)
+        sign({"a": 1}, SecretText(key), algorithm=algorithm)
 
     assert caught.value.__context__ is None
     assert key not in str(caught.value)
@@ -107,7 +107,7 @@ def test_without_joserfc_the_extra_is_named(monkeypatch):
     """What to install."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
     with pytest.raises(aa.ConfigurationError, match=r"aritma-auth\[oidc\]"):
-        sign({}, Sealed("x"), algorithm="RS256")
+        sign({}, SecretText("x"), algorithm="RS256")
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", ""])
@@ -185,7 +185,7 @@ def assertion(key=RSA, algorithm="RS256", **claims):
     return {
         "client_assertion_type": ASSERTION_TYPE,
         "client_assertion": sign(
-            base | claims, Sealed(pem(key, private=True)), algorithm=algorithm
+            base | claims, SecretText(pem(key, private=True)), algorithm=algorithm
         ),
     }
 

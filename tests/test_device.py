@@ -20,7 +20,7 @@ class Waiting:
         self.happenings = {}
 
     async def start(self, scope="openid profile bankservice"):
-        self.authorization = await self.client.start_device_sign_in(scope)
+        self.authorization = await self.client.begin_device_sign_in(scope)
         return self.authorization
 
     async def sleep(self, seconds):
@@ -75,7 +75,7 @@ async def test_a_device_that_asked_who_it_is_must_be_told(sandbox, waiting):
     """Without an ID token nobody has signed in, whatever else came."""
     await waiting.start("openid bankservice")
     waiting.approve()
-    sandbox.lies.token_answer = {"id_token": None}
+    sandbox.overrides.token_answer = {"id_token": None}
     with pytest.raises(aa.IdTokenError, match="no ID token came"):
         await waiting.complete()
 
@@ -183,7 +183,7 @@ async def test_the_id_token_is_checked(sandbox, waiting, changes, claim):
     """A nonce that nobody sent is as wrong as another audience."""
     await waiting.start()
     waiting.approve()
-    sandbox.lies.id_token = changes
+    sandbox.overrides.id_token = changes
     with pytest.raises(aa.IdTokenError) as caught:
         await waiting.complete()
 
@@ -200,7 +200,7 @@ async def test_keys_are_there_before_the_person_is_troubled(sandbox, waiting):
 async def test_a_client_without_the_grant_is_refused(sandbox):
     """By name."""
     with pytest.raises(aa.OAuthError) as caught:
-        await client_of(sandbox, "sandbox-service").start_device_sign_in("bankservice")
+        await client_of(sandbox, "sandbox-service").begin_device_sign_in("bankservice")
 
     assert caught.value.error == "unauthorized_client"
 

@@ -72,7 +72,7 @@ async def test_metadata_is_looked_for_at_every_address(internet, issuer, address
     discovery = internet.discovery(issuer)
 
     assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/token"
-    assert (await discovery.metadata()).issuer == issuer
+    assert (await discovery.fetch_metadata()).issuer == issuer
     assert internet.asked[-1] == address
     assert len(set(internet.asked)) == len(internet.asked)
 
@@ -94,7 +94,7 @@ async def test_whatever_says_that_there_is_none_leads_to_the_next_address(intern
     internet.pages[f"{ISSUER}{OIDC}"] = absent
     internet.publish(path=OAUTH)
 
-    assert (await internet.discovery().metadata()).issuer == ISSUER
+    assert (await internet.discovery().fetch_metadata()).issuer == ISSUER
     assert internet.asked == [f"{ISSUER}{OIDC}", f"{ISSUER}{OAUTH}"]
 
 
@@ -103,7 +103,7 @@ async def test_a_server_in_trouble_is_not_asked_elsewhere(internet, status):
     """It may have the document; another address would not be the answer."""
     internet.pages[f"{ISSUER}{OIDC}"] = HttpResponse(status, {"Retry-After": "7"}, b"busy")
     with pytest.raises(aa.InvalidResponseError) as caught:
-        await internet.discovery().metadata()
+        await internet.discovery().fetch_metadata()
 
     assert (caught.value.status, caught.value.retry_after) == (status, 7)
     assert len(internet.asked) == 1
@@ -114,7 +114,7 @@ async def test_a_server_without_metadata_is_named(internet):
     with pytest.raises(
         aa.InvalidResponseError, match=r"idp.example publishes no metadata.*give"
     ) as caught:
-        await internet.discovery().metadata()
+        await internet.discovery().fetch_metadata()
 
     assert caught.value.status == 404
     assert caught.value.is_permanent
@@ -148,8 +148,8 @@ async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
     aliased = internet.discovery(issuer_aliases=["https://id.old.example"])
     internet_with_slash = Web().publish(f"{ISSUER}/", at=ISSUER)
 
-    assert (await aliased.metadata()).issuer == "https://id.old.example"
-    assert (await internet_with_slash.discovery(f"{ISSUER}/").metadata()).issuer == f"{ISSUER}/"
+    assert (await aliased.fetch_metadata()).issuer == "https://id.old.example"
+    assert (await internet_with_slash.discovery(f"{ISSUER}/").fetch_metadata()).issuer == f"{ISSUER}/"
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ async def test_many_sign_ins_are_one_request_a_document(internet):
     internet.publish()
     internet.pages[f"{ISSUER}/keys"] = {"keys": [key("one")]}
     discovery = internet.discovery()
-    keys = await asyncio.gather(*(discovery.keys() for _ in range(25)))
+    keys = await asyncio.gather(*(discovery.fetch_keys() for _ in range(25)))
     internet.clock.advance(DAY - 1)
-    await discovery.keys()
+    await discovery.fetch_keys()
 
     assert [[k["kid"] for k in each] for each in keys] == [["one"]] * 25
     assert internet.asked == [f"{ISSUER}{OIDC}", f"{ISSUER}/keys"]
@@ -275,7 +275,7 @@ async def test_an_unknown_key_is_looked_up(rolling):
 async def test_without_kid_the_keys_are_of_this_minute(rolling):
     """A server whose tokens name no key may roll it over all the same."""
     discovery = rolling.discovery(discover=False)
-    await discovery.keys()
+    await discovery.fetch_keys()
     rolling.roll("two")
     found = [await discovery.keys_for(token_by(None)) for _ in range(10)]
 
@@ -300,7 +300,7 @@ async def test_a_flood_of_unknown_keys_costs_one_request_a_minute(rolling):
 async def test_known_keys_serve_while_the_server_is_down(rolling):
     """A sign-in with a known key goes on."""
     discovery = rolling.discovery(discover=False)
-    await discovery.keys()
+    await discovery.fetch_keys()
     rolling.pages.clear()
     rolling.clock.advance(DAY)
 
@@ -312,7 +312,9 @@ async def test_an_outage_before_the_first_keys_is_one_request(rolling):
     """25 sign-ins hear of the same failure, and nobody hammers."""
     rolling.pages.clear()
     discovery = rolling.discovery(discover=False)
-    heard = await asyncio.gather(*(discovery.keys() for _ in range(25)), return_exceptions=True)
+    heard = await asyncio.gather(
+        *(discovery.fetch_keys() for _ in range(25)), return_exceptions=True
+    )
     with pytest.raises(aa.InvalidResponseError):
         await discovery.keys_for(token_by("one"))
 
@@ -325,7 +327,7 @@ async def test_what_is_no_key_is_passed_over_and_a_set_has_its_limit(rolling):
     many = ["nonsense", None, 7, *(key(f"k{number}") for number in range(1000))]
     rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = {"keys": many}
 
-    keys = await rolling.discovery(discover=False).keys()
+    keys = await rolling.discovery(discover=False).fetch_keys()
 
     assert [k["kid"] for k in keys] == [f"k{number}" for number in range(MOST_KEYS)]
 
@@ -335,7 +337,7 @@ async def test_what_is_no_key_set_is_refused(rolling, body):
     """It says so."""
     rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = body
     with pytest.raises(aa.InvalidResponseError):
-        await rolling.discovery(discover=False).keys()
+        await rolling.discovery(discover=False).fetch_keys()
 
 
 async def test_redirects_are_not_followed_and_endless_documents_not_read():
@@ -351,6 +353,6 @@ async def test_redirects_are_not_followed_and_endless_documents_not_read():
     async with serving(serve) as url:
         client = aa.OAuthClient("id", environment=aa.Environment.at(url, discover=True))
         with pytest.raises(aa.InvalidResponseError, match="more than 1048576 bytes"):
-            await client.metadata()
+            await client.fetch_metadata()
 
     assert seen == [OIDC, OAUTH]

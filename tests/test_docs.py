@@ -74,7 +74,7 @@ def prepare_places(page, monkeypatch, folder):
     """Give a page what workers share: a folder, a key, and a server if it speaks of one."""
     monkeypatch.setenv("STATE_DIRECTORY", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
-    monkeypatch.setenv("TOKEN_SEALING_KEY", secrets.token_urlsafe(32))
+    monkeypatch.setenv("TOKEN_ENCRYPTION_KEY", secrets.token_urlsafe(32))
     if "REDIS_URL" in page.read_text():
         from support.valkey import shared_server
 

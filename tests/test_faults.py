@@ -31,7 +31,7 @@ def provider_of(sandbox, clock, grant=GRANT, client=None, timeout=5.0, **setting
         ),
         grant,
         clock=clock,
-        policy=aa.RefreshPolicy(attempts=1),
+        policy=aa.RefreshPolicy(max_attempts=1),
         draw=lambda: 0.0,
         on_event=None,
         **settings,
@@ -103,7 +103,7 @@ async def test_no_fault_reaches_a_caller_while_a_token_lives(aritma_sandbox, clo
 
 
 async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox, clock):
-    """A hundred callers are served while the renewal hangs."""
+    """A hundred callers are served while the refresh hangs."""
     async with provider_of(aritma_sandbox, clock) as tokens:
         await tokens.get_token()
         clock.advance(2701)
@@ -126,14 +126,14 @@ async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
         clock.advance(3600)
         new = await tokens.get_token()
     client = aa.OAuthClient("anybody", environment=aritma_sandbox.environment)
-    keys = await client.keys()
+    keys = await client.fetch_keys()
 
     assert len(keys) == 2
     assert not isinstance(aritma_sandbox.issuer.judge(old.access_token), str)
     assert not isinstance(aritma_sandbox.issuer.judge(new.access_token), str)
 
 
-async def test_five_hundred_calls_survive_a_revocation_with_one_renewal(aritma_sandbox):
+async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_sandbox):
     """The whole way: sandbox, provider, middleware, session."""
     me = aritma_sandbox.client
     async with (

@@ -232,7 +232,7 @@ class Fleet(RuleBasedStateMachine):
         passed = max(0.0, moment - self.clock.mono)
         self.clock.advance(passed)
         for process in self.processes:
-            is_cut_off = process.way.fault is not None and process.provider.is_renewing
+            is_cut_off = process.way.fault is not None and process.provider.is_refreshing
             process.way.broken_for = process.way.broken_for + passed if is_cut_off else 0.0
             self.is_tainted |= process.way.broken_for > BLINK
         self.settle()
@@ -372,7 +372,7 @@ class Fleet(RuleBasedStateMachine):
             process.way.fault
             or (
                 (r := process.provider._renewer) is not None
-                and r.keeper._leader._store._away_until is not None
+                and r.coordinator._leader._store._away_until is not None
             )
             for process in self.processes + self.gone
         )

@@ -296,7 +296,7 @@ def test_closing_forgets_a_flight_whose_loop_is_gone():
     del caller
     asyncio.run(provider.aclose())
 
-    assert not provider.status().is_renewing
+    assert not provider.status().is_refreshing
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -329,13 +329,13 @@ def test_after_a_fork_locks_and_flights_are_new():
     flight = provider._renewer.flights.current
     lock = provider._cache.lock._lock
     _after_fork()
-    is_renewing = provider.status().is_renewing
+    is_refreshing = provider.status().is_refreshing
     caller.cancel()
     flight.task.cancel()
     loop.run_until_complete(asyncio.wait((caller, flight.task)))
     loop.close()
 
-    assert not is_renewing
+    assert not is_refreshing
     assert provider._cache.lock._lock is not lock
 
 
@@ -357,8 +357,8 @@ def test_a_flight_that_ends_outside_of_any_loop_wakes_nobody():
 
     flight = loop.run_until_complete(start())
     loop.close()
-    single._land(flight, None)
-    single._land(flight, None)
+    single._finish(flight, None)
+    single._finish(flight, None)
 
     assert flight.is_over
     assert single.current is None

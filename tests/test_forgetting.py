@@ -51,7 +51,7 @@ async def test_a_person_must_sign_in_again(clock, store, shared):
 
 
 async def test_nobody_brings_a_forgotten_token_back(clock, store):
-    """Whoever knows it still learns of the end at its next renewal."""
+    """Whoever knows it still learns of the end at its next refresh."""
     one, other = (Rig(clock, grant=ALICE, store=store) for _ in range(2))
     await one.provider.set_token(rotated(one, refresh_token="second"))
     await other.get()
@@ -97,7 +97,7 @@ async def test_a_store_that_has_not_forgotten_is_told(clock, store, trouble):
     assert entry_of(store).token is None
 
 
-async def test_a_renewal_under_way_is_cut_off(clock):
+async def test_a_refresh_under_way_is_cut_off(clock):
     """Whoever waits for it gets what comes after."""
     rig = Rig(clock)
     rig.client.hold()

@@ -14,8 +14,8 @@ def client_of(sandbox, client_id):
     )
 
 
-async def test_a_password_brings_a_token_that_renews_itself(aritma_sandbox, clock):
-    """With offline_access the refresh token does the renewals, not the password."""
+async def test_a_password_brings_a_token_that_refreshes_itself(aritma_sandbox, clock):
+    """With offline_access the refresh token does the refreshes, not the password."""
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "alice-password", scope="api offline_access")
     client = client_of(aritma_sandbox, "sandbox-app")

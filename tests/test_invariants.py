@@ -79,7 +79,7 @@ class WatchedClient(FakeClient):
         failure = self.provider._cache.failure
         if failure is None or self.clock.mono >= failure.not_before:
             return
-        changed = self.provider._renewer._renewal._refused_credential != f"0 {self.fingerprint}"
+        changed = self.provider._renewer._refresh._refused_credential != f"0 {self.fingerprint}"
         assert failure.error.is_permanent, "a request before its gate"
         assert changed, "a request before its gate, with the refused credential"
 

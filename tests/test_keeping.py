@@ -70,7 +70,7 @@ async def test_another_identity_does_not(clock, store):
     assert second.client.requests == 1
 
 
-async def test_a_stored_token_near_its_end_is_renewed(clock, store):
+async def test_a_stored_token_near_its_end_is_refreshed(clock, store):
     """Only a fresh one is adopted."""
     await Rig(clock, store=store).get()
     clock.advance(3000)
@@ -144,7 +144,7 @@ async def test_cancelling_callers_anywhere_keeps_the_newest_refresh_token(clock,
 async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
     clock, store, canary
 ):
-    """The next renewal still presents the newest refresh token, from memory."""
+    """The next refresh still presents the newest refresh token, from memory."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -223,7 +223,7 @@ async def test_a_refresh_token_that_another_process_rotated_is_found_in_the_stor
 
 
 async def test_without_a_newer_one_the_person_must_sign_in(clock, store):
-    """Once, and the server is not asked again."""
+    """SingleUse, and the server is not asked again."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
     await rig.get()

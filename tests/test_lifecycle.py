@@ -10,13 +10,13 @@ from aritma_auth.errors import (
     TransportError,
 )
 from aritma_auth.provider.backoff import (
-    Failure,
-    RejectionGate,
+    ForcedRefreshLimiter,
+    RetryState,
     backoff,
     plan_retry,
     plan_shared_pause,
 )
-from aritma_auth.provider.lifecycle import Freshness, Step, decide, plan_life
+from aritma_auth.provider.lifecycle import Action, Freshness, decide, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
 POLICY = RefreshPolicy()
@@ -25,7 +25,7 @@ REFUSED = InvalidClientError("invalid_client")
 
 
 def life(lifetime, draw=0.0, policy=POLICY, at=1000.0):
-    return plan_life(policy, lifetime, issued_at=at, wall=5000.0, draw=draw)
+    return plan_lifetime(policy, lifetime, issued_at=at, wall=5000.0, draw=draw)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,11 @@ def test_a_hostile_lifetime_is_capped():
 )
 def test_marks_are_always_in_order(lifetime, draw, soft, hard, jitter):
     """Whatever the policy: issued, soft, hard, end."""
-    policy = RefreshPolicy(soft_fraction=soft, hard_fraction=hard, soft_jitter=jitter)
+    policy = RefreshPolicy(
+        background_window_fraction=soft,
+        blocking_window_fraction=hard,
+        background_window_jitter=jitter,
+    )
     marks = life(lifetime, draw, policy, at=0.0)
 
     assert 0 <= marks.refresh_at <= marks.must_refresh_at <= marks.expires_at
@@ -100,7 +104,7 @@ def test_a_clock_that_slept_is_corrected_by_the_other():
     [(0, 4600.0, True), (100, 4500.0, True), (101, 4500.0, False), (10**6, 1001.0, True)],
 )
 def test_a_caller_cannot_ask_for_more_than_can_be_had(min_ttl, now, expected):
-    """More than the lifetime without its soft window would renew on every call."""
+    """More than the lifetime without its soft window would refresh on every call."""
     assert life(3600).outlasts(min_ttl, now=now, policy=POLICY) is expected
 
 
@@ -111,38 +115,38 @@ F, S, E, X, N = (
     Freshness.EXPIRED,
     Freshness.NONE,
 )
-CLOSED, OPEN = Failure(DOWN, 1, 2000.0), Failure(DOWN, 1, 500.0)
-REFUSAL, OLD_REFUSAL = Failure(REFUSED, 1, 2000.0), Failure(REFUSED, 1, 500.0)
+CLOSED, OPEN = RetryState(DOWN, 1, 2000.0), RetryState(DOWN, 1, 500.0)
+REFUSAL, OLD_REFUSAL = RetryState(REFUSED, 1, 2000.0), RetryState(REFUSED, 1, 500.0)
 
 
 @pytest.mark.parametrize(
     ("freshness", "long_enough", "failure", "expected"),
     [
-        (F, True, None, Step.SERVE),
-        (F, True, CLOSED, Step.SERVE),
-        (F, False, None, Step.WAIT),
-        (F, False, CLOSED, Step.SERVE),
-        (S, True, None, Step.SERVE_AND_RENEW),
-        (S, True, OPEN, Step.SERVE_AND_RENEW),
-        (S, True, CLOSED, Step.SERVE),
-        (S, False, None, Step.WAIT),
-        (E, True, None, Step.WAIT),
-        (E, True, OPEN, Step.SERVE_AND_RENEW),
-        (E, True, CLOSED, Step.SERVE),
-        (E, True, REFUSAL, Step.SERVE),
-        (X, True, None, Step.WAIT),
-        (X, True, OPEN, Step.WAIT),
-        (X, True, CLOSED, Step.REFUSE),
-        (N, True, None, Step.WAIT),
-        (N, True, CLOSED, Step.REFUSE),
-        (N, True, REFUSAL, Step.WAIT),
-        (N, True, OLD_REFUSAL, Step.WAIT),
+        (F, True, None, Action.SERVE),
+        (F, True, CLOSED, Action.SERVE),
+        (F, False, None, Action.WAIT),
+        (F, False, CLOSED, Action.SERVE),
+        (S, True, None, Action.SERVE_AND_REFRESH),
+        (S, True, OPEN, Action.SERVE_AND_REFRESH),
+        (S, True, CLOSED, Action.SERVE),
+        (S, False, None, Action.WAIT),
+        (E, True, None, Action.WAIT),
+        (E, True, OPEN, Action.SERVE_AND_REFRESH),
+        (E, True, CLOSED, Action.SERVE),
+        (E, True, REFUSAL, Action.SERVE),
+        (X, True, None, Action.WAIT),
+        (X, True, OPEN, Action.WAIT),
+        (X, True, CLOSED, Action.REFUSE),
+        (N, True, None, Action.WAIT),
+        (N, True, CLOSED, Action.REFUSE),
+        (N, True, REFUSAL, Action.WAIT),
+        (N, True, OLD_REFUSAL, Action.WAIT),
     ],
 )
 def test_what_a_caller_gets(freshness, long_enough, failure, expected):
     """The whole table of decisions."""
     step = decide(
-        freshness, long_enough=long_enough, failure=failure, is_renewing=False, now=1000.0
+        freshness, long_enough=long_enough, failure=failure, is_refreshing=False, now=1000.0
     )
 
     assert step is expected
@@ -151,17 +155,17 @@ def test_what_a_caller_gets(freshness, long_enough, failure, expected):
 @pytest.mark.parametrize(
     ("freshness", "long_enough", "expected"),
     [
-        (F, True, Step.SERVE),
-        (S, True, Step.SERVE_AND_RENEW),
-        (E, True, Step.SERVE_AND_RENEW),
-        (E, False, Step.WAIT),
-        (X, True, Step.WAIT),
-        (N, True, Step.WAIT),
+        (F, True, Action.SERVE),
+        (S, True, Action.SERVE_AND_REFRESH),
+        (E, True, Action.SERVE_AND_REFRESH),
+        (E, False, Action.WAIT),
+        (X, True, Action.WAIT),
+        (N, True, Action.WAIT),
     ],
 )
-def test_nobody_waits_for_a_renewal_that_began_in_time(freshness, long_enough, expected):
+def test_nobody_waits_for_a_refresh_that_began_in_time(freshness, long_enough, expected):
     """It is only slow; the token that lives is served meanwhile."""
-    step = decide(freshness, long_enough=long_enough, failure=None, is_renewing=True, now=1000.0)
+    step = decide(freshness, long_enough=long_enough, failure=None, is_refreshing=True, now=1000.0)
 
     assert step is expected
 
@@ -207,7 +211,7 @@ def test_back_off_never_overflows():
 
 def test_each_caller_gets_an_error_of_its_own():
     """With the seconds that are left, never negative."""
-    failure = Failure(DOWN, 1, 10.0)
+    failure = RetryState(DOWN, 1, 10.0)
     one, other = failure.as_error(now=4.0), failure.as_error(now=20.0)
 
     assert one is not other
@@ -215,9 +219,9 @@ def test_each_caller_gets_an_error_of_its_own():
     assert (one.retry_after, other.retry_after) == (6.0, 0.0)
 
 
-def test_a_401_forces_one_renewal_and_closes_the_gate():
+def test_a_401_forces_one_refresh_and_closes_the_gate():
     """30 s doubling to 300 s when the next refusal comes soon, back to 30 s when it does not."""
-    gate, now, found = RejectionGate(), 0.0, []
+    gate, now, found = ForcedRefreshLimiter(), 0.0, []
     for _ in range(6):
         gate = gate.admit(POLICY, now=now, lifetime=3600)
         found.append(gate.pause)
@@ -232,11 +236,11 @@ def test_a_401_forces_one_renewal_and_closes_the_gate():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"soft_fraction": 1.1},
-        {"hard_fraction": -0.1},
-        {"soft_cap": 0},
+        {"background_window_fraction": 1.1},
+        {"blocking_window_fraction": -0.1},
+        {"background_window_cap": 0},
         {"backoff_base": float("nan")},
-        {"attempts": 0},
+        {"max_attempts": 0},
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(setting):
@@ -256,7 +260,7 @@ def test_a_number_of_sharing_is_refused_by_its_own_name():
     [(3000.0, 3700.0), (3800.0, 3800.0), (9000.0, 4540.0)],
     ids=["earlier than planned", "later", "beyond the hard window"],
 )
-def test_a_renewal_is_put_off_up_to_the_hard_window(until, refresh_at):
+def test_a_refresh_is_put_off_up_to_the_hard_window(until, refresh_at):
     """Somebody else is at it; the other marks stay."""
     planned = life(3600)
     marks = planned.postponed(until)
@@ -284,7 +288,7 @@ def test_a_fleets_pause_is_never_near_zero_and_capped(error, count, draw, pause)
 
 def test_the_server_is_asked_again_when_the_token_ends():
     """It may be back by then: no gate outlasts what is still served."""
-    before = Failure(DOWN, 8, 0.0)
+    before = RetryState(DOWN, 8, 0.0)
     failure = plan_retry(
         POLICY, DOWN, before, now=100.0, draw=1.0, calm_until=103.0, alive_until=105.0
     )

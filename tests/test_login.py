@@ -122,7 +122,7 @@ async def test_all_wishes_reach_the_server(client):
         "prompt": "login",
         "max_age": 5,
         "login_hint": "alice",
-        "acr_values": aa.make_acr_values(mfa=True),
+        "acr_values": aa.build_acr_values(mfa=True),
         "requires_acr": True,
         "ui_locales": "nb",
         "resource": ["https://api.example"],
@@ -132,7 +132,7 @@ async def test_all_wishes_reach_the_server(client):
     async with signing_in(client, **wishes) as journey:
         query = journey.query
 
-    assert wishes.keys() == login.SignInWishes.__annotations__.keys()
+    assert wishes.keys() == login.AuthorizationParameters.__annotations__.keys()
     assert {name: query[name] for name in wishes if name in query} == {
         "prompt": "login",
         "max_age": "5",
@@ -544,7 +544,7 @@ async def test_people_have_their_own_tokens(client, aritma_sandbox):
         async with await login.signed_in_provider(
             client, person=person, store=store, sign_in=refuse
         ) as tokens:
-            claims = await client.userinfo(await tokens.get_token())
+            claims = await client.fetch_userinfo(await tokens.get_token())
             assert claims["sub"] == f"user-{person}"
 
 
@@ -560,7 +560,7 @@ async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
         token = await tokens.get_token()
 
     assert token.access_token != "old"
-    assert (await client.userinfo(token))["sub"] == "user-alice"
+    assert (await client.fetch_userinfo(token))["sub"] == "user-alice"
 
 
 async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):

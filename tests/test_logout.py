@@ -8,7 +8,7 @@ from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.client.token_verifier import MOST_LOGOUTS
-from aritma_auth.protocol.logout import check_logout_callback
+from aritma_auth.protocol.logout import validate_logout_callback
 from aritma_auth.sandbox import Sandbox
 from support.journeys import client_of, sign_in
 from support.loopback import serving
@@ -51,7 +51,7 @@ async def test_the_way_out_and_back(sandbox, client):
 
     assert "client_id" not in parse_qs(urlsplit(url).query)
     assert page.callback.startswith(BACK)
-    check_logout_callback(page.callback, state="s t")
+    validate_logout_callback(page.callback, state="s t")
 
 
 async def test_without_an_id_token_the_client_is_named(client, sandbox):
@@ -68,7 +68,7 @@ async def test_without_an_id_token_the_client_is_named(client, sandbox):
 
 async def test_the_servers_announcement_is_checked(sandbox, client):
     """Who, which session, and until when the token would be good."""
-    logout = await client.validate_logout_token(logout_token(sandbox))
+    logout = await client.verify_logout_token(logout_token(sandbox))
 
     assert (logout.subject, logout.session_id) == ("user-alice", "s1")
     assert logout.token_id
@@ -77,43 +77,43 @@ async def test_the_servers_announcement_is_checked(sandbox, client):
 async def test_an_announcement_counts_once(sandbox, client):
     """A copy of it ends no later session; another one does."""
     token = logout_token(sandbox)
-    await client.validate_logout_token(token)
+    await client.verify_logout_token(token)
     with pytest.raises(aa.VerificationError, match="came before"):
-        await client.validate_logout_token(token)
+        await client.verify_logout_token(token)
 
-    assert (await client.validate_logout_token(logout_token(sandbox, "s2"))).session_id == "s2"
+    assert (await client.verify_logout_token(logout_token(sandbox, "s2"))).session_id == "s2"
 
 
 async def test_announcements_fill_no_memory(sandbox, client):
     """The oldest are forgotten; they have expired long since."""
     for number in range(MOST_LOGOUTS):
-        client._judge._logouts[str(number)] = None
-    await client.validate_logout_token(logout_token(sandbox))
+        client._verifier._logouts[str(number)] = None
+    await client.verify_logout_token(logout_token(sandbox))
 
-    assert len(client._judge._logouts) == MOST_LOGOUTS
-    assert "0" not in client._judge._logouts
+    assert len(client._verifier._logouts) == MOST_LOGOUTS
+    assert "0" not in client._verifier._logouts
 
 
 async def test_an_announcement_is_judged_by_the_servers_clock(sandbox):
     """Ours is a day behind; the keys' answer has shown it."""
     client = client_of(sandbox, clock=lambda: sandbox.clock.now() - 86_400)
 
-    assert await client.validate_logout_token(logout_token(sandbox))
+    assert await client.verify_logout_token(logout_token(sandbox))
 
 
 async def test_a_new_key_announces_too(sandbox, client):
     """Its key is fetched when it is met."""
-    await client.keys()
+    await client.fetch_keys()
     sandbox.issuer.roll_keys()
 
-    assert await client.validate_logout_token(logout_token(sandbox))
+    assert await client.verify_logout_token(logout_token(sandbox))
 
 
 async def test_a_refused_announcement_shows_nothing(sandbox, client, canary):
     """Neither the token nor what is in it."""
-    sandbox.lies.logout_token = {"aud": canary.text}
+    sandbox.overrides.logout_token = {"aud": canary.text}
     with pytest.raises(aa.VerificationError) as caught:
-        await client.validate_logout_token(logout_token(sandbox))
+        await client.verify_logout_token(logout_token(sandbox))
 
     canary.assert_hidden(caught.value)
 
@@ -125,7 +125,7 @@ async def test_the_server_posts_its_announcement(sandbox, client):
     async def back_channel(request):
         form = await request.post()
         try:
-            logout = await client.validate_logout_token(form["logout_token"])
+            logout = await client.verify_logout_token(form["logout_token"])
         except aa.VerificationError:
             return web.Response(status=400)
         ended.append(logout.session_id)

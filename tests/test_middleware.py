@@ -133,7 +133,7 @@ async def test_a_header_set_by_hand_is_replaced(bank):
     assert bank.api.seen == ["Bearer token-1"]
 
 
-async def test_five_hundred_refusals_make_one_renewal_and_all_succeed(bank):
+async def test_five_hundred_refusals_make_one_refresh_and_all_succeed(bank):
     """After a revocation every call is repeated once with the new token."""
     await bank.get()
     bank.api.refused.add("Bearer token-1")
@@ -323,7 +323,7 @@ async def test_without_a_token_nothing_is_sent(bank):
 
 
 async def test_a_refused_call_without_a_new_token_is_the_providers_error(bank):
-    """When the renewal after a 401 fails, the caller hears of that."""
+    """When the refresh after a 401 fails, the caller hears of that."""
     await bank.get()
     bank.api.refused.add("Bearer token-1")
     bank.client.answers = [aa.InvalidClientError("invalid_client")]
@@ -332,7 +332,7 @@ async def test_a_refused_call_without_a_new_token_is_the_providers_error(bank):
         await bank.get()
 
 
-async def test_a_short_request_timeout_does_not_abort_the_renewal(bank):
+async def test_a_short_request_timeout_does_not_abort_the_refresh(bank):
     """Others get the token of the same token request."""
     answer = bank.client.hold()
     patient = asyncio.create_task(bank.get())
@@ -431,7 +431,7 @@ async def call(bank):
 async def test_a_call_for_more_becomes_an_error_that_says_what(
     bank, call, status, challenges, asked
 ):
-    """Nothing is renewed: another token of the same kind would be refused as well."""
+    """Nothing is refreshed: another token of the same kind would be refused as well."""
     with pytest.raises(aa.StepUpRequiredError) as caught:
         await call((status, challenges))
 
@@ -453,7 +453,7 @@ async def test_a_call_for_more_becomes_an_error_that_says_what(
     ],
 )
 async def test_every_other_403_is_the_callers(bank, call, challenges):
-    """Whatever it says: the answer comes back unread and nothing is renewed."""
+    """Whatever it says: the answer comes back unread and nothing is refreshed."""
     if challenges and challenges[-1].endswith("extra"):
         challenges = ["nonsense ; " + challenges[-1]]
     status, text, seen = await call((403, challenges))
@@ -463,14 +463,14 @@ async def test_every_other_403_is_the_callers(bank, call, challenges):
 
 
 @pytest.mark.parametrize("challenges", [[], ["Bearer"], ['Bearer error="invalid_token"']])
-async def test_an_invalid_token_is_renewed(bank, call, challenges):
+async def test_an_invalid_token_is_refreshed(bank, call, challenges):
     """RFC 6750 §3.1; an API that gives no reason means the same."""
     status, _, seen = await call((401, challenges), (200, []))
 
     assert (status, seen) == (200, ["Bearer token-1", "Bearer token-2"])
 
 
-async def test_a_call_for_more_after_a_renewal_is_heard_too(bank, call):
+async def test_a_call_for_more_after_a_refresh_is_heard_too(bank, call):
     """The second answer is judged like the first."""
     with pytest.raises(aa.StepUpRequiredError):
         await call((401, ["Bearer"]), (403, [SIGN_IN]))
@@ -579,7 +579,7 @@ def test_origins_are_compared_whole(url, allowed):
 async def test_the_same_host_by_another_scheme_is_another_origin(bank):
     """Although its authority was judged before, by https."""
     middleware = bank.provider.middleware([bank.url.replace("http:", "https:")])
-    assert middleware._judge(URL(bank.url).with_scheme("https"))
+    assert middleware._verifier(URL(bank.url).with_scheme("https"))
     async with aiohttp.ClientSession(middlewares=[middleware]) as session:
         async with session.get(bank.url) as response:
             status = response.status
@@ -594,7 +594,7 @@ async def test_many_spellings_of_an_origin_fill_no_memory():
     middleware = provider.middleware()
     urls = [URL(f"https://user{number}@api.example/x", encoded=True) for number in range(200)]
 
-    assert all(middleware._judge(url) for url in urls)
+    assert all(middleware._verifier(url) for url in urls)
     assert len(middleware._judged) == 64
 
 

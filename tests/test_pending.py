@@ -12,7 +12,7 @@ LIFETIME = 600
 
 async def start(clock):
     client = aa.OAuthClient("web", environment=CLIENT.environment, clock=clock.time)
-    return await client.authorization_request("https://app.example/callback", lifetime=LIFETIME)
+    return await client.begin_sign_in("https://app.example/callback", lifetime=LIFETIME)
 
 
 @pytest.fixture

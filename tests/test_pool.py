@@ -75,7 +75,7 @@ async def test_the_failures_of_one_key_are_no_others():
         await pool.get_token("down")
 
     assert (await pool.get_token("up")).access_token == "token-1"
-    assert pool.status() == PoolStatus(size=2, max_size=10_000, renewing=0, failing=1)
+    assert pool.status() == PoolStatus(size=2, max_size=10_000, refreshing=0, failing=1)
 
 
 async def test_what_was_used_longest_ago_is_forgotten():
@@ -102,7 +102,7 @@ async def test_one_that_somebody_holds_is_found_again():
     assert len(pool) == 1
 
 
-async def test_a_provider_is_not_forgotten_while_it_renews():
+async def test_a_provider_is_not_forgotten_while_it_refreshs():
     """The pool grows until it has."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers, max_size=1)
@@ -111,7 +111,7 @@ async def test_a_provider_is_not_forgotten_while_it_renews():
     waiting = asyncio.create_task(pool.get_token("a"))
     await settle()
     await pool.get_token("b")
-    grown = (len(pool), pool.status().renewing)
+    grown = (len(pool), pool.status().refreshing)
     answer.set_result(makers.clients["a"].make_token())
     await waiting
     await pool.get_token("c")
@@ -308,8 +308,8 @@ async def test_strangers_get_no_token_and_need_no_tenant(api):
     assert len(events) == 1
 
 
-async def test_a_refused_token_of_one_tenant_is_renewed_alone(api):
-    """One renewal, one repetition."""
+async def test_a_refused_token_of_one_tenant_is_refreshed_alone(api):
+    """One refresh, one repetition."""
     makers = NamedTokens()
     pool = aa.TokenProviderPool(makers)
     middleware = pool.middleware(lambda request: request.headers["X-Tenant"], [api["url"]])
@@ -328,7 +328,7 @@ def test_a_picking_middleware_tells_its_origins():
     middleware = aa.TokenProviderPool(Makers()).middleware(str, ["https://api.example"])
 
     assert repr(middleware) == (
-        "<PickingMiddleware over <BearerMiddleware for https://api.example:443>>"
+        "<KeyedBearerMiddleware over <BearerMiddleware for https://api.example:443>>"
     )
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.events import ClockSkewed, RenewalFailed, TokenRejected, TokenRenewed
+from aritma_auth.events import ClockSkewed, RefreshFailed, TokenRefreshed, TokenRejected
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
@@ -163,7 +163,7 @@ async def _look(client, variable, seen):
     return client.make_token()
 
 
-async def test_a_stale_token_is_served_while_one_renewal_runs(rig):
+async def test_a_stale_token_is_served_while_one_refresh_runs(rig):
     """Nobody waits at a rotation."""
     await rig.get()
     rig.clock.advance(2700)
@@ -174,13 +174,13 @@ async def test_a_stale_token_is_served_while_one_renewal_runs(rig):
     await settle()
 
     assert served == ["token-1"] * 100
-    assert status.is_renewing
+    assert status.is_refreshing
     assert status.freshness == "stale"
     assert await rig.get() == "token-2"
     assert rig.client.requests == 2
 
 
-async def test_a_slow_renewal_that_began_in_time_stalls_nobody(rig):
+async def test_a_slow_refresh_that_began_in_time_stalls_nobody(rig):
     """The old token is served to its end, then callers wait."""
     await rig.get()
     rig.clock.advance(2701)
@@ -200,7 +200,7 @@ async def test_a_slow_renewal_that_began_in_time_stalls_nobody(rig):
     assert rig.client.requests == 2
 
 
-async def test_callers_in_the_hard_window_wait_for_a_renewal_that_began_there(rig):
+async def test_callers_in_the_hard_window_wait_for_a_refresh_that_began_there(rig):
     """Each of them gets the new token."""
     await rig.get()
     rig.clock.advance(3590)
@@ -212,7 +212,7 @@ async def test_callers_in_the_hard_window_wait_for_a_renewal_that_began_there(ri
     assert await asyncio.gather(*callers) == ["token-2"] * 3
 
 
-async def test_an_expiring_token_waits_for_its_renewal(rig):
+async def test_an_expiring_token_waits_for_its_refresh(rig):
     """In the hard window callers get the new token."""
     await rig.get()
     rig.clock.advance(3590)
@@ -220,17 +220,17 @@ async def test_an_expiring_token_waits_for_its_renewal(rig):
     assert await rig.get() == "token-2"
 
 
-async def test_an_expiring_token_is_served_when_its_renewal_fails(rig):
+async def test_an_expiring_token_is_served_when_its_refresh_fails(rig):
     """Static stability: no failure while a live token is in hand."""
     await rig.get()
     rig.clock.advance(3590)
     rig.client.answers = [DOWN]
 
     assert await rig.get() == "token-1"
-    assert rig.happened(RenewalFailed)[0].has_live_token
+    assert rig.happened(RefreshFailed)[0].has_live_token
 
 
-async def test_once_a_renewal_has_failed_nobody_waits_while_the_token_lives(rig):
+async def test_once_a_refresh_has_failed_nobody_waits_while_the_token_lives(rig):
     """A hanging server stalls no caller twice."""
     await rig.get()
     rig.clock.advance(2700)
@@ -248,7 +248,7 @@ async def test_once_a_renewal_has_failed_nobody_waits_while_the_token_lives(rig)
 
 
 async def test_an_expired_token_is_never_handed_out(rig):
-    """When it cannot be renewed, the caller hears why."""
+    """When it cannot be refreshed, the caller hears why."""
     await rig.get()
     rig.clock.advance(3600)
     rig.client.answers = [DOWN] * 3
@@ -310,7 +310,7 @@ async def test_a_token_that_expired_on_its_way_is_not_served(rig):
     assert rig.client.requests == 1
 
 
-async def test_min_ttl_renews_a_token_that_lives_too_short(rig):
+async def test_min_ttl_refreshes_a_token_that_lives_too_short(rig):
     """A caller with a long task gets a token that lasts for it."""
     await rig.get()
     rig.clock.advance(2000)
@@ -385,7 +385,7 @@ async def test_retry_after_closes_the_gate(rig):
     assert rig.clock.slept[0] == 2
 
 
-async def test_a_pause_beyond_the_renewals_time_ends_the_flight(rig):
+async def test_a_pause_beyond_the_refresh_time_ends_the_flight(rig):
     """Callers hear at once that the server asked for a minute."""
     rig.client.answers = [aa.TransportError("busy", retry_after=60)]
     with pytest.raises(aa.TransportError) as caught:
@@ -472,38 +472,38 @@ async def test_invalidate_drops_the_cached_token_once(rig):
     assert await rig.get() == "token-2"
     assert rig.provider.invalidate(old) is False
     assert await rig.get() == "token-2"
-    assert [event.renews for event in rig.happened(TokenRejected)] == [True]
+    assert [event.refreshes for event in rig.happened(TokenRejected)] == [True]
 
 
 async def test_an_api_that_refuses_every_token_makes_no_storm(rig):
-    """A second refusal within 30 s forces no renewal."""
+    """A second refusal within 30 s forces no refresh."""
     rig.provider.invalidate(await rig.provider.get_token())
     second = await rig.provider.get_token()
-    refused_again = rig.provider.reject(second)
+    refused_again = rig.provider.report_rejected(second)
     rig.clock.advance(30)
 
     assert refused_again is False
     assert await rig.get() == "token-2"
-    assert rig.provider.reject(second) is True
-    assert [event.renews for event in rig.happened(TokenRejected)] == [True, False, True]
+    assert rig.provider.report_rejected(second) is True
+    assert [event.refreshes for event in rig.happened(TokenRejected)] == [True, False, True]
 
 
 async def test_reject_knows_when_a_newer_token_is_here(rig):
-    """The refusal of an old token leads to the new one, without a renewal."""
+    """The refusal of an old token leads to the new one, without a refresh."""
     old = await rig.provider.get_token()
     rig.clock.advance(3590)
     await rig.get()
 
-    assert rig.provider.reject(old) is True
+    assert rig.provider.report_rejected(old) is True
     assert rig.client.requests == 2
 
 
-async def test_five_hundred_refusals_make_one_renewal(rig):
+async def test_five_hundred_refusals_make_one_refresh(rig):
     """However many requests met a 401."""
     old = await rig.provider.get_token()
 
     async def refused():
-        assert rig.provider.reject(old)
+        assert rig.provider.report_rejected(old)
         return await rig.get()
 
     results = await asyncio.gather(*(refused() for _ in range(500)))
@@ -530,7 +530,7 @@ async def test_set_token_without_stamps(rig):
     assert rig.provider.status().expires_in == pytest.approx(100)
 
 
-async def test_a_slow_renewal_overwrites_no_newer_token(rig):
+async def test_a_slow_refresh_overwrites_no_newer_token(rig):
     """What was put in place meanwhile stays, and a failure of old is not remembered."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
@@ -543,7 +543,7 @@ async def test_a_slow_renewal_overwrites_no_newer_token(rig):
 
 
 async def test_a_slow_failure_does_not_hurt_a_newer_token(rig):
-    """The gate stays open for the newer token's own renewals."""
+    """The gate stays open for the newer token's own refreshes."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
@@ -555,13 +555,13 @@ async def test_a_slow_failure_does_not_hurt_a_newer_token(rig):
 
 
 async def test_events_tell_what_happened(rig):
-    """Renewals and skewed clocks are events, without secrets."""
+    """Refreshes and skewed clocks are events, without secrets."""
     rig.client.clock_skew = -31.0
     await rig.get()
 
-    renewed, skewed = rig.events
-    assert isinstance(renewed, TokenRenewed)
-    assert renewed.lifetime == 3600
+    refreshed, skewed = rig.events
+    assert isinstance(refreshed, TokenRefreshed)
+    assert refreshed.lifetime == 3600
     assert skewed == ClockSkewed(-31.0)
     assert "token-1" not in repr(rig.events)
 

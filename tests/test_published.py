@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.client.cached_document import COOL_DOWN, DAY, STALE, Published
+from aritma_auth.client.cached_document import COOL_DOWN, DAY, STALE, CachedDocument
 from support.clock import FakeClock
 from support.fakes import settle
 
@@ -19,7 +19,7 @@ class Press:
         self.fetches = 0
         self.trouble = []
         self.gate = None
-        self.document = Published(self.fetch, self.clock.time)
+        self.document = CachedDocument(self.fetch, self.clock.time)
 
     async def fetch(self):
         self.fetches += 1

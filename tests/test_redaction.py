@@ -64,7 +64,7 @@ async def test_the_client_secret_never_shows(
     else:
         FAULTS[fault](aritma_sandbox)
     provider = aa.TokenProvider(
-        client, GRANT, policy=aa.RefreshPolicy(attempts=1), on_event=events.append
+        client, GRANT, policy=aa.RefreshPolicy(max_attempts=1), on_event=events.append
     )
     results = await asyncio.gather(
         *(provider.get_token() for _ in range(3)), return_exceptions=True

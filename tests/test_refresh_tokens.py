@@ -48,7 +48,7 @@ async def rig(clock):
 
 
 async def test_the_newest_refresh_token_is_presented(rig):
-    """Each renewal uses what the last one brought."""
+    """Each refresh uses what the last one brought."""
     rig.client.answers = [rotated(rig, refresh_token=f"next-{number}") for number in range(3)]
     for _ in range(3):
         await rig.get()
@@ -60,7 +60,7 @@ async def test_the_newest_refresh_token_is_presented(rig):
 @pytest.mark.parametrize(
     ("resource", "named"), [((), ()), (("urn:a",), ("urn:a",)), (("urn:a", "urn:b"), ())]
 )
-async def test_a_renewal_names_one_api_or_none(clock, resource, named):
+async def test_a_refresh_names_one_api_or_none(clock, resource, named):
     """As the exchange of the code did: of several, IdentityServer takes none."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice", resource=resource))
     rig.client.answers = [rotated(rig)]
@@ -94,7 +94,7 @@ async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
     assert token.refresh_token == "first"
 
 
-async def test_a_renewal_names_the_api_again(clock):
+async def test_a_refresh_names_the_api_again(clock):
     """The resource that the grant asked for goes along with each refresh token."""
     rig = Rig(clock, grant=aa.SignedInGrant(resource="https://bank.example/"))
     await rig.provider.set_token(rotated(rig, refresh_token="first"))

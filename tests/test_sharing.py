@@ -8,9 +8,9 @@ from test_keeping import FailingStore
 from test_refresh_tokens import LOST, SPENT, UNSENT, presented, rotated
 
 import aritma_auth as aa
-from aritma_auth.events import RefreshTokenAtRisk, RenewalFailed, StoreFailed, StoreReturned
+from aritma_auth.events import RefreshFailed, RefreshTokenAtRisk, StoreFailed, StoreReturned
 from aritma_auth.provider.policy import SharingPolicy
-from aritma_auth.stores import Entry, Gate, Record
+from aritma_auth.stores import Entry, Record, SharedBackoff
 from aritma_auth.stores.key import token_key
 from support.fakes import settle
 from support.rig import DOWN, REFUSED, Rig
@@ -66,7 +66,7 @@ async def test_a_cold_fleet_makes_one_request(clock, store):
     assert sum(rig.client.requests for rig in rigs) == 1
 
 
-async def test_a_stale_token_is_left_to_whoever_renews_it(clock, store):
+async def test_a_stale_token_is_left_to_whoever_refreshes_it(clock, store):
     """Nobody waits: it is served, and looked after a moment later."""
     one, other = Rig(clock, store=store), Rig(clock, store=store)
     token = await one.get()
@@ -89,7 +89,7 @@ async def test_a_stale_token_is_left_to_whoever_renews_it(clock, store):
     assert one.client.requests == 2
 
 
-async def test_a_postponed_renewal_never_reaches_beyond_the_hard_window(clock, store):
+async def test_a_postponed_refresh_never_reaches_beyond_the_hard_window(clock, store):
     """There callers wait for it, whoever is at it."""
     rig = Rig(clock, store=store, lifetime=2)
     await rig.get()
@@ -103,7 +103,7 @@ async def test_a_postponed_renewal_never_reaches_beyond_the_hard_window(clock, s
     await lease.release()
 
 
-async def test_whoever_needs_a_token_waits_for_the_one_that_renews_it(clock, store):
+async def test_whoever_needs_a_token_waits_for_the_one_that_refreshes_it(clock, store):
     """Looking more and more rarely, then leading itself once the lease is free."""
     rig = Rig(clock, store=store)
     await rig.get()
@@ -115,7 +115,9 @@ async def test_whoever_needs_a_token_waits_for_the_one_that_renews_it(clock, sto
     is_waiting, asked = not waiting.done(), rig.client.requests
     await lease.release()
     await store.save(
-        key_of(store), Record(gate=Gate(DOWN, 1, 0.0)), replaces=entry_of(store).generation
+        key_of(store),
+        Record(backoff=SharedBackoff(DOWN, 1, 0.0)),
+        replaces=entry_of(store).generation,
     )
 
     assert await waiting == "token-2"
@@ -127,7 +129,7 @@ async def test_waiting_ends_in_time(clock, store):
     rig = Rig(clock, store=store)
     lease = await store.acquire(key_for(rig), seconds=3600)
 
-    with pytest.raises(aa.TransportError, match="another process is renewing"):
+    with pytest.raises(aa.TransportError, match="another process is refreshing"):
         await rig.get()
     assert rig.client.requests == 0
     await lease.release()
@@ -157,11 +159,11 @@ async def test_the_shared_pause_grows_and_ends(clock, store):
         rig.client.answers = [DOWN] * 9
         with pytest.raises(aa.TransportError):
             await rig.get()
-        gate = entry_of(store).record.gate
+        gate = entry_of(store).record.backoff
         pauses.append(gate.seconds)
         await store.save(
             key_of(store),
-            Record(gate=attrs.evolve(gate, seconds=0.0)),
+            Record(backoff=attrs.evolve(gate, seconds=0.0)),
             replaces=entry_of(store).generation,
         )
 
@@ -175,7 +177,7 @@ async def test_what_the_server_asks_for_holds_for_all(clock, store):
     with pytest.raises(aa.TransportError):
         await rig.get()
 
-    assert entry_of(store).record.gate.seconds >= 120
+    assert entry_of(store).record.backoff.seconds >= 120
 
 
 async def test_a_success_forgets_the_failure(clock, store):
@@ -187,13 +189,13 @@ async def test_a_success_forgets_the_failure(clock, store):
     entry = entry_of(store)
     await store.save(
         key_of(store),
-        Record(gate=attrs.evolve(entry.record.gate, seconds=0.0)),
+        Record(backoff=attrs.evolve(entry.record.backoff, seconds=0.0)),
         replaces=entry.generation,
     )
     clock.advance(60)
     await rig.get()
 
-    assert entry_of(store).record.gate is None
+    assert entry_of(store).record.backoff is None
 
 
 async def test_a_refused_secret_stops_only_those_who_have_it(clock, store):
@@ -345,7 +347,7 @@ async def test_a_lost_answer_leaves_the_mark(clock, store):
         await rig.get()
 
     assert entry_of(store).record.redeeming_since is not None
-    assert entry_of(store).record.gate.error.may_have_arrived
+    assert entry_of(store).record.backoff.error.may_have_arrived
 
 
 async def test_a_question_that_never_left_takes_the_mark_away(clock, store):
@@ -387,8 +389,8 @@ async def test_a_new_sign_in_ends_it_for_all(clock, store):
     assert await other.get() == await one.get() == "token-1"
 
 
-async def test_a_sign_in_during_a_renewal_wins(clock, store):
-    """What the renewal brings is of the old one."""
+async def test_a_sign_in_during_a_refresh_wins(clock, store):
+    """What the refresh brings is of the old one."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -459,7 +461,7 @@ async def test_without_its_store_a_refresh_token_is_not_presented(clock, store):
 
 async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
     """By the caller's own word."""
-    sharing = SharingPolicy(redeems_without_lock=True)
+    sharing = SharingPolicy(refresh_without_store=True)
     rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
     store.failing = {"load"}
     await rig.get()
@@ -583,7 +585,7 @@ async def test_a_lease_is_kept_while_the_server_is_slow(clock, store):
         return lease
 
     store.acquire = acquire
-    sharing = SharingPolicy(lease=0.003, longest_lease=60)
+    sharing = SharingPolicy(lease=0.003, max_lease=60)
     rig = Rig(clock, store=store, sharing=sharing)
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
@@ -594,14 +596,14 @@ async def test_a_lease_is_kept_while_the_server_is_slow(clock, store):
 
 
 async def test_a_lease_is_not_kept_for_ever(clock, store):
-    """A renewal that hangs gives way to another process."""
+    """A refresh that hangs gives way to another process."""
     lease = Beating()
 
     async def acquire(_key, *, seconds):
         return lease
 
     store.acquire = acquire
-    sharing = SharingPolicy(lease=0.003, longest_lease=0.004)
+    sharing = SharingPolicy(lease=0.003, max_lease=0.004)
     rig = Rig(clock, store=store, sharing=sharing)
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
@@ -620,7 +622,7 @@ async def test_failures_are_told_by_each(clock, store):
         with pytest.raises(aa.TransportError):
             await rig.get()
 
-    assert [len(rig.happened(RenewalFailed)) for rig in rigs] == [1, 1]
+    assert [len(rig.happened(RefreshFailed)) for rig in rigs] == [1, 1]
 
 
 async def test_a_sign_in_is_used_although_the_store_is_away(clock, store):
@@ -661,7 +663,7 @@ async def test_a_refusal_without_a_store_is_remembered_too(clock, store):
 
 
 async def test_a_token_that_came_meanwhile_is_not_put_off(clock, store):
-    """The renewal that another process has in hand was of the token before it."""
+    """The refresh that another process has in hand was of the token before it."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3000)
@@ -700,7 +702,7 @@ async def test_an_older_sign_in_in_the_store_is_not_adopted(clock, store):
     await rig.provider.set_token(rotated(rig, refresh_token="new"))
     store.failing = set()
     clock.advance(10)
-    rig.provider.reject(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
     await rig.get()
 
     assert presented(rig) == ["new"]
@@ -720,7 +722,7 @@ async def test_a_mark_of_a_clock_that_is_far_ahead_is_waited_for_once(clock, sto
 
 async def test_a_mark_may_be_waited_for_longer_than_a_hundred_looks(clock, store):
     """As long as the policy says."""
-    sharing = SharingPolicy(redeeming=40)
+    sharing = SharingPolicy(redemption_timeout=40)
     rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
     await store.save(key_for(rig), Record(None, 0, clock.time()), replaces=0)
     await rig.get()
@@ -777,7 +779,7 @@ async def test_a_stored_token_that_ended_meanwhile_is_not_served(clock, store):
 
 
 async def test_a_token_that_ended_is_not_put_off(clock, store):
-    """Somebody else renews it, but the store took its time to say so."""
+    """Somebody else refreshes it, but the store took its time to say so."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3000)
@@ -821,7 +823,9 @@ async def test_the_end_of_an_older_sign_in_does_not_stop_a_newer_one(clock, stor
     """The person signed in anew while the store was away."""
     grant = aa.SignedInGrant("alice")
     rig = Rig(clock, grant=grant, store=store)
-    ended = Record(None, 1, None, Gate(aa.ReauthenticationRequiredError("ended"), 1, 300.0, "one"))
+    ended = Record(
+        None, 1, None, SharedBackoff(aa.ReauthenticationRequiredError("ended"), 1, 300.0, "one")
+    )
     await store.save(key_for(rig), ended, replaces=0)
     store.failing = {"load"}
     await rig.provider.set_token(rotated(rig, refresh_token="new"))
@@ -835,7 +839,7 @@ async def test_the_end_of_an_older_sign_in_does_not_stop_a_newer_one(clock, stor
 async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
     """It is the server's, whoever signed in."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
-    await store.save(key_for(rig), Record(None, 1, None, Gate(DOWN, 1, 9.0)), replaces=0)
+    await store.save(key_for(rig), Record(None, 1, None, SharedBackoff(DOWN, 1, 9.0)), replaces=0)
     store.failing = {"load"}
     await rig.provider.set_token(rotated(rig, refresh_token="new"))
     store.failing = set()
@@ -846,8 +850,8 @@ async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
     assert presented(rig) == []
 
 
-async def test_a_sign_in_that_was_not_kept_beats_the_renewal_it_met(clock, store):
-    """The store was away for the sign-in and back for the renewal's token."""
+async def test_a_sign_in_that_was_not_kept_beats_the_refresh_it_met(clock, store):
+    """The store was away for the sign-in and back for the refresh's token."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
     clock.advance(3600)
@@ -867,10 +871,10 @@ async def test_a_sign_in_that_was_not_kept_beats_the_renewal_it_met(clock, store
 
 
 async def test_two_sign_ins_of_one_second_are_told_apart(clock, store):
-    """The second came while the first was being renewed, and was not kept."""
+    """The second came while the first was being refreshed, and was not kept."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
-    rig.provider.reject(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
@@ -921,7 +925,7 @@ async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
 
     store.watch, store.load, clock.sleep = watch, count, sleep
     lease = await store.acquire(key_for(rig), seconds=3600)
-    with pytest.raises(aa.TransportError, match="another process is renewing"):
+    with pytest.raises(aa.TransportError, match="another process is refreshing"):
         await rig.get()
     await lease.release()
 
@@ -929,12 +933,12 @@ async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
 async def test_a_claim_keeps_count_of_the_failures(clock, store):
     """The shared pause grows although a refresh token was claimed in between."""
     rig = Rig(clock, grant=REFRESH, store=store)
-    await store.save(key_for(rig), Record(gate=Gate(DOWN, 3, 0.0)), replaces=0)
+    await store.save(key_for(rig), Record(backoff=SharedBackoff(DOWN, 3, 0.0)), replaces=0)
     rig.client.answers = [UNSENT] * 3
     with pytest.raises(aa.TransportError):
         await rig.get()
 
-    assert entry_of(store).record.gate.count == 4
+    assert entry_of(store).record.backoff.count == 4
 
 
 async def test_nobody_waits_for_a_store_that_a_service_can_do_without(clock, store):
@@ -996,7 +1000,7 @@ async def test_a_token_that_was_all_there_was_is_not_served_after_it_was_refused
     clock.advance(3000)
     rig = Rig(clock, store=store)
     rig.client.answers = [DOWN] * 9
-    rig.provider.reject(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
     with pytest.raises(aa.TransportError):
         await rig.get()
 
@@ -1006,7 +1010,7 @@ async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(cloc
     rig = Rig(clock, store=store)
     token = await rig.provider.get_token()
     store.failing = {"load"}
-    rig.provider.reject(token)
+    rig.provider.report_rejected(token)
     rig.client.lifetime = 100
     await rig.get()
     store.failing = set()
@@ -1044,16 +1048,16 @@ async def test_the_shared_pause_ends_with_the_token(clock, store):
     await rig.get()
     await settle()
     entry = entry_of(store)
-    failing = attrs.evolve(entry.record.gate, seconds=0.0, count=20)
+    failing = attrs.evolve(entry.record.backoff, seconds=0.0, count=20)
     await store.save(
-        key_of(store), attrs.evolve(entry.record, gate=failing), replaces=entry.generation
+        key_of(store), attrs.evolve(entry.record, backoff=failing), replaces=entry.generation
     )
     clock.advance(1)
     other = Rig(clock, store=store)
     other.client.answers = [DOWN] * 9
     await other.get()
 
-    assert entry_of(store).record.gate.seconds <= 1
+    assert entry_of(store).record.backoff.seconds <= 1
 
 
 async def test_a_token_without_an_end_sets_no_end_to_the_pause(clock, store):
@@ -1065,4 +1069,4 @@ async def test_a_token_without_an_end_sets_no_end_to_the_pause(clock, store):
     await rig.get()
     await settle()
 
-    assert entry_of(store).record.gate.seconds > 0
+    assert entry_of(store).record.backoff.seconds > 0

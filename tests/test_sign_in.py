@@ -41,12 +41,12 @@ async def test_a_person_signs_in_with_a_code(sandbox, client):
 async def test_the_request_asks_as_it_was_told(sandbox):
     """Each word arrives, beside a fresh state, nonce and S256 challenge."""
     client = client_of(sandbox)
-    request = await client.authorization_request(
+    request = await client.begin_sign_in(
         REDIRECT_URI,
         prompt="login",
         max_age=60,
         login_hint="alice",
-        acr_values=aa.make_acr_values(mfa=True, tenant="acme"),
+        acr_values=aa.build_acr_values(mfa=True, tenant="acme"),
         ui_locales="nb en",
         resource=["https://api.example/"],
         extra={"claims": "{}"},
@@ -73,7 +73,7 @@ async def test_the_request_asks_as_it_was_told(sandbox):
 
 async def test_no_two_sign_ins_share_a_secret(client):
     """State, nonce and verifier are new each time."""
-    requests = [await client.authorization_request(REDIRECT_URI) for _ in range(20)]
+    requests = [await client.begin_sign_in(REDIRECT_URI) for _ in range(20)]
     secrets = {secret.text for r in requests for secret in (r.state, r.nonce, r.code_verifier)}
 
     assert len(secrets) == 60
@@ -82,7 +82,7 @@ async def test_no_two_sign_ins_share_a_secret(client):
 async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client):
     """RFC 9470 §4: the step-up's words join the application's own."""
     step_up = aa.StepUpRequiredError("more", acr_values=("mfa",), max_age=300, scope=("api",))
-    request = await client.authorization_request(
+    request = await client.begin_sign_in(
         REDIRECT_URI, "openid bankservice", step_up=step_up, requires_acr=True
     )
     done = await client.complete_sign_in(request, await visit(request))
@@ -90,7 +90,7 @@ async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client)
     assert request.scope == ("openid", "bankservice", "api")
     assert (request.acr_values, request.max_age) == (("mfa",), 300)
     assert done.claims["acr"] == "mfa"
-    sandbox.lies.id_token = {"acr": "pwd"}
+    sandbox.overrides.id_token = {"acr": "pwd"}
     with pytest.raises(aa.IdTokenError, match="acr"):
         await sign_in(client, step_up=step_up, requires_acr=True)
 
@@ -106,13 +106,13 @@ async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client)
 async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, again):
     """The token is for it; of several, none is chosen."""
     named = []
-    ask = client.ask
+    ask = client.post_authenticated
 
     async def listen(endpoint, parameters, *rest, **settings):
         named.extend(value for name, value in parameters if name == "resource")
         return await ask(endpoint, parameters, *rest, **settings)
 
-    monkeypatch.setattr(client, "ask", listen)
+    monkeypatch.setattr(client, "post_authenticated", listen)
     done = await sign_in(client, "openid api bankservice", resource=resource)
 
     assert done.subject == "user-alice"
@@ -134,12 +134,12 @@ async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
         await other.complete_sign_in(request, callback)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="another client"):
-        await other.redeem_answer(answer)
+        await other.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.fetch_token(aa.AuthorizationCodeGrant(answer))
     asked = len(sandbox.token_requests)
 
-    assert (asked, (await client.redeem_answer(answer)).subject) == (0, "user-alice")
+    assert (asked, (await client.exchange_code(answer)).subject) == (0, "user-alice")
 
 
 async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
@@ -148,9 +148,9 @@ async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
     request, callback = await begin(client, "bankservice", response_type="token")
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="another client"):
-        await client_of(sandbox).redeem_answer(answer)
+        await client_of(sandbox).exchange_code(answer)
 
-    assert (await client.redeem_answer(answer)).token
+    assert (await client.exchange_code(answer)).token
 
 
 @pytest.mark.parametrize("response_type", ["code", "code id_token"])
@@ -159,7 +159,7 @@ async def test_a_tenants_sign_in_is_no_other_tenants(sandbox, response_type):
     client = client_of(
         sandbox, "sandbox-hybrid", environment=sandbox.environment.for_tenant("acme")
     )
-    request = await client.authorization_request(REDIRECT_URI, response_type=response_type)
+    request = await client.begin_sign_in(REDIRECT_URI, response_type=response_type)
     astray = attrs.evolve(
         request, authorization_endpoint=sandbox.environment.endpoint("authorization_endpoint")
     )
@@ -232,9 +232,9 @@ async def test_a_code_is_exchanged_once(sandbox, client):
     """The second use of the answer is refused here, and of the callback too."""
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
-    await client.redeem_answer(answer)
+    await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
         await client.fetch_token(aa.AuthorizationCodeGrant(answer))
     with pytest.raises(aa.StateMismatchError):
@@ -257,7 +257,7 @@ async def test_an_answer_counts_once_however_many_come_at_once(sandbox, client_i
     request, callback = await begin(client, "openid", response_type=response_type)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     outcomes = await asyncio.gather(
-        *(client.redeem_answer(answer) for _ in range(25)), return_exceptions=True
+        *(client.exchange_code(answer) for _ in range(25)), return_exceptions=True
     )
     kinds = sorted(type(outcome).__name__ for outcome in outcomes)
 
@@ -287,8 +287,8 @@ async def test_a_code_that_was_not_looked_at_may_be_sent_again(sandbox, client):
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.fail_next(503)
     with pytest.raises(aa.InvalidResponseError):
-        await client.redeem_answer(answer)
-    done = await client.redeem_answer(answer)
+        await client.exchange_code(answer)
+    done = await client.exchange_code(answer)
 
     assert done.subject == "user-alice"
 
@@ -302,10 +302,10 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.ConfigurationError, match="cannot be read"):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
     file.write_text("web-secret")
 
-    assert (await client.redeem_answer(answer)).subject == "user-alice"
+    assert (await client.exchange_code(answer)).subject == "user-alice"
 
 
 @pytest.mark.parametrize("trouble", ["lose_answer_next", "truncate_next"])
@@ -315,9 +315,9 @@ async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client,
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     getattr(sandbox, trouble)()
     with pytest.raises(aa.TransportError):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
 
 
 async def test_a_refused_code_is_spent(sandbox, client):
@@ -326,9 +326,9 @@ async def test_a_refused_code_is_spent(sandbox, client):
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.clock.advance(301)
     with pytest.raises(aa.InvalidGrantError):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
 
 
 async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
@@ -336,7 +336,7 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     gate = sandbox.hold()
-    exchange = asyncio.create_task(client.redeem_answer(answer))
+    exchange = asyncio.create_task(client.exchange_code(answer))
     await gate.until(1)
     exchange.cancel()
     await asyncio.wait([exchange])
@@ -344,7 +344,7 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
 
     assert exchange.cancelled()
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
 
 
 async def test_without_keys_the_code_is_not_spent(sandbox, client):
@@ -353,16 +353,16 @@ async def test_without_keys_the_code_is_not_spent(sandbox, client):
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     sandbox.fail_next(503, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
     asked = len(sandbox.token_requests)
     sandbox.clock.advance(1)
 
-    assert (asked, (await client.redeem_answer(answer)).subject) == (0, "user-alice")
+    assert (asked, (await client.exchange_code(answer)).subject) == (0, "user-alice")
 
 
 async def test_a_sign_in_without_an_id_token_is_refused(sandbox, client):
     """openid was asked for."""
-    sandbox.lies.token_answer = {"id_token": None}
+    sandbox.overrides.token_answer = {"id_token": None}
     with pytest.raises(aa.IdTokenError, match="no ID token came"):
         await sign_in(client)
 
@@ -371,7 +371,7 @@ async def test_both_id_tokens_must_be_about_one_person(sandbox):
     """OpenID Connect Core 1.0 §3.3.3.6."""
     client = client_of(sandbox, "sandbox-hybrid")
     request, callback = await begin(client, response_type="code id_token")
-    sandbox.lies.id_token = {"sub": "user-mallory"}
+    sandbox.overrides.id_token = {"sub": "user-mallory"}
     with pytest.raises(aa.IdTokenError, match="sub differs"):
         await client.complete_sign_in(request, callback)
 
@@ -396,11 +396,11 @@ async def test_a_clock_that_is_wrong_by_a_day_signs_people_in(sandbox):
 
 async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
     """Neither the request, the answer nor the errors on the way."""
-    sandbox.lies.callback = {"code": canary.text}
+    sandbox.overrides.callback = {"code": canary.text}
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
     with pytest.raises(aa.InvalidGrantError) as caught:
-        await client.redeem_answer(answer)
+        await client.exchange_code(answer)
 
     canary.assert_hidden(request, answer, caught.value)
     for secret in (request.state, request.nonce, request.code_verifier):
@@ -410,7 +410,7 @@ async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
 async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
     """FAPI 2.0 §5.4.3: the same kid, and another kind, use or algorithm; or no key at all."""
     sandbox.publish_decoys()
-    sandbox.lies.keys += ["nonsense", None, {}]
+    sandbox.overrides.keys += ["nonsense", None, {}]
 
     assert (await sign_in(client)).subject == "user-alice"
 
@@ -432,21 +432,21 @@ async def test_every_generation_signs_people_in(generation):
 async def test_userinfo_is_about_the_person_who_signed_in(sandbox, client):
     """The subject is compared; it can be given or taken from the ID token."""
     done = await sign_in(client, "openid profile email")
-    claims = await client.userinfo(done.token)
-    sandbox.lies.userinfo = {"sub": "user-mallory"}
+    claims = await client.fetch_userinfo(done.token)
+    sandbox.overrides.userinfo = {"sub": "user-mallory"}
     with pytest.raises(aa.VerificationError, match="another person"):
-        await client.userinfo(done.token)
+        await client.fetch_userinfo(done.token)
     with pytest.raises(aa.VerificationError, match="another person"):
-        await client.userinfo(done.token, subject=done.subject)
+        await client.fetch_userinfo(done.token, subject=done.subject)
 
     assert (claims["name"], claims["email"]) == ("Alice Almås", "alice@sandbox.example")
-    assert await client.userinfo(done.token, subject="user-mallory")
+    assert await client.fetch_userinfo(done.token, subject="user-mallory")
 
 
 async def test_userinfo_needs_to_know_whom_to_expect(client):
     """A token alone does not say."""
     with pytest.raises(aa.ConfigurationError, match="subject="):
-        await client.userinfo(aa.Token("opaque"))
+        await client.fetch_userinfo(aa.Token("opaque"))
 
 
 async def test_userinfo_refuses_as_the_server_does(sandbox, client):
@@ -454,12 +454,12 @@ async def test_userinfo_refuses_as_the_server_does(sandbox, client):
     done = await sign_in(client)
     sandbox.revoke_all()
     with pytest.raises(aa.OAuthError) as caught:
-        await client.userinfo(done.token)
+        await client.fetch_userinfo(done.token)
 
     assert (caught.value.error, caught.value.status) == ("invalid_token", 401)
 
 
-async def test_a_sign_in_is_renewed_as_long_as_it_can_be(sandbox, client):
+async def test_a_sign_in_is_refreshed_as_long_as_it_can_be(sandbox, client):
     """Then the person is needed; the ID token stays the sign-in's."""
     sandbox.add_client(attrs.evolve(sandbox.clients["sandbox-web"], refresh_tokens_rotate=True))
     done = await sign_in(client, "openid offline_access bankservice")
@@ -485,14 +485,14 @@ async def test_a_sign_in_is_renewed_as_long_as_it_can_be(sandbox, client):
 
 
 @pytest.mark.parametrize("claim", ["iss", "sub", "aud", "auth_time"])
-async def test_a_renewal_about_another_sign_in_is_refused(sandbox, client, claim):
+async def test_a_refresh_about_another_sign_in_is_refused(sandbox, client, claim):
     """OpenID Connect Core 1.0 §12.2: the tokens are not used."""
     done = await sign_in(client, "openid offline_access bankservice")
     clock = ProviderClock(sandbox)
     grant = aa.SignedInGrant("user-alice")
     async with aa.TokenProvider(client, grant, clock=clock, on_event=None) as tokens:
         await tokens.set_token(done.token)
-        sandbox.lies.id_token = {claim: 1 if claim == "auth_time" else "https://other.example"}
+        sandbox.overrides.id_token = {claim: 1 if claim == "auth_time" else "https://other.example"}
         sandbox.clock.advance(3601)
         with pytest.raises(aa.IdTokenError) as caught:
             await tokens.get_token()
@@ -501,7 +501,7 @@ async def test_a_renewal_about_another_sign_in_is_refused(sandbox, client, claim
 
 
 async def test_a_token_that_a_browser_brought_serves_until_it_expires(sandbox):
-    """Then the error says that it cannot be renewed."""
+    """Then the error says that it cannot be refreshed."""
     client = client_of(sandbox, "sandbox-implicit")
     done = await sign_in(client, response_type="id_token token")
     clock = ProviderClock(sandbox)
@@ -512,7 +512,7 @@ async def test_a_token_that_a_browser_brought_serves_until_it_expires(sandbox):
         sandbox.clock.advance(3500)
         served = await tokens.get_token()
         sandbox.clock.advance(101)
-        with pytest.raises(aa.ReauthenticationRequiredError, match=r"cannot be renewed.*sign in"):
+        with pytest.raises(aa.ReauthenticationRequiredError, match=r"cannot be refreshed.*sign in"):
             await tokens.get_token()
 
     assert served.access_token == done.token.access_token

@@ -7,7 +7,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.protocol import authorization_request
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.sandbox import Sandbox
 from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in
 
@@ -27,7 +27,9 @@ def planted(monkeypatch, canary):
     secrets = SimpleNamespace(token_urlsafe=lambda _: f"{canary.text}-secret")
     monkeypatch.setattr(authorization_request, "secrets", secrets)
     monkeypatch.setattr(
-        authorization_request, "generate_code_verifier", lambda: Sealed(f"{canary.text}-{'v' * 40}")
+        authorization_request,
+        "generate_code_verifier",
+        lambda: SecretText(f"{canary.text}-{'v' * 40}"),
     )
     return canary
 
@@ -69,7 +71,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
     """Neither code, verifier, state and nonce nor the tokens that came."""
-    sandbox.lies.callback = {"code": planted.text}
+    sandbox.overrides.callback = {"code": planted.text}
     client = client_of(sandbox, timeout=0.5)
     request, callback = await begin(client)
     FAULTS[fault](sandbox, planted.text)
@@ -82,7 +84,7 @@ async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
 @pytest.mark.parametrize("lie", ["nonce", "iss", "sub", "aud", "exp", "at_hash", "azp", "acr"])
 async def test_an_id_token_that_lies_shows_no_secret(sandbox, planted, lie):
     """Nor the token itself, of which every one begins alike."""
-    sandbox.lies.id_token = {lie: ["another"]}
+    sandbox.overrides.id_token = {lie: ["another"]}
     client = client_of(sandbox)
     request, callback = await begin(client, acr_values="mfa", requires_acr=True)
     with pytest.raises(aa.IdTokenError) as caught:
@@ -107,7 +109,7 @@ async def test_a_callback_that_is_refused_shows_no_secret(sandbox, planted, bad)
     """In each form that a framework gives it in."""
     client = client_of(sandbox)
     for form in (dict, lambda pairs: list(pairs.items()), as_query, lambda p: as_query(p).encode()):
-        request = await client.authorization_request(REDIRECT_URI)
+        request = await client.begin_sign_in(REDIRECT_URI)
         good = {"state": request.state.text, "code": planted.text, "iss": sandbox.identity_url}
         pairs = {k: v for k, v in (good | BAD_CALLBACKS[bad]).items() if v is not None}
         with pytest.raises(aa.AritmaAuthError) as caught:
@@ -122,13 +124,13 @@ def as_query(pairs):
 
 
 @pytest.mark.parametrize("fault", ["an echo", "503", "dropped", "a web page", "half an answer"])
-async def test_a_renewal_that_fails_shows_no_secret(sandbox, planted, fault):
+async def test_a_refresh_that_fails_shows_no_secret(sandbox, planted, fault):
     """Neither in its error nor in any event."""
     client, events = client_of(sandbox, timeout=0.5), []
     async with aa.TokenProvider(
         client,
         aa.SignedInGrant("alice"),
-        policy=aa.RefreshPolicy(attempts=1),
+        policy=aa.RefreshPolicy(max_attempts=1),
         clock=ProviderClock(sandbox),
         on_event=events.append,
     ) as provider:
@@ -157,7 +159,7 @@ async def test_a_device_that_fails_shows_no_secret(sandbox, canary, fault):
         "expires_in": 60,
     }
     sandbox.answer_next(json.dumps(shown).encode(), where="deviceauthorization")
-    device = await client.start_device_sign_in()
+    device = await client.begin_device_sign_in()
 
     async def sleep(seconds):
         sandbox.clock.advance(seconds)
@@ -177,7 +179,7 @@ async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, wher
     body = refusal(canary.text, "invalid_token")
     sandbox.answer_next(body, status=401, headers=headers, where="userinfo")
     with pytest.raises(aa.OAuthError, match=r"invalid_token: .*\*\*\*") as caught:
-        await client_of(sandbox).userinfo(aa.Token(canary.text), subject="user-alice")
+        await client_of(sandbox).fetch_userinfo(aa.Token(canary.text), subject="user-alice")
 
     canary.assert_hidden(caught.value)
 

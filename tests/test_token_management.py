@@ -51,7 +51,7 @@ async def test_an_api_may_ask_too(sandbox):
         await stranger.introspect(token.access_token)
 
 
-async def test_a_refresh_token_is_ended_and_nothing_renews_by_it(sandbox):
+async def test_a_refresh_token_is_ended_and_nothing_refreshes_by_it(sandbox):
     """Of a whole token, the refresh token is meant."""
     client = client_of(sandbox)
     token = (await sign_in(client, "openid offline_access bankservice")).token
@@ -184,5 +184,5 @@ async def test_endpoints_are_discovered_where_that_is_asked_for(sandbox):
     token = await client.fetch_token(GRANT)
 
     assert (await client.introspect(token.access_token)).active
-    assert (await client.metadata()).issuer == sandbox.identity_url
-    assert [key["kid"] for key in await client.keys()] == [signing_key(0).kid]
+    assert (await client.fetch_metadata()).issuer == sandbox.identity_url
+    assert [key["kid"] for key in await client.fetch_keys()] == [signing_key(0).kid]

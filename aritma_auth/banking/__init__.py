@@ -9,9 +9,9 @@ Conveniences for the conventions of Aritma's APIs. They send nothing: use your o
 from aritma_auth.banking.headers import (
     ApiContext,
     ApiVersions,
+    build_api_headers,
     generate_idempotency_key,
-    make_api_headers,
-    read_api_versions,
+    parse_api_versions,
     was_replayed,
 )
 from aritma_auth.banking.problems import ApiProblem, parse_problem
@@ -22,10 +22,10 @@ __all__ = [
     "ApiProblem",
     "ApiVersions",
     "ScaStep",
+    "build_api_headers",
     "generate_idempotency_key",
-    "make_api_headers",
+    "parse_api_versions",
     "parse_problem",
     "parse_sca_step",
-    "read_api_versions",
     "was_replayed",
 ]

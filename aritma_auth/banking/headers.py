@@ -35,7 +35,7 @@ class ApiContext:
     Attributes:
         consent_id: A person's consent (``Consent-ID``).
 
-        channel_type: ``openBanking``, ``psd2`` or ``unspecified`` (``Channel-Type``).
+        channel_type: ``openBanking``, ``psd2`` or ``unspecified`` (``ServerConnection-Type``).
 
         subscription_id: A subscription (``Subscription-Id``).
 
@@ -81,7 +81,7 @@ class ApiContext:
         """Give the header fields."""
         fields = {
             "Consent-ID": self.consent_id,
-            "Channel-Type": self.channel_type,
+            "ServerConnection-Type": self.channel_type,
             "Subscription-Id": self.subscription_id,
             "Resource-Group-Name": self.resource_group_name,
             # The pages show no list of several; a comma is how a field lists (RFC 9110 §5.6.1).
@@ -93,7 +93,7 @@ class ApiContext:
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def make_api_headers(
+def build_api_headers(
     *,
     version: str | None = "1.0",
     idempotency_key: str | None = None,
@@ -136,7 +136,7 @@ class ApiVersions:
     deprecated: tuple[str, ...] = ()
 
 
-def read_api_versions(headers: Mapping[str, str]) -> ApiVersions:
+def parse_api_versions(headers: Mapping[str, str]) -> ApiVersions:
     """
     Read which versions an API has.
 

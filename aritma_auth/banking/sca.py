@@ -32,7 +32,7 @@ class ScaStep:
     acr_values: tuple[str, ...] = ()
     authorization_id: str | None = None
 
-    async def authorization_request(
+    async def begin_sign_in(
         self,
         client: RelyingParty,
         redirect_uri: str,
@@ -51,7 +51,7 @@ class ScaStep:
         Raises:
             ConfigurationError: An argument makes no sense.
         """
-        return await client.authorization_request(redirect_uri, scope, acr_values=self.acr_values)
+        return await client.begin_sign_in(redirect_uri, scope, acr_values=self.acr_values)
 
     def confirmation_body(self, token: Token, member: str = "accessToken") -> dict[str, str]:
         """

@@ -1,4 +1,4 @@
-"""The demonstration: a thousand calls, one token request, and a renewal that nobody waits for."""
+"""The demonstration: a thousand calls, one token request, and a refresh that nobody waits for."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import attrs
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
-from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
@@ -69,25 +69,25 @@ class Demonstration:
 
         jump: Seconds by which the clocks were then moved.
 
-        during_renewal: Calls made while the identity server had not yet answered the renewal.
+        during_renewal: Calls made while the identity server had not yet answered the refresh.
 
-        renewals: Renewals that then ended.
+        refreshes: Refreshes that then ended.
     """
 
     cold: Wave
     claims: Members
     jump: float
     during_renewal: Wave
-    renewals: int
+    refreshes: int
 
     @property
     def is_as_promised(self) -> bool:
-        """One token request for the first calls, all served; one renewal, nobody waited for it."""
+        """One token request for the first calls, all served; one refresh, nobody waited for it."""
         waves = (self.cold, self.during_renewal)
         return (
             all(wave.served == wave.calls for wave in waves)
             and self.cold.token_requests == 1
-            and self.renewals == 1
+            and self.refreshes == 1
         )
 
 
@@ -136,7 +136,7 @@ async def demonstrate(calls: int) -> Demonstration:
             await ended.wait()
             return Demonstration(
                 cold,
-                read_unverified_claims(first.access_token) or Members(),
+                parse_unverified_claims(first.access_token) or Members(),
                 refresh_in + 1,
                 during_renewal,
                 len(sandbox.token_requests) - 1,

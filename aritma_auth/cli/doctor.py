@@ -38,7 +38,7 @@ async def doctor() -> int:
     """
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
-        findings = [*examine(client, await client.metadata()), await _examine_keys(client)]
+        findings = [*examine(client, await client.fetch_metadata()), await _examine_keys(client)]
     findings.append(_examine_clock(client))
     for finding in findings:
         mark = "ok" if finding.problem is None else "NO"
@@ -83,7 +83,7 @@ def _examine_method(client: OAuthClient, members: Members) -> Finding:
 
 
 async def _examine_keys(client: OAuthClient) -> Finding:
-    kinds = [str(key.get("alg") or key.get("kty")) for key in await client.keys()]
+    kinds = [str(key.get("alg") or key.get("kty")) for key in await client.fetch_keys()]
     return Finding(
         "keys", " ".join(kinds) or "none", None if kinds else "no ID token can be checked"
     )

@@ -95,7 +95,7 @@ def _waves(shown: Demonstration) -> Table:
 
     add("cold start, all at once", shown.cold, shown.cold.token_requests)
     minutes = shown.jump / 60
-    add(f"{minutes:.0f} minutes later, renewal under way", shown.during_renewal, shown.renewals)
+    add(f"{minutes:.0f} minutes later, refresh under way", shown.during_renewal, shown.refreshes)
     return table
 
 

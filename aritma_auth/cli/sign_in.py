@@ -102,7 +102,7 @@ async def whoami(*, person: str = "me") -> int:
         token = await signed_in.tokens.get_token()
         if token.id_token is None:
             raise ConfigurationError("this sign-in proves nobody: sign in with the scope openid")
-        claims = await signed_in.client.userinfo(token)
+        claims = await signed_in.client.fetch_userinfo(token)
     print(json.dumps(dict(claims), indent=2))  # noqa: T201 - what was asked for
     return 0
 

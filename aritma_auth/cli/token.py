@@ -4,7 +4,7 @@ import json
 
 from aritma_auth.cli.stored_sign_in import open_session, open_sign_in
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.provider.provider import TokenProvider
 
 
@@ -18,7 +18,7 @@ async def token(*, person: str | None = None, header: bool = False, inspect: boo
     Parameters
     ----------
     person:
-        Print the token of a sign-in of aritma-auth login instead, renewed if need be.
+        Print the token of a sign-in of aritma-auth login instead, refreshed if need be.
     header:
         Print the whole Authorization header instead.
     inspect:
@@ -36,7 +36,7 @@ async def token(*, person: str | None = None, header: bool = False, inspect: boo
         async with open_sign_in(person) as signed_in:
             fresh = await signed_in.tokens.get_token()
     if inspect:
-        claims = read_unverified_claims(fresh.access_token)
+        claims = parse_unverified_claims(fresh.access_token)
         text = "the token is opaque" if claims is None else json.dumps(dict(claims), indent=2)
         print(text)  # noqa: T201 - what was asked for
     elif header:

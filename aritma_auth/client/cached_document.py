@@ -36,7 +36,7 @@ class _Failed:
     pause: float
 
 
-class Published(Generic[T]):
+class CachedDocument(Generic[T]):
     """
     A document that a server publishes, for any number of callers, event loops and threads.
 

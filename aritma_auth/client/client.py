@@ -24,7 +24,7 @@ from aritma_auth.protocol.device_authorization import (
 )
 from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
-from aritma_auth.protocol.parameters import make_scope
+from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
     Introspection,
@@ -99,7 +99,7 @@ class OAuthClient(RelyingParty):
 
             post_logout_redirect_uri: Where the person comes back to; registered at the server.
 
-            state: Comes back unchanged, for `check_logout_callback`.
+            state: Comes back unchanged, for `validate_logout_callback`.
 
             ui_locales: Languages of the server's page, separated by spaces.
 
@@ -120,7 +120,7 @@ class OAuthClient(RelyingParty):
             extra=extra,
         )
 
-    async def validate_logout_token(self, logout_token: str) -> LogoutToken:
+    async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """
         Check the logout token that the server has posted to your back-channel address.
 
@@ -134,7 +134,7 @@ class OAuthClient(RelyingParty):
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
-        return await self._judge.judge_logout_token(logout_token)
+        return await self._verifier.verify_logout_token(logout_token)
 
     async def introspect(self, token: str, *, token_type_hint: str | None = None) -> Introspection:
         """
@@ -150,7 +150,7 @@ class OAuthClient(RelyingParty):
 
         Spec: RFC 7662 §2.
         """
-        return await self.ask(
+        return await self.post_authenticated(
             "introspection_endpoint",
             token_parameters(token, token_type_hint),
             lambda response, sent_at: parse_introspection(response, now=sent_at),
@@ -176,13 +176,13 @@ class OAuthClient(RelyingParty):
             refresh = token.refresh_token
             token_type_hint = "access_token" if refresh is None else "refresh_token"
             token = token.access_token if refresh is None else refresh
-        await self.ask(
+        await self.post_authenticated(
             "revocation_endpoint",
             token_parameters(token, token_type_hint),
             lambda response, sent_at: check_revocation(response, now=sent_at),
         )
 
-    async def start_device_sign_in(
+    async def begin_device_sign_in(
         self, scope: str | Iterable[str] | None = "openid"
     ) -> DeviceAuthorization:
         """
@@ -196,13 +196,13 @@ class OAuthClient(RelyingParty):
 
         Spec: RFC 8628 §3.1.
         """
-        wanted = make_scope(scope)
+        wanted = parse_scope(scope)
         expects_id_token = "openid" in (wanted or ())
         if expects_id_token:
             # Before the person is troubled: without these nothing could be checked.
             require_joserfc()
-            await self.keys()
-        return await self.ask(
+            await self.fetch_keys()
+        return await self.post_authenticated(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
             lambda response, sent_at: parse_device_authorization(
@@ -220,7 +220,7 @@ class OAuthClient(RelyingParty):
         Wait until the person has signed in on the other device, asking as slowly as told.
 
         Args:
-            authorization: What `start_device_sign_in` gave.
+            authorization: What `begin_device_sign_in` gave.
 
             sleep: Waits for some seconds.
 

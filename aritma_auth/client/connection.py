@@ -14,13 +14,13 @@ from aritma_auth.protocol.http_messages import (
     Parameters,
     parse_http_date,
 )
-from aritma_auth.protocol.redaction import HiddenStr, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request
 
 T = TypeVar("T")
 
 
-class Channel:
+class ServerConnection:
     """
     One client's way to its authorization server.
 
@@ -76,7 +76,7 @@ class Channel:
         credential = request.headers.get("Authorization", "").partition(" ")[2]
         return attrs.evolve(response, sent=(HiddenStr(credential),)) if credential else response
 
-    async def ask(
+    async def post_authenticated(
         self,
         url: str,
         parameters: Parameters,
@@ -107,7 +107,7 @@ class Channel:
             TransportError: No answer came.
         """
 
-        async def post(secret: Sealed | None) -> T:
+        async def post(secret: SecretText | None) -> T:
             sent_at = self.clock()
             credential = ClientCredential(
                 self.client_id,
@@ -141,12 +141,12 @@ class Channel:
         secret = await self._load_secret()
         return "" if secret is None else secret.fingerprint
 
-    async def _load_secret(self) -> Sealed | None:
+    async def _load_secret(self) -> SecretText | None:
         source = self.client_auth.secret
         return None if source is None else await source.load()
 
 
-def _secrets(parameters: Parameters, secret: Sealed | None) -> tuple[HiddenStr, ...]:
+def _secrets(parameters: Parameters, secret: SecretText | None) -> tuple[HiddenStr, ...]:
     # Whatever hides itself is one.
     sent = tuple(value for _, value in parameters if isinstance(value, HiddenStr))
     return sent if secret is None else (*sent, secret.text)

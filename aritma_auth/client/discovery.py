@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from aritma_auth.client.cached_document import Published
+from aritma_auth.client.cached_document import CachedDocument
 from aritma_auth.environment import Environment
 from aritma_auth.errors import InvalidResponseError, OAuthError
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.json_response import parse_answer
-from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, read_keys
+from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, parse_keys
 from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -44,10 +44,10 @@ class Discovery:
         self._send = send
         self._clock = clock
         self._by_certificate = by_certificate
-        self._metadata = Published(self._fetch_metadata, clock)
-        self._keys = Published(self._fetch_keys, clock)
+        self._metadata = CachedDocument(self._fetch_metadata, clock)
+        self._keys = CachedDocument(self._fetch_keys, clock)
 
-    async def metadata(self) -> ServerMetadata:
+    async def fetch_metadata(self) -> ServerMetadata:
         """
         Give the server's metadata, fetched at most once a day.
 
@@ -82,7 +82,7 @@ class Discovery:
             return False
         return (await self._metadata.get()).names_issuer_in_answers
 
-    async def keys(self) -> list[JsonWebKey]:
+    async def fetch_keys(self) -> list[JsonWebKey]:
         """Give the server's public keys, fetched at most once a day."""
         return await self._keys.get()
 
@@ -125,7 +125,7 @@ class Discovery:
     async def _fetch_keys(self) -> list[JsonWebKey]:
         response = await self._send(_get(await self.endpoint("jwks_uri")))
         answer = parse_answer(response, now=self._clock(), what="the key set's endpoint")
-        return list(read_keys(answer)[:MOST_KEYS])
+        return list(parse_keys(answer)[:MOST_KEYS])
 
 
 def _get(url: str) -> HttpRequest:

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import aiohttp
 
-from aritma_auth.client.connection import Channel
+from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.discovery import Discovery
-from aritma_auth.client.token_verifier import Judge
+from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.client.transport import Transport
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import AritmaAuthError, ConfigurationError
@@ -26,7 +26,7 @@ from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.secret import Secret
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ T = TypeVar("T")
 BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
 
 
-class RegisteredClient(AsyncResource):
+class RegisteredClient(AsyncCloseable):
     """
     One client registration at one authorization server, reached through aiohttp.
 
@@ -89,26 +89,26 @@ class RegisteredClient(AsyncResource):
         )
         self._environment = environment
         self._clock = clock
-        self._channel = Channel(transport, client_id, auth, environment.issuer, clock)
+        self._connection = ServerConnection(transport, client_id, auth, environment.issuer, clock)
         self._discovery = Discovery(
             environment,
-            self._channel.send,
+            self._connection.send,
             clock,
             by_certificate=isinstance(auth, TlsClientAuth),
         )
-        self._judge = Judge(
-            self._channel, self._discovery, environment.issuers, id_token_algorithms, leeway
+        self._verifier = TokenVerifier(
+            self._connection, self._discovery, environment.issuers, id_token_algorithms, leeway
         )
 
     @property
     def client_id(self) -> str:
         """The client's identifier."""
-        return self._channel.client_id
+        return self._connection.client_id
 
     @property
     def client_auth(self) -> ClientAuth:
         """How the client authenticates."""
-        return self._channel.client_auth
+        return self._connection.client_auth
 
     @property
     def environment(self) -> Environment:
@@ -118,7 +118,7 @@ class RegisteredClient(AsyncResource):
     @property
     def transport(self) -> Transport:
         """What sends this client's requests."""
-        return self._channel.transport
+        return self._connection.transport
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -137,9 +137,9 @@ class RegisteredClient(AsyncResource):
     @property
     def clock_skew(self) -> float:
         """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
-        return self._channel.clock_skew
+        return self._connection.clock_skew
 
-    async def metadata(self) -> ServerMetadata:
+    async def fetch_metadata(self) -> ServerMetadata:
         """
         Give what the server publishes of itself, fetched at most once a day.
 
@@ -152,9 +152,9 @@ class RegisteredClient(AsyncResource):
 
         Spec: RFC 8414 §3; OpenID Connect Discovery 1.0 §4.
         """
-        return await self._discovery.metadata()
+        return await self._discovery.fetch_metadata()
 
-    async def keys(self) -> list[JsonWebKey]:
+    async def fetch_keys(self) -> list[JsonWebKey]:
         """
         Give the server's public keys, fetched at most once a day.
 
@@ -165,7 +165,7 @@ class RegisteredClient(AsyncResource):
 
         Spec: RFC 7517 §5.
         """
-        return await self._discovery.keys()
+        return await self._discovery.fetch_keys()
 
     async def endpoint(self, name: str) -> str:
         """
@@ -184,7 +184,7 @@ class RegisteredClient(AsyncResource):
         Ask the token endpoint for a token, now; for a cached one use a `TokenProvider`.
 
         Whoever is cancelled meanwhile loses the answer, and with it a refresh token that the server
-        has just rotated. A provider's renewals are cut off by nobody.
+        has just rotated. A provider's refreshes are cut off by nobody.
 
         Args:
             grant: What entitles the client to a token.
@@ -208,22 +208,22 @@ class RegisteredClient(AsyncResource):
             raise ConfigurationError("; ".join(problems))
         if not grant.is_for(self.client_id, self.environment.issuer):
             raise ConfigurationError(BEGUN_ELSEWHERE)
-        once = grant.once
-        if once is not None and not once.take():
+        single_use = grant.single_use
+        if single_use is not None and not single_use.take():
             raise ConfigurationError("a code is exchanged once: let the person sign in again")
         try:
-            return await self.ask(
+            return await self.post_authenticated(
                 "token_endpoint",
                 grant.parameters(),
                 lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
                 timeout=timeout,
             )
         except AritmaAuthError as error:
-            if once is not None and _is_unused(error):
-                once.give_back()
+            if single_use is not None and _is_unused(error):
+                single_use.give_back()
             raise
 
-    async def ask(
+    async def post_authenticated(
         self,
         endpoint: str,
         parameters: Parameters,
@@ -250,7 +250,7 @@ class RegisteredClient(AsyncResource):
 
             TransportError: No answer came.
         """
-        return await self._channel.ask(
+        return await self._connection.post_authenticated(
             await self.endpoint(endpoint),
             parameters,
             read,
@@ -260,7 +260,7 @@ class RegisteredClient(AsyncResource):
 
     async def credential_fingerprint(self) -> str:
         """Give eight hex digits that change when the client's secret does."""
-        return await self._channel.credential_fingerprint()
+        return await self._connection.credential_fingerprint()
 
     async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
         """
@@ -274,7 +274,7 @@ class RegisteredClient(AsyncResource):
         Raises:
             TransportError: No answer came.
         """
-        return await self._channel.send(request, timeout=timeout)
+        return await self._connection.send(request, timeout=timeout)
 
     async def aclose(self) -> None:
         """Let go of the caller's session; requests under way end by themselves."""

@@ -9,7 +9,7 @@ from aritma_auth.protocol.authorization_request import (
     generate_authorization_request,
 )
 from aritma_auth.protocol.authorization_response import (
-    AuthorizationAnswer,
+    AuthorizationResponse,
     validate_authorization_response,
 )
 from aritma_auth.protocol.callback import Callback, hide_callback
@@ -36,7 +36,7 @@ class RelyingParty(RegisteredClient):
     Spec: OpenID Connect Core 1.0.
     """
 
-    async def authorization_request(
+    async def begin_sign_in(
         self,
         redirect_uri: str,
         scope: str | Iterable[str] | None = "openid",
@@ -60,7 +60,7 @@ class RelyingParty(RegisteredClient):
         Args:
             redirect_uri: Where the person comes back to; registered at the server.
 
-            scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+            scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` refreshes.
 
             response_type: ``code``, or for old servers what comes through the browser instead.
 
@@ -72,7 +72,7 @@ class RelyingParty(RegisteredClient):
 
             login_hint: Who is likely to sign in.
 
-            acr_values: How to sign in; `make_acr_values` knows Aritma's words.
+            acr_values: How to sign in; `build_acr_values` knows Aritma's words.
 
             requires_acr: The ID token's ``acr`` must be one of these, else the sign-in fails.
 
@@ -125,7 +125,7 @@ class RelyingParty(RegisteredClient):
         on behind your back, so that no tokens are left over that nobody knows of.
 
         Args:
-            request: What `authorization_request` gave when the sign-in began.
+            request: What `begin_sign_in` gave when the sign-in began.
 
             callback: The callback's URL, a form_post's body, or the decoded pairs of either.
 
@@ -146,11 +146,11 @@ class RelyingParty(RegisteredClient):
         """
         callback = hide_callback(callback)
         self._require_own(request)
-        return await self.redeem_answer(
+        return await self.exchange_code(
             validate_authorization_response(request, callback, now=self._clock())
         )
 
-    async def redeem_answer(self, answer: AuthorizationAnswer) -> SignIn:
+    async def exchange_code(self, answer: AuthorizationResponse) -> SignIn:
         """
         Finish a sign-in whose callback was validated: exchange the code and check the rest.
 
@@ -170,13 +170,13 @@ class RelyingParty(RegisteredClient):
         self._require_own(answer.request)
         if answer.request.expects_id_token:
             # Before the code is spent: without the keys nothing could be checked.
-            await self.keys()
+            await self.fetch_keys()
         front = None
         if answer.id_token is not None:
             expected = expect_id_token(answer, now=self._clock())
-            front = await self._judge.judge_id_token(answer.id_token.text, expected)
+            front = await self._verifier.verify_id_token(answer.id_token.text, expected)
         if answer.code is None:
-            if not answer.once.take():
+            if not answer.single_use.take():
                 raise ConfigurationError("an answer counts once: let the person sign in again")
             return SignIn(answer.token, front or Members(), answer.session_state)
         named = narrow_resources(answer.request.resource)
@@ -186,7 +186,7 @@ class RelyingParty(RegisteredClient):
         if token.id_token is None:
             raise IdTokenError("no ID token came although openid was asked for")
         expected = expect_id_token(answer, now=self._clock(), token=token)
-        back = await self._judge.judge_id_token(token.id_token, expected)
+        back = await self._verifier.verify_id_token(token.id_token, expected)
         check_same_sign_in(front, back)
         return SignIn(token, back, answer.session_state)
 
@@ -232,9 +232,9 @@ class RelyingParty(RegisteredClient):
             max_age=max_age,
             access_token=access_token,
         )
-        return await self._judge.judge_id_token(id_token, expected, keys)
+        return await self._verifier.verify_id_token(id_token, expected, keys)
 
-    async def userinfo(
+    async def fetch_userinfo(
         self, token: Token, *, subject: str | None = None, in_body: bool = False
     ) -> Members:
         """

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import attrs
 
-from aritma_auth.client.connection import Channel
+from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.discovery import Discovery
 from aritma_auth.errors import VerificationError
-from aritma_auth.protocol.id_token import IdTokenExpectation, validate_id_token
-from aritma_auth.protocol.jws import make_algorithms
+from aritma_auth.protocol.id_token import IdTokenExpectation, verify_id_token
+from aritma_auth.protocol.jws import parse_algorithms
 from aritma_auth.protocol.jwt import JsonWebKey
-from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, validate_logout_token
+from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.runtime.lock import ForkSafeLock
 
@@ -18,12 +18,12 @@ MOST_LOGOUTS = 10_000
 """Logout tokens remembered at most; each is valid for minutes only."""
 
 
-class Judge:
+class TokenVerifier:
     """
     Checks one client's ID tokens and logout tokens.
 
     Args:
-        channel: Knows the client and the server's clock.
+        connection: Knows the client and the server's clock.
 
         discovery: Knows the server's keys.
 
@@ -39,21 +39,21 @@ class Judge:
 
     def __init__(
         self,
-        channel: Channel,
+        connection: ServerConnection,
         discovery: Discovery,
         issuers: frozenset[str],
         algorithms: Iterable[str],
         leeway: float,
     ) -> None:
-        self._channel = channel
+        self._connection = connection
         self._discovery = discovery
         self._issuers = issuers
-        self._algorithms = make_algorithms(algorithms)
+        self._algorithms = parse_algorithms(algorithms)
         self._leeway = leeway
         self._lock = ForkSafeLock()
         self._logouts: dict[str, None] = {}
 
-    async def judge_id_token(
+    async def verify_id_token(
         self,
         id_token: str,
         expected: IdTokenExpectation,
@@ -77,9 +77,9 @@ class Judge:
         id_token = HiddenStr(id_token)
         known = await self._discovery.keys_for(id_token) if keys is None else keys
         expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
-        return validate_id_token(id_token, known, expected, now=self._channel.server_time)
+        return verify_id_token(id_token, known, expected, now=self._connection.server_time)
 
-    async def judge_logout_token(self, logout_token: str) -> LogoutToken:
+    async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """
         Check a logout token, which counts once.
 
@@ -95,12 +95,12 @@ class Judge:
         keys = await self._discovery.keys_for(logout_token)
         expected = LogoutExpectation(
             issuers=self._issuers,
-            client_id=self._channel.client_id,
+            client_id=self._connection.client_id,
             algorithms=self._algorithms,
             leeway=self._leeway,
         )
-        now = self._channel.server_time
-        logout = validate_logout_token(logout_token, keys, expected, now=now)
+        now = self._connection.server_time
+        logout = verify_logout_token(logout_token, keys, expected, now=now)
         if not self._is_first(logout):
             raise VerificationError("the logout token is refused: it came before")
         return logout

@@ -34,8 +34,8 @@ _EXCHANGE_TIME = 60.0
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
 
-class SignInWishes(TypedDict, total=False):
-    """How a person should sign in, in the words of `OAuthClient.authorization_request`."""
+class AuthorizationParameters(TypedDict, total=False):
+    """How a person should sign in, in the words of `OAuthClient.begin_sign_in`."""
 
     prompt: str | Iterable[str]
     max_age: int | None
@@ -99,7 +99,7 @@ async def login_with_browser(
     timeout: float = 300.0,
     open_browser: Callable[[str], object] | None = open_in_browser,
     show: Callable[[str], object] = show_url,
-    **wishes: Unpack[SignInWishes],
+    **parameters: Unpack[AuthorizationParameters],
 ) -> SignIn:
     """
     Let the person at this machine sign in with their own browser.
@@ -109,7 +109,7 @@ async def login_with_browser(
     Args:
         client: A client for native apps: public, with the redirect URI registered.
 
-        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` refreshes.
 
         response_mode: ``query`` or ``form_post``.
 
@@ -125,7 +125,7 @@ async def login_with_browser(
 
         show: Told the URL first, since a browser that does not open often says nothing.
 
-        wishes: How to sign in, in the words of `OAuthClient.authorization_request`: ``prompt``,
+        parameters: How to sign in, in the words of `OAuthClient.begin_sign_in`: ``prompt``,
             ``max_age``, ``login_hint``, ``acr_values``, ``requires_acr``, ``ui_locales``,
             ``resource``, ``extra``, ``step_up``.
 
@@ -145,12 +145,12 @@ async def login_with_browser(
     if not timeout > 0:
         raise ConfigurationError("timeout must be greater than 0 seconds")
     async with LoopbackListener(host, port, path) as listener:
-        request = await client.authorization_request(
+        request = await client.begin_sign_in(
             listener.redirect_uri,
             scope,
             response_mode=response_mode,
             lifetime=timeout + _EXCHANGE_TIME,
-            **wishes,
+            **parameters,
         )
         show(request.url)
         if open_browser is not None:
@@ -182,7 +182,7 @@ async def _first_answer(
         try:
             sign_in = await client.complete_sign_in(request, visit.callback)
         except AritmaAuthError as error:
-            if request.once.is_left:
+            if request.single_use.is_left:
                 # No answer of ours: a web page must not be able to end somebody's sign-in.
                 visit.answer(NOTHING_HERE)
                 continue
@@ -210,7 +210,7 @@ async def login_with_device(
     Args:
         client: A client that may use device codes.
 
-        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` renews.
+        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` refreshes.
 
         show: Shows the code and the address.
 
@@ -223,7 +223,7 @@ async def login_with_device(
 
     Spec: RFC 8628.
     """
-    authorization = await client.start_device_sign_in(scope)
+    authorization = await client.begin_device_sign_in(scope)
     show(authorization)
     return await client.complete_device_sign_in(authorization, sleep=sleep)
 
@@ -237,7 +237,7 @@ async def signed_in_provider(
     on_event: Listener | None = log_event,
 ) -> TokenProvider:
     """
-    Give a provider of a person's tokens: from the store, renewed, or else by a new sign-in.
+    Give a provider of a person's tokens: from the store, refreshed, or else by a new sign-in.
 
     Args:
         client: The client that the person signs in to.
@@ -255,7 +255,7 @@ async def signed_in_provider(
         ReauthenticationRequiredError: then call this function again.
 
     Raises:
-        AritmaAuthError: The renewal or the sign-in failed.
+        AritmaAuthError: The refresh or the sign-in failed.
     """
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(

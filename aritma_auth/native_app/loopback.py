@@ -14,7 +14,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import HiddenStr
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 
 _HOSTS = frozenset({"127.0.0.1", "::1"})
 _LAST_PORT = 65535
@@ -97,7 +97,7 @@ class Visit:
         return await self._page
 
 
-class LoopbackListener(AsyncResource):
+class LoopbackListener(AsyncCloseable):
     """
     Listens on this machine's loopback interface alone, for one path.
 

@@ -14,17 +14,17 @@ from typing import Self
 import attrs
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError, StepUpRequiredError
-from aritma_auth.protocol.http_messages import Parameters, encode_form, make_extra
+from aritma_auth.protocol.http_messages import Parameters, encode_form, parse_extra
 from aritma_auth.protocol.parameters import (
     Scope,
-    make_prompts,
-    make_resources,
-    make_scope,
-    make_words,
+    parse_prompts,
+    parse_resources,
+    parse_scope,
+    parse_words,
 )
-from aritma_auth.protocol.pkce import generate_code_verifier, make_code_challenge
-from aritma_auth.protocol.redaction import HiddenStr, Sealed, seal_optional
-from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.pkce import build_code_challenge, generate_code_verifier
+from aritma_auth.protocol.redaction import HiddenStr, SecretText, as_optional_secret
+from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
 from aritma_auth.protocol.www_authenticate import add_step_up
@@ -86,7 +86,7 @@ def _redirect_uri(value: str) -> str:
 
 
 def _extra(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> Parameters:
-    return make_extra(value, taken=_TAKEN)
+    return parse_extra(value, taken=_TAKEN)
 
 
 def _check_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
@@ -94,8 +94,8 @@ def _check_text(_request: object, field: "attrs.Attribute[str]", value: object) 
         raise ConfigurationError(f"{field.name} is a text")
 
 
-def _check_secret(_request: object, field: "attrs.Attribute[Sealed]", value: object) -> None:
-    if not isinstance(value, Sealed) or not value.text:
+def _check_secret(_request: object, field: "attrs.Attribute[SecretText]", value: object) -> None:
+    if not isinstance(value, SecretText) or not value.text:
         raise ConfigurationError(f"{field.name} is a text that nobody can guess")
 
 
@@ -114,7 +114,7 @@ class AuthorizationRequest:
     """
     What a person is sent to the server with, and what is needed to judge the way back.
 
-    Made by `OAuthClient.authorization_request`. One request is good for one answer.
+    Made by `OAuthClient.begin_sign_in`. One request is good for one answer.
 
     Attributes:
         url: Where to send the person's browser.
@@ -147,23 +147,23 @@ class AuthorizationRequest:
     redirect_uri: str = attrs.field(converter=_redirect_uri)
     response_type: str = attrs.field(default="code", converter=_response_type)
     response_mode: str = ""
-    scope: Scope | None = attrs.field(default=None, converter=make_scope)
-    state: Sealed = attrs.field(converter=seal_optional, validator=_check_secret)
-    nonce: Sealed | None = attrs.field(default=None, converter=seal_optional)
-    code_verifier: Sealed | None = attrs.field(default=None, converter=seal_optional)
-    prompt: tuple[str, ...] = attrs.field(default=(), converter=make_prompts)
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope)
+    state: SecretText = attrs.field(converter=as_optional_secret, validator=_check_secret)
+    nonce: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    code_verifier: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    prompt: tuple[str, ...] = attrs.field(default=(), converter=parse_prompts)
     max_age: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_age))
     login_hint: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_check_text), repr=False
     )
-    acr_values: tuple[str, ...] = attrs.field(default=(), converter=make_words)
+    acr_values: tuple[str, ...] = attrs.field(default=(), converter=parse_words)
     requires_acr: bool = False
-    ui_locales: tuple[str, ...] = attrs.field(default=(), converter=make_words)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=make_resources)
+    ui_locales: tuple[str, ...] = attrs.field(default=(), converter=parse_words)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resources)
     extra: Parameters = attrs.field(default=(), converter=_extra, repr=False)
     created_at: float = attrs.field(validator=_check_number)
     lifetime: float = attrs.field(default=600.0, validator=_check_number)
-    once: Once = attrs.field(factory=Once, init=False, repr=False)
+    single_use: SingleUse = attrs.field(factory=SingleUse, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.response_mode:
@@ -216,7 +216,7 @@ class AuthorizationRequest:
             ("state", self.state.text),
             ("response_mode", None if mode == self._usual_mode else mode),
             ("nonce", None if self.nonce is None else self.nonce.text),
-            ("code_challenge", None if verifier is None else make_code_challenge(verifier.text)),
+            ("code_challenge", None if verifier is None else build_code_challenge(verifier.text)),
             ("code_challenge_method", None if verifier is None else "S256"),
             ("prompt", " ".join(self.prompt) or None),
             ("max_age", None if self.max_age is None else str(self.max_age)),
@@ -243,11 +243,13 @@ class AuthorizationRequest:
         Raises:
             StateMismatchError: It has been answered already.
         """
-        if not self.once.is_left:
+        if not self.single_use.is_left:
             raise StateMismatchError("this sign-in was answered already: start a new one")
-        fields = attrs.asdict(self, filter=lambda field, _: field.name != "once", recurse=False)
+        fields = attrs.asdict(
+            self, filter=lambda field, _: field.name != "single_use", recurse=False
+        )
         plain = {
-            name: value.text if isinstance(value, Sealed) else value
+            name: value.text if isinstance(value, SecretText) else value
             for name, value in fields.items()
         }
         return HiddenStr(json.dumps({"format": _FORMAT, **plain, "issuers": sorted(self.issuers)}))

@@ -11,10 +11,10 @@ from aritma_auth.errors import (
     oauth_error,
 )
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
-from aritma_auth.protocol.callback import Callback, hide_callback, read_callback
-from aritma_auth.protocol.jwt import read_unverified_claims
-from aritma_auth.protocol.redaction import Members, Sealed, is_same_text, seal_optional
-from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
+from aritma_auth.protocol.jwt import parse_unverified_claims
+from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret, is_same_text
+from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.token_endpoint import read_token
 from aritma_auth.protocol.tokens import Token
 
@@ -24,7 +24,7 @@ _VALIDATED = object()
 
 
 @attrs.frozen(init=False, eq=False)
-class AuthorizationAnswer:
+class AuthorizationResponse:
     """
     A callback that has passed every check; only `validate_authorization_response` makes one.
 
@@ -36,7 +36,7 @@ class AuthorizationAnswer:
         code: The code, for one exchange, or None.
 
         token: An access token that came through the browser: usable until it expires, and it
-            cannot be renewed. None in the code flow.
+            cannot be refreshed. None in the code flow.
 
         id_token: An ID token that came through the browser, not yet checked, or None.
 
@@ -45,11 +45,11 @@ class AuthorizationAnswer:
 
     request: AuthorizationRequest
     issuer: str | None
-    code: Sealed | None
+    code: SecretText | None
     token: Token | None
-    id_token: Sealed | None
+    id_token: SecretText | None
     session_state: str | None
-    once: Once = attrs.field(repr=False)
+    single_use: SingleUse = attrs.field(repr=False)
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class AuthorizationAnswer:
     ) -> None:
         if proof is not _VALIDATED:
             raise ConfigurationError("an answer comes from validate_authorization_response")
-        sealed_code, sealed_id_token = seal_optional(code), seal_optional(id_token)
+        sealed_code, sealed_id_token = as_optional_secret(code), as_optional_secret(id_token)
         self.__attrs_init__(
-            request, issuer, sealed_code, token, sealed_id_token, session_state, Once()
+            request, issuer, sealed_code, token, sealed_id_token, session_state, SingleUse()
         )
 
 
 def validate_authorization_response(
     request: AuthorizationRequest, callback: Callback, *, now: float
-) -> AuthorizationAnswer:
+) -> AuthorizationResponse:
     """
     Validate what the browser brought back.
 
@@ -99,11 +99,11 @@ def validate_authorization_response(
     Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
     """
     callback = hide_callback(callback)
-    answer = read_callback(callback, response_mode=request.response_mode)
+    answer = parse_callback(callback, response_mode=request.response_mode)
     state = answer.get("state")
     if not isinstance(state, str) or not is_same_text(state, request.state.text):
         raise StateMismatchError("the callback belongs to another sign-in: start a new one")
-    if not request.once.take():
+    if not request.single_use.take():
         raise StateMismatchError("this sign-in was answered already: start a new one")
     if not request.created_at - _CLOCK_STEP <= now <= request.created_at + request.lifetime:
         raise StateMismatchError("the sign-in took too long: start a new one")
@@ -113,7 +113,7 @@ def validate_authorization_response(
     missing = [_MEMBERS[name] for name in wanted if _MEMBERS[name] not in answer]
     if missing:
         raise VerificationError(f"the callback brought no {' and no '.join(missing)}")
-    return AuthorizationAnswer(
+    return AuthorizationResponse(
         _VALIDATED,
         request=request,
         issuer=issuer,
@@ -147,7 +147,7 @@ def _check_issuer(
 
 def _issuer_of(id_token: str | None) -> str | None:
     # Not verified yet: a false one fails here or, later, its signature.
-    claims = None if id_token is None else read_unverified_claims(id_token)
+    claims = None if id_token is None else parse_unverified_claims(id_token)
     return None if claims is None else _text(claims, "iss")
 
 

@@ -38,7 +38,7 @@ Starlette and FastAPI, by ``lists`` in Django and Flask.
 """
 
 
-def read_callback(callback: Callback, *, response_mode: str) -> Members:
+def parse_callback(callback: Callback, *, response_mode: str) -> Members:
     """
     Read the parameters of a callback; one that is named twice is refused.
 

@@ -16,13 +16,13 @@ import attrs
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign
-from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 
 
 class CredentialSource(Protocol):
     """Where a secret comes from; `aritma_auth.Secret` is one."""
 
-    def load(self) -> Awaitable[Sealed]:
+    def load(self) -> Awaitable[SecretText]:
         """Give the secret as it is now."""
         ...
 
@@ -47,7 +47,7 @@ class ClientCredential:
     """
 
     client_id: str
-    secret: Sealed | None = None
+    secret: SecretText | None = None
     token_endpoint: str = ""
     issuer: str = ""
     now: float = 0.0

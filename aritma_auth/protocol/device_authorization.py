@@ -12,7 +12,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.grants import DeviceCodeGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_answer
-from aritma_auth.protocol.redaction import Sealed, seal
+from aritma_auth.protocol.redaction import SecretText, as_secret
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
 
@@ -52,7 +52,7 @@ class DeviceAuthorization:
     Spec: RFC 8628 §3.2, §3.3.
     """
 
-    _device_code: Sealed = attrs.field(converter=seal)
+    _device_code: SecretText = attrs.field(converter=as_secret)
     user_code: str = attrs.field(repr=False)
     verification_uri: str
     verification_uri_complete: str | None = attrs.field(repr=False)

@@ -12,11 +12,11 @@ from typing import ClassVar
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.authorization_response import AuthorizationAnswer
-from aritma_auth.protocol.http_messages import Parameters, make_extra
-from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, make_resources, make_scope
-from aritma_auth.protocol.redaction import Sealed, seal, seal_optional
-from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.authorization_response import AuthorizationResponse
+from aritma_auth.protocol.http_messages import Parameters, parse_extra
+from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_resources, parse_scope
+from aritma_auth.protocol.redaction import SecretText, as_optional_secret, as_secret
+from aritma_auth.protocol.single_use import SingleUse
 
 _PROTECTED = frozenset(
     {
@@ -31,9 +31,9 @@ _PROTECTED = frozenset(
 )
 
 
-def make_grant_extra(value: Mapping[str, str]) -> Parameters:
+def parse_grant_extra(value: Mapping[str, str]) -> Parameters:
     """Take further parameters; the client's authentication is not for callers to write."""
-    return make_extra(value, taken=_PROTECTED)
+    return parse_extra(value, taken=_PROTECTED)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,13 +55,13 @@ class Grant(ABC):
     is_requestable: ClassVar[bool] = True
     """It can be sent to a token endpoint."""
 
-    scope: Scope | None = attrs.field(default=None, converter=make_scope)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=make_resources)
-    extra: Parameters = attrs.field(factory=dict, converter=make_grant_extra, repr=False)
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resources)
+    extra: Parameters = attrs.field(factory=dict, converter=parse_grant_extra, repr=False)
 
     @extra.validator
     def _replaces_nothing(self, _attribute: object, extra: Parameters) -> None:
-        make_extra(extra, taken=(name for name, _ in self.own_parameters()) if extra else ())
+        parse_extra(extra, taken=(name for name, _ in self.own_parameters()) if extra else ())
 
     def parameters(self) -> Parameters:
         """Give the form of this grant, without the client's authentication."""
@@ -80,7 +80,7 @@ class Grant(ABC):
         return True
 
     @property
-    def once(self) -> Once | None:
+    def single_use(self) -> SingleUse | None:
         """A mark that is taken when it is presented, if it can be presented once only."""
         return None
 
@@ -129,16 +129,16 @@ class RefreshTokenGrant(Grant):
 
     grant_type: ClassVar[str] = "refresh_token"
     is_reusable: ClassVar[bool] = False
-    refresh_token: Sealed = attrs.field(converter=seal, kw_only=False)
+    refresh_token: SecretText = attrs.field(converter=as_secret, kw_only=False)
 
     def own_parameters(self) -> Parameters:
         """Give the refresh token."""
         return (("refresh_token", self.refresh_token.text),)
 
 
-def _with_code(answer: AuthorizationAnswer) -> AuthorizationAnswer:
+def _with_code(answer: AuthorizationResponse) -> AuthorizationResponse:
     # Whoever looks like an answer is none: the proof is the type.
-    if type(answer) is not AuthorizationAnswer or answer.code is None:
+    if type(answer) is not AuthorizationResponse or answer.code is None:
         raise ConfigurationError(
             "give the answer of validate_authorization_response, and ask for a code"
         )
@@ -161,16 +161,16 @@ class AuthorizationCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    answer: AuthorizationAnswer = attrs.field(converter=_with_code, kw_only=False)
+    answer: AuthorizationResponse = attrs.field(converter=_with_code, kw_only=False)
 
     def is_for(self, client_id: str, issuer: str) -> bool:
         """Tell whether it is the client that began the sign-in, at the same server."""
         return self.answer.request.is_by(client_id, issuer)
 
     @property
-    def once(self) -> Once:
+    def single_use(self) -> SingleUse:
         """Taken when the code is presented."""
-        return self.answer.once
+        return self.answer.single_use
 
     def own_parameters(self) -> Parameters:
         """Give code, redirect URI and verifier."""
@@ -233,7 +233,7 @@ class PasswordGrant(Grant):
 
     grant_type: ClassVar[str] = "password"
     username: str = attrs.field(kw_only=False)
-    password: Sealed = attrs.field(converter=seal, kw_only=False)
+    password: SecretText = attrs.field(converter=as_secret, kw_only=False)
 
     def __attrs_post_init__(self) -> None:
         warnings.warn(
@@ -264,7 +264,7 @@ class DeviceCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:device_code"
     is_reusable: ClassVar[bool] = False
-    device_code: Sealed = attrs.field(converter=seal, kw_only=False)
+    device_code: SecretText = attrs.field(converter=as_secret, kw_only=False)
 
     def own_parameters(self) -> Parameters:
         """Give the device code."""
@@ -285,7 +285,7 @@ class DelegationGrant(Grant):
     """
 
     grant_type: ClassVar[str] = "delegation"
-    token: Sealed = attrs.field(converter=seal, kw_only=False)
+    token: SecretText = attrs.field(converter=as_secret, kw_only=False)
     provider: str | None = None
 
     def own_parameters(self) -> Parameters:
@@ -316,9 +316,9 @@ class TokenExchangeGrant(Grant):
     """
 
     grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:token-exchange"
-    subject_token: Sealed = attrs.field(converter=seal, kw_only=False)
+    subject_token: SecretText = attrs.field(converter=as_secret, kw_only=False)
     subject_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
-    actor_token: Sealed | None = attrs.field(default=None, converter=seal_optional)
+    actor_token: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     actor_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
     requested_token_type: str | None = None
     audience: tuple[str, ...] = ()
@@ -358,7 +358,7 @@ class CustomGrant(Grant):
     is_reusable: ClassVar[bool] = False
     name: str = attrs.field(kw_only=False)
     fields: Parameters = attrs.field(
-        factory=dict, converter=make_grant_extra, repr=False, kw_only=False
+        factory=dict, converter=parse_grant_extra, repr=False, kw_only=False
     )
 
     def parameters(self) -> Parameters:

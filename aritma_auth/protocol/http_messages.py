@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 Parameters = tuple[tuple[str, str], ...]
 
 
-def make_extra(
+def parse_extra(
     extra: Mapping[str, str] | Iterable[tuple[str, str]], *, taken: Iterable[str]
 ) -> Parameters:
     """

@@ -66,7 +66,7 @@ class IdTokenExpectation:
     leeway: float = 30.0
 
 
-def validate_id_token(
+def verify_id_token(
     id_token: str, keys: Iterable[JsonWebKey], expected: IdTokenExpectation, *, now: float
 ) -> Members:
     """

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -89,7 +89,7 @@ SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
 """The algorithms by name. A shared secret signs nothing here, and ``none`` is no algorithm."""
 
 
-def make_algorithms(names: str | Iterable[str]) -> frozenset[str]:
+def parse_algorithms(names: str | Iterable[str]) -> frozenset[str]:
     """
     Read the algorithms that a caller accepts.
 
@@ -112,7 +112,7 @@ _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 
 
 def sign(
-    claims: Mapping[str, JsonValue], key: Sealed, *, algorithm: str, key_id: str | None = None
+    claims: Mapping[str, JsonValue], key: SecretText, *, algorithm: str, key_id: str | None = None
 ) -> HiddenStr:
     """
     Sign claims as a compact JWT.

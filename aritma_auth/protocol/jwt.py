@@ -9,7 +9,7 @@ from aritma_auth.protocol.jws import (
     SIGNATURE_ALGORITHMS,
     decode_base64url,
     is_signed_by,
-    make_algorithms,
+    parse_algorithms,
 )
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members
 from aritma_auth.protocol.strict_json import parse_json_object
@@ -58,7 +58,7 @@ def verify_signature(
 
     Spec: RFC 7515 §5.2; RFC 7517 §4; RFC 8725 §3.1, §3.10; FAPI 2.0 §5.4.3.
     """
-    accepted = make_algorithms(algorithms)
+    accepted = parse_algorithms(algorithms)
     header, claims = _open(token)
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in accepted:
@@ -125,7 +125,7 @@ def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:
     return kid is not None and all(key.get("kid") != kid for key in keys)
 
 
-def read_keys(members: Members) -> list[dict[str, JsonValue]]:
+def parse_keys(members: Members) -> list[dict[str, JsonValue]]:
     """
     Read a key set; what is no key is left out.
 
@@ -143,7 +143,7 @@ def read_keys(members: Members) -> list[dict[str, JsonValue]]:
     return [key for key in keys if isinstance(key, dict)]
 
 
-def read_unverified_claims(access_token: str) -> Members | None:
+def parse_unverified_claims(access_token: str) -> Members | None:
     """
     Read the claims of an access token without checking anything.
 

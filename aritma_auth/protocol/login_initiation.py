@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import ConfigurationError, IssuerMismatchError, VerificationError
-from aritma_auth.protocol.callback import Callback, read_callback
+from aritma_auth.protocol.callback import Callback, parse_callback
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
 
@@ -29,7 +29,7 @@ class LoginInitiation:
     target_link_uri: str | None = None
 
 
-def read_login_initiation(
+def parse_login_initiation(
     callback: Callback, *, issuers: Iterable[str], target_origins: Iterable[str] = ()
 ) -> LoginInitiation:
     """
@@ -54,7 +54,7 @@ def read_login_initiation(
     origins = frozenset(
         origin_of(require_secure_url(url, "a target's origin")) for url in target_origins
     )
-    parameters = read_callback(callback, response_mode="query")
+    parameters = parse_callback(callback, response_mode="query")
     given = {name: str(value) for name, value in parameters.items()}
     issuer = given.get("iss")
     if issuer is None or issuer not in frozenset(issuers):

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from aritma_auth.errors import IssuerMismatchError, StateMismatchError, VerificationError
-from aritma_auth.protocol.callback import Callback, hide_callback, read_callback
-from aritma_auth.protocol.http_messages import encode_form, make_extra
+from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
+from aritma_auth.protocol.http_messages import encode_form, parse_extra
 from aritma_auth.protocol.jwt import JsonWebKey, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.urls import add_query, require_redirect_uri
@@ -38,7 +38,7 @@ def build_end_session_url(
 
         post_logout_redirect_uri: Where the person comes back to; registered at the server.
 
-        state: Comes back unchanged; compare it with `check_logout_callback`.
+        state: Comes back unchanged; compare it with `validate_logout_callback`.
 
         ui_locales: Languages of the server's page, separated by spaces.
 
@@ -60,13 +60,13 @@ def build_end_session_url(
         ("state", state),
         ("ui_locales", ui_locales),
     )
-    others = make_extra(extra or {}, taken=(name for name, _ in named))
+    others = parse_extra(extra or {}, taken=(name for name, _ in named))
     given = ((name, value) for name, value in named if value is not None)
     # The hint is an ID token, which no log should hold.
     return HiddenStr(add_query(endpoint, encode_form((*given, *others)).decode()))
 
 
-def check_logout_callback(callback: Callback, *, state: str | None) -> None:
+def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
     """
     Check the way back from the server's sign-out page.
 
@@ -84,7 +84,7 @@ def check_logout_callback(callback: Callback, *, state: str | None) -> None:
     Spec: OpenID Connect RP-Initiated Logout 1.0 §3.
     """
     callback = hide_callback(callback)
-    given = read_callback(callback, response_mode="query").get("state")
+    given = parse_callback(callback, response_mode="query").get("state")
     if not state or not isinstance(given, str) or not is_same_text(given, state):
         raise StateMismatchError("the way back from signing out belongs to something else")
 
@@ -133,7 +133,7 @@ class LogoutExpectation:
     leeway: float = 30.0
 
 
-def validate_logout_token(
+def verify_logout_token(
     logout_token: str, keys: Iterable[JsonWebKey], expected: LogoutExpectation, *, now: float
 ) -> LogoutToken:
     """
@@ -205,7 +205,9 @@ def _seconds(claims: Members, name: str) -> float | None:
     return float(value) if is_number and abs(value) < 1e15 else None  # type: ignore[arg-type]
 
 
-def check_logout_frame(callback: Callback, *, issuers: Iterable[str], session_id: str) -> None:
+def validate_front_channel_logout(
+    callback: Callback, *, issuers: Iterable[str], session_id: str
+) -> None:
     """
     Check that a call of your ``frontchannel_logout_uri`` means this browser's session.
 
@@ -226,7 +228,7 @@ def check_logout_frame(callback: Callback, *, issuers: Iterable[str], session_id
 
     Spec: OpenID Connect Front-Channel Logout 1.0 §2.
     """
-    given = read_callback(callback, response_mode="query")
+    given = parse_callback(callback, response_mode="query")
     if given.get("iss") not in frozenset(issuers):
         raise IssuerMismatchError("the call to sign out is another server's")
     named = given.get("sid")

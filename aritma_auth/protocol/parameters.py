@@ -9,7 +9,7 @@ from aritma_auth.errors import ConfigurationError
 _PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
 
 
-def make_words(value: str | Iterable[str]) -> tuple[str, ...]:
+def parse_words(value: str | Iterable[str]) -> tuple[str, ...]:
     """
     Read a list of words as a caller writes it.
 
@@ -33,7 +33,7 @@ def is_word(value: object) -> bool:
     return isinstance(value, str) and bool(value) and value.isprintable() and " " not in value
 
 
-def make_prompts(value: str | Iterable[str]) -> tuple[str, ...]:
+def parse_prompts(value: str | Iterable[str]) -> tuple[str, ...]:
     """
     Read ``prompt`` as a caller writes it.
 
@@ -45,7 +45,7 @@ def make_prompts(value: str | Iterable[str]) -> tuple[str, ...]:
 
     Spec: OpenID Connect Core 1.0 §3.1.2.1; Initiating User Registration 1.0 §4.
     """
-    prompts = make_words(value)
+    prompts = parse_words(value)
     if not _PROMPTS.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
         raise ConfigurationError(f"prompt is none alone, or some of {', '.join(sorted(_PROMPTS))}")
     return prompts
@@ -59,7 +59,7 @@ SCOPE_LIMIT = 300
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 
 
-def make_scope(scope: str | Iterable[str] | None) -> Scope | None:
+def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
     """
     Read a scope as a caller writes it.
 
@@ -97,7 +97,7 @@ def is_scope_token(token: object) -> bool:
     )
 
 
-def make_acr_values(
+def build_acr_values(
     *others: str,
     mfa: bool = False,
     verify: bool = False,
@@ -126,7 +126,7 @@ def make_acr_values(
     if idp == "" or tenant == "":
         raise ConfigurationError("idp and tenant are names, or None")
     named = (("idp", idp), ("tenant", tenant))
-    return make_words(
+    return parse_words(
         (
             *(("mfa",) if mfa else ()),
             *(("verify",) if verify else ()),
@@ -136,7 +136,7 @@ def make_acr_values(
     )
 
 
-def make_resources(value: str | Iterable[str]) -> tuple[str, ...]:
+def parse_resources(value: str | Iterable[str]) -> tuple[str, ...]:
     """
     Read the resources that a caller names.
 

@@ -5,17 +5,17 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import HiddenStr, Sealed
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-def generate_code_verifier() -> Sealed:
+def generate_code_verifier() -> SecretText:
     """Make a verifier of 256 random bits (RFC 7636 §4.1, §7.1)."""
-    return Sealed(secrets.token_urlsafe(32))
+    return SecretText(secrets.token_urlsafe(32))
 
 
-def make_code_challenge(code_verifier: str) -> str:
+def build_code_challenge(code_verifier: str) -> str:
     """
     Make the S256 challenge of a verifier; there is no "plain" here.
 

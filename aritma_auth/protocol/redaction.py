@@ -43,7 +43,7 @@ class HiddenBytes(bytes):
 
 
 @final
-class Sealed:
+class SecretText:
     """
     A secret text that shows only when it is asked for by name.
 
@@ -62,34 +62,34 @@ class Sealed:
         return sha256(_to_bytes(self.text)).hexdigest()[:8]
 
     def __repr__(self) -> str:
-        return "Sealed(***)"
+        return "SecretText(***)"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sealed):
+        if not isinstance(other, SecretText):
             return NotImplemented
         return is_same_text(self.text, other.text)
 
     def __hash__(self) -> int:
         return hash(self.text)
 
-    def __copy__(self) -> "Sealed":
+    def __copy__(self) -> "SecretText":
         return self
 
-    def __deepcopy__(self, memo: object) -> "Sealed":
+    def __deepcopy__(self, memo: object) -> "SecretText":
         return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)
 
 
-def seal(text: str | Sealed) -> Sealed:
+def as_secret(text: str | SecretText) -> SecretText:
     """Seal a text; a sealed one stays as it is."""
-    return text if isinstance(text, Sealed) else Sealed(text)
+    return text if isinstance(text, SecretText) else SecretText(text)
 
 
-def seal_optional(text: str | Sealed | None) -> Sealed | None:
+def as_optional_secret(text: str | SecretText | None) -> SecretText | None:
     """Seal a text if there is one."""
-    return None if text is None else seal(text)
+    return None if text is None else as_secret(text)
 
 
 @final

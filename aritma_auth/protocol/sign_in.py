@@ -3,9 +3,9 @@
 import attrs
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
-from aritma_auth.protocol.authorization_response import AuthorizationAnswer
+from aritma_auth.protocol.authorization_response import AuthorizationResponse
 from aritma_auth.protocol.id_token import IdTokenExpectation
-from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.tokens import Token
 
@@ -61,7 +61,7 @@ class SignIn:
 
 
 def expect_id_token(
-    answer: AuthorizationAnswer, *, now: float, token: Token | None = None
+    answer: AuthorizationResponse, *, now: float, token: Token | None = None
 ) -> IdTokenExpectation:
     """
     Say what the ID token of a sign-in must prove.
@@ -118,33 +118,36 @@ def check_same_sign_in(front: Members | None, back: Members) -> None:
             raise IdTokenError(f"{claim} differs between the two ID tokens", claim=claim)
 
 
-def check_refreshed_id_token(known: Token, renewed: Token) -> None:
+def check_refreshed_id_token(known: Token, refreshed: Token) -> None:
     """
-    Check that a renewal's ID token speaks of the same sign-in as the one before.
+    Check that a refresh's ID token speaks of the same sign-in as the one before.
 
     The answer came from the token endpoint over TLS, which stands for the signature here.
 
     Args:
-        known: The token that was renewed.
+        known: The token that was refreshed.
 
-        renewed: What came.
+        refreshed: What came.
 
     Raises:
         IdTokenError: Another issuer, person, client or moment of sign-in: do not use the tokens.
 
     Spec: OpenID Connect Core 1.0 §12.2.
     """
-    if known.id_token is None or renewed.id_token is None:
+    if known.id_token is None or refreshed.id_token is None:
         return
-    before, after = read_unverified_claims(known.id_token), read_unverified_claims(renewed.id_token)
+    before, after = (
+        parse_unverified_claims(known.id_token),
+        parse_unverified_claims(refreshed.id_token),
+    )
     if before is None or after is None:
-        raise IdTokenError("the renewal's ID token is no JWT")
+        raise IdTokenError("the refresh's ID token is no JWT")
     for claim in ("iss", "sub", "aud"):
         if _as_set(before, claim) != _as_set(after, claim):
-            raise IdTokenError(f"{claim} changed with the renewal: sign in again", claim=claim)
+            raise IdTokenError(f"{claim} changed with the refresh: sign in again", claim=claim)
     for claim in ("azp", "auth_time", "nonce"):
         if after.get(claim) is not None and after.get(claim) != before.get(claim):
-            raise IdTokenError(f"{claim} changed with the renewal: sign in again", claim=claim)
+            raise IdTokenError(f"{claim} changed with the refresh: sign in again", claim=claim)
 
 
 def _as_set(claims: Members, name: str) -> set[object]:
@@ -169,7 +172,7 @@ def require_subject(token: Token, subject: str | None) -> str:
         ConfigurationError: Nothing says who it must be.
     """
     if subject is None and token.id_token is not None:
-        said = (read_unverified_claims(token.id_token) or Members()).get("sub")
+        said = (parse_unverified_claims(token.id_token) or Members()).get("sub")
         subject = said if isinstance(said, str) else None
     if not subject:
         raise ConfigurationError("say whose claims they must be: userinfo(token, subject=...)")

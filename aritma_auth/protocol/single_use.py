@@ -4,7 +4,7 @@ from typing import NoReturn, Self, final
 
 
 @final
-class Once:
+class SingleUse:
     """
     Can be taken once, by whoever comes first, in whatever thread; a copy is the same mark.
 
@@ -46,4 +46,4 @@ class Once:
         raise TypeError("what may be used once is not pickled: it could be used twice")
 
     def __repr__(self) -> str:
-        return f"<Once {'left' if self._left else 'taken'}>"
+        return f"<SingleUse {'left' if self._left else 'taken'}>"

@@ -5,7 +5,13 @@ from typing import NoReturn
 import attrs
 
 from aritma_auth.protocol.parameters import Scope
-from aritma_auth.protocol.redaction import HiddenStr, Members, Sealed, seal, seal_optional
+from aritma_auth.protocol.redaction import (
+    HiddenStr,
+    Members,
+    SecretText,
+    as_optional_secret,
+    as_secret,
+)
 
 _NONE = Members()
 
@@ -46,14 +52,16 @@ class Token(_Signed):
     Spec: RFC 6749 §5.1; https://developer.aritma.com (Authentication, Access Token).
     """
 
-    _access_token: Sealed = attrs.field(converter=seal, alias="access_token")
+    _access_token: SecretText = attrs.field(converter=as_secret, alias="access_token")
     token_type: str = "Bearer"
     expires_at: float | None = None
     scope: Scope | None = None
-    _refresh_token: Sealed | None = attrs.field(
-        default=None, converter=seal_optional, alias="refresh_token"
+    _refresh_token: SecretText | None = attrs.field(
+        default=None, converter=as_optional_secret, alias="refresh_token"
     )
-    _id_token: Sealed | None = attrs.field(default=None, converter=seal_optional, alias="id_token")
+    _id_token: SecretText | None = attrs.field(
+        default=None, converter=as_optional_secret, alias="id_token"
+    )
     issued_at: float = 0.0
     extra: Members = attrs.field(default=_NONE, converter=_or_none)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import StepUpRequiredError, printable
-from aritma_auth.protocol.parameters import Scope, is_scope_token, is_word, make_scope, make_words
+from aritma_auth.protocol.parameters import Scope, is_scope_token, is_word, parse_scope, parse_words
 
 _LONGEST = 16384
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -179,12 +179,12 @@ def add_step_up(
 
     Spec: RFC 9470 §4; RFC 6750 §3.1.
     """
-    wanted, words = make_scope(scope), make_words(acr_values)
+    wanted, words = parse_scope(scope), parse_words(acr_values)
     if step_up is None:
         return Wish(wanted, words, max_age)
     ages = [age for age in (max_age, step_up.max_age) if age is not None]
     return Wish(
-        make_scope((*(wanted or ()), *(step_up.scope or ()))) or wanted,
-        make_words((*step_up.acr_values, *words)),
+        parse_scope((*(wanted or ()), *(step_up.scope or ()))) or wanted,
+        parse_words((*step_up.acr_values, *words)),
         min(ages, default=None),
     )

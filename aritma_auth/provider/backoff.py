@@ -11,9 +11,9 @@ from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
 
 @attrs.frozen
-class Failure:
+class RetryState:
     """
-    A renewal that failed, and when the next may be tried.
+    A refresh that failed, and when the next may be tried.
 
     Attributes:
         error: What every caller hears, each its own copy.
@@ -42,15 +42,15 @@ class Failure:
 def plan_retry(
     policy: RefreshPolicy,
     error: AritmaAuthError,
-    previous: Failure | None,
+    previous: RetryState | None,
     *,
     now: float,
     draw: float,
     calm_until: float | None = None,
     alive_until: float | None = None,
-) -> Failure:
+) -> RetryState:
     """
-    Decide when to try again after a failed renewal.
+    Decide when to try again after a failed refresh.
 
     Args:
         policy: The numbers.
@@ -71,16 +71,23 @@ def plan_retry(
     """
     count = 1 if previous is None else previous.count + 1
     if error.is_permanent:
-        return Failure(error, count, now + _doubled(policy.refusal_base, policy.refusal_cap, count))
+        return RetryState(
+            error,
+            count,
+            now
+            + _doubled(
+                policy.permanent_error_backoff_base, policy.permanent_error_backoff_cap, count
+            ),
+        )
     if error.retry_after is not None:
         asked = min(error.retry_after, policy.retry_after_cap)
-        return Failure(error, count, now + asked * (1 + policy.retry_after_jitter * draw))
+        return RetryState(error, count, now + asked * (1 + policy.retry_after_jitter * draw))
     pause = backoff(policy, count, draw)
     if calm_until is not None:
         pause = max(pause, (calm_until - now) / 16)
     if alive_until is not None:
         pause = min(pause, alive_until - now)
-    return Failure(error, count, now + pause)
+    return RetryState(error, count, now + pause)
 
 
 def plan_shared_pause(
@@ -111,7 +118,7 @@ def plan_shared_pause(
     failure = plan_retry(
         policy,
         error,
-        Failure(error, count - 1, 0.0),
+        RetryState(error, count - 1, 0.0),
         now=0.0,
         # One of the fleet asks for all: its pause is never near zero.
         draw=0.5 + draw / 2,
@@ -119,7 +126,7 @@ def plan_shared_pause(
     )
     if error.is_permanent or error.retry_after is not None:
         return failure.not_before
-    return min(failure.not_before, sharing.gate_cap)
+    return min(failure.not_before, sharing.shared_backoff_cap)
 
 
 def backoff(policy: RefreshPolicy, count: int, draw: float) -> float:
@@ -142,9 +149,9 @@ def _doubled(base: float, cap: float, count: int) -> float:
 
 
 @attrs.frozen
-class RejectionGate:
+class ForcedRefreshLimiter:
     """
-    How often an API's 401 may force a renewal.
+    How often an API's 401 may force a refresh.
 
     Attributes:
         closed_until: Monotonic seconds before which no 401 forces one.
@@ -157,9 +164,9 @@ class RejectionGate:
 
     def admit(
         self, policy: RefreshPolicy, *, now: float, lifetime: float
-    ) -> "RejectionGate | None":
+    ) -> "ForcedRefreshLimiter | None":
         """
-        Let a 401 force a renewal and close the gate behind it, or refuse with None.
+        Let a 401 force a refresh and close the gate behind it, or refuse with None.
 
         Args:
             policy: The numbers.
@@ -167,12 +174,16 @@ class RejectionGate:
             now: Monotonic seconds.
 
             lifetime: The refused token's, in seconds; the gate is never closed longer than half of
-                it, since such tokens are renewed that often anyway.
+                it, since such tokens are refreshed that often anyway.
         """
         if now < self.closed_until:
             return None
-        # Refused again soon after the gate opened: the renewals do not help.
+        # Refused again soon after the gate opened: the refreshes do not help.
         again = now < self.closed_until + self.pause
-        pause = min(policy.rejection_cap, self.pause * 2) if again else policy.rejection_base
+        pause = (
+            min(policy.forced_refresh_interval_cap, self.pause * 2)
+            if again
+            else policy.forced_refresh_interval_base
+        )
         pause = min(pause, lifetime / 2)
-        return RejectionGate(now + pause, pause)
+        return ForcedRefreshLimiter(now + pause, pause)

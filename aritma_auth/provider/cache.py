@@ -6,13 +6,13 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.backoff import Failure, RejectionGate, plan_retry
-from aritma_auth.provider.lifecycle import Freshness, Life, Step, decide, plan_life
+from aritma_auth.provider.backoff import ForcedRefreshLimiter, RetryState, plan_retry
+from aritma_auth.provider.lifecycle import Action, Freshness, TokenLifetime, decide, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import STATE_LOCK
 
-_NOT_REJECTED = RejectionGate()
+_NOT_REJECTED = ForcedRefreshLimiter()
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class Held:
 
     __slots__ = ("expires_at", "life", "refresh_at", "token")
 
-    def __init__(self, token: Token | None = None, life: Life | None = None) -> None:
+    def __init__(self, token: Token | None = None, life: TokenLifetime | None = None) -> None:
         self.token = token
         self.life = life
         self.refresh_at = float("-inf") if life is None else life.refresh_at
@@ -92,7 +92,7 @@ class TokenCache:
 
         rejected: The token that an API refused last, or None.
 
-        generation: Counts the tokens put in place, so that a slow renewal overwrites no newer one.
+        generation: Counts the tokens put in place, so that a slow refresh overwrites no newer one.
 
         lock: Held by the caller around every look and change that belong together.
 
@@ -119,26 +119,26 @@ class TokenCache:
         self._draw = draw
         self._rejections = _NOT_REJECTED
         self.held = _NOTHING
-        self.failure: Failure | None = None
+        self.failure: RetryState | None = None
         self.generation = 0
         self.rejected: Token | None = None
         self.now = clock.monotonic if clock.counts_suspend else self._later_clock
 
-    def decide(self, min_ttl: float, *, is_renewing: bool) -> Step:
+    def decide(self, min_ttl: float, *, is_refreshing: bool) -> Action:
         """
         Decide what a caller gets.
 
         Args:
             min_ttl: Seconds that the token should still live.
 
-            is_renewing: A renewal that began in the background is still under way.
+            is_refreshing: A refresh that began in the background is still under way.
         """
         now = self.now()
         return decide(
             self.held.freshness(now),
             long_enough=self.held.outlasts(min_ttl, now=now, policy=self._policy),
             failure=self.failure,
-            is_renewing=is_renewing,
+            is_refreshing=is_refreshing,
             now=self._clock.monotonic(),
         )
 
@@ -154,7 +154,9 @@ class TokenCache:
         stated = None
         if token.expires_at is not None:
             stated = token.expires_at - (token.issued_at or wall)
-        life = plan_life(self._policy, stated, issued_at=issued_at, wall=wall, draw=self._draw())
+        life = plan_lifetime(
+            self._policy, stated, issued_at=issued_at, wall=wall, draw=self._draw()
+        )
         return Held(token, life)
 
     def install(self, held: Held) -> None:
@@ -170,26 +172,26 @@ class TokenCache:
 
     def postpone(self, seconds: float, generation: int) -> None:
         """
-        Put the renewal off, since somebody else is at it.
+        Put the refresh off, since somebody else is at it.
 
         Args:
             seconds: How long.
 
-            generation: The cache's when the renewal began.
+            generation: The cache's when the refresh began.
         """
         held = self.held
         if held.life is not None and self.generation == generation:
             until = self._clock.monotonic() + seconds
             self.held = Held(held.token, held.life.postponed(until))
 
-    def record(self, error: AritmaAuthError, generation: int) -> Failure:
+    def record(self, error: AritmaAuthError, generation: int) -> RetryState:
         """
-        Remember a failed renewal and decide when the next may be tried.
+        Remember a failed refresh and decide when the next may be tried.
 
         Args:
             error: What went wrong.
 
-            generation: The cache's when the renewal began; if a token was put in place since, the
+            generation: The cache's when the refresh began; if a token was put in place since, the
                 failure is no longer of interest and is not remembered.
         """
         held = self.held
@@ -232,7 +234,7 @@ class TokenCache:
 
     def put(self, token: Token) -> Token:
         """
-        Put a token in place that came by another way than a renewal.
+        Put a token in place that came by another way than a refresh.
 
         Args:
             token: The newest token.
@@ -248,12 +250,12 @@ class TokenCache:
         return token
 
     def clear(self) -> None:
-        """Forget the token; a renewal still under way puts none in its place."""
+        """Forget the token; a refresh still under way puts none in its place."""
         self.held = _NOTHING
         self.failure = None
         self.generation += 1
 
-    def error_of(self, failure: Failure) -> AritmaAuthError:
+    def error_of(self, failure: RetryState) -> AritmaAuthError:
         """
         Make one caller's own error of a failure.
 
@@ -262,9 +264,9 @@ class TokenCache:
         """
         return failure.as_error(now=self._clock.monotonic())
 
-    def seconds_to_retry(self, failure: Failure) -> float:
+    def seconds_to_retry(self, failure: RetryState) -> float:
         """
-        Give the seconds before the next renewal may be tried.
+        Give the seconds before the next refresh may be tried.
 
         Args:
             failure: The failure that closed the gate.

@@ -3,8 +3,8 @@ The token's life, as a pure state machine.
 
     issued            refresh_at     must_refresh_at   expires_at
       |---- FRESH -----|---- STALE ----|--- EXPIRING ---|--- EXPIRED: never served
-        serve            serve, renew     wait for the
-                         in background    renewal; if it fails, serve
+        serve            serve, refresh     wait for the
+                         in background    refresh; if it fails, serve
 
 Nothing here reads a clock or draws a random number: ``now`` is given in seconds of the monotonic
 clock, ``wall`` in POSIX seconds, ``draw`` as a number in [0, 1).
@@ -14,7 +14,7 @@ import enum
 
 import attrs
 
-from aritma_auth.provider.backoff import Failure
+from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import RefreshPolicy
 
 
@@ -29,7 +29,7 @@ class Freshness(enum.Enum):
 
 
 @attrs.frozen(weakref_slot=False)
-class Life:
+class TokenLifetime:
     """
     The marks on one token's line of time, in seconds of the monotonic clock.
 
@@ -80,9 +80,9 @@ class Life:
             return Freshness.STALE
         return Freshness.EXPIRING if now < self.expires_at else Freshness.EXPIRED
 
-    def postponed(self, until: float) -> "Life":
+    def postponed(self, until: float) -> "TokenLifetime":
         """
-        Give the same life with its renewal put off, since somebody else is at it.
+        Give the same life with its refresh put off, since somebody else is at it.
 
         Args:
             until: Monotonic seconds; the hard window stays where it is.
@@ -96,19 +96,19 @@ class Life:
 
         Args:
             min_ttl: Seconds; more than the lifetime without its soft window cannot be had, since
-                every call would renew.
+                every call would refresh.
 
             now: Monotonic seconds.
 
             policy: The numbers.
         """
-        most = self.lifetime * (1 - policy.soft_fraction)
+        most = self.lifetime * (1 - policy.background_window_fraction)
         return now + min(min_ttl, most) <= self.expires_at
 
 
-def plan_life(
+def plan_lifetime(
     policy: RefreshPolicy, lifetime: float | None, *, issued_at: float, wall: float, draw: float
-) -> Life:
+) -> TokenLifetime:
     """
     Set the marks of a new token.
 
@@ -123,21 +123,21 @@ def plan_life(
 
         draw: Where in its spread the soft window starts, in [0, 1).
     """
-    stated = policy.assumed_lifetime if lifetime is None else lifetime
-    life = min(stated, policy.longest_lifetime)
-    soft = min(life * policy.soft_fraction, policy.soft_cap)
-    # Never wider than the soft window: waiting must not begin before renewing.
-    hard = min(life * policy.hard_fraction, policy.hard_cap, soft)
-    start = max(hard, soft * (1 - policy.soft_jitter * draw))
+    stated = policy.default_lifetime if lifetime is None else lifetime
+    life = min(stated, policy.max_lifetime)
+    soft = min(life * policy.background_window_fraction, policy.background_window_cap)
+    # Never wider than the soft window: waiting must not begin before refreshing.
+    hard = min(life * policy.blocking_window_fraction, policy.blocking_window_cap, soft)
+    start = max(hard, soft * (1 - policy.background_window_jitter * draw))
     end = issued_at + life
-    return Life(issued_at, end - start, end - hard, end, wall)
+    return TokenLifetime(issued_at, end - start, end - hard, end, wall)
 
 
-class Step(enum.Enum):
+class Action(enum.Enum):
     """What `get_token` does next."""
 
     SERVE = "serve"
-    SERVE_AND_RENEW = "serve and renew"
+    SERVE_AND_REFRESH = "serve and refresh"
     WAIT = "wait"
     REFUSE = "refuse"
 
@@ -146,10 +146,10 @@ def decide(
     freshness: Freshness,
     *,
     long_enough: bool,
-    failure: Failure | None,
-    is_renewing: bool,
+    failure: RetryState | None,
+    is_refreshing: bool,
     now: float,
-) -> Step:
+) -> Action:
     """
     Decide what a caller gets.
 
@@ -160,7 +160,7 @@ def decide(
 
         failure: The failures since the last success, or None.
 
-        is_renewing: A renewal that began in the background is still under way.
+        is_refreshing: A refresh that began in the background is still under way.
 
         now: Monotonic seconds.
     """
@@ -168,10 +168,10 @@ def decide(
     if freshness in {Freshness.NONE, Freshness.EXPIRED}:
         # A permanent no is looked at again in flight: the credential may have changed.
         refused = gate_is_closed and failure is not None and not failure.error.is_permanent
-        return Step.REFUSE if refused else Step.WAIT
+        return Action.REFUSE if refused else Action.WAIT
     if gate_is_closed or (freshness is Freshness.FRESH and long_enough):
-        return Step.SERVE
-    # Static stability: once a renewal has failed, nobody waits for the next while a token lives;
+        return Action.SERVE
+    # Static stability: once a refresh has failed, nobody waits for the next while a token lives;
     # nor for one that began in time and is only slow.
-    calm = freshness is Freshness.STALE or failure is not None or is_renewing
-    return Step.SERVE_AND_RENEW if calm and long_enough else Step.WAIT
+    calm = freshness is Freshness.STALE or failure is not None or is_refreshing
+    return Action.SERVE_AND_REFRESH if calm and long_enough else Action.WAIT

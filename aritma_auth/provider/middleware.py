@@ -31,7 +31,7 @@ class TokenSource(Protocol):
         """Give a token at once, or None if `get_token` must be awaited."""
         ...
 
-    def reject(self, token: Token) -> bool:
+    def report_rejected(self, token: Token) -> bool:
         """Report that an API refused a token; tell whether a different one can be had."""
         ...
 
@@ -42,7 +42,7 @@ class BearerMiddleware:
 
     It acts on each hop of a redirect anew, sets ``Authorization`` over whatever stands there, and
     takes it away again once the answer has come, so that aiohttp's exceptions do not carry it. On
-    a 401 the token is renewed once, however many requests met one, and each request is repeated
+    a 401 the token is refreshed once, however many requests met one, and each request is repeated
     once, if its body can be sent again. When no token can be had, nothing is sent. A challenge that
     asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`: only a person or
     another grant can help. Every other refusal is the caller's.
@@ -87,7 +87,7 @@ class BearerMiddleware:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         url, headers = request.url, request.headers
-        if self._judged.get(url.raw_authority) != url.scheme and not self._judge(url):
+        if self._judged.get(url.raw_authority) != url.scheme and not self._verifier(url):
             return await self._pass_by(request, handler)
         token = self._source.peek() or await self._source.get_token()
         headers[hdrs.AUTHORIZATION] = token.authorization
@@ -99,7 +99,11 @@ class BearerMiddleware:
         if response.status not in _REFUSALS:
             return response
         await _raise_step_up(response)
-        if response.status != 401 or not _is_replayable(request) or not self._source.reject(token):
+        if (
+            response.status != 401
+            or not _is_replayable(request)
+            or not self._source.report_rejected(token)
+        ):
             return response
         await _let_go(response)
         return await self._repeat(request, handler)
@@ -126,7 +130,7 @@ class BearerMiddleware:
         twin._source = source  # noqa: SLF001 - our own
         return twin
 
-    def _judge(self, url: URL) -> bool:
+    def _verifier(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
         is_allowed = origin_of(url) in self._origins
         # Only what is allowed is remembered: strangers could fill the memory.
@@ -190,7 +194,7 @@ class ProviderSource(Protocol[K_contra]):
         ...
 
 
-class PickingMiddleware(Generic[K]):
+class KeyedBearerMiddleware(Generic[K]):
     """
     A client middleware that picks a provider for each request, then signs as `BearerMiddleware`.
 
@@ -232,7 +236,7 @@ class PickingMiddleware(Generic[K]):
         return await bearer(request, handler)
 
     def __repr__(self) -> str:
-        return f"<PickingMiddleware over {self._bearer!r}>"
+        return f"<KeyedBearerMiddleware over {self._bearer!r}>"
 
 
 def _reader(variable: ContextVar[K]) -> Callable[[ClientRequest], K]:

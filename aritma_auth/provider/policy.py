@@ -37,105 +37,107 @@ class RefreshPolicy:
     Every number of a token's life; all times in seconds.
 
     Attributes:
-        soft_fraction: Share of the lifetime, before its end, in which renewal goes on in the
-            background.
+        background_window_fraction: Share of the lifetime, before its end, in which refresh goes on
+            in the background.
 
-        soft_cap: That window at most.
+        background_window_cap: That window at most.
 
-        soft_jitter: Share of that window over which its start is spread, so that a fleet does not
-            move as one.
+        background_window_jitter: Share of that window over which its start is spread, so that a
+            fleet does not move as one.
 
-        hard_fraction: Share of the lifetime, before its end, in which callers wait for a renewal.
+        blocking_window_fraction: Share of the lifetime, before its end, in which callers wait for a
+            refresh.
 
-        hard_cap: That window at most.
+        blocking_window_cap: That window at most.
 
-        assumed_lifetime: Lifetime when the server states none (RFC 6749 §5.1 only recommends it).
+        default_lifetime: Lifetime when the server states none (RFC 6749 §5.1 only recommends it).
 
-        longest_lifetime: Lifetime believed at most.
+        max_lifetime: Lifetime believed at most.
 
-        renewal_timeout: One whole renewal, retries included.
+        refresh_timeout: One whole refresh, retries included.
 
-        attempts: Requests in one renewal at most, when no live token is in hand.
+        max_attempts: Requests in one refresh at most, when no live token is in hand.
 
         backoff_base: Longest first pause after a transient failure; doubles from there.
 
         backoff_cap: That pause at most.
 
-        refusal_base: First pause after a permanent no; doubles from there.
+        permanent_error_backoff_base: First pause after a permanent no; doubles from there.
 
-        refusal_cap: That pause at most.
+        permanent_error_backoff_cap: That pause at most.
 
         retry_after_cap: A server's ``Retry-After`` is obeyed up to this.
 
         retry_after_jitter: Share by which such a pause is stretched at most.
 
-        rejection_base: After a renewal that an API's 401 forced, no other is forced for so long,
-            or for half the token's lifetime if that is shorter.
+        forced_refresh_interval_base: After a refresh that an API's 401 forced, no other is forced
+            for so long, or for half the token's lifetime if that is shorter.
 
-        rejection_cap: That pause at most, when the API keeps refusing.
+        forced_refresh_interval_cap: That pause at most, when the API keeps refusing.
     """
 
-    soft_fraction: float = _fraction(0.25)
-    soft_cap: float = _seconds(900.0)
-    soft_jitter: float = _fraction(0.5)
-    hard_fraction: float = _fraction(0.05)
-    hard_cap: float = _seconds(60.0)
-    assumed_lifetime: float = _seconds(300.0)
-    longest_lifetime: float = _seconds(30 * 86400.0)
-    renewal_timeout: float = _seconds(30.0)
-    attempts: int = attrs.field(default=3, validator=_positive)
+    background_window_fraction: float = _fraction(0.25)
+    background_window_cap: float = _seconds(900.0)
+    background_window_jitter: float = _fraction(0.5)
+    blocking_window_fraction: float = _fraction(0.05)
+    blocking_window_cap: float = _seconds(60.0)
+    default_lifetime: float = _seconds(300.0)
+    max_lifetime: float = _seconds(30 * 86400.0)
+    refresh_timeout: float = _seconds(30.0)
+    max_attempts: int = attrs.field(default=3, validator=_positive)
     backoff_base: float = _seconds(1.0)
     backoff_cap: float = _seconds(300.0)
-    refusal_base: float = _seconds(1.0)
-    refusal_cap: float = _seconds(300.0)
+    permanent_error_backoff_base: float = _seconds(1.0)
+    permanent_error_backoff_cap: float = _seconds(300.0)
     retry_after_cap: float = _seconds(3600.0)
     retry_after_jitter: float = _fraction(0.1)
-    rejection_base: float = _seconds(30.0)
-    rejection_cap: float = _seconds(300.0)
+    forced_refresh_interval_base: float = _seconds(30.0)
+    forced_refresh_interval_cap: float = _seconds(300.0)
 
 
 @attrs.frozen(kw_only=True)
 class SharingPolicy:
     """
-    How processes that share a store share one renewal; all times in seconds.
+    How processes that share a store share one refresh; all times in seconds.
 
     Attributes:
-        lease: How long the right to renew lasts when its holder dies.
+        lease: How long the right to refresh lasts when its holder dies.
 
-        longest_lease: How long one renewal may keep it.
+        max_lease: How long one refresh may keep it.
 
-        look_again: While somebody else renews a token that still lives: when to look again.
+        recheck_interval: While somebody else refreshes a token that still lives: when to look
+            again.
 
-        first_poll: While somebody else renews and callers wait: when to look first; the pauses
+        min_poll: While somebody else refreshes and callers wait: when to look first; the pauses
             grow from there.
 
-        longest_poll: Those pauses at most.
+        max_poll: Those pauses at most.
 
         store_timeout: One operation of the store.
 
-        store_pause: After a failed one the store is left alone for so long.
+        store_retry_interval: After a failed one the store is left alone for so long.
 
-        gate_cap: A failure without ``Retry-After`` keeps the whole fleet from asking for so long at
-            most; lower than a process's own, so that a server that is back is soon used.
+        shared_backoff_cap: A failure without ``Retry-After`` keeps the whole fleet from asking for
+            so long at most; lower than a process's own, so that a server that is back is soon used.
 
-        redeeming: A refresh token that somebody began to exchange and whose successor has not come
-            is presented again after so long: the time-out of that request.
+        redemption_timeout: A refresh token that somebody began to exchange and whose successor has
+            not come is presented again after so long: the time-out of that request.
 
-        settle: After the store has lost its memory: how long to wait for a process that knows a
-            newer refresh token than this one.
+        store_loss_grace: After the store has lost its memory: how long to wait for a process that
+            knows a newer refresh token than this one.
 
-        redeems_without_lock: A one-time refresh token is presented although the store is away.
+        refresh_without_store: A one-time refresh token is presented although the store is away.
             Only for servers with a grace for tokens presented twice: others end the sign-in.
     """
 
     lease: float = _seconds(10.0)
-    longest_lease: float = _seconds(60.0)
-    look_again: float = _seconds(1.0)
-    first_poll: float = _seconds(0.02)
-    longest_poll: float = _seconds(0.25)
+    max_lease: float = _seconds(60.0)
+    recheck_interval: float = _seconds(1.0)
+    min_poll: float = _seconds(0.02)
+    max_poll: float = _seconds(0.25)
     store_timeout: float = _seconds(5.0)
-    store_pause: float = _seconds(2.0)
-    gate_cap: float = _seconds(30.0)
-    redeeming: float = _seconds(10.0)
-    settle: float = _seconds(1.0)
-    redeems_without_lock: bool = False
+    store_retry_interval: float = _seconds(2.0)
+    shared_backoff_cap: float = _seconds(30.0)
+    redemption_timeout: float = _seconds(10.0)
+    store_loss_grace: float = _seconds(1.0)
+    refresh_without_store: bool = False

@@ -15,14 +15,14 @@ from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.provider import TokenProvider
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
 
 if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.protocol.client_auth import ClientAuth
-    from aritma_auth.provider.middleware import PickingMiddleware
+    from aritma_auth.provider.middleware import KeyedBearerMiddleware
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
 
@@ -42,24 +42,24 @@ class PoolStatus:
 
         max_size: Providers that it holds at most, unless more of them are busy.
 
-        renewing: Providers whose renewal is under way.
+        refreshing: Providers whose refresh is under way.
 
-        failing: Providers whose last renewal failed.
+        failing: Providers whose last refresh failed.
     """
 
     size: int
     max_size: int
-    renewing: int
+    refreshing: int
     failing: int
 
 
-class TokenProviderPool(AsyncResource, Generic[K]):
+class TokenProviderPool(AsyncCloseable, Generic[K]):
     """
     One provider a key, made when it is first asked for, forgotten when others are wanted more.
 
-    The failures of one key are no other's. A provider is never forgotten while it renews, nor while
-    it alone knows a refresh token: give those a store. One that somebody still holds is found again
-    instead of made anew, so that a key never has two.
+    The failures of one key are no other's. A provider is never forgotten while it refreshes, nor
+    while it alone knows a refresh token: give those a store. One that somebody still holds is found
+    again instead of made anew, so that a key never has two.
 
     Args:
         factory: Makes the provider of a key; let the providers share what they can, such as the
@@ -190,7 +190,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
 
             min_ttl: Seconds that the token should still live.
 
-            timeout: Seconds that this caller waits at most; the shared renewal goes on.
+            timeout: Seconds that this caller waits at most; the shared refresh goes on.
 
         Raises:
             AritmaAuthError: As `TokenProvider.get_token` says.
@@ -221,7 +221,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         *,
         strict: bool = False,
         on_event: Listener | None = log_event,
-    ) -> "PickingMiddleware[K]":
+    ) -> "KeyedBearerMiddleware[K]":
         """
         Make the middleware that signs each request with the token of its own key.
 
@@ -237,9 +237,9 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         Raises:
             ConfigurationError: No origin is given, or one is not secure.
         """
-        from aritma_auth.provider.middleware import PickingMiddleware  # noqa: PLC0415 - a convenience only
+        from aritma_auth.provider.middleware import KeyedBearerMiddleware  # noqa: PLC0415 - a convenience only
 
-        return PickingMiddleware(self, pick, origins, strict=strict, on_event=on_event)
+        return KeyedBearerMiddleware(self, pick, origins, strict=strict, on_event=on_event)
 
     def status(self) -> PoolStatus:
         """Describe the pool for a health check; nothing in it is secret."""
@@ -247,7 +247,7 @@ class TokenProviderPool(AsyncResource, Generic[K]):
         return PoolStatus(
             len(statuses),
             self._max_size,
-            sum(status.is_renewing for status in statuses),
+            sum(status.is_refreshing for status in statuses),
             sum(status.failures > 0 for status in statuses),
         )
 

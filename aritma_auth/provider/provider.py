@@ -10,15 +10,15 @@ from aritma_auth.errors import ConfigurationError, ProviderClosedError
 from aritma_auth.events import Listener, TokenRejected, log_event, notify
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.backoff import Failure
+from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import Obtained, TokenCache
-from aritma_auth.provider.lifecycle import Step
+from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.provider.refresh import Renewer
+from aritma_auth.provider.refresh import RefreshMachinery
 from aritma_auth.provider.status import ProviderStatus
-from aritma_auth.provider.token_request import Settings, TokenClient
+from aritma_auth.provider.token_request import Settings, TokenSource
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.stores import TokenStore
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _POLICY, _SHARING = RefreshPolicy(), SharingPolicy()
 
 
-class TokenProvider(AsyncResource):
+class TokenProvider(AsyncCloseable):
     """
-    Gives a token that works, renewed before it is needed, with one request at a time.
+    Gives a token that works, refreshed before it is needed, with one request at a time.
 
     Any number of coroutines, event loops and threads may share one provider. Cancelling one of
     them ends its own wait and nothing else.
@@ -47,7 +47,7 @@ class TokenProvider(AsyncResource):
 
         policy: The numbers of a token's life.
 
-        sharing: The numbers of sharing its renewal through the store.
+        sharing: The numbers of sharing its refresh through the store.
 
         clock: Tells the time.
 
@@ -73,7 +73,7 @@ class TokenProvider(AsyncResource):
 
     def __init__(
         self,
-        client: TokenClient,
+        client: TokenSource,
         grant: Grant,
         *,
         store: TokenStore | None = None,
@@ -88,7 +88,7 @@ class TokenProvider(AsyncResource):
         policy, sharing = policy or _POLICY, sharing or _SHARING
         self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         self._cache = TokenCache(policy, clock, draw)
-        self._renewer: Renewer | None = None
+        self._renewer: RefreshMachinery | None = None
         self._is_in_background = False
         self._is_closed = False
         self.is_wanted = False
@@ -167,7 +167,7 @@ class TokenProvider(AsyncResource):
             min_ttl: Seconds that the token should still live. If the server is down, or its tokens
                 never live so long, the one that lives is given.
 
-            timeout: Seconds that this caller waits at most; the shared renewal goes on.
+            timeout: Seconds that this caller waits at most; the shared refresh goes on.
 
         Raises:
             TokenTimeoutError: The caller's time is over.
@@ -197,25 +197,25 @@ class TokenProvider(AsyncResource):
             with self._cache.lock:
                 self._require_open()
                 token, failure = self._cache.held.token, self._cache.failure
-                is_renewing = self._is_in_background and self.is_renewing
-                step = self._cache.decide(min_ttl, is_renewing=is_renewing)
-                if step is Step.REFUSE and failure is not None:
+                is_refreshing = self._is_in_background and self.is_refreshing
+                step = self._cache.decide(min_ttl, is_refreshing=is_refreshing)
+                if step is Action.REFUSE and failure is not None:
                     raise self._cache.error_of(failure)
-                if step is Step.SERVE and token is not None:
+                if step is Action.SERVE and token is not None:
                     return token
                 renewer = self._ready()
-                self._is_in_background |= step is Step.SERVE_AND_RENEW
+                self._is_in_background |= step is Action.SERVE_AND_REFRESH
                 flight = renewer.flights.launch()
-            if step is Step.SERVE_AND_RENEW and token is not None:
+            if step is Action.SERVE_AND_REFRESH and token is not None:
                 return token
             # A flight is lost when its event loop ends: then start over.
-            if landed := self._served(await renewer.land(flight, timeout)):
-                return landed
+            if finished := self._served(await renewer.land(flight, timeout)):
+                return finished
 
-    def _ready(self) -> Renewer:
+    def _ready(self) -> RefreshMachinery:
         renewer = self._renewer
         if renewer is None:
-            renewer = self._renewer = Renewer(self._settings, self._cache, self._rest)
+            renewer = self._renewer = RefreshMachinery(self._settings, self._cache, self._rest)
         return renewer
 
     def _rest(self) -> None:
@@ -224,8 +224,8 @@ class TokenProvider(AsyncResource):
         if self._renewer is not None and self._renewer.may_rest(self._cache):
             self._renewer = None
 
-    def _served(self, outcome: Obtained | Failure | None) -> Token | None:
-        if not isinstance(outcome, Failure):
+    def _served(self, outcome: Obtained | RetryState | None) -> Token | None:
+        if not isinstance(outcome, RetryState):
             return None if outcome is None else outcome.token
         held = self._cache.held
         if held.token is not None and held.is_alive(self._cache.now()):
@@ -240,16 +240,16 @@ class TokenProvider(AsyncResource):
             token: The refused token, as `get_token` gave it.
 
         Returns:
-            Whether it was dropped: False if it is no longer the cached one, or if a renewal was
+            Whether it was dropped: False if it is no longer the cached one, or if a refresh was
             forced so recently that another would not help.
         """
         with self._cache.lock:
             dropped = self._cache.drop(token)
         if dropped is not None:
-            notify(self._settings.on_event, TokenRejected(token.fingerprint, renews=dropped))
+            notify(self._settings.on_event, TokenRejected(token.fingerprint, refreshes=dropped))
         return dropped is True
 
-    def reject(self, token: Token) -> bool:
+    def report_rejected(self, token: Token) -> bool:
         """
         Report an API's 401.
 
@@ -257,7 +257,7 @@ class TokenProvider(AsyncResource):
             token: The token that the request carried.
 
         Returns:
-            Whether a different token can be had: a newer one is here or a renewal may be forced.
+            Whether a different token can be had: a newer one is here or a refresh may be forced.
         """
         if self.invalidate(token):
             return True
@@ -269,17 +269,17 @@ class TokenProvider(AsyncResource):
         Put a token in place, and into the store, such as the one a sign-in has just brought.
 
         Args:
-            token: Its refresh token, if it has one, is used for the renewals.
+            token: Its refresh token, if it has one, is used for the refreshes.
 
         Raises:
             ProviderClosedError: The provider was closed.
         """
         with self._cache.lock:
             self._require_open()
-            keeper = self._ready().keeper
+            coordinator = self._ready().coordinator
             token = self._cache.put(token)
-        if keeper is not None:
-            await keeper.keep(token)
+        if coordinator is not None:
+            await coordinator.keep(token)
 
     async def forget(self) -> None:
         """
@@ -287,7 +287,7 @@ class TokenProvider(AsyncResource):
 
         The provider stays usable: its grant gets another token if it may be presented again, and
         `set_token` brings the next sign-in. Others who share the store learn of it when they would
-        renew, and do not bring the token back; until then they may serve it.
+        refresh, and do not bring the token back; until then they may serve it.
 
         Raises:
             ProviderClosedError: The provider was closed.
@@ -306,21 +306,21 @@ class TokenProvider(AsyncResource):
     def status(self) -> ProviderStatus:
         """Describe the provider for a health check; nothing in it is secret."""
         with self._cache.lock:
-            return ProviderStatus.of(self._cache, is_renewing=self.is_renewing)
+            return ProviderStatus.of(self._cache, is_refreshing=self.is_refreshing)
 
     @property
-    def is_renewing(self) -> bool:
-        """A renewal is under way."""
+    def is_refreshing(self) -> bool:
+        """A refresh is under way."""
         with self._cache.lock:
             renewer = self._renewer
             return renewer is not None and renewer.flights.current is not None
 
     @property
     def is_idle(self) -> bool:
-        """No renewal is under way, and no refresh token is known here alone."""
+        """No refresh is under way, and no refresh token is known here alone."""
         token = self._cache.held.token
         is_sole_keeper = token is not None and token.refresh_token and self._settings.store is None
-        return not is_sole_keeper and not self.is_renewing
+        return not is_sole_keeper and not self.is_refreshing
 
     def middleware(
         self, origins: Iterable[str] | None = None, *, strict: bool = False

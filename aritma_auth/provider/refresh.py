@@ -11,17 +11,17 @@ from aritma_auth.errors import (
 from aritma_auth.events import (
     ClockSkewed,
     Listener,
-    RenewalFailed,
+    RefreshFailed,
     TokenAdopted,
-    TokenRenewed,
+    TokenRefreshed,
     notify,
 )
-from aritma_auth.provider.backoff import Failure
+from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import Held, Obtained, TokenCache
-from aritma_auth.provider.shared.coordinator import Postponed, TokenKeeper
-from aritma_auth.provider.shared.resilient_store import GuardedStore
+from aritma_auth.provider.shared.coordinator import Postponed, RefreshCoordinator
+from aritma_auth.provider.shared.resilient_store import ResilientStore
 from aritma_auth.provider.shared.stored_token import Need
-from aritma_auth.provider.token_request import Settings, TokenClient, TokenRequester, credential_of
+from aritma_auth.provider.token_request import Settings, TokenRequester, TokenSource, credential_of
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
 from aritma_auth.stores.key import token_key
@@ -29,7 +29,7 @@ from aritma_auth.stores.key import token_key
 _SKEW_WORTH_TELLING = 30.0
 
 
-class Renewal:
+class Refresh:
     """
     The work of a provider's flights.
 
@@ -38,7 +38,7 @@ class Renewal:
 
         requester: Asks the server.
 
-        keeper: Looks in the store first, or None without a store.
+        coordinator: Looks in the store first, or None without a store.
 
         cache: Takes what came.
 
@@ -51,7 +51,7 @@ class Renewal:
         "_cache",
         "_client",
         "_clock",
-        "_keeper",
+        "_coordinator",
         "_on_event",
         "_refused_credential",
         "_requester",
@@ -59,16 +59,16 @@ class Renewal:
 
     def __init__(
         self,
-        client: TokenClient,
+        client: TokenSource,
         requester: TokenRequester,
-        keeper: TokenKeeper | None,
+        coordinator: RefreshCoordinator | None,
         cache: TokenCache,
         clock: Clock,
         on_event: Listener | None,
     ) -> None:
         self._client = client
         self._requester = requester
-        self._keeper = keeper
+        self._coordinator = coordinator
         self._cache = cache
         self._clock = clock
         self._on_event = on_event
@@ -77,7 +77,11 @@ class Renewal:
     @property
     def is_critical(self) -> bool:
         """Something that can be spent only once is on its way: cutting it off would lose it."""
-        return self._requester.is_critical if self._keeper is None else self._keeper.is_critical
+        return (
+            self._requester.is_critical
+            if self._coordinator is None
+            else self._coordinator.is_critical
+        )
 
     async def forget(self) -> None:
         """
@@ -87,11 +91,11 @@ class Renewal:
             StoreError: The store may have it still.
         """
         self._requester.forget()
-        if self._keeper is not None:
-            await self._keeper.forget()
+        if self._coordinator is not None:
+            await self._coordinator.forget()
 
-    async def run(self) -> Obtained | Failure:
-        """Renew the cache's token; a failure is a result too."""
+    async def run(self) -> Obtained | RetryState:
+        """Refresh the cache's token; a failure is a result too."""
         with self._cache.lock:
             held, failure = self._cache.held, self._cache.failure
             generation = self._cache.generation
@@ -104,7 +108,7 @@ class Renewal:
             error = known
         except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
             error = ConfigurationError(
-                f"the renewal broke on {type(bug).__name__}: mend the client that it uses"
+                f"the refresh broke on {type(bug).__name__}: mend the client that it uses"
             )
         else:
             if isinstance(obtained, Postponed):
@@ -115,10 +119,10 @@ class Renewal:
     async def _obtain(self, held: Held) -> Obtained | Postponed:
         now = self._cache.now()
         is_patient = not held.is_alive(now)
-        if self._keeper is None:
+        if self._coordinator is None:
             return await self._requester.run(held.token, patient=is_patient)
         spare_until = float("-inf") if held.life is None else held.life.must_refresh_at
-        return await self._keeper.run(
+        return await self._coordinator.run(
             Need(
                 held.token,
                 rejected=self._cache.rejected,
@@ -133,11 +137,11 @@ class Renewal:
             self._cache.postpone(postponed.seconds, generation)
         return Obtained(postponed.token, held.issued_at)
 
-    async def _accept(self, obtained: Obtained, generation: int) -> Obtained | Failure:
+    async def _accept(self, obtained: Obtained, generation: int) -> Obtained | RetryState:
         cache = self._cache
         held = cache.hold(obtained)
         with cache.lock:
-            # A slow renewal overwrites nothing newer.
+            # A slow refresh overwrites nothing newer.
             if cache.generation == generation:
                 cache.install(held)
                 generation = cache.generation
@@ -152,34 +156,34 @@ class Renewal:
             self._on_event,
             TokenAdopted(fingerprint)
             if obtained.is_adopted
-            else TokenRenewed(fingerprint, lifetime, took),
+            else TokenRefreshed(fingerprint, lifetime, took),
         )
         if abs(self._client.clock_skew) > _SKEW_WORTH_TELLING:
             notify(self._on_event, ClockSkewed(self._client.clock_skew))
         return obtained
 
-    async def _refuse(self, error: AritmaAuthError, generation: int) -> Failure:
+    async def _refuse(self, error: AritmaAuthError, generation: int) -> RetryState:
         if error.is_permanent:
             self._refused_credential = await self._credential()
         with self._cache.lock:
             failure = self._cache.record(error, generation)
             is_alive = self._cache.held.is_alive(self._cache.now())
         pause = self._cache.seconds_to_retry(failure)
-        notify(self._on_event, RenewalFailed(failure.error, failure.count, pause, is_alive))
+        notify(self._on_event, RefreshFailed(failure.error, failure.count, pause, is_alive))
         return failure
 
-    async def _is_still_refused(self, failure: Failure) -> bool:
+    async def _is_still_refused(self, failure: RetryState) -> bool:
         if not failure.error.is_permanent or self._cache.seconds_to_retry(failure) == 0:
             return False
         # A changed secret or store entry opens the gate at once.
         return await self._credential() == self._refused_credential
 
     async def _credential(self) -> str:
-        serial = 0 if self._keeper is None else await self._keeper.serial()
+        serial = 0 if self._coordinator is None else await self._coordinator.serial()
         return f"{serial} {await credential_of(self._client)}"
 
 
-class Renewer:
+class RefreshMachinery:
     """
     The flights of one provider and what they do.
 
@@ -188,30 +192,30 @@ class Renewer:
 
         cache: What it remembers.
 
-        on_landed: Called under the cache's lock when a flight is over.
+        on_finished: Called under the cache's lock when a flight is over.
 
     Attributes:
-        flights: One renewal at a time.
+        flights: One refresh at a time.
 
-        keeper: Knows the store, or None without one.
+        coordinator: Knows the store, or None without one.
     """
 
-    __slots__ = ("_is_forgetful", "_renewal", "flights", "keeper")
+    __slots__ = ("_is_forgetful", "_renewal", "coordinator", "flights")
 
     def __init__(
-        self, settings: Settings, cache: TokenCache, on_landed: Callable[[], None]
+        self, settings: Settings, cache: TokenCache, on_finished: Callable[[], None]
     ) -> None:
         client, clock, on_event = settings.client, settings.clock, settings.on_event
         requester = TokenRequester(client, settings.grant, settings.policy, clock, settings.draw)
-        self.keeper: TokenKeeper | None = None
+        self.coordinator: RefreshCoordinator | None = None
         if settings.store is not None:
             key = token_key(client.identity, settings.grant)
-            store = GuardedStore(settings.store, key, settings.sharing, clock, on_event)
-            self.keeper = TokenKeeper(settings, requester, store)
-        self._is_forgetful = self.keeper is None and settings.grant.is_reusable
-        self._renewal = Renewal(client, requester, self.keeper, cache, clock, on_event)
-        self.flights: SingleFlight[Obtained | Failure] = SingleFlight(
-            self._renewal.run, cache.lock, on_landed
+            store = ResilientStore(settings.store, key, settings.sharing, clock, on_event)
+            self.coordinator = RefreshCoordinator(settings, requester, store)
+        self._is_forgetful = self.coordinator is None and settings.grant.is_reusable
+        self._renewal = Refresh(client, requester, self.coordinator, cache, clock, on_event)
+        self.flights: SingleFlight[Obtained | RetryState] = SingleFlight(
+            self._renewal.run, cache.lock, on_finished
         )
 
     @property
@@ -220,8 +224,8 @@ class Renewer:
         return self._renewal.is_critical
 
     def land(
-        self, flight: Flight[Obtained | Failure], timeout: float | None
-    ) -> Awaitable[Obtained | Failure | None]:
+        self, flight: Flight[Obtained | RetryState], timeout: float | None
+    ) -> Awaitable[Obtained | RetryState | None]:
         """
         Wait for a flight.
 
@@ -242,16 +246,16 @@ class Renewer:
         return self._land_in_time(flight, timeout)
 
     async def _land_in_time(
-        self, flight: Flight[Obtained | Failure], timeout: float
-    ) -> Obtained | Failure | None:
+        self, flight: Flight[Obtained | RetryState], timeout: float
+    ) -> Obtained | RetryState | None:
         try:
             return await self.flights.join(flight, timeout)
         except TimeoutError:
             pass
-        raise TokenTimeoutError("no token within this caller's timeout: the renewal goes on")
+        raise TokenTimeoutError("no token within this caller's timeout: the refresh goes on")
 
     async def stop(self) -> None:
-        """Cut off the renewal under way, or wait for what can be had only once."""
+        """Cut off the refresh under way, or wait for what can be had only once."""
         await self.flights.cancel(unless=lambda: self.is_critical)
 
     async def forget(self) -> None:
@@ -266,7 +270,7 @@ class Renewer:
 
     def may_rest(self, cache: TokenCache) -> bool:
         """
-        Tell whether nothing here is worth remembering until the next renewal.
+        Tell whether nothing here is worth remembering until the next refresh.
 
         Args:
             cache: What the provider remembers.

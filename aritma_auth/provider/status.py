@@ -15,13 +15,13 @@ class ProviderStatus:
 
         expires_in: Seconds that the token still lives, or None without one.
 
-        refresh_in: Seconds until its renewal begins in the background, or None without one.
+        refresh_in: Seconds until its refresh begins in the background, or None without one.
 
-        is_renewing: A renewal is under way.
+        is_refreshing: A refresh is under way.
 
-        failures: Renewals that failed in a row.
+        failures: Refreshes that failed in a row.
 
-        retry_in: Seconds before the next renewal may be tried after failures, or None.
+        retry_in: Seconds before the next refresh may be tried after failures, or None.
 
         last_error: Text of the last failure, or None.
 
@@ -33,7 +33,7 @@ class ProviderStatus:
     freshness: str
     expires_in: float | None
     refresh_in: float | None
-    is_renewing: bool
+    is_refreshing: bool
     failures: int
     retry_in: float | None
     last_error: str | None
@@ -41,14 +41,14 @@ class ProviderStatus:
     scope: tuple[str, ...] | None
 
     @classmethod
-    def of(cls, cache: TokenCache, *, is_renewing: bool) -> "ProviderStatus":
+    def of(cls, cache: TokenCache, *, is_refreshing: bool) -> "ProviderStatus":
         """
         Describe a provider.
 
         Args:
             cache: What it remembers.
 
-            is_renewing: A renewal is under way.
+            is_refreshing: A refresh is under way.
         """
         held, failure, now = cache.held, cache.failure, cache.now()
         token = held.token if held.is_alive(now) else None
@@ -56,7 +56,7 @@ class ProviderStatus:
             freshness=held.freshness(now).value,
             expires_in=held.expires_at - now if token else None,
             refresh_in=max(0.0, held.refresh_at - now) if token else None,
-            is_renewing=is_renewing,
+            is_refreshing=is_refreshing,
             failures=0 if failure is None else failure.count,
             retry_in=None if failure is None else cache.seconds_to_retry(failure),
             last_error=None if failure is None else str(failure.error),

@@ -26,7 +26,7 @@ from aritma_auth.stores import TokenStore
 LookAgain = Callable[[Token], Awaitable[Token | None]]
 
 
-class TokenClient(Protocol):
+class TokenSource(Protocol):
     """What a provider must know of a client; `aritma_auth.OAuthClient` is one."""
 
     @property
@@ -58,7 +58,7 @@ class TokenClient(Protocol):
         ...
 
 
-async def credential_of(client: TokenClient) -> str:
+async def credential_of(client: TokenSource) -> str:
     """
     Give a text that changes when a client's credential does; what keeps it from being read, else.
 
@@ -91,7 +91,7 @@ class TokenRequester:
 
     def __init__(
         self,
-        client: TokenClient,
+        client: TokenSource,
         grant: Grant,
         policy: RefreshPolicy,
         clock: Clock,
@@ -155,14 +155,14 @@ class TokenRequester:
             known, look_again = await look_again(known) if look_again else None, None
         if self._is_spent:
             raise ReauthenticationRequiredError(
-                "the sign-in has ended, or there was none, and it cannot be renewed: "
+                "the sign-in has ended, or there was none, and it cannot be refreshed: "
                 "let the person sign in again"
             )
         return await self._insist(self._grant, known, patient)
 
     async def _insist(self, grant: Grant, known: Token | None, patient: bool) -> Obtained:
-        deadline = self._clock.monotonic() + self._policy.renewal_timeout
-        attempts = self._policy.attempts if patient else 1
+        deadline = self._clock.monotonic() + self._policy.refresh_timeout
+        attempts = self._policy.max_attempts if patient else 1
         for attempt in range(1, attempts):
             try:
                 return await self._ask(grant, known)
@@ -233,7 +233,7 @@ class Settings:
 
         policy: The numbers of a token's life.
 
-        sharing: The numbers of sharing its renewal.
+        sharing: The numbers of sharing its refresh.
 
         clock: Tells the time.
 
@@ -242,7 +242,7 @@ class Settings:
         on_event: Told what happens.
     """
 
-    client: TokenClient
+    client: TokenSource
     grant: Grant
     store: TokenStore | None
     policy: RefreshPolicy

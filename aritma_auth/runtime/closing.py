@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 
-class AsyncResource(ABC):
+class AsyncCloseable(ABC):
     """Something with ``aclose()``, usable with ``async with``."""
 
     __slots__ = ()

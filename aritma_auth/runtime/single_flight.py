@@ -30,7 +30,7 @@ class Flight(Generic[R]):
     Attributes:
         loop: The event loop that runs it.
 
-        is_over: It has landed or was lost.
+        is_over: It has finished or was lost.
 
         result: What it brought, or None if it was lost: cancelled, or its loop is gone.
 
@@ -57,20 +57,20 @@ class SingleFlight(Generic[R]):
 
         lock: Guards the flight, and whatever else changes together with it.
 
-        on_landed: Called under the lock when a flight is over.
+        on_finished: Called under the lock when a flight is over.
     """
 
-    __slots__ = ("_flight", "_forks", "_lock", "_on_landed", "_work")
+    __slots__ = ("_flight", "_forks", "_lock", "_on_finished", "_work")
 
     def __init__(
         self,
         work: Callable[[], Awaitable[R]],
         lock: ForkSafeLock,
-        on_landed: Callable[[], None] | None = None,
+        on_finished: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._lock = lock
-        self._on_landed = on_landed
+        self._on_finished = on_finished
         self._flight: Flight[R] | None = None
         self._forks = forks()
 
@@ -83,7 +83,7 @@ class SingleFlight(Generic[R]):
                 self._flight, self._forks = None, forks()
             flight = self._flight
             if flight is not None and flight.loop.is_closed():
-                self._land(flight, None)
+                self._finish(flight, None)
             return self._flight
 
     def launch(self) -> Flight[R]:
@@ -100,7 +100,7 @@ class SingleFlight(Generic[R]):
         try:
             # A clean context: not the first caller's tracing span or log fields.
             flight.task = flight.loop.create_task(
-                run, name="aritma-auth renewal", context=Context()
+                run, name="aritma-auth refresh", context=Context()
             )
         except BaseException:
             run.close()
@@ -119,7 +119,7 @@ class SingleFlight(Generic[R]):
         except Exception as error:  # noqa: BLE001 - told to every waiter
             flight.bug = type(error).__name__
         finally:
-            self._land(flight, result)
+            self._finish(flight, result)
 
     async def join(self, flight: Flight[R], timeout: float | None = None) -> R | None:
         """
@@ -160,7 +160,7 @@ class SingleFlight(Generic[R]):
             await asyncio.wait((future,), timeout=_LOOK_AGAIN)
             standing_still = 0 if flight.loop.is_running() else standing_still + 1
             if flight.loop.is_closed() or standing_still > _PATIENCE:
-                self._land(flight, None)
+                self._finish(flight, None)
 
     async def cancel(self, *, unless: Callable[[], bool]) -> None:
         """
@@ -187,7 +187,7 @@ class SingleFlight(Generic[R]):
                 flight.loop.call_soon_threadsafe(cut_off)
             await self.join(flight)
 
-    def _land(self, flight: Flight[R], result: R | None) -> None:
+    def _finish(self, flight: Flight[R], result: R | None) -> None:
         with self._lock:
             if flight.is_over:
                 return
@@ -195,8 +195,8 @@ class SingleFlight(Generic[R]):
             flight.result = result
             if self._flight is flight:
                 self._flight = None
-                if self._on_landed is not None:
-                    self._on_landed()
+                if self._on_finished is not None:
+                    self._on_finished()
             waiting, flight.waiting = flight.waiting, {}
         here = _running_loop()
         for loop, futures in waiting.items():

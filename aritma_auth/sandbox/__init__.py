@@ -8,7 +8,7 @@ documentation and the source code of IdentityServer say they do.
     steering.py           what a test can do to it
     meddling.py           and to the wire
     faults.py             what can go wrong on a wire, one after the other
-    lies.py               what it says wrongly
+    overrides.py               what it says wrongly
     state.py              what its parts share
     generations.py        what differs between IdentityServer 4 and Duende's versions
     clients.py            registered clients and people, as values
@@ -45,8 +45,8 @@ documentation and the source code of IdentityServer say they do.
 """
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.faults.overrides import Lies
-from aritma_auth.sandbox.identity.registrations import Person, SandboxClient
+from aritma_auth.sandbox.faults.overrides import ResponseOverrides
+from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.server import Sandbox
 
-__all__ = ["Lies", "Person", "Sandbox", "SandboxClient", "SandboxClock"]
+__all__ = ["ResponseOverrides", "Sandbox", "SandboxClient", "SandboxClock", "User"]

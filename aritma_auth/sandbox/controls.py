@@ -3,7 +3,7 @@
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.faults.network import Meddling
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
-from aritma_auth.sandbox.identity.registrations import Person, SandboxClient
+from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 
 
 class Steering(Meddling):
@@ -61,7 +61,7 @@ class Steering(Meddling):
         if not self.devices.answer(user_code, subject):
             raise ConfigurationError("no device shows that code")
 
-    def _person(self, username: str) -> Person:
+    def _person(self, username: str) -> User:
         if username not in self.people:
             raise ConfigurationError(f"the sandbox's people are {', '.join(self.people)}")
         return self.people[username]
@@ -84,7 +84,7 @@ class Steering(Meddling):
         Make every access token issued so far worthless: the APIs answer 401.
 
         Args:
-            refresh_tokens: The refresh tokens too; renewing is then ``invalid_grant``.
+            refresh_tokens: The refresh tokens too; refreshing is then ``invalid_grant``.
         """
         self.issuer.revoke_all()
         if refresh_tokens:
@@ -100,7 +100,7 @@ class Steering(Meddling):
         other = signing_key(DECOY).public["n"]
         curve = {"crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}
         point = {"y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
-        self.lies.keys += [
+        self.overrides.keys += [
             {"kty": "EC", "kid": good["kid"], "use": "sig", "alg": "ES256", **curve, **point},
             {**good, "n": other, "use": "enc", "alg": "RSA-OAEP"},
             {**good, "n": other, "alg": "RS512"},

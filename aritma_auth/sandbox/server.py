@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.sandbox.banking.api import BankingApi
 from aritma_auth.sandbox.controls import Steering
 from aritma_auth.sandbox.faults import injection
@@ -31,7 +31,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LAST_PORT = 65535
 
 
-class Sandbox(Steering, AsyncResource):
+class Sandbox(Steering, AsyncCloseable):
     """
     A local stand-in for Aritma ID and Aritma's Banking APIs. It is not Aritma.
 
@@ -60,7 +60,7 @@ class Sandbox(Steering, AsyncResource):
 
         refresh_tokens: Keeps refresh tokens, and counts those presented twice.
 
-        lies: What the identity server says wrongly.
+        overrides: What the identity server says wrongly.
 
         logout_answers: What the clients answered to logout tokens: a status, or None for nothing.
 

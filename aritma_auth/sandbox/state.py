@@ -7,11 +7,11 @@ import attrs
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.injection import Faults
-from aritma_auth.sandbox.faults.overrides import Lies
+from aritma_auth.sandbox.faults.overrides import ResponseOverrides
 from aritma_auth.sandbox.identity.client_authentication import AssertionCheck, ClientCheck
 from aritma_auth.sandbox.identity.device_codes import Devices
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
-from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_PEOPLE, Person
+from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_PEOPLE, User
 from aritma_auth.sandbox.identity.server_versions import generation_named
 from aritma_auth.sandbox.identity.sessions import BrowserSession, SignIns
 from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
@@ -62,8 +62,8 @@ class SandboxState:
         }
         self.people = {person.username: person for person in SAMPLE_PEOPLE}
         self.clock = SandboxClock()
-        self.lies = Lies()
-        self.issuer = TokenIssuer(self.clock, self.generation, self.lies)
+        self.overrides = ResponseOverrides()
+        self.issuer = TokenIssuer(self.clock, self.generation, self.overrides)
         self.refresh_tokens = RefreshTokens(
             self.clock, rotate=self.generation.refresh_tokens_rotate
         )
@@ -81,7 +81,7 @@ class SandboxState:
             self.clock,
         )
         self.api_resources = {"bankservice": "api-secret"}
-        self.automatic_person: Person | None = None
+        self.automatic_person: User | None = None
         self.automatic_session: BrowserSession | None = None
         self.logout_answers: list[int | None] = []
         self.authorization_requests = 0

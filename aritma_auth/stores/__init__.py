@@ -13,7 +13,7 @@ from aritma_auth.protocol.tokens import Token
 
 
 @attrs.frozen
-class Gate:
+class SharedBackoff:
     """
     A failure that all who share a store know of: nobody asks the server before it is over.
 
@@ -48,13 +48,13 @@ class Record:
         redeeming_since: POSIX seconds since which the refresh token is being exchanged: it may be
             spent, since whoever exchanges it may have died. None if it is not.
 
-        gate: The failure that was met last, or None after a success.
+        backoff: The failure that was met last, or None after a success.
     """
 
     token: Token | None = None
     serial: int = 0
     redeeming_since: float | None = None
-    gate: Gate | None = None
+    backoff: SharedBackoff | None = None
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ class Entry:
 
 
 class Lease(Protocol):
-    """The right to renew one key's token, until it is released or its time is over."""
+    """The right to refresh one key's token, until it is released or its time is over."""
 
     @property
     def fence(self) -> int:
@@ -144,7 +144,7 @@ class TokenStore(Protocol):
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
         """
-        Ask for the right to renew a key's token, without waiting.
+        Ask for the right to refresh a key's token, without waiting.
 
         Args:
             key: The key.

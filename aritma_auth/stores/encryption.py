@@ -29,7 +29,7 @@ class Cipher(Protocol):
 
 
 @final
-class SealingKeys:
+class EncryptionKeys:
     """
     The keys that stored tokens are sealed with: one seals, all of them open.
 
@@ -52,7 +52,7 @@ class SealingKeys:
         self._ciphers: dict[bytes, Cipher] = {}
         if not isinstance(keys, Mapping):
             del keys
-            raise ConfigurationError('sealing keys have names: SealingKeys({"1": key})')
+            raise ConfigurationError('encryption keys have names: EncryptionKeys({"1": key})')
         raw = {name: _raw_key(key) for name, key in keys.items()}
         # An error's traceback would hold them.
         del keys
@@ -66,7 +66,7 @@ class SealingKeys:
         self._first = next(iter(self._ciphers))
 
     @classmethod
-    def generate(cls, name: str = "1") -> "SealingKeys":
+    def generate(cls, name: str = "1") -> "EncryptionKeys":
         """
         Make a new key, for tests: a service keeps its key where it keeps its secrets.
 
@@ -75,7 +75,7 @@ class SealingKeys:
         """
         return cls({name: secrets.token_bytes(_KEY_SIZE)})
 
-    def seal(self, body: bytes, *, place: str) -> bytes:
+    def encrypt(self, body: bytes, *, place: str) -> bytes:
         """
         Seal bytes.
 
@@ -89,9 +89,9 @@ class SealingKeys:
         cipher = self._ciphers[self._first]
         return head + nonce + cipher.encrypt(nonce, bytes(body), _bound(head, place))
 
-    def open(self, sealed: bytes, *, place: str) -> HiddenBytes:
+    def decrypt(self, sealed: bytes, *, place: str) -> HiddenBytes:
         """
-        Open what `seal` has sealed.
+        Open what `encrypt` has sealed.
 
         Args:
             sealed: The bytes as they were kept.
@@ -117,10 +117,10 @@ class SealingKeys:
         raise RecordError(problem)
 
     def __repr__(self) -> str:
-        return f"<SealingKeys {', '.join(name.decode() for name in self._ciphers)}>"
+        return f"<EncryptionKeys {', '.join(name.decode() for name in self._ciphers)}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("sealing keys are not pickled: load them again in the other process")
+        raise TypeError("encryption keys are not pickled: load them again in the other process")
 
 
 def _bound(head: bytes, place: str) -> bytes:
@@ -129,11 +129,11 @@ def _bound(head: bytes, place: str) -> bytes:
 
 def _problem(keys: Mapping[str, HiddenBytes]) -> str | None:
     if not keys:
-        return "give at least one sealing key"
+        return "give at least one encryption key"
     if not all(map(_is_name, keys)):
-        return f"a sealing key's name is 1 to {_NAME_LIMIT} plain characters"
+        return f"a encryption key's name is 1 to {_NAME_LIMIT} plain characters"
     if not all(keys.values()):
-        return "a sealing key is 32 random bytes, or their base64 text"
+        return "a encryption key is 32 random bytes, or their base64 text"
     return None
 
 

@@ -16,8 +16,8 @@ import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Record
-from aritma_auth.stores.encryption import SealingKeys
-from aritma_auth.stores.records import RecordError, dump_record, read_record
+from aritma_auth.stores.encryption import EncryptionKeys
+from aritma_auth.stores.records import RecordError, dump_record, parse_record
 
 _HEAD = re.compile(rb"aritma-auth 1 (plain|sealed) ([1-9][0-9]{0,17}) (0|[1-9][0-9]{0,17}) ")
 _SUM_SIZE = 64
@@ -38,9 +38,9 @@ class Kept:
     fence: int = 0
 
 
-def pack(kept: Kept, *, key: str, keys: SealingKeys | None, now: float) -> HiddenBytes:
+def pack(kept: Kept, *, key: str, keys: EncryptionKeys | None, now: float) -> HiddenBytes:
     """
-    Write an entry as bytes; without sealing keys they are ASCII.
+    Write an entry as bytes; without encryption keys they are ASCII.
 
     Args:
         kept: The entry and its fence.
@@ -56,10 +56,10 @@ def pack(kept: Kept, *, key: str, keys: SealingKeys | None, now: float) -> Hidde
     record, place = dump_record(kept.entry.record, now=now), _place(key, head)
     if keys is None:
         return HiddenBytes(f"{head}{_sum(place, record)} ".encode() + record)
-    return HiddenBytes(head.encode() + keys.seal(record, place=place))
+    return HiddenBytes(head.encode() + keys.encrypt(record, place=place))
 
 
-def unpack(body: bytes, *, key: str, keys: SealingKeys | None, now: float) -> Kept:
+def unpack(body: bytes, *, key: str, keys: EncryptionKeys | None, now: float) -> Kept:
     """
     Read what `pack` wrote; anything else is an entry with a problem.
 
@@ -92,7 +92,7 @@ def unreadable(content: bytes, problem: str) -> Kept:
     return Kept(Entry(Record(), generation, problem=problem))
 
 
-def _unpack(body: bytes, key: str, keys: SealingKeys | None, now: float) -> Kept:
+def _unpack(body: bytes, key: str, keys: EncryptionKeys | None, now: float) -> Kept:
     match = _HEAD.match(body)
     if match is None:
         raise RecordError("it is of another version, or of another program")
@@ -100,8 +100,8 @@ def _unpack(body: bytes, key: str, keys: SealingKeys | None, now: float) -> Kept
     place, is_sealed = _place(key, head), match[1] == b"sealed"
     if is_sealed != (keys is not None):
         raise RecordError("it is sealed, and there is no key" if is_sealed else "it is not sealed")
-    record = _check(rest, place) if keys is None else keys.open(rest, place=place)
-    return Kept(Entry(read_record(record, now=now), int(match[2])), int(match[3]))
+    record = _check(rest, place) if keys is None else keys.decrypt(rest, place=place)
+    return Kept(Entry(parse_record(record, now=now), int(match[2])), int(match[3]))
 
 
 def _check(rest: bytes, place: str) -> HiddenBytes:

@@ -8,7 +8,7 @@ import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import private_files
-from aritma_auth.stores.encryption import SealingKeys
+from aritma_auth.stores.encryption import EncryptionKeys
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import (
     Found,
@@ -24,9 +24,10 @@ class FileTokenStore(LocalTokenStore):
     """
     Keeps each key's tokens in a file of its own, mode 0600, in a folder of mode 0700.
 
-    An entry is replaced whole or not at all. A lock of the operating system lets one process renew
-    a token at a time, and ends with the process that holds it, even if that is killed. A file that
-    others may read, a link, and whatever else does not belong there is not read, but replaced.
+    An entry is replaced whole or not at all. A lock of the operating system lets one process
+    refresh a token at a time, and ends with the process that holds it, even if that is killed. A
+    file that others may read, a link, and whatever else does not belong there is not read, but
+    replaced.
 
     For a local disk: locks on network file systems are as good as these make them.
 
@@ -44,7 +45,7 @@ class FileTokenStore(LocalTokenStore):
         self,
         path: str | os.PathLike[str] | None = None,
         *,
-        keys: SealingKeys | None = None,
+        keys: EncryptionKeys | None = None,
     ) -> None:
         folder = local_folder(path, "file")
         super().__init__(_Files(folder), folder, realm="file", keys=keys)

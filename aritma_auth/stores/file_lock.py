@@ -150,7 +150,7 @@ def exclusive(path: Path) -> Iterator[None]:
 @final
 class FileLease:
     """
-    The right to renew a key's token, until it is given back or the process ends.
+    The right to refresh a key's token, until it is given back or the process ends.
 
     Args:
         path: The lock file, in which the leases are counted.

@@ -2,7 +2,7 @@
 Stores of one machine: its processes take turns by lock files, whatever keeps the entries.
 
     <name>.lock     held for milliseconds by whoever reads, compares and writes
-    <name>.lease    held by whoever renews the token, and counts the leases
+    <name>.lease    held by whoever refreshes the token, and counts the leases
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aritma_auth.errors import StoreError
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores import Entry, Lease, Record
-from aritma_auth.stores.encryption import SealingKeys
+from aritma_auth.stores.encryption import EncryptionKeys
 from aritma_auth.stores.envelope import Kept, pack, unpack, unreadable
 from aritma_auth.stores.file_lock import FileLease, exclusive
 from aritma_auth.stores.private_files import Found
@@ -70,7 +70,7 @@ class LocalTokenStore:
     can_watch = False
 
     def __init__(
-        self, shelf: Shelf, folder: Path, *, realm: str, keys: SealingKeys | None = None
+        self, shelf: Shelf, folder: Path, *, realm: str, keys: EncryptionKeys | None = None
     ) -> None:
         self._shelf = shelf
         self._folder = folder
@@ -121,7 +121,7 @@ class LocalTokenStore:
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:  # noqa: ARG002
         """
-        Ask for the right to renew a key's token.
+        Ask for the right to refresh a key's token.
 
         Args:
             key: The key.

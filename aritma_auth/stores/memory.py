@@ -56,7 +56,7 @@ class MemoryTokenStore:
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
         """
-        Ask for the right to renew a key's token.
+        Ask for the right to refresh a key's token.
 
         Args:
             key: The key.

@@ -16,12 +16,12 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.stores import Gate, Record
+from aritma_auth.stores import Record, SharedBackoff
 
 VERSION = 1
 
 _CLOCKS_DIFFER = 60.0
-"""Seconds by which a gate may seem to be from the future."""
+"""Seconds by which a backoff may seem to be from the future."""
 
 _KINDS: tuple[type[AritmaAuthError], ...] = (
     InvalidResponseError,
@@ -74,15 +74,15 @@ def dump_record(record: Record, *, now: float) -> HiddenBytes:
     Args:
         record: The record.
 
-        now: POSIX seconds, from which the gate's seconds count.
+        now: POSIX seconds, from which the backoff's seconds count.
     """
-    gate = record.gate
+    backoff = record.backoff
     members: dict[str, JsonValue] = {
         "version": VERSION,
         "serial": record.serial,
         "redeeming_since": record.redeeming_since,
         "token": None if record.token is None else _token_members(record.token),
-        "gate": None if gate is None else _gate_members(gate, now),
+        "backoff": None if backoff is None else _gate_members(backoff, now),
     }
     return HiddenBytes(json.dumps(members, separators=(",", ":")).encode())
 
@@ -100,8 +100,8 @@ def _token_members(token: Token) -> dict[str, JsonValue]:
     }
 
 
-def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue] | None:
-    error = gate.error
+def _gate_members(backoff: SharedBackoff, now: float) -> dict[str, JsonValue] | None:
+    error = backoff.error
     kind = next((kind for kind in _KINDS if isinstance(error, kind)), None)
     if kind is None:
         # Whatever else goes wrong is this process's own affair.
@@ -110,9 +110,9 @@ def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue] | None:
         "kind": kind.__name__,
         "message": error.error if isinstance(error, OAuthError) else str(error),
         "since": now,
-        "seconds": gate.seconds,
-        "count": gate.count,
-        "credential": gate.credential,
+        "seconds": backoff.seconds,
+        "count": backoff.count,
+        "credential": backoff.credential,
         "status": getattr(error, "status", None),
         "description": getattr(error, "description", None),
         "uri": getattr(error, "uri", None),
@@ -121,7 +121,7 @@ def _gate_members(gate: Gate, now: float) -> dict[str, JsonValue] | None:
     }
 
 
-def read_record(body: bytes, *, now: float) -> Record:
+def parse_record(body: bytes, *, now: float) -> Record:
     """
     Read what `dump_record` wrote.
 
@@ -148,12 +148,12 @@ def _read(body: HiddenBytes, now: float) -> Record:
     if members.get("version") != VERSION:
         raise RecordError("it is of another version")
     record = structure(members, _Record)
-    token, gate = members.get("token"), members.get("gate")
+    token, backoff = members.get("token"), members.get("backoff")
     return Record(
         None if token is None else _read_token(_members(token)),
         record.serial,
         record.redeeming_since,
-        None if gate is None else _read_gate(_members(gate), now),
+        None if backoff is None else _read_gate(_members(backoff), now),
     )
 
 
@@ -183,21 +183,23 @@ def _read_token(members: Members) -> Token:
     )
 
 
-def _read_gate(members: Members, now: float) -> Gate:
-    gate = structure(members, _Gate)
-    # A gate of the future is over: the clock was set back since, and nobody knows by how much.
-    left = gate.since + gate.seconds - now if gate.since <= now + _CLOCKS_DIFFER else 0.0
-    return Gate(_read_error(gate, members), gate.count, left, gate.credential)
+def _read_gate(members: Members, now: float) -> SharedBackoff:
+    backoff = structure(members, _Gate)
+    # A backoff of the future is over: the clock was set back since, and nobody knows by how much.
+    left = backoff.since + backoff.seconds - now if backoff.since <= now + _CLOCKS_DIFFER else 0.0
+    return SharedBackoff(_read_error(backoff, members), backoff.count, left, backoff.credential)
 
 
-def _read_error(gate: _Gate, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:
-    if gate.kind == "OAuthError":
-        return oauth_error(gate.message, gate.description, uri=gate.uri, status=gate.status)
-    if gate.kind == "InvalidResponseError":
+def _read_error(backoff: _Gate, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:
+    if backoff.kind == "OAuthError":
+        return oauth_error(
+            backoff.message, backoff.description, uri=backoff.uri, status=backoff.status
+        )
+    if backoff.kind == "InvalidResponseError":
         problems = _texts(members.get("problems"))
-        return InvalidResponseError(gate.message, status=gate.status or 0, problems=problems)
-    if gate.kind == "TransportError":
-        return TransportError(gate.message, may_have_arrived=gate.may_have_arrived)
-    if gate.kind == "ReauthenticationRequiredError":
-        return ReauthenticationRequiredError(gate.message)
+        return InvalidResponseError(backoff.message, status=backoff.status or 0, problems=problems)
+    if backoff.kind == "TransportError":
+        return TransportError(backoff.message, may_have_arrived=backoff.may_have_arrived)
+    if backoff.kind == "ReauthenticationRequiredError":
+        return ReauthenticationRequiredError(backoff.message)
     raise RecordError("it tells of an error that is not known")

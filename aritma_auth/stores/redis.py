@@ -11,11 +11,11 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.protocol.redaction import HiddenStr
-from aritma_auth.runtime.closing import AsyncResource
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.secret import Secret
 from aritma_auth.stores import Entry, Lease, Record
-from aritma_auth.stores.encryption import SealingKeys
-from aritma_auth.stores.records import VERSION, RecordError, dump_record, read_record
+from aritma_auth.stores.encryption import EncryptionKeys
+from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_connection import open_clients, problem_of
 from aritma_auth.stores.redis_scripts import (
     ACQUIRE,
@@ -32,20 +32,20 @@ T = TypeVar("T")
 _RETENTION = 30 * 24 * 3600.0
 
 _AFTER_GATE = 60.0
-"""Seconds that a gate's count is kept after the gate is over."""
+"""Seconds that a backoff's count is kept after the backoff is over."""
 
 _LONGEST = 10 * 365 * 24 * 3600.0
 """Seconds; whatever a server says, a record is kept no longer."""
 
 
-class RedisTokenStore(AsyncResource):
+class RedisTokenStore(AsyncCloseable):
     """
     Keeps tokens in Redis or Valkey, sealed, and no longer than they are good for.
 
     One server, a replicated one or a cluster will do, without modules. Its user needs the keys that
     begin with the prefix, and EVAL, EVALSHA, TIME, EXISTS, DEL, GET, SET, HGET, HSET, PTTL and
     PEXPIRE. It must not evict them (``maxmemory-policy noeviction``): a lease that is lost is one
-    more renewal. Whatever the server refuses or does not do in time raises `StoreError`.
+    more refresh. Whatever the server refuses or does not do in time raises `StoreError`.
 
     Args:
         server: A URL such as ``rediss://user:password@host:6379/0``, of which only the host must be
@@ -65,7 +65,7 @@ class RedisTokenStore(AsyncResource):
 
         retention: Seconds to keep refresh tokens and the numbers of leases after their last change.
 
-        assumed_lifetime: Seconds to keep a token whose lifetime is not known.
+        default_lifetime: Seconds to keep a token whose lifetime is not known.
 
     Raises:
         ConfigurationError: An argument cannot be right, or redis-py is missing.
@@ -77,20 +77,20 @@ class RedisTokenStore(AsyncResource):
         self,
         server: str | RedisClient,
         *,
-        keys: SealingKeys,
+        keys: EncryptionKeys,
         password: Secret | None = None,
         allow_plaintext: bool = False,
         prefix: str = "aa",
         timeout: float = 0.5,
         retention: float = _RETENTION,
-        assumed_lifetime: float = 300.0,
+        default_lifetime: float = 300.0,
     ) -> None:
         self._shown = repr(prefix)
         # A traceback may show locals, and a URL holds a password.
         server = HiddenStr(server) if isinstance(server, str) else server
-        if not isinstance(keys, SealingKeys):
+        if not isinstance(keys, EncryptionKeys):
             raise ConfigurationError(
-                'tokens in Redis are sealed: give keys=SealingKeys({"1": key}), with a key from '
+                'tokens in Redis are sealed: give keys=EncryptionKeys({"1": key}), with a key from '
                 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
         if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
@@ -103,7 +103,7 @@ class RedisTokenStore(AsyncResource):
         self._prefix = prefix
         self._timeout = timeout
         self._retention = retention
-        self._assumed_lifetime = assumed_lifetime
+        self._assumed_lifetime = default_lifetime
 
     async def load(self, key: str) -> Entry | None:
         """
@@ -123,13 +123,13 @@ class RedisTokenStore(AsyncResource):
             "tuple[int, bytes | None, int | None, int | None]", found
         )
         try:
-            body = self._keys.open(sealed or b"", place=names.place)
-            record = read_record(body, now=time.time())
+            body = self._keys.decrypt(sealed or b"", place=names.place)
+            record = parse_record(body, now=time.time())
         except RecordError as error:
             return Entry(Record(), generation, problem=str(error))
-        if record.gate is not None:
-            gate = attrs.evolve(record.gate, seconds=(gate_left or 0) / 1000)
-            record = attrs.evolve(record, gate=gate)
+        if record.backoff is not None:
+            backoff = attrs.evolve(record.backoff, seconds=(gate_left or 0) / 1000)
+            record = attrs.evolve(record, backoff=backoff)
         token_age = None if age is None or record.token is None else max(0, age) / 1000
         return Entry(record, generation, token_age)
 
@@ -150,7 +150,7 @@ class RedisTokenStore(AsyncResource):
             StoreError: The server cannot be used; it is not known whether it has written.
         """
         names, now = self._names(key), time.time()
-        sealed = self._keys.seal(dump_record(record, now=now), place=names.place)
+        sealed = self._keys.encrypt(dump_record(record, now=now), place=names.place)
         written = await self._run(
             "save",
             SAVE,
@@ -163,20 +163,20 @@ class RedisTokenStore(AsyncResource):
         return written == 1
 
     def _times(self, record: Record, now: float) -> tuple[str | int, ...]:
-        token, gate = record.token, record.gate
+        token, backoff = record.token, record.backoff
         issued, age, life, least = "", 0.0, 0.0, 1.0
         if token is not None:
             issued, age = repr(token.issued_at), now - token.issued_at
             ends_at = token.expires_at
             life = self._assumed_lifetime if ends_at is None else ends_at - token.issued_at
-        if gate is not None:
-            least = gate.seconds + _AFTER_GATE
+        if backoff is not None:
+            least = backoff.seconds + _AFTER_GATE
         if record.redeeming_since is not None or (token and token.refresh_token):
             least = self._retention
         if token is None and record.serial:
             # That a sign-in has ended must be known for as long as others may know its token.
             least = self._retention
-        gate_left = 0.0 if gate is None else gate.seconds
+        gate_left = 0.0 if backoff is None else backoff.seconds
         return (issued, *map(_milliseconds, (age, life, least, gate_left, self._retention)))
 
     async def delete(self, key: str) -> None:
@@ -194,7 +194,7 @@ class RedisTokenStore(AsyncResource):
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
         """
-        Ask for the right to renew a key's token.
+        Ask for the right to refresh a key's token.
 
         Args:
             key: The key.

@@ -103,16 +103,16 @@ LOAD = Script(
     + """
 local generation = generation_of(KEYS[1])
 if generation == 0 then return false end
-local born, gate = number(KEYS[1], 'born'), number(KEYS[1], 'gate')
+local born, backoff = number(KEYS[1], 'born'), number(KEYS[1], 'backoff')
 return {
   generation,
   field(KEYS[1], 'record'),
   born and now() - born or false,
-  gate and gate - now() or false,
+  backoff and backoff - now() or false,
 }
 """
 )
-"""Of v: nothing, or its generation, the record, the token's age and the gate's rest in ms."""
+"""Of v: nothing, or its generation, the record, the token's age and the backoff's rest in ms."""
 
 SAVE = Script(
     _COMMON
@@ -128,7 +128,7 @@ local time = now()
 -- The same token as before is as old as it was: another writer's clock may differ.
 local born = field(value, 'issued') == issued and number(value, 'born') or time - age
 replace(value, 'record', record, 'generation', whole(replaces + 1), 'issued', issued,
-  'born', whole(born), 'gate', whole(time + ARGV[8]))
+  'born', whole(born), 'backoff', whole(time + ARGV[8]))
 redis.call('PEXPIRE', value, whole(math.max(born + life - time, least)))
 if fence > 0 then
   replace(fences, 'granted', whole(math.max(fence, number(fences, 'granted') or 0)),
@@ -142,7 +142,7 @@ return 1
 Of v and f: 1 if the record was written, 0 if its generation or a later lease forbids it.
 
 The arguments: replaces, fence, record; the token's stamp, its age and its life; how long to keep
-the record at least; the gate's seconds; how long to keep the fence. Times are in ms.
+the record at least; the backoff's seconds; how long to keep the fence. Times are in ms.
 """
 
 ACQUIRE = Script(

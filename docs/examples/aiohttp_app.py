@@ -137,7 +137,7 @@ class Site:
     async def begin(
         self, return_to: str, wanted: aa.StepUpRequiredError | None = None
     ) -> web.Response:
-        request = await self.client.authorization_request(
+        request = await self.client.begin_sign_in(
             f"{self.base_url}/callback", SCOPE, step_up=wanted
         )
         response = self.redirect(request.url)
@@ -150,7 +150,7 @@ class Site:
         pending = self.pending.take(request.cookies.get("sign-in"))
         sign_in = await self.client.complete_sign_in(pending, request.query)
         token, subject = sign_in.require_token(), sign_in.require_subject()
-        person = await self.client.userinfo(token, subject=subject)
+        person = await self.client.fetch_userinfo(token, subject=subject)
         tokens = aa.TokenProvider(self.client, aa.SignedInGrant(subject))
         await tokens.set_token(token)
         # A new session id at every sign-in: one that somebody planted before is worth nothing.
@@ -202,7 +202,7 @@ class Site:
         return response
 
     async def signed_out(self, request: web.Request) -> web.Response:
-        aa.check_logout_callback(request.query, state=request.cookies.get("sign-out", ""))
+        aa.validate_logout_callback(request.query, state=request.cookies.get("sign-out", ""))
         response = self.page("Signed out", '<p><a href="/">Home</a></p>')
         response.del_cookie("sign-out", path="/signed-out")
         return response
@@ -210,7 +210,7 @@ class Site:
     async def back_channel_logout(self, request: web.Request) -> web.Response:
         form = await request.post()
         try:
-            logout = await self.client.validate_logout_token(str(form.get("logout_token", "")))
+            logout = await self.client.verify_logout_token(str(form.get("logout_token", "")))
         except aa.AritmaAuthError:
             return web.json_response({"error": "invalid_request"}, status=400, headers=NO_STORE)
         for session_id, session in list(self.sessions.items()):

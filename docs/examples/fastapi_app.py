@@ -104,7 +104,7 @@ class Site:
         self, return_to: str, wanted: aa.StepUpRequiredError | None = None
     ) -> RedirectResponse:
         """Send the browser to Aritma ID, and remember what for."""
-        request = await self.client.authorization_request(
+        request = await self.client.begin_sign_in(
             f"{self.base_url}/callback", SCOPE, step_up=wanted, lifetime=SIGN_IN_SECONDS
         )
         handle = secrets.token_urlsafe(32)
@@ -118,7 +118,7 @@ class Site:
     async def open_session(self, sign_in: aa.SignIn) -> Session:
         """Remember who signed in, under an id that nobody can have planted before."""
         token, subject = sign_in.require_token(), sign_in.require_subject()
-        person = await self.client.userinfo(token, subject=subject)
+        person = await self.client.fetch_userinfo(token, subject=subject)
         session = Session(
             session_id=secrets.token_urlsafe(32),
             subject=subject,
@@ -244,7 +244,7 @@ async def sign_out(site: TheSite, session: MaybeSession) -> RedirectResponse:
 @router.get("/signed-out")
 async def signed_out(request: Request) -> HTMLResponse:
     state = request.cookies.get("sign-out", "")
-    aa.check_logout_callback(request.query_params, state=state)
+    aa.validate_logout_callback(request.query_params, state=state)
     response = page("Signed out", '<p><a href="/">Home</a></p>')
     response.delete_cookie("sign-out", path="/signed-out")
     return response
@@ -253,7 +253,7 @@ async def signed_out(request: Request) -> HTMLResponse:
 @router.post("/back-channel-logout")
 async def back_channel_logout(site: TheSite, logout_token: Annotated[str, Form()] = "") -> Response:
     try:
-        logout = await site.client.validate_logout_token(logout_token)
+        logout = await site.client.verify_logout_token(logout_token)
         # Another process may have taken it already.
         seconds = logout.expires_at - time.time() + 60
         if not await site.shared.add(f"logout:{logout.token_id}", "seen", seconds):

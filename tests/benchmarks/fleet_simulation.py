@@ -1,7 +1,7 @@
 """
 The load that a fleet puts on the identity server: python tests/benchmarks/fleet_simulation.py
 
-Simulates 1 to 10,000 processes with the package's own arithmetic (`plan_life`, `plan_retry`,
+Simulates 1 to 10,000 processes with the package's own arithmetic (`plan_lifetime`, `plan_retry`,
 `plan_shared_pause`) on an imagined clock: each on its own without jitter, each on its own with it,
 and all of them with one shared token. Prints a table; ``--figure FILE`` draws it as SVG.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 
 from aritma_auth.errors import TransportError
-from aritma_auth.provider.backoff import Failure, plan_retry, plan_shared_pause
-from aritma_auth.provider.lifecycle import plan_life
+from aritma_auth.provider.backoff import RetryState, plan_retry, plan_shared_pause
+from aritma_auth.provider.lifecycle import plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 
 LIFETIME = 3600.0
@@ -33,10 +33,10 @@ class Process:
     refresh_at: float = 0.0
     must_refresh_at: float = 0.0
     expires_at: float = 0.0
-    failure: Failure | None = None
+    failure: RetryState | None = None
 
     def plan(self, issued_at, draw):
-        life = plan_life(self.policy, LIFETIME, issued_at=issued_at, wall=issued_at, draw=draw)
+        life = plan_lifetime(self.policy, LIFETIME, issued_at=issued_at, wall=issued_at, draw=draw)
         self.refresh_at, self.must_refresh_at = life.refresh_at, life.must_refresh_at
         self.expires_at = life.expires_at
         self.failure = None
@@ -81,7 +81,11 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
         seed: Of the random numbers.
     """
     draws = random.Random(seed)
-    policy = RefreshPolicy(soft_jitter=0.0) if way == "alone, no jitter" else RefreshPolicy()
+    policy = (
+        RefreshPolicy(background_window_jitter=0.0)
+        if way == "alone, no jitter"
+        else RefreshPolicy()
+    )
     sharing = SharingPolicy()
     is_shared = way == "shared"
     load = Load()
@@ -99,7 +103,7 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
             break
         process = processes[number]
         if is_shared:
-            soft_start = stored_at + LIFETIME - policy.soft_cap
+            soft_start = stored_at + LIFETIME - policy.background_window_cap
             if now < soft_start:
                 process.plan(stored_at, draws.random())
                 heapq.heappush(queue, (process.refresh_at, number))

@@ -1,7 +1,7 @@
 """
 The token endpoint is down for five seconds: python tests/benchmarks/outage.py
 
-Once it answers 503, once it hangs, while calls go on. What counts: calls that failed while the old
+SingleUse it answers 503, once it hangs, while calls go on. What counts: calls that failed while the old
 token lived and after its end, calls that waited, token requests in all and at once, and how soon
 after the outage there is a new token.
 """
@@ -48,7 +48,7 @@ async def measure(*, hangs):
     failed, failed_later, stalled, calls, recovered = 0, 0, 0, 0, None
     async with aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=None) as tokens:
         old = await tokens.get_token()
-        # Down when the renewal in the background is due, and up two seconds before the token ends.
+        # Down when the refresh in the background is due, and up two seconds before the token ends.
         await asyncio.sleep(LIFETIME * 0.7)
         up = client.down_until = time.monotonic() + OUTAGE
         while time.monotonic() < up + 4:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_person_signs_in_by_typing_and_clicking(window, client_of, callback):
     """The browser comes back with what the client can finish."""
     client = client_of("sandbox-web")
-    request = await client.authorization_request(callback.url, "openid bankservice")
+    request = await client.begin_sign_in(callback.url, "openid bankservice")
     await window.go(request.url)
     assert await window.heading == "Sign in"
     await window.sign_in()
@@ -21,7 +21,7 @@ async def test_a_person_signs_in_by_typing_and_clicking(window, client_of, callb
 
 async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
     """An alert tells, and the name need not be typed again."""
-    request = await client_of("sandbox-web").authorization_request(callback.url)
+    request = await client_of("sandbox-web").begin_sign_in(callback.url)
     await window.go(request.url)
     await window.sign_in(password="wrong")
     assert await window.page.get_by_role("alert").is_visible()
@@ -34,7 +34,7 @@ async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
 async def test_a_hint_is_filled_in(window, client_of, callback):
     """login_hint arrives at the person."""
     client = client_of("sandbox-web")
-    request = await client.authorization_request(callback.url, login_hint="bob")
+    request = await client.begin_sign_in(callback.url, login_hint="bob")
     await window.go(request.url)
     assert await window.page.get_by_label("User name").input_value() == "bob"
 
@@ -42,7 +42,7 @@ async def test_a_hint_is_filled_in(window, client_of, callback):
 async def test_who_cancels_has_denied_access(window, client_of, callback):
     """Nobody needs to fill in anything for that."""
     client = client_of("sandbox-web")
-    request = await client.authorization_request(callback.url)
+    request = await client.begin_sign_in(callback.url)
     await window.go(request.url)
     await window.click("Cancel")
     with pytest.raises(aa.AccessDeniedError):
@@ -52,7 +52,7 @@ async def test_who_cancels_has_denied_access(window, client_of, callback):
 async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
     """No means access_denied, and the next time it is asked again."""
     client = client_of("sandbox-cli")
-    request = await client.authorization_request(callback.url, "openid bankservice")
+    request = await client.begin_sign_in(callback.url, "openid bankservice")
     await window.go(request.url)
     await window.sign_in()
     assert await window.heading == "Permission"
@@ -62,7 +62,7 @@ async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
     with pytest.raises(aa.AccessDeniedError):
         await client.complete_sign_in(request, callback.arrived[0])
 
-    again = await client.authorization_request(callback.url, "openid bankservice")
+    again = await client.begin_sign_in(callback.url, "openid bankservice")
     await window.go(again.url)
     await window.click("Allow")
     assert (await client.complete_sign_in(again, callback.arrived[1])).subject == "user-alice"
@@ -71,7 +71,7 @@ async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
 async def test_an_answer_is_posted(window, client_of, callback):
     """form_post: the page sends itself, under its own content security policy."""
     client = client_of("sandbox-web")
-    request = await client.authorization_request(callback.url, response_mode="form_post")
+    request = await client.begin_sign_in(callback.url, response_mode="form_post")
     await window.go(request.url)
     await window.fill_in()
     await window.page.get_by_role("button", name="Sign in").click()
@@ -83,7 +83,7 @@ async def test_an_answer_is_posted(window, client_of, callback):
 async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
     """Implicit: only the browser sees it; the server's log does not."""
     client = client_of("sandbox-implicit")
-    request = await client.authorization_request(
+    request = await client.begin_sign_in(
         callback.url, "openid bankservice", response_type="id_token token"
     )
     await window.go(request.url)
@@ -96,21 +96,21 @@ async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
 async def test_who_wants_to_leave_is_asked(window, sandbox, client_of, callback):
     """Without an ID token anybody's link could sign people out; then the session is over."""
     client = client_of("sandbox-web")
-    request = await client.authorization_request(callback.url)
+    request = await client.begin_sign_in(callback.url)
     await window.go(request.url)
     await window.sign_in()
     await window.go(await client.end_session_url())
     assert await window.heading == "Sign out"
     await window.click("Sign out")
     assert await window.heading == "Signed out"
-    await window.go((await client.authorization_request(callback.url)).url)
+    await window.go((await client.begin_sign_in(callback.url)).url)
     assert await window.heading == "Sign in"
 
 
 async def test_a_device_is_let_in_from_another(window, sandbox, client_of):
     """A wrong code is said aloud; the right one lets the device go on."""
     client = client_of("sandbox-cli")
-    device = await client.start_device_sign_in("openid bankservice")
+    device = await client.begin_device_sign_in("openid bankservice")
     await window.go(device.verification_uri)
     await window.sign_in()
     assert await window.heading == "Sign in a device"
@@ -132,7 +132,7 @@ async def test_a_device_is_let_in_from_another(window, sandbox, client_of):
 async def test_mistakes_stay_on_the_servers_page(window, client_of, callback):
     """An address that is not registered gets no visit."""
     elsewhere = callback.url.replace("/callback", "/elsewhere")
-    request = await client_of("sandbox-web").authorization_request(elsewhere)
+    request = await client_of("sandbox-web").begin_sign_in(elsewhere)
     response = await window.go(request.url)
     assert response.status == 400
     assert await window.alert == "invalid_request"
@@ -142,7 +142,7 @@ async def test_mistakes_stay_on_the_servers_page(window, client_of, callback):
 async def test_the_keyboard_is_enough(window, client_of, callback):
     """The name has the focus; Tab goes on in the order of reading; the focus shows."""
     client = client_of("sandbox-cli")
-    request = await client.authorization_request(callback.url)
+    request = await client.begin_sign_in(callback.url)
     await window.go(request.url)
     assert await window.focus == "username"
     await window.press("alice", "Tab", "alice-password", "Tab", "Enter")

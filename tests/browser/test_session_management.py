@@ -39,7 +39,7 @@ class Application:
 
     async def sign_in(self):
         """Sign alice in, and build the page for her session."""
-        request = await self.client.authorization_request(f"{self.url}/callback")
+        request = await self.client.begin_sign_in(f"{self.url}/callback")
         await self.window.go(request.url)
         await self.window.sign_in()
         self.signed_in = await self.client.complete_sign_in(request, self.window.page.url)
@@ -109,7 +109,7 @@ async def test_a_sign_out_in_another_window_is_noticed(app):
 async def test_who_signs_in_again_is_still_there(app):
     """The session goes on, and so does its state of before."""
     page, session, _ = await app.open()
-    request = await app.client.authorization_request(f"{app.url}/callback", prompt="login")
+    request = await app.client.begin_sign_in(f"{app.url}/callback", prompt="login")
     other = await app.window.page.context.new_page()
     await other.goto(request.url)
     await other.get_by_label("Password").fill("alice-password")

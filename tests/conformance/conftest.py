@@ -14,5 +14,5 @@ async def sandbox():
 
 
 @pytest.fixture
-def lies(sandbox):
-    return sandbox.lies
+def overrides(sandbox):
+    return sandbox.overrides

@@ -96,11 +96,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("module", REFUSED)
-async def test_a_fault_ends_the_sign_in(sandbox, lies, module):
+async def test_a_fault_ends_the_sign_in(sandbox, overrides, module):
     """In whatever way the ID token comes; the claim at fault is named, the token never shown."""
     flows, said, claim = REFUSED[module]
     for name, value in said.items():
-        setattr(lies, name, value)
+        setattr(overrides, name, value)
     heard = await failures(sandbox, flows)
 
     refusals = set(map(type, heard.values()))
@@ -123,21 +123,21 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("module", ACCEPTED)
-async def test_what_is_allowed_is_accepted(sandbox, lies, module):
+async def test_what_is_allowed_is_accepted(sandbox, overrides, module):
     """In each flow."""
     flows, said = ACCEPTED[module]
     for name, value in said.items():
-        setattr(lies, name, value)
+        setattr(overrides, name, value)
 
     assert await failures(sandbox, flows) == dict.fromkeys(flows)
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-kid-absent-multiple-jwks"])
-async def test_without_kid_every_key_that_fits_is_tried(sandbox, lies, module):
+async def test_without_kid_every_key_that_fits_is_tried(sandbox, overrides, module):
     """The good one is the last; the others have its id, another kind, or are broken."""
     sandbox.issuer.roll_keys()
     sandbox.publish_decoys()
-    lies.header = {"kid": None}
+    overrides.header = {"kid": None}
 
     assert await failures(sandbox, EVERY) == dict.fromkeys(EVERY)
 
@@ -147,7 +147,7 @@ async def test_a_nonce_goes_along_with_openid(sandbox, module):
     """In every flow: 256 random bits, and new each time."""
     nonces = set()
     for flow in EVERY:
-        request = await client_of(sandbox, flow.client_id).authorization_request(
+        request = await client_of(sandbox, flow.client_id).begin_sign_in(
             "http://127.0.0.1/callback", response_type=flow.response_type
         )
         nonces.add(request.nonce.text)
@@ -189,9 +189,9 @@ async def test_a_signature_on_a_curve_is_checked_too(sandbox, module):
         )
 
 
-async def test_the_leeway_is_the_clients(sandbox, lies):
+async def test_the_leeway_is_the_clients(sandbox, overrides):
     """An ID token that is a minute too old is refused by one client and taken by another."""
-    lies.id_token = {"exp": int(sandbox.clock.now()) - 60}
+    overrides.id_token = {"exp": int(sandbox.clock.now()) - 60}
 
     assert set(map(type, (await failures(sandbox, EVERY)).values())) == {aa.IdTokenError}
     assert await failures(sandbox, EVERY, leeway=120) == dict.fromkeys(EVERY)

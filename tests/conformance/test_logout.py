@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.protocol.logout import check_logout_frame
+from aritma_auth.protocol.logout import validate_front_channel_logout
 from support.journeys import client_of, sign_in
 from support.loopback import serving
 from support.plain_browser import PlainBrowser
@@ -30,7 +30,7 @@ async def test_a_person_leaves_and_comes_back(sandbox, module):
     client = client_of(sandbox)
     page = await leave(sandbox, client, await sign_in(client))
 
-    aa.check_logout_callback(page.callback, state="the-state")
+    aa.validate_logout_callback(page.callback, state="the-state")
 
 
 WAYS_BACK = {
@@ -43,7 +43,7 @@ WAYS_BACK = {
 def test_a_wrong_way_back_is_noticed(module):
     """The state is missing or another."""
     with pytest.raises(aa.StateMismatchError):
-        aa.check_logout_callback(WAYS_BACK[module], state="the-state")
+        aa.validate_logout_callback(WAYS_BACK[module], state="the-state")
 
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -68,7 +68,7 @@ async def announce(sandbox, module):
 
     async def back_channel(request):
         try:
-            logout = await client.validate_logout_token((await request.post())["logout_token"])
+            logout = await client.verify_logout_token((await request.post())["logout_token"])
         except aa.VerificationError:
             return web.Response(status=400)
         ended.append(logout.session_id)
@@ -79,7 +79,7 @@ async def announce(sandbox, module):
         sandbox.add_client(attrs.evolve(registered, back_channel_logout_uri=url))
         done = await sign_in(client)
         for name, value in REFUSED.get(module, {}).items():
-            setattr(sandbox.lies, name, value)
+            setattr(sandbox.overrides, name, value)
         await leave(sandbox, client, done)
     return sandbox.logout_answers, ended, done.claims["sid"]
 
@@ -119,14 +119,14 @@ async def test_a_frame_of_the_servers_page_ends_the_session(sandbox, module):
     frame = next(part for part in page.text.split('"') if part.startswith(f"{BACK[:-11]}/front"))
     frame = frame.replace("&amp;", "&")
     known = {"issuers": sandbox.environment.issuers, "session_id": done.claims["sid"]}
-    check_logout_frame(frame, **known)
+    validate_front_channel_logout(frame, **known)
 
     with pytest.raises(aa.IssuerMismatchError):
-        check_logout_frame(frame, **known | {"issuers": ["https://x.example"]})
+        validate_front_channel_logout(frame, **known | {"issuers": ["https://x.example"]})
     for wrong in ({"session_id": "another"}, {"session_id": ""}):
         with pytest.raises(aa.VerificationError, match="another session"):
-            check_logout_frame(frame, **known | wrong)
+            validate_front_channel_logout(frame, **known | wrong)
     with pytest.raises(aa.IssuerMismatchError):
-        check_logout_frame("http://127.0.0.1/front", **known)
+        validate_front_channel_logout("http://127.0.0.1/front", **known)
     with pytest.raises(aa.VerificationError, match="another session"):
-        check_logout_frame({"iss": sandbox.identity_url}, **known)
+        validate_front_channel_logout({"iss": sandbox.identity_url}, **known)

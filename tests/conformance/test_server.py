@@ -26,7 +26,7 @@ def discovered(sandbox):
 async def test_metadata_and_keys_are_read(sandbox, discovered, module):
     """And used: the sign-in knows nothing else."""
     client = client_of(sandbox, environment=discovered)
-    metadata, keys = await client.metadata(), await client.keys()
+    metadata, keys = await client.fetch_metadata(), await client.fetch_keys()
 
     assert metadata.issuer == sandbox.identity_url
     assert metadata.endpoints["jwks_uri"].startswith(sandbox.identity_url)
@@ -41,9 +41,9 @@ async def test_metadata_and_keys_are_read(sandbox, discovered, module):
         "fapi2-security-profile-final-client-test-discovery-issuer-mismatch",
     ],
 )
-async def test_another_issuers_metadata_ends_it(sandbox, lies, discovered, module):
+async def test_another_issuers_metadata_ends_it(sandbox, overrides, discovered, module):
     """Nobody is sent anywhere, and no token is asked for."""
-    lies.metadata = {"issuer": f"{sandbox.identity_url}/"}
+    overrides.metadata = {"issuer": f"{sandbox.identity_url}/"}
     heard = await failures(sandbox, EVERY, environment=discovered)
 
     assert {type(error) for error in heard.values()} == {aa.IssuerMismatchError}
@@ -68,7 +68,7 @@ async def test_the_key_changes_in_the_middle_of_a_sign_in(sandbox, module):
     """The keys were fetched before it signed."""
     for flow in ONE_OF_EACH:
         client = client_of(sandbox, flow.client_id)
-        await client.keys()
+        await client.fetch_keys()
         sandbox.issuer.roll_keys(at_next_id_token=True, keep_old=False)
         done = await sign_in(
             client, response_type=flow.response_type, response_mode=flow.response_mode
@@ -90,10 +90,10 @@ async def test_the_secret_goes_into_the_header(sandbox, module):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-mtls-endpoint-aliases"])
-async def test_a_certificate_goes_to_the_alias(sandbox, lies, discovered, module):
+async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, module):
     """And a secret to the usual address."""
     alias = f"{sandbox.identity_url}/mtls/token"
-    lies.metadata = {"mtls_endpoint_aliases": {"token_endpoint": alias}}
+    overrides.metadata = {"mtls_endpoint_aliases": {"token_endpoint": alias}}
     certified = aa.OAuthClient(
         "id", aa.TlsClientAuth(ssl.create_default_context()), environment=discovered
     )
@@ -113,7 +113,7 @@ async def test_claims_are_asked_for_by_scope(sandbox, module):
         CODE + HYBRID + [flow for flow in IMPLICIT if "token" in flow.response_type.split()]
     ):
         done = await flow.sign_in(sandbox, "openid profile")
-        claims = await client_of(sandbox).userinfo(done.token, subject=done.subject)
+        claims = await client_of(sandbox).fetch_userinfo(done.token, subject=done.subject)
 
         assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
         assert "email" not in claims
@@ -125,20 +125,20 @@ async def test_a_token_may_be_posted_to_userinfo(sandbox, module):
     for flow in ONE_OF_EACH:
         done = await flow.sign_in(sandbox, "openid profile")
         client = client_of(sandbox)
-        claims = await client.userinfo(done.token, subject=done.subject, in_body=True)
+        claims = await client.fetch_userinfo(done.token, subject=done.subject, in_body=True)
 
         assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-invalid-sub"])
-async def test_userinfo_about_another_person_is_refused(sandbox, lies, module):
+async def test_userinfo_about_another_person_is_refused(sandbox, overrides, module):
     """The token was swapped."""
     client = client_of(sandbox)
     done = await sign_in(client)
     for changed in ("user-mallory", None):
-        lies.userinfo = {"sub": changed}
+        overrides.userinfo = {"sub": changed}
         with pytest.raises(aa.VerificationError, match="another person"):
-            await client.userinfo(done.token)
+            await client.fetch_userinfo(done.token)
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-form-post-error"])
@@ -157,7 +157,7 @@ async def test_an_error_comes_as_a_form_too(sandbox, module):
         "fapi2-security-profile-final-client-test-refresh-token-test",
     ],
 )
-async def test_a_renewed_token_is_used(sandbox, module):
+async def test_a_refreshed_token_is_used(sandbox, module):
     """Its ID token is checked against the first."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
@@ -167,11 +167,11 @@ async def test_a_renewed_token_is_used(sandbox, module):
     ) as tokens:
         await tokens.set_token(done.token)
         sandbox.clock.advance(3601)
-        renewed = await tokens.get_token()
+        refreshed = await tokens.get_token()
 
-    assert renewed.access_token != done.token.access_token
-    assert renewed.id_token != done.token.id_token
-    assert (await client.userinfo(renewed))["sub"] == "user-alice"
+    assert refreshed.access_token != done.token.access_token
+    assert refreshed.id_token != done.token.id_token
+    assert (await client.fetch_userinfo(refreshed))["sub"] == "user-alice"
 
 
 RENEWED_CLAIMS = {
@@ -181,7 +181,7 @@ RENEWED_CLAIMS = {
 
 
 @pytest.mark.parametrize("module", RENEWED_CLAIMS)
-async def test_a_renewal_about_somebody_else_is_refused(sandbox, lies, module):
+async def test_a_refresh_about_somebody_else_is_refused(sandbox, overrides, module):
     """Its tokens are not used."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
@@ -189,7 +189,7 @@ async def test_a_renewal_about_somebody_else_is_refused(sandbox, lies, module):
         client, aa.SignedInGrant("alice"), clock=ProviderClock(sandbox), on_event=None
     ) as tokens:
         await tokens.set_token(done.token)
-        lies.id_token = {RENEWED_CLAIMS[module]: "https://another.example"}
+        overrides.id_token = {RENEWED_CLAIMS[module]: "https://another.example"}
         sandbox.clock.advance(3601)
         with pytest.raises(aa.IdTokenError) as caught:
             await tokens.get_token()
@@ -220,9 +220,9 @@ WRONG_ANSWERS = {
 
 
 @pytest.mark.parametrize("module", WRONG_ANSWERS, ids=list(WRONG_ANSWERS))
-async def test_a_wrong_answer_ends_the_sign_in(sandbox, lies, discovered, module):
+async def test_a_wrong_answer_ends_the_sign_in(sandbox, overrides, discovered, module):
     """Before the code is spent; the server has announced that its answers name it."""
-    lies.callback, error = WRONG_ANSWERS[module]
+    overrides.callback, error = WRONG_ANSWERS[module]
     heard = await failures(sandbox, CODE, environment=discovered)
 
     assert {type(each) for each in heard.values()} == {error}
@@ -241,13 +241,13 @@ BARE_ANSWERS = {
 
 
 @pytest.mark.parametrize("module", BARE_ANSWERS)
-async def test_a_bare_token_answer_will_do(sandbox, lies, module):
+async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
     """The token works at the server's own API."""
-    lies.token_answer = BARE_ANSWERS[module]
+    overrides.token_answer = BARE_ANSWERS[module]
     client = client_of(sandbox)
     done = await sign_in(client)
 
-    assert (await client.userinfo(done.token))["sub"] == "user-alice"
+    assert (await client.fetch_userinfo(done.token))["sub"] == "user-alice"
     assert done.token.token_type == "Bearer"
 
 
@@ -257,7 +257,7 @@ async def test_somebody_else_proposes_a_sign_in(sandbox, module):
     client = client_of(sandbox)
     target = "https://app.example/orders"
     proposed = {"iss": sandbox.identity_url, "login_hint": "alice", "target_link_uri": target}
-    initiation = aa.read_login_initiation(
+    initiation = aa.parse_login_initiation(
         f"https://app.example/start?{urlencode(proposed)}",
         issuers=sandbox.environment.issuers,
         target_origins=["https://app.example"],

@@ -17,7 +17,7 @@ def digest(text):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-session-management"])
-async def test_a_session_can_be_watched(sandbox, lies, module):
+async def test_a_session_can_be_watched(sandbox, overrides, module):
     """
     Each flow brings what the server's frame is to be asked, and the metadata says where it is.
 
@@ -35,16 +35,16 @@ async def test_a_session_can_be_watched(sandbox, lies, module):
         assert said == digest(f"{flow.client_id}http://127.0.0.1{done.claims['sid']}{salt}")
         assert f'"{flow.client_id} {done.session_state}"' in page.html
         assert f'"{frame}"' in page.html
-    lies.metadata = {"check_session_iframe": "https://another.example/checksession"}
+    overrides.metadata = {"check_session_iframe": "https://another.example/checksession"}
     with pytest.raises(aa.ConfigurationError, match="check_session_iframe"):
         await client_of(sandbox, environment=environment).endpoint("check_session_iframe")
 
 
 @pytest.mark.parametrize("scope", ["openid", "bankservice"])
-async def test_the_session_state_is_kept_as_it_came(sandbox, lies, scope):
+async def test_the_session_state_is_kept_as_it_came(sandbox, overrides, scope):
     """With an ID token or without; None if the server has said nothing."""
     client = client_of(sandbox)
     for said in ("what the server makes of it", None):
-        lies.callback = {"session_state": said}
+        overrides.callback = {"session_state": said}
 
         assert (await sign_in(client, scope)).session_state == said

@@ -19,7 +19,7 @@ from aritma_auth.protocol.authorization_request import (
     generate_authorization_request,
 )
 from aritma_auth.protocol.authorization_response import validate_authorization_response
-from aritma_auth.protocol.parameters import make_acr_values
+from aritma_auth.protocol.parameters import build_acr_values
 from support.sign_ins import NOW, REDIRECT_URI, good_callback, make_request
 
 BASE = "https://id.aritma.io/connect/authorize"
@@ -75,7 +75,7 @@ URLS = [
             prompt="login consent",
             max_age=0,
             login_hint="ola@example.no",
-            acr_values=make_acr_values("x", mfa=True, verify=True, idp="bankid", tenant="acme"),
+            acr_values=build_acr_values("x", mfa=True, verify=True, idp="bankid", tenant="acme"),
             ui_locales=["nb", "en"],
             resource=["urn:a", "https://api.example/b c"],
             extra={"display": "page"},
@@ -215,14 +215,14 @@ def test_one_issuer_or_several():
 def test_acr_values_are_words(changes):
     """Nothing empty, nothing with a space."""
     with pytest.raises(ConfigurationError):
-        make_acr_values(**changes)
+        build_acr_values(**changes)
 
 
 def test_acr_values_in_aritmas_words():
     """The strongest first, each once."""
-    assert make_acr_values() == ()
-    assert make_acr_values("mfa", mfa=True) == ("mfa",)
-    assert make_acr_values(idp="softrig", verify=True) == ("verify", "idp:softrig")
+    assert build_acr_values() == ()
+    assert build_acr_values("mfa", mfa=True) == ("mfa",)
+    assert build_acr_values(idp="softrig", verify=True) == ("verify", "idp:softrig")
 
 
 def test_each_sign_in_has_secrets_of_its_own():

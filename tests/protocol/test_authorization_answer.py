@@ -204,7 +204,7 @@ def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
     assert "\x1b" not in caught.value.description
     assert caught.value.uri == "https://id.example/e"
     assert caught.value.status is None
-    assert not request.once.is_left
+    assert not request.single_use.is_left
 
 
 def test_a_refusal_needs_no_words():
@@ -295,4 +295,4 @@ def test_an_answer_is_of_its_request():
     answer = make_answer(state="mine")
 
     assert answer.request.state.text == "mine"
-    assert answer.once.is_left
+    assert answer.single_use.is_left

@@ -6,7 +6,7 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 from yarl import URL
 
 from aritma_auth.errors import VerificationError
-from aritma_auth.protocol.callback import hide_callback, read_callback
+from aritma_auth.protocol.callback import hide_callback, parse_callback
 
 
 class Lists(dict):
@@ -47,17 +47,17 @@ QUERY = "code=a+b&state=%C3%A5&iss=https%3A%2F%2Fid.example"
 )
 def test_every_form_of_a_callback_is_read_alike(callback):
     """Name by name."""
-    assert read_callback(callback, response_mode="query") == GOOD
+    assert parse_callback(callback, response_mode="query") == GOOD
 
 
 def test_the_fragment_counts_for_a_fragment():
     """And what stands before it does not."""
     url = f"https://me.example/cb?code=other#{QUERY}"
 
-    assert read_callback(url, response_mode="fragment") == GOOD
-    assert read_callback(f"#{QUERY}", response_mode="fragment") == GOOD
-    assert read_callback(QUERY, response_mode="fragment") == GOOD
-    assert read_callback("https://me.example/cb", response_mode="fragment") == {}
+    assert parse_callback(url, response_mode="fragment") == GOOD
+    assert parse_callback(f"#{QUERY}", response_mode="fragment") == GOOD
+    assert parse_callback(QUERY, response_mode="fragment") == GOOD
+    assert parse_callback("https://me.example/cb", response_mode="fragment") == {}
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_the_fragment_counts_for_a_fragment():
 def test_what_comes_twice_is_seen_in_every_form(callback):
     """Also where a framework's own mapping would show the last one alone."""
     with pytest.raises(VerificationError, match="twice"):
-        read_callback(callback, response_mode="query")
+        parse_callback(callback, response_mode="query")
 
 
 def test_an_empty_parameter_is_absent():
     """RFC 6749 §3.1."""
-    assert read_callback("code=&state=x&error", response_mode="query") == {"state": "x"}
+    assert parse_callback("code=&state=x&error", response_mode="query") == {"state": "x"}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_empty_parameter_is_absent():
 def test_what_is_no_text_is_hostile(callback):
     """An uploaded file, a list, half a character."""
     with pytest.raises(VerificationError, match="no text"):
-        read_callback(callback, response_mode="form_post")
+        parse_callback(callback, response_mode="form_post")
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_what_is_no_text_is_hostile(callback):
 def test_what_is_beyond_reason_is_hostile(callback):
     """Limits far above any server's answer."""
     with pytest.raises(VerificationError, match="no answer"):
-        read_callback(callback, response_mode="query")
+        parse_callback(callback, response_mode="query")
 
 
 def test_the_limits_are_far_above_any_answer():
     """A hundred parameters, 128 kB."""
     pairs = "&".join(f"a{n}=1" for n in range(100))
 
-    assert len(read_callback(pairs, response_mode="query")) == 100
-    assert len(read_callback("a=" + "x" * ((1 << 17) - 2), response_mode="query")["a"]) == 131_070
+    assert len(parse_callback(pairs, response_mode="query")) == 100
+    assert len(parse_callback("a=" + "x" * ((1 << 17) - 2), response_mode="query")["a"]) == 131_070
 
 
 @pytest.mark.parametrize("make", [str, str.encode, URL, lambda text: [("code", text)]])

@@ -7,7 +7,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.protocol.http_messages import encode_form
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.redaction import SecretText
 from support.sign_ins import make_answer
 
 ACCESS_TOKEN = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
@@ -118,7 +118,7 @@ def test_a_custom_grant_cannot_replace_protected_parameters():
         aa.CustomGrant("x", {"client_secret": "y"})
 
 
-class Lookalike(aa.AuthorizationAnswer):
+class Lookalike(aa.AuthorizationResponse):
     """What somebody derives to get around the check."""
 
 
@@ -126,7 +126,7 @@ class Lookalike(aa.AuthorizationAnswer):
     "answer",
     [
         pytest.param("the-code", id="a bare code"),
-        pytest.param(SimpleNamespace(code=Sealed("c")), id="what has a code"),
+        pytest.param(SimpleNamespace(code=SecretText("c")), id="what has a code"),
         pytest.param(Lookalike.__new__(Lookalike), id="what derives from an answer"),
         pytest.param(make_answer("id_token"), id="an answer without a code"),
     ],
@@ -142,9 +142,9 @@ def test_nobody_can_make_an_answer():
     names = ["request", "issuer", "code", "token", "id_token", "session_state"]
     parts = dict.fromkeys(names)
     with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
-        aa.AuthorizationAnswer(object(), **parts)
+        aa.AuthorizationResponse(object(), **parts)
     with pytest.raises(TypeError):
-        attrs.evolve(make_answer(), code=Sealed("another"))
+        attrs.evolve(make_answer(), code=SecretText("another"))
 
 
 def test_a_code_grant_is_taken_with_its_answer():
@@ -152,9 +152,9 @@ def test_a_code_grant_is_taken_with_its_answer():
     answer = make_answer()
     one, other = aa.AuthorizationCodeGrant(answer), aa.AuthorizationCodeGrant(answer)
 
-    assert one.once.take()
-    assert not other.once.take()
-    assert aa.RefreshTokenGrant("r").once is None
+    assert one.single_use.take()
+    assert not other.single_use.take()
+    assert aa.RefreshTokenGrant("r").single_use is None
 
 
 def test_state_and_nonce_stay_with_the_client():

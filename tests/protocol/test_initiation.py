@@ -7,14 +7,14 @@ from aritma_auth.errors import (
     IssuerMismatchError,
     VerificationError,
 )
-from aritma_auth.protocol.login_initiation import read_login_initiation
+from aritma_auth.protocol.login_initiation import parse_login_initiation
 
 ISSUERS = ["https://idp.example", "https://old.example"]
 APP = ["https://app.example/anything"]
 
 
 def read(pairs, origins=APP):
-    return read_login_initiation(pairs, issuers=ISSUERS, target_origins=origins)
+    return parse_login_initiation(pairs, issuers=ISSUERS, target_origins=origins)
 
 
 def test_a_proposal_is_read():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aritma_auth.protocol.jwt import read_unverified_claims
+from aritma_auth.protocol.jwt import parse_unverified_claims
 from support.signing import OTHER_RSA, encode, sign
 
 CLAIMS = {"iss": "https://id.aritma.io", "client_id": "me", "exp": 1}
@@ -12,7 +12,7 @@ CLAIMS = {"iss": "https://id.aritma.io", "client_id": "me", "exp": 1}
 @pytest.mark.parametrize("scope", [["a", "b"], "a b", "", []])
 def test_claims_are_shown_as_they_are(typ, scope):
     """A scope as IdentityServer writes it, a list, or as RFC 9068 does, a text."""
-    claims = read_unverified_claims(sign(CLAIMS | {"scope": scope}, typ=typ))
+    claims = parse_unverified_claims(sign(CLAIMS | {"scope": scope}, typ=typ))
 
     assert claims == CLAIMS | {"scope": scope}
 
@@ -21,7 +21,7 @@ def test_nothing_is_checked():
     """Not the signature, not the time: for decisions it is worth nothing."""
     header, payload, _ = sign(CLAIMS, key=OTHER_RSA).split(".")
 
-    assert read_unverified_claims(f"{header}.{payload}.nothing") == CLAIMS
+    assert parse_unverified_claims(f"{header}.{payload}.nothing") == CLAIMS
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_nothing_is_checked():
 )
 def test_an_opaque_token_says_nothing(token):
     """As it may well be."""
-    assert read_unverified_claims(token) is None
+    assert parse_unverified_claims(token) is None
 
 
 def test_claims_are_shown_by_name_alone(canary):
     """Their values may be personal."""
-    canary.assert_hidden(read_unverified_claims(sign({"sub": canary.text})))
+    canary.assert_hidden(parse_unverified_claims(sign({"sub": canary.text})))

@@ -9,8 +9,8 @@ from aritma_auth.protocol.logout import (
     LogoutExpectation,
     LogoutToken,
     build_end_session_url,
-    check_logout_callback,
-    validate_logout_token,
+    validate_logout_callback,
+    verify_logout_token,
 )
 from support.signing import OTHER_RSA, jwk, sign
 
@@ -102,7 +102,7 @@ def test_the_hint_shows_nowhere(canary):
 )
 def test_the_way_back_from_signing_out_is_known(callback, state):
     """Its state is the one that was sent."""
-    check_logout_callback(callback, state=state)
+    validate_logout_callback(callback, state=state)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +125,19 @@ def test_the_way_back_from_signing_out_is_known(callback, state):
 def test_another_way_back_is_noticed(callback, state):
     """Missing, another, or not asked for; a browser without a cookie is on no way back."""
     with pytest.raises(StateMismatchError):
-        check_logout_callback(callback, state=state)
+        validate_logout_callback(callback, state=state)
 
 
 def test_a_state_that_comes_twice_is_hostile():
     """As in every callback."""
     with pytest.raises(VerificationError, match="twice"):
-        check_logout_callback("state=a&state=a", state="a")
+        validate_logout_callback("state=a&state=a", state="a")
 
 
 def check(claims=None, drop=(), keys=None, now=NOW, **header):
     payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
     token = sign(payload, **({"typ": "logout+jwt"} | header))
-    return validate_logout_token(token, keys or [jwk()], EXPECTED, now=now)
+    return verify_logout_token(token, keys or [jwk()], EXPECTED, now=now)
 
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "Logout+JWT", "application/logout+jwt", "JWT", None])
@@ -216,11 +216,11 @@ def test_a_logout_token_is_signed_by_the_issuer():
     with pytest.raises(VerificationError, match="no key"):
         check(keys=[jwk(OTHER_RSA)])
     with pytest.raises(VerificationError, match="not accepted"):
-        validate_logout_token(sign(CLAIMS, alg="PS256"), [jwk(drop=["alg"])], EXPECTED, now=NOW)
+        verify_logout_token(sign(CLAIMS, alg="PS256"), [jwk(drop=["alg"])], EXPECTED, now=NOW)
 
 
 @given(st.text())
 def test_any_text_is_refused_with_a_typed_error(text):
     """The address is open to the world."""
     with pytest.raises(VerificationError):
-        validate_logout_token(text, [jwk()], EXPECTED, now=NOW)
+        verify_logout_token(text, [jwk()], EXPECTED, now=NOW)

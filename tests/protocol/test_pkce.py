@@ -3,13 +3,13 @@
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.pkce import generate_code_verifier, make_code_challenge
+from aritma_auth.protocol.pkce import build_code_challenge, generate_code_verifier
 
 
 def test_the_vector_of_rfc_7636():
     """Appendix B."""
     assert (
-        make_code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+        build_code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
         == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     )
 
@@ -17,7 +17,7 @@ def test_the_vector_of_rfc_7636():
 @pytest.mark.parametrize("verifier", ["a" * 43, "a" * 128, "-._~" * 11, "aA0" * 20])
 def test_verifiers_of_the_rfc_are_taken(verifier):
     """43 to 128 unreserved characters; the challenge has no padding."""
-    assert len(make_code_challenge(verifier)) == 43
+    assert len(build_code_challenge(verifier)) == 43
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_verifiers_of_the_rfc_are_taken(verifier):
 def test_bad_verifiers_are_refused(verifier):
     """Before they are sent."""
     with pytest.raises(ConfigurationError, match="RFC 7636"):
-        make_code_challenge(verifier)
+        build_code_challenge(verifier)
 
 
 def test_a_bad_verifier_is_not_shown(canary):
     """It may be good for another library."""
     with pytest.raises(ConfigurationError) as caught:
-        make_code_challenge(f"{canary.text}!")
+        build_code_challenge(f"{canary.text}!")
 
     canary.assert_hidden(caught.value)
 
@@ -42,4 +42,4 @@ def test_verifiers_are_random():
     verifiers = {generate_code_verifier().text for _ in range(20)}
 
     assert len(verifiers) == 20
-    assert all(make_code_challenge(verifier) for verifier in verifiers)
+    assert all(build_code_challenge(verifier) for verifier in verifiers)

@@ -3,7 +3,7 @@
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.parameters import make_scope
+from aritma_auth.protocol.parameters import parse_scope
 
 
 @pytest.mark.parametrize(
@@ -19,18 +19,18 @@ from aritma_auth.protocol.parameters import make_scope
 )
 def test_scope_is_text_or_tokens(given, expected):
     """Order is kept, repetitions are not."""
-    assert make_scope(given) == expected
+    assert parse_scope(given) == expected
 
 
 @pytest.mark.parametrize("given", ['a"b', "a\\b", "å", ["a b"], [""], [5]])
 def test_wrong_characters_are_refused(given):
     """RFC 6749 §3.3."""
     with pytest.raises(ConfigurationError, match="scope must be"):
-        make_scope(given)
+        parse_scope(given)
 
 
 def test_a_scope_longer_than_identityserver_takes_is_refused():
     """IdentityServer's limit is 300 characters in all."""
-    assert make_scope("a" * 300) == ("a" * 300,)
+    assert parse_scope("a" * 300) == ("a" * 300,)
     with pytest.raises(ConfigurationError, match="longer than 300"):
-        make_scope("a" * 200 + " " + "b" * 100)
+        parse_scope("a" * 200 + " " + "b" * 100)

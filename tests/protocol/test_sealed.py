@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.protocol.redaction import Members, Sealed, is_same_text
-from aritma_auth.protocol.single_use import Once
+from aritma_auth.protocol.redaction import Members, SecretText, is_same_text
+from aritma_auth.protocol.single_use import SingleUse
 
 
 @given(st.text(), st.text())
@@ -16,13 +16,13 @@ def test_texts_are_compared_letter_by_letter(one, other):
     """Whatever they hold, half characters included."""
     assert is_same_text(one, one)
     assert is_same_text(one, other) == (one == other)
-    assert (Sealed(one) == Sealed(other)) == (one == other)
+    assert (SecretText(one) == SecretText(other)) == (one == other)
 
 
 def test_half_a_character_is_not_a_question_mark():
     """Nor an error."""
     assert not is_same_text("\ud800", "?")
-    assert len(Sealed("\ud800").fingerprint) == 8
+    assert len(SecretText("\ud800").fingerprint) == 8
 
 
 def test_equal_members_have_equal_hashes():
@@ -38,13 +38,13 @@ def test_equal_members_have_equal_hashes():
 
 def test_a_mark_is_taken_once():
     """And left again if it provably was not used."""
-    mark = Once()
+    mark = SingleUse()
     assert mark.is_left
-    assert repr(mark) == "<Once left>"
+    assert repr(mark) == "<SingleUse left>"
     assert mark.take()
     assert not mark.take()
     assert not mark.is_left
-    assert repr(mark) == "<Once taken>"
+    assert repr(mark) == "<SingleUse taken>"
 
     mark.give_back()
     mark.give_back()
@@ -54,12 +54,12 @@ def test_a_mark_is_taken_once():
 
 def test_a_mark_can_be_taken_from_the_start():
     """For what was used elsewhere."""
-    assert not Once(is_left=False).take()
+    assert not SingleUse(is_left=False).take()
 
 
 def test_a_copy_is_the_same_mark():
     """So that copying is no second use; pickling is refused."""
-    mark = Once()
+    mark = SingleUse()
     twins = [copy.copy(mark), copy.deepcopy(mark)]
     assert mark.take()
 

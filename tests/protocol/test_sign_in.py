@@ -1,10 +1,10 @@
-"""A finished sign-in: what its ID tokens must prove, alone, together, and when they are renewed."""
+"""A finished sign-in: what its ID tokens must prove, alone, together, and when they are refreshed."""
 
 import attrs
 import pytest
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
-from aritma_auth.protocol.id_token import validate_id_token
+from aritma_auth.protocol.id_token import verify_id_token
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
@@ -32,7 +32,7 @@ HASHES = {"at_hash": half_hash("the-token"), "c_hash": half_hash("the-code")}
 
 def prove(claims, answer, token=None, now=NOW + 30):
     expected = expect_id_token(answer, now=now, token=token)
-    return validate_id_token(sign(CLAIMS | claims), [jwk()], expected, now=now)
+    return verify_id_token(sign(CLAIMS | claims), [jwk()], expected, now=now)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_both_channels_speak_of_one_person(front, back, claim):
     assert caught.value.claim == claim
 
 
-def renewed(claims=None, drop=()):
+def refreshed(claims=None, drop=()):
     payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
     return Token("t", id_token=sign(payload))
 
@@ -197,19 +197,19 @@ def renewed(claims=None, drop=()):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (renewed(), renewed({"iat": NOW + 900, "exp": NOW + 1800})),
-        (renewed(), renewed(drop=["nonce", "auth_time"])),
-        (renewed({"aud": ["me"]}), renewed({"aud": "me"})),
-        (renewed({"aud": ["me", "x"]}), renewed({"aud": ["x", "me"]})),
-        (renewed({"azp": "me"}), renewed({"azp": "me"})),
-        (renewed({"azp": "me"}), renewed()),
-        (renewed(), Token("t")),
-        (Token("t"), renewed()),
+        (refreshed(), refreshed({"iat": NOW + 900, "exp": NOW + 1800})),
+        (refreshed(), refreshed(drop=["nonce", "auth_time"])),
+        (refreshed({"aud": ["me"]}), refreshed({"aud": "me"})),
+        (refreshed({"aud": ["me", "x"]}), refreshed({"aud": ["x", "me"]})),
+        (refreshed({"azp": "me"}), refreshed({"azp": "me"})),
+        (refreshed({"azp": "me"}), refreshed()),
+        (refreshed(), Token("t")),
+        (Token("t"), refreshed()),
         (Token("t"), Token("t")),
         (Token("t", id_token="opaque"), Token("t")),
     ],
 )
-def test_a_renewal_of_the_same_sign_in_passes(before, after):
+def test_a_refresh_of_the_same_sign_in_passes(before, after):
     """§12.2: what may change, and what may be left out."""
     check_refreshed_id_token(before, after)
 
@@ -230,35 +230,35 @@ def test_a_renewal_of_the_same_sign_in_passes(before, after):
         ({"azp": "me"}, {"azp": "you"}, "azp"),
     ],
 )
-def test_a_renewal_of_another_sign_in_is_refused(before, after, claim):
+def test_a_refresh_of_another_sign_in_is_refused(before, after, claim):
     """The tokens are not used."""
     with pytest.raises(IdTokenError) as caught:
-        check_refreshed_id_token(renewed(before), renewed(after))
+        check_refreshed_id_token(refreshed(before), refreshed(after))
 
     assert caught.value.claim == claim
 
 
-def test_a_renewal_that_is_no_jwt_is_refused():
+def test_a_refresh_that_is_no_jwt_is_refused():
     """Nothing could be compared."""
-    for known, new in ((renewed().id_token, "opaque"), ("opaque", renewed().id_token)):
+    for known, new in ((refreshed().id_token, "opaque"), ("opaque", refreshed().id_token)):
         with pytest.raises(IdTokenError, match="no JWT"):
             check_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
 
 
 def test_claims_are_asked_for_of_a_known_person_alone():
     """The argument, else the ID token, else an error before anything is sent."""
-    assert require_subject(renewed(), None) == "alice"
-    assert require_subject(renewed(), "bob") == "bob"
+    assert require_subject(refreshed(), None) == "alice"
+    assert require_subject(refreshed(), "bob") == "bob"
     for token in (
         Token("t"),
         Token("t", id_token="opaque"),
-        renewed({"sub": 5}),
-        renewed(drop=["sub"]),
+        refreshed({"sub": 5}),
+        refreshed(drop=["sub"]),
     ):
         with pytest.raises(ConfigurationError, match="subject="):
             require_subject(token, None)
     with pytest.raises(ConfigurationError):
-        require_subject(renewed(), "")
+        require_subject(refreshed(), "")
 
 
 def test_a_browsers_token_brings_no_id_token_along():

@@ -54,7 +54,7 @@ def test_dpop_challenges_count_too():
     ids=repr,
 )
 def test_any_other_challenge_asks_for_nothing_more(fields):
-    """An expired token is renewed, a foreign scheme is left alone."""
+    """An expired token is refreshed, a foreign scheme is left alone."""
     assert find_step_up(fields) is None
 
 

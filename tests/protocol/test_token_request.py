@@ -16,7 +16,7 @@ from aritma_auth.protocol.client_auth import (
     NoClientAuth,
 )
 from aritma_auth.protocol.grants import ClientCredentialsGrant, RefreshTokenGrant
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request
 
 
@@ -25,7 +25,7 @@ def build(grant, client_auth, client_id="my-client", secret="my-secret", endpoin
         endpoint or PRODUCTION.token_endpoint,
         grant.parameters(),
         client_auth=client_auth,
-        credential=ClientCredential(client_id, Sealed(secret)),
+        credential=ClientCredential(client_id, SecretText(secret)),
     )
 
 
@@ -151,7 +151,7 @@ def test_a_secret_method_without_a_secret_is_refused(client_auth):
 
 def test_no_repr_shows_the_secret(canary):
     """Neither request, proof, credential nor grant shows what it carries."""
-    credential = ClientCredential("id", Sealed(canary.text))
+    credential = ClientCredential("id", SecretText(canary.text))
     grant = RefreshTokenGrant(canary.text, extra={"x": canary.text})
     for method in (ClientSecretPost(None), ClientSecretBasic(None)):
         request = build_authenticated_request(
@@ -170,7 +170,7 @@ def test_any_credential_survives_form_and_basic(client_id, secret):
         f"{client_id}{secret}".encode()
     except UnicodeEncodeError:
         return
-    credential = ClientCredential(client_id, Sealed(secret))
+    credential = ClientCredential(client_id, SecretText(secret))
     posted = build_authenticated_request(
         PRODUCTION.token_endpoint,
         ClientCredentialsGrant().parameters(),

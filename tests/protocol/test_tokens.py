@@ -18,8 +18,8 @@ from aritma_auth.errors import (
     OAuthError,
 )
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.jwt import read_unverified_claims
-from aritma_auth.protocol.redaction import Sealed
+from aritma_auth.protocol.jwt import parse_unverified_claims
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.tokens import Token
 
@@ -55,7 +55,7 @@ def test_aritmas_sample_answer_is_read():
 
 def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
     """The page's JWT is of another API than its answer: a client must not compare them."""
-    claims = read_unverified_claims(parse(ARITMA_ANSWER).access_token)
+    claims = parse_unverified_claims(parse(ARITMA_ANSWER).access_token)
 
     assert claims["iss"] == "https://id-dev.zdata.no"
     assert claims["scope"] == ["services.settlement", "zam"]
@@ -66,7 +66,7 @@ def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
 @pytest.mark.parametrize("text", ["opaque", "a.b", "a.!.c", "a.bm90IGpzb24.c", "a.WzFd.c", "a.é.c"])
 def test_an_opaque_token_has_no_claims(text):
     """A token that is no JWT is opaque, never an error."""
-    assert read_unverified_claims(text) is None
+    assert parse_unverified_claims(text) is None
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_token_gives_nothing_away(canary):
     token = Token(
         canary.text,
         refresh_token=canary.text,
-        id_token=Sealed(canary.text),
+        id_token=SecretText(canary.text),
         scope=("a", "b"),
         expires_at=5.0,
     )

@@ -17,9 +17,9 @@ from aritma_auth.protocol.redaction import (
     HiddenBytes,
     HiddenStr,
     Members,
-    Sealed,
-    seal,
-    seal_optional,
+    SecretText,
+    as_optional_secret,
+    as_secret,
 )
 
 NOW = 1_700_000_000.0
@@ -36,16 +36,16 @@ def test_hidden_texts_are_texts_that_do_not_show(canary):
 
 def test_sealed_texts_compare_and_hash_by_value():
     """Equal secrets are equal; nothing else is."""
-    assert Sealed("a") == Sealed("a")
-    assert Sealed("a") != Sealed("b")
-    assert Sealed("a") != "a"
-    assert len({Sealed("a"), Sealed("a"), Sealed("b")}) == 2
-    assert Sealed("å").fingerprint != Sealed("a").fingerprint
+    assert SecretText("a") == SecretText("a")
+    assert SecretText("a") != SecretText("b")
+    assert SecretText("a") != "a"
+    assert len({SecretText("a"), SecretText("a"), SecretText("b")}) == 2
+    assert SecretText("å").fingerprint != SecretText("a").fingerprint
 
 
 def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
     """A copy is the same object; a pickle is refused."""
-    sealed = Sealed(canary.text)
+    sealed = SecretText(canary.text)
 
     canary.assert_hidden(sealed)
     assert copy.copy(sealed) is sealed
@@ -56,11 +56,11 @@ def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
 
 def test_sealing_twice_changes_nothing():
     """What is sealed stays as it is, and nothing stays nothing."""
-    sealed = seal("a")
+    sealed = as_secret("a")
 
-    assert seal(sealed) is sealed
-    assert seal_optional(sealed) is sealed
-    assert seal_optional(None) is None
+    assert as_secret(sealed) is sealed
+    assert as_optional_secret(sealed) is sealed
+    assert as_optional_secret(None) is None
 
 
 def test_members_are_read_only_and_hashable():

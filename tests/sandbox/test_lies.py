@@ -20,15 +20,15 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 async def test_it_is_honest_at_first(sandbox):
     """Until a test says otherwise, and again when it takes that back."""
-    sandbox.lies.id_token["iss"] = "https://evil.example"
-    sandbox.lies.id_token.clear()
+    sandbox.overrides.id_token["iss"] = "https://evil.example"
+    sandbox.overrides.id_token.clear()
 
     assert read_jwt((await tokens_of(sandbox))["id_token"])[1]["iss"] == sandbox.identity_url
 
 
 async def test_discovery_can_lie(sandbox):
     """Another issuer; an endpoint less."""
-    sandbox.lies.metadata |= {"issuer": "https://evil.example", "token_endpoint": None}
+    sandbox.overrides.metadata |= {"issuer": "https://evil.example", "token_endpoint": None}
     _, metadata, _ = await get(sandbox, DISCOVERY)
 
     assert metadata["issuer"] == "https://evil.example"
@@ -38,7 +38,7 @@ async def test_discovery_can_lie(sandbox):
 @pytest.mark.parametrize("sandbox", ["is4", "duende-8"], indirect=True)
 async def test_callbacks_can_lie(sandbox):
     """Another state, another iss or one where there was none, no code."""
-    sandbox.lies.callback |= {"state": "other", "iss": "https://evil.example", "code": None}
+    sandbox.overrides.callback |= {"state": "other", "iss": "https://evil.example", "code": None}
     answer = await sign_in(sandbox)
 
     assert (answer["state"], answer["iss"]) == ("other", "https://evil.example")
@@ -47,7 +47,7 @@ async def test_callbacks_can_lie(sandbox):
 
 async def test_token_answers_can_lie(sandbox):
     """Another type, other lifetimes, nothing of the scope."""
-    sandbox.lies.token_answer |= {"token_type": "mac", "expires_in": "86400", "scope": None}
+    sandbox.overrides.token_answer |= {"token_type": "mac", "expires_in": "86400", "scope": None}
     answer = await tokens_of(sandbox)
 
     assert (answer["token_type"], answer["expires_in"]) == ("mac", "86400")
@@ -56,9 +56,9 @@ async def test_token_answers_can_lie(sandbox):
 
 async def test_tokens_can_lie(sandbox):
     """Claims of each kind, and header members."""
-    sandbox.lies.id_token |= {"aud": ["other"], "nonce": None}
-    sandbox.lies.access_token |= {"scope": "api"}
-    sandbox.lies.header |= {"kid": None, "typ": "at+jwt"}
+    sandbox.overrides.id_token |= {"aud": ["other"], "nonce": None}
+    sandbox.overrides.access_token |= {"scope": "api"}
+    sandbox.overrides.header |= {"kid": None, "typ": "at+jwt"}
     answer = await tokens_of(sandbox)
     header, claims = read_jwt(answer["id_token"])
     told = read_jwt(answer["access_token"])[1]
@@ -71,7 +71,7 @@ async def test_tokens_can_lie(sandbox):
 
 async def test_logout_tokens_can_lie(sandbox):
     """Claims by claims."""
-    sandbox.lies.logout_token |= {"events": None, "nonce": "n"}
+    sandbox.overrides.logout_token |= {"events": None, "nonce": "n"}
     text = sandbox.issuer.issue_logout_token(sandbox.identity_url, "c", "s", None)
     claims = read_jwt(text)[1]
 
@@ -83,7 +83,7 @@ async def test_logout_tokens_can_lie(sandbox):
 async def test_userinfo_can_lie(sandbox):
     """Another person; nothing of the name."""
     token = (await tokens_of(sandbox, scope="openid profile"))["access_token"]
-    sandbox.lies.userinfo |= {"sub": "user-bob", "name": None}
+    sandbox.overrides.userinfo |= {"sub": "user-bob", "name": None}
     headers = {"Authorization": f"Bearer {token}"}
     _, told, _ = await get(sandbox, "/connect/userinfo", headers=headers)
 
@@ -93,7 +93,7 @@ async def test_userinfo_can_lie(sandbox):
 @pytest.mark.parametrize("signature", ["none", "foreign", "HS256"])
 async def test_signatures_can_be_bad(sandbox, signature):
     """Of ID tokens, not of access tokens; the header looks as good as can be."""
-    sandbox.lies.signature = signature
+    sandbox.overrides.signature = signature
     answer = await tokens_of(sandbox)
     keys = KeySet.import_key_set((await get(sandbox, f"{DISCOVERY}/jwks"))[1])
     header = read_jwt(answer["id_token"])[0]
@@ -119,7 +119,7 @@ async def test_signatures_can_be_bad(sandbox, signature):
 def test_signatures_have_names(sandbox):
     """A typing error is not a silent no-op."""
     with pytest.raises(ConfigurationError, match="good, none, foreign, HS256"):
-        sandbox.lies.signature = "bad"
+        sandbox.overrides.signature = "bad"
 
 
 async def test_decoys_come_first_and_the_good_key_is_there(sandbox):

@@ -162,7 +162,7 @@ async def ask(sandbox, http, **kwargs):
 
 
 async def test_status_faults_come_with_a_gateways_page(sandbox, http):
-    """Once or more often, with or without Retry-After, then all is well."""
+    """SingleUse or more often, with or without Retry-After, then all is well."""
     sandbox.fail_next(503, retry_after=7, times=2)
     sandbox.fail_next(429)
     answers = [await ask(sandbox, http) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""What sign-ins bring at the token endpoint, and how it is renewed, delegated and exchanged."""
+"""What sign-ins bring at the token endpoint, and how it is refreshed, delegated and exchanged."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -226,7 +226,7 @@ async def test_refresh_tokens_end_after_thirty_days(sandbox, rotates):
 
 
 async def test_a_refresh_needs_a_token(sandbox):
-    """invalid_request without; a password's sign-in has an ID token when it is renewed."""
+    """invalid_request without; a password's sign-in has an ID token when it is refreshed."""
     app = {"client_id": "sandbox-app", "client_secret": "app-secret"}
     form = {**app, **ALICE, "grant_type": "password", "scope": "openid offline_access"}
     _, first = await ask(sandbox, form)

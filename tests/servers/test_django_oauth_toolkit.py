@@ -23,7 +23,7 @@ def web(server):
 
 
 async def sign_in(client, server, browser, scope=SCOPE, **settings):
-    request = await client.authorization_request(server.redirect_uri, scope, **settings)
+    request = await client.begin_sign_in(server.redirect_uri, scope, **settings)
     page = await browser.visit(request.url, **ALICE)
     return await client.complete_sign_in(request, page.callback)
 
@@ -73,7 +73,7 @@ async def test_a_person_signs_in(server, browser, client_id, response_type):
 
     assert signed_in.subject == "1"
     if signed_in.token is not None:
-        userinfo = await client.userinfo(signed_in.token, subject="1")
+        userinfo = await client.fetch_userinfo(signed_in.token, subject="1")
         assert userinfo["sub"] == "1"
 
 
@@ -89,7 +89,7 @@ async def test_an_access_token_alone_comes_in_the_fragment(server, browser):
 
 async def test_a_person_says_no(server, browser, web):
     """The form's other button."""
-    request = await web.authorization_request(server.redirect_uri, SCOPE)
+    request = await web.begin_sign_in(server.redirect_uri, SCOPE)
     page = await browser.visit(request.url, **{**ALICE, "allow": ""})
 
     with pytest.raises(aa.AccessDeniedError):
@@ -97,19 +97,19 @@ async def test_a_person_says_no(server, browser, web):
 
 
 async def test_a_person_signs_in_by_password(server):
-    """This server gives no ID token here, even for ``openid``; the token is renewed all the same."""
+    """This server gives no ID token here, even for ``openid``; the token is refreshed all the same."""
     client = server.client("password", server.secret)
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "ecila", scope=SCOPE)
     token = await client.fetch_token(grant)
-    renewed = await client.fetch_token(aa.RefreshTokenGrant(token.refresh_token))
+    refreshed = await client.fetch_token(aa.RefreshTokenGrant(token.refresh_token))
 
     assert token.id_token is None
-    assert renewed.refresh_token != token.refresh_token
+    assert refreshed.refresh_token != token.refresh_token
 
 
 async def test_a_spent_refresh_token_kills_the_family(server, browser, web):
-    """The provider's own renewals never meet that."""
+    """The provider's own refreshes never meet that."""
     token = (await sign_in(web, server, browser)).token
     spent = aa.RefreshTokenGrant(token.refresh_token)
     newest = await web.fetch_token(spent)
@@ -139,4 +139,4 @@ async def test_a_person_signs_out(server, browser, web):
     )
     page = await browser.visit(url, **ALICE)
 
-    aa.check_logout_callback(page.callback, state="a-state")
+    aa.validate_logout_callback(page.callback, state="a-state")

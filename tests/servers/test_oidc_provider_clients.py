@@ -91,7 +91,7 @@ async def test_a_token_for_one_api_is_a_jwt_that_only_people_read(post):
     """A resource indicator brings an access token that says for whom it is, and is no ID token."""
     grant = aa.ClientCredentialsGrant(scope="bankservice", resource="https://bank.example/")
     token = await post.fetch_token(grant)
-    claims = aa.read_unverified_claims(token.access_token)
+    claims = aa.parse_unverified_claims(token.access_token)
 
     assert (claims["aud"], claims["scope"]) == ("https://bank.example/", "bankservice")
     with pytest.raises(aa.IdTokenError) as caught:
@@ -106,7 +106,7 @@ async def test_a_person_signs_in_by_password(post):
 
     assert claims["sub"] == "alice"
     assert token.scope == ("openid", "offline_access", "bankservice")
-    assert (await post.userinfo(token))["sub"] == "alice"
+    assert (await post.fetch_userinfo(token))["sub"] == "alice"
 
 
 async def test_a_wrong_password_is_asked_once(post):

@@ -43,7 +43,7 @@ class Pauses:
 @pytest.mark.parametrize("complete", [True, False], ids=["code-in-the-address", "code-typed"])
 async def test_a_person_signs_in_on_another_device(browser, device, complete):
     """The device asks at its interval until then, and has what a browser's sign-in has."""
-    authorization = await device.start_device_sign_in("openid offline_access")
+    authorization = await device.begin_device_sign_in("openid offline_access")
     url, typed = authorization.verification_uri, {"user_code": authorization.user_code}
     if complete:
         url, typed = authorization.verification_uri_complete, {}
@@ -53,13 +53,13 @@ async def test_a_person_signs_in_on_another_device(browser, device, complete):
     assert pauses.taken == [5.0] * 3
     assert signed_in.subject == "alice"
     assert signed_in.token.refresh_token is not None
-    renewed = await device.fetch_token(aa.RefreshTokenGrant(signed_in.token.refresh_token))
-    assert renewed.refresh_token != signed_in.token.refresh_token
+    refreshed = await device.fetch_token(aa.RefreshTokenGrant(signed_in.token.refresh_token))
+    assert refreshed.refresh_token != signed_in.token.refresh_token
 
 
 async def test_a_person_who_says_no_ends_the_device_sign_in(browser, device):
     """The device does not ask again."""
-    authorization = await device.start_device_sign_in()
+    authorization = await device.begin_device_sign_in()
 
     async def refuse():
         page = await browser.open(authorization.verification_uri_complete)
@@ -73,7 +73,7 @@ async def test_a_person_who_says_no_ends_the_device_sign_in(browser, device):
 
 async def test_a_device_code_is_good_once(browser, device):
     """The server refuses the second exchange."""
-    authorization = await device.start_device_sign_in()
+    authorization = await device.begin_device_sign_in()
     await browser.visit(authorization.verification_uri_complete, **ALICE)
     await device.fetch_token(authorization.grant)
 
@@ -84,7 +84,7 @@ async def test_a_device_code_is_good_once(browser, device):
 async def test_a_person_signs_out(server, browser):
     """The state comes back, the session is gone, and so are its tokens."""
     client = server.client("web", server.secret)
-    request = await client.authorization_request(server.redirect_uri)
+    request = await client.begin_sign_in(server.redirect_uri)
     page = await browser.visit(request.url, **ALICE)
     signed_in = await client.complete_sign_in(request, page.callback)
     url = await client.end_session_url(
@@ -93,11 +93,11 @@ async def test_a_person_signs_out(server, browser):
     page = await browser.visit(url, **ALICE)
 
     assert page.callback.startswith(BACK)
-    aa.check_logout_callback(page.callback, state="st&te")
+    aa.validate_logout_callback(page.callback, state="st&te")
     with pytest.raises(aa.StateMismatchError):
-        aa.check_logout_callback(page.callback, state="another")
+        aa.validate_logout_callback(page.callback, state="another")
     assert not (await client.introspect(signed_in.token.access_token)).active
-    silent = await client.authorization_request(server.redirect_uri, prompt="none")
+    silent = await client.begin_sign_in(server.redirect_uri, prompt="none")
     page = await browser.visit(silent.url)
     with pytest.raises(aa.OAuthError, match="login_required"):
         await client.complete_sign_in(silent, page.callback)
@@ -122,16 +122,16 @@ async def test_the_server_tells_an_application_that_a_person_has_left(server, br
 
     async with serving(hear) as address:
         client = await register(server, browser, backchannel_logout_uri=f"{address}/left")
-        request = await client.authorization_request(server.redirect_uri)
+        request = await client.begin_sign_in(server.redirect_uri)
         page = await browser.visit(request.url, **ALICE)
         signed_in = await client.complete_sign_in(request, page.callback)
         url = await client.end_session_url(id_token_hint=signed_in.token.id_token)
         await browser.visit(url, **ALICE)
-        logout = await client.validate_logout_token(await asyncio.wait_for(posted, 10))
+        logout = await client.verify_logout_token(await asyncio.wait_for(posted, 10))
 
     assert logout.subject == signed_in.subject
     with pytest.raises(aa.VerificationError):
-        await client.validate_logout_token(signed_in.token.id_token)
+        await client.verify_logout_token(signed_in.token.id_token)
 
 
 async def register(server, browser, **metadata):

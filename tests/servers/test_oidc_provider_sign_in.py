@@ -33,7 +33,7 @@ def web(server):
 
 
 async def begin(client, server, scope="openid bankservice", **settings):
-    return await client.authorization_request(server.redirect_uri, scope, **settings)
+    return await client.begin_sign_in(server.redirect_uri, scope, **settings)
 
 
 async def arrive(browser, request, **answers):
@@ -51,7 +51,7 @@ async def test_a_person_signs_in(server, browser, client_id, response_type, resp
     assert signed_in.subject == "alice"
     assert (signed_in.token is None) == (response_type == "id_token")
     if signed_in.token is not None:
-        userinfo = await client.userinfo(signed_in.token, subject="alice")
+        userinfo = await client.fetch_userinfo(signed_in.token, subject="alice")
         assert userinfo["sub"] == "alice"
 
 
@@ -155,7 +155,7 @@ async def test_a_mistake_in_the_registration_stays_on_the_servers_page(
     server, browser, client_id, redirect_uri
 ):
     """No server sends a person to an address that it does not know."""
-    request = await server.client(client_id, server.secret).authorization_request(redirect_uri)
+    request = await server.client(client_id, server.secret).begin_sign_in(redirect_uri)
     page = await browser.open(request.url)
 
     assert (page.is_elsewhere, page.status) == (False, 400)

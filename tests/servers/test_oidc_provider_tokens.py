@@ -1,4 +1,4 @@
-"""What becomes of a person's tokens at oidc-provider: renewal, rotation, introspection, the end."""
+"""What becomes of a person's tokens at oidc-provider: refresh, rotation, introspection, the end."""
 
 import asyncio
 
@@ -28,9 +28,7 @@ def web(server):
 
 async def sign_in(client, server, browser, **settings):
     # This server gives a refresh token only to those who were asked for consent.
-    request = await client.authorization_request(
-        server.redirect_uri, SCOPE, prompt="consent", **settings
-    )
+    request = await client.begin_sign_in(server.redirect_uri, SCOPE, prompt="consent", **settings)
     page = await browser.visit(request.url, **ALICE)
     return await client.complete_sign_in(request, page.callback)
 
@@ -50,15 +48,15 @@ async def tokens(web, signed_in, clock):
         yield tokens
 
 
-async def test_a_renewal_rotates_the_refresh_token(tokens, signed_in, clock):
+async def test_a_refresh_rotates_the_refresh_token(tokens, signed_in, clock):
     """The new one is kept, and the ID token is of the same sign-in."""
     clock.advance(3600)
-    renewed = await tokens.get_token()
+    refreshed = await tokens.get_token()
 
-    assert renewed.refresh_token != signed_in.token.refresh_token
-    assert renewed.access_token != signed_in.token.access_token
-    assert renewed.id_token not in {None, signed_in.token.id_token}
-    assert renewed.scope == signed_in.token.scope
+    assert refreshed.refresh_token != signed_in.token.refresh_token
+    assert refreshed.access_token != signed_in.token.access_token
+    assert refreshed.id_token not in {None, signed_in.token.id_token}
+    assert refreshed.scope == signed_in.token.scope
 
 
 async def test_a_spent_refresh_token_kills_the_family(web, signed_in):
@@ -111,7 +109,7 @@ async def test_all_callers_cancelled_and_the_refresh_token_is_not_lost(tokens, w
     assert (await web.introspect(second.access_token)).active
 
 
-async def test_closing_in_the_middle_of_a_renewal_loses_nothing(web, signed_in, clock):
+async def test_closing_in_the_middle_of_a_refresh_loses_nothing(web, signed_in, clock):
     """The next provider finds the newest refresh token in the store."""
     clock.wall = signed_in.token.issued_at
     store = aa.MemoryTokenStore()
@@ -148,7 +146,7 @@ async def test_a_revoked_sign_in_is_over(tokens, web, signed_in, clock):
 
     assert not (await web.introspect(signed_in.token.access_token)).active
     with pytest.raises(aa.OAuthError) as caught:
-        await web.userinfo(signed_in.token)
+        await web.fetch_userinfo(signed_in.token)
     assert caught.value.error == "invalid_token"
     clock.advance(3600)
     with pytest.raises(aa.ReauthenticationRequiredError):
@@ -170,22 +168,22 @@ async def test_an_access_token_is_revoked_alone(web, signed_in):
 
 async def test_claims_of_a_person(web, signed_in):
     """UserInfo is believed for the person of the ID token alone."""
-    claims = await web.userinfo(signed_in.token)
+    claims = await web.fetch_userinfo(signed_in.token)
 
     assert (claims["sub"], claims["email"]) == ("alice", "alice@example.com")
     with pytest.raises(aa.VerificationError):
-        await web.userinfo(signed_in.token, subject="bob")
+        await web.fetch_userinfo(signed_in.token, subject="bob")
 
 
 async def test_a_sign_in_for_one_api(server, browser, web):
     """RFC 8707: the code brings a JWT for that API, since the exchange names it again."""
     signed_in = await sign_in(web, server, browser, resource=[BANK])
-    claims = aa.read_unverified_claims(signed_in.token.access_token)
+    claims = aa.parse_unverified_claims(signed_in.token.access_token)
 
     assert (claims["aud"], claims["sub"], claims["scope"]) == (BANK, "alice", "bankservice")
 
 
-async def test_renewals_stay_at_one_api(server, browser, web, clock):
+async def test_refresh_stay_at_one_api(server, browser, web, clock):
     """The provider names the API again each time: otherwise this server would give another kind."""
     signed_in = await sign_in(web, server, browser, resource=[BANK])
     clock.wall = signed_in.token.issued_at
@@ -194,13 +192,13 @@ async def test_renewals_stay_at_one_api(server, browser, web, clock):
     ) as tokens:
         await tokens.set_token(signed_in.token)
         clock.advance(3600)
-        claims = aa.read_unverified_claims((await tokens.get_token()).access_token)
+        claims = aa.parse_unverified_claims((await tokens.get_token()).access_token)
 
     assert claims["aud"] == BANK
 
 
 async def test_an_api_that_refuses_a_revoked_token_gets_another(server, web, signed_in, tokens):
-    """The middleware renews once and repeats the call: UserInfo is the API here."""
+    """The middleware refreshes once and repeats the call: UserInfo is the API here."""
     api = [tokens.middleware([server.issuer])]
     async with aiohttp.ClientSession(server.issuer, middlewares=api) as session:
         for spent in (None, signed_in.token.access_token):

@@ -8,11 +8,11 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.stores import keyring_entries
-from aritma_auth.stores.encryption import SealingKeys
+from aritma_auth.stores.encryption import EncryptionKeys
 from support.keyrings import DictKeyring
 from support.valkey import shared_server
 
-SEALING_KEYS = SealingKeys.generate()
+SEALING_KEYS = EncryptionKeys.generate()
 
 
 @contextlib.asynccontextmanager

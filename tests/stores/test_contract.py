@@ -6,7 +6,7 @@ import time
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.stores import Gate, Record
+from aritma_auth.stores import Record, SharedBackoff
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -50,7 +50,11 @@ async def test_what_is_saved_is_loaded_by_all(store, other):
     assert entry.generation == 1
     assert entry.token == FULL
     assert entry.token.extra["tid"] == "acme"
-    assert (entry.record.serial, entry.record.redeeming_since, entry.record.gate) == (7, None, None)
+    assert (entry.record.serial, entry.record.redeeming_since, entry.record.backoff) == (
+        7,
+        None,
+        None,
+    )
     assert entry.problem is None
     assert await store.load(OTHER_KEY) is None
 
@@ -82,8 +86,8 @@ async def test_a_mark_is_kept_without_a_token(store, other):
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 async def test_a_failure_is_shared(store, other, error):
     """Its kind, its words and the seconds that are left; a success forgets it."""
-    await store.save(KEY, Record(gate=Gate(error, 3, 20.0, "cred")), replaces=0)
-    gate = (await other.load(KEY)).record.gate
+    await store.save(KEY, Record(backoff=SharedBackoff(error, 3, 20.0, "cred")), replaces=0)
+    gate = (await other.load(KEY)).record.backoff
 
     assert type(gate.error) is type(error)
     assert str(gate.error) == str(error)
@@ -94,13 +98,13 @@ async def test_a_failure_is_shared(store, other, error):
     assert (gate.count, gate.credential) == (3, "cred")
     assert 10 < gate.seconds <= 20
     await other.save(KEY, record(), replaces=1)
-    assert (await store.load(KEY)).record.gate is None
+    assert (await store.load(KEY)).record.backoff is None
 
 
 async def test_a_gate_that_is_over_remembers_how_often(store, other):
     """The next failure in a row pauses longer."""
-    await store.save(KEY, Record(gate=Gate(ERRORS[0], 3, 0.0)), replaces=0)
-    gate = (await other.load(KEY)).record.gate
+    await store.save(KEY, Record(backoff=SharedBackoff(ERRORS[0], 3, 0.0)), replaces=0)
+    gate = (await other.load(KEY)).record.backoff
 
     assert gate.seconds <= 0
     assert gate.count == 3

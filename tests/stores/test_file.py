@@ -24,7 +24,7 @@ from support.rig import Rig
 KEY, OTHER_KEY = "0" * 32, "1" * 32
 OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
 NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
-KEYS = aa.SealingKeys.generate()
+KEYS = aa.EncryptionKeys.generate()
 BROKEN = "its seal is broken, or it was kept in another place"
 UNKNOWN = "it is not sealed with a key that is known here"
 
@@ -339,8 +339,8 @@ async def test_a_disk_that_cannot_be_read_is_no_empty_one(store, monkeypatch):
     [
         (KEYS, None, "it is sealed, and there is no key"),
         (None, KEYS, "it is not sealed"),
-        (KEYS, aa.SealingKeys.generate(), BROKEN),
-        (KEYS, aa.SealingKeys.generate("2"), UNKNOWN),
+        (KEYS, aa.EncryptionKeys.generate(), BROKEN),
+        (KEYS, aa.EncryptionKeys.generate("2"), UNKNOWN),
     ],
     ids=["without keys", "plain", "other key", "other name"],
 )

@@ -286,7 +286,7 @@ def process(folder, task):
 
 
 async def test_processes_take_turns_and_lose_nothing(store, folder):
-    """Each renews alone under its lease, and no write overwrites another's; nobody reads a half."""
+    """Each refreshes alone under its lease, and no write overwrites another's; nobody reads a half."""
     problems, before = [], None
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(process(folder, "count")) for _ in range(3)]

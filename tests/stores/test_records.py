@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import aritma_auth as aa
-from aritma_auth.stores import Gate, Record
-from aritma_auth.stores.records import RecordError, dump_record, read_record
+from aritma_auth.stores import Record, SharedBackoff
+from aritma_auth.stores.records import RecordError, dump_record, parse_record
 
 NOW = 1_700_000_000.0
 TOKEN = aa.Token(
@@ -29,25 +29,25 @@ TOKEN_GOLDEN = (
 GOLDEN = {
     "nothing": (
         Record(),
-        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":null}',
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"backoff":null}',
     ),
     "a token": (
         Record(TOKEN, 3),
-        b'{"version":1,"serial":3,"redeeming_since":null,' + TOKEN_GOLDEN + b',"gate":null}',
+        b'{"version":1,"serial":3,"redeeming_since":null,' + TOKEN_GOLDEN + b',"backoff":null}',
     ),
     "a bare token": (
         Record(aa.Token("access"), 1),
         b'{"version":1,"serial":1,"redeeming_since":null,"token":{"access_token":"access",'
         b'"token_type":"Bearer","issued_at":0.0,"expires_at":null,"refresh_token":null,'
-        b'"id_token":null,"scope":null,"extra":{}},"gate":null}',
+        b'"id_token":null,"scope":null,"extra":{}},"backoff":null}',
     ),
     "a mark": (
         Record(redeeming_since=NOW),
-        b'{"version":1,"serial":0,"redeeming_since":1700000000.0,"token":null,"gate":null}',
+        b'{"version":1,"serial":0,"redeeming_since":1700000000.0,"token":null,"backoff":null}',
     ),
     "a refusal": (
         Record(
-            gate=Gate(
+            backoff=SharedBackoff(
                 aa.InvalidClientError(
                     "invalid_client", "who?", uri="https://idp.example/e", status=401
                 ),
@@ -56,20 +56,24 @@ GOLDEN = {
                 "abcd",
             )
         ),
-        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{"kind":"OAuthError",'
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"backoff":{"kind":"OAuthError",'
         b'"message":"invalid_client","since":1700000000.0,"seconds":30.0,"count":2,"credential":"abcd",'
         b'"status":401,"description":"who?","uri":"https://idp.example/e",'
         b'"may_have_arrived":false,"problems":[]}}',
     ),
     "an outage": (
-        Record(gate=Gate(aa.TransportError("down"), 1, 5.0)),
-        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
+        Record(backoff=SharedBackoff(aa.TransportError("down"), 1, 5.0)),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"backoff":{'
         b'"kind":"TransportError","message":"down","since":1700000000.0,"seconds":5.0,"count":1,'
         b'"credential":"","status":null,"description":null,"uri":null,"may_have_arrived":true,"problems":[]}}',
     ),
     "a broken answer": (
-        Record(gate=Gate(aa.InvalidResponseError("broken", status=502, problems=("empty",)))),
-        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"gate":{'
+        Record(
+            backoff=SharedBackoff(
+                aa.InvalidResponseError("broken", status=502, problems=("empty",))
+            )
+        ),
+        b'{"version":1,"serial":0,"redeeming_since":null,"token":null,"backoff":{'
         b'"kind":"InvalidResponseError","message":"broken","since":1700000000.0,"seconds":0.0,"count":1,'
         b'"credential":"","status":502,"description":null,"uri":null,"may_have_arrived":false,'
         b'"problems":["empty"]}}',
@@ -89,11 +93,11 @@ def test_a_record_is_these_bytes(name):
 def test_what_was_written_is_read(name):
     """Errors by kind and words, since they know no equality."""
     record, golden = GOLDEN[name]
-    read = read_record(golden, now=NOW)
+    read = parse_record(golden, now=NOW)
 
     assert (read.token, read.serial) == (record.token, record.serial)
     assert read.redeeming_since == record.redeeming_since
-    assert described(read.gate) == described(record.gate)
+    assert described(read.backoff) == described(record.backoff)
 
 
 def described(gate):
@@ -105,19 +109,19 @@ def described(gate):
 
 def test_the_seconds_of_a_gate_run_while_it_is_kept():
     """It is written down when it began and for how long."""
-    body = dump_record(Record(gate=Gate(aa.TransportError("down"), 1, 30.0)), now=NOW)
+    body = dump_record(Record(backoff=SharedBackoff(aa.TransportError("down"), 1, 30.0)), now=NOW)
 
-    assert read_record(body, now=NOW + 10).gate.seconds == 20
-    assert read_record(body, now=NOW + 40).gate.seconds == -10
+    assert parse_record(body, now=NOW + 10).backoff.seconds == 20
+    assert parse_record(body, now=NOW + 40).backoff.seconds == -10
 
 
 def test_a_gate_of_the_future_is_over():
     """The clock was set back since: it would keep everybody out for as long."""
-    body = dump_record(Record(gate=Gate(aa.TransportError("down"), 4, 30.0)), now=NOW)
+    body = dump_record(Record(backoff=SharedBackoff(aa.TransportError("down"), 4, 30.0)), now=NOW)
 
-    assert read_record(body, now=NOW - 50).gate.seconds == 80
-    assert read_record(body, now=NOW - 70).gate.seconds == 0
-    assert read_record(body, now=NOW - 70).gate.count == 4
+    assert parse_record(body, now=NOW - 50).backoff.seconds == 80
+    assert parse_record(body, now=NOW - 70).backoff.seconds == 0
+    assert parse_record(body, now=NOW - 70).backoff.count == 4
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,14 @@ def test_a_gate_of_the_future_is_over():
 )
 def test_a_failure_of_a_kind_that_is_shared_keeps_its_kind(error, kind):
     """A subclass becomes what all versions know."""
-    assert type(read_record(dump_record(Record(gate=Gate(error)), now=0), now=0).gate.error) is kind
+    assert (
+        type(
+            parse_record(
+                dump_record(Record(backoff=SharedBackoff(error)), now=0), now=0
+            ).backoff.error
+        )
+        is kind
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,14 +151,18 @@ def test_a_failure_of_a_kind_that_is_shared_keeps_its_kind(error, kind):
 )
 def test_a_failure_of_this_process_alone_is_not_shared(error):
     """The token beside it is."""
-    record = read_record(dump_record(Record(TOKEN, 1, gate=Gate(error)), now=NOW), now=NOW)
+    record = parse_record(
+        dump_record(Record(TOKEN, 1, backoff=SharedBackoff(error)), now=NOW), now=NOW
+    )
 
-    assert (record.token, record.gate) == (TOKEN, None)
+    assert (record.token, record.backoff) == (TOKEN, None)
 
 
 def changed(**members):
     """Give a good record with changes."""
-    record = json.loads(GOLDEN["a token"][1]) | {"gate": json.loads(GOLDEN["an outage"][1])["gate"]}
+    record = json.loads(GOLDEN["a token"][1]) | {
+        "backoff": json.loads(GOLDEN["an outage"][1])["backoff"]
+    }
     for path, value in members.items():
         *parents, name = path.split("__")
         target = record
@@ -190,13 +205,13 @@ BAD = {
     "a scope of numbers": (changed(token__scope=[1]), "no list"),
     "no further members": (changed(token__extra=GONE), "no object"),
     "further members in a list": (changed(token__extra=["canary"]), "no object"),
-    "a gate that is a text": (changed(gate="canary"), "no object"),
-    "a gate without a beginning": (changed(gate__since=GONE), "since"),
-    "a gate without an end": (changed(gate__seconds=GONE), "seconds"),
-    "a gate without a count": (changed(gate__count=GONE), "count"),
-    "a gate of an unknown kind": (changed(gate__kind="canary"), "not known"),
+    "a gate that is a text": (changed(backoff="canary"), "no object"),
+    "a gate without a beginning": (changed(backoff__since=GONE), "since"),
+    "a gate without an end": (changed(backoff__seconds=GONE), "seconds"),
+    "a gate without a count": (changed(backoff__count=GONE), "count"),
+    "a gate of an unknown kind": (changed(backoff__kind="canary"), "not known"),
     "a gate without problems": (
-        changed(gate__kind="InvalidResponseError", gate__problems=GONE),
+        changed(backoff__kind="InvalidResponseError", backoff__problems=GONE),
         "no list",
     ),
 }
@@ -207,7 +222,7 @@ def test_what_is_no_record_is_refused(name, canary):
     """In words that quote nothing of it, and with no secret in the traceback."""
     body, words = BAD[name]
     with pytest.raises(RecordError, match=words) as caught:
-        read_record(body.replace(b"canary", canary.text.encode()), now=NOW)
+        parse_record(body.replace(b"canary", canary.text.encode()), now=NOW)
 
     canary.assert_hidden(caught.value)
     assert caught.value.__cause__ is None
@@ -216,14 +231,14 @@ def test_what_is_no_record_is_refused(name, canary):
 
 def test_the_table_of_bad_records_is_about_what_it_says():
     """The record that it changes is a good one."""
-    assert read_record(changed(), now=NOW).token == TOKEN
+    assert parse_record(changed(), now=NOW).token == TOKEN
 
 
 @given(st.binary())
 def test_no_bytes_crash_the_reader(body):
     """Nothing but its own error."""
     with pytest.raises(RecordError):
-        read_record(body, now=NOW)
+        parse_record(body, now=NOW)
 
 
 texts = st.text(max_size=20)
@@ -252,11 +267,11 @@ records = st.builds(Record, st.none() | tokens, st.integers(0), st.none() | seco
 @given(records)
 def test_whatever_is_written_is_read(record):
     """Every text, every number that is one."""
-    assert read_record(dump_record(record, now=NOW), now=NOW) == record
+    assert parse_record(dump_record(record, now=NOW), now=NOW) == record
 
 
 def test_a_record_as_bytes_shows_no_secret(canary):
     """Nor when it is read."""
     body = dump_record(Record(aa.Token(canary.text, extra={"a": canary.text})), now=NOW)
 
-    canary.assert_hidden(body, read_record(body, now=NOW))
+    canary.assert_hidden(body, parse_record(body, now=NOW))

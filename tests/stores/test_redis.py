@@ -17,15 +17,15 @@ import redis.asyncio
 import trustme
 
 import aritma_auth as aa
-from aritma_auth.stores import Gate, Record
-from aritma_auth.stores.encryption import SealingKeys
+from aritma_auth.stores import Record, SharedBackoff
+from aritma_auth.stores.encryption import EncryptionKeys
 from support.proxy import proxied
 from support.valkey import CLUSTER, Server, shared_server, unused_port
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 KEY, OTHER_KEY = "0" * 32, "1" * 32
-KEYS = SealingKeys.generate()
+KEYS = EncryptionKeys.generate()
 DAY = 24 * 3600
 DOWN = aa.TransportError("down")
 
@@ -95,7 +95,7 @@ async def test_nothing_can_be_read_on_the_wire_or_on_the_disk(canary, open_store
     secret = canary.text
     record = Record(
         token(secret, refresh_token=secret, id_token=secret, extra={secret: secret}),
-        gate=Gate(aa.OAuthError("odd", secret), credential=secret),
+        backoff=SharedBackoff(aa.OAuthError("odd", secret), credential=secret),
     )
     with Server("appendonly yes", "appendfsync always") as server:
         async with proxied(server.port) as proxy, open_store(proxy) as store:
@@ -121,9 +121,9 @@ async def test_nothing_can_be_read_on_the_wire_or_on_the_disk(canary, open_store
         (lambda: Record(token(lifetime=100, refresh_token="r")), 30 * DAY),
         (lambda: Record(redeeming_since=time.time()), 30 * DAY),
         (lambda: Record(serial=5), 30 * DAY),
-        (lambda: Record(token(lifetime=100), gate=Gate(DOWN, seconds=90)), 150),
-        (lambda: Record(token(lifetime=200), gate=Gate(DOWN, seconds=90)), 200),
-        (lambda: Record(gate=Gate(DOWN, seconds=-5)), 55),
+        (lambda: Record(token(lifetime=100), backoff=SharedBackoff(DOWN, seconds=90)), 150),
+        (lambda: Record(token(lifetime=200), backoff=SharedBackoff(DOWN, seconds=90)), 200),
+        (lambda: Record(backoff=SharedBackoff(DOWN, seconds=-5)), 55),
         (Record, 1),
     ],
     ids=[
@@ -185,7 +185,7 @@ async def test_numbers_of_leases_never_repeat(store):
 
 async def test_the_retention_and_the_assumed_lifetime_can_be_set(server, open_store, names):
     """In seconds."""
-    async with open_store(server, retention=500, assumed_lifetime=50) as store:
+    async with open_store(server, retention=500, default_lifetime=50) as store:
         await store.save(KEY, Record(aa.Token("endless", issued_at=time.time())), replaces=0)
         assumed = server.do("PTTL", names[0])
         await store.save(KEY, Record(token(lifetime=9, refresh_token="r")), replaces=1)
@@ -227,10 +227,10 @@ async def test_a_token_that_is_older_by_its_writers_clock_is_not_younger_than_ne
 
 async def test_the_server_tells_what_is_left_of_a_gate(store, monkeypatch):
     """Whatever the clocks of those who read and write it say."""
-    await store.save(KEY, Record(gate=Gate(DOWN, 2, 60.0)), replaces=0)
+    await store.save(KEY, Record(backoff=SharedBackoff(DOWN, 2, 60.0)), replaces=0)
     ahead = SimpleNamespace(time=lambda: time.time() + 3600)
     monkeypatch.setattr("aritma_auth.stores.redis.time", ahead)
-    gate = (await store.load(KEY)).record.gate
+    gate = (await store.load(KEY)).record.backoff
 
     assert 40 < gate.seconds <= 60
     assert gate.count == 2
@@ -244,7 +244,7 @@ def copy_of_another(server, names):
 
 
 def of_another_version(server, names):
-    sealed = KEYS.seal(b'{"version": 2}', place=f"{names[0]} 1")
+    sealed = KEYS.encrypt(b'{"version": 2}', place=f"{names[0]} 1")
     server.do("HSET", names[0], "record", sealed)
 
 
@@ -316,12 +316,12 @@ async def test_sealing_keys_can_be_changed_while_all_runs(server, open_store):
     old, new = b"o" * 32, b"n" * 32
     rings = [{"1": old}, {"1": old, "2": new}, {"2": new, "1": old}, {"2": new}]
     for number, (writes, reads) in enumerate(pairwise(rings)):
-        async with open_store(server, keys=SealingKeys(writes)) as writer:
+        async with open_store(server, keys=EncryptionKeys(writes)) as writer:
             await writer.save(KEY, Record(token(), number), replaces=number)
-        async with open_store(server, keys=SealingKeys(reads)) as reader:
+        async with open_store(server, keys=EncryptionKeys(reads)) as reader:
             entry = await reader.load(KEY)
             assert (entry.record.serial, entry.problem) == (number, None)
-    async with open_store(server, keys=SealingKeys({"1": old})) as left_behind:
+    async with open_store(server, keys=EncryptionKeys({"1": old})) as left_behind:
         assert "key" in (await left_behind.load(KEY)).problem
 
 

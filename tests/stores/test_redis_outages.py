@@ -14,7 +14,7 @@ from support.valkey import Server
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-KEYS = aa.SealingKeys({"1": bytes(32)})
+KEYS = aa.EncryptionKeys({"1": bytes(32)})
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_a_service_goes_on_by_itself_and_comes_back(server, store, clock, 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_callers_with_a_living_token_notice_nothing(server, store, clock, fault):
-    """The store is only touched when a token is renewed."""
+    """The store is only touched when a token is refreshed."""
     rig = Rig(clock, store=store)
     token = await rig.get()
     with fault(server):

@@ -13,13 +13,13 @@ import aritma_auth as aa
 from aritma_auth.stores.records import RecordError
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
-KEYS = aa.SealingKeys({"1": OLD})
-SEALED = KEYS.seal(b"body", place="here")
+KEYS = aa.EncryptionKeys({"1": OLD})
+SEALED = KEYS.encrypt(b"body", place="here")
 
 
 def test_what_is_sealed_is_opened():
     """By an equal key elsewhere; the body does not show in what is kept."""
-    assert aa.SealingKeys({"1": OLD}).open(SEALED, place="here") == b"body"
+    assert aa.EncryptionKeys({"1": OLD}).decrypt(SEALED, place="here") == b"body"
     assert b"body" not in SEALED
 
 
@@ -33,54 +33,54 @@ def test_a_seal_of_an_earlier_day_opens():
     """The format is kept: these bytes were sealed once and for all."""
     sealed = base64.b64decode("AQExZJwYdQksD4Mn7OfYT319tbhADQPicf9VAb1Ztqa2PAs=")
 
-    assert KEYS.open(sealed, place="here") == b"body"
+    assert KEYS.decrypt(sealed, place="here") == b"body"
 
 
 def test_no_two_seals_are_alike():
     """Each has a nonce of its own."""
-    assert len({KEYS.seal(b"body", place="here") for _ in range(50)}) == 50
+    assert len({KEYS.encrypt(b"body", place="here") for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("place", ["", "her", "here ", "Here", "elsewhere"])
 def test_it_opens_in_no_other_place(place):
     """An entry that somebody copies over another is no entry."""
     with pytest.raises(RecordError, match="another place"):
-        KEYS.open(SEALED, place=place)
+        KEYS.decrypt(SEALED, place=place)
 
 
 def test_the_name_of_the_key_does_not_run_into_the_place():
     """Key 1 at place 1x is not key 11 at place x."""
-    sealed = aa.SealingKeys({"1": OLD}).seal(b"body", place="1x")
-    keys = aa.SealingKeys({"11": OLD})
+    sealed = aa.EncryptionKeys({"1": OLD}).encrypt(b"body", place="1x")
+    keys = aa.EncryptionKeys({"11": OLD})
     forged = b"\x01\x0211" + sealed[3:]
 
     with pytest.raises(RecordError):
-        keys.open(forged, place="x")
+        keys.decrypt(forged, place="x")
 
 
 def test_another_key_of_the_same_name_does_not_open():
     """Nor does one of another name."""
     with pytest.raises(RecordError, match="broken"):
-        aa.SealingKeys({"1": NEW}).open(SEALED, place="here")
+        aa.EncryptionKeys({"1": NEW}).decrypt(SEALED, place="here")
     with pytest.raises(RecordError, match="known here"):
-        aa.SealingKeys({"2": OLD}).open(SEALED, place="here")
+        aa.EncryptionKeys({"2": OLD}).decrypt(SEALED, place="here")
 
 
 def test_another_format_is_told_from_a_broken_seal():
     """Somebody may have installed an older version."""
     with pytest.raises(RecordError, match="known here"):
-        KEYS.open(b"\x02" + SEALED[1:], place="here")
+        KEYS.decrypt(b"\x02" + SEALED[1:], place="here")
 
 
 def test_keys_are_changed_in_three_steps():
     """At each step every process opens what any process of this step or the last has sealed."""
     steps = [{"1": OLD}, {"1": OLD, "2": NEW}, {"2": NEW, "1": OLD}, {"2": NEW}]
-    rings = [aa.SealingKeys(step) for step in steps]
-    seals = [ring.seal(b"body", place="here") for ring in rings]
+    rings = [aa.EncryptionKeys(step) for step in steps]
+    seals = [ring.encrypt(b"body", place="here") for ring in rings]
 
     for before, after in zip(range(3), range(1, 4), strict=True):
-        assert rings[after].open(seals[before], place="here") == b"body"
-        assert rings[before].open(seals[after], place="here") == b"body"
+        assert rings[after].decrypt(seals[before], place="here") == b"body"
+        assert rings[before].decrypt(seals[after], place="here") == b"body"
     assert [seal[2:3] for seal in seals] == [b"1", b"1", b"2", b"2"]
 
 
@@ -91,33 +91,33 @@ def test_no_bit_can_be_flipped(bit):
     forged[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(RecordError):
-        KEYS.open(bytes(forged), place="here")
+        KEYS.decrypt(bytes(forged), place="here")
 
 
 @pytest.mark.parametrize("length", range(len(SEALED)))
 def test_nothing_can_be_cut_off(length):
     """Wherever it ends."""
     with pytest.raises(RecordError):
-        KEYS.open(SEALED[:length], place="here")
+        KEYS.decrypt(SEALED[:length], place="here")
 
 
 def test_nothing_can_be_added():
     """At its end."""
     with pytest.raises(RecordError):
-        KEYS.open(SEALED + b"\0", place="here")
+        KEYS.decrypt(SEALED + b"\0", place="here")
 
 
 @given(st.binary())
 def test_no_bytes_crash_it(sealed):
     """Nothing but its own error."""
     with pytest.raises(RecordError):
-        KEYS.open(sealed, place="here")
+        KEYS.decrypt(sealed, place="here")
 
 
 @given(st.binary(), st.text(st.characters(codec="utf-8")))
 def test_any_bytes_are_sealed_in_any_place(body, place):
     """Empty ones too."""
-    assert KEYS.open(KEYS.seal(body, place=place), place=place) == body
+    assert KEYS.decrypt(KEYS.encrypt(body, place=place), place=place) == body
 
 
 RAW = b"\xfb\xff" + bytes(30)
@@ -134,9 +134,9 @@ RAW = b"\xfb\xff" + bytes(30)
 )
 def test_a_key_may_be_a_text(text):
     """As openssl, or whatever keeps secrets, gives it."""
-    sealed = aa.SealingKeys({"1": RAW}).seal(b"body", place="here")
+    sealed = aa.EncryptionKeys({"1": RAW}).encrypt(b"body", place="here")
 
-    assert aa.SealingKeys({"1": text}).open(sealed, place="here") == b"body"
+    assert aa.EncryptionKeys({"1": text}).decrypt(sealed, place="here") == b"body"
 
 
 BAD_KEYS = {
@@ -166,16 +166,16 @@ def test_what_is_no_key_is_refused(name, canary):
         for name, key in keys.items()
     }
     with pytest.raises(aa.ConfigurationError, match=words) as caught:
-        aa.SealingKeys(planted)
+        aa.EncryptionKeys(planted)
 
     canary.assert_hidden(caught.value)
 
 
 def test_the_longest_name_is_good():
     """32 characters."""
-    keys = aa.SealingKeys({"n" * 32: OLD})
+    keys = aa.EncryptionKeys({"n" * 32: OLD})
 
-    assert keys.open(keys.seal(b"body", place="here"), place="here") == b"body"
+    assert keys.decrypt(keys.encrypt(b"body", place="here"), place="here") == b"body"
 
 
 def test_without_cryptography_the_extra_is_named(monkeypatch):
@@ -183,14 +183,14 @@ def test_without_cryptography_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
     with pytest.raises(aa.ConfigurationError, match=r"\[file\]. or .aritma-auth\[redis\]"):
-        aa.SealingKeys.generate()
+        aa.EncryptionKeys.generate()
 
 
 def test_keys_do_not_show_and_are_not_pickled():
     """By name alone."""
-    keys = aa.SealingKeys({"2026": OLD, "2025": NEW})
+    keys = aa.EncryptionKeys({"2026": OLD, "2025": NEW})
 
-    assert repr(keys) == str(keys) == "<SealingKeys 2026, 2025>"
+    assert repr(keys) == str(keys) == "<EncryptionKeys 2026, 2025>"
     for copying in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="other process"):
             copying(keys)
@@ -198,19 +198,19 @@ def test_keys_do_not_show_and_are_not_pickled():
 
 def test_a_generated_key_is_a_new_one():
     """Under the name that it is given."""
-    one, other = (aa.SealingKeys.generate("new") for _ in range(2))
+    one, other = (aa.EncryptionKeys.generate("new") for _ in range(2))
 
-    assert repr(one) == "<SealingKeys new>"
+    assert repr(one) == "<EncryptionKeys new>"
     with pytest.raises(RecordError):
-        other.open(one.seal(b"body", place="here"), place="here")
+        other.decrypt(one.encrypt(b"body", place="here"), place="here")
 
 
 def test_what_is_opened_does_not_show(canary):
     """In no repr, and in no error's traceback."""
-    sealed = KEYS.seal(canary.text.encode(), place="here")
-    canary.assert_hidden(KEYS.open(sealed, place="here"))
+    sealed = KEYS.encrypt(canary.text.encode(), place="here")
+    canary.assert_hidden(KEYS.decrypt(sealed, place="here"))
     with pytest.raises(RecordError) as caught:
-        KEYS.open(sealed, place="elsewhere")
+        KEYS.decrypt(sealed, place="elsewhere")
 
     canary.assert_hidden(caught.value)
 
@@ -218,6 +218,6 @@ def test_what_is_opened_does_not_show(canary):
 def test_a_key_without_a_name_is_refused(canary):
     """It could never be changed."""
     with pytest.raises(aa.ConfigurationError, match="have names") as caught:
-        aa.SealingKeys(canary.text)
+        aa.EncryptionKeys(canary.text)
 
     canary.assert_hidden(caught.value)

@@ -20,7 +20,7 @@ CHALLENGE = {
 
 
 def load(name):
-    """Import an example as it lies in the documentation."""
+    """Import an example as it overrides in the documentation."""
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

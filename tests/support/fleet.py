@@ -131,10 +131,10 @@ asyncio.run(work(json.loads(sys.argv[1])))
 def open_store(spec):
     """Make a worker's store."""
     if spec["kind"] == "redis":
-        from aritma_auth.stores.encryption import SealingKeys
+        from aritma_auth.stores.encryption import EncryptionKeys
         from aritma_auth.stores.redis import RedisTokenStore
 
-        keys = SealingKeys({"1": "A" * 43})
+        keys = EncryptionKeys({"1": "A" * 43})
         return RedisTokenStore(spec["url"], keys=keys)
     from aritma_auth.stores.file import FileTokenStore
 
@@ -165,19 +165,19 @@ def make_provider(spec, store):
 
     life = spec["lifetime"]
     policy = RefreshPolicy(
-        soft_fraction=0.5,
+        background_window_fraction=0.5,
         backoff_base=life / 100,
         backoff_cap=life / 20,
-        renewal_timeout=20.0,
-        rejection_base=life / 100,
+        refresh_timeout=20.0,
+        forced_refresh_interval_base=life / 100,
     )
     # Whoever dies in mid-exchange costs lease and mark: less than the soft window's second half.
     sharing = SharingPolicy(
         lease=life / 10,
         look_again=life / 100,
-        store_pause=life / 50,
-        gate_cap=life / 20,
-        redeeming=life / 10,
+        store_retry_interval=life / 50,
+        shared_backoff_cap=life / 20,
+        redemption_timeout=life / 10,
         settle=life / 100,
     )
     environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])

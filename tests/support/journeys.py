@@ -23,7 +23,7 @@ async def visit(request):
 
 async def begin(client, scope="openid profile bankservice", **settings):
     """Begin a sign-in and send the browser on its way; give both ends."""
-    request = await client.authorization_request(REDIRECT_URI, scope, **settings)
+    request = await client.begin_sign_in(REDIRECT_URI, scope, **settings)
     return request, await visit(request)
 
 

@@ -34,7 +34,7 @@ def tokens_are_made_by_hand() -> aa.Token:
 
 
 def stores_are_interchangeable() -> list[aa.TokenStore]:
-    keys = aa.SealingKeys({"1": bytes(32)})
+    keys = aa.EncryptionKeys({"1": bytes(32)})
     return [
         aa.MemoryTokenStore(),
         aa.FileTokenStore("tokens", keys=keys),
@@ -48,27 +48,27 @@ def stores_are_interchangeable() -> list[aa.TokenStore]:
 async def people_sign_in(
     client: aa.OAuthClient, pending: aa.PendingSignIns, url: str
 ) -> str | None:
-    request = await client.authorization_request("https://me.example/cb", "openid", prompt="login")
+    request = await client.begin_sign_in("https://me.example/cb", "openid", prompt="login")
     taken: aa.AuthorizationRequest = pending.take(pending.add(request))
     try:
         done: aa.SignIn = await client.complete_sign_in(taken, url)
     except aa.StepUpRequiredError as step_up:
-        await client.authorization_request("https://me.example/cb", step_up=step_up)
+        await client.begin_sign_in("https://me.example/cb", step_up=step_up)
         return None
-    name = (await client.userinfo(done.require_token())).get("name")
+    name = (await client.fetch_userinfo(done.require_token())).get("name")
     assert name is None or isinstance(name, str)
     return done.require_subject()
 
 
 async def people_leave(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
-    logout: aa.LogoutToken = await client.validate_logout_token(form["logout_token"])
-    aa.check_logout_frame(url, issuers=client.environment.issuers, session_id="s")
-    aa.check_logout_callback(url, state=None)
+    logout: aa.LogoutToken = await client.verify_logout_token(form["logout_token"])
+    aa.validate_front_channel_logout(url, issuers=client.environment.issuers, session_id="s")
+    aa.validate_logout_callback(url, state=None)
     return logout.session_id
 
 
 async def a_device_waits(client: aa.OAuthClient) -> bool:
-    authorization: aa.DeviceAuthorization = await client.start_device_sign_in()
+    authorization: aa.DeviceAuthorization = await client.begin_device_sign_in()
     done = await client.complete_device_sign_in(authorization)
     answer: aa.Introspection | None = None
     if done.token is not None:

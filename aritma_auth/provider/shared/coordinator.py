@@ -1,5 +1,5 @@
 """
-A provider's way to its store: adopt what is there, or lead the renewal for all who share it.
+A provider's way to its store: adopt what is there, or lead the refresh for all who share it.
 
     look      fresh in the store?  adopt it.  A failure that all know of?  hear it.
     lease     granted              look again, lead: ask the server, keep what came, release
@@ -16,8 +16,13 @@ from aritma_auth.errors import AritmaAuthError, StoreError, TransportError
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import Obtained
 from aritma_auth.provider.shared.leader import Leader
-from aritma_auth.provider.shared.resilient_store import GuardedStore, StoreAwayError
-from aritma_auth.provider.shared.stored_token import Need, Numbered, Onlooker, serial_of_new
+from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
+from aritma_auth.provider.shared.stored_token import (
+    Need,
+    StoredTokenReader,
+    VersionedToken,
+    serial_of_new,
+)
 from aritma_auth.provider.token_request import Settings, TokenRequester
 from aritma_auth.stores import Entry, Record
 
@@ -30,7 +35,7 @@ _CLAIMS = 100
 @attrs.frozen
 class Postponed:
     """
-    Somebody else renews the token, and the one in hand still lives.
+    Somebody else refreshes the token, and the one in hand still lives.
 
     Attributes:
         token: What is in hand.
@@ -42,7 +47,7 @@ class Postponed:
     seconds: float
 
 
-class TokenKeeper:
+class RefreshCoordinator:
     """
     Gets tokens from a store or from the server, and keeps the server's in the store.
 
@@ -54,10 +59,14 @@ class TokenKeeper:
         store: Where the tokens are kept.
     """
 
-    def __init__(self, settings: Settings, requester: TokenRequester, store: GuardedStore) -> None:
+    def __init__(
+        self, settings: Settings, requester: TokenRequester, store: ResilientStore
+    ) -> None:
         self._requester = requester
         self._store = store
-        self._onlooker = Onlooker(settings.client, requester, settings.policy, settings.clock)
+        self._reader = StoredTokenReader(
+            settings.client, requester, settings.policy, settings.clock
+        )
         self._leader = Leader(settings, requester, store)
         self._policy = settings.policy
         self._sharing = settings.sharing
@@ -83,10 +92,10 @@ class TokenKeeper:
             AritmaAuthError: The server's failure, met by this process or by another, when the store
                 has no token that lives.
         """
-        self._onlooker.start()
+        self._reader.start()
         try:
             return await self._share(need)
-        except StoreAwayError:
+        except StoreUnavailableError:
             pass
         except AritmaAuthError as error:
             return self._spare_or_raise(need, error)
@@ -97,7 +106,7 @@ class TokenKeeper:
 
     def _spare_or_raise(self, need: Need, error: AritmaAuthError) -> Obtained:
         # Static stability across a restart: what lives in the store is better than nothing.
-        spare = self._onlooker.spare
+        spare = self._reader.spare
         if spare is None or not need.is_patient:
             raise error
         self._serial = spare.serial
@@ -105,7 +114,7 @@ class TokenKeeper:
 
     async def _share(self, need: Need) -> Obtained | Postponed:
         entry = await self._store.load()
-        deadline = self._clock.monotonic() + self._policy.renewal_timeout
+        deadline = self._clock.monotonic() + self._policy.refresh_timeout
         pauses = self._pauses()
         while True:
             found = await self._find(entry, need)
@@ -117,22 +126,22 @@ class TokenKeeper:
             await self._remind(entry, need)
             now = self._clock.monotonic()
             if need.spare is not None and now < need.spare_until:
-                return Postponed(need.spare, self._sharing.look_again * (0.5 + self._draw()))
+                return Postponed(need.spare, self._sharing.recheck_interval * (0.5 + self._draw()))
             if now >= deadline:
                 raise TransportError(
-                    "another process is renewing the token and has not finished: try again later",
+                    "another process is refreshing the token and has not finished: try again later",
                     may_have_arrived=False,
                 )
             entry = await self._store.changed(entry, next(pauses))
 
     def _pauses(self) -> Iterator[float]:
-        pause = self._sharing.first_poll
+        pause = self._sharing.min_poll
         while True:
             yield pause * (0.5 + self._draw())
-            pause = min(pause * _GROWTH, self._sharing.longest_poll)
+            pause = min(pause * _GROWTH, self._sharing.max_poll)
 
     async def _find(self, entry: Entry | None, need: Need) -> Obtained | None:
-        found = await self._onlooker.find(entry, need, self._serial)
+        found = await self._reader.find(entry, need, self._serial)
         if found is None:
             return None
         self._serial = found.serial
@@ -140,12 +149,12 @@ class TokenKeeper:
 
     async def _remind(self, entry: Entry | None, need: Need) -> None:
         """Tell whoever leads of a newer sign-in than the store's, which has lost its memory."""
-        if need.known is not None and self._onlooker.is_behind(entry, self._serial):
+        if need.known is not None and self._reader.is_behind(entry, self._serial):
             replaces = 0 if entry is None else entry.generation
             await self._store.save(Record(need.known, self._serial), replaces=replaces)
 
     async def _lead(self, fence: int, need: Need) -> Obtained:
-        known = Numbered(need.known, self._serial)
+        known = VersionedToken(need.known, self._serial)
         entry = await self._store.load()
         found = await self._find(entry, need)
         if found is not None:
@@ -163,18 +172,22 @@ class TokenKeeper:
         return led.obtained
 
     async def _claim(
-        self, entry: Entry | None, known: Numbered, fence: int, need: Need
+        self, entry: Entry | None, known: VersionedToken, fence: int, need: Need
     ) -> tuple[Entry | None, Obtained | None]:
         """Wait for whoever may be exchanging the same refresh token; if nothing comes, claim it."""
-        deadline = self._clock.monotonic() + self._sharing.redeeming + self._policy.renewal_timeout
+        deadline = (
+            self._clock.monotonic()
+            + self._sharing.redemption_timeout
+            + self._policy.refresh_timeout
+        )
         claims = 0
         while claims < _CLAIMS and self._clock.monotonic() < deadline:
             left = self._leader.redeeming_left(entry, known)
             if left > 0:
-                entry = await self._store.changed(entry, min(left, self._sharing.longest_poll))
+                entry = await self._store.changed(entry, min(left, self._sharing.max_poll))
             else:
                 claims += 1
-                entry, is_claimed = await self._leader.claim(entry, known, fence)
+                entry, is_claimed = await self._leader.mark_redemption(entry, known, fence)
                 if is_claimed:
                     return entry, None
             found = await self._find(entry, need)
@@ -187,12 +200,12 @@ class TokenKeeper:
 
     async def _ask_alone(self, need: Need) -> Obtained:
         known = need.known
-        if self._requester.spends_once(known) and not self._sharing.redeems_without_lock:
+        if self._requester.spends_once(known) and not self._sharing.refresh_without_store:
             if not self._requester.can_start_over:
                 raise TransportError(
                     "the token store is away, and a refresh token is not presented without its "
                     "lock: it may be good for one time only",
-                    retry_after=self._sharing.store_pause,
+                    retry_after=self._sharing.store_retry_interval,
                     may_have_arrived=False,
                 )
             known = None
@@ -208,7 +221,7 @@ class TokenKeeper:
         Args:
             token: The newest token.
         """
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(StoreUnavailableError):
             # Away was told already; the token is used all the same.
             if not await self._put(token):
                 self._leader.tell_lost()
@@ -221,7 +234,7 @@ class TokenKeeper:
             StoreError: It could not be written.
         """
         is_written = False
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(StoreUnavailableError):
             is_written = await self._put(None)
         if not is_written:
             raise StoreError("the token store has not forgotten the token: forget it again later")
@@ -244,7 +257,7 @@ class TokenKeeper:
 
     async def serial(self) -> int:
         """Give the number of the stored token; it changes with each new one, and 0 means none."""
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(StoreUnavailableError):
             entry = await self._store.load()
             self._last_seen = 0 if entry is None else entry.record.serial
         return self._last_seen

@@ -1,4 +1,4 @@
-"""Renewing for all who share a store: claim, ask, keep what came, tell what failed."""
+"""Refreshing for all who share a store: claim, ask, keep what came, tell what failed."""
 
 import contextlib
 
@@ -14,10 +14,10 @@ from aritma_auth.events import RefreshTokenAtRisk, StoreFailed, notify
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import plan_shared_pause
-from aritma_auth.provider.shared.resilient_store import GuardedStore, StoreAwayError
-from aritma_auth.provider.shared.stored_token import Found, Numbered, newest_of
+from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
+from aritma_auth.provider.shared.stored_token import Found, VersionedToken, newest_of
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_of
-from aritma_auth.stores import Entry, Gate, Record
+from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _WRITES = 3
 
@@ -37,7 +37,9 @@ class Leader:
         is_saving: A new token is on its way into the store.
     """
 
-    def __init__(self, settings: Settings, requester: TokenRequester, store: GuardedStore) -> None:
+    def __init__(
+        self, settings: Settings, requester: TokenRequester, store: ResilientStore
+    ) -> None:
         self._client = settings.client
         self._requester = requester
         self._store = store
@@ -50,7 +52,7 @@ class Leader:
         self._mark_seen_at = 0.0
         self.is_saving = False
 
-    def must_claim(self, entry: Entry | None, known: Numbered) -> bool:
+    def must_claim(self, entry: Entry | None, known: VersionedToken) -> bool:
         """
         Tell whether what will be presented may be good for one time only.
 
@@ -61,7 +63,7 @@ class Leader:
         """
         return self._requester.spends_once(newest_of(entry, known).token)
 
-    def redeeming_left(self, entry: Entry | None, known: Numbered) -> float:
+    def redeeming_left(self, entry: Entry | None, known: VersionedToken) -> float:
         """
         Give the seconds for which somebody may still be exchanging the same refresh token.
 
@@ -78,10 +80,10 @@ class Leader:
             self._mark, self._mark_seen_at = since, now
         # Another machine's clock may be ahead: nobody is waited for twice as long.
         age = max(now - self._mark_seen_at, self._clock.time() - since)
-        return self._sharing.redeeming - age
+        return self._sharing.redemption_timeout - age
 
-    async def claim(
-        self, entry: Entry | None, known: Numbered, fence: int
+    async def mark_redemption(
+        self, entry: Entry | None, known: VersionedToken, fence: int
     ) -> tuple[Entry | None, bool]:
         """
         Write down that a refresh token is being exchanged, before it is.
@@ -97,7 +99,7 @@ class Leader:
             The entry as it is now, and whether it is claimed; otherwise look at it again.
 
         Raises:
-            StoreAwayError: The store cannot be used.
+            StoreUnavailableError: The store cannot be used.
         """
         newest, since = newest_of(entry, known), _redeeming_since(entry, known)
         # What happened to an older sign-in is of no interest any more.
@@ -107,7 +109,7 @@ class Leader:
             newest.token,
             newest.serial,
             None if has_lost else self._clock.time(),
-            entry.record.gate if entry is not None and is_stored else None,
+            entry.record.backoff if entry is not None and is_stored else None,
         )
         replaces = 0 if entry is None else entry.generation
         if not await self._store.save(record, replaces=replaces, fence=fence):
@@ -115,14 +117,14 @@ class Leader:
         written = Entry(record, replaces + 1)
         if has_lost:
             # The store has lost its memory: another process may know a newer token than this one.
-            return await self._store.changed(written, self._sharing.settle), False
+            return await self._store.changed(written, self._sharing.store_loss_grace), False
         if since is not None:
             fingerprint = "" if newest.token is None else newest.token.fingerprint
             notify(self._on_event, RefreshTokenAtRisk(fingerprint))
         return written, True
 
     async def lead(
-        self, entry: Entry | None, known: Numbered, fence: int, *, is_patient: bool
+        self, entry: Entry | None, known: VersionedToken, fence: int, *, is_patient: bool
     ) -> Found:
         """
         Ask the server, and keep what came before it is given.
@@ -149,11 +151,11 @@ class Leader:
             failure = error
         else:
             return await self._keep(Found(obtained, newest.serial + 1), entry, fence)
-        await self._close_gate(failure, entry, fence)
+        await self._record_failure(failure, entry, fence)
         raise failure
 
     async def _look_again(self, spent: Token) -> Token | None:
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(StoreUnavailableError):
             entry = await self._store.load()
             found = None if entry is None else entry.token
             if found is not None and found.refresh_token != spent.refresh_token:
@@ -163,15 +165,15 @@ class Leader:
     async def _keep(self, new: Found, entry: Entry | None, fence: int) -> Found:
         self.is_saving = True
         # The others wait so long for what came of a refresh token, before they present the same.
-        deadline = self._clock.monotonic() + self._sharing.redeeming
+        deadline = self._clock.monotonic() + self._sharing.redemption_timeout
         is_precious = self._requester.spends_once(new.obtained.token)
         try:
             while True:
-                with contextlib.suppress(StoreAwayError):
+                with contextlib.suppress(StoreUnavailableError):
                     return await self._write(new, entry, fence)
                 if not is_precious or self._clock.monotonic() >= deadline:
                     return new
-                await self._clock.sleep(self._sharing.store_pause)
+                await self._clock.sleep(self._sharing.store_retry_interval)
         finally:
             self.is_saving = False
 
@@ -192,7 +194,9 @@ class Leader:
         """Tell that a token could not be written, because others always were faster."""
         notify(self._on_event, StoreFailed("save", "other writers were faster"))
 
-    async def _close_gate(self, error: AritmaAuthError, entry: Entry | None, fence: int) -> None:
+    async def _record_failure(
+        self, error: AritmaAuthError, entry: Entry | None, fence: int
+    ) -> None:
         before = Record() if entry is None else entry.record
         token = before.token
         if token is not None and isinstance(error, ReauthenticationRequiredError):
@@ -202,19 +206,19 @@ class Leader:
             token,
             before.serial,
             before.redeeming_since if _may_be_spent(error) else None,
-            await self._gate(error, before),
+            await self._backoff(error, before),
         )
         if record == before:
             return
         replaces = 0 if entry is None else entry.generation
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(StoreUnavailableError):
             await self._store.save(record, replaces=replaces, fence=fence)
 
-    async def _gate(self, error: AritmaAuthError, before: Record) -> Gate | None:
+    async def _backoff(self, error: AritmaAuthError, before: Record) -> SharedBackoff | None:
         if isinstance(error, ConfigurationError | VerificationError):
             # This process's own trouble.
-            return before.gate
-        count = 1 + (0 if before.gate is None else before.gate.count)
+            return before.backoff
+        count = 1 + (0 if before.backoff is None else before.backoff.count)
         seconds = plan_shared_pause(
             self._policy,
             self._sharing,
@@ -224,7 +228,7 @@ class Leader:
             alive_for=self._alive_for(before.token),
         )
         credential = await credential_of(self._client) if error.is_permanent else ""
-        return Gate(error.copy(), count, seconds, credential)
+        return SharedBackoff(error.copy(), count, seconds, credential)
 
     def _alive_for(self, token: Token | None) -> float | None:
         if token is None or token.expires_at is None:
@@ -233,7 +237,7 @@ class Leader:
         return left if left > 0 else None
 
 
-def _redeeming_since(entry: Entry | None, known: Numbered) -> float | None:
+def _redeeming_since(entry: Entry | None, known: VersionedToken) -> float | None:
     """Give the mark on the refresh token that would be presented."""
     if entry is None or newest_of(entry, known).token is not entry.token:
         return None

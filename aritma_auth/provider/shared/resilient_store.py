@@ -17,11 +17,11 @@ _BEATS = 3
 """Times that a lease is kept while it would last once."""
 
 
-class StoreAwayError(Exception):
+class StoreUnavailableError(Exception):
     """The store cannot be used now; it never leaves the package."""
 
 
-class GuardedStore:
+class ResilientStore:
     """
     One key of a store.
 
@@ -57,7 +57,7 @@ class GuardedStore:
         Give the entry, or None.
 
         Raises:
-            StoreAwayError: It cannot be had.
+            StoreUnavailableError: It cannot be had.
         """
         entry = await self._run("load", lambda: self._store.load(self._key))
         if entry is not None and entry.problem is not None:
@@ -76,7 +76,7 @@ class GuardedStore:
             fence: Number of the lease, or 0.
 
         Raises:
-            StoreAwayError: It is not known whether it was written.
+            StoreUnavailableError: It is not known whether it was written.
         """
         return await self._run(
             "save", lambda: self._store.save(self._key, record, replaces=replaces, fence=fence)
@@ -85,13 +85,13 @@ class GuardedStore:
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[int | None]:
         """
-        Hold the right to renew, kept alive as long as the context lasts.
+        Hold the right to refresh, kept alive as long as the context lasts.
 
         Yields:
             The lease's number, or None if somebody else holds it.
 
         Raises:
-            StoreAwayError: It is not known whether it was granted.
+            StoreUnavailableError: It is not known whether it was granted.
         """
         seconds = self._sharing.lease
         lease = await self._run("lease", lambda: self._store.acquire(self._key, seconds=seconds))
@@ -109,7 +109,7 @@ class GuardedStore:
     async def _keep(self, lease: Lease) -> None:
         # The engine's time, not the provider's clock: a lease runs out in the engine.
         pause = self._sharing.lease / _BEATS
-        for _ in range(int(self._sharing.longest_lease / pause)):
+        for _ in range(int(self._sharing.max_lease / pause)):
             await asyncio.sleep(pause)
             await self._attempt(lease.keep)
 
@@ -129,7 +129,7 @@ class GuardedStore:
             seconds: How long to wait at most; a store that cannot watch is looked at after that.
 
         Raises:
-            StoreAwayError: It cannot be had.
+            StoreUnavailableError: It cannot be had.
         """
         if not self._store.can_watch:
             await self._clock.sleep(seconds)
@@ -151,7 +151,7 @@ class GuardedStore:
     async def _run(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
         away_until = self._away_until
         if away_until is not None and self._clock.monotonic() < away_until:
-            raise StoreAwayError
+            raise StoreUnavailableError
         try:
             async with asyncio.timeout(self._sharing.store_timeout):
                 result = await work()
@@ -165,6 +165,6 @@ class GuardedStore:
                 self._away_until = None
                 notify(self._on_event, StoreReturned())
             return result
-        self._away_until = self._clock.monotonic() + self._sharing.store_pause
+        self._away_until = self._clock.monotonic() + self._sharing.store_retry_interval
         notify(self._on_event, StoreFailed(operation, problem))
-        raise StoreAwayError
+        raise StoreUnavailableError

@@ -5,15 +5,15 @@ import attrs
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import Obtained
-from aritma_auth.provider.lifecycle import Freshness, Life, plan_life
+from aritma_auth.provider.lifecycle import Freshness, TokenLifetime, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.token_request import TokenClient, TokenRequester, credential_of
+from aritma_auth.provider.token_request import TokenRequester, TokenSource, credential_of
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.stores import Entry, Gate, Record
+from aritma_auth.stores import Entry, Record, SharedBackoff
 
 
 @attrs.frozen
-class Numbered:
+class VersionedToken:
     """
     A token and which one it is of its key.
 
@@ -42,7 +42,7 @@ class Found:
     serial: int
 
 
-def newest_of(entry: Entry | None, known: Numbered) -> Numbered:
+def newest_of(entry: Entry | None, known: VersionedToken) -> VersionedToken:
     """
     Choose between the store's token and the provider's own, which may not have been kept.
 
@@ -52,7 +52,7 @@ def newest_of(entry: Entry | None, known: Numbered) -> Numbered:
         known: What the provider has.
     """
     record = Record() if entry is None else entry.record
-    return known if known.serial > record.serial else Numbered(record.token, record.serial)
+    return known if known.serial > record.serial else VersionedToken(record.token, record.serial)
 
 
 def serial_of_new(serial: int, *, now: float) -> int:
@@ -83,7 +83,7 @@ class Need:
 
         is_patient: Callers wait and no token lives: try more than once.
 
-        spare: A token that lives long enough to let somebody else renew it, or None.
+        spare: A token that lives long enough to let somebody else refresh it, or None.
 
         spare_until: Monotonic seconds until which it does.
     """
@@ -95,7 +95,7 @@ class Need:
     spare_until: float = float("-inf")
 
 
-class Onlooker:
+class StoredTokenReader:
     """
     Looks at what a store has.
 
@@ -110,7 +110,7 @@ class Onlooker:
     """
 
     def __init__(
-        self, client: TokenClient, requester: TokenRequester, policy: RefreshPolicy, clock: Clock
+        self, client: TokenSource, requester: TokenRequester, policy: RefreshPolicy, clock: Clock
     ) -> None:
         self._client = client
         self._requester = requester
@@ -153,21 +153,21 @@ class Onlooker:
             if life.freshness(now) is Freshness.FRESH:
                 return found
             self._spare, self._spare_until = found, life.expires_at
-        gate = entry.record.gate
-        if gate is not None and await self._is_closed(gate, is_behind=is_behind):
-            error: AritmaAuthError = gate.error.copy()
-            error.retry_after = gate.seconds
+        backoff = entry.record.backoff
+        if backoff is not None and await self._is_closed(backoff, is_behind=is_behind):
+            error: AritmaAuthError = backoff.error.copy()
+            error.retry_after = backoff.seconds
             raise error
         return None
 
-    async def _is_closed(self, gate: Gate, *, is_behind: bool) -> bool:
-        if gate.seconds <= 0:
+    async def _is_closed(self, backoff: SharedBackoff, *, is_behind: bool) -> bool:
+        if backoff.seconds <= 0:
             return False
         # What ended an older sign-in says nothing of a newer one.
-        if is_behind and gate.error.is_permanent:
+        if is_behind and backoff.error.is_permanent:
             return False
         # Whoever has another credential than the refused one may ask.
-        return not gate.credential or gate.credential == await credential_of(self._client)
+        return not backoff.credential or backoff.credential == await credential_of(self._client)
 
     def is_behind(self, entry: Entry | None, serial: int) -> bool:
         """
@@ -181,14 +181,14 @@ class Onlooker:
         is_older = (0 if entry is None else entry.record.serial) < serial
         return is_older and not self._requester.can_start_over
 
-    def _life_of(self, entry: Entry, token: Token) -> Life:
+    def _life_of(self, entry: Entry, token: Token) -> TokenLifetime:
         stated = None if token.expires_at is None else token.expires_at - token.issued_at
         age = self._clock.time() - token.issued_at if entry.token_age is None else entry.token_age
         if age < -_CLOCKS_DIFFER:
             # The clock was set back since: nobody knows how old it is.
-            age = self._policy.longest_lifetime
+            age = self._policy.max_lifetime
         age = max(0.0, age)
-        return plan_life(
+        return plan_lifetime(
             self._policy,
             stated,
             issued_at=self._clock.monotonic() - age,

@@ -24,7 +24,7 @@ class BearerCheck:
 
     def token(self, request: web.Request, scope: Iterable[str] = _SCOPES) -> IssuedToken:
         """
-        Judge a request's token.
+        TokenVerifier a request's token.
 
         Args:
             request: The request.

@@ -17,7 +17,7 @@ def _known(_lies: object, _attribute: "attrs.Attribute[Any]", signature: str) ->
 
 
 @attrs.define(kw_only=True)
-class Lies:
+class ResponseOverrides:
     """
     Changes to what the identity server says; every one of them lasts until it is taken back.
 

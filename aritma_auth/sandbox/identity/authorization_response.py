@@ -7,7 +7,7 @@ Source: IdentityServer's AuthorizeResult.
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from aritma_auth.sandbox.faults.overrides import Changes, Lies, told
+from aritma_auth.sandbox.faults.overrides import Changes, ResponseOverrides, told
 from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.authorization_request import AuthorizeCall
 from aritma_auth.sandbox.identity.server_versions import Generation
@@ -28,16 +28,20 @@ class Callbacks:
 
         generation: How the server behaves.
 
-        lies: What it says wrongly.
+        overrides: What it says wrongly.
     """
 
     def __init__(
-        self, issuer: TokenIssuer, sign_ins: SignIns, generation: Generation, lies: Lies
+        self,
+        issuer: TokenIssuer,
+        sign_ins: SignIns,
+        generation: Generation,
+        overrides: ResponseOverrides,
     ) -> None:
         self._issuer = issuer
         self._sign_ins = sign_ins
         self._generation = generation
-        self._lies = lies
+        self._lies = overrides
 
     def success(self, issuer: str, call: AuthorizeCall, sign_in: SignInFacts) -> dict[str, str]:
         """

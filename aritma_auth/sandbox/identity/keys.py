@@ -49,7 +49,7 @@ class SigningKey:
 
             header: Header members besides the key's own; None takes one out.
 
-            signature: ``good``, or one of the bad ones of `Lies`.
+            signature: ``good``, or one of the bad ones of `ResponseOverrides`.
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """

@@ -41,7 +41,7 @@ class Metadata:
         tenant = request.match_info.get("tenant")
         truth = self._common(self._sandbox.base_of(tenant)) | self._of_generation()
         truth["issuer"] = self._sandbox.issuer_of(tenant)
-        return web.json_response(told(truth, self._sandbox.lies.metadata))
+        return web.json_response(told(truth, self._sandbox.overrides.metadata))
 
     def _common(self, base: str) -> Changes:
         scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
@@ -96,4 +96,4 @@ class Metadata:
     async def jwks(self, _request: web.Request) -> web.Response:
         """Give the public keys (RFC 7517 §5)."""
         keys = [key.public for key in self._sandbox.issuer.keys]
-        return web.json_response({"keys": [*self._sandbox.lies.keys, *keys]})
+        return web.json_response({"keys": [*self._sandbox.overrides.keys, *keys]})

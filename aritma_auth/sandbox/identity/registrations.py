@@ -101,7 +101,7 @@ class SandboxClient:
 
 
 @attrs.frozen
-class Person:
+class User:
     """
     Somebody who can sign in.
 
@@ -163,7 +163,7 @@ SAMPLE_CLIENTS = (
     ),
     SandboxClient(
         client_id="sandbox-expired",
-        secrets="renewed-secret",
+        secrets="refreshed-secret",
         expired_secrets="expired-secret",
         scopes="bankservice",
     ),
@@ -222,6 +222,6 @@ SAMPLE_CLIENTS = (
 )
 
 SAMPLE_PEOPLE = (
-    Person("user-alice", "alice", "alice-password", "Alice Almås"),
-    Person("user-bob", "bob", "bob-password", "Bob Berg"),
+    User("user-alice", "alice", "alice-password", "Alice Almås"),
+    User("user-bob", "bob", "bob-password", "Bob Berg"),
 )

@@ -52,7 +52,7 @@ class IdentityServer:
 
         def work(client: SandboxClient, form: dict[str, str]) -> dict[str, object]:
             answer = self._sandbox.token_endpoint.answer(issuer, client, form)
-            return told(answer, self._sandbox.lies.token_answer)
+            return told(answer, self._sandbox.overrides.token_answer)
 
         return await self._answer(request, work, self._note)
 

@@ -21,8 +21,8 @@ from aritma_auth.sandbox.identity.registrations import (
     DEVICE_CODE,
     IDENTITY_SCOPES,
     RESOURCES,
-    Person,
     SandboxClient,
+    User,
 )
 from aritma_auth.sandbox.identity.server_versions import Generation
 from aritma_auth.sandbox.identity.sessions import SignIns
@@ -82,7 +82,7 @@ class TokenEndpoint:
 
     def __init__(
         self,
-        people: Mapping[str, Person],
+        people: Mapping[str, User],
         issuer: TokenIssuer,
         refresh_tokens: RefreshTokens,
         sign_ins: SignIns,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.faults.overrides import Changes, Lies, told
+from aritma_auth.sandbox.faults.overrides import Changes, ResponseOverrides, told
 from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
@@ -57,13 +57,15 @@ class TokenIssuer:
 
         generation: How the server behaves.
 
-        lies: What it says wrongly.
+        overrides: What it says wrongly.
     """
 
-    def __init__(self, clock: SandboxClock, generation: Generation, lies: Lies) -> None:
+    def __init__(
+        self, clock: SandboxClock, generation: Generation, overrides: ResponseOverrides
+    ) -> None:
         self._clock = clock
         self._generation = generation
-        self._lies = lies
+        self._lies = overrides
         self._access: dict[str, IssuedToken] = {}
         self._id_tokens: dict[str, tuple[str, str]] = {}
         self._key_number = 0
@@ -252,7 +254,7 @@ class TokenIssuer:
 
     def judge(self, text: str) -> IssuedToken | str:
         """
-        Judge an access token as an API does.
+        TokenVerifier an access token as an API does.
 
         Args:
             text: What came after ``Bearer``.

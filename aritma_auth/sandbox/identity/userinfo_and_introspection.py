@@ -62,7 +62,7 @@ class Inspection:
             return _challenge(403, f'{_REALM}"insufficient_scope"')
         names = {"sub"}.union(*(_SHOWN.get(scope, frozenset()) for scope in token.scope))
         claims: Changes = {n: value for n, value in person.claims.items() if n in names}
-        return web.json_response(told(claims, self._sandbox.lies.userinfo))
+        return web.json_response(told(claims, self._sandbox.overrides.userinfo))
 
     async def introspect(self, request: web.Request) -> web.Response:
         """

@@ -30,7 +30,7 @@ class SignInPages:
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
         self._callbacks = Callbacks(
-            sandbox.issuer, sandbox.sign_ins, sandbox.generation, sandbox.lies
+            sandbox.issuer, sandbox.sign_ins, sandbox.generation, sandbox.overrides
         )
 
     def add_routes(self, app: web.Application) -> None:
