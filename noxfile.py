@@ -14,17 +14,17 @@ LOOPS_ON = "3.13"
 
 LOOP_TESTS = [
     "tests/stores",
-    "tests/test_discovery.py",
-    "tests/test_faults.py",
-    "tests/test_keeping.py",
-    "tests/test_middleware.py",
-    "tests/test_pool.py",
-    "tests/test_provider.py",
-    "tests/test_published.py",
-    "tests/test_refresh_tokens.py",
-    "tests/test_sharing.py",
-    "tests/test_sign_in.py",
-    "tests/test_transport.py",
+    "tests/client/test_discovery.py",
+    "tests/sandbox/test_faults.py",
+    "tests/provider/shared/test_stored_token.py",
+    "tests/provider/test_middleware.py",
+    "tests/provider/test_pool.py",
+    "tests/provider/test_provider.py",
+    "tests/client/test_cached_document.py",
+    "tests/provider/test_refresh_tokens.py",
+    "tests/provider/shared/test_sharing.py",
+    "tests/client/test_sign_in.py",
+    "tests/client/test_transport.py",
 ]
 PROJECT = nox.project.load_toml("pyproject.toml")
 

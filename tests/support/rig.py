@@ -6,6 +6,9 @@ from support.fakes import FakeClient
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 DOWN = aa.TransportError("down")
 REFUSED = aa.InvalidClientError("invalid_client")
+LOST = aa.TransportError("lost", may_have_arrived=True)
+UNSENT = aa.TransportError("unsent", may_have_arrived=False)
+SPENT = aa.InvalidGrantError("invalid_grant")
 
 
 class Rig:
@@ -31,3 +34,17 @@ class Rig:
 
     def happened(self, kind):
         return [event for event in self.events if isinstance(event, kind)]
+
+
+def presented(rig):
+    """Give the refresh tokens that the provider has presented, in their order."""
+    return [
+        grant.refresh_token.text
+        for grant in rig.client.grants
+        if isinstance(grant, aa.RefreshTokenGrant)
+    ]
+
+
+def rotated(rig, **fields):
+    """Make the token of a refresh response."""
+    return rig.client.make_token(**fields)

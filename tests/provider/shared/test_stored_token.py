@@ -4,43 +4,18 @@ import asyncio
 
 import attrs
 import pytest
-from test_refresh_tokens import SPENT, presented, rotated
 
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed, TokenAdopted
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.stores import Record
 from support.fakes import settle
-from support.rig import DOWN, REFUSED, Rig
+from support.rig import DOWN, REFUSED, SPENT, Rig, presented, rotated
+from support.stores import FailingStore
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 REFRESH = aa.RefreshTokenGrant("first")
-
-
-class FailingStore(aa.MemoryTokenStore):
-    """A store that fails when the test wants it to."""
-
-    def __init__(self):
-        super().__init__()
-        self.failing = set()
-
-    async def load(self, key):
-        if "load" in self.failing:
-            raise OSError("secret detail")
-        return await super().load(key)
-
-    async def save(self, key, record, *, replaces, fence=0):
-        if "save" in self.failing or ("keep" in self.failing and record.redeeming_since is None):
-            raise OSError("secret detail")
-        if "conflict" in self.failing:
-            return False
-        return await super().save(key, record, replaces=replaces, fence=fence)
-
-    async def acquire(self, key, *, seconds):
-        if "lease" in self.failing:
-            raise OSError("secret detail")
-        return await super().acquire(key, seconds=seconds)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import asyncio
 
 import attrs
 import pytest
-from test_keeping import FailingStore
-from test_refresh_tokens import LOST, SPENT, UNSENT, presented, rotated
 
 import aritma_auth as aa
 from aritma_auth.events import RefreshFailed, RefreshTokenAtRisk, StoreFailed, StoreReturned
@@ -13,7 +11,8 @@ from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.stores import Entry, Record, SharedBackoff
 from aritma_auth.stores.key import token_key
 from support.fakes import settle
-from support.rig import DOWN, REFUSED, Rig
+from support.rig import DOWN, LOST, REFUSED, SPENT, UNSENT, Rig, presented, rotated
+from support.stores import FailingStore
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -3,12 +3,11 @@
 import asyncio
 
 import pytest
-from test_keeping import FailingStore
-from test_refresh_tokens import presented, rotated
 
 import aritma_auth as aa
 from support.fakes import settle
-from support.rig import Rig
+from support.rig import Rig, presented, rotated
+from support.stores import FailingStore
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

@@ -26,7 +26,7 @@ from support.apart import browse
 IDS = {'"client-id"': '"sandbox-service"'}
 """The clients that the pages name, and those of the sandbox."""
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>no-test|setup): (?P<what>[^>]*) -->\n)?```python\n(?P<code>.*?)```",

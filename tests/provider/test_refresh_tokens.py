@@ -8,13 +8,9 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.protocol.grants import Grant
 from support.fakes import settle
-from support.rig import DOWN, Rig
+from support.rig import DOWN, LOST, SPENT, UNSENT, Rig, presented, rotated
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
-
-LOST = aa.TransportError("lost", may_have_arrived=True)
-UNSENT = aa.TransportError("unsent", may_have_arrived=False)
-SPENT = aa.InvalidGrantError("invalid_grant")
 
 
 @attrs.frozen
@@ -26,18 +22,6 @@ class OneTimeGrant(Grant):
 
     def own_parameters(self):
         return (("code", "x"),)
-
-
-def presented(rig):
-    return [
-        grant.refresh_token.text
-        for grant in rig.client.grants
-        if isinstance(grant, aa.RefreshTokenGrant)
-    ]
-
-
-def rotated(rig, **fields):
-    return rig.client.make_token(**fields)
 
 
 @pytest.fixture

@@ -149,7 +149,9 @@ async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
     internet_with_slash = Web().publish(f"{ISSUER}/", at=ISSUER)
 
     assert (await aliased.fetch_metadata()).issuer == "https://id.old.example"
-    assert (await internet_with_slash.discovery(f"{ISSUER}/").fetch_metadata()).issuer == f"{ISSUER}/"
+    assert (
+        await internet_with_slash.discovery(f"{ISSUER}/").fetch_metadata()
+    ).issuer == f"{ISSUER}/"
 
 
 @pytest.mark.parametrize(
