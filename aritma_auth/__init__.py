@@ -41,11 +41,18 @@ if TYPE_CHECKING:
     from aritma_auth.native_app.login import login_with_device as login_with_device
     from aritma_auth.native_app.login import signed_in_provider as signed_in_provider
     from aritma_auth.protocol.authorization_request import (
+        AuthorizationParameters as AuthorizationParameters,
+    )
+    from aritma_auth.protocol.authorization_request import (
         AuthorizationRequest as AuthorizationRequest,
     )
     from aritma_auth.protocol.authorization_response import (
         AuthorizationResponse as AuthorizationResponse,
     )
+    from aritma_auth.protocol.authorization_response import (
+        validate_authorization_response as validate_authorization_response,
+    )
+    from aritma_auth.protocol.client_auth import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
     from aritma_auth.protocol.grants import DelegationGrant as DelegationGrant
     from aritma_auth.protocol.grants import DeviceCodeGrant as DeviceCodeGrant
+    from aritma_auth.protocol.grants import Grant as Grant
     from aritma_auth.protocol.grants import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
@@ -133,9 +141,16 @@ _HOMES = {
         "login_with_device",
         "signed_in_provider",
     ),
-    "protocol.authorization_request": ("AuthorizationRequest",),
-    "protocol.authorization_response": ("AuthorizationResponse",),
+    "protocol.authorization_request": (
+        "AuthorizationParameters",
+        "AuthorizationRequest",
+    ),
+    "protocol.authorization_response": (
+        "AuthorizationResponse",
+        "validate_authorization_response",
+    ),
     "protocol.client_auth": (
+        "ClientAuth",
         "ClientSecretBasic",
         "ClientSecretPost",
         "NoClientAuth",
@@ -149,6 +164,7 @@ _HOMES = {
         "CustomGrant",
         "DelegationGrant",
         "DeviceCodeGrant",
+        "Grant",
         "PasswordGrant",
         "RefreshTokenGrant",
         "SignedInGrant",

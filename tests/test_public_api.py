@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import is_typeddict
 
 import pytest
 
@@ -40,6 +41,20 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = aritma_auth.nonsense
 
 
+@pytest.mark.parametrize("name", ["grants", "client_auth", "redaction"])
+def test_a_public_module_lists_its_public_names(name):
+    """Its ``__all__`` is sorted and complete: every class and function that the module defines."""
+    module = importlib.import_module(f"aritma_auth.protocol.{name}")
+    defined = {
+        key
+        for key, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__ and not key.startswith("_")
+    }
+
+    assert module.__all__ == sorted(module.__all__)
+    assert defined <= set(module.__all__)
+
+
 @pytest.mark.parametrize("name", aritma_auth.__all__)
 def test_every_name_is_documented(name):
     """It has a docstring of its own, or a line in the source, and a place in the reference."""
@@ -55,6 +70,9 @@ def describe(name):
     thing = getattr(aritma_auth, name)
     if not inspect.isclass(thing):
         yield f"{name}: {type(thing).__name__}"
+        return
+    if is_typeddict(thing):
+        yield from (f"{name}[{key}]({kind})" for key, kind in thing.__annotations__.items())
         return
     yield name if issubclass(thing, Exception) else f"{name}{signature_of(thing)}"
     for member, value in sorted(vars(thing).items()):

@@ -9,7 +9,7 @@ import json
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 import attrs
 
@@ -277,6 +277,58 @@ class AuthorizationRequest:
         raise StateMismatchError("this is no pending sign-in: start a new one")
 
 
+class AuthorizationParameters(TypedDict, total=False):
+    """
+    What an application may ask of a sign-in beyond its scope; a key that is left out asks nothing.
+
+    Attributes:
+        response_type: ``code`` (default), or for old servers what comes through the browser:
+            ``token``, ``id_token`` or a combination (OAuth 2.0 Multiple Response Types).
+
+        response_mode: ``query``, ``fragment`` or ``form_post``: how the parameters come back.
+            Default: ``query`` for a code, ``fragment`` for everything else.
+
+        prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account`` and
+            ``create``, as text or a list (OpenID Connect Core 1.0 §3.1.2.1).
+
+        max_age: Seconds since the end-user's last authentication; an older one is repeated.
+
+        login_hint: The identifier that the end-user is likely to sign in with.
+
+        acr_values: Authentication contexts, the preferred first, as text or a list;
+            `build_acr_values` writes Aritma's.
+
+        requires_acr: True demands that the ID token's ``acr`` is one of ``acr_values``; otherwise
+            the server may choose another.
+
+        ui_locales: Language tags of the server's pages, the preferred first, as text or a list.
+
+        resource: Absolute URI of the API that the tokens are for, or several (RFC 8707 §2).
+
+        extra: Further parameters of this server, name to value.
+
+        step_up: What an API demanded: added to the scope, ``acr_values`` and ``max_age``
+            (RFC 9470 §4).
+
+        lifetime: Seconds within which the response must arrive (default 600).
+
+    Spec: RFC 6749 §4.1.1; OpenID Connect Core 1.0 §3.1.2.1.
+    """
+
+    response_type: str
+    response_mode: str
+    prompt: str | Iterable[str]
+    max_age: int | None
+    login_hint: str | None
+    acr_values: str | Iterable[str]
+    requires_acr: bool
+    ui_locales: str | Iterable[str]
+    resource: str | Iterable[str]
+    extra: Mapping[str, str] | None
+    step_up: StepUpRequiredError | None
+    lifetime: float
+
+
 def generate_authorization_request(
     *,
     authorization_endpoint: str,
@@ -284,54 +336,46 @@ def generate_authorization_request(
     requires_iss: bool,
     client_id: str,
     redirect_uri: str,
-    response_type: str = "code",
-    response_mode: str = "",
     scope: str | Iterable[str] | None,
-    prompt: str | Iterable[str] = (),
-    max_age: int | None = None,
-    login_hint: str | None = None,
-    acr_values: str | Iterable[str] = (),
-    requires_acr: bool = False,
-    ui_locales: str | Iterable[str] = (),
-    resource: str | Iterable[str] = (),
-    extra: Mapping[str, str] | None = None,
-    step_up: StepUpRequiredError | None = None,
     now: float,
-    lifetime: float = 600.0,
+    **parameters: Unpack[AuthorizationParameters],
 ) -> AuthorizationRequest:
     """
-    Make an authorization request with a new state, nonce and verifier.
+    Generate an authorization request with a new state, nonce and code verifier.
 
-    The arguments are `AuthorizationRequest`'s; a nonce goes along with the scope ``openid``, a
-    verifier with the response type ``code``. What an API asked for in ``step_up`` is added to
-    scope, acr_values and max_age.
+    A nonce is added for the scope ``openid``, a code verifier for the response type ``code``.
 
     Raises:
-        ConfigurationError: An argument makes no sense.
+        ConfigurationError: An argument is not valid, or ``parameters`` has an unknown key.
 
     Spec: RFC 6749 §4.1.1; RFC 7636 §4; RFC 9470 §4; OpenID Connect Core 1.0 §3.1.2.1, §15.5.2.
     """
-    wish = add_step_up(scope, acr_values, max_age, step_up)
+    unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
+    if unknown:
+        raise ConfigurationError(f"a sign-in has no parameter {', '.join(sorted(unknown))}")
+    wish = add_step_up(
+        scope,
+        parameters.pop("acr_values", ()),
+        parameters.pop("max_age", None),
+        parameters.pop("step_up", None),
+    )
     return AuthorizationRequest(
         authorization_endpoint=authorization_endpoint,
         issuers=issuers,
         requires_iss=requires_iss,
         client_id=client_id,
         redirect_uri=redirect_uri,
-        response_type=response_type,
-        response_mode=response_mode,
         scope=wish.scope,
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32) if "openid" in (wish.scope or ()) else None,
-        code_verifier=generate_code_verifier() if "code" in response_type.split() else None,
-        prompt=prompt,
-        max_age=wish.max_age,
-        login_hint=login_hint,
+        code_verifier=(
+            generate_code_verifier()
+            if "code" in parameters.get("response_type", "code").split()
+            else None
+        ),
         acr_values=wish.acr_values,
-        requires_acr=requires_acr,
-        ui_locales=ui_locales,
-        resource=resource,
-        extra=extra or {},
+        max_age=wish.max_age,
         created_at=now,
-        lifetime=lifetime,
+        extra=parameters.pop("extra", None) or {},
+        **parameters,  # type: ignore[misc,arg-type]
     )

@@ -18,6 +18,19 @@ from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 
+__all__ = [
+    "ClientAuth",
+    "ClientCredential",
+    "ClientSecretBasic",
+    "ClientSecretPost",
+    "CredentialSource",
+    "NoClientAuth",
+    "PrivateKeyJwt",
+    "Proof",
+    "TlsClientAuth",
+    "generate_jti",
+]
+
 
 class CredentialSource(Protocol):
     """Where a secret comes from; `aritma_auth.Secret` is one."""

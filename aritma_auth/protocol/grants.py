@@ -18,6 +18,19 @@ from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_resour
 from aritma_auth.protocol.redaction import SecretText, as_optional_secret, as_secret
 from aritma_auth.protocol.single_use import SingleUse
 
+__all__ = [
+    "AuthorizationCodeGrant",
+    "ClientCredentialsGrant",
+    "CustomGrant",
+    "DelegationGrant",
+    "DeviceCodeGrant",
+    "Grant",
+    "PasswordGrant",
+    "RefreshTokenGrant",
+    "SignedInGrant",
+    "TokenExchangeGrant",
+]
+
 _PROTECTED = frozenset(
     {
         "client_assertion",
@@ -31,7 +44,7 @@ _PROTECTED = frozenset(
 )
 
 
-def parse_grant_extra(value: Mapping[str, str]) -> Parameters:
+def _parse_grant_extra(value: Mapping[str, str]) -> Parameters:
     """Take further parameters; the client's authentication is not for callers to write."""
     return parse_extra(value, taken=_PROTECTED)
 
@@ -57,7 +70,7 @@ class Grant(ABC):
 
     scope: Scope | None = attrs.field(default=None, converter=parse_scope)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resources)
-    extra: Parameters = attrs.field(factory=dict, converter=parse_grant_extra, repr=False)
+    extra: Parameters = attrs.field(factory=dict, converter=_parse_grant_extra, repr=False)
 
     @extra.validator
     def _replaces_nothing(self, _attribute: object, extra: Parameters) -> None:
@@ -106,6 +119,7 @@ class ClientCredentialsGrant(Grant):
     """
 
     grant_type: ClassVar[str] = "client_credentials"
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope, kw_only=False)
 
     def own_parameters(self) -> Parameters:
         """Give none: the client's authentication says it all."""
@@ -193,7 +207,7 @@ class SignedInGrant(Grant):
     token's refresh token; without either the person must sign in.
 
     Attributes:
-        person: Tells the stored tokens of several people apart; any text.
+        end_user: Distinguishes the stored tokens of several end-users; any text.
 
     Spec: RFC 6749 §1.5.
     """
@@ -201,7 +215,7 @@ class SignedInGrant(Grant):
     grant_type: ClassVar[str] = "signed_in"
     is_reusable: ClassVar[bool] = False
     is_requestable: ClassVar[bool] = False
-    person: str = attrs.field(default="", kw_only=False)
+    end_user: str = attrs.field(default="", kw_only=False)
 
     def own_parameters(self) -> Parameters:
         """Give none."""
@@ -209,7 +223,7 @@ class SignedInGrant(Grant):
 
     def subject(self) -> Parameters:
         """Give whose sign-in it is."""
-        return (("person", self.person),)
+        return (("end_user", self.end_user),)
 
     def problems(self) -> tuple[str, ...]:
         """Say that it cannot be sent."""
@@ -358,7 +372,7 @@ class CustomGrant(Grant):
     is_reusable: ClassVar[bool] = False
     name: str = attrs.field(kw_only=False)
     fields: Parameters = attrs.field(
-        factory=dict, converter=parse_grant_extra, repr=False, kw_only=False
+        factory=dict, converter=_parse_grant_extra, repr=False, kw_only=False
     )
 
     def parameters(self) -> Parameters:

@@ -5,6 +5,17 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from hashlib import sha256
 from typing import NoReturn, final
 
+__all__ = [
+    "HiddenBytes",
+    "HiddenStr",
+    "JsonValue",
+    "Members",
+    "SecretText",
+    "as_optional_secret",
+    "as_secret",
+    "is_same_text",
+]
+
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it again"

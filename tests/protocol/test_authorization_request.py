@@ -44,6 +44,13 @@ def parameters(request):
     return dict(parse_qsl(urlsplit(request.url).query))
 
 
+@pytest.mark.parametrize("unknown", ["scopes", "State", "nonce", "code_verifier", "created_at"])
+def test_an_unknown_parameter_is_refused(unknown):
+    """A mistyped key, or one that the request generates itself, is not silently ignored."""
+    with pytest.raises(ConfigurationError, match=unknown):
+        generate(**{unknown: "x"})
+
+
 URLS = [
     pytest.param(
         make_request(),

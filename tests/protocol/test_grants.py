@@ -204,6 +204,16 @@ def test_one_resource_or_several():
     assert aa.ClientCredentialsGrant(resource=["urn:a", "urn:b"]).resource == ("urn:a", "urn:b")
 
 
+def test_the_scope_of_client_credentials_may_be_given_by_position():
+    """``ClientCredentialsGrant("bankservice")`` asks for the scope ``bankservice``."""
+    assert aa.ClientCredentialsGrant("bankservice").scope == ("bankservice",)
+    assert aa.ClientCredentialsGrant(["a", "b"], resource="urn:x").parameters() == (
+        ("grant_type", "client_credentials"),
+        ("scope", "a b"),
+        ("resource", "urn:x"),
+    )
+
+
 def test_a_machine_cannot_ask_who_signs_in():
     """IdentityServer answers such a scope with invalid_scope; it is said before."""
     (problem,) = aa.ClientCredentialsGrant(scope="api openid profile").problems()
@@ -219,7 +229,7 @@ def test_a_sign_in_cannot_be_sent():
 
     assert not grant.is_requestable
     assert grant.own_parameters() == ()
-    assert grant.subject() == (("person", "alice"),)
+    assert grant.subject() == (("end_user", "alice"),)
     assert "no request" in grant.problems()[0]
 
 
