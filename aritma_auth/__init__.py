@@ -94,6 +94,8 @@ if TYPE_CHECKING:
     from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
+    from aritma_auth.provider.status import ProviderStatus as ProviderStatus
+    from aritma_auth.provider.token_request import TokenSource as TokenSource
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores import TokenStore as TokenStore
     from aritma_auth.stores.encryption import EncryptionKeys as EncryptionKeys
@@ -203,6 +205,8 @@ _HOMES = {
     ),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
+    "provider.status": ("ProviderStatus",),
+    "provider.token_request": ("TokenSource",),
     "secret": ("Secret",),
     "stores": ("TokenStore",),
     "stores.encryption": ("EncryptionKeys",),

@@ -68,7 +68,7 @@ async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
         store, grant = default_store(), SignedInGrant(person)
-        key = token_key(client.identity, grant)
+        key = token_key(client, grant)
         # A store that cannot be used says so here, before a person signs in for nothing.
         await store.load(key)
         async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:

@@ -21,7 +21,12 @@ from aritma_auth.provider.cache import Held, Obtained, TokenCache
 from aritma_auth.provider.shared.coordinator import Postponed, RefreshCoordinator
 from aritma_auth.provider.shared.resilient_store import ResilientStore
 from aritma_auth.provider.shared.stored_token import Need
-from aritma_auth.provider.token_request import Settings, TokenRequester, TokenSource, credential_of
+from aritma_auth.provider.token_request import (
+    Settings,
+    TokenRequester,
+    TokenSource,
+    credential_fingerprint,
+)
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
 from aritma_auth.stores.key import token_key
@@ -180,7 +185,7 @@ class Refresh:
 
     async def _credential(self) -> str:
         serial = 0 if self._coordinator is None else await self._coordinator.serial()
-        return f"{serial} {await credential_of(self._client)}"
+        return f"{serial} {await credential_fingerprint(self._client)}"
 
 
 class RefreshMachinery:
@@ -209,7 +214,7 @@ class RefreshMachinery:
         requester = TokenRequester(client, settings.grant, settings.policy, clock, settings.draw)
         self.coordinator: RefreshCoordinator | None = None
         if settings.store is not None:
-            key = token_key(client.identity, settings.grant)
+            key = token_key(client, settings.grant)
             store = ResilientStore(settings.store, key, settings.sharing, clock, on_event)
             self.coordinator = RefreshCoordinator(settings, requester, store)
         self._is_forgetful = self.coordinator is None and settings.grant.is_reusable

@@ -12,6 +12,7 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
 )
 from aritma_auth.events import Listener
+from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources
@@ -27,7 +28,7 @@ LookAgain = Callable[[Token], Awaitable[Token | None]]
 
 
 class TokenSource(Protocol):
-    """What a provider must know of a client; `aritma_auth.OAuthClient` is one."""
+    """What a provider needs of a client; `aritma_auth.OAuthClient` is one."""
 
     @property
     def client_id(self) -> str:
@@ -35,13 +36,13 @@ class TokenSource(Protocol):
         ...
 
     @property
-    def environment(self) -> Environment:
-        """Where the authorization server and its APIs are."""
+    def client_auth(self) -> ClientAuth:
+        """How the client authenticates; a refused token request is repeated once it changes."""
         ...
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """Issuer, token endpoint, client id and method of authentication: whose the tokens are."""
+    def environment(self) -> Environment:
+        """The authorization server and its APIs."""
         ...
 
     @property
@@ -50,27 +51,31 @@ class TokenSource(Protocol):
         ...
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
-        """Ask the token endpoint, now."""
+        """
+        Ask the token endpoint for a token, now.
+
+        Args:
+            grant: What entitles the client to the token.
+
+            timeout: Seconds for the request, or None for the client's own.
+
+        Raises:
+            AritmaAuthError: No token came.
+        """
         ...
 
-    async def credential_fingerprint(self) -> str:
-        """Give a text that changes when the client's secret does."""
-        ...
 
-
-async def credential_of(client: TokenSource) -> str:
-    """
-    Give a text that changes when a client's credential does; what keeps it from being read, else.
-
-    Args:
-        client: The client.
-    """
+async def credential_fingerprint(client: TokenSource) -> str:
+    """Return a text that changes with the client's secret, or why the secret cannot be loaded."""
+    secret = client.client_auth.secret
+    if secret is None:
+        return ""
     try:
-        return await client.credential_fingerprint()
+        return (await secret.load()).fingerprint
     except AritmaAuthError as error:
         return str(error)
-    except Exception as bug:  # noqa: BLE001 - a caller's own client
-        return type(bug).__name__
+    except Exception as error:  # noqa: BLE001 - a secret's own callable or class may raise anything
+        return type(error).__name__
 
 
 class TokenRequester:

@@ -6,6 +6,7 @@ import time
 
 import aritma_auth as aa
 from aritma_auth.environment import Environment
+from aritma_auth.protocol.client_auth import NoClientAuth
 
 ENVIRONMENT = Environment.at("https://idp.example", api_origins=["https://api.example"])
 
@@ -15,7 +16,7 @@ class Client:
 
     client_id = "bench"
     environment = ENVIRONMENT
-    identity = ("https://idp.example", "", "bench", "none", "")
+    client_auth = NoClientAuth()
     clock_skew = 0.0
 
     def __init__(self, latency=0.0, lifetime=3600.0):
@@ -29,9 +30,6 @@ class Client:
         if self.latency:
             await asyncio.sleep(self.latency)
         return aa.Token("x" * 40, issued_at=now, expires_at=now + self.lifetime)
-
-    async def credential_fingerprint(self):
-        return ""
 
 
 def ratio_of(ours, theirs):

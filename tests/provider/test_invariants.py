@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import aritma_auth as aa
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient
@@ -79,7 +80,8 @@ class WatchedClient(FakeClient):
         failure = self.provider._cache.failure
         if failure is None or self.clock.mono >= failure.not_before:
             return
-        changed = self.provider._renewer._refresh._refused_credential != f"0 {self.fingerprint}"
+        fingerprint = SecretText(self.secret.value).fingerprint
+        changed = self.provider._renewer._refresh._refused_credential != f"0 {fingerprint}"
         assert failure.error.is_permanent, "a request before its gate"
         assert changed, "a request before its gate, with the refused credential"
 
@@ -222,7 +224,7 @@ class Provider(RuleBasedStateMachine):
 
     @rule()
     def the_secret_changes(self):
-        self.client.fingerprint += "!"
+        self.client.secret.value += "!"
 
     @invariant()
     def gates_are_never_far(self):

@@ -427,7 +427,7 @@ async def test_a_changed_credential_opens_the_gate_at_once(rig):
     rig.client.answers = [REFUSED]
     with pytest.raises(aa.InvalidClientError):
         await rig.get()
-    rig.client.fingerprint = "two"
+    rig.client.secret.value = "two"
 
     assert await rig.get() == "token-1"
 
@@ -435,7 +435,7 @@ async def test_a_changed_credential_opens_the_gate_at_once(rig):
 async def test_a_credential_that_cannot_be_loaded_stays_refused(rig):
     """Its absence is remembered as it was."""
     rig.client.answers = [aa.ConfigurationError("unset")]
-    rig.client.fingerprint = aa.ConfigurationError("unset")
+    rig.client.secret.value = aa.ConfigurationError("unset")
     for _ in range(2):
         with pytest.raises(aa.ConfigurationError, match="unset"):
             await rig.get()
@@ -455,7 +455,7 @@ async def test_a_clients_own_bug_is_named_and_not_swallowed(rig):
 async def test_a_client_that_cannot_tell_its_credential_stays_refused(rig):
     """Its bug is remembered by its name."""
     rig.client.answers = [REFUSED]
-    rig.client.fingerprint = KeyError("secret detail")
+    rig.client.secret.value = KeyError("secret detail")
     for _ in range(2):
         with pytest.raises(aa.InvalidClientError):
             await rig.get()
@@ -675,7 +675,7 @@ async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
     provider = aa.TokenProvider(client, GRANT, clock=clock)
     with pytest.raises(aa.InvalidClientError):
         await provider.get_token()
-    client.fingerprint = "two"
+    client.secret.value = "two"
     await provider.get_token()
 
     levels = [record.levelname for record in caplog.records if record.name == "aritma_auth"]

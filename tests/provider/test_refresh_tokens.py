@@ -154,7 +154,7 @@ async def test_an_error_of_no_request_is_not_ambiguous(rig):
     rig.client.answers = [aa.ConfigurationError("unset")]
     with pytest.raises(aa.ConfigurationError):
         await rig.get()
-    rig.client.fingerprint = "two"
+    rig.client.secret.value = "two"
 
     assert await rig.get() == "token-1"
 

@@ -10,15 +10,24 @@ import aritma_auth as aa
 from aritma_auth.stores.key import token_key
 from support.rig import GRANT
 
-IDENTITIES = [
-    ("https://idp.example", "", "client", "client_secret_post"),
-    ("https://idp.example/acme", "", "client", "client_secret_post"),
-    ("https://idp.example", "/other", "client", "client_secret_post"),
-    ("https://idp.example", "", "other", "client_secret_post"),
-    ("https://idp.example", "", "client", "private_key_jwt"),
-    ("https://idp.example", "", "clientclient_secret_post", ""),
-    ("https://idp.example", "", "client", "client_secret_post", ""),
-    ("https://idp.example", "", "client", "client_secret_post", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2Hg"),
+
+def client(issuer="https://idp.example", client_id="client", auth="secret", **environment):
+    """Make a client registration; discovery leaves its token endpoint open."""
+    settings = {"discover": True} | environment
+    return aa.OAuthClient(client_id, auth, environment=aa.Environment.at(issuer, **settings))
+
+
+CLIENTS = [
+    client(),
+    client("https://idp.example/acme"),
+    client(discover=False),
+    client(endpoints={"token_endpoint": "https://idp.example/other"}),
+    client(client_id="other"),
+    client(client_id="clientclient_secret_post"),
+    client(auth=aa.PrivateKeyJwt(aa.Secret("key"))),
+    client(auth=aa.TlsClientAuth(None)),
+    client(auth=aa.TlsClientAuth(None, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2Hg")),
+    client(auth=None),
 ]
 GRANTS = [
     aa.ClientCredentialsGrant(),
@@ -49,21 +58,21 @@ GRANTS = [
 
 def test_no_two_identities_share_a_key():
     """Each part counts: no scope differs from an empty one."""
-    keys = {token_key(identity, grant) for identity in IDENTITIES for grant in GRANTS}
+    keys = {token_key(registered, grant) for registered in CLIENTS for grant in GRANTS}
 
-    assert len(keys) == len(IDENTITIES) * len(GRANTS)
+    assert len(keys) == len(CLIENTS) * len(GRANTS)
 
 
 def test_a_key_is_the_same_in_every_process():
     """Whoever starts tomorrow finds what was kept today."""
-    assert token_key(IDENTITIES[0], GRANTS[3]) == "31e26d6dd2ac2c185c8b1b9cacec9a88"
+    assert token_key(CLIENTS[0], GRANTS[3]) == "8a6ee0b9f21ff3d671797dd731cbf5f8"
 
 
 def test_a_password_is_no_part_of_a_key():
     """A digest of it could be guessed; the person's name tells people apart."""
     with pytest.warns(DeprecationWarning):
         grants = [aa.PasswordGrant(*who) for who in [("a", "x"), ("a", "y"), ("b", "x")]]
-    one, same, other = (token_key(["i"], grant) for grant in grants)
+    one, same, other = (token_key(CLIENTS[0], grant) for grant in grants)
 
     assert one == same != other
 
@@ -79,25 +88,37 @@ def test_a_password_is_no_part_of_a_key():
 )
 def test_the_order_of_what_is_asked_for_does_not_matter(one, other):
     """They are sets to the server."""
-    keys = {token_key(["x"], aa.ClientCredentialsGrant(**asked)) for asked in (one, other)}
+    keys = {token_key(CLIENTS[0], aa.ClientCredentialsGrant(**asked)) for asked in (one, other)}
 
     assert len(keys) == 1
 
 
-@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
-def test_keys_are_equal_only_for_equal_identities(one, other):
-    """Whatever the texts, none runs into the next."""
-    assert (token_key(one, GRANT) == token_key(other, GRANT)) is (one == other)
+def test_a_key_outlives_a_rotated_secret():
+    """A secret that was changed, or loaded from another place, finds the stored token again."""
+    one, other = client(auth="old"), client(auth=aa.Secret.from_env("UNSET"))
+
+    assert token_key(one, GRANT) == token_key(other, GRANT)
 
 
-@given(st.lists(st.text(), max_size=4))
-def test_a_key_is_a_plain_word(identity):
-    """It fits into a file's name and a server's."""
-    assert re.fullmatch("[0-9a-f]{32}", token_key(identity, GRANT))
+names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1)
+
+
+@given(names, names)
+def test_keys_are_equal_only_for_equal_clients(one, other):
+    """No client id runs into what stands beside it in the digest."""
+    keys = [token_key(client(client_id=name), GRANT) for name in (one, other)]
+
+    assert (keys[0] == keys[1]) is (one == other)
+
+
+@given(names)
+def test_a_key_is_a_plain_word(name):
+    """A key has 32 hex digits, which fit into a file's name and into a server's key."""
+    assert re.fullmatch("[0-9a-f]{32}", token_key(client(client_id=name), GRANT))
 
 
 def test_a_key_tells_nothing(canary):
-    """It is a digest."""
+    """A key is a digest: neither the client id nor the grant's secret can be read in it."""
     grant = aa.RefreshTokenGrant(canary.text)
 
-    assert canary.text not in token_key([canary.text], grant)
+    assert canary.text not in token_key(client(client_id=canary.text), grant)

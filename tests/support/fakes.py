@@ -4,9 +4,25 @@ import asyncio
 
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError
+from aritma_auth.protocol.client_auth import ClientSecretPost
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.tokens import Token
 
 ENVIRONMENT = Environment.at("https://idp.example", api_origins=["https://api.example"])
+
+
+class FakeSecret:
+    """A secret that a test changes: a text, or an error that loading it raises."""
+
+    def __init__(self, value="one"):
+        self.value = value
+        self.loads = 0
+
+    async def load(self):
+        self.loads += 1
+        if isinstance(self.value, BaseException):
+            raise self.value
+        return SecretText(self.value)
 
 
 class FakeClient:
@@ -19,7 +35,6 @@ class FakeClient:
     client_id = "fake"
     environment = ENVIRONMENT
     clock_skew = 0.0
-    identity = ("https://idp.example", "https://idp.example/connect/token", "fake", "none")
 
     def __init__(self, clock, lifetime=3600):
         self.clock = clock
@@ -28,7 +43,8 @@ class FakeClient:
         self.grants = []
         self.in_flight = 0
         self.peak = 0
-        self.fingerprint = "one"
+        self.secret = FakeSecret()
+        self.client_auth = ClientSecretPost(self.secret)
         self.made = 0
 
     @property
@@ -65,11 +81,6 @@ class FakeClient:
             return answer or self.make_token()
         finally:
             self.in_flight -= 1
-
-    async def credential_fingerprint(self):
-        if isinstance(self.fingerprint, BaseException):
-            raise self.fingerprint
-        return self.fingerprint
 
 
 async def settle():

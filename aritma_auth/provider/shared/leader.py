@@ -16,7 +16,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import plan_shared_pause
 from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
 from aritma_auth.provider.shared.stored_token import Found, VersionedToken, newest_of
-from aritma_auth.provider.token_request import Settings, TokenRequester, credential_of
+from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
 from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _WRITES = 3
@@ -227,7 +227,7 @@ class Leader:
             draw=self._draw(),
             alive_for=self._alive_for(before.token),
         )
-        credential = await credential_of(self._client) if error.is_permanent else ""
+        credential = await credential_fingerprint(self._client) if error.is_permanent else ""
         return SharedBackoff(error.copy(), count, seconds, credential)
 
     def _alive_for(self, token: Token | None) -> float | None:

@@ -7,7 +7,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import Obtained
 from aritma_auth.provider.lifecycle import Freshness, TokenLifetime, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.token_request import TokenRequester, TokenSource, credential_of
+from aritma_auth.provider.token_request import TokenRequester, TokenSource, credential_fingerprint
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.stores import Entry, Record, SharedBackoff
 
@@ -167,7 +167,9 @@ class StoredTokenReader:
         if is_behind and backoff.error.is_permanent:
             return False
         # Whoever has another credential than the refused one may ask.
-        return not backoff.credential or backoff.credential == await credential_of(self._client)
+        return not backoff.credential or backoff.credential == await credential_fingerprint(
+            self._client
+        )
 
     def is_behind(self, entry: Entry | None, serial: int) -> bool:
         """

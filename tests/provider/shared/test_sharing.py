@@ -32,7 +32,7 @@ def store(request):
 
 def key_for(rig):
     """Give the key under which a provider's tokens are kept."""
-    return token_key(rig.client.identity, rig.grant)
+    return token_key(rig.client, rig.grant)
 
 
 def entry_of(store):
@@ -200,7 +200,7 @@ async def test_a_success_forgets_the_failure(clock, store):
 async def test_a_refused_secret_stops_only_those_who_have_it(clock, store):
     """A process with the rotated one asks at once."""
     old, same, new = (Rig(clock, store=store) for _ in range(3))
-    new.client.fingerprint = "two"
+    new.client.secret.value = "two"
     for rig in (old, same):
         rig.client.answers = [REFUSED] * 3
         with pytest.raises(aa.InvalidClientError):
