@@ -12,28 +12,10 @@ from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.provider.provider import TokenProvider
-from aritma_auth.runtime.clock import SYSTEM_CLOCK
-from aritma_auth.sandbox import Sandbox, SandboxClock
+from aritma_auth.sandbox import Sandbox
 
 _CONNECTIONS = 100
 _LATENCY = 0.05
-
-
-class _SteeredClock:
-    """The machine's clock, moved together with the sandbox's."""
-
-    counts_suspend = True
-
-    def __init__(self, sandbox_clock: SandboxClock) -> None:
-        self._sandbox_clock = sandbox_clock
-
-    def monotonic(self) -> float:
-        return SYSTEM_CLOCK.monotonic() + self._sandbox_clock.offset
-
-    def time(self) -> float:
-        return self._sandbox_clock.now()
-
-    sleep = staticmethod(SYSTEM_CLOCK.sleep)
 
 
 @attrs.frozen
@@ -115,9 +97,7 @@ async def demonstrate(calls: int) -> Demonstration:
             ended.set()
 
         async with (
-            TokenProvider(
-                client, grant, clock=_SteeredClock(sandbox.clock), on_event=hear
-            ) as tokens,
+            TokenProvider(client, grant, clock=sandbox.clock, on_event=hear) as tokens,
             aiohttp.ClientSession(
                 sandbox.banking_url,
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS),

@@ -184,7 +184,7 @@ class Sandbox(Steering, AsyncCloseable):
 
     async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Aritma-Sandbox"] = "stand-in"
-        response.headers["Date"] = formatdate(self.clock.now(), usegmt=True)
+        response.headers["Date"] = formatdate(self.clock.time(), usegmt=True)
 
 
 def _url_of(runner: web.AppRunner, scheme: str) -> str:

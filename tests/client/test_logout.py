@@ -96,7 +96,7 @@ async def test_announcements_fill_no_memory(sandbox, client):
 
 async def test_an_announcement_is_judged_by_the_servers_clock(sandbox):
     """Ours is a day behind; the keys' answer has shown it."""
-    client = client_of(sandbox, clock=lambda: sandbox.clock.now() - 86_400)
+    client = client_of(sandbox, clock=lambda: sandbox.clock.time() - 86_400)
 
     assert await client.verify_logout_token(logout_token(sandbox))
 

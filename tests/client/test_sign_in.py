@@ -10,7 +10,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.sandbox import Sandbox
-from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in, visit
+from support.journeys import REDIRECT_URI, begin, client_of, sign_in, visit
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -132,7 +132,7 @@ async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
     request, callback = await begin(client)
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.complete_sign_in(request, callback)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="another client"):
@@ -146,7 +146,7 @@ async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
     """Where no code is exchanged, too."""
     client = client_of(sandbox, "sandbox-implicit")
     request, callback = await begin(client, "bankservice", response_type="token")
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await client_of(sandbox).exchange_code(answer)
 
@@ -231,7 +231,7 @@ async def test_a_sign_in_goes_on_in_another_process(sandbox, client):
 async def test_a_code_is_exchanged_once(sandbox, client):
     """The second use of the answer is refused here, and of the callback too."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
         await client.exchange_code(answer)
@@ -255,7 +255,7 @@ async def test_an_answer_counts_once_however_many_come_at_once(sandbox, client_i
     """Of 25 tasks with the same answer one signs in: its code, verifier and nonce are used once."""
     client = client_of(sandbox, client_id)
     request, callback = await begin(client, "openid", response_type=response_type)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     outcomes = await asyncio.gather(
         *(client.exchange_code(answer) for _ in range(25)), return_exceptions=True
     )
@@ -271,7 +271,7 @@ async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, cli
 
     def validate(_):
         try:
-            return validate_authorization_response(request, callback, now=sandbox.clock.now())
+            return validate_authorization_response(request, callback, now=sandbox.clock.time())
         except aa.StateMismatchError:
             return None
 
@@ -284,7 +284,7 @@ async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, cli
 async def test_a_code_that_was_not_looked_at_may_be_sent_again(sandbox, client):
     """The gateway was busy, or nothing was sent; a code whose answer was lost is spent."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.fail_next(503)
     with pytest.raises(aa.InvalidResponseError):
         await client.exchange_code(answer)
@@ -300,7 +300,7 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
         "sandbox-web", aa.Secret.from_file(file), environment=sandbox.environment
     )
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="cannot be read"):
         await client.exchange_code(answer)
     file.write_text("web-secret")
@@ -312,7 +312,7 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
 async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client, trouble):
     """RFC 6749 §4.1.2: a second use would end the tokens of the first."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     getattr(sandbox, trouble)()
     with pytest.raises(aa.TransportError):
         await client.exchange_code(answer)
@@ -323,7 +323,7 @@ async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client,
 async def test_a_refused_code_is_spent(sandbox, client):
     """Five minutes later it means nothing."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.clock.advance(301)
     with pytest.raises(aa.InvalidGrantError):
         await client.exchange_code(answer)
@@ -334,7 +334,7 @@ async def test_a_refused_code_is_spent(sandbox, client):
 async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
     """It may have arrived, and nothing goes on that nobody would hear of."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     gate = sandbox.hold()
     exchange = asyncio.create_task(client.exchange_code(answer))
     await gate.until(1)
@@ -350,7 +350,7 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
 async def test_without_keys_the_code_is_not_spent(sandbox, client):
     """What could not be checked is not asked for; a moment later it can be."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.fail_next(503, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
         await client.exchange_code(answer)
@@ -389,7 +389,7 @@ async def test_a_refusal_is_typed(sandbox, client, error):
 
 async def test_a_clock_that_is_wrong_by_a_day_signs_people_in(sandbox):
     """Times are judged by the server's clock, as its answers show it."""
-    client = client_of(sandbox, clock=lambda: sandbox.clock.now() - 86_400)
+    client = client_of(sandbox, clock=lambda: sandbox.clock.time() - 86_400)
 
     assert (await sign_in(client, max_age=60)).subject == "user-alice"
 
@@ -398,7 +398,7 @@ async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
     """Neither the request, the answer nor the errors on the way."""
     sandbox.overrides.callback = {"code": canary.text}
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.now())
+    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.InvalidGrantError) as caught:
         await client.exchange_code(answer)
 
@@ -465,7 +465,7 @@ async def test_a_sign_in_is_refreshed_as_long_as_it_can_be(sandbox, client):
     done = await sign_in(client, "openid offline_access bankservice")
     store = aa.MemoryTokenStore()
     grant = aa.SignedInGrant("user-alice")
-    clock = ProviderClock(sandbox)
+    clock = sandbox.clock
     async with aa.TokenProvider(client, grant, store=store, clock=clock, on_event=None) as tokens:
         await tokens.set_token(done.token)
         texts = [(await tokens.get_token()).access_token]
@@ -488,7 +488,7 @@ async def test_a_sign_in_is_refreshed_as_long_as_it_can_be(sandbox, client):
 async def test_a_refresh_about_another_sign_in_is_refused(sandbox, client, claim):
     """OpenID Connect Core 1.0 §12.2: the tokens are not used."""
     done = await sign_in(client, "openid offline_access bankservice")
-    clock = ProviderClock(sandbox)
+    clock = sandbox.clock
     grant = aa.SignedInGrant("user-alice")
     async with aa.TokenProvider(client, grant, clock=clock, on_event=None) as tokens:
         await tokens.set_token(done.token)
@@ -504,7 +504,7 @@ async def test_a_token_that_a_browser_brought_serves_until_it_expires(sandbox):
     """Then the error says that it cannot be refreshed."""
     client = client_of(sandbox, "sandbox-implicit")
     done = await sign_in(client, response_type="id_token token")
-    clock = ProviderClock(sandbox)
+    clock = sandbox.clock
     async with aa.TokenProvider(
         client, aa.SignedInGrant("user-alice"), clock=clock, on_event=None
     ) as tokens:

@@ -9,7 +9,7 @@ import aritma_auth as aa
 from aritma_auth.protocol import authorization_request
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.sandbox import Sandbox
-from support.journeys import REDIRECT_URI, ProviderClock, begin, client_of, sign_in
+from support.journeys import REDIRECT_URI, begin, client_of, sign_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -131,10 +131,10 @@ async def test_a_refresh_that_fails_shows_no_secret(sandbox, planted, fault):
         client,
         aa.SignedInGrant("alice"),
         policy=aa.RefreshPolicy(max_attempts=1),
-        clock=ProviderClock(sandbox),
+        clock=sandbox.clock,
         on_event=events.append,
     ) as provider:
-        expires_at = sandbox.clock.now() + 60
+        expires_at = sandbox.clock.time() + 60
         await provider.set_token(
             aa.Token(planted.text, refresh_token=planted.text, expires_at=expires_at)
         )

@@ -9,7 +9,7 @@ import pytest
 
 import aritma_auth as aa
 from support.flows import CODE, EVERY, HYBRID, IMPLICIT, ONE_OF_EACH, failures
-from support.journeys import ProviderClock, begin, client_of, sign_in
+from support.journeys import begin, client_of, sign_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -161,7 +161,7 @@ async def test_a_refreshed_token_is_used(sandbox, module):
     """Its ID token is checked against the first."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
-    clock = ProviderClock(sandbox)
+    clock = sandbox.clock
     async with aa.TokenProvider(
         client, aa.SignedInGrant("alice"), clock=clock, on_event=None
     ) as tokens:
@@ -186,7 +186,7 @@ async def test_a_refresh_about_somebody_else_is_refused(sandbox, overrides, modu
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
     async with aa.TokenProvider(
-        client, aa.SignedInGrant("alice"), clock=ProviderClock(sandbox), on_event=None
+        client, aa.SignedInGrant("alice"), clock=sandbox.clock, on_event=None
     ) as tokens:
         await tokens.set_token(done.token)
         overrides.id_token = {RENEWED_CLAIMS[module]: "https://another.example"}

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import Sandbox, SandboxClock
+from aritma_auth.sandbox import Sandbox
 from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.state import PLACES
 
@@ -297,16 +297,6 @@ async def test_pages_have_no_faults(sandbox, http):
         async with http.get(f"{sandbox.identity_url}{path}") as response:
             assert response.status in {200, 404}
     assert sandbox.requests_at("api") == 0
-
-
-def test_the_clock_can_stand_still():
-    """And still be moved."""
-    clock = SandboxClock()
-    clock.freeze()
-    first = clock.now()
-    clock.advance(60)
-
-    assert clock.now() == first + 60
 
 
 async def test_faults_happen_at_known_places(sandbox):

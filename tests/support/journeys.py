@@ -1,7 +1,5 @@
 """Whole sign-ins against the sandbox, with a browser that does what it is told."""
 
-import asyncio
-
 import aritma_auth as aa
 from support.plain_browser import PlainBrowser
 
@@ -30,15 +28,3 @@ async def begin(client, scope="openid profile bankservice", **settings):
 async def sign_in(client, scope="openid profile bankservice", **settings):
     """Sign somebody in."""
     return await client.complete_sign_in(*await begin(client, scope, **settings))
-
-
-class ProviderClock:
-    """A provider's clock that goes with the sandbox's."""
-
-    counts_suspend = True
-
-    def __init__(self, sandbox):
-        self.monotonic = self.time = sandbox.clock.now
-
-    async def sleep(self, seconds):
-        await asyncio.sleep(0)

@@ -67,7 +67,7 @@ class BearerCheck:
         if (
             sign_in is not None
             and (not acr_values or set(acr_values).intersection(sign_in.acr))
-            and (max_age is None or self._sandbox.clock.now() - sign_in.auth_time <= max_age)
+            and (max_age is None or self._sandbox.clock.time() - sign_in.auth_time <= max_age)
         ):
             return
         said = "A different authentication level is required"

@@ -60,7 +60,7 @@ class Replays:
             raise Problem(400, "Idempotency-Key is no UUID.")
         place = (client_id, request.path, key)
         kept = self._kept.get(place)
-        if kept is not None and self._clock.now() < kept.expires_at:
+        if kept is not None and self._clock.time() < kept.expires_at:
             return web.Response(
                 # What was created before is not created now.
                 status=200 if kept.status == 201 else kept.status,
@@ -75,7 +75,7 @@ class Replays:
             response.status,
             (response.text or "").encode(),
             response.headers["Content-Type"],
-            self._clock.now() + _LIFETIME,
+            self._clock.time() + _LIFETIME,
         )
         return response
 

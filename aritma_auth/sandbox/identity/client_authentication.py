@@ -65,7 +65,7 @@ class AssertionCheck:
             claims.get("iss") == claims.get("sub")
             and claims.get("aud") in audiences
             and isinstance(expires_at, int)
-            and self._clock.now() < expires_at + _LEEWAY
+            and self._clock.time() < expires_at + _LEEWAY
             and isinstance(jti, str)
             and jti not in self._seen
         )

@@ -69,7 +69,7 @@ class Devices:
         """
         device_code = secrets.token_hex(32).upper()
         user_code = str(secrets.randbelow(900_000_000) + 100_000_000)
-        now = self._clock.now()
+        now = self._clock.time()
         self._devices[device_code] = DeviceSignIn(
             client_id=client.client_id,
             scope=scope,
@@ -91,7 +91,7 @@ class Devices:
         Args:
             user_code: What the person typed.
         """
-        now = self._clock.now()
+        now = self._clock.time()
         return next(
             (
                 device
@@ -124,7 +124,7 @@ class Devices:
         else:
             device.sign_in = SignInFacts(
                 subject=subject,
-                auth_time=self._clock.now(),
+                auth_time=self._clock.time(),
                 session_id=secrets.token_hex(16).upper(),
             )
         return True
@@ -151,7 +151,7 @@ class Devices:
         device = self._devices.get(device_code)
         if device is None or device.client_id != client.client_id:
             raise Refusal("invalid_grant")
-        now = self._clock.now()
+        now = self._clock.time()
         is_too_early, device.may_ask_at = now < device.may_ask_at, now + _INTERVAL
         if is_too_early:
             raise Refusal("slow_down")

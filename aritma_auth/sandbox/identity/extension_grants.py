@@ -103,5 +103,5 @@ class TokenReader:
 
     def _facts(self, subject: str, idp: str = "local") -> SignInFacts:
         return SignInFacts(
-            subject=subject, auth_time=self._clock.now(), session_id="DELEGATED", idp=idp
+            subject=subject, auth_time=self._clock.time(), session_id="DELEGATED", idp=idp
         )

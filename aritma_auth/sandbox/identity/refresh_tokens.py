@@ -77,7 +77,7 @@ class RefreshTokens:
                 client_id=client.client_id,
                 scope=scope,
                 sign_in=sign_in,
-                expires_at=self._clock.now() + _LIFETIME,
+                expires_at=self._clock.time() + _LIFETIME,
             )
         )
 
@@ -101,7 +101,7 @@ class RefreshTokens:
         token = self._tokens.get(text)
         if token is None or token.client_id != client.client_id or token.is_spent:
             return None
-        return token if self._clock.now() < token.expires_at else None
+        return token if self._clock.time() < token.expires_at else None
 
     def redeem(self, text: str, client: SandboxClient) -> tuple[str, RefreshToken] | None:
         """

@@ -110,7 +110,7 @@ class SignIns:
         Returns:
             The cookie, and the session.
         """
-        cookie, now = secrets.token_urlsafe(24), self._clock.now()
+        cookie, now = secrets.token_urlsafe(24), self._clock.time()
         if before is not None and before.subject == subject:
             reached = before.acr.union(acr)
             session = attrs.evolve(before, auth_time=now, acr=reached, idp=idp)
@@ -135,7 +135,7 @@ class SignIns:
             code: What it stands for.
         """
         text = secrets.token_hex(32).upper()
-        self._codes[text] = attrs.evolve(code, expires_at=self._clock.now() + _LIFETIME)
+        self._codes[text] = attrs.evolve(code, expires_at=self._clock.time() + _LIFETIME)
         return text
 
     def redeem_code(
@@ -164,7 +164,7 @@ class SignIns:
         if (
             code.redirect_uri != redirect_uri
             or code.code_challenge != challenge
-            or self._clock.now() >= code.expires_at
+            or self._clock.time() >= code.expires_at
         ):
             raise Refusal("invalid_grant")
         return code

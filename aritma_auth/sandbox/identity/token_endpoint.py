@@ -205,7 +205,7 @@ class TokenEndpoint:
         if person is None or not is_same(form.get("password", ""), person.password):
             raise Refusal("invalid_grant", "invalid_username_or_password")
         sign_in = SignInFacts(
-            subject=person.subject, auth_time=self._clock.now(), session_id="PASSWORD"
+            subject=person.subject, auth_time=self._clock.time(), session_id="PASSWORD"
         )
         handle = None
         if "offline_access" in scope:

@@ -122,7 +122,7 @@ class TokenIssuer:
 
         Source: Aritma's authentication page (Example Response).
         """
-        exactly = self._clock.now()
+        exactly = self._clock.time()
         now = int(exactly)
         apis = [name for name in scope if name not in IDENTITY_SCOPES]
         audience = [*apis, f"{issuer}/resources"] if resource is None else [resource]
@@ -177,7 +177,7 @@ class TokenIssuer:
         """
         if self._is_rolling_soon:
             self.roll_keys()
-        now = int(self._clock.now())
+        now = int(self._clock.time())
         optional = {
             "nonce": sign_in.nonce,
             "at_hash": _half_hash(access_token),
@@ -214,7 +214,7 @@ class TokenIssuer:
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.4.
         """
-        now = int(self._clock.now())
+        now = int(self._clock.time())
         claims: Changes = {
             "iss": issuer,
             "aud": client_id,
@@ -247,7 +247,7 @@ class TokenIssuer:
         body: Changes = {
             "iss": issuer,
             "aud": caller,
-            "iat": int(self._clock.now()),
+            "iat": int(self._clock.time()),
             "token_introspection": claims,
         }
         return self.keys[0].sign(body, {"typ": "token-introspection+jwt"})
@@ -267,7 +267,7 @@ class TokenIssuer:
             return "The signature is invalid"
         if token.is_revoked:
             return "The token was revoked"
-        if self._clock.now() >= token.expires_at:
+        if self._clock.time() >= token.expires_at:
             return "The access token expired"
         return token
 

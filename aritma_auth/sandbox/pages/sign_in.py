@@ -122,7 +122,7 @@ class SignInPages:
         return None
 
     def _is_enough(self, session: BrowserSession, call: AuthorizeCall) -> bool:
-        age = self._sandbox.clock.now() - session.auth_time
+        age = self._sandbox.clock.time() - session.auth_time
         return (
             not call.prompt & {"login", "select_account"}
             and (call.max_age is None or age <= call.max_age)
