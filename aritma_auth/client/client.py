@@ -20,7 +20,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
     next_interval,
-    parse_device_authorization,
+    parse_device_authorization_response,
 )
 from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
@@ -28,9 +28,9 @@ from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.token_management import (
     Introspection,
-    check_revocation,
-    parse_introspection,
-    token_parameters,
+    build_token_parameters,
+    parse_introspection_response,
+    parse_revocation_response,
 )
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.secret import Secret
@@ -152,8 +152,8 @@ class OAuthClient(RelyingParty):
         """
         return await self.post_authenticated(
             "introspection_endpoint",
-            token_parameters(token, token_type_hint),
-            lambda response, sent_at: parse_introspection(response, now=sent_at),
+            build_token_parameters(token, token_type_hint),
+            lambda response, sent_at: parse_introspection_response(response, now=sent_at),
         )
 
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
@@ -178,8 +178,8 @@ class OAuthClient(RelyingParty):
             token = token.access_token if refresh is None else refresh
         await self.post_authenticated(
             "revocation_endpoint",
-            token_parameters(token, token_type_hint),
-            lambda response, sent_at: check_revocation(response, now=sent_at),
+            build_token_parameters(token, token_type_hint),
+            lambda response, sent_at: parse_revocation_response(response, now=sent_at),
         )
 
     async def begin_device_sign_in(
@@ -205,7 +205,7 @@ class OAuthClient(RelyingParty):
         return await self.post_authenticated(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
-            lambda response, sent_at: parse_device_authorization(
+            lambda response, sent_at: parse_device_authorization_response(
                 response, sent_at=sent_at, expects_id_token=expects_id_token
             ),
         )

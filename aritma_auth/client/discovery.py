@@ -6,9 +6,13 @@ from aritma_auth.client.cached_document import CachedDocument
 from aritma_auth.environment import Environment
 from aritma_auth.errors import InvalidResponseError, OAuthError
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
-from aritma_auth.protocol.json_response import parse_answer
-from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, parse_keys
-from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
+from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, parse_key_set
+from aritma_auth.protocol.metadata import (
+    ServerMetadata,
+    build_metadata_urls,
+    parse_metadata_response,
+)
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -76,11 +80,11 @@ class Discovery:
         metadata = await self._metadata.get()
         return metadata.endpoint(name, by_certificate=self._by_certificate)
 
-    async def names_issuer_in_answers(self) -> bool:
+    async def names_issuer_in_responses(self) -> bool:
         """Tell whether authorization answers must carry ``iss``; unknown without discovery."""
         if not self._environment.discovers:
             return False
-        return (await self._metadata.get()).names_issuer_in_answers
+        return (await self._metadata.get()).names_issuer_in_responses
 
     async def fetch_keys(self) -> list[JsonWebKey]:
         """Give the server's public keys, fetched at most once a day."""
@@ -103,10 +107,10 @@ class Discovery:
 
     async def _fetch_metadata(self) -> ServerMetadata:
         issuer, status, problem = self._environment.issuer, 404, ""
-        for url in metadata_urls(issuer):
+        for url in build_metadata_urls(issuer):
             response = await self._send(_get(url))
             try:
-                return parse_metadata(
+                return parse_metadata_response(
                     response,
                     issuers=self._environment.issuers,
                     trusted=self._environment.endpoint_origins,
@@ -124,8 +128,8 @@ class Discovery:
 
     async def _fetch_keys(self) -> list[JsonWebKey]:
         response = await self._send(_get(await self.endpoint("jwks_uri")))
-        answer = parse_answer(response, now=self._clock(), what="the key set's endpoint")
-        return list(parse_keys(answer)[:MOST_KEYS])
+        answer = parse_json_response(response, now=self._clock(), what="the key set's endpoint")
+        return list(parse_key_set(answer)[:MOST_KEYS])
 
 
 def _get(url: str) -> HttpRequest:

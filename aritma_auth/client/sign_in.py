@@ -21,12 +21,12 @@ from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
-    check_same_sign_in,
     expect_id_token,
+    require_same_sign_in,
     require_subject,
 )
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
 
 
 class RelyingParty(RegisteredClient):
@@ -95,7 +95,7 @@ class RelyingParty(RegisteredClient):
         request = generate_authorization_request(
             authorization_endpoint=await self.endpoint("authorization_endpoint"),
             issuers=self.environment.issuers,
-            requires_iss=await self._discovery.names_issuer_in_answers(),
+            requires_iss=await self._discovery.names_issuer_in_responses(),
             client_id=self.client_id,
             redirect_uri=redirect_uri,
             response_type=response_type,
@@ -187,7 +187,7 @@ class RelyingParty(RegisteredClient):
             raise IdTokenError("no ID token came although openid was asked for")
         expected = expect_id_token(answer, now=self._clock(), token=token)
         back = await self._verifier.verify_id_token(token.id_token, expected)
-        check_same_sign_in(front, back)
+        require_same_sign_in(front, back)
         return SignIn(token, back, answer.session_state)
 
     def _require_own(self, request: AuthorizationRequest) -> None:
@@ -258,4 +258,4 @@ class RelyingParty(RegisteredClient):
         subject = require_subject(token, subject)
         endpoint = await self.endpoint("userinfo_endpoint")
         response = await self.send(build_userinfo_request(endpoint, token, in_body=in_body))
-        return parse_userinfo(response, subject=subject, now=self._clock())
+        return parse_userinfo_response(response, subject=subject, now=self._clock())

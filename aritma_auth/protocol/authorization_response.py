@@ -15,7 +15,7 @@ from aritma_auth.protocol.callback import Callback, hide_callback, parse_callbac
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret, is_same_text
 from aritma_auth.protocol.single_use import SingleUse
-from aritma_auth.protocol.token_endpoint import read_token
+from aritma_auth.protocol.token_endpoint import parse_token
 from aritma_auth.protocol.tokens import Token
 
 _CLOCK_STEP = 60
@@ -160,7 +160,7 @@ def _raise_refusal(answer: Members) -> None:
 
 def _read_token(answer: Members, now: float) -> Token:
     try:
-        token = read_token(answer, status=200, sent_at=now)
+        token = parse_token(answer, status=200, sent_at=now)
     except InvalidResponseError as error:
         problems = error.problems
     else:

@@ -15,7 +15,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.http_messages import Parameters, form_encode
-from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign
+from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign_jwt
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 
 __all__ = [
@@ -205,7 +205,9 @@ class PrivateKeyJwt(ClientAuth):
             "iat": issued_at,
             "exp": issued_at + self.lifetime,
         }
-        assertion = sign(claims, credential.secret, algorithm=self.algorithm, key_id=self.key_id)
+        assertion = sign_jwt(
+            claims, credential.secret, algorithm=self.algorithm, key_id=self.key_id
+        )
         return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
 
 

@@ -11,7 +11,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.grants import DeviceCodeGrant
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import SecretText, as_secret
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
@@ -66,7 +66,7 @@ class DeviceAuthorization:
         return DeviceCodeGrant(self._device_code)
 
 
-def parse_device_authorization(
+def parse_device_authorization_response(
     response: HttpResponse, *, sent_at: float, expects_id_token: bool = False
 ) -> DeviceAuthorization:
     """
@@ -86,7 +86,7 @@ def parse_device_authorization(
 
     Spec: RFC 8628 §3.2.
     """
-    members = parse_answer(response, now=sent_at, what="the device authorization endpoint")
+    members = parse_json_response(response, now=sent_at, what="the device authorization endpoint")
     problems: tuple[str, ...]
     try:
         answer = structure(members, _Answer)

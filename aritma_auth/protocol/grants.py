@@ -165,7 +165,7 @@ class AuthorizationCodeGrant(Grant):
     The code of a validated callback; it can be presented once.
 
     Attributes:
-        answer: What `validate_authorization_response` gave: code, redirect URI and verifier.
+        response: What `validate_authorization_response` gave: code, redirect URI and verifier.
 
     Raises:
         ConfigurationError: The answer has no code: it was not asked for.
@@ -175,20 +175,20 @@ class AuthorizationCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    answer: AuthorizationResponse = attrs.field(converter=_with_code, kw_only=False)
+    response: AuthorizationResponse = attrs.field(converter=_with_code, kw_only=False)
 
     def is_for(self, client_id: str, issuer: str) -> bool:
         """Tell whether it is the client that began the sign-in, at the same server."""
-        return self.answer.request.is_by(client_id, issuer)
+        return self.response.request.is_by(client_id, issuer)
 
     @property
     def single_use(self) -> SingleUse:
         """Taken when the code is presented."""
-        return self.answer.single_use
+        return self.response.single_use
 
     def own_parameters(self) -> Parameters:
         """Give code, redirect URI and verifier."""
-        request, code = self.answer.request, self.answer.code
+        request, code = self.response.request, self.response.code
         verifier = request.code_verifier
         named = (
             ("code", code and code.text),

@@ -16,7 +16,7 @@ from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 _SHORTEST_SECRET = 4
 
 
-def parse_answer(response: HttpResponse, *, now: float, what: str) -> Members:
+def parse_json_response(response: HttpResponse, *, now: float, what: str) -> Members:
     """
     Read the JSON object of a 200 answer, or raise what the server said instead.
 

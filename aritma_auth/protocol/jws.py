@@ -111,7 +111,7 @@ def parse_algorithms(names: str | Iterable[str]) -> frozenset[str]:
 _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 
 
-def sign(
+def sign_jwt(
     claims: Mapping[str, JsonValue], key: SecretText, *, algorithm: str, key_id: str | None = None
 ) -> HiddenStr:
     """

@@ -125,7 +125,7 @@ def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:
     return kid is not None and all(key.get("kid") != kid for key in keys)
 
 
-def parse_keys(members: Members) -> list[dict[str, JsonValue]]:
+def parse_key_set(members: Members) -> list[dict[str, JsonValue]]:
     """
     Read a key set; what is no key is left out.
 

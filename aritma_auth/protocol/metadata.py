@@ -11,7 +11,7 @@ from aritma_auth.errors import (
     IssuerMismatchError,
 )
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
@@ -83,12 +83,12 @@ class ServerMetadata:
         raise ConfigurationError(f"{self.issuer} has no {name}: it does not offer that")
 
     @property
-    def names_issuer_in_answers(self) -> bool:
+    def names_issuer_in_responses(self) -> bool:
         """Authorization answers carry ``iss`` (RFC 9207 §3)."""
         return self.members.get("authorization_response_iss_parameter_supported") is True
 
 
-def metadata_urls(issuer: str) -> tuple[str, ...]:
+def build_metadata_urls(issuer: str) -> tuple[str, ...]:
     """
     Give the addresses at which a server's metadata may be, in the order to try them.
 
@@ -107,7 +107,7 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(urls))
 
 
-def parse_metadata(
+def parse_metadata_response(
     response: HttpResponse,
     *,
     issuers: Iterable[str],
@@ -133,7 +133,7 @@ def parse_metadata(
 
     Spec: RFC 8414 §3.2, §3.3; OpenID Connect Discovery 1.0 §4.3.
     """
-    members = parse_answer(response, now=now, what="the metadata's address")
+    members = parse_json_response(response, now=now, what="the metadata's address")
     issuer = members.get("issuer")
     if not isinstance(issuer, str):
         raise InvalidResponseError("the metadata names no issuer", status=response.status)

@@ -99,7 +99,7 @@ def expect_id_token(
     )
 
 
-def check_same_sign_in(front: Members | None, back: Members) -> None:
+def require_same_sign_in(front: Members | None, back: Members) -> None:
     """
     Check that the ID tokens of both channels speak of the same sign-in.
 
@@ -118,7 +118,7 @@ def check_same_sign_in(front: Members | None, back: Members) -> None:
             raise IdTokenError(f"{claim} differs between the two ID tokens", claim=claim)
 
 
-def check_refreshed_id_token(known: Token, refreshed: Token) -> None:
+def validate_refreshed_id_token(known: Token, refreshed: Token) -> None:
     """
     Check that a refresh's ID token speaks of the same sign-in as the one before.
 

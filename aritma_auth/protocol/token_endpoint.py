@@ -7,7 +7,7 @@ import attrs
 from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
-from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 from aritma_auth.protocol.tokens import Token
@@ -83,11 +83,11 @@ def parse_token_response(
 
     Spec: RFC 6749 §5.1, §5.2, §7.1.
     """
-    members = parse_answer(response, now=sent_at, what="the token endpoint")
-    return read_token(members, status=response.status, sent_at=sent_at, token_types=token_types)
+    members = parse_json_response(response, now=sent_at, what="the token endpoint")
+    return parse_token(members, status=response.status, sent_at=sent_at, token_types=token_types)
 
 
-def read_token(
+def parse_token(
     members: Members,
     *,
     status: int,

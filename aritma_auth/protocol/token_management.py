@@ -4,13 +4,13 @@ import attrs
 
 from aritma_auth.errors import InvalidResponseError, oauth_error
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
-from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 
 
-def token_parameters(token: str, token_type_hint: str | None) -> Parameters:
+def build_token_parameters(token: str, token_type_hint: str | None) -> Parameters:
     """
     Give the form that names a token.
 
@@ -63,7 +63,7 @@ class Introspection:
     claims: Members = attrs.field(factory=Members)
 
 
-def parse_introspection(response: HttpResponse, *, now: float) -> Introspection:
+def parse_introspection_response(response: HttpResponse, *, now: float) -> Introspection:
     """
     Read an introspection answer.
 
@@ -82,7 +82,7 @@ def parse_introspection(response: HttpResponse, *, now: float) -> Introspection:
     if response.status == 401:
         # IdentityServer says no more than that (RFC 7662 §2.3).
         raise oauth_error("invalid_client", status=401)
-    claims = parse_answer(response, now=now, what="the introspection endpoint")
+    claims = parse_json_response(response, now=now, what="the introspection endpoint")
     problems: tuple[str, ...]
     try:
         answer = structure(claims, _Answer)
@@ -106,7 +106,7 @@ def parse_introspection(response: HttpResponse, *, now: float) -> Introspection:
     )
 
 
-def check_revocation(response: HttpResponse, *, now: float) -> None:
+def parse_revocation_response(response: HttpResponse, *, now: float) -> None:
     """
     Read a revocation answer: 200 means that the token is dead, whatever the body says.
 
@@ -124,4 +124,4 @@ def check_revocation(response: HttpResponse, *, now: float) -> None:
     """
     # Servers answer with nothing, "{}" or "OK".
     if response.status != 200:
-        parse_answer(response, now=now, what="the revocation endpoint")
+        parse_json_response(response, now=now, what="the revocation endpoint")

@@ -2,7 +2,7 @@
 
 from aritma_auth.errors import InvalidResponseError, OAuthError, VerificationError, oauth_error
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
-from aritma_auth.protocol.json_response import hide_echoes, parse_answer
+from aritma_auth.protocol.json_response import hide_echoes, parse_json_response
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.www_authenticate import parse_challenges
@@ -29,7 +29,7 @@ def build_userinfo_request(endpoint: str, token: Token, *, in_body: bool = False
     return HttpRequest("GET", endpoint, headers | {"Authorization": token.authorization})
 
 
-def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Members:
+def parse_userinfo_response(response: HttpResponse, *, subject: str, now: float) -> Members:
     """
     Read a person's claims.
 
@@ -57,7 +57,7 @@ def parse_userinfo(response: HttpResponse, *, subject: str, now: float) -> Membe
             "the UserInfo answer is signed or encrypted: register the client for plain JSON",
             status=response.status,
         )
-    claims = parse_answer(response, now=now, what="the UserInfo endpoint")
+    claims = parse_json_response(response, now=now, what="the UserInfo endpoint")
     if claims.get("sub") != subject:
         raise VerificationError("the UserInfo answer is about another person: discard it")
     return claims

@@ -16,7 +16,7 @@ from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources
-from aritma_auth.protocol.sign_in import check_refreshed_id_token
+from aritma_auth.protocol.sign_in import validate_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import Obtained
@@ -197,7 +197,7 @@ class TokenRequester:
             self.is_critical = False
         self._is_spent |= is_first
         if known is not None and isinstance(grant, RefreshTokenGrant):
-            check_refreshed_id_token(known, token)
+            validate_refreshed_id_token(known, token)
         return Obtained(_inherit(token, grant, known), issued_at)
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:

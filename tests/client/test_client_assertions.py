@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
-from aritma_auth.protocol.jws import sign
+from aritma_auth.protocol.jws import sign_jwt
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
@@ -77,7 +77,7 @@ def test_a_key_may_be_a_json_web_key():
     """In one line of JSON."""
     text = json.dumps(EC.as_dict(private=True))
 
-    assert sign({"a": 1}, SecretText(text), algorithm="ES256").count(".") == 2
+    assert sign_jwt({"a": 1}, SecretText(text), algorithm="ES256").count(".") == 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_key_may_be_a_json_web_key():
 def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
     """The error quotes nothing of it."""
     with pytest.raises(aa.ConfigurationError, match="check the key") as caught:
-        sign({"a": 1}, SecretText(key), algorithm=algorithm)
+        sign_jwt({"a": 1}, SecretText(key), algorithm=algorithm)
 
     assert caught.value.__context__ is None
     assert key not in str(caught.value)
@@ -107,7 +107,7 @@ def test_without_joserfc_the_extra_is_named(monkeypatch):
     """What to install."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
     with pytest.raises(aa.ConfigurationError, match=r"aritma-auth\[oidc\]"):
-        sign({}, SecretText("x"), algorithm="RS256")
+        sign_jwt({}, SecretText("x"), algorithm="RS256")
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", ""])
@@ -184,7 +184,7 @@ def assertion(key=RSA, algorithm="RS256", **claims):
     base = {"iss": "key-only", "sub": "key-only", "aud": "AUD", "jti": "j", "exp": 2**40}
     return {
         "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": sign(
+        "client_assertion": sign_jwt(
             base | claims, SecretText(pem(key, private=True)), algorithm=algorithm
         ),
     }

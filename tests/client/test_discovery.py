@@ -201,7 +201,7 @@ async def test_nothing_is_discovered_unasked(internet):
     discovery = internet.discovery(discover=False)
 
     assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
-    assert await discovery.names_issuer_in_answers() is False
+    assert await discovery.names_issuer_in_responses() is False
     assert internet.asked == []
 
 
@@ -212,7 +212,7 @@ async def test_a_server_says_whether_its_answers_name_it(internet, said, expecte
     """RFC 9207 §3."""
     internet.publish(authorization_response_iss_parameter_supported=said)
 
-    assert await internet.discovery().names_issuer_in_answers() is expected
+    assert await internet.discovery().names_issuer_in_responses() is expected
 
 
 async def test_clients_with_certificates_have_endpoints_of_their_own(internet):

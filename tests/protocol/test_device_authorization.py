@@ -15,7 +15,10 @@ from aritma_auth.errors import (
     SlowDownError,
     TransportError,
 )
-from aritma_auth.protocol.device_authorization import next_interval, parse_device_authorization
+from aritma_auth.protocol.device_authorization import (
+    next_interval,
+    parse_device_authorization_response,
+)
 from aritma_auth.protocol.http_messages import HttpResponse
 
 NOW = 1_700_000_000.0
@@ -32,7 +35,7 @@ ANSWER = {
 def parse(members, status=200):
     body = json.dumps(members).encode()
     response = HttpResponse(status, {"Content-Type": "application/json"}, body)
-    return parse_device_authorization(response, sent_at=NOW)
+    return parse_device_authorization_response(response, sent_at=NOW)
 
 
 def test_the_servers_answer_is_what_a_person_needs():

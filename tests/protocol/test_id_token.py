@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from aritma_auth.errors import ConfigurationError, IdTokenError, InvalidResponseError
 from aritma_auth.protocol.id_token import IdTokenExpectation, verify_id_token
-from aritma_auth.protocol.jwt import parse_keys
+from aritma_auth.protocol.jwt import parse_key_set
 from aritma_auth.protocol.redaction import Members
 from support.signing import OTHER_RSA as OTHER
 from support.signing import RSA, ec_key, encode, jwk, okp_key
@@ -346,12 +346,12 @@ def test_the_error_shows_no_token(canary):
 def test_a_key_set_has_a_list(members):
     """Anything else breaks the specification."""
     with pytest.raises(InvalidResponseError, match="no list of keys"):
-        parse_keys(Members(members))
+        parse_key_set(Members(members))
 
 
 def test_what_is_no_key_is_left_out_of_a_set():
     """One by one."""
-    assert parse_keys(Members({"keys": [1, {"kty": "RSA"}, None, "x"]})) == [{"kty": "RSA"}]
+    assert parse_key_set(Members({"keys": [1, {"kty": "RSA"}, None, "x"]})) == [{"kty": "RSA"}]
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[\w-]{0,20}\.[\w-]{0,20}\.[\w-]{0,20}"))

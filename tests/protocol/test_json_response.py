@@ -9,11 +9,11 @@ from aritma_auth.errors import (
     TransportError,
 )
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.json_response import is_ambiguous, parse_answer
+from aritma_auth.protocol.json_response import is_ambiguous, parse_json_response
 
 
 def parse(status, body, **headers):
-    return parse_answer(HttpResponse(status, headers, body), now=0.0, what="the endpoint")
+    return parse_json_response(HttpResponse(status, headers, body), now=0.0, what="the endpoint")
 
 
 def test_an_object_with_status_200_is_an_answer():

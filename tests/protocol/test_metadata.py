@@ -7,7 +7,11 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, IssuerMismatchError
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.metadata import ServerMetadata, metadata_urls, parse_metadata
+from aritma_auth.protocol.metadata import (
+    ServerMetadata,
+    build_metadata_urls,
+    parse_metadata_response,
+)
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.urls import origin_of
 
@@ -25,7 +29,7 @@ def parse(changes=None, *, issuers=(ISSUER,), status=200, trusted=frozenset(), b
     document = {k: v for k, v in (DOCUMENT | (changes or {})).items() if v is not ...}
     body = json.dumps(document).encode() if body is None else body
     response = HttpResponse(status, {"Content-Type": "application/json"}, body)
-    return parse_metadata(response, issuers=issuers, trusted=trusted, now=0.0)
+    return parse_metadata_response(response, issuers=issuers, trusted=trusted, now=0.0)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def parse(changes=None, *, issuers=(ISSUER,), status=200, trusted=frozenset(), b
 )
 def test_metadata_stands_at_these_addresses(issuer, urls):
     """OpenID Connect's place first, then those of RFC 8414; each once."""
-    assert list(metadata_urls(issuer)) == urls
+    assert list(build_metadata_urls(issuer)) == urls
 
 
 def test_a_servers_document_is_read():
@@ -189,7 +193,7 @@ def test_a_server_says_that_it_names_itself(value, is_so):
     """RFC 9207 §3: exactly true."""
     metadata = parse({"authorization_response_iss_parameter_supported": value})
 
-    assert metadata.names_issuer_in_answers is is_so
+    assert metadata.names_issuer_in_responses is is_so
 
 
 def test_equal_documents_are_equal_keys():

@@ -8,10 +8,10 @@ from aritma_auth.protocol.id_token import verify_id_token
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
-    check_refreshed_id_token,
-    check_same_sign_in,
     expect_id_token,
+    require_same_sign_in,
     require_subject,
+    validate_refreshed_id_token,
 )
 from aritma_auth.protocol.tokens import Token
 from support.sign_ins import ISSUER, NOW, make_answer
@@ -181,10 +181,10 @@ def test_both_channels_speak_of_one_person(front, back, claim):
     """§3.3.3.6."""
     front = None if front is None else Members(front)
     if claim is None:
-        check_same_sign_in(front, Members(back))
+        require_same_sign_in(front, Members(back))
         return
     with pytest.raises(IdTokenError) as caught:
-        check_same_sign_in(front, Members(back))
+        require_same_sign_in(front, Members(back))
 
     assert caught.value.claim == claim
 
@@ -211,7 +211,7 @@ def refreshed(claims=None, drop=()):
 )
 def test_a_refresh_of_the_same_sign_in_passes(before, after):
     """§12.2: what may change, and what may be left out."""
-    check_refreshed_id_token(before, after)
+    validate_refreshed_id_token(before, after)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_refresh_of_the_same_sign_in_passes(before, after):
 def test_a_refresh_of_another_sign_in_is_refused(before, after, claim):
     """The tokens are not used."""
     with pytest.raises(IdTokenError) as caught:
-        check_refreshed_id_token(refreshed(before), refreshed(after))
+        validate_refreshed_id_token(refreshed(before), refreshed(after))
 
     assert caught.value.claim == claim
 
@@ -242,7 +242,7 @@ def test_a_refresh_that_is_no_jwt_is_refused():
     """Nothing could be compared."""
     for known, new in ((refreshed().id_token, "opaque"), ("opaque", refreshed().id_token)):
         with pytest.raises(IdTokenError, match="no JWT"):
-            check_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
+            validate_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
 
 
 def test_claims_are_asked_for_of_a_known_person_alone():

@@ -8,9 +8,9 @@ from aritma_auth.errors import InvalidClientError, InvalidResponseError, OAuthEr
 from aritma_auth.protocol.http_messages import HttpResponse, encode_form
 from aritma_auth.protocol.token_management import (
     Introspection,
-    check_revocation,
-    parse_introspection,
-    token_parameters,
+    build_token_parameters,
+    parse_introspection_response,
+    parse_revocation_response,
 )
 
 
@@ -21,18 +21,18 @@ def response(body, status=200):
 
 def test_a_token_is_named_in_a_form(canary):
     """RFC 7009 §2.1; it shows in no repr."""
-    assert encode_form(token_parameters("a/b", None)) == b"token=a%2Fb"
+    assert encode_form(build_token_parameters("a/b", None)) == b"token=a%2Fb"
     assert (
-        encode_form(token_parameters("t", "refresh_token"))
+        encode_form(build_token_parameters("t", "refresh_token"))
         == b"token=t&token_type_hint=refresh_token"
     )
-    assert canary.text not in repr(token_parameters(canary.text, "access_token"))
+    assert canary.text not in repr(build_token_parameters(canary.text, "access_token"))
 
 
 def test_what_the_server_says_of_a_good_token():
     """By name, and all of it."""
     members = {"active": True, "scope": "a b", "client_id": "me", "sub": "alice", "exp": 5.5}
-    said = parse_introspection(response(members | {"tid": "acme"}), now=0.0)
+    said = parse_introspection_response(response(members | {"tid": "acme"}), now=0.0)
 
     assert (said.active, said.scope, said.client_id) == (True, ("a", "b"), "me")
     assert (said.subject, said.expires_at) == ("alice", 5.5)
@@ -42,7 +42,9 @@ def test_what_the_server_says_of_a_good_token():
 @pytest.mark.parametrize("scope", [["a", "b"], "a b", " a  b "])
 def test_a_scope_is_a_list_or_a_text(scope):
     """Servers differ."""
-    assert parse_introspection(response({"active": True, "scope": scope}), now=0).scope == (
+    assert parse_introspection_response(
+        response({"active": True, "scope": scope}), now=0
+    ).scope == (
         "a",
         "b",
     )
@@ -51,9 +53,9 @@ def test_a_scope_is_a_list_or_a_text(scope):
 @pytest.mark.parametrize("members", [{}, {"scope": "a"}, {"sub": "alice", "exp": 9}])
 def test_of_a_token_that_is_not_active_nothing_else_counts(members):
     """Whatever is said beside it (RFC 7662 §2.2)."""
-    assert parse_introspection(response({"active": False} | members), now=0.0) == Introspection(
-        active=False
-    )
+    assert parse_introspection_response(
+        response({"active": False} | members), now=0.0
+    ) == Introspection(active=False)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_of_a_token_that_is_not_active_nothing_else_counts(members):
 def test_an_answer_that_does_not_say_is_no_answer(members, problem):
     """True means true."""
     with pytest.raises(InvalidResponseError, match=problem) as caught:
-        parse_introspection(response(members), now=0.0)
+        parse_introspection_response(response(members), now=0.0)
 
     assert caught.value.problems
 
@@ -78,7 +80,7 @@ def test_an_answer_that_does_not_say_is_no_answer(members, problem):
 def test_an_empty_401_means_the_asker():
     """IdentityServer says no more than that."""
     with pytest.raises(InvalidClientError) as caught:
-        parse_introspection(response(b"", 401), now=0.0)
+        parse_introspection_response(response(b"", 401), now=0.0)
 
     assert caught.value.status == 401
 
@@ -86,19 +88,19 @@ def test_an_empty_401_means_the_asker():
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"<html>", b'{"error": "x"}'])
 def test_a_200_means_that_the_token_is_dead(body):
     """Whatever the body says (RFC 7009 §2.2)."""
-    assert check_revocation(response(body), now=0.0) is None
+    assert parse_revocation_response(response(body), now=0.0) is None
 
 
 def test_a_refused_revocation_is_raised():
     """The token lives."""
     with pytest.raises(OAuthError, match="unsupported_token_type"):
-        check_revocation(response({"error": "unsupported_token_type"}, 400), now=0.0)
+        parse_revocation_response(response({"error": "unsupported_token_type"}, 400), now=0.0)
 
 
 @pytest.mark.parametrize(("status", "is_permanent"), [(503, False), (404, True), (302, True)])
 def test_another_status_means_that_the_token_lives(status, is_permanent):
     """After a 503 it can be tried again (RFC 7009 §2.2.1)."""
     with pytest.raises(InvalidResponseError) as caught:
-        check_revocation(response(b"", status), now=0.0)
+        parse_revocation_response(response(b"", status), now=0.0)
 
     assert caught.value.is_permanent is is_permanent

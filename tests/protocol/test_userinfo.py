@@ -7,7 +7,7 @@ import pytest
 from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, VerificationError
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
 
 CHALLENGE = 'Bearer realm="IdentityServer",error="invalid_token",error_description="expired"'
 
@@ -15,7 +15,7 @@ CHALLENGE = 'Bearer realm="IdentityServer",error="invalid_token",error_descripti
 def parse(members, status=200, content_type="application/json", **headers):
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     headers = {"Content-Type": content_type} | headers
-    return parse_userinfo(HttpResponse(status, headers, body), subject="alice", now=0.0)
+    return parse_userinfo_response(HttpResponse(status, headers, body), subject="alice", now=0.0)
 
 
 def test_the_token_goes_in_the_header():
