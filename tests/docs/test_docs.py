@@ -9,9 +9,11 @@ page's own. What a browser brings back for ``request`` is ``callback_url``.
 import ast
 import asyncio
 import contextlib
+import importlib
 import inspect
 import re
 import secrets
+import tomllib
 import webbrowser
 from pathlib import Path
 
@@ -165,3 +167,50 @@ def test_the_tests_that_a_page_names_exist(page):
 def test_the_readme_marks_its_commands(name):
     """Tools find them by their marks."""
     assert f"<!-- command: {name} -->\n```sh\n" in (ROOT / "README.md").read_text()
+
+
+PUBLIC_MODULES = [
+    "aritma_auth",
+    "aritma_auth.banking",
+    "aritma_auth.protocol.client_auth",
+    "aritma_auth.protocol.grants",
+    "aritma_auth.protocol.redaction",
+    "aritma_auth.sandbox",
+]
+
+
+def names_in_the_reference():
+    """Give the names that a directive of docs/reference documents, by themselves or by module."""
+    text = "\n".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+    kinds = "autoclass|autofunction|autodata|py:data"
+    names = re.findall(rf"^\.\. (?:{kinds}):: aritma_auth\.(?:\w+\.)*(\w+)$", text, re.MULTILINE)
+    for module in re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE):
+        names += vars(importlib.import_module(module))
+    return set(names)
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES)
+def test_the_reference_documents_every_public_name(module):
+    """No name of a public module's __all__ is missing from docs/reference."""
+    public = importlib.import_module(module).__all__
+
+    assert sorted(set(public) - names_in_the_reference()) == []
+
+
+@pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
+def test_the_files_and_folders_that_a_page_names_exist(page):
+    """A module that moves takes its mention on a page of the architecture along."""
+    names = re.findall(r"`((?:[\w.]+/)+[\w.]*|\w+\.(?:py|toml))`", (ROOT / page).read_text())
+    places = (ROOT, ROOT / "aritma_auth")
+
+    assert names
+    assert [name for name in names if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_layers_on_the_page_are_those_that_are_enforced():
+    """docs/explanation/architecture.md shows the layers of import-linter's contract."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(each["layers"] for each in contracts["contracts"] if each["type"] == "layers")
+
+    shown = "\n".join(["```text", *layers, "```"])
+    assert shown in (ROOT / "docs/explanation/architecture.md").read_text()
