@@ -90,6 +90,21 @@ class ConfigurationError(AritmaAuthError):
     """Something in the caller's setup is wrong; nothing was sent."""
 
 
+def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
+    """
+    Make the error for an argument of the wrong kind; it names the given type, never the value.
+
+    Args:
+        name: The argument.
+
+        required: What it must be.
+
+        given: What was given.
+    """
+    found = "None" if given is None else f"of type {type(given).__name__}"
+    return ConfigurationError(f"{name} must be {required}; it is {found}")
+
+
 class TransportError(AritmaAuthError):
     """
     No answer came; the same request may be sent again later.

@@ -1,4 +1,4 @@
-"""A published document: fetched by one request at a time, and kept while it is good."""
+"""A document that a server publishes: fetched by one request at a time, cached while it is fresh."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from aritma_auth.errors import AritmaAuthError
+from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import ForkSafeLock
 from aritma_auth.runtime.single_flight import SingleFlight
 
@@ -40,16 +41,16 @@ class CachedDocument(Generic[T]):
     """
     A document that a server publishes, for any number of callers, event loops and threads.
 
-    After a failure nobody asks for a second, then for two, up to a minute. Meanwhile callers get
-    the old document, or the failure if there is none.
+    After a failure nothing is fetched for a second, then for two, up to a minute. Meanwhile callers
+    get the old document, or the failure if there is none.
 
     Args:
         fetch: Fetches the document.
 
-        clock: Gives POSIX seconds. If it is set back, whatever is kept counts as old.
+        clock: Tells the time. If it is set back, the cached document counts as old.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Callable[[], float]) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
         self._kept: _Kept[T] | None = None
@@ -63,14 +64,14 @@ class CachedDocument(Generic[T]):
         Give the document, fetched at most once a day.
 
         Raises:
-            AritmaAuthError: It cannot be had, and none is kept; ``retry_after`` says when it will
-                be asked for again.
+            AritmaAuthError: It cannot be fetched, and none is cached; ``retry_after`` says when the
+                next fetch is allowed.
         """
         return await self._obtain(is_forced=False)
 
     async def reload(self) -> T:
         """
-        Give a newer document, at most once a minute; else the one that is kept.
+        Give a newer document, at most once a minute; else the cached one.
 
         Raises:
             AritmaAuthError: As `get` says.
@@ -79,7 +80,7 @@ class CachedDocument(Generic[T]):
 
     async def _obtain(self, *, is_forced: bool) -> T:
         outcome: _Kept[T] | _Failed | None = None
-        # A flight is lost when its event loop ends: then start over.
+        # A flight is lost when its event loop ends: start over.
         while outcome is None:
             with self._lock:
                 outcome = self._at_hand(is_forced=is_forced)
@@ -89,7 +90,7 @@ class CachedDocument(Generic[T]):
         return self._open(outcome)
 
     def _at_hand(self, *, is_forced: bool) -> _Kept[T] | _Failed | None:
-        """Give what must do without a request; None if one is under way or should be."""
+        """Give what is served without a request; None if one is under way or must be made."""
         kept, failed = self._kept, self._failed
         if kept is not None and not is_forced and self._is_within(DAY, kept.fetched_at):
             return kept
@@ -100,29 +101,29 @@ class CachedDocument(Generic[T]):
         if is_forced:
             if kept is not None and self._is_within(COOL_DOWN, self._forced_at):
                 return kept
-            self._forced_at = self._clock()
+            self._forced_at = self._clock.time()
         return None
 
     def _is_within(self, seconds: float, since: float) -> bool:
-        return 0 <= self._clock() - since < seconds
+        return 0 <= self._clock.time() - since < seconds
 
     def _open(self, outcome: _Kept[T] | _Failed) -> T:
         if isinstance(outcome, _Kept):
             return outcome.value
         kept = self._kept
-        # Stale is better than none: the server is down, and its keys are probably the same.
+        # The server is down, and its keys are probably the same: serve the stale document.
         if kept is not None and self._is_within(STALE, kept.fetched_at):
             return kept.value
         error = outcome.error.copy()
-        error.retry_after = max(0.0, outcome.at + outcome.pause - self._clock())
+        error.retry_after = max(0.0, outcome.at + outcome.pause - self._clock.time())
         raise error
 
     async def _run(self) -> _Kept[T] | _Failed:
-        started = self._clock()
+        started = self._clock.time()
         try:
             kept = _Kept(await self._fetch(), started)
         except AritmaAuthError as error:
-            # The growing pause counts from now on, not the minute.
+            # From now on the growing pause decides, not the minute.
             self._forced_at = float("-inf")
             self._failed = self._failure(error.copy())
             return self._failed
@@ -132,4 +133,4 @@ class CachedDocument(Generic[T]):
     def _failure(self, error: AritmaAuthError) -> _Failed:
         longer = _FIRST_PAUSE if self._failed is None else 2 * self._failed.pause
         pause = min(max(longer, error.retry_after or 0.0), COOL_DOWN)
-        return _Failed(error, self._clock(), pause)
+        return _Failed(error, self._clock.time(), pause)

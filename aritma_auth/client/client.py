@@ -1,54 +1,118 @@
-"""One registration at one authorization server."""
+"""One registration at one authorization server, and everything that can be asked of it."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Self, Unpack
 
-import aiohttp
-
-from aritma_auth.client.sign_in import RelyingParty
-from aritma_auth.environment import Environment
-from aritma_auth.errors import (
-    AritmaAuthError,
-    AuthorizationPendingError,
-    ConfigurationError,
-    ExpiredTokenError,
-    IdTokenError,
-    SlowDownError,
-)
-from aritma_auth.protocol.device_authorization import (
-    DeviceAuthorization,
-    next_interval,
-    parse_device_authorization_response,
-)
-from aritma_auth.protocol.jws import require_joserfc
-from aritma_auth.protocol.logout import LogoutToken, build_end_session_url
-from aritma_auth.protocol.parameters import parse_scope
-from aritma_auth.protocol.sign_in import SignIn
-from aritma_auth.protocol.token_management import (
-    Introspection,
-    build_token_parameters,
-    parse_introspection_response,
-    parse_revocation_response,
-)
+from aritma_auth.client.connection import ServerConnection
+from aritma_auth.client.transport import Transport
+from aritma_auth.environment import PRODUCTION, Environment
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.lock import ForkSafeLock
 from aritma_auth.secret import Secret
 
+if TYPE_CHECKING:
+    import aiohttp
 
-class OAuthClient(RelyingParty):
+    from aritma_auth.client.device_sign_in import DeviceFlow
+    from aritma_auth.client.sign_in import SignInFlow
+    from aritma_auth.client.token_verifier import TokenVerifier
+    from aritma_auth.protocol.authorization_request import (
+        AuthorizationParameters,
+        AuthorizationRequest,
+    )
+    from aritma_auth.protocol.authorization_response import AuthorizationResponse
+    from aritma_auth.protocol.callback import Callback
+    from aritma_auth.protocol.device_authorization import DeviceAuthorization
+    from aritma_auth.protocol.grants import Grant
+    from aritma_auth.protocol.jwt import JsonWebKey
+    from aritma_auth.protocol.logout import LogoutToken
+    from aritma_auth.protocol.metadata import ServerMetadata
+    from aritma_auth.protocol.redaction import Members
+    from aritma_auth.protocol.sign_in import SignIn
+    from aritma_auth.protocol.token_management import Introspection
+
+
+class OAuthClient(AsyncCloseable):
     """
-    One client registration at one authorization server, and all that can be asked of it.
+    One client registration at one authorization server.
+
+    It caches no token: `TokenProvider` does. Any number of coroutines, event loops and threads may
+    share one client.
+
+    Args:
+        client_id: The client's identifier, as Aritma gave it.
+
+        client_auth: How the client authenticates. A string or `Secret` is sent in the form
+            (client_secret_post), as every sample of Aritma does; None makes a public client.
+
+        environment: The authorization server and the APIs that trust it.
+
+        session: An ``aiohttp.ClientSession`` whose connections, TLS, proxy and limits are used, and
+            nothing else of it; it stays the caller's to close. Without one, each request opens and
+            closes its own connection.
+
+        timeout: Seconds for one request, from start to last byte.
+
+        clock: Tells the time.
+
+        id_token_algorithms: Signature algorithms of ID tokens that this client accepts: RSA
+            (``RS256`` …, ``PS256`` …), elliptic curves (``ES256`` …), ``Ed25519`` or ``EdDSA``; None
+            for ``ES256``, ``PS256`` and ``RS256``.
+
+        leeway: Seconds that the server's clock and ours may differ when a signed token's times are
+            validated.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
     Spec: RFC 6749 §2; OpenID Connect Core 1.0.
     """
 
+    def __init__(
+        self,
+        client_id: str,
+        client_auth: str | Secret | ClientAuth | None = None,
+        *,
+        environment: Environment = PRODUCTION,
+        session: "aiohttp.ClientSession | None" = None,
+        timeout: float = 10.0,
+        clock: Clock = SYSTEM_CLOCK,
+        id_token_algorithms: str | Iterable[str] | None = None,
+        leeway: float = 30.0,
+    ) -> None:
+        if not isinstance(client_id, str):
+            raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
+        if not client_id or not client_id.isprintable():
+            raise ConfigurationError("client_id must be a printable text: take it from Aritma")
+        if not isinstance(environment, Environment):
+            raise wrong_kind(
+                "environment",
+                "an Environment: PRODUCTION, DEVELOPMENT, or Environment.at(url)",
+                environment,
+            )
+        if not isinstance(clock, Clock):
+            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        auth = _as_client_auth(client_auth)
+        transport = Transport(
+            session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
+        )
+        self._connection = ServerConnection(transport, environment, client_id, auth, clock)
+        self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
+        self._leeway = leeway
+        self._made_verifier: TokenVerifier | None = None
+        self._lock = ForkSafeLock()
+
     @classmethod
     def from_env(
-        cls, *, session: aiohttp.ClientSession | None = None, requires_secret: bool = True
+        cls, *, session: "aiohttp.ClientSession | None" = None, requires_secret: bool = True
     ) -> Self:
         """
-        Make a client of what the environment variables say.
+        Make a client from environment variables.
 
         ``ARITMA_CLIENT_ID``; ``ARITMA_CLIENT_SECRET``, or ``ARITMA_CLIENT_SECRET_FILE`` for a
         mounted secret; ``ARITMA_ENVIRONMENT`` (``production``, ``development`` or an issuer's URL;
@@ -60,7 +124,7 @@ class OAuthClient(RelyingParty):
             requires_secret: A missing secret is an error; otherwise it makes a public client.
 
         Raises:
-            ConfigurationError: A variable is missing or makes no sense; it is named.
+            ConfigurationError: A variable is missing or unusable; the message names it.
         """
         client_id = os.environ.get("ARITMA_CLIENT_ID", "")
         if not client_id:
@@ -82,83 +146,273 @@ class OAuthClient(RelyingParty):
             session=session,
         )
 
-    async def end_session_url(
-        self,
-        *,
-        id_token_hint: str | None = None,
-        post_logout_redirect_uri: str | None = None,
-        state: str | None = None,
-        ui_locales: str | None = None,
-        extra: Mapping[str, str] | None = None,
-    ) -> str:
+    @property
+    def client_id(self) -> str:
+        """The client's identifier."""
+        return self._connection.client_id
+
+    @property
+    def client_auth(self) -> ClientAuth:
+        """How the client authenticates."""
+        return self._connection.client_auth
+
+    @property
+    def environment(self) -> Environment:
+        """The authorization server and the APIs that trust it."""
+        return self._connection.environment
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
+        return self._connection.clock_skew
+
+    async def fetch_token(self, grant: "Grant", *, timeout: float | None = None) -> Token:
         """
-        Give the URL that signs a person out at the server.
+        Ask the token endpoint for a token, now; `TokenProvider` caches one.
+
+        A caller that is cancelled in the middle loses the response, and with it a refresh token
+        that the server has just rotated. `TokenProvider` shields its requests.
 
         Args:
-            id_token_hint: The session's ID token; an expired one will do.
+            grant: What entitles the client to a token.
 
-            post_logout_redirect_uri: Where the person comes back to; registered at the server.
-
-            state: Comes back unchanged, for `validate_logout_callback`.
-
-            ui_locales: Languages of the server's page, separated by spaces.
-
-            extra: Further parameters.
+            timeout: Seconds for one request, or None for the client's own.
 
         Raises:
-            ConfigurationError: The server has no such endpoint, or an address is not secure.
+            ConfigurationError: The server is known to refuse this grant, the secret is missing, or
+                a code belongs to another client or is presented a second time.
 
-        Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
+            TransportError: No response came.
+
+            InvalidResponseError: The response breaks the specification.
+
+            OAuthError: The server refused.
+
+        Spec: RFC 6749 §4, §5; Aritma's authentication page.
         """
-        return build_end_session_url(
-            await self.endpoint("end_session_endpoint"),
-            id_token_hint=id_token_hint,
-            client_id=None if id_token_hint else self.client_id,
-            post_logout_redirect_uri=post_logout_redirect_uri,
-            state=state,
-            ui_locales=ui_locales,
-            extra=extra,
+        return await self._connection.fetch_token(grant, timeout=timeout)
+
+    async def begin_sign_in(
+        self,
+        redirect_uri: str,
+        scope: str | Iterable[str] | None = "openid",
+        **parameters: "Unpack[AuthorizationParameters]",
+    ) -> "AuthorizationRequest":
+        """
+        Begin a sign-in: send the end-user's browser to the request's ``url``.
+
+        Args:
+            redirect_uri: Where the browser comes back to; registered at the server.
+
+            scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` asks for a
+                refresh token.
+
+            parameters: What else the request says; `AuthorizationParameters` lists it.
+
+        Raises:
+            ConfigurationError: An argument is unusable, or the extra ``oidc`` is not installed and
+                an ID token could not be verified.
+
+        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4.
+        """
+        return await self._sign_in.begin(redirect_uri, scope, **parameters)
+
+    async def complete_sign_in(
+        self, request: "AuthorizationRequest", callback: "Callback"
+    ) -> "SignIn":
+        """
+        Complete a sign-in with what the browser brought back: every check, and the exchange.
+
+        A caller that is cancelled in the middle has spent the code: the end-user signs in again.
+        Nothing goes on in the background, so no token is left over unknown to the caller.
+
+        Args:
+            request: What `begin_sign_in` gave.
+
+            callback: The callback's URL, a form_post's body, or the decoded pairs of either.
+
+        Raises:
+            ConfigurationError: Another client has begun this sign-in.
+
+            StateMismatchError: The callback belongs to another sign-in, or comes a second time.
+
+            IssuerMismatchError: It comes from another server.
+
+            IdTokenError: An ID token is missing or failed a check: treat the sign-in as hostile.
+
+            OAuthError: The end-user or the server refused.
+
+            AritmaAuthError: The exchange failed, as `fetch_token` says.
+
+        Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
+        """
+        return await self._sign_in.complete(request, callback)
+
+    async def exchange_code(self, response: "AuthorizationResponse") -> "SignIn":
+        """
+        Complete a sign-in whose authorization response is already validated.
+
+        If the keys or the token endpoint could not be reached, the same response may be used again;
+        a code that may have arrived is spent.
+
+        Args:
+            response: What `validate_authorization_response` gave; good for one exchange.
+
+        Raises:
+            IdTokenError: An ID token is missing or failed a check: treat the sign-in as hostile.
+
+            AritmaAuthError: The exchange failed, as `fetch_token` says.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3, §3.2.2.11, §3.3.2.12, §3.3.3.
+        """
+        return await self._sign_in.exchange_code(response)
+
+    async def begin_device_sign_in(
+        self, scope: str | Iterable[str] | None = "openid"
+    ) -> "DeviceAuthorization":
+        """
+        Begin a sign-in on another device: show the end-user its code and address.
+
+        Args:
+            scope: Scope to ask for.
+
+        Raises:
+            OAuthError: The server refused.
+
+        Spec: RFC 8628 §3.1.
+        """
+        return await self._device_sign_in.begin(scope)
+
+    async def complete_device_sign_in(self, authorization: "DeviceAuthorization") -> "SignIn":
+        """
+        Wait until the end-user has signed in on the other device, polling as slowly as told.
+
+        Args:
+            authorization: What `begin_device_sign_in` gave.
+
+        Raises:
+            ExpiredTokenError: The code ran out, or would before the next poll is allowed: begin
+                again.
+
+            AccessDeniedError: The end-user refused.
+
+            IdTokenError: The ID token is missing or failed a check.
+
+        Spec: RFC 8628 §3.4, §3.5.
+        """
+        return await self._device_sign_in.complete(authorization)
+
+    async def fetch_metadata(self) -> "ServerMetadata":
+        """
+        Give the server's metadata, fetched at most once a day.
+
+        Raises:
+            TransportError: No response came.
+
+            InvalidResponseError: There is no metadata, or it is unusable.
+
+            IssuerMismatchError: The document is another server's.
+
+        Spec: RFC 8414 §3; OpenID Connect Discovery 1.0 §4.
+        """
+        return await self._connection.discovery.fetch_metadata()
+
+    async def fetch_keys(self) -> "list[JsonWebKey]":
+        """
+        Give the server's public keys, fetched at most once a day.
+
+        Raises:
+            TransportError: No response came.
+
+            InvalidResponseError: The response is no key set.
+
+        Spec: RFC 7517 §5.
+        """
+        return await self._connection.discovery.fetch_keys()
+
+    async def fetch_userinfo(
+        self, token: Token, *, subject: str | None = None, in_body: bool = False
+    ) -> "Members":
+        """
+        Fetch the claims of the end-user whom a token is for.
+
+        Args:
+            token: An access token with the scope ``openid``.
+
+            subject: ``sub`` of the verified ID token; by default that of ``token.id_token``.
+
+            in_body: Post the token as a form, for a proxy that lets no ``Authorization`` header
+                through. The header is better: every server reads it, and logs know to hide it.
+
+        Raises:
+            VerificationError: The response is about another end-user.
+
+            OAuthError: The token was refused.
+
+        Spec: OpenID Connect Core 1.0 §5.3; RFC 6750 §2.1, §2.2.
+        """
+        return await self._sign_in.fetch_userinfo(token, subject=subject, in_body=in_body)
+
+    async def verify_id_token(
+        self,
+        id_token: str,
+        *,
+        nonce: str | None,
+        max_age: int | None = None,
+        access_token: str | None = None,
+        keys: "Iterable[JsonWebKey] | None" = None,
+    ) -> "Members":
+        """
+        Verify an ID token that came from the token endpoint, and give its claims.
+
+        Times are validated by the server's clock, as its responses have shown it.
+
+        Args:
+            id_token: The ID token.
+
+            nonce: What the authorization request carried; None if it carried none.
+
+            max_age: Seconds since the sign-in that the request tolerated, if it said.
+
+            access_token: The access token that came with it, to validate ``at_hash``.
+
+            keys: The server's JSON Web Keys; by default they are fetched and kept.
+
+        Raises:
+            IdTokenError: A check failed: treat the sign-in as hostile.
+
+        Spec: OpenID Connect Core 1.0 §3.1.3.7.
+        """
+        from aritma_auth.protocol.id_token import IdTokenExpectation  # noqa: PLC0415 - a sign-in's
+
+        expected = IdTokenExpectation(
+            issuers=self.environment.issuers,
+            client_id=self.client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
         )
+        return await self._verifier.verify_id_token(id_token, expected, keys)
 
-    async def verify_logout_token(self, logout_token: str) -> LogoutToken:
+    async def verify_logout_token(self, logout_token: str) -> "LogoutToken":
         """
-        Check the logout token that the server has posted to your back-channel address.
+        Verify the logout token that the server has posted to your back-channel address.
 
-        It counts once for this client. Several processes remember ``token_id`` where all see it.
+        This client accepts it once. Several processes remember ``token_id`` where all see it.
 
         Args:
             logout_token: The form's ``logout_token``.
 
         Raises:
-            VerificationError: A check failed, or it came before: answer 400 and end no session.
+            VerificationError: A check failed, or it came before: respond 400 and end no session.
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
         return await self._verifier.verify_logout_token(logout_token)
 
-    async def introspect(self, token: str, *, token_type_hint: str | None = None) -> Introspection:
-        """
-        Ask the server whether a token is good, and what it says.
-
-        Args:
-            token: An access token or a refresh token.
-
-            token_type_hint: ``access_token`` or ``refresh_token``, or None.
-
-        Raises:
-            OAuthError: The server refused this client.
-
-        Spec: RFC 7662 §2.
-        """
-        return await self.post_authenticated(
-            "introspection_endpoint",
-            build_token_parameters(token, token_type_hint),
-            lambda response, sent_at: parse_introspection_response(response, now=sent_at),
-        )
-
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
         """
-        End a token before its time. IdentityServer cannot end access tokens that are JWTs.
+        Revoke a token. IdentityServer cannot revoke access tokens that are JWTs.
 
         Args:
             token: A token's text, or a `Token`: then its refresh token if it has one.
@@ -172,89 +426,131 @@ class OAuthClient(RelyingParty):
 
         Spec: RFC 7009 §2.
         """
+        from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
+
         if isinstance(token, Token):
             refresh = token.refresh_token
             token_type_hint = "access_token" if refresh is None else "refresh_token"
             token = token.access_token if refresh is None else refresh
-        await self.post_authenticated(
+        await self._connection.post_authenticated(
             "revocation_endpoint",
-            build_token_parameters(token, token_type_hint),
-            lambda response, sent_at: parse_revocation_response(response, now=sent_at),
+            token_management.token_parameters(token, token_type_hint),
+            lambda response, sent_at: token_management.check_revocation(response, now=sent_at),
         )
 
-    async def begin_device_sign_in(
-        self, scope: str | Iterable[str] | None = "openid"
-    ) -> DeviceAuthorization:
+    async def introspect(
+        self, token: str, *, token_type_hint: str | None = None
+    ) -> "Introspection":
         """
-        Begin a sign-in on another device: show the person its code and address.
+        Ask the server whether a token is active, and what it says.
 
         Args:
-            scope: Scope to ask for.
+            token: An access token or a refresh token.
+
+            token_type_hint: ``access_token`` or ``refresh_token``, or None.
 
         Raises:
-            OAuthError: The server refused.
+            OAuthError: The server refused this client.
 
-        Spec: RFC 8628 §3.1.
+        Spec: RFC 7662 §2.
         """
-        wanted = parse_scope(scope)
-        expects_id_token = "openid" in (wanted or ())
-        if expects_id_token:
-            # Before the person is troubled: without these nothing could be checked.
-            require_joserfc()
-            await self.fetch_keys()
-        return await self.post_authenticated(
-            "device_authorization_endpoint",
-            () if wanted is None else (("scope", " ".join(wanted)),),
-            lambda response, sent_at: parse_device_authorization_response(
-                response, sent_at=sent_at, expects_id_token=expects_id_token
-            ),
+        from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
+
+        return await self._connection.post_authenticated(
+            "introspection_endpoint",
+            token_management.token_parameters(token, token_type_hint),
+            lambda response, sent_at: token_management.parse_introspection(response, now=sent_at),
         )
 
-    async def complete_device_sign_in(
+    async def end_session_url(
         self,
-        authorization: DeviceAuthorization,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> SignIn:
+        id_token_hint: str | None = None,
+        post_logout_redirect_uri: str | None = None,
+        state: str | None = None,
+        ui_locales: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> str:
         """
-        Wait until the person has signed in on the other device, asking as slowly as told.
+        Give the URL at which the server signs the end-user out.
 
         Args:
-            authorization: What `begin_device_sign_in` gave.
+            id_token_hint: The session's ID token; an expired one will do.
 
-            sleep: Waits for some seconds.
+            post_logout_redirect_uri: Where the browser comes back to; registered at the server.
+
+            state: Comes back unchanged, for `validate_logout_callback`.
+
+            ui_locales: Languages of the server's page, separated by spaces.
+
+            extra: Further parameters.
 
         Raises:
-            ExpiredTokenError: The code ran out: begin again.
+            ConfigurationError: The server has no such endpoint, or an address is not secure.
 
-            AccessDeniedError: The person said no.
-
-            IdTokenError: The ID token is missing or failed a check.
-
-        Spec: RFC 8628 §3.4, §3.5.
+        Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
         """
-        interval = pause = authorization.interval
-        while self._clock() < authorization.expires_at:
-            await sleep(pause)
-            try:
-                token = await self.fetch_token(authorization.grant)
-            except AritmaAuthError as error:
-                is_rhythm = isinstance(error, AuthorizationPendingError | SlowDownError)
-                longer = next_interval(interval if is_rhythm else pause, error)
-                if longer is None:
-                    raise
-                # What the server says of the rhythm holds; trouble on the way ends with itself.
-                pause, interval = longer, longer if is_rhythm else interval
-            else:
-                return await self._judge_device_token(token, authorization)
-        raise ExpiredTokenError("expired_token", "nobody signed in with the code in time")
+        from aritma_auth.protocol.logout import build_end_session_url  # noqa: PLC0415 - as above
 
-    async def _judge_device_token(self, token: Token, authorization: DeviceAuthorization) -> SignIn:
-        if token.id_token is None:
-            if authorization.expects_id_token:
-                raise IdTokenError("no ID token came although openid was asked for")
-            return SignIn(token)
-        claims = await self.verify_id_token(
-            token.id_token, nonce=None, access_token=token.access_token
+        return build_end_session_url(
+            await self._connection.discovery.endpoint("end_session_endpoint"),
+            id_token_hint=id_token_hint,
+            client_id=None if id_token_hint else self.client_id,
+            post_logout_redirect_uri=post_logout_redirect_uri,
+            state=state,
+            ui_locales=ui_locales,
+            extra=extra,
         )
-        return SignIn(token, claims)
+
+    async def aclose(self) -> None:
+        """Release the caller's session; requests under way end by themselves."""
+
+    @property
+    def _sign_in(self) -> "SignInFlow":
+        from aritma_auth.client.sign_in import SignInFlow  # noqa: PLC0415 - at its first use
+
+        return SignInFlow(self._connection, self._verifier)
+
+    @property
+    def _device_sign_in(self) -> "DeviceFlow":
+        from aritma_auth.client.device_sign_in import DeviceFlow  # noqa: PLC0415 - as above
+
+        return DeviceFlow(self._connection, self._verifier)
+
+    @property
+    def _verifier(self) -> "TokenVerifier":
+        from aritma_auth.client.token_verifier import TokenVerifier  # noqa: PLC0415 - as above
+
+        # One for all threads: it remembers the logout tokens that were accepted.
+        with self._lock:
+            if self._made_verifier is None:
+                self._made_verifier = TokenVerifier(
+                    self._connection, self._id_token_algorithms, self._leeway
+                )
+            return self._made_verifier
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.client_id!r} by {self.client_auth.method} "
+            f"at {self.environment.issuer}>"
+        )
+
+
+def _as_client_auth(given: object) -> ClientAuth:
+    if given is None:
+        return NoClientAuth()
+    if isinstance(given, str):
+        return ClientSecretPost(Secret(given))
+    if isinstance(given, Secret):
+        return ClientSecretPost(given)
+    if isinstance(given, ClientAuth):
+        return given
+    raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
+
+
+def _parse_algorithms(given: str | Iterable[str] | None) -> frozenset[str] | None:
+    if given is None:
+        return None
+    from aritma_auth.protocol.jws import parse_algorithms  # noqa: PLC0415 - a sign-in's
+
+    return parse_algorithms(given)

@@ -1,119 +1,118 @@
-"""How a client's requests travel: authenticated, and timed by the server's clock."""
+"""A client's connection to its server: authenticated requests, and the server's clock."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import attrs
 
+from aritma_auth.client.discovery import Discovery
 from aritma_auth.client.transport import Transport
-from aritma_auth.errors import InvalidClientError
-from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential, generate_jti
+from aritma_auth.environment import Environment
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, InvalidClientError, wrong_kind
+from aritma_auth.protocol.client_auth import (
+    ClientAuth,
+    ClientCredential,
+    TlsClientAuth,
+    generate_jti,
+)
+from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.http_messages import (
     HttpRequest,
     HttpResponse,
     Parameters,
     parse_http_date,
 )
+from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
-from aritma_auth.protocol.token_endpoint import build_authenticated_request
+from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.clock import Clock
 
 T = TypeVar("T")
+
+BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
 
 
 class ServerConnection:
     """
     One client's way to its authorization server.
 
-    Args:
-        transport: Sends the requests.
+    Attributes:
+        discovery: The server's endpoints, metadata and keys.
 
-        client_id: The client's identifier.
-
-        client_auth: How the client authenticates.
-
-        issuer: The authorization server.
-
-        clock: Gives POSIX seconds.
+        clock_skew: Seconds that the server's clock is ahead of ours, by its latest ``Date``.
     """
 
     def __init__(
         self,
         transport: Transport,
+        environment: Environment,
         client_id: str,
         client_auth: ClientAuth,
-        issuer: str,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
-        self.transport = transport
+        self.environment = environment
         self.client_id = client_id
         self.client_auth = client_auth
         self.clock = clock
         self.clock_skew = 0.0
-        self._issuer = issuer
+        self.discovery = Discovery(
+            environment,
+            self.send,
+            clock,
+            by_certificate=isinstance(client_auth, TlsClientAuth),
+        )
+        self._transport = transport
 
     @property
     def server_time(self) -> float:
-        """POSIX seconds by the server's clock, as its answers have shown it."""
-        return self.clock() + self.clock_skew
+        """POSIX seconds by the server's clock, as its responses have shown it."""
+        return self.clock.time() + self.clock_skew
 
     async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
-        """
-        Send a request and take the server's time from its answer.
-
-        Args:
-            request: What to send.
-
-            timeout: Seconds, or None for the transport's own.
-
-        Raises:
-            TransportError: No answer came.
-        """
-        response = await self.transport.send(request, timeout=timeout)
+        """Send a request, and read the server's clock from its response."""
+        response = await self._transport.send(request, timeout=timeout)
         date = parse_http_date(response.headers.get("date", ""))
-        # A cache's answer says when it was made, not what time it is.
+        # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
-            self.clock_skew = date - self.clock()
+            self.clock_skew = date - self.clock.time()
         credential = request.headers.get("Authorization", "").partition(" ")[2]
         return attrs.evolve(response, sent=(HiddenStr(credential),)) if credential else response
 
     async def post_authenticated(
         self,
-        url: str,
+        endpoint: str,
         parameters: Parameters,
-        read: Callable[[HttpResponse, float], T],
+        parse: Callable[[HttpResponse, float], T],
         *,
-        token_endpoint: str,
         timeout: float | None = None,
     ) -> T:
         """
-        Post a form with client authentication and read the answer.
+        Post a form with client authentication and parse the response.
 
-        A refused secret is loaded once more, and the request repeated if it has changed.
+        A refused secret is loaded once more, and the request repeated if it has changed: Aritma
+        rotates by adding a secret, switching, and deleting the old one.
 
         Args:
-            url: Where to.
+            endpoint: Metadata name of the endpoint.
 
             parameters: The form, without the client's authentication.
 
-            read: Makes a value of the answer and the POSIX seconds when the request left.
-
-            token_endpoint: Whom an assertion is for, whatever endpoint it goes to.
+            parse: Makes a value of the response and the POSIX seconds when the request left.
 
             timeout: Seconds for one request, or None for the transport's own.
-
-        Raises:
-            ConfigurationError: The secret is missing.
-
-            TransportError: No answer came.
         """
+        url = await self.discovery.endpoint(endpoint)
+        # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
+        audience = await self.discovery.endpoint("token_endpoint")
 
         async def post(secret: SecretText | None) -> T:
-            sent_at = self.clock()
+            sent_at = self.clock.time()
             credential = ClientCredential(
                 self.client_id,
                 secret,
-                token_endpoint=token_endpoint,
-                issuer=self._issuer,
+                token_endpoint=audience,
+                issuer=self.environment.issuer,
                 now=self.server_time,
                 jti=generate_jti(),
             )
@@ -122,7 +121,7 @@ class ServerConnection:
             )
             response = await self.send(request, timeout=timeout)
             sent = (*response.sent, *_secrets(parameters, secret))
-            return read(attrs.evolve(response, sent=sent), sent_at)
+            return parse(attrs.evolve(response, sent=sent), sent_at)
 
         secret = await self._load_secret()
         refusal: InvalidClientError
@@ -130,23 +129,45 @@ class ServerConnection:
             return await post(secret)
         except InvalidClientError as error:
             refusal = error
-        # Aritma rotates by adding a secret, switching, deleting the old one: look for the new one.
         fresher = await self._load_secret()
         if fresher == secret:
             raise refusal.copy()
         return await post(fresher)
 
-    async def credential_fingerprint(self) -> str:
-        """Give eight hex digits that change when the client's secret does."""
-        secret = await self._load_secret()
-        return "" if secret is None else secret.fingerprint
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+        """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
+        if not isinstance(grant, Grant):
+            raise wrong_kind("grant", "a grant, such as ClientCredentialsGrant(scope)", grant)
+        problems = grant.problems()
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        if not grant.is_for(self.client_id, self.environment.issuer):
+            raise ConfigurationError(BEGUN_ELSEWHERE)
+        single_use = grant.single_use
+        if single_use is not None and not single_use.take():
+            raise ConfigurationError("a code is exchanged once: begin a new sign-in")
+        try:
+            return await self.post_authenticated(
+                "token_endpoint",
+                grant.parameters(),
+                lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
+                timeout=timeout,
+            )
+        except AritmaAuthError as error:
+            if single_use is not None and _is_unused(error):
+                single_use.give_back()
+            raise
 
     async def _load_secret(self) -> SecretText | None:
         source = self.client_auth.secret
         return None if source is None else await source.load()
 
 
+def _is_unused(error: AritmaAuthError) -> bool:
+    """Tell whether the server has surely not looked at what can be presented only once."""
+    return isinstance(error, ConfigurationError) or not (error.is_permanent or is_ambiguous(error))
+
+
 def _secrets(parameters: Parameters, secret: SecretText | None) -> tuple[HiddenStr, ...]:
-    # Whatever hides itself is one.
     sent = tuple(value for _, value in parameters if isinstance(value, HiddenStr))
     return sent if secret is None else (*sent, secret.text)

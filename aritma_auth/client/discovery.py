@@ -1,37 +1,38 @@
-"""What an authorization server publishes of itself: believed with care, and fetched seldom."""
+"""What an authorization server publishes about itself: its metadata and its keys."""
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from aritma_auth.client.cached_document import CachedDocument
 from aritma_auth.environment import Environment
 from aritma_auth.errors import InvalidResponseError, OAuthError
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
-from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.jwt import JsonWebKey, names_unknown_key, parse_key_set
-from aritma_auth.protocol.metadata import (
-    ServerMetadata,
-    build_metadata_urls,
-    parse_metadata_response,
-)
+from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.jwt import JsonWebKey
+    from aritma_auth.protocol.metadata import ServerMetadata
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 """Keys of a set that count: a token without ``kid`` is tried with each that fits."""
 
 
 class Discovery:
     """
-    One server's metadata and keys.
+    One server's endpoints, metadata and keys.
 
     Args:
-        environment: Whose they are, and what is known without asking.
+        environment: What is known without asking.
 
         send: Sends a request.
 
-        clock: Gives POSIX seconds.
+        clock: Tells the time.
 
-        by_certificate: The client has a certificate: the aliases for such clients are preferred.
+        by_certificate: The client has a certificate: the endpoint aliases for such clients are
+            preferred.
 
     Spec: OpenID Connect Discovery 1.0; RFC 8414; RFC 8705 §5.
     """
@@ -40,7 +41,7 @@ class Discovery:
         self,
         environment: Environment,
         send: Send,
-        clock: Callable[[], float],
+        clock: Clock,
         *,
         by_certificate: bool = False,
     ) -> None:
@@ -48,10 +49,10 @@ class Discovery:
         self._send = send
         self._clock = clock
         self._by_certificate = by_certificate
-        self._metadata = CachedDocument(self._fetch_metadata, clock)
-        self._keys = CachedDocument(self._fetch_keys, clock)
+        self._metadata = CachedDocument(self._get_metadata, clock)
+        self._keys = CachedDocument(self._get_keys, clock)
 
-    async def fetch_metadata(self) -> ServerMetadata:
+    async def fetch_metadata(self) -> "ServerMetadata":
         """
         Give the server's metadata, fetched at most once a day.
 
@@ -60,19 +61,19 @@ class Discovery:
 
             InvalidResponseError: There is no metadata at any of its addresses.
 
-            TransportError: No answer came.
+            TransportError: No response came.
         """
         return await self._metadata.get()
 
     async def endpoint(self, name: str) -> str:
         """
-        Give an endpoint's URL: the one configured, the one discovered, or IdentityServer's.
+        Give an endpoint's URL: configured, discovered, or by IdentityServer's fixed paths.
 
         Args:
-            name: Its metadata name.
+            name: Its metadata name, such as ``token_endpoint``.
 
         Raises:
-            ConfigurationError: The server has none, or it stands on an origin that is not listed.
+            ConfigurationError: The server has none, or it is on an origin that is not listed.
         """
         environment = self._environment
         if name in environment.endpoints or not environment.discovers:
@@ -80,44 +81,48 @@ class Discovery:
         metadata = await self._metadata.get()
         return metadata.endpoint(name, by_certificate=self._by_certificate)
 
-    async def names_issuer_in_responses(self) -> bool:
-        """Tell whether authorization answers must carry ``iss``; unknown without discovery."""
+    async def requires_iss(self) -> bool:
+        """Tell whether authorization responses must carry ``iss``; unknown without discovery."""
         if not self._environment.discovers:
             return False
-        return (await self._metadata.get()).names_issuer_in_responses
+        return (await self._metadata.get()).names_issuer_in_answers
 
-    async def fetch_keys(self) -> list[JsonWebKey]:
+    async def fetch_keys(self) -> "list[JsonWebKey]":
         """Give the server's public keys, fetched at most once a day."""
         return await self._keys.get()
 
-    async def keys_for(self, token: str) -> list[JsonWebKey]:
+    async def keys_for(self, token: str) -> "list[JsonWebKey]":
         """
         Give the keys for a signed token; if it names no known one, they are fetched anew.
 
-        Args:
-            token: The compact serialisation.
-
         Spec: OpenID Connect Core 1.0 §10.1.1.
         """
+        from aritma_auth.protocol.jwt import names_unknown_key  # noqa: PLC0415 - a sign-in's
+
         keys = await self._keys.get()
         # Without a kid nothing tells whether a new key has signed it.
         names_a_key = names_unknown_key(token, ())
         is_known = names_a_key and not names_unknown_key(token, keys)
         return keys if is_known else await self._keys.reload()
 
-    async def _fetch_metadata(self) -> ServerMetadata:
+    async def _get_metadata(self) -> "ServerMetadata":
+        from aritma_auth.protocol.metadata import (  # noqa: PLC0415 - only with discovery
+            metadata_urls,
+            parse_metadata,
+        )
+
         issuer, status, problem = self._environment.issuer, 404, ""
-        for url in build_metadata_urls(issuer):
+        for url in metadata_urls(issuer):
             response = await self._send(_get(url))
             try:
-                return parse_metadata_response(
+                return parse_metadata(
                     response,
                     issuers=self._environment.issuers,
                     trusted=self._environment.endpoint_origins,
-                    now=self._clock(),
+                    now=self._clock.time(),
                 )
             except (InvalidResponseError, OAuthError) as error:
-                # A server without a document there says so with a 404, a redirect or a web page.
+                # Servers without a document there respond with a 404, a redirect or a web page.
                 if response.status >= 500 or response.status == 429:
                     raise
                 status = response.status
@@ -126,10 +131,12 @@ class Discovery:
             f"{issuer} publishes no metadata ({problem}): give its endpoints", status=status
         )
 
-    async def _fetch_keys(self) -> list[JsonWebKey]:
+    async def _get_keys(self) -> "list[JsonWebKey]":
+        from aritma_auth.protocol.jwt import parse_keys  # noqa: PLC0415 - a sign-in's
+
         response = await self._send(_get(await self.endpoint("jwks_uri")))
-        answer = parse_json_response(response, now=self._clock(), what="the key set's endpoint")
-        return list(parse_key_set(answer)[:MOST_KEYS])
+        members = parse_answer(response, now=self._clock.time(), what="the key set's endpoint")
+        return list(parse_keys(members)[:MAX_KEYS])
 
 
 def _get(url: str) -> HttpRequest:

@@ -1,11 +1,10 @@
 """Sign-ins between the way out and the way back."""
 
 import secrets
-import time
-from collections.abc import Callable
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.lock import ForkSafeLock
 
 
@@ -20,7 +19,7 @@ class PendingSignIns:
     Args:
         limit: Sign-ins kept at most; beyond that the oldest is forgotten.
 
-        clock: Gives POSIX seconds.
+        clock: Tells the time.
 
     Raises:
         ConfigurationError: ``limit`` is less than one.
@@ -28,7 +27,7 @@ class PendingSignIns:
     Spec: RFC 6749 §10.12; RFC 9700 §4.7.
     """
 
-    def __init__(self, *, limit: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
         if limit < 1:
             raise ConfigurationError("limit is the number of sign-ins that are kept: 1 or more")
         self._limit = limit
@@ -65,7 +64,7 @@ class PendingSignIns:
         """
         with self._lock:
             request = self._requests.pop(handle or "", None)
-        if request is None or self._clock() > request.created_at + request.lifetime:
+        if request is None or self._clock.time() > request.created_at + request.lifetime:
             raise StateMismatchError("this browser has no sign-in under way: start a new one")
         return request
 

@@ -1,54 +1,38 @@
-"""What a server has signed: judged with its keys, by its clock, and once where once is meant."""
+"""What a server has signed: verified with its keys, by its clock, and once where once is meant."""
 
 from collections.abc import Iterable
 
 import attrs
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.client.discovery import Discovery
 from aritma_auth.errors import VerificationError
-from aritma_auth.protocol.id_token import IdTokenExpectation, verify_id_token
-from aritma_auth.protocol.jws import parse_algorithms
+from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation, verify_id_token
 from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.runtime.lock import ForkSafeLock
 
-MOST_LOGOUTS = 10_000
+MAX_LOGOUTS = 10_000
 """Logout tokens remembered at most; each is valid for minutes only."""
 
 
 class TokenVerifier:
     """
-    Checks one client's ID tokens and logout tokens.
+    Verifies one client's ID tokens and logout tokens.
 
     Args:
-        connection: Knows the client and the server's clock.
+        connection: Knows the client, the server's keys and its clock.
 
-        discovery: Knows the server's keys.
-
-        issuers: The issuer and its aliases.
-
-        algorithms: Signature algorithms that the client accepts.
+        algorithms: Signature algorithms that the client accepts, or None for the default ones.
 
         leeway: Seconds that the clocks may differ.
-
-    Raises:
-        ConfigurationError: An algorithm is not known.
     """
 
     def __init__(
-        self,
-        connection: ServerConnection,
-        discovery: Discovery,
-        issuers: frozenset[str],
-        algorithms: Iterable[str],
-        leeway: float,
+        self, connection: ServerConnection, algorithms: frozenset[str] | None, leeway: float
     ) -> None:
         self._connection = connection
-        self._discovery = discovery
-        self._issuers = issuers
-        self._algorithms = parse_algorithms(algorithms)
+        self._algorithms = DEFAULT_ALGORITHMS if algorithms is None else algorithms
         self._leeway = leeway
         self._lock = ForkSafeLock()
         self._logouts: dict[str, None] = {}
@@ -60,7 +44,7 @@ class TokenVerifier:
         keys: Iterable[JsonWebKey] | None = None,
     ) -> Members:
         """
-        Check an ID token and give its claims.
+        Verify an ID token and give its claims.
 
         Args:
             id_token: The compact serialisation.
@@ -69,32 +53,23 @@ class TokenVerifier:
 
             keys: The server's keys; by default they are fetched and kept.
 
-        Raises:
-            IdTokenError: A check failed.
-
         Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
         """
         id_token = HiddenStr(id_token)
-        known = await self._discovery.keys_for(id_token) if keys is None else keys
+        known = await self._connection.discovery.keys_for(id_token) if keys is None else keys
         expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
         return verify_id_token(id_token, known, expected, now=self._connection.server_time)
 
     async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """
-        Check a logout token, which counts once.
-
-        Args:
-            logout_token: The compact serialisation.
-
-        Raises:
-            VerificationError: A check failed, or it came before.
+        Verify a logout token, which counts once.
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
         logout_token = HiddenStr(logout_token)
-        keys = await self._discovery.keys_for(logout_token)
+        keys = await self._connection.discovery.keys_for(logout_token)
         expected = LogoutExpectation(
-            issuers=self._issuers,
+            issuers=self._connection.environment.issuers,
             client_id=self._connection.client_id,
             algorithms=self._algorithms,
             leeway=self._leeway,
@@ -102,14 +77,14 @@ class TokenVerifier:
         now = self._connection.server_time
         logout = verify_logout_token(logout_token, keys, expected, now=now)
         if not self._is_first(logout):
-            raise VerificationError("the logout token is refused: it came before")
+            raise VerificationError("the logout token was accepted before: it counts once")
         return logout
 
     def _is_first(self, logout: LogoutToken) -> bool:
         with self._lock:
             is_first = logout.token_id not in self._logouts
             self._logouts[logout.token_id] = None
-            # Only tokens that the server has signed come so far: strangers cannot fill this.
-            if len(self._logouts) > MOST_LOGOUTS:
+            # Only tokens that the server has signed are counted, so nobody else can fill this.
+            if len(self._logouts) > MAX_LOGOUTS:
                 del self._logouts[next(iter(self._logouts))]
             return is_first
