@@ -29,6 +29,7 @@ cannot help) and ``retry_after`` (seconds to wait, when known). Only short strin
 stored: no request, no response, no client, no secret.
 """
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
@@ -103,6 +104,27 @@ def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
     """
     found = "None" if given is None else f"of type {type(given).__name__}"
     return ConfigurationError(f"{name} must be {required}; it is {found}")
+
+
+def require_seconds(name: str, given: object, *, above_zero: bool = False) -> None:
+    """
+    Require an argument to be a finite number of seconds, 0 or more.
+
+    Args:
+        name: The argument.
+
+        given: What was given.
+
+        above_zero: 0 is refused too.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    required = f"a number of seconds, {'more than 0' if above_zero else '0 or more'}"
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise wrong_kind(name, required, given)
+    if not math.isfinite(given) or given < 0 or (above_zero and given == 0):
+        raise ConfigurationError(f"{name} must be {required}, not {given}")
 
 
 class TransportError(AritmaAuthError):

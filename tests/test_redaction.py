@@ -71,9 +71,7 @@ async def test_the_client_secret_never_shows(
     )
     await provider.aclose()
 
-    canary.assert_hidden(
-        *results, *events, client, client.client_auth, client.transport, provider, provider.status()
-    )
+    canary.assert_hidden(*results, *events, client, client.client_auth, provider, provider.status())
     assert canary.text not in caplog.text
 
 

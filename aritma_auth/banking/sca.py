@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from yarl import URL
 
-from aritma_auth.client.sign_in import RelyingParty
+from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
@@ -34,7 +34,7 @@ class ScaStep:
 
     async def begin_sign_in(
         self,
-        client: RelyingParty,
+        client: OAuthClient,
         redirect_uri: str,
         scope: str | Iterable[str] | None = "openid api",
     ) -> AuthorizationRequest:

@@ -88,7 +88,7 @@ async def demonstrate(calls: int) -> Demonstration:
             sandbox.client.client_id,
             sandbox.client.client_secret,
             environment=sandbox.environment,
-            clock=sandbox.clock.now,
+            clock=sandbox.clock,
         )
         grant = ClientCredentialsGrant(scope="bankservice")
         ended = asyncio.Event()

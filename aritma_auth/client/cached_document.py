@@ -1,4 +1,4 @@
-"""A document that a server publishes: fetched by one request at a time, cached while it is fresh."""
+"""A document that a server publishes: fetched by one request at a time, and cached."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar

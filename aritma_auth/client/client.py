@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self, Unpack
 from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.transport import Transport
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -61,8 +62,8 @@ class OAuthClient(AsyncCloseable):
         clock: Tells the time.
 
         id_token_algorithms: Signature algorithms of ID tokens that this client accepts: RSA
-            (``RS256`` …, ``PS256`` …), elliptic curves (``ES256`` …), ``Ed25519`` or ``EdDSA``; None
-            for ``ES256``, ``PS256`` and ``RS256``.
+            (``RS256`` …, ``PS256`` …), elliptic curves (``ES256`` …), ``Ed25519`` or ``EdDSA``.
+            None stands for ``ES256``, ``PS256`` and ``RS256``.
 
         leeway: Seconds that the server's clock and ours may differ when a signed token's times are
             validated.
@@ -97,6 +98,7 @@ class OAuthClient(AsyncCloseable):
             )
         if not isinstance(clock, Clock):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        require_seconds("leeway", leeway)
         auth = _as_client_auth(client_auth)
         transport = Transport(
             session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
@@ -246,6 +248,10 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
         """
+        from aritma_auth.protocol.callback import hide_callback  # noqa: PLC0415 - a sign-in's
+
+        # An error reporter may show this frame's locals: hide the callback from here on.
+        callback = hide_callback(callback)
         return await self._sign_in.complete(request, callback)
 
     async def exchange_code(self, response: "AuthorizationResponse") -> "SignIn":
@@ -385,6 +391,8 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.protocol.id_token import IdTokenExpectation  # noqa: PLC0415 - a sign-in's
 
+        id_token = _hidden("id_token", id_token)
+        access_token = None if access_token is None else _hidden("access_token", access_token)
         expected = IdTokenExpectation(
             issuers=self.environment.issuers,
             client_id=self.client_id,
@@ -408,6 +416,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
+        logout_token = _hidden("logout_token", logout_token)
         return await self._verifier.verify_logout_token(logout_token)
 
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
@@ -432,10 +441,13 @@ class OAuthClient(AsyncCloseable):
             refresh = token.refresh_token
             token_type_hint = "access_token" if refresh is None else "refresh_token"
             token = token.access_token if refresh is None else refresh
+        token = _hidden("token", token)
         await self._connection.post_authenticated(
             "revocation_endpoint",
-            token_management.token_parameters(token, token_type_hint),
-            lambda response, sent_at: token_management.check_revocation(response, now=sent_at),
+            token_management.build_token_parameters(token, token_type_hint),
+            lambda response, sent_at: token_management.parse_revocation_response(
+                response, now=sent_at
+            ),
         )
 
     async def introspect(
@@ -456,10 +468,13 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
 
+        token = _hidden("token", token)
         return await self._connection.post_authenticated(
             "introspection_endpoint",
-            token_management.token_parameters(token, token_type_hint),
-            lambda response, sent_at: token_management.parse_introspection(response, now=sent_at),
+            token_management.build_token_parameters(token, token_type_hint),
+            lambda response, sent_at: token_management.parse_introspection_response(
+                response, now=sent_at
+            ),
         )
 
     async def end_session_url(
@@ -492,6 +507,7 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.protocol.logout import build_end_session_url  # noqa: PLC0415 - as above
 
+        id_token_hint = None if id_token_hint is None else _hidden("id_token_hint", id_token_hint)
         return build_end_session_url(
             await self._connection.discovery.endpoint("end_session_endpoint"),
             id_token_hint=id_token_hint,
@@ -546,6 +562,13 @@ def _as_client_auth(given: object) -> ClientAuth:
     if isinstance(given, ClientAuth):
         return given
     raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
+
+
+def _hidden(name: str, given: object) -> HiddenStr:
+    """Hide a token's text: a frame that holds it may be shown by an error reporter."""
+    if not isinstance(given, str):
+        raise wrong_kind(name, "the token's text", given)
+    return HiddenStr(given)
 
 
 def _parse_algorithms(given: str | Iterable[str] | None) -> frozenset[str] | None:

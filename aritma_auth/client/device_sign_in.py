@@ -14,7 +14,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
     next_interval,
-    parse_device_authorization,
+    parse_device_authorization_response,
 )
 from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jws import require_joserfc
@@ -47,7 +47,7 @@ class DeviceFlow:
         return await self._connection.post_authenticated(
             "device_authorization_endpoint",
             () if wanted is None else (("scope", " ".join(wanted)),),
-            lambda response, sent_at: parse_device_authorization(
+            lambda response, sent_at: parse_device_authorization_response(
                 response, sent_at=sent_at, expects_id_token=expects_id_token
             ),
         )
@@ -56,7 +56,7 @@ class DeviceFlow:
         """Poll the token endpoint until the end-user has decided or the code has run out."""
         clock = self._connection.clock
         interval = pause = authorization.interval
-        while clock.time() + pause < authorization.expires_at:
+        while clock.time() + pause <= authorization.expires_at:
             await clock.sleep(pause)
             try:
                 token = await self._connection.fetch_token(authorization.grant)
@@ -70,9 +70,7 @@ class DeviceFlow:
                 pause, interval = longer, longer if is_polling else interval
             else:
                 return await self._verified(token, authorization)
-        raise ExpiredTokenError(
-            "expired_token", "the device code ends before the server may be asked again"
-        )
+        raise ExpiredTokenError("expired_token", "nobody signed in with the code in time")
 
     async def _verified(self, token: Token, authorization: DeviceAuthorization) -> SignIn:
         if token.id_token is None:

@@ -7,7 +7,7 @@ from aritma_auth.client.cached_document import CachedDocument
 from aritma_auth.environment import Environment
 from aritma_auth.errors import InvalidResponseError, OAuthError
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
-from aritma_auth.protocol.json_response import parse_answer
+from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.runtime.clock import Clock
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Discovery:
         """Tell whether authorization responses must carry ``iss``; unknown without discovery."""
         if not self._environment.discovers:
             return False
-        return (await self._metadata.get()).names_issuer_in_answers
+        return (await self._metadata.get()).names_issuer_in_responses
 
     async def fetch_keys(self) -> "list[JsonWebKey]":
         """Give the server's public keys, fetched at most once a day."""
@@ -107,15 +107,15 @@ class Discovery:
 
     async def _get_metadata(self) -> "ServerMetadata":
         from aritma_auth.protocol.metadata import (  # noqa: PLC0415 - only with discovery
-            metadata_urls,
-            parse_metadata,
+            build_metadata_urls,
+            parse_metadata_response,
         )
 
         issuer, status, problem = self._environment.issuer, 404, ""
-        for url in metadata_urls(issuer):
+        for url in build_metadata_urls(issuer):
             response = await self._send(_get(url))
             try:
-                return parse_metadata(
+                return parse_metadata_response(
                     response,
                     issuers=self._environment.issuers,
                     trusted=self._environment.endpoint_origins,
@@ -132,11 +132,13 @@ class Discovery:
         )
 
     async def _get_keys(self) -> "list[JsonWebKey]":
-        from aritma_auth.protocol.jwt import parse_keys  # noqa: PLC0415 - a sign-in's
+        from aritma_auth.protocol.jwt import parse_key_set  # noqa: PLC0415 - a sign-in's
 
         response = await self._send(_get(await self.endpoint("jwks_uri")))
-        members = parse_answer(response, now=self._clock.time(), what="the key set's endpoint")
-        return list(parse_keys(members)[:MAX_KEYS])
+        members = parse_json_response(
+            response, now=self._clock.time(), what="the key set's endpoint"
+        )
+        return list(parse_key_set(members)[:MAX_KEYS])
 
 
 def _get(url: str) -> HttpRequest:

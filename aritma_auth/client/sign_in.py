@@ -22,12 +22,12 @@ from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
-    check_same_sign_in,
     expect_id_token,
+    require_same_sign_in,
     require_subject,
 )
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
 
 
 class SignInFlow:
@@ -70,9 +70,7 @@ class SignInFlow:
         callback = hide_callback(callback)
         self._require_own(request)
         now = self._connection.clock.time()
-        return await self.exchange_code(
-            validate_authorization_response(request, callback, now=now)
-        )
+        return await self.exchange_code(validate_authorization_response(request, callback, now=now))
 
     async def exchange_code(self, response: AuthorizationResponse) -> SignIn:
         """Exchange the code and verify the ID tokens of both channels."""
@@ -99,7 +97,7 @@ class SignInFlow:
             raise IdTokenError("no ID token came although openid was asked for")
         expected = expect_id_token(response, now=clock.time(), token=token)
         back = await self._verifier.verify_id_token(token.id_token, expected)
-        check_same_sign_in(front, back)
+        require_same_sign_in(front, back)
         return SignIn(token, back, response.session_state)
 
     async def fetch_userinfo(self, token: Token, *, subject: str | None, in_body: bool) -> Members:
@@ -108,7 +106,7 @@ class SignInFlow:
         endpoint = await self._connection.discovery.endpoint("userinfo_endpoint")
         request = build_userinfo_request(endpoint, token, in_body=in_body)
         response = await self._connection.send(request)
-        return parse_userinfo(response, subject=subject, now=self._connection.clock.time())
+        return parse_userinfo_response(response, subject=subject, now=self._connection.clock.time())
 
     def _require_own(self, request: AuthorizationRequest) -> None:
         # Before anything is used up, and before a code goes to a server that did not give it.

@@ -13,6 +13,8 @@ from aritma_auth.errors import (
     ConfigurationError,
     InvalidResponseError,
     TransportError,
+    require_seconds,
+    wrong_kind,
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
@@ -48,8 +50,9 @@ class Transport:
         timeout: float = 10.0,
         ssl_context: "ssl.SSLContext | None" = None,
     ) -> None:
-        if not timeout > 0:
-            raise ConfigurationError("timeout must be greater than 0 seconds")
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise wrong_kind("session", "an aiohttp.ClientSession or None", session)
+        require_seconds("timeout", timeout, above_zero=True)
         self._session = session
         self._timeout = timeout
         self._ssl_context = ssl_context

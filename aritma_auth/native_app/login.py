@@ -202,7 +202,6 @@ async def login_with_device(
     scope: str | Iterable[str] | None = DEFAULT_SCOPE,
     *,
     show: Callable[[DeviceAuthorization], object] = show_device_code,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> SignIn:
     """
     Let a person sign in on another device, where this one has no browser.
@@ -214,8 +213,6 @@ async def login_with_device(
 
         show: Shows the code and the address.
 
-        sleep: Waits for some seconds between two questions.
-
     Raises:
         ExpiredTokenError: Nobody signed in before the code ran out: begin again.
 
@@ -225,7 +222,7 @@ async def login_with_device(
     """
     authorization = await client.begin_device_sign_in(scope)
     show(authorization)
-    return await client.complete_device_sign_in(authorization, sleep=sleep)
+    return await client.complete_device_sign_in(authorization)
 
 
 async def signed_in_provider(

@@ -34,7 +34,7 @@ class Application:
                 del headers["Content-Security-Policy"]
             return web.Response(text=self.session_page.html, headers=headers)
         frame = request.query.get("frame", "about:blank")
-        other = await self.client.endpoint("check_session_iframe")
+        other = self.client.environment.endpoint("check_session_iframe")
         return web.Response(text=PAGE.format(frame, other), content_type="text/html")
 
     async def sign_in(self):
@@ -48,7 +48,7 @@ class Application:
     async def watch(self, session_state):
         """Build the page for a session."""
         self.session_page = aa.build_session_page(
-            await self.client.endpoint("check_session_iframe"),
+            self.client.environment.endpoint("check_session_iframe"),
             client_id=self.client.client_id,
             session_state=session_state,
             interval=INTERVAL,

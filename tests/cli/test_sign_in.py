@@ -1,6 +1,5 @@
 """The commands with which a person signs in, looks, and signs out."""
 
-import functools
 import json
 import os
 import re
@@ -13,8 +12,8 @@ import pytest
 import aritma_auth as aa
 from aritma_auth import cli
 from aritma_auth.cli import sign_in, stored_sign_in
-from aritma_auth.native_app import login
 from aritma_auth.protocol.redaction import Members
+from aritma_auth.runtime.clock import SystemClock
 from support.apart import browse, sandbox_apart
 
 
@@ -170,9 +169,7 @@ def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys
         shown = re.search(r"on any device and enter the code (\d+)", capsys.readouterr().err)
         sandbox.approve_device(shown[1], "bob")
 
-    monkeypatch.setattr(
-        sign_in, "login_with_device", functools.partial(login.login_with_device, sleep=sleep)
-    )
+    monkeypatch.setattr(SystemClock, "sleep", staticmethod(sleep))
 
     assert cli.run(["login", "--device"]) == 0
     assert capsys.readouterr().out == "Signed in: user-bob\n"

@@ -19,7 +19,7 @@ class Press:
         self.fetches = 0
         self.trouble = []
         self.gate = None
-        self.document = CachedDocument(self.fetch, self.clock.time)
+        self.document = CachedDocument(self.fetch, self.clock)
 
     async def fetch(self):
         self.fetches += 1

@@ -18,6 +18,8 @@ class Waiting:
         self.client = client
         self.slept = []
         self.happenings = {}
+        # The client waits on the sandbox's clock.
+        sandbox.clock.sleep = self.sleep
 
     async def start(self, scope="openid profile bankservice"):
         self.authorization = await self.client.begin_device_sign_in(scope)
@@ -29,7 +31,7 @@ class Waiting:
         self.happenings.get(len(self.slept), lambda: None)()
 
     async def complete(self):
-        return await self.client.complete_device_sign_in(self.authorization, sleep=self.sleep)
+        return await self.client.complete_device_sign_in(self.authorization)
 
     def approve(self, username="alice"):
         self.sandbox.approve_device(self.authorization.user_code, username)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.client.cached_document import COOL_DOWN, DAY
-from aritma_auth.client.discovery import MOST_KEYS, Discovery
+from aritma_auth.client.discovery import MAX_KEYS, Discovery
 from aritma_auth.protocol.http_messages import HttpResponse
 from support.clock import FakeClock
 from support.loopback import serving
@@ -48,7 +48,7 @@ class Web:
 
     def discovery(self, url=ISSUER, *, by_certificate=False, **settings):
         environment = aa.Environment.at(url, **({"discover": True} | settings))
-        return Discovery(environment, self.send, self.clock.time, by_certificate=by_certificate)
+        return Discovery(environment, self.send, self.clock, by_certificate=by_certificate)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ async def test_nothing_is_discovered_unasked(internet):
     discovery = internet.discovery(discover=False)
 
     assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
-    assert await discovery.names_issuer_in_responses() is False
+    assert await discovery.requires_iss() is False
     assert internet.asked == []
 
 
@@ -212,7 +212,7 @@ async def test_a_server_says_whether_its_answers_name_it(internet, said, expecte
     """RFC 9207 §3."""
     internet.publish(authorization_response_iss_parameter_supported=said)
 
-    assert await internet.discovery().names_issuer_in_responses() is expected
+    assert await internet.discovery().requires_iss() is expected
 
 
 async def test_clients_with_certificates_have_endpoints_of_their_own(internet):
@@ -331,7 +331,7 @@ async def test_what_is_no_key_is_passed_over_and_a_set_has_its_limit(rolling):
 
     keys = await rolling.discovery(discover=False).fetch_keys()
 
-    assert [k["kid"] for k in keys] == [f"k{number}" for number in range(MOST_KEYS)]
+    assert [k["kid"] for k in keys] == [f"k{number}" for number in range(MAX_KEYS)]
 
 
 @pytest.mark.parametrize("body", [{}, {"keys": {}}, {"keys": "x"}])

@@ -11,13 +11,13 @@ LIFETIME = 600
 
 
 async def start(clock):
-    client = aa.OAuthClient("web", environment=CLIENT.environment, clock=clock.time)
+    client = aa.OAuthClient("web", environment=CLIENT.environment, clock=clock)
     return await client.begin_sign_in("https://app.example/callback", lifetime=LIFETIME)
 
 
 @pytest.fixture
 def pending(clock):
-    return aa.PendingSignIns(limit=3, clock=clock.time)
+    return aa.PendingSignIns(limit=3, clock=clock)
 
 
 async def test_a_request_is_given_back_to_its_browser_once(pending, clock):
@@ -69,7 +69,7 @@ async def test_the_oldest_is_forgotten_beyond_the_limit(pending, clock):
 
 async def test_one_browser_in_many_threads_signs_in_once(clock):
     """Of fifty answers at once, one is taken."""
-    pending = aa.PendingSignIns(clock=clock.time)
+    pending = aa.PendingSignIns(clock=clock)
     handle = pending.add(await start(clock))
 
     def take(_):

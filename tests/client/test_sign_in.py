@@ -8,8 +8,10 @@ import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.client.connection import ServerConnection
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.sandbox import Sandbox
+from support.clock import ShiftedClock
 from support.journeys import REDIRECT_URI, begin, client_of, sign_in, visit
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -106,13 +108,13 @@ async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client)
 async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, again):
     """The token is for it; of several, none is chosen."""
     named = []
-    ask = client.post_authenticated
+    post = ServerConnection.post_authenticated
 
-    async def listen(endpoint, parameters, *rest, **settings):
+    async def listen(connection, endpoint, parameters, *rest, **settings):
         named.extend(value for name, value in parameters if name == "resource")
-        return await ask(endpoint, parameters, *rest, **settings)
+        return await post(connection, endpoint, parameters, *rest, **settings)
 
-    monkeypatch.setattr(client, "post_authenticated", listen)
+    monkeypatch.setattr(ServerConnection, "post_authenticated", listen)
     done = await sign_in(client, "openid api bankservice", resource=resource)
 
     assert done.subject == "user-alice"
@@ -389,7 +391,7 @@ async def test_a_refusal_is_typed(sandbox, client, error):
 
 async def test_a_clock_that_is_wrong_by_a_day_signs_people_in(sandbox):
     """Times are judged by the server's clock, as its answers show it."""
-    client = client_of(sandbox, clock=lambda: sandbox.clock.time() - 86_400)
+    client = client_of(sandbox, clock=ShiftedClock(sandbox.clock, -86_400))
 
     assert (await sign_in(client, max_age=60)).subject == "user-alice"
 

@@ -148,7 +148,7 @@ async def test_a_refresh_that_fails_shows_no_secret(sandbox, planted, fault):
 
 
 @pytest.mark.parametrize("fault", ["an echo", "half an answer", "no ID token"])
-async def test_a_device_that_fails_shows_no_secret(sandbox, canary, fault):
+async def test_a_device_that_fails_shows_no_secret(sandbox, canary, monkeypatch, fault):
     """Neither the device code nor the code that a person types."""
     client = client_of(sandbox, "sandbox-cli")
     shown = {
@@ -164,9 +164,10 @@ async def test_a_device_that_fails_shows_no_secret(sandbox, canary, fault):
     async def sleep(seconds):
         sandbox.clock.advance(seconds)
 
+    monkeypatch.setattr(sandbox.clock, "sleep", sleep)
     FAULTS[fault](sandbox, canary.text)
     with pytest.raises(aa.AritmaAuthError) as caught:
-        await client.complete_device_sign_in(device, sleep=sleep)
+        await client.complete_device_sign_in(device)
 
     canary.assert_hidden(caught.value, device)
 

@@ -251,7 +251,7 @@ async def test_an_insecure_endpoint_is_never_called(url):
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_timeout_is_positive(timeout):
     """Zero would mean none to aiohttp."""
-    with pytest.raises(ConfigurationError, match="greater than 0"):
+    with pytest.raises(ConfigurationError, match="more than 0"):
         Transport(timeout=timeout)
 
 

@@ -8,6 +8,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 import aritma_auth as aa
+from support.clock import FakeClock
 from support.flows import CODE, EVERY, HYBRID, IMPLICIT, failures
 from support.journeys import client_of
 from support.signing import sign
@@ -170,7 +171,7 @@ async def test_an_algorithm_that_was_not_agreed_on_is_refused(sandbox, module):
 async def test_a_signature_on_a_curve_is_checked_too(sandbox, module):
     """Another key than the one that signed, under the same id."""
     signer, other = (ECKey.generate_key("P-256", auto_kid=False) for _ in range(2))
-    client = client_of(sandbox, clock=lambda: 1_700_000_000.0)
+    client = client_of(sandbox, clock=FakeClock())
     claims = {
         "iss": sandbox.identity_url,
         "sub": "alice",

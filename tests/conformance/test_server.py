@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.client.transport import Transport
 from support.flows import CODE, EVERY, HYBRID, IMPLICIT, ONE_OF_EACH, failures
 from support.journeys import begin, client_of, sign_in
 
@@ -90,7 +91,7 @@ async def test_the_secret_goes_into_the_header(sandbox, module):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-mtls-endpoint-aliases"])
-async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, module):
+async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, monkeypatch, module):
     """And a secret to the usual address."""
     alias = f"{sandbox.identity_url}/mtls/token"
     overrides.metadata = {"mtls_endpoint_aliases": {"token_endpoint": alias}}
@@ -99,8 +100,21 @@ async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, m
     )
     plain = aa.OAuthClient("id", "secret", environment=discovered)
 
-    assert await certified.endpoint("token_endpoint") == alias
-    assert await plain.endpoint("token_endpoint") == f"{sandbox.identity_url}/connect/token"
+    posted = []
+    send = Transport.send
+
+    async def send_gets(transport, request, **settings):
+        if request.method == "GET":
+            return await send(transport, request, **settings)
+        posted.append(request.url)
+        raise aa.TransportError("not sent")
+
+    monkeypatch.setattr(Transport, "send", send_gets)
+    for client in (certified, plain):
+        with pytest.raises(aa.TransportError, match="not sent"):
+            await client.fetch_token(aa.ClientCredentialsGrant())
+
+    assert posted == [alias, f"{sandbox.identity_url}/connect/token"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ async def test_a_session_can_be_watched(sandbox, overrides, module):
     What the frame answers, and what the page makes of it, browser/test_session_management shows.
     """
     environment = aa.Environment.at(sandbox.identity_url, discover=True)
-    frame = await client_of(sandbox, environment=environment).endpoint("check_session_iframe")
+    metadata = await client_of(sandbox, environment=environment).fetch_metadata()
+    frame = metadata.endpoint("check_session_iframe")
     for flow in ONE_OF_EACH:
         done = await flow.sign_in(sandbox, "openid")
         page = aa.build_session_page(
@@ -37,7 +38,9 @@ async def test_a_session_can_be_watched(sandbox, overrides, module):
         assert f'"{frame}"' in page.html
     overrides.metadata = {"check_session_iframe": "https://another.example/checksession"}
     with pytest.raises(aa.ConfigurationError, match="check_session_iframe"):
-        await client_of(sandbox, environment=environment).endpoint("check_session_iframe")
+        (await client_of(sandbox, environment=environment).fetch_metadata()).endpoint(
+            "check_session_iframe"
+        )
 
 
 @pytest.mark.parametrize("scope", ["openid", "bankservice"])

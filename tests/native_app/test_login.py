@@ -25,9 +25,7 @@ SCOPE = "openid profile offline_access api"
 
 def client_of(sandbox, client_id="sandbox-cli"):
     secret = sandbox.clients[client_id].client_secret or None
-    return aa.OAuthClient(
-        client_id, secret, environment=sandbox.environment, clock=sandbox.clock.now
-    )
+    return aa.OAuthClient(client_id, secret, environment=sandbox.environment, clock=sandbox.clock)
 
 
 @pytest.fixture
@@ -449,7 +447,7 @@ async def test_by_default_the_address_is_shown_on_standard_error(client, capsys,
     assert f"\n  {client.environment.issuer}/connect/authorize?response_type=code&" in shown.err
 
 
-async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, capsys):
+async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, monkeypatch, capsys):
     """The code is shown, and asked about as slowly as the server wants."""
     naps, shown = [], ""
 
@@ -461,7 +459,8 @@ async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, capsy
         if len(naps) == 2:
             aritma_sandbox.approve_device(re.search(r"the code (\d+)", shown)[1], "alice")
 
-    sign_in = await login.login_with_device(client, SCOPE, sleep=sleep)
+    monkeypatch.setattr(aritma_sandbox.clock, "sleep", sleep)
+    sign_in = await login.login_with_device(client, SCOPE)
 
     assert sign_in.subject == "user-alice"
     assert naps == [5, 5]
@@ -469,7 +468,7 @@ async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, capsy
     assert f"\nOr go to {aritma_sandbox.identity_url}/device?user_code=" in shown
 
 
-async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox):
+async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox, monkeypatch):
     """As a QR code, for example."""
     shown = []
 
@@ -477,8 +476,9 @@ async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sand
         aritma_sandbox.clock.advance(seconds)
         aritma_sandbox.approve_device(shown[0].user_code, None)
 
+    monkeypatch.setattr(aritma_sandbox.clock, "sleep", sleep)
     with pytest.raises(aa.AccessDeniedError):
-        await login.login_with_device(client, show=shown.append, sleep=sleep)
+        await login.login_with_device(client, show=shown.append)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 import asyncio
 
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
+
 
 class FakeClock:
     """A clock that stands still until a test moves it; sleeping moves it too."""
 
-    def __init__(self, *, counts_suspend=True):
+    def __init__(self, *, counts_suspend=True, wall=1_700_000_000.0):
         self.counts_suspend = counts_suspend
         self.mono = 1000.0
-        self.wall = 1_700_000_000.0
+        self.wall = wall
         self.slept = []
 
     def monotonic(self):
@@ -26,3 +28,33 @@ class FakeClock:
         self.slept.append(seconds)
         self.advance(seconds)
         await asyncio.sleep(0)
+
+
+class ShiftedClock:
+    """Another clock that is wrong by some seconds."""
+
+    def __init__(self, clock, seconds):
+        self.clock = clock
+        self.seconds = seconds
+        self.counts_suspend = clock.counts_suspend
+
+    def monotonic(self):
+        return self.clock.monotonic()
+
+    def time(self):
+        return self.clock.time() + self.seconds
+
+    async def sleep(self, seconds):
+        await self.clock.sleep(seconds)
+
+
+class PollingClock(ShiftedClock):
+    """The machine's clock, whose sleeps take no time and await a function of the test's instead."""
+
+    def __init__(self, meanwhile):
+        super().__init__(SYSTEM_CLOCK, 0.0)
+        self.meanwhile = meanwhile
+
+    async def sleep(self, seconds):
+        self.seconds += seconds
+        await self.meanwhile(seconds)

@@ -9,7 +9,7 @@ REDIRECT_URI = "http://127.0.0.1/callback"
 def client_of(sandbox, client_id="sandbox-web", **settings):
     """Make the client of one of the sandbox's registrations; it lives by the sandbox's clock."""
     registered = sandbox.clients[client_id]
-    settings = {"environment": sandbox.environment, "clock": sandbox.clock.now} | settings
+    settings = {"environment": sandbox.environment, "clock": sandbox.clock} | settings
     return aa.OAuthClient(client_id, registered.client_secret or None, **settings)
 
 
