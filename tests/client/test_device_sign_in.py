@@ -149,6 +149,7 @@ async def test_a_code_runs_out_at_the_server(sandbox, waiting):
 
 async def test_nobody_asks_for_ever(sandbox, waiting):
     """When the code's time is over by our clock too, asking ends, whatever the server says."""
+    sandbox.clock.freeze()
     await waiting.start()
     sandbox.answer_next(b'{"error":"authorization_pending"}', status=400, times=1000)
     with pytest.raises(aa.ExpiredTokenError, match="nobody signed in"):
