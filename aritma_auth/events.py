@@ -99,7 +99,8 @@ class StoreFailed(Event):
     A token store could not be used.
 
     Attributes:
-        operation: ``load``, ``read``, ``save`` or ``lease``.
+        operation: ``load``, ``read``, ``save`` or ``lease``, or ``identify`` if a grant cannot say
+            whose its tokens are and therefore takes part in no store.
 
         error: Name of the error's class, or what is wrong with an entry.
     """

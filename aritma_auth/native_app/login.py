@@ -228,7 +228,7 @@ async def login_with_device(
 async def signed_in_provider(
     client: OAuthClient,
     *,
-    person: str = "",
+    person: str = "me",
     store: TokenStore | None = None,
     sign_in: Callable[[OAuthClient], Awaitable[SignIn]] = login_with_browser,
     on_event: Listener | None = log_event,
@@ -239,7 +239,7 @@ async def signed_in_provider(
     Args:
         client: The client that the person signs in to.
 
-        person: Tells the stored tokens of several people apart; any text.
+        person: Distinguishes the stored tokens of several end-users; any text.
 
         store: Keeps the tokens for the next time.
 

@@ -101,9 +101,14 @@ class Grant(ABC):
     def own_parameters(self) -> Parameters:
         """Give the parameters that only this grant has."""
 
-    def subject(self) -> Parameters:
-        """Give what tells this grant's tokens from those of another subject."""
-        return self.own_parameters()
+    def identity(self) -> Parameters | None:
+        """
+        Return what caches and stores know this grant's tokens by.
+
+        By default that is the request: two grants are the same if the server cannot tell their
+        requests apart. None means that the grant takes part in no store.
+        """
+        return self.parameters()
 
     def problems(self) -> tuple[str, ...]:
         """Say what the server is known to refuse about this grant, before it is sent."""
@@ -207,7 +212,8 @@ class SignedInGrant(Grant):
     token's refresh token; without either the person must sign in.
 
     Attributes:
-        end_user: Distinguishes the stored tokens of several end-users; any text.
+        end_user: Distinguishes the stored tokens of several end-users: the subject, a session's
+            identifier, or any other text. Without it the tokens are kept in no store.
 
     Spec: RFC 6749 §1.5.
     """
@@ -215,15 +221,15 @@ class SignedInGrant(Grant):
     grant_type: ClassVar[str] = "signed_in"
     is_reusable: ClassVar[bool] = False
     is_requestable: ClassVar[bool] = False
-    end_user: str = attrs.field(default="", kw_only=False)
+    end_user: str | None = attrs.field(default=None, kw_only=False)
 
     def own_parameters(self) -> Parameters:
         """Give none."""
         return ()
 
-    def subject(self) -> Parameters:
-        """Give whose sign-in it is."""
-        return (("end_user", self.end_user),)
+    def identity(self) -> Parameters | None:
+        """Return whose sign-in it is; None if that is unknown: it could be any end-user's."""
+        return (("end_user", self.end_user), *self.parameters()) if self.end_user else None
 
     def problems(self) -> tuple[str, ...]:
         """Say that it cannot be sent."""
@@ -260,9 +266,14 @@ class PasswordGrant(Grant):
         """Give name and password."""
         return (("username", self.username), ("password", self.password.text))
 
-    def subject(self) -> Parameters:
-        """Give the name alone: a digest of the password could be guessed from a key."""
-        return (("username", self.username),)
+    def identity(self) -> None:
+        """
+        Return None: only the server can check the password.
+
+        An entry of the username alone would serve any password, and a key made of the password
+        could be guessed from the entry's name.
+        """
+        return
 
 
 @attrs.frozen
@@ -378,6 +389,10 @@ class CustomGrant(Grant):
     def parameters(self) -> Parameters:
         """Give the form of this grant, without the client's authentication."""
         return (("grant_type", self.name), *super().parameters()[1:])
+
+    def identity(self) -> Parameters | None:
+        """Return the request, unless it is a password grant by another class."""
+        return None if self.name == PasswordGrant.grant_type else self.parameters()
 
     def own_parameters(self) -> Parameters:
         """Give the server's own parameters."""

@@ -20,6 +20,7 @@ from aritma_auth.provider.token_request import Settings, TokenSource
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.stores import TokenStore
+from aritma_auth.stores.key import store_for
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,7 +44,8 @@ class TokenProvider(AsyncCloseable):
 
         grant: What entitles the client to its first token.
 
-        store: Keeps tokens beyond this provider's own memory: across restarts, and for others.
+        store: Keeps tokens beyond this provider's own memory: across restarts, and for others. A
+            PasswordGrant and a SignedInGrant without end_user take part in no store.
 
         policy: The numbers of a token's life.
 
@@ -86,6 +88,7 @@ class TokenProvider(AsyncCloseable):
         if not isinstance(grant, Grant):
             raise ConfigurationError("give a grant's value, such as ClientCredentialsGrant()")
         policy, sharing = policy or _POLICY, sharing or _SHARING
+        store = store_for(grant, store, on_event)
         self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         self._cache = TokenCache(policy, clock, draw)
         self._renewer: RefreshMachinery | None = None

@@ -1,12 +1,21 @@
-"""Keys of stored tokens: no two identities ever share one."""
+"""
+What makes two tokens the same: the key of a store's entry.
+
+Two providers share an entry if and only if the authorization server cannot distinguish their token
+requests, or if both hold the sign-in of the same named end-user (docs/explanation/security.md).
+"""
 
 import json
 from hashlib import sha256
 from typing import Protocol
 
 from aritma_auth.environment import Environment
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.events import Listener, StoreFailed, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.stores import TokenStore
 
 
 class Registration(Protocol):
@@ -30,17 +39,20 @@ class Registration(Protocol):
 
 def token_key(client: Registration, grant: Grant) -> str:
     """
-    Derive the key of a token from whom it is for and what it was asked with.
+    Return the key of a grant's tokens: equal for two providers if and only if their requests are.
 
     Args:
         client: Counts with its issuer, token endpoint, client id, authentication method, and the
             thumbprint of the key that its tokens are bound to.
 
-        grant: Counts with its type, subject, scope (none differs from empty; order does not
-            matter), resources and extra parameters.
+        grant: Counts with its request, or with the end-user it is for; the order of scope and
+            parameters does not matter.
 
     Returns:
-        32 hex digits that tell nothing of what went in.
+        32 hex digits that reveal nothing of what went in.
+
+    Raises:
+        ConfigurationError: The grant takes part in no store.
     """
     environment, client_auth = client.environment, client.client_auth
     # A discovered endpoint may change; the issuer does not.
@@ -53,11 +65,71 @@ def token_key(client: Registration, grant: Grant) -> str:
             client_auth.method,
             client_auth.thumbprint,
         ],
-        # As it is sent: a custom grant's class has none.
-        dict(grant.parameters())["grant_type"],
-        grant.subject(),
-        None if grant.scope is None else sorted(grant.scope),
-        sorted(grant.resource),
-        sorted(grant.extra),
+        # A CustomGrant that spells a SignedInGrant's identity can be sent, and is not the same.
+        grant.is_requestable,
+        sorted(_canonical(_require_identity(grant))),
     ]
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def store_for(
+    grant: Grant, store: TokenStore | None, on_event: Listener | None
+) -> TokenStore | None:
+    """
+    Return the store that a grant's tokens are kept in, or None if they stay in this process.
+
+    A PasswordGrant needs no store: it gets another token whenever the server accepts its password.
+    A sign-in without a name does need one, so its absence is reported.
+
+    Args:
+        grant: The grant.
+
+        store: The caller's store, or None.
+
+        on_event: Receives StoreFailed if the tokens of a sign-in have no place in the store.
+
+    Raises:
+        ConfigurationError: The store is no TokenStore.
+    """
+    if store is None:
+        return None
+    missing = [name for name in _METHODS if not callable(getattr(store, name, None))]
+    if missing or isinstance(store, type):
+        raise ConfigurationError(
+            "store must be a TokenStore, such as FileTokenStore(path) or RedisTokenStore(url, "
+            f"keys=keys), not {_kind(store)}"
+        )
+    if grant.identity() is not None:
+        return store
+    if not grant.is_reusable:
+        notify(on_event, StoreFailed("identify", _UNNAMED))
+    return None
+
+
+_METHODS = ("load", "save", "acquire", "watch")
+
+_UNNAMED = (
+    "the SignedInGrant has no end_user, so its tokens stay in this process: give it the subject, "
+    "or the identifier of your session"
+)
+
+
+def _kind(store: object) -> str:
+    return f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
+
+
+def _require_identity(grant: Grant) -> Parameters:
+    identity = grant.identity()
+    if identity is None:
+        raise ConfigurationError(
+            f"this {type(grant).__name__} cannot say whose its tokens are: no store keeps them"
+        )
+    return identity
+
+
+def _canonical(identity: Parameters) -> set[tuple[str, str]]:
+    """Return the parameters as the server reads them: scope is a set (RFC 6749 §3.3)."""
+    return {
+        (name, " ".join(sorted(value.split(" "))) if name == "scope" else value)
+        for name, value in identity
+    }

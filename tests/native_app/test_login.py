@@ -552,7 +552,7 @@ async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
     """A refresh token that the server no longer knows leaves only the person."""
     clock, store = FakeClock(), aa.MemoryTokenStore()
     by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
-    async with aa.TokenProvider(client, aa.SignedInGrant(), store=store, clock=clock) as tokens:
+    async with aa.TokenProvider(client, aa.SignedInGrant("me"), store=store, clock=clock) as tokens:
         await tokens.set_token(
             aa.Token("old", expires_at=clock.time() - 1, refresh_token="revoked", issued_at=1.0)
         )

@@ -224,16 +224,38 @@ def test_a_machine_cannot_ask_who_signs_in():
 
 
 def test_a_sign_in_cannot_be_sent():
-    """It only tells people apart."""
+    """A SignedInGrant only names the end-user whose tokens a store keeps."""
     grant = aa.SignedInGrant("alice")
 
     assert not grant.is_requestable
     assert grant.own_parameters() == ()
-    assert grant.subject() == (("end_user", "alice"),)
+    assert grant.identity() == (("end_user", "alice"), ("grant_type", "signed_in"))
     assert "no request" in grant.problems()[0]
 
 
-def test_what_tells_subjects_apart_holds_no_password():
+@pytest.mark.parametrize(
+    "grant",
+    [
+        aa.SignedInGrant(),
+        aa.SignedInGrant(None),
+        aa.SignedInGrant(""),
+        aa.SignedInGrant("", scope="bankservice"),
+        aa.CustomGrant("password", {"username": "alice", "password": "pw"}),
+    ],
+    ids=str,
+)
+def test_a_grant_that_cannot_say_whose_it_is_has_no_identity(grant):
+    """Without a named end-user, or with a password only the server can check, it has none."""
+    assert grant.identity() is None
+
+
+def test_a_password_grant_has_no_identity():
     """A digest of the password could be guessed from a store's key."""
-    assert password_grant("alice", "pw").subject() == (("username", "alice"),)
-    assert aa.DelegationGrant("t").subject() == (("token", "t"),)
+    assert password_grant("alice", "pw").identity() is None
+
+
+def test_a_grants_identity_is_its_request():
+    """Two grants are the same if the server cannot distinguish their requests."""
+    grant = aa.DelegationGrant("t", scope="b a", extra={"x": "1"})
+
+    assert grant.identity() == grant.parameters()

@@ -125,7 +125,7 @@ async def test_a_provider_is_not_forgotten_while_it_refreshs():
 @pytest.mark.parametrize(("store", "size"), [(None, 2), (aa.MemoryTokenStore(), 1)])
 async def test_a_refresh_token_that_nobody_else_knows_is_not_forgotten(store, size):
     """With a store, it is known there."""
-    makers = Makers(aa.SignedInGrant(), store=store)
+    makers = Makers(aa.SignedInGrant("alice"), store=store)
     pool = aa.TokenProviderPool(makers, max_size=1)
     await pool.provider("a").set_token(aa.Token("t", refresh_token="r"))
     pool.provider("b")

@@ -468,21 +468,6 @@ async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
     assert presented(rig) == ["first"]
 
 
-async def test_a_password_is_presented_instead_of_its_refresh_token(clock, store):
-    """It may be presented as often as one likes."""
-    with pytest.warns(DeprecationWarning):
-        grant = aa.PasswordGrant("alice", "secret")
-    rig = Rig(clock, grant=grant, store=store)
-    rig.client.answers = [rotated(rig, refresh_token="second")]
-    await rig.get()
-    clock.advance(3600)
-    store.failing = {"load"}
-    await rig.get()
-
-    assert presented(rig) == []
-    assert rig.client.requests == 2
-
-
 async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, store):
     """The lease fails after the look: the token that lives is better than none."""
     await Rig(clock, store=store).get()
