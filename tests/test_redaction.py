@@ -37,13 +37,13 @@ def client_of(sandbox, secret, method=aa.ClientSecretPost, **settings):
 
 FAULTS = {
     "none": lambda s: None,
-    "503": lambda s: s.fail_next(503, times=9),
+    "503": lambda s: s.faults.fail_next(503, times=9),
     "echo": None,
-    "dropped": lambda s: s.drop_next(times=9),
-    "truncated": lambda s: s.truncate_next(),
-    "late": lambda s: s.delay_next(2, times=9),
-    "endless": lambda s: s.flood_next(),
-    "redirected": lambda s: s.redirect_next("https://evil.example"),
+    "dropped": lambda s: s.faults.drop_next(times=9),
+    "truncated": lambda s: s.faults.truncate_next(),
+    "late": lambda s: s.faults.delay_next(2, times=9),
+    "endless": lambda s: s.faults.flood_next(),
+    "redirected": lambda s: s.faults.redirect_next("https://evil.example"),
 }
 
 
@@ -60,7 +60,7 @@ async def test_the_client_secret_never_shows(
     if fault == "echo":
         # A hostile or careless server sends the secret back wherever it can.
         body = {"error": "invalid_request", "error_description": f"not {canary.text}"}
-        aritma_sandbox.answer_next(json.dumps(body).encode(), status=400)
+        aritma_sandbox.faults.respond_next(json.dumps(body).encode(), status=400)
     else:
         FAULTS[fault](aritma_sandbox)
     provider = aa.TokenProvider(
@@ -79,7 +79,7 @@ async def test_the_client_secret_never_shows(
 async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, answer):
     """Whichever member of the answer holds it."""
     members = {"access_token": "a", "token_type": "Bearer", answer: canary.text}
-    aritma_sandbox.answer_next(json.dumps(members).encode())
+    aritma_sandbox.faults.respond_next(json.dumps(members).encode())
     events = []
     provider = aa.TokenProvider(
         client_of(aritma_sandbox, canary.text),
@@ -103,7 +103,7 @@ async def test_a_broken_answers_content_never_shows(aritma_sandbox, canary, me, 
     members = {"access_token": "a", "token_type": "Bearer", member: [canary.text]}
     if member == "scope":
         members["scope"] = {"not": canary.text}
-    aritma_sandbox.answer_next(json.dumps(members).encode())
+    aritma_sandbox.faults.respond_next(json.dumps(members).encode())
 
     with pytest.raises(aa.InvalidResponseError, match=member) as caught:
         await client_of(aritma_sandbox, canary.text).fetch_token(GRANT)
@@ -115,7 +115,7 @@ async def test_a_broken_answers_content_never_shows(aritma_sandbox, canary, me, 
 )
 async def test_unreadable_bodies_never_show(aritma_sandbox, canary, me, body):
     """Nor do json's own errors, which hold the whole text."""
-    aritma_sandbox.answer_next(body.format(canary.text).encode(), status=500)
+    aritma_sandbox.faults.respond_next(body.format(canary.text).encode(), status=500)
 
     with pytest.raises(aa.InvalidResponseError) as caught:
         await client_of(aritma_sandbox, canary.text).fetch_token(GRANT)
@@ -126,7 +126,7 @@ async def test_the_callers_own_exception_handler_sees_nothing(aritma_sandbox, ca
     """A call that fails with the token on it: aiohttp's exception and its locals."""
     provider = aa.TokenProvider(client_of(aritma_sandbox, canary.text), GRANT)
     token = await provider.get_token()
-    aritma_sandbox.drop_next(times=4, where="api")
+    aritma_sandbox.faults.drop_next(times=4, where="api")
     async with aiohttp.ClientSession(
         aritma_sandbox.banking_url, middlewares=[provider.middleware()]
     ) as bank:

@@ -104,13 +104,13 @@ async def demonstrate(calls: int) -> Demonstration:
                 middlewares=[tokens.middleware()],
             ) as bank,
         ):
-            sandbox.set_latency(_LATENCY)
+            sandbox.faults.set_latency(_LATENCY)
             cold = await _call(sandbox, bank, calls)
             first = await tokens.get_token()
             refresh_in = tokens.status().refresh_in or 0.0
             sandbox.clock.advance(refresh_in + 1)
             ended.clear()
-            gate = sandbox.hold()
+            gate = sandbox.faults.hold()
             during_renewal = await _call(sandbox, bank, calls)
             gate.release()
             await ended.wait()

@@ -1,13 +1,139 @@
-"""What a test can do to a running sandbox: clients, people, keys and tokens."""
+"""The sandbox as a test holds it: its parts, and what a test registers, approves and counts."""
+
+from typing import TYPE_CHECKING, Self
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox.faults.network import Meddling
-from aritma_auth.sandbox.identity.keys import DECOY, signing_key
+from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.sandbox.identity.registrations import SandboxClient, User
+from aritma_auth.sandbox.server import LoopbackServers
+from aritma_auth.sandbox.state import SandboxState
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aritma_auth.environment import Environment
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_MAX_PORT = 65535
 
 
-class Steering(Meddling):
-    """The sandbox's state, and the levers that a test pulls."""
+class Sandbox(AsyncCloseable):
+    """
+    A local stand-in for Aritma ID and Aritma's Banking APIs. It is not Aritma.
+
+    Args:
+        host: Address to listen on; loopback only.
+
+        identity_port: Port of the identity server; 0 takes a free one.
+
+        banking_port: Port of the Banking APIs; 0 takes a free one.
+
+        lifetime: Seconds that the sample clients' access tokens live.
+
+        server_version: The IdentityServer to behave like: ``is4``, ``duende-6.3``, ``duende-7.4``
+            or ``duende-8``.
+
+        ssl_context: A server's certificate, to serve https, for tests of trust.
+
+    Attributes:
+        clock: The sandbox's time, which is a client's and a provider's clock too.
+
+        faults: What goes wrong: on the wire, and with tokens and keys.
+
+        server_version: Name of the IdentityServer that the sandbox behaves like.
+
+        overrides: What the identity server's responses and tokens say instead of the truth.
+
+        clients: The registered clients by id; `client` is the default one.
+
+        users: The end-users by username.
+
+        issuer: Makes the tokens and knows which are valid; it rolls its keys.
+
+        refresh_tokens: Keeps refresh tokens, and counts those presented twice.
+
+        token_requests: The token requests that got a response, oldest first.
+
+        uploads: Bytes of each upload that arrived, oldest first.
+
+        logout_responses: Statuses of the clients' responses to logout tokens; None for no response.
+
+    Raises:
+        ConfigurationError: ``host`` is not loopback, a port is out of range, or the version is
+            unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        identity_port: int = 0,
+        banking_port: int = 0,
+        lifetime: int = 3600,
+        server_version: str = "is4",
+        ssl_context: "ssl.SSLContext | None" = None,
+    ) -> None:
+        if host not in _LOOPBACK:
+            raise ConfigurationError(
+                "host must be 127.0.0.1, ::1 or localhost, since the sandbox's secrets are public, "
+                f"not {host!r}"
+            )
+        for name, port in (("identity_port", identity_port), ("banking_port", banking_port)):
+            if not 0 <= port <= _MAX_PORT:
+                raise ConfigurationError(f"{name} must be from 0 to {_MAX_PORT}, not {port}")
+        self._state = state = SandboxState(lifetime, server_version)
+        self._servers = LoopbackServers(state, host, (identity_port, banking_port), ssl_context)
+        self.server_version = server_version
+        self.clock = state.clock
+        self.faults = state.faults
+        self.overrides = state.overrides
+        self.clients = state.clients
+        self.users = state.users
+        self.issuer = state.issuer
+        self.refresh_tokens = state.refresh_tokens
+        self.token_requests = state.token_requests
+        self.uploads = state.uploads
+        self.logout_responses = state.logout_responses
+
+    async def start(self) -> None:
+        """
+        Start listening.
+
+        Raises:
+            ConfigurationError: joserfc is not installed.
+        """
+        _ = self.issuer.keys
+        await self._servers.start()
+
+    async def aclose(self) -> None:
+        """Stop: held requests are released, and no task or socket is left."""
+        await self._servers.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    @property
+    def environment(self) -> "Environment":
+        """The sandbox as an environment, with its Banking APIs as the only origin."""
+        from aritma_auth.environment import Environment  # noqa: PLC0415 - the client's side
+
+        return Environment.at(self.identity_url, api_origins=[self.banking_url], name="sandbox")
+
+    @property
+    def identity_url(self) -> str:
+        """The identity server's issuer, without trailing slash."""
+        return self._state.identity_url
+
+    @property
+    def banking_url(self) -> str:
+        """The Banking APIs' base URL, with trailing slash."""
+        return self._state.banking_url
+
+    @property
+    def client(self) -> SandboxClient:
+        """The default client, confidential and for client_credentials."""
+        return self.clients["sandbox-service"]
 
     def add_client(self, client: SandboxClient) -> SandboxClient:
         """
@@ -21,50 +147,32 @@ class Steering(Meddling):
 
     def sign_in_automatically(self, username: str | None) -> None:
         """
-        Answer authorization requests at once, as if somebody had signed in; no page is shown.
+        Let authorization requests succeed at once, as if an end-user had signed in.
 
         Args:
-            username: Who, or None for pages again.
+            username: The end-user, or None to show pages again.
 
         Raises:
-            ConfigurationError: Nobody has that name.
+            ConfigurationError: No end-user has that name.
         """
-        self.automatic_person = None if username is None else self._person(username)
-        self.automatic_session = None
-
-    def deny_next(self, error: str = "access_denied", description: str | None = None) -> None:
-        """
-        Refuse the next authorization request.
-
-        Errors that IdentityServer never sends back are shown on its own page instead.
-
-        Args:
-            error: Its code.
-
-            description: Its text, or None.
-        """
-        self._denials.append((error, description))
+        self._state.automatic_user = None if username is None else self._user(username)
+        self._state.automatic_session = None
 
     def approve_device(self, user_code: str, username: str | None) -> None:
         """
-        Answer for the person who signs in on another device.
+        Decide for the end-user who signs in on another device.
 
         Args:
-            user_code: What the device shows.
+            user_code: The code that the device shows.
 
-            username: Who agrees, or None for no.
+            username: The end-user who agrees, or None to deny.
 
         Raises:
-            ConfigurationError: There is no such code, or nobody has that name.
+            ConfigurationError: No device waits with that code, or no end-user has that name.
         """
-        subject = None if username is None else self._person(username).subject
-        if not self.devices.answer(user_code, subject):
-            raise ConfigurationError("no device shows that code")
-
-    def _person(self, username: str) -> User:
-        if username not in self.people:
-            raise ConfigurationError(f"the sandbox's people are {', '.join(self.people)}")
-        return self.people[username]
+        subject = None if username is None else self._user(username).subject
+        if not self._state.devices.decide(user_code, subject):
+            raise ConfigurationError("user_code must be one that a device shows and waits with")
 
     def trust_external_token(self, provider: str, token: str, subject: str) -> None:
         """
@@ -75,35 +183,33 @@ class Steering(Meddling):
 
             token: Its token.
 
-            subject: The person whom it is for.
+            subject: The end-user whom the token is for.
         """
-        self.token_endpoint.reader.external_tokens[provider, token] = subject
+        self._state.token_endpoint.reader.external_tokens[provider, token] = subject
 
-    def revoke_all(self, *, refresh_tokens: bool = False) -> None:
+    def requests_at(self, where: str) -> int:
         """
-        Make every access token issued so far worthless: the APIs answer 401.
+        Count the requests that arrived.
 
         Args:
-            refresh_tokens: The refresh tokens too; refreshing is then ``invalid_grant``.
+            where: One of the places where faults may happen, such as ``api`` or ``token``.
         """
-        self.issuer.revoke_all()
-        if refresh_tokens:
-            self.refresh_tokens.revoke_all()
+        return self.faults.at(where).count
 
-    def publish_decoys(self) -> None:
-        """
-        Publish keys that look like the good one and are not.
+    @property
+    def peak_token_requests(self) -> int:
+        """The most token requests that were in flight at the same time."""
+        return self.faults.at("token").peak
 
-        They have its id, and another kind, algorithm or use, or they are broken.
-        """
-        good = self.issuer.keys[0].public
-        other = signing_key(DECOY).public["n"]
-        curve = {"crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}
-        point = {"y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
-        self.overrides.keys += [
-            {"kty": "EC", "kid": good["kid"], "use": "sig", "alg": "ES256", **curve, **point},
-            {**good, "n": other, "use": "enc", "alg": "RSA-OAEP"},
-            {**good, "n": other, "alg": "RS512"},
-            {"kty": "XYZ", "kid": good["kid"]},
-            {"kty": "RSA", "kid": good["kid"], "use": "sig", "alg": "RS256"},
-        ]
+    @property
+    def session_id(self) -> str | None:
+        """The ``sid`` of the automatic sign-ins' session, or None while there is none."""
+        session = self._state.automatic_session
+        return None if session is None else session.session_id
+
+    def _user(self, username: str) -> User:
+        if username not in self.users:
+            raise ConfigurationError(
+                f"username must be one of {', '.join(self.users)}, not {username!r}"
+            )
+        return self.users[username]

@@ -1,48 +1,19 @@
-"""What the sandbox's parts share: who is registered, what time it is, what was asked."""
-
-from collections import deque
+"""What the sandbox's parts share: registrations, the clock, sessions, tokens and the log."""
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.faults.injection import Faults
-from aritma_auth.sandbox.faults.overrides import ResponseOverrides
+from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.client_authentication import AssertionCheck, ClientCheck
 from aritma_auth.sandbox.identity.device_codes import Devices
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
-from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_PEOPLE, User
-from aritma_auth.sandbox.identity.server_versions import generation_named
+from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_USERS, User
+from aritma_auth.sandbox.identity.server_versions import server_version_named
 from aritma_auth.sandbox.identity.sessions import BrowserSession, SignIns
 from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
-
-_ENDPOINTS = (
-    "token",
-    "discovery",
-    "jwks",
-    "authorize",
-    "userinfo",
-    "introspect",
-    "revocation",
-    "deviceauthorization",
-    "endsession",
-)
-PLACES = ("api", *_ENDPOINTS)
-"""Where faults may happen: the Banking APIs, and the identity server's endpoints."""
-
-
-def place_of(path: str) -> str | None:
-    """
-    Give the place of a request to the identity server; pages have none.
-
-    Args:
-        path: The request's path.
-    """
-    if "/.well-known/" in path:
-        return "jwks" if path.endswith("/jwks") else "discovery"
-    head, _, name = path.rpartition("/")
-    return name if head.endswith("/connect") and name in _ENDPOINTS else None
+from aritma_auth.sandbox.overrides import ResponseOverrides
 
 
 class SandboxState:
@@ -52,66 +23,50 @@ class SandboxState:
     Args:
         lifetime: Seconds that the sample clients' access tokens live.
 
-        generation: Name of the IdentityServer generation that it behaves like.
+        server_version: Name of the IdentityServer version that it behaves like.
     """
 
-    def __init__(self, lifetime: int, generation: str) -> None:
-        self.generation = generation_named(generation)
+    def __init__(self, lifetime: int, server_version: str) -> None:
+        self.server_version = server_version_named(server_version)
         self.clients = {
             client.client_id: attrs.evolve(client, lifetime=lifetime) for client in SAMPLE_CLIENTS
         }
-        self.people = {person.username: person for person in SAMPLE_PEOPLE}
+        self.users = {user.username: user for user in SAMPLE_USERS}
         self.clock = SandboxClock()
         self.overrides = ResponseOverrides()
-        self.issuer = TokenIssuer(self.clock, self.generation, self.overrides)
+        self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
         self.refresh_tokens = RefreshTokens(
-            self.clock, rotate=self.generation.refresh_tokens_rotate
+            self.clock, rotate=self.server_version.refresh_tokens_rotate
         )
+        self.faults = Faults(self.issuer, self.refresh_tokens, self.overrides)
         assertions = AssertionCheck(self.clients, self.clock)
-        self.client_check = ClientCheck(self.clients, assertions, self.generation)
+        self.client_check = ClientCheck(self.clients, assertions, self.server_version)
         self.sign_ins = SignIns(self.clock)
         self.devices = Devices(self.clock)
         self.token_endpoint = TokenEndpoint(
-            self.people,
+            self.users,
             self.issuer,
             self.refresh_tokens,
             self.sign_ins,
             self.devices,
-            self.generation,
+            self.server_version,
             self.clock,
         )
         self.api_resources = {"bankservice": "api-secret"}
-        self.automatic_person: User | None = None
+        self.automatic_user: User | None = None
         self.automatic_session: BrowserSession | None = None
-        self.logout_answers: list[int | None] = []
-        self.authorization_requests = 0
-        self._denials: deque[tuple[str, str | None]] = deque()
+        self.logout_responses: list[int | None] = []
         self.token_requests: list[TokenRequest] = []
         self.uploads: list[int] = []
-        self._faults = {place: Faults() for place in PLACES}
-        self._urls: list[str] = []
+        self.urls: list[str] = []
 
     def issuer_of(self, tenant: str | None) -> str:
-        """
-        Give a tenant's issuer, in small letters as IdentityServer writes it.
-
-        Args:
-            tenant: The tenant in the path, or None.
-        """
+        """Give a tenant's issuer, in small letters as IdentityServer writes it."""
         return self.base_of(tenant).lower()
 
     def base_of(self, tenant: str | None) -> str:
-        """
-        Give what a tenant's endpoints begin with, in the letters of the request.
-
-        Args:
-            tenant: The tenant in the path, or None.
-        """
+        """Give what a tenant's endpoints begin with, in the letters of the request."""
         return self.identity_url if tenant is None else f"{self.identity_url}/{tenant}"
-
-    def take_denial(self) -> tuple[str, str | None] | None:
-        """Give the error that a test has planned for this authorization request, if any."""
-        return self._denials.popleft() if self._denials else None
 
     @property
     def identity_url(self) -> str:
@@ -124,12 +79,8 @@ class SandboxState:
         return f"{self._url(1)}/"
 
     def _url(self, number: int) -> str:
-        if not self._urls:
-            raise ConfigurationError("the sandbox has not been started")
-        return self._urls[number]
-
-    def _place(self, where: str) -> Faults:
-        place = self._faults.get(where)
-        if place is None:
-            raise ConfigurationError(f"faults happen at {', '.join(PLACES)}")
-        return place
+        if not self.urls:
+            raise ConfigurationError(
+                "the sandbox must have been started: use `async with Sandbox()`, or await start()"
+            )
+        return self.urls[number]

@@ -32,7 +32,7 @@ async def main():
         header = await aa.OAuthClient(
             long.client_id, long.client_secret, environment=sandbox.environment
         ).fetch_token(aa.ClientCredentialsGrant())
-        sandbox.set_latency(LATENCY)
+        sandbox.faults.set_latency(LATENCY)
         me = sandbox.client
         async with (
             aa.TokenProvider.client_credentials(

@@ -59,7 +59,7 @@ async def test_the_bank_asks_for_a_second_factor(app, window):
     """The person is led to it and back to the page that wanted it."""
     await window.go(f"{app.url}/accounts")
     await window.sign_in()
-    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, where="api")
     await window.go(f"{app.url}/accounts")
     assert await window.heading == "Sign in"
     await window.page.get_by_label("One-time code").fill("123456")

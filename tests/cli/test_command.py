@@ -61,7 +61,7 @@ def test_a_broken_promise_is_an_error(monkeypatch, capsys):
         (["demo", "--calls", "0"], 2, "error: Invalid value"),
         (["token"], 1, "error: set ARITMA_CLIENT_ID"),
         (["token", "--header", "--inspect"], 1, "error: --header and --inspect cannot"),
-        (["sandbox", "--banking-port", "99999"], 1, "error: a port is a number"),
+        (["sandbox", "--banking-port", "99999"], 1, "error: banking_port must be from 0"),
     ],
 )
 def test_errors_are_one_clear_line(arguments, code, line, capsys):

@@ -205,7 +205,7 @@ def test_a_name_cannot_steer_the_terminal():
 
 def test_a_refusal_is_one_line(sandbox, store, opened, capsys):
     """The person said no."""
-    sandbox.deny_next("access_denied")
+    sandbox.faults.deny_next("access_denied")
 
     assert cli.run(["login"]) == 1
     assert "error: access_denied\n" in capsys.readouterr().err

@@ -239,7 +239,7 @@ async def test_an_elliptic_key_is_known_too(aritma_sandbox):
 @pytest.mark.parametrize("tenant", ["", "/acme"])
 async def test_the_issuer_is_an_audience_from_duende_on(generation, is_taken, tenant):
     """IdentityServer 4 takes its token endpoint alone."""
-    async with Sandbox(generation=generation) as sandbox:
+    async with Sandbox(server_version=generation) as sandbox:
         sandbox.add_client(SandboxClient(client_id="key-only", public_key=pem(RSA, private=False)))
         issuer = f"{sandbox.identity_url}{tenant}"
         for_issuer = await post(sandbox, assertion(aud=issuer), tenant)

@@ -64,7 +64,7 @@ async def test_a_person_signs_in_on_another_device(sandbox, waiting):
 
 async def test_an_oauth_device_needs_no_id_token(sandbox, waiting):
     """A token alone: no claims, and no key is fetched."""
-    sandbox.fail_next(500, where="jwks", times=9)
+    sandbox.faults.fail_next(500, where="jwks", times=9)
     await waiting.start("bankservice")
     waiting.approve()
     done = await waiting.complete()
@@ -77,7 +77,7 @@ async def test_a_device_that_asked_who_it_is_must_be_told(sandbox, waiting):
     """Without an ID token nobody has signed in, whatever else came."""
     await waiting.start("openid bankservice")
     waiting.approve()
-    sandbox.overrides.token_answer = {"id_token": None}
+    sandbox.overrides.token_response = {"id_token": None}
     with pytest.raises(aa.IdTokenError, match="no ID token came"):
         await waiting.complete()
 
@@ -86,7 +86,7 @@ async def test_slow_down_holds_for_good(sandbox, waiting):
     """Five seconds more each time, and never fewer again (RFC 8628 §3.5)."""
     await waiting.start()
     for times in (1, 2):
-        waiting.happenings[times] = lambda: sandbox.answer_next(
+        waiting.happenings[times] = lambda: sandbox.faults.respond_next(
             b'{"error":"slow_down"}', status=400
         )
     waiting.happenings[5] = waiting.approve
@@ -98,10 +98,10 @@ async def test_slow_down_holds_for_good(sandbox, waiting):
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(lambda sandbox: sandbox.drop_next(), id="dropped"),
-        pytest.param(lambda sandbox: sandbox.fail_next(503), id="503"),
+        pytest.param(lambda sandbox: sandbox.faults.drop_next(), id="dropped"),
+        pytest.param(lambda sandbox: sandbox.faults.fail_next(503), id="503"),
         pytest.param(
-            lambda sandbox: sandbox.answer_next(b'{"error":"server_error"}', status=500),
+            lambda sandbox: sandbox.faults.respond_next(b'{"error":"server_error"}', status=500),
             id="server_error",
         ),
     ],
@@ -120,7 +120,7 @@ async def test_trouble_on_the_way_doubles_the_pause_until_it_is_over(sandbox, wa
 async def test_the_servers_retry_after_is_obeyed(sandbox, waiting):
     """A busy gateway knows how long it will be."""
     await waiting.start()
-    waiting.happenings[1] = lambda: sandbox.fail_next(429, retry_after=42)
+    waiting.happenings[1] = lambda: sandbox.faults.fail_next(429, retry_after=42)
     waiting.happenings[2] = waiting.approve
     await waiting.complete()
 
@@ -140,7 +140,9 @@ async def test_a_person_may_say_no(waiting):
 async def test_a_code_runs_out_at_the_server(sandbox, waiting):
     """Whose clock may be ahead of ours."""
     await waiting.start()
-    waiting.happenings[1] = lambda: sandbox.answer_next(b'{"error":"expired_token"}', status=400)
+    waiting.happenings[1] = lambda: sandbox.faults.respond_next(
+        b'{"error":"expired_token"}', status=400
+    )
     with pytest.raises(aa.ExpiredTokenError):
         await waiting.complete()
 
@@ -151,7 +153,7 @@ async def test_nobody_asks_for_ever(sandbox, waiting):
     """When the code's time is over by our clock too, asking ends, whatever the server says."""
     sandbox.clock.freeze()
     await waiting.start()
-    sandbox.answer_next(b'{"error":"authorization_pending"}', status=400, times=1000)
+    sandbox.faults.respond_next(b'{"error":"authorization_pending"}', status=400, times=1000)
     with pytest.raises(aa.ExpiredTokenError, match="nobody signed in"):
         await waiting.complete()
 
@@ -195,7 +197,7 @@ async def test_the_id_token_is_checked(sandbox, waiting, changes, claim):
 
 async def test_keys_are_there_before_the_person_is_troubled(sandbox, waiting):
     """Without them nothing could be checked in the end."""
-    sandbox.fail_next(500, where="jwks")
+    sandbox.faults.fail_next(500, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
         await waiting.start()
 

@@ -22,7 +22,7 @@ BACK = "http://127.0.0.1/signed-out"
 
 @pytest.fixture
 async def sandbox():
-    async with Sandbox(generation="duende-7.4") as sandbox:
+    async with Sandbox(server_version="duende-7.4") as sandbox:
         sandbox.sign_in_automatically("alice")
         yield sandbox
 
@@ -143,4 +143,4 @@ async def test_the_server_posts_its_announcement(sandbox, client):
             await browser.open(await client.end_session_url(id_token_hint=done.token.id_token))
 
     assert ended == [done.claims["sid"]]
-    assert sandbox.logout_answers == [200]
+    assert sandbox.logout_responses == [200]

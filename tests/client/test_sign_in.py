@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 @pytest.fixture
 async def sandbox():
-    async with Sandbox(generation="duende-7.4") as sandbox:
+    async with Sandbox(server_version="duende-7.4") as sandbox:
         sandbox.sign_in_automatically("alice")
         yield sandbox
 
@@ -212,7 +212,7 @@ async def test_an_implicit_sign_in_needs_no_token_request(sandbox, response_type
 
 async def test_an_oauth_sign_in_brings_a_token_and_no_claims(sandbox, client):
     """Without openid there is no ID token to check; no key is fetched."""
-    sandbox.fail_next(500, where="jwks")
+    sandbox.faults.fail_next(500, where="jwks")
     done = await sign_in(client, "bankservice")
 
     assert (done.subject, len(done.claims)) == (None, 0)
@@ -287,7 +287,7 @@ async def test_a_code_that_was_not_looked_at_may_be_sent_again(sandbox, client):
     """The gateway was busy, or nothing was sent; a code whose answer was lost is spent."""
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    sandbox.fail_next(503)
+    sandbox.faults.fail_next(503)
     with pytest.raises(aa.InvalidResponseError):
         await client.exchange_code(answer)
     done = await client.exchange_code(answer)
@@ -310,12 +310,12 @@ async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
     assert (await client.exchange_code(answer)).subject == "user-alice"
 
 
-@pytest.mark.parametrize("trouble", ["lose_answer_next", "truncate_next"])
+@pytest.mark.parametrize("trouble", ["lose_response_next", "truncate_next"])
 async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client, trouble):
     """RFC 6749 §4.1.2: a second use would end the tokens of the first."""
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    getattr(sandbox, trouble)()
+    getattr(sandbox.faults, trouble)()
     with pytest.raises(aa.TransportError):
         await client.exchange_code(answer)
     with pytest.raises(aa.ConfigurationError, match="once"):
@@ -337,7 +337,7 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
     """It may have arrived, and nothing goes on that nobody would hear of."""
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    gate = sandbox.hold()
+    gate = sandbox.faults.hold()
     exchange = asyncio.create_task(client.exchange_code(answer))
     await gate.until(1)
     exchange.cancel()
@@ -353,7 +353,7 @@ async def test_without_keys_the_code_is_not_spent(sandbox, client):
     """What could not be checked is not asked for; a moment later it can be."""
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    sandbox.fail_next(503, where="jwks")
+    sandbox.faults.fail_next(503, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
         await client.exchange_code(answer)
     asked = len(sandbox.token_requests)
@@ -364,7 +364,7 @@ async def test_without_keys_the_code_is_not_spent(sandbox, client):
 
 async def test_a_sign_in_without_an_id_token_is_refused(sandbox, client):
     """openid was asked for."""
-    sandbox.overrides.token_answer = {"id_token": None}
+    sandbox.overrides.token_response = {"id_token": None}
     with pytest.raises(aa.IdTokenError, match="no ID token came"):
         await sign_in(client)
 
@@ -381,7 +381,7 @@ async def test_both_id_tokens_must_be_about_one_person(sandbox):
 @pytest.mark.parametrize("error", ["access_denied", "login_required", "consent_required"])
 async def test_a_refusal_is_typed(sandbox, client, error):
     """Whoever said no: the person or the server."""
-    sandbox.deny_next(error, "no & no")
+    sandbox.faults.deny_next(error, "no & no")
     with pytest.raises(aa.OAuthError) as caught:
         await sign_in(client)
 
@@ -398,7 +398,7 @@ async def test_a_clock_that_is_wrong_by_a_day_signs_people_in(sandbox):
 
 async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
     """Neither the request, the answer nor the errors on the way."""
-    sandbox.overrides.callback = {"code": canary.text}
+    sandbox.overrides.authorization_response = {"code": canary.text}
     request, callback = await begin(client)
     answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.InvalidGrantError) as caught:
@@ -411,7 +411,7 @@ async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
 
 async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
     """FAPI 2.0 §5.4.3: the same kid, and another kind, use or algorithm; or no key at all."""
-    sandbox.publish_decoys()
+    sandbox.faults.publish_decoys()
     sandbox.overrides.keys += ["nonsense", None, {}]
 
     assert (await sign_in(client)).subject == "user-alice"
@@ -420,7 +420,7 @@ async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
 @pytest.mark.parametrize("generation", ["is4", "duende-6.3", "duende-7.4", "duende-8"])
 async def test_every_generation_signs_people_in(generation):
     """With discovery, and by the fixed paths."""
-    async with Sandbox(generation=generation) as sandbox:
+    async with Sandbox(server_version=generation) as sandbox:
         sandbox.sign_in_automatically("bob")
         discovered = aa.Environment.at(sandbox.identity_url, discover=True)
         subjects = [
@@ -454,7 +454,7 @@ async def test_userinfo_needs_to_know_whom_to_expect(client):
 async def test_userinfo_refuses_as_the_server_does(sandbox, client):
     """In a header alone."""
     done = await sign_in(client)
-    sandbox.revoke_all()
+    sandbox.faults.revoke_all()
     with pytest.raises(aa.OAuthError) as caught:
         await client.fetch_userinfo(done.token)
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 @pytest.fixture
 async def sandbox():
-    async with Sandbox(generation="duende-7.4") as sandbox:
+    async with Sandbox(server_version="duende-7.4") as sandbox:
         sandbox.sign_in_automatically("alice")
         yield sandbox
 
@@ -46,32 +46,34 @@ def tokens(text, **members):
 
 FAULTS = {
     "refused": lambda s, text: None,
-    "503": lambda s, text: s.fail_next(503),
-    "dropped": lambda s, text: s.drop_next(),
-    "lost": lambda s, text: s.lose_answer_next(),
-    "truncated": lambda s, text: s.truncate_next(),
-    "late": lambda s, text: s.delay_next(2),
-    "endless": lambda s, text: s.flood_next(),
-    "redirected": lambda s, text: s.redirect_next(f"https://evil.example/{text}"),
-    "a web page": lambda s, text: s.answer_next(f"<html>{text}".encode(), status=500),
-    "half an answer": lambda s, text: s.answer_next(tokens(text)[:-1]),
-    "an echo": lambda s, text: s.answer_next(refusal(text), status=400),
-    "an echo as the error": lambda s, text: s.answer_next(refusal("", text), status=400),
-    "an echo with a good status": lambda s, text: s.answer_next(refusal(text)),
-    "an echo longer than a message": lambda s, text: s.answer_next(
+    "503": lambda s, text: s.faults.fail_next(503),
+    "dropped": lambda s, text: s.faults.drop_next(),
+    "lost": lambda s, text: s.faults.lose_response_next(),
+    "truncated": lambda s, text: s.faults.truncate_next(),
+    "late": lambda s, text: s.faults.delay_next(2),
+    "endless": lambda s, text: s.faults.flood_next(),
+    "redirected": lambda s, text: s.faults.redirect_next(f"https://evil.example/{text}"),
+    "a web page": lambda s, text: s.faults.respond_next(f"<html>{text}".encode(), status=500),
+    "half an answer": lambda s, text: s.faults.respond_next(tokens(text)[:-1]),
+    "an echo": lambda s, text: s.faults.respond_next(refusal(text), status=400),
+    "an echo as the error": lambda s, text: s.faults.respond_next(refusal("", text), status=400),
+    "an echo with a good status": lambda s, text: s.faults.respond_next(refusal(text)),
+    "an echo longer than a message": lambda s, text: s.faults.respond_next(
         refusal("." * 180 + text), status=400
     ),
-    "no ID token": lambda s, text: s.answer_next(tokens(text, id_token=None)),
-    "an ID token that is none": lambda s, text: s.answer_next(tokens(text)),
-    "a token of a wrong kind": lambda s, text: s.answer_next(tokens(text, token_type=text)),
-    "a token that is a list": lambda s, text: s.answer_next(tokens(text, refresh_token=[text])),
+    "no ID token": lambda s, text: s.faults.respond_next(tokens(text, id_token=None)),
+    "an ID token that is none": lambda s, text: s.faults.respond_next(tokens(text)),
+    "a token of a wrong kind": lambda s, text: s.faults.respond_next(tokens(text, token_type=text)),
+    "a token that is a list": lambda s, text: s.faults.respond_next(
+        tokens(text, refresh_token=[text])
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
     """Neither code, verifier, state and nonce nor the tokens that came."""
-    sandbox.overrides.callback = {"code": planted.text}
+    sandbox.overrides.authorization_response = {"code": planted.text}
     client = client_of(sandbox, timeout=0.5)
     request, callback = await begin(client)
     FAULTS[fault](sandbox, planted.text)
@@ -158,7 +160,7 @@ async def test_a_device_that_fails_shows_no_secret(sandbox, canary, monkeypatch,
         "verification_uri_complete": f"https://id.example/device?code={canary.text}",
         "expires_in": 60,
     }
-    sandbox.answer_next(json.dumps(shown).encode(), where="deviceauthorization")
+    sandbox.faults.respond_next(json.dumps(shown).encode(), where="deviceauthorization")
     device = await client.begin_device_sign_in()
 
     async def sleep(seconds):
@@ -178,7 +180,7 @@ async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, wher
     challenge = f'Bearer error="invalid_token", error_description="no: {canary.text}"'
     headers = {"WWW-Authenticate": challenge} if where == "header" else {}
     body = refusal(canary.text, "invalid_token")
-    sandbox.answer_next(body, status=401, headers=headers, where="userinfo")
+    sandbox.faults.respond_next(body, status=401, headers=headers, where="userinfo")
     with pytest.raises(aa.OAuthError, match=r"invalid_token: .*\*\*\*") as caught:
         await client_of(sandbox).fetch_userinfo(aa.Token(canary.text), subject="user-alice")
 
@@ -187,7 +189,7 @@ async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, wher
 
 async def test_a_wrong_password_does_not_show(sandbox, canary):
     """Not even if the server repeats it."""
-    sandbox.answer_next(refusal(canary.text), status=400)
+    sandbox.faults.respond_next(refusal(canary.text), status=400)
     with pytest.warns(DeprecationWarning):
         grant = aa.PasswordGrant("alice", canary.text, scope="openid")
     with pytest.raises(aa.InvalidGrantError) as caught:
@@ -199,7 +201,7 @@ async def test_a_wrong_password_does_not_show(sandbox, canary):
 
 async def test_a_short_word_is_no_secret_that_a_message_could_lack(sandbox):
     """Whoever's password is "in" must not make every message unreadable."""
-    sandbox.answer_next(refusal("grant"), status=400)
+    sandbox.faults.respond_next(refusal("grant"), status=400)
     with pytest.warns(DeprecationWarning):
         grant = aa.PasswordGrant("alice", "In", scope="openid")
     with pytest.raises(aa.InvalidGrantError, match="Invalid: grant"):

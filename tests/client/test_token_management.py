@@ -16,7 +16,7 @@ GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 
 @pytest.fixture
 async def sandbox():
-    async with Sandbox(generation="duende-7.4") as sandbox:
+    async with Sandbox(server_version="duende-7.4") as sandbox:
         sandbox.sign_in_automatically("alice")
         yield sandbox
 
@@ -73,7 +73,7 @@ async def test_ending_an_unknown_token_is_no_error(sandbox, token):
 async def test_a_revocation_that_was_not_worked_on_says_so(sandbox):
     """After a 503 the token still lives; asking again helps."""
     client = client_of(sandbox)
-    sandbox.fail_next(503, retry_after=5, where="revocation")
+    sandbox.faults.fail_next(503, retry_after=5, where="revocation")
     with pytest.raises(aa.InvalidResponseError) as caught:
         await client.revoke("x")
 

@@ -137,7 +137,7 @@ async def test_what_is_allowed_is_accepted(sandbox, overrides, module):
 async def test_without_kid_every_key_that_fits_is_tried(sandbox, overrides, module):
     """The good one is the last; the others have its id, another kind, or are broken."""
     sandbox.issuer.roll_keys()
-    sandbox.publish_decoys()
+    sandbox.faults.publish_decoys()
     overrides.header = {"kid": None}
 
     assert await failures(sandbox, EVERY) == dict.fromkeys(EVERY)

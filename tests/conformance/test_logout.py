@@ -81,7 +81,7 @@ async def announce(sandbox, module):
         for name, value in REFUSED.get(module, {}).items():
             setattr(sandbox.overrides, name, value)
         await leave(sandbox, client, done)
-    return sandbox.logout_answers, ended, done.claims["sid"]
+    return sandbox.logout_responses, ended, done.claims["sid"]
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-rp-backchannel-rpinitlogout"])

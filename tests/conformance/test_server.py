@@ -48,7 +48,7 @@ async def test_another_issuers_metadata_ends_it(sandbox, overrides, discovered, 
     heard = await failures(sandbox, EVERY, environment=discovered)
 
     assert {type(error) for error in heard.values()} == {aa.IssuerMismatchError}
-    assert (sandbox.authorization_requests, sandbox.token_requests) == (0, [])
+    assert (sandbox.requests_at("authorize"), sandbox.token_requests) == (0, [])
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-signing-key-rotation"])
@@ -159,7 +159,7 @@ async def test_userinfo_about_another_person_is_refused(sandbox, overrides, modu
 async def test_an_error_comes_as_a_form_too(sandbox, module):
     """Typed as in a redirect."""
     for flow in EVERY:
-        sandbox.deny_next("access_denied", "not today")
+        sandbox.faults.deny_next("access_denied", "not today")
         with pytest.raises(aa.AccessDeniedError, match="not today"):
             await flow.sign_in(sandbox)
 
@@ -236,7 +236,7 @@ WRONG_ANSWERS = {
 @pytest.mark.parametrize("module", WRONG_ANSWERS, ids=list(WRONG_ANSWERS))
 async def test_a_wrong_answer_ends_the_sign_in(sandbox, overrides, discovered, module):
     """Before the code is spent; the server has announced that its answers name it."""
-    overrides.callback, error = WRONG_ANSWERS[module]
+    overrides.authorization_response, error = WRONG_ANSWERS[module]
     heard = await failures(sandbox, CODE, environment=discovered)
 
     assert {type(each) for each in heard.values()} == {error}
@@ -257,7 +257,7 @@ BARE_ANSWERS = {
 @pytest.mark.parametrize("module", BARE_ANSWERS)
 async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
     """The token works at the server's own API."""
-    overrides.token_answer = BARE_ANSWERS[module]
+    overrides.token_response = BARE_ANSWERS[module]
     client = client_of(sandbox)
     done = await sign_in(client)
 

@@ -48,6 +48,6 @@ async def test_the_session_state_is_kept_as_it_came(sandbox, overrides, scope):
     """With an ID token or without; None if the server has said nothing."""
     client = client_of(sandbox)
     for said in ("what the server makes of it", None):
-        overrides.callback = {"session_state": said}
+        overrides.authorization_response = {"session_state": said}
 
         assert (await sign_in(client, scope)).session_state == said

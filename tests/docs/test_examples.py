@@ -84,7 +84,7 @@ async def test_who_is_not_signed_in_is_led_there_and_back(app, browser):
     """A page that needs a person sends the browser round, query and all."""
     path, status, _ = await see(browser, "/accounts?from=bookmark")
     assert (path, status) == ("/accounts", 200)
-    assert app.sandbox.authorization_requests == 1
+    assert app.sandbox.requests_at("authorize") == 1
 
 
 async def test_cookies_and_pages_keep_their_secrets(app, browser):
@@ -190,7 +190,7 @@ async def test_a_planted_session_is_worth_nothing(app, browser):
 
 async def test_who_says_no_is_not_signed_in(app, browser):
     """A refusal is no error of the application."""
-    app.sandbox.deny_next()
+    app.sandbox.faults.deny_next()
     _, status, text = await see(browser, "/sign-in")
     assert (status, "Not signed in" in text) == (403, True)
 
@@ -210,17 +210,17 @@ async def test_two_people_have_two_tokens(app):
 async def test_a_dead_token_leads_to_a_new_sign_in(app, browser):
     """When neither token nor refresh token is good any more, the person signs in again."""
     await see(browser, "/sign-in")
-    app.sandbox.revoke_all()
-    app.sandbox.answer_next(b'{"error":"invalid_grant"}', status=400)
+    app.sandbox.faults.revoke_all()
+    app.sandbox.faults.respond_next(b'{"error":"invalid_grant"}', status=400)
     path, status, _ = await see(browser, "/accounts")
     assert (path, status) == ("/accounts", 200)
-    assert app.sandbox.authorization_requests == 2
+    assert app.sandbox.requests_at("authorize") == 2
 
 
 async def test_the_api_asks_for_more_and_gets_it(app, browser):
     """A step-up challenge becomes a new sign-in with what is asked."""
     await see(browser, "/sign-in")
-    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, where="api")
     async with browser.get("/accounts") as response:
         asked = [step.url.query.get("acr_values") for step in response.history]
         assert "mfa" in asked
@@ -230,22 +230,22 @@ async def test_the_api_asks_for_more_and_gets_it(app, browser):
 async def test_an_api_that_is_never_content_makes_no_circle(app, browser):
     """The same wish right after the sign-in for it ends on a page."""
     await see(browser, "/sign-in")
-    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, times=2, where="api")
+    app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, times=2, where="api")
     _, status, text = await see(browser, "/accounts")
     assert (status, "Not allowed" in text) == (403, True)
     # Later the same may be wanted again: a fresh second factor for another payment.
     assert (await see(browser, "/accounts"))[1] == 200
-    app.sandbox.answer_next(b"", status=401, headers=CHALLENGE, where="api")
+    app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, where="api")
     assert (await see(browser, "/accounts"))[:2] == ("/accounts", 200)
 
 
 async def test_trouble_is_shown_as_trouble(app, browser):
     """What fails at Aritma ID or at the bank is a page, and no secret is on it."""
-    app.sandbox.fail_next(503)
+    app.sandbox.faults.fail_next(503)
     _, status, text = await see(browser, "/sign-in")
     assert (status, "InvalidResponseError" in text) == (503, True)
     await see(browser, "/sign-in")
-    app.sandbox.fail_next(502, where="api")
+    app.sandbox.faults.fail_next(502, where="api")
     assert (await see(browser, "/accounts"))[1] == 503
 
 
@@ -328,7 +328,7 @@ async def test_signing_out_elsewhere_reaches_the_application(app, browser):
     confirmed = f"{app.sandbox.identity_url}/account/logout"
     async with browser.post(confirmed, data=hidden_fields(page)) as response:
         assert response.status == 200
-    assert app.sandbox.logout_answers == [200]
+    assert app.sandbox.logout_responses == [200]
     assert "Sign in" in (await see(browser, "/"))[2]
 
 

@@ -178,7 +178,7 @@ async def test_a_taken_port_is_said(client):
 
 async def test_a_person_may_say_no(client, aritma_sandbox):
     """The page says so, and the program hears it as an error of its own."""
-    aritma_sandbox.deny_next("access_denied", "The person said no")
+    aritma_sandbox.faults.deny_next("access_denied", "The person said no")
     async with signing_in(client) as journey:
         status, page = await journey.go()
         with pytest.raises(aa.AccessDeniedError, match="The person said no"):
@@ -191,7 +191,7 @@ async def test_a_person_may_say_no(client, aritma_sandbox):
 
 async def test_a_servers_words_are_text(client, aritma_sandbox):
     """No markup of theirs comes to life."""
-    aritma_sandbox.deny_next("access_denied", "<script>alert(1)</script>\u202e")
+    aritma_sandbox.faults.deny_next("access_denied", "<script>alert(1)</script>\u202e")
     async with signing_in(client) as journey:
         _, page = await journey.go()
         with pytest.raises(aa.AccessDeniedError):
@@ -204,7 +204,7 @@ async def test_a_servers_words_are_text(client, aritma_sandbox):
 
 async def test_a_failed_exchange_is_no_success(client, aritma_sandbox):
     """The page waits for the exchange before it says anything."""
-    aritma_sandbox.answer_next(b'{"error":"invalid_grant"}', status=400)
+    aritma_sandbox.faults.respond_next(b'{"error":"invalid_grant"}', status=400)
     async with signing_in(client) as journey:
         status, page = await journey.go()
         with pytest.raises(aa.InvalidGrantError):
@@ -298,7 +298,7 @@ async def test_one_answer_counts(client, aritma_sandbox, monkeypatch):
             return await super()._receive(request)
 
     monkeypatch.setattr(login, "LoopbackListener", WatchedListener)
-    gate = aritma_sandbox.hold()
+    gate = aritma_sandbox.faults.hold()
     async with signing_in(client) as journey:
         callback = await journey.callback()
         first = asyncio.create_task(journey.go(callback))
@@ -367,7 +367,7 @@ async def test_an_answer_in_time_is_exchanged_however_long_that_takes(
         running.remove(deadline)
 
     monkeypatch.setattr(asyncio, "timeout_at", limit)
-    gate = aritma_sandbox.hold()
+    gate = aritma_sandbox.faults.hold()
     async with signing_in(client) as journey:
         assert running
         going = asyncio.create_task(journey.go())
@@ -392,7 +392,7 @@ async def test_cancelling_during_the_exchange_leaves_the_browser_with_a_page(
     client, aritma_sandbox
 ):
     """One that claims nothing."""
-    gate = aritma_sandbox.hold()
+    gate = aritma_sandbox.faults.hold()
     async with signing_in(client) as journey:
         going = asyncio.create_task(journey.go())
         await gate.until()

@@ -5,13 +5,13 @@ import pytest
 from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
 
-GENERATIONS = ("is4", "duende-6.3", "duende-7.4", "duende-8")
+SERVER_VERSIONS = ("is4", "duende-6.3", "duende-7.4", "duende-8")
 
 
 @pytest.fixture
 async def sandbox(request):
     """Start a sandbox; a test may ask for a generation through ``indirect``."""
-    async with Sandbox(generation=getattr(request, "param", "is4")) as sandbox:
+    async with Sandbox(server_version=getattr(request, "param", "is4")) as sandbox:
         sandbox.clock.freeze()
         yield sandbox
 
@@ -23,9 +23,9 @@ async def browser(sandbox):
         yield browser
 
 
-@pytest.fixture(params=GENERATIONS)
+@pytest.fixture(params=SERVER_VERSIONS)
 async def every(request):
     """Start a sandbox of each generation."""
-    async with Sandbox(generation=request.param) as sandbox:
+    async with Sandbox(server_version=request.param) as sandbox:
         sandbox.clock.freeze()
         yield sandbox

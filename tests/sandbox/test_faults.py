@@ -43,32 +43,44 @@ def field(**members):
 
 
 FAULTS = [
-    ("503", lambda s: s.fail_next(503), aa.InvalidResponseError),
-    ("503, seconds", lambda s: s.fail_next(503, retry_after=5), aa.InvalidResponseError),
+    ("503", lambda s: s.faults.fail_next(503), aa.InvalidResponseError),
+    ("503, seconds", lambda s: s.faults.fail_next(503, retry_after=5), aa.InvalidResponseError),
     (
         "429, a date",
-        lambda s: s.fail_next(429, retry_after="Tue, 24 Nov 2099 12:00:00 GMT"),
+        lambda s: s.faults.fail_next(429, retry_after="Tue, 24 Nov 2099 12:00:00 GMT"),
         aa.InvalidResponseError,
     ),
-    ("500 page", lambda s: s.fail_next(500), aa.InvalidResponseError),
-    ("404 page", lambda s: s.fail_next(404), aa.InvalidResponseError),
-    ("empty body", lambda s: s.answer_next(b""), aa.InvalidResponseError),
-    ("empty 400", lambda s: s.answer_next(b"", status=400), aa.InvalidResponseError),
-    ("empty 401", lambda s: s.answer_next(b"", status=401), aa.InvalidResponseError),
-    ("not JSON", lambda s: s.answer_next(b"{oops"), aa.InvalidResponseError),
-    ("bad token_type", lambda s: s.answer_next(field(token_type="mac")), aa.InvalidResponseError),
-    ("bad expires_in", lambda s: s.answer_next(field(expires_in="soon")), aa.InvalidResponseError),
-    ("truncated", lambda s: s.truncate_next(), aa.TransportError),
-    ("endless", lambda s: s.flood_next(), aa.InvalidResponseError),
-    ("dripping", lambda s: s.drip_next(), aa.TransportError),
-    ("gzip bomb", lambda s: s.bomb_next(), aa.InvalidResponseError),
-    ("dropped", lambda s: s.drop_next(), aa.TransportError),
-    ("answer lost", lambda s: s.lose_answer_next(), aa.TransportError),
-    ("too late", lambda s: s.delay_next(2), aa.TransportError),
-    ("redirected", lambda s: s.redirect_next("https://evil.example"), aa.InvalidResponseError),
+    ("500 page", lambda s: s.faults.fail_next(500), aa.InvalidResponseError),
+    ("404 page", lambda s: s.faults.fail_next(404), aa.InvalidResponseError),
+    ("empty body", lambda s: s.faults.respond_next(b""), aa.InvalidResponseError),
+    ("empty 400", lambda s: s.faults.respond_next(b"", status=400), aa.InvalidResponseError),
+    ("empty 401", lambda s: s.faults.respond_next(b"", status=401), aa.InvalidResponseError),
+    ("not JSON", lambda s: s.faults.respond_next(b"{oops"), aa.InvalidResponseError),
+    (
+        "bad token_type",
+        lambda s: s.faults.respond_next(field(token_type="mac")),
+        aa.InvalidResponseError,
+    ),
+    (
+        "bad expires_in",
+        lambda s: s.faults.respond_next(field(expires_in="soon")),
+        aa.InvalidResponseError,
+    ),
+    ("truncated", lambda s: s.faults.truncate_next(), aa.TransportError),
+    ("endless", lambda s: s.faults.flood_next(), aa.InvalidResponseError),
+    ("dripping", lambda s: s.faults.drip_next(), aa.TransportError),
+    ("gzip bomb", lambda s: s.faults.bomb_next(), aa.InvalidResponseError),
+    ("dropped", lambda s: s.faults.drop_next(), aa.TransportError),
+    ("answer lost", lambda s: s.faults.lose_response_next(), aa.TransportError),
+    ("too late", lambda s: s.faults.delay_next(2), aa.TransportError),
+    (
+        "redirected",
+        lambda s: s.faults.redirect_next("https://evil.example"),
+        aa.InvalidResponseError,
+    ),
     (
         "busy",
-        lambda s: s.answer_next(b'{"error":"temporarily_unavailable"}', status=503),
+        lambda s: s.faults.respond_next(b'{"error":"temporarily_unavailable"}', status=503),
         aa.OAuthError,
     ),
 ]
@@ -107,7 +119,7 @@ async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox
     async with provider_of(aritma_sandbox, clock) as tokens:
         await tokens.get_token()
         clock.advance(2701)
-        gate = aritma_sandbox.hold()
+        gate = aritma_sandbox.faults.hold()
         started = time.monotonic()
         await asyncio.gather(*(tokens.get_token() for _ in range(100)))
         took = time.monotonic() - started
@@ -150,7 +162,7 @@ async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_s
                 return response.status
 
         await call()
-        aritma_sandbox.revoke_all()
+        aritma_sandbox.faults.revoke_all()
         statuses = await asyncio.gather(*(call() for _ in range(500)))
 
     assert statuses == [200] * 500
@@ -160,7 +172,7 @@ async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_s
 async def test_closing_in_mid_request_leaves_nothing(aritma_sandbox, clock):
     """No task, no socket, no warning; the callers hear it."""
     tokens = provider_of(aritma_sandbox, clock)
-    gate = aritma_sandbox.hold()
+    gate = aritma_sandbox.faults.hold()
     callers = [asyncio.create_task(tokens.get_token()) for _ in range(10)]
     await gate.until(1)
     await tokens.aclose()
@@ -203,7 +215,7 @@ async def test_rotation_goes_on_for_as_long_as_it_is_asked(aritma_sandbox, clock
 async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sandbox, clock):
     """It is presented again when the gate opens."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
-        aritma_sandbox.drop_next()
+        aritma_sandbox.faults.drop_next()
         with pytest.raises(aa.TransportError) as caught:
             await tokens.get_token()
         clock.advance(caught.value.retry_after)
@@ -215,7 +227,7 @@ async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sand
 async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_sandbox, clock):
     """A server without grace refuses it: then the person must sign in, and nothing is repeated."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
-        aritma_sandbox.lose_answer_next()
+        aritma_sandbox.faults.lose_response_next()
         with pytest.raises(aa.TransportError) as caught:
             await tokens.get_token()
         clock.advance(caught.value.retry_after)

@@ -38,7 +38,11 @@ async def test_discovery_can_lie(sandbox):
 @pytest.mark.parametrize("sandbox", ["is4", "duende-8"], indirect=True)
 async def test_callbacks_can_lie(sandbox):
     """Another state, another iss or one where there was none, no code."""
-    sandbox.overrides.callback |= {"state": "other", "iss": "https://evil.example", "code": None}
+    sandbox.overrides.authorization_response |= {
+        "state": "other",
+        "iss": "https://evil.example",
+        "code": None,
+    }
     answer = await sign_in(sandbox)
 
     assert (answer["state"], answer["iss"]) == ("other", "https://evil.example")
@@ -47,7 +51,7 @@ async def test_callbacks_can_lie(sandbox):
 
 async def test_token_answers_can_lie(sandbox):
     """Another type, other lifetimes, nothing of the scope."""
-    sandbox.overrides.token_answer |= {"token_type": "mac", "expires_in": "86400", "scope": None}
+    sandbox.overrides.token_response |= {"token_type": "mac", "expires_in": "86400", "scope": None}
     answer = await tokens_of(sandbox)
 
     assert (answer["token_type"], answer["expires_in"]) == ("mac", "86400")
@@ -124,7 +128,7 @@ def test_signatures_have_names(sandbox):
 
 async def test_decoys_come_first_and_the_good_key_is_there(sandbox):
     """Five of the good key's id, none of its kind, algorithm and use together."""
-    sandbox.publish_decoys()
+    sandbox.faults.publish_decoys()
     *decoys, good = (await get(sandbox, f"{DISCOVERY}/jwks"))[1]["keys"]
     whole = [key for key in decoys if {"n", "e"} <= key.keys()]
 

@@ -197,7 +197,7 @@ async def test_keys_are_uuids_and_belong_to_a_client_for_a_while(sandbox, http, 
 async def test_a_refused_token_is_not_kept_under_the_key(sandbox, http, bank):
     """The token is judged first."""
     key = str(uuid.uuid4())
-    sandbox.revoke_all()
+    sandbox.faults.revoke_all()
     refused = await bank("POST", PAYMENTS, Idempotency_Key=key)
     again = await (await bank_of(sandbox, http))("POST", PAYMENTS, Idempotency_Key=key)
 

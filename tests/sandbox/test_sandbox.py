@@ -13,7 +13,7 @@ import pytest
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import Sandbox
 from aritma_auth.sandbox.faults import injection
-from aritma_auth.sandbox.state import PLACES
+from aritma_auth.sandbox.faults.controls import PLACES
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -80,7 +80,7 @@ async def test_bad_tokens_are_challenged_with_the_reason(sandbox, http):
     foreign = await call(sandbox, http, token="foreign")
     sandbox.clock.advance(3600)
     expired = await call(sandbox, http, token=token)
-    sandbox.revoke_all()
+    sandbox.faults.revoke_all()
     revoked = await call(sandbox, http, token=token)
 
     challenges = [answer[1]["WWW-Authenticate"] for answer in (foreign, expired, revoked)]
@@ -149,7 +149,7 @@ async def test_requests_are_counted(sandbox, http):
     await asyncio.gather(*(token_of(sandbox, http) for _ in range(3)))
     await call(sandbox, http)
 
-    assert sandbox.api_requests == 1
+    assert sandbox.requests_at("api") == 1
     assert len(sandbox.token_requests) == 3
     assert 1 <= sandbox.peak_token_requests <= 3
 
@@ -163,8 +163,8 @@ async def ask(sandbox, http, **kwargs):
 
 async def test_status_faults_come_with_a_gateways_page(sandbox, http):
     """SingleUse or more often, with or without Retry-After, then all is well."""
-    sandbox.fail_next(503, retry_after=7, times=2)
-    sandbox.fail_next(429)
+    sandbox.faults.fail_next(503, retry_after=7, times=2)
+    sandbox.faults.fail_next(429)
     answers = [await ask(sandbox, http) for _ in range(4)]
 
     assert [answer[0] for answer in answers] == [503, 503, 429, 400]
@@ -175,19 +175,19 @@ async def test_status_faults_come_with_a_gateways_page(sandbox, http):
 
 async def test_anything_can_be_answered(sandbox, http):
     """Bodies, redirects, and at the API too."""
-    sandbox.answer_next(b"\xff", status=200)
-    sandbox.redirect_next("https://elsewhere.example")
-    sandbox.answer_next(b"busy", status=418, headers={}, where="api")
+    sandbox.faults.respond_next(b"\xff", status=200)
+    sandbox.faults.redirect_next("https://elsewhere.example")
+    sandbox.faults.respond_next(b"busy", status=418, headers={}, where="api")
 
     assert (await ask(sandbox, http))[2] == b"\xff"
     assert (await ask(sandbox, http))[1]["Location"] == "https://elsewhere.example"
     assert (await call(sandbox, http))[0] == 418
 
 
-@pytest.mark.parametrize(("fault", "answered"), [("drop_next", 0), ("lose_answer_next", 1)])
+@pytest.mark.parametrize(("fault", "answered"), [("drop_next", 0), ("lose_response_next", 1)])
 async def test_connections_break_before_or_after_the_work(sandbox, http, fault, answered):
     """The caller sees the same; the server knows the difference."""
-    getattr(sandbox, fault)()
+    getattr(sandbox.faults, fault)()
 
     with pytest.raises(aiohttp.ClientError):
         await ask(sandbox, http)
@@ -196,12 +196,12 @@ async def test_connections_break_before_or_after_the_work(sandbox, http, fault, 
 
 def test_a_connection_that_is_gone_already_cannot_break():
     """The caller may have left first."""
-    assert injection._cut(SimpleNamespace(transport=None)).status == 500
+    assert injection._close_connection(SimpleNamespace(transport=None)).status == 500
 
 
 async def test_an_answer_can_be_truncated(sandbox, http):
     """It breaks off in the middle of a token."""
-    sandbox.truncate_next()
+    sandbox.faults.truncate_next()
 
     with pytest.raises(aiohttp.ClientError):
         await ask(sandbox, http)
@@ -210,7 +210,7 @@ async def test_an_answer_can_be_truncated(sandbox, http):
 @pytest.mark.parametrize("fault", ["flood_next", "drip_next"])
 async def test_answers_can_have_no_end(sandbox, http, fault):
     """Fast or slow."""
-    getattr(sandbox, fault)()
+    getattr(sandbox.faults, fault)()
 
     with pytest.raises(TimeoutError):
         await ask(sandbox, http, timeout=aiohttp.ClientTimeout(total=0.1))
@@ -218,7 +218,7 @@ async def test_answers_can_have_no_end(sandbox, http, fault):
 
 async def test_a_bomb_is_small_on_the_wire(sandbox, http):
     """And large when unpacked."""
-    sandbox.bomb_next(1 << 20)
+    sandbox.faults.bomb_next(1 << 20)
     _, headers, body = await ask(sandbox, http)
 
     assert int(headers["Content-Length"]) < 2000
@@ -227,8 +227,8 @@ async def test_a_bomb_is_small_on_the_wire(sandbox, http):
 
 async def test_answers_can_be_late(sandbox, http):
     """One, or all."""
-    sandbox.delay_next(0.05)
-    sandbox.set_latency(0.05, "api")
+    sandbox.faults.delay_next(0.05)
+    sandbox.faults.set_latency(0.05, "api")
     started = time.monotonic()
     await ask(sandbox, http)
     await call(sandbox, http)
@@ -238,7 +238,7 @@ async def test_answers_can_be_late(sandbox, http):
 
 async def test_requests_can_be_held(sandbox, http):
     """Until the test lets them go."""
-    gate = sandbox.hold()
+    gate = sandbox.faults.hold()
     asking = [asyncio.create_task(ask(sandbox, http)) for _ in range(3)]
     await gate.until(3)
     answered_before = len(sandbox.token_requests)
@@ -252,7 +252,7 @@ async def test_requests_can_be_held(sandbox, http):
 async def test_closing_lets_held_requests_go(http):
     """No task, socket or warning is left."""
     async with Sandbox() as sandbox:
-        gate = sandbox.hold("api")
+        gate = sandbox.faults.hold("api")
         asking = asyncio.create_task(call(sandbox, http))
         await gate.until()
 
@@ -281,7 +281,7 @@ def test_every_place_is_tried():
 @pytest.mark.parametrize("where", IDENTITY_PLACES)
 async def test_faults_happen_at_every_endpoint(sandbox, http, where):
     """At that one alone, and it counts its requests."""
-    sandbox.fail_next(418, where=where)
+    sandbox.faults.fail_next(418, where=where)
     statuses = {}
     for place, (method, path) in IDENTITY_PLACES.items():
         async with http.request(method, f"{sandbox.identity_url}{path}") as response:
@@ -301,13 +301,13 @@ async def test_pages_have_no_faults(sandbox, http):
 
 async def test_faults_happen_at_known_places(sandbox):
     """A typing error is not a silent no-op."""
-    with pytest.raises(ConfigurationError, match="faults happen at api, token"):
-        sandbox.fail_next(500, where="bank")
+    with pytest.raises(ConfigurationError, match="where must be one of api, token"):
+        sandbox.faults.fail_next(500, where="bank")
 
 
 def test_it_listens_on_loopback_only():
     """Its secrets are public."""
-    with pytest.raises(ConfigurationError, match="loopback only"):
+    with pytest.raises(ConfigurationError, match="host must be"):
         Sandbox(host="0.0.0.0")
 
 
@@ -318,7 +318,7 @@ async def test_a_port_that_is_taken_leaves_nothing_open(sandbox):
 
     with pytest.raises(OSError, match="in use"):
         await other.start()
-    with pytest.raises(ConfigurationError, match="not been started"):
+    with pytest.raises(ConfigurationError, match="must have been started"):
         _ = other.identity_url
 
 
@@ -331,7 +331,7 @@ def test_a_port_is_a_port(port):
 
 def test_it_has_no_address_before_it_is_started():
     """The error says so."""
-    with pytest.raises(ConfigurationError, match="not been started"):
+    with pytest.raises(ConfigurationError, match="must have been started"):
         _ = Sandbox().identity_url
 
 

@@ -116,7 +116,7 @@ class Client:
 async def test_clients_are_told_by_post(generation, typ, tenant):
     """A logout token with the session's id, its type by generation, its issuer by tenant."""
     client = Client()
-    async with serving(client.told) as url, Sandbox(generation=generation) as sandbox:
+    async with serving(client.told) as url, Sandbox(server_version=generation) as sandbox:
         told = f"{url}/told"
         sandbox.add_client(
             attrs.evolve(sandbox.clients["sandbox-web"], back_channel_logout_uri=told)
@@ -137,7 +137,7 @@ async def test_clients_are_told_by_post(generation, typ, tenant):
         "sid": read_jwt(hint)[1]["sid"],
         "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
     }
-    assert sandbox.logout_answers == [302]
+    assert sandbox.logout_responses == [302]
 
 
 async def test_a_client_that_is_away_stops_nobody(sandbox, browser):
@@ -150,7 +150,7 @@ async def test_a_client_that_is_away_stops_nobody(sandbox, browser):
     page = await browser.open(end(sandbox, id_token_hint=hint))
 
     assert "You are signed out." in page.text
-    assert sandbox.logout_answers == [None]
+    assert sandbox.logout_responses == [None]
 
 
 @pytest.mark.parametrize("is_automatic", [False, True])

@@ -106,7 +106,7 @@ class Application:
     @property
     def session_id(self):
         """What the sandbox calls the session of whoever signs in automatically."""
-        return self.sandbox.automatic_session.session_id
+        return self.sandbox.session_id
 
     def logout_token(self, session_id, subject="user-alice"):
         return self.sandbox.issuer.issue_logout_token(

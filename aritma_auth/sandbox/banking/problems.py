@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
-
-from aritma_auth.sandbox.faults.injection import Handler
+from aiohttp.typedefs import Handler
 
 _SUPPORTED = "1.0"
 _DEPRECATED = "0.9"

@@ -1,4 +1,4 @@
-"""What can go wrong on a wire: faults, queued by a test and met one request after the other."""
+"""Faults of the wire, queued by a test and met by one request after the other."""
 
 import asyncio
 import gzip
@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
-class Gate:
+class Hold:
     """
     Holds requests until it is released.
 
@@ -24,8 +24,8 @@ class Gate:
         self._released = asyncio.Event()
         self._arrival = asyncio.Condition()
 
-    async def hold(self) -> None:
-        """Hold one request."""
+    async def pass_through(self) -> None:
+        """Count one request and hold it until the release."""
         async with self._arrival:
             self.arrived += 1
             self._arrival.notify_all()
@@ -36,91 +36,82 @@ class Gate:
         Wait until requests have arrived.
 
         Args:
-            count: How many.
+            count: Number of requests.
         """
         async with self._arrival:
             await self._arrival.wait_for(lambda: self.arrived >= count)
 
     def release(self) -> None:
-        """Let the held requests go on, and all that come after them."""
+        """Release the held requests, and let all that come after them pass."""
         self._released.set()
 
 
-class Faults:
+class FaultQueue:
     """
-    The faults of one place.
+    The faults of one place, and what was counted there.
 
     Attributes:
-        latency: Seconds by which every answer is late.
+        latency: Delay of every response in seconds.
 
         count: Requests so far.
 
-        peak: Requests at the same time at most.
+        peak: The most requests in flight at the same time.
     """
 
     def __init__(self) -> None:
         self.latency = 0.0
         self.count = 0
         self.peak = 0
-        self._now = 0
+        self._in_flight = 0
         self._queue: deque[Fault] = deque()
-        self._gate: Gate | None = None
+        self._hold: Hold | None = None
 
     def add(self, fault: Fault, times: int = 1) -> None:
         """
-        Queue a fault.
+        Queue a fault for the next requests that have none.
 
         Args:
-            fault: What happens to the next request without one.
+            fault: The fault.
 
-            times: To how many requests.
+            times: Number of requests.
         """
         self._queue.extend([fault] * times)
 
-    def hold(self) -> Gate:
-        """Hold every request from now on, until the gate is released."""
-        self._gate = Gate()
-        return self._gate
+    def hold(self) -> Hold:
+        """Hold every request from now on, until the hold is released."""
+        self._hold = Hold()
+        return self._hold
 
     def release(self) -> None:
         """Release whatever is held."""
-        if self._gate is not None:
-            self._gate.release()
+        if self._hold is not None:
+            self._hold.release()
 
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """
-        Serve one request, with whatever is to go wrong.
+        Serve one request, with the fault that it meets.
 
         Args:
             request: The request.
 
-            handler: What answers it when nothing goes wrong.
+            handler: The route's own handler.
         """
         self.count += 1
-        self._now += 1
-        self.peak = max(self.peak, self._now)
+        self._in_flight += 1
+        self.peak = max(self.peak, self._in_flight)
         try:
             fault = self._queue.popleft() if self._queue else None
-            if self._gate is not None:
-                await self._gate.hold()
+            if self._hold is not None:
+                await self._hold.pass_through()
             if self.latency:
                 await asyncio.sleep(self.latency)
             return await (handler(request) if fault is None else fault(request, handler))
         finally:
-            self._now -= 1
+            self._in_flight -= 1
 
 
-def answer(status: int, body: bytes, headers: Mapping[str, str]) -> Fault:
-    """
-    Answer something else.
-
-    Args:
-        status: HTTP status.
-
-        body: The body as it is.
-
-        headers: Header fields.
-    """
+def respond(status: int, body: bytes, headers: Mapping[str, str]) -> Fault:
+    """Respond with something else; the request is not processed."""
 
     async def fault(_request: web.Request, _handler: Handler) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=headers)
@@ -129,12 +120,7 @@ def answer(status: int, body: bytes, headers: Mapping[str, str]) -> Fault:
 
 
 def delay(seconds: float) -> Fault:
-    """
-    Answer late.
-
-    Args:
-        seconds: How late.
-    """
+    """Process the request, and respond so much later."""
 
     async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -144,17 +130,12 @@ def delay(seconds: float) -> Fault:
 
 
 def drop(*, processed: bool) -> Fault:
-    """
-    Close the connection without an answer.
-
-    Args:
-        processed: The server has acted on the request before.
-    """
+    """Close the connection without a response, before or after processing the request."""
 
     async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
         if processed:
             await handler(request)
-        return _cut(request)
+        return _close_connection(request)
 
     return fault
 
@@ -166,21 +147,14 @@ def truncate() -> Fault:
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
         await response.write(b'{"access_token":"')
-        _cut(request)
+        _close_connection(request)
         return response
 
     return fault
 
 
 def endless(interval: float, chunk: bytes) -> Fault:
-    """
-    Send a body that never ends.
-
-    Args:
-        interval: Seconds between two chunks.
-
-        chunk: What is sent again and again.
-    """
+    """Send the same chunk again and again, with seconds in between."""
 
     async def fault(request: web.Request, _handler: Handler) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -193,17 +167,12 @@ def endless(interval: float, chunk: bytes) -> Fault:
 
 
 def gzip_bomb(size: int) -> Fault:
-    """
-    Send a small body that says it unpacks to a large one.
-
-    Args:
-        size: Bytes when unpacked.
-    """
+    """Send a small body that unpacks to so many bytes."""
     packed = gzip.compress(b" " * size)
-    return answer(200, packed, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    return respond(200, packed, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
 
 
-def _cut(request: web.Request) -> web.StreamResponse:
+def _close_connection(request: web.Request) -> web.StreamResponse:
     if (transport := request.transport) is not None:
         transport.abort()
     return web.Response(status=500)

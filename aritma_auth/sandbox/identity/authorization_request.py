@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from aritma_auth.sandbox.identity.registrations import RESOURCES, SandboxClient
-from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.token_endpoint import read_scope
 from aritma_auth.sandbox.refusals import Refusal
 
@@ -97,7 +97,7 @@ class AuthorizeCall:
 
 
 def read_authorize_call(
-    parameters: Parameters, clients: Mapping[str, SandboxClient], generation: Generation
+    parameters: Parameters, clients: Mapping[str, SandboxClient], server_version: ServerVersion
 ) -> AuthorizeCall:
     """
     Read an authorization request.
@@ -107,7 +107,7 @@ def read_authorize_call(
 
         clients: The registered clients by id.
 
-        generation: How the server behaves.
+        server_version: How the server behaves.
 
     Raises:
         Refusal: It is not in order; IdentityServer shows that on a page of its own.
@@ -134,13 +134,13 @@ def read_authorize_call(
         state=given.get("state"),
         nonce=nonce,
         code_challenge=_code_challenge(given, client, response_type),
-        prompt=_prompt(given, generation),
+        prompt=_prompt(given, server_version),
         max_age=_max_age(given),
         login_hint=given.get("login_hint", ""),
         acr=tuple(word for word in words if not word.startswith(("idp:", "tenant:"))),
         idp=_special(words, "idp:"),
         tenant=_special(words, "tenant:"),
-        resources=_resources(parameters, generation),
+        resources=_resources(parameters, server_version),
     )
 
 
@@ -194,9 +194,9 @@ def _code_challenge(
     return challenge
 
 
-def _prompt(given: Mapping[str, str], generation: Generation) -> frozenset[str]:
+def _prompt(given: Mapping[str, str], server_version: ServerVersion) -> frozenset[str]:
     prompt = frozenset(given.get("prompt", "").split())
-    if not prompt <= _PROMPTS and generation.refuses_unknown_prompts:
+    if not prompt <= _PROMPTS and server_version.refuses_unknown_prompts:
         raise Refusal("invalid_request", "Unsupported prompt mode")
     if "none" in prompt and len(prompt) > 1:
         raise Refusal("invalid_request", "Invalid prompt")
@@ -216,8 +216,8 @@ def _special(words: Sequence[str], prefix: str) -> str | None:
     return next((word.removeprefix(prefix) for word in words if word.startswith(prefix)), None)
 
 
-def _resources(parameters: Parameters, generation: Generation) -> tuple[str, ...]:
-    if not generation.knows_resources:
+def _resources(parameters: Parameters, server_version: ServerVersion) -> tuple[str, ...]:
+    if not server_version.knows_resources:
         return ()
     resources = tuple(parameters.get("resource", ()))
     if not RESOURCES.keys() >= set(resources):

@@ -7,13 +7,13 @@ Source: IdentityServer's AuthorizeResult.
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from aritma_auth.sandbox.faults.overrides import Changes, ResponseOverrides, told
 from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.authorization_request import AuthorizeCall
-from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.session_management import make_session_state
 from aritma_auth.sandbox.identity.sessions import Code, SignIns
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
+from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, told
 from aritma_auth.sandbox.refusals import Refusal
 
 
@@ -26,7 +26,7 @@ class Callbacks:
 
         sign_ins: Makes codes.
 
-        generation: How the server behaves.
+        server_version: How the server behaves.
 
         overrides: What it says wrongly.
     """
@@ -35,13 +35,13 @@ class Callbacks:
         self,
         issuer: TokenIssuer,
         sign_ins: SignIns,
-        generation: Generation,
+        server_version: ServerVersion,
         overrides: ResponseOverrides,
     ) -> None:
         self._issuer = issuer
         self._sign_ins = sign_ins
-        self._generation = generation
-        self._lies = overrides
+        self._server_version = server_version
+        self._overrides = overrides
 
     def success(self, issuer: str, call: AuthorizeCall, sign_in: SignInFacts) -> dict[str, str]:
         """
@@ -106,16 +106,19 @@ class Callbacks:
             description: Its text, or None.
 
         Raises:
-            Refusal: This generation never sends that error back.
+            Refusal: This server version never sends that error back.
         """
-        if error not in self._generation.callback_errors:
+        if error not in self._server_version.callback_errors:
             raise Refusal(error, description)
         return self._finish(issuer, call, {"error": error, "error_description": description})
 
     def _finish(self, issuer: str, call: AuthorizeCall, answer: Changes) -> dict[str, str]:
-        iss = issuer if self._generation.names_issuer else None
+        iss = issuer if self._server_version.names_issuer else None
         answer = answer | {"state": call.state, "iss": iss}
-        return {name: str(value) for name, value in told(answer, self._lies.callback).items()}
+        return {
+            name: str(value)
+            for name, value in told(answer, self._overrides.authorization_response).items()
+        }
 
     def location(self, call: AuthorizeCall, answer: Mapping[str, str]) -> str:
         """
@@ -130,5 +133,5 @@ class Callbacks:
         if call.response_mode == "fragment":
             return f"{call.redirect_uri}#{encoded}"
         joint = "&" if "?" in call.redirect_uri else "?"
-        tail = f"#{self._generation.error_fragment}" if "error" in answer else ""
+        tail = f"#{self._server_version.error_fragment}" if "error" in answer else ""
         return f"{call.redirect_uri}{joint}{encoded}{tail}"

@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.registrations import SandboxClient
-from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.refusals import Refusal
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -107,18 +107,18 @@ class ClientCheck:
 
         assertions: Checks client assertions.
 
-        generation: How the server behaves.
+        server_version: How the server behaves.
     """
 
     def __init__(
         self,
         clients: Mapping[str, SandboxClient],
         assertions: AssertionCheck,
-        generation: Generation,
+        server_version: ServerVersion,
     ) -> None:
         self._clients = clients
         self._assertions = assertions
-        self._generation = generation
+        self._server_version = server_version
 
     def find_client(
         self, form: Mapping[str, str], authorization: str, issuer: str
@@ -139,7 +139,7 @@ class ClientCheck:
         """
         if "client_assertion" in form:
             audiences = {f"{issuer}/connect/token"}
-            if self._generation.assertion_for_issuer:
+            if self._server_version.assertion_for_issuer:
                 audiences |= {issuer, f"{issuer}/connect/par", f"{issuer}/connect/ciba"}
             proven = self._assertions.find_client(form, audiences)
             if proven is None:
@@ -150,7 +150,7 @@ class ClientCheck:
             form.get("client_secret", ""),
         )
         if not client_id:
-            raise Refusal(self._generation.missing_client_error)
+            raise Refusal(self._server_version.missing_client_error)
         client = self._clients.get(client_id)
         if client is None or len(secret) > _LONGEST:
             raise Refusal("invalid_client")

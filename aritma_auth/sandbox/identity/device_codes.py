@@ -104,7 +104,7 @@ class Devices:
             None,
         )
 
-    def answer(self, user_code: str, subject: str | None) -> bool:
+    def decide(self, user_code: str, subject: str | None) -> bool:
         """
         Let a person answer.
 

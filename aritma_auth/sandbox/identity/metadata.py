@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from aritma_auth.sandbox.faults.overrides import Changes, told
+from aritma_auth.sandbox.overrides import Changes, told
 from aritma_auth.sandbox.state import SandboxState
 
 _METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -13,7 +13,7 @@ class Metadata:
     The routes that say it.
 
     Args:
-        sandbox: Who knows the clients, the keys and the generation.
+        sandbox: Who knows the clients, the keys and the server version.
     """
 
     def __init__(self, sandbox: SandboxState) -> None:
@@ -26,7 +26,7 @@ class Metadata:
         Args:
             app: The identity server's application.
         """
-        if self._sandbox.generation.has_oauth_metadata:
+        if self._sandbox.server_version.has_oauth_metadata:
             # RFC 8414 §3.1 puts the tenant behind.
             well_known = "/.well-known/oauth-authorization-server"
             app.router.add_get(well_known, self.discovery)
@@ -39,7 +39,7 @@ class Metadata:
     async def discovery(self, request: web.Request) -> web.Response:
         """Give the server's metadata."""
         tenant = request.match_info.get("tenant")
-        truth = self._common(self._sandbox.base_of(tenant)) | self._of_generation()
+        truth = self._common(self._sandbox.base_of(tenant)) | self._of_server_version()
         truth["issuer"] = self._sandbox.issuer_of(tenant)
         return web.json_response(told(truth, self._sandbox.overrides.metadata))
 
@@ -82,14 +82,14 @@ class Metadata:
             "request_parameter_supported": False,
         }
 
-    def _of_generation(self) -> Changes:
-        generation = self._sandbox.generation
+    def _of_server_version(self) -> Changes:
+        version = self._sandbox.server_version
         said: Changes = {}
-        if generation.says_more:
+        if version.says_more:
             said["revocation_endpoint_auth_methods_supported"] = _METHODS
             said["introspection_endpoint_auth_methods_supported"] = _METHODS
             said["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
-        if generation.names_issuer:
+        if version.names_issuer:
             said["authorization_response_iss_parameter_supported"] = True
         return said
 

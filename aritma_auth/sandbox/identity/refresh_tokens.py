@@ -50,8 +50,8 @@ class RefreshTokens:
     Attributes:
         reuse_events: Times that a spent one was presented.
 
-        families_die: A spent one presented again ends its whole family; IdentityServer does that
-            where its operator has added it.
+        revokes_family_on_reuse: A spent one presented again ends its whole family; IdentityServer
+            does that where its operator has added it.
     """
 
     def __init__(self, clock: SandboxClock, *, rotate: bool) -> None:
@@ -59,7 +59,7 @@ class RefreshTokens:
         self._rotate = rotate
         self._tokens: dict[str, RefreshToken] = {}
         self.reuse_events = 0
-        self.families_die = True
+        self.revokes_family_on_reuse = True
 
     def issue(self, client: SandboxClient, scope: tuple[str, ...], sign_in: SignInFacts) -> str:
         """
@@ -133,7 +133,7 @@ class RefreshTokens:
         if token is None or token.client_id != client.client_id or not token.is_spent:
             return
         self.reuse_events += 1
-        if self.families_die:
+        if self.revokes_family_on_reuse:
             for relative in self._tokens.values():
                 relative.is_spent |= relative.family == token.family
 

@@ -49,7 +49,8 @@ class SandboxClient:
 
         lifetime: Seconds that its access tokens live.
 
-        refresh_tokens_rotate: A refresh token can be used once; None means as the generation does.
+        refresh_tokens_rotate: A refresh token can be used once, or None for what the server
+            version does.
 
         redirect_uris: Where people may be sent back to, exactly; a loopback address without a
             port stands for every port (RFC 8252 §7.3).
@@ -221,7 +222,7 @@ SAMPLE_CLIENTS = (
     ),
 )
 
-SAMPLE_PEOPLE = (
+SAMPLE_USERS = (
     User("user-alice", "alice", "alice-password", "Alice Almås"),
     User("user-bob", "bob", "bob-password", "Bob Berg"),
 )

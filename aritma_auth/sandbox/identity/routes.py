@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from aritma_auth.sandbox.faults.overrides import told
 from aritma_auth.sandbox.http_helpers import FORM, single_values
 from aritma_auth.sandbox.identity.registrations import DEVICE_CODE, SandboxClient
 from aritma_auth.sandbox.identity.token_endpoint import TokenRequest, read_scope
+from aritma_auth.sandbox.overrides import told
 from aritma_auth.sandbox.refusals import Refusal
 from aritma_auth.sandbox.state import SandboxState
 
@@ -52,7 +52,7 @@ class IdentityServer:
 
         def work(client: SandboxClient, form: dict[str, str]) -> dict[str, object]:
             answer = self._sandbox.token_endpoint.answer(issuer, client, form)
-            return told(answer, self._sandbox.overrides.token_answer)
+            return told(answer, self._sandbox.overrides.token_response)
 
         return await self._answer(request, work, self._note)
 

@@ -10,9 +10,9 @@ from aritma_auth.errors import ConfigurationError
 
 
 @attrs.frozen(kw_only=True)
-class Generation:
+class ServerVersion:
     """
-    One generation's ways.
+    One version's behaviour.
 
     Attributes:
         name: ``is4``, ``duende-6.3``, ``duende-7.4`` or ``duende-8``.
@@ -77,7 +77,7 @@ class Generation:
     says_more: bool = True
 
 
-_IS4 = Generation(
+_IS4 = ServerVersion(
     name="is4",
     missing_client_error="invalid_client",
     names_issuer=False,
@@ -96,7 +96,7 @@ _IS4 = Generation(
     knows_resources=False,
     says_more=False,
 )
-_DUENDE_7_4 = Generation(
+_DUENDE_7_4 = ServerVersion(
     name="duende-7.4",
     refresh_tokens_rotate=False,
     introspects_for_clients=True,
@@ -105,20 +105,20 @@ _DUENDE_7_4 = Generation(
     has_oauth_metadata=True,
     error_fragment="_",
 )
-GENERATIONS = {
-    generation.name: generation
-    for generation in (
+SERVER_VERSIONS = {
+    version.name: version
+    for version in (
         _IS4,
-        Generation(name="duende-6.3"),
+        ServerVersion(name="duende-6.3"),
         _DUENDE_7_4,
         attrs.evolve(_DUENDE_7_4, name="duende-8", redirect_status=303),
     )
 }
 
 
-def generation_named(name: str) -> Generation:
+def server_version_named(name: str) -> ServerVersion:
     """
-    Find a generation.
+    Find a version.
 
     Args:
         name: Its name.
@@ -126,7 +126,9 @@ def generation_named(name: str) -> Generation:
     Raises:
         ConfigurationError: There is none of that name.
     """
-    generation = GENERATIONS.get(name)
-    if generation is None:
-        raise ConfigurationError(f"the sandbox's generations are {', '.join(GENERATIONS)}")
-    return generation
+    version = SERVER_VERSIONS.get(name)
+    if version is None:
+        raise ConfigurationError(
+            f"server_version must be one of {', '.join(SERVER_VERSIONS)}, not {name!r}"
+        )
+    return version

@@ -24,7 +24,7 @@ from aritma_auth.sandbox.identity.registrations import (
     SandboxClient,
     User,
 )
-from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.sessions import SignIns
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 from aritma_auth.sandbox.refusals import Refusal
@@ -72,7 +72,7 @@ class TokenEndpoint:
 
         devices: Knows device codes.
 
-        generation: How the server behaves.
+        server_version: How the server behaves.
 
         clock: The sandbox's time.
 
@@ -87,7 +87,7 @@ class TokenEndpoint:
         refresh_tokens: RefreshTokens,
         sign_ins: SignIns,
         devices: Devices,
-        generation: Generation,
+        server_version: ServerVersion,
         clock: SandboxClock,
     ) -> None:
         self._people = people
@@ -95,7 +95,7 @@ class TokenEndpoint:
         self._refresh_tokens = refresh_tokens
         self._sign_ins = sign_ins
         self._devices = devices
-        self._generation = generation
+        self._server_version = server_version
         self._clock = clock
         self.reader = TokenReader(issuer, clock)
         self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Answer]] = {
@@ -237,7 +237,7 @@ class TokenEndpoint:
 
     def _resource(self, form: Form, known: Container[str], scope: tuple[str, ...]) -> str | None:
         resource = form.get("resource")
-        if resource is None or not self._generation.knows_resources:
+        if resource is None or not self._server_version.knows_resources:
             return None
         if resource not in known or not RESOURCES[resource].intersection(scope):
             raise Refusal("invalid_target", "Invalid resource indicator")

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.faults.overrides import Changes, ResponseOverrides, told
 from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
-from aritma_auth.sandbox.identity.server_versions import Generation
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
+from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, told
 
 
 @attrs.define
@@ -55,17 +55,17 @@ class TokenIssuer:
     Args:
         clock: The sandbox's time.
 
-        generation: How the server behaves.
+        server_version: How the server behaves.
 
         overrides: What it says wrongly.
     """
 
     def __init__(
-        self, clock: SandboxClock, generation: Generation, overrides: ResponseOverrides
+        self, clock: SandboxClock, server_version: ServerVersion, overrides: ResponseOverrides
     ) -> None:
         self._clock = clock
-        self._generation = generation
-        self._lies = overrides
+        self._server_version = server_version
+        self._overrides = overrides
         self._access: dict[str, IssuedToken] = {}
         self._id_tokens: dict[str, tuple[str, str]] = {}
         self._key_number = 0
@@ -143,8 +143,8 @@ class TokenIssuer:
         }
         if sign_in is not None:
             claims |= {**sign_in.claims, "sid": sign_in.session_id, "jti": secrets.token_hex(16)}
-        claims = {name: claims[name] for name in self._generation.first_claims} | claims
-        text = self.keys[0].sign(told(claims, self._lies.access_token), {"typ": "at+jwt"})
+        claims = {name: claims[name] for name in self._server_version.first_claims} | claims
+        text = self.keys[0].sign(told(claims, self._overrides.access_token), {"typ": "at+jwt"})
         self._access[text] = IssuedToken(
             client.client_id, tuple(scope), exactly + client.lifetime, claims, sign_in
         )
@@ -193,7 +193,7 @@ class TokenIssuer:
             "sid": sign_in.session_id,
             **sign_in.claims,
         }
-        text = self._sign_identity(told(claims, self._lies.id_token), "JWT")
+        text = self._sign_identity(told(claims, self._overrides.id_token), "JWT")
         self._id_tokens[text] = (client_id, sign_in.subject)
         return text
 
@@ -225,11 +225,13 @@ class TokenIssuer:
             "sub": subject,
             "sid": session_id,
         }
-        typ = self._generation.logout_token_type
-        return self._sign_identity(told(claims, self._lies.logout_token), typ)
+        typ = self._server_version.logout_token_type
+        return self._sign_identity(told(claims, self._overrides.logout_token), typ)
 
     def _sign_identity(self, claims: Changes, typ: str) -> str:
-        return self.keys[0].sign(claims, {"typ": typ} | self._lies.header, self._lies.signature)
+        return self.keys[0].sign(
+            claims, {"typ": typ} | self._overrides.header, self._overrides.signature
+        )
 
     def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
         """

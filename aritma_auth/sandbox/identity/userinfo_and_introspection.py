@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from aritma_auth.sandbox.faults.overrides import Changes, told
 from aritma_auth.sandbox.http_helpers import FORM, single_values
 from aritma_auth.sandbox.identity.client_authentication import is_same, read_basic
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.token_issuer import IssuedToken
+from aritma_auth.sandbox.overrides import Changes, told
 from aritma_auth.sandbox.refusals import Refusal
 from aritma_auth.sandbox.state import SandboxState
 
@@ -53,9 +53,7 @@ class Inspection:
         if isinstance(token, str):
             said = f',error_description="{token}"' if token.endswith("expired") else ""
             return _challenge(401, f'{_REALM}"invalid_token"{said}')
-        person = next(
-            (p for p in self._sandbox.people.values() if p.subject == token.subject), None
-        )
+        person = next((p for p in self._sandbox.users.values() if p.subject == token.subject), None)
         if person is None:
             return _challenge(401, f'{_REALM}"invalid_token"')
         if "openid" not in token.scope:
@@ -66,7 +64,7 @@ class Inspection:
 
     async def introspect(self, request: web.Request) -> web.Response:
         """
-        Say what a token is, to APIs and, in newer generations, to clients.
+        Say what a token is, to APIs and, in newer versions, to clients.
 
         Spec: RFC 7662 §2. Source: IdentityServer's IntrospectionEndpoint.
         """
@@ -81,8 +79,8 @@ class Inspection:
         if not form.get("token"):
             return web.json_response({"error": "invalid_request"}, status=400)
         answer = self._introspection(form["token"], caller)
-        generation = self._sandbox.generation
-        if generation.introspects_in_jwts and _JWT in request.headers.get("Accept", ""):
+        version = self._sandbox.server_version
+        if version.introspects_in_jwts and _JWT in request.headers.get("Accept", ""):
             name = caller if isinstance(caller, str) else caller.client_id
             issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
             text = self._sandbox.issuer.sign_introspection(issuer, name, answer)
@@ -99,7 +97,7 @@ class Inspection:
         valid = self._sandbox.api_resources.get(name)
         if valid is not None and is_same(secret, valid):
             return name
-        if not self._sandbox.generation.introspects_for_clients:
+        if not self._sandbox.server_version.introspects_for_clients:
             return None
         issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
         try:

@@ -54,7 +54,7 @@ class DevicePages:
         if person is None:
             return _sign_in(form_security.address("/device", {"user_code": user_code}))
         agreed = form.get("answer") == "yes"
-        if not self._sandbox.devices.answer(user_code, person if agreed else None):
+        if not self._sandbox.devices.decide(user_code, person if agreed else None):
             return templates.device_code_page(_UNKNOWN)
         said = "Your device is signed in." if agreed else "Your device is not signed in."
         return templates.done_page("Done", f"{said} You can close this page.")

@@ -30,7 +30,7 @@ class SignInPages:
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
         self._callbacks = Callbacks(
-            sandbox.issuer, sandbox.sign_ins, sandbox.generation, sandbox.overrides
+            sandbox.issuer, sandbox.sign_ins, sandbox.server_version, sandbox.overrides
         )
 
     def add_routes(self, app: web.Application) -> None:
@@ -50,12 +50,11 @@ class SignInPages:
 
     async def authorize(self, request: web.Request) -> web.StreamResponse:
         """Answer an authorization request, or lead the person to what must come first."""
-        self._sandbox.authorization_requests += 1
         parameters = await form_security.read_parameters(request)
         issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
         try:
             call = self._read(parameters)
-            scripted = self._sandbox.take_denial()
+            scripted = self._sandbox.faults.take_denial()
             if scripted is not None:
                 return self._send(call, self._callbacks.failure(issuer, call, *scripted))
             step = self._next_step(request, call, form_security.address(request.path, parameters))
@@ -71,12 +70,12 @@ class SignInPages:
         return response
 
     def _read(self, parameters: Parameters) -> AuthorizeCall:
-        return read_authorize_call(parameters, self._sandbox.clients, self._sandbox.generation)
+        return read_authorize_call(parameters, self._sandbox.clients, self._sandbox.server_version)
 
     def _send(self, call: AuthorizeCall, answer: dict[str, str]) -> web.Response:
         if call.response_mode == "form_post":
             return templates.posting_page(call.redirect_uri, answer)
-        status = self._sandbox.generation.redirect_status
+        status = self._sandbox.server_version.redirect_status
         return form_security.redirect(self._callbacks.location(call, answer), status)
 
     def _next_step(
@@ -85,8 +84,8 @@ class SignInPages:
         """Give a page to show first, an error to send back, or the session."""
         if not call.is_satisfiable:
             return "unmet_authentication_requirements"
-        if self._sandbox.automatic_person is not None:
-            return self._automatic_session(self._sandbox.automatic_person.subject, call)
+        if self._sandbox.automatic_user is not None:
+            return self._automatic_session(self._sandbox.automatic_user.subject, call)
         session = self._session(request)
         if session is None or not self._is_enough(session, call):
             if "none" in call.prompt:
@@ -151,7 +150,7 @@ class SignInPages:
         call = self._call_of(return_url)
         if "cancel" in form:
             return self._cancel(return_url, call)
-        person = self._sandbox.people.get(form.get("username", ""))
+        person = self._sandbox.users.get(form.get("username", ""))
         if (
             person is None
             or not is_same(form.get("password", ""), person.password)

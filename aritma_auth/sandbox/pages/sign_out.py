@@ -47,7 +47,7 @@ class SignOutPages:
         session = self._session(request)
         hint = self._sandbox.issuer.read_hint(parameters.get("id_token_hint", ""))
         is_known = hint is not None and session is not None and hint[1] == session.subject
-        if session is None or is_known or self._sandbox.automatic_person is not None:
+        if session is None or is_known or self._sandbox.automatic_user is not None:
             return await self._sign_out(request, session, parameters)
         return form_security.show(request, lambda token: templates.sign_out_page(token, parameters))
 
@@ -66,7 +66,7 @@ class SignOutPages:
         self._sandbox.sign_ins.close_session(request.cookies.get(form_security.SESSION_COOKIE))
         self._sandbox.automatic_session = None
         return_url = self._way_back(parameters)
-        if self._sandbox.automatic_person is not None and return_url is not None and not frames:
+        if self._sandbox.automatic_user is not None and return_url is not None and not frames:
             response = form_security.redirect(return_url)
         else:
             response = templates.signed_out_page(return_url, frames)
@@ -98,10 +98,10 @@ class SignOutPages:
                 token = self._sandbox.issuer.issue_logout_token(
                     issuer, client_id, session.subject, session.session_id
                 )
-                self._sandbox.logout_answers.append(await _post(uri, {"logout_token": token}))
+                self._sandbox.logout_responses.append(await _post(uri, {"logout_token": token}))
 
     def _session(self, request: web.Request) -> BrowserSession | None:
-        if self._sandbox.automatic_person is not None:
+        if self._sandbox.automatic_user is not None:
             return self._sandbox.automatic_session
         return self._sandbox.sign_ins.session(request.cookies.get(form_security.SESSION_COOKIE))
 

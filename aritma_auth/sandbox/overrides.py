@@ -11,7 +11,7 @@ SIGNATURES = ("good", "none", "foreign", "HS256")
 Changes = dict[str, object]
 
 
-def _known(_lies: object, _attribute: "attrs.Attribute[Any]", signature: str) -> None:
+def _known(_overrides: object, _attribute: "attrs.Attribute[Any]", signature: str) -> None:
     if signature not in SIGNATURES:
         raise ConfigurationError(f"signatures are {', '.join(SIGNATURES)}")
 
@@ -26,9 +26,9 @@ class ResponseOverrides:
     Attributes:
         metadata: Members of the discovery document.
 
-        callback: Parameters of authorization answers, such as ``iss``, ``state`` and ``code``.
+        authorization_response: Parameters of authorization responses, such as ``iss``.
 
-        token_answer: Members of the token endpoint's good answers.
+        token_response: Members of the token endpoint's success responses.
 
         access_token: Claims of access tokens; the sandbox's own APIs go on knowing the token.
 
@@ -48,8 +48,8 @@ class ResponseOverrides:
     """
 
     metadata: Changes = attrs.field(factory=dict)
-    callback: Changes = attrs.field(factory=dict)
-    token_answer: Changes = attrs.field(factory=dict)
+    authorization_response: Changes = attrs.field(factory=dict)
+    token_response: Changes = attrs.field(factory=dict)
     access_token: Changes = attrs.field(factory=dict)
     id_token: Changes = attrs.field(factory=dict)
     logout_token: Changes = attrs.field(factory=dict)
