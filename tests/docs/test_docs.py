@@ -1,14 +1,20 @@
 """
-The code in README.md and docs/ runs.
+The code in README.md and docs/ runs, and the tables there name what exists.
 
-Each page's ``python`` blocks share a namespace and may await at the top. ``<!-- no-test: why -->``
-before a block only compiles it; ``<!-- setup: sandbox-web -->`` makes that client of the sandbox the
-page's own. What a browser brings back for ``request`` is ``callback_url``.
+Each ``python`` block is a program of its own: it runs in a fresh namespace, on an event loop of its
+own, with the settings of a service in the environment. ``<!-- no-test: why -->`` before a block
+only compiles it; ``<!-- setup: sandbox-web -->`` makes that client of the sandbox the service's.
+Where a program asks for the address that the browser came back to, the sandbox's user signs in.
+
+The blocks of `FRAGMENTS` continue one another, may await at the top and use the names of
+`namespace_of`; what a browser brings back for ``request`` is ``callback_url``.
 """
 
 import ast
 import asyncio
+import builtins
 import contextlib
+import http.client
 import importlib
 import inspect
 import re
@@ -17,11 +23,13 @@ import tomllib
 import webbrowser
 from pathlib import Path
 
-import aiohttp
+import attrs
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 import aritma_auth as aa
-from aritma_auth import errors, events
+from aritma_auth import environment, errors, events
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
 
@@ -34,6 +42,25 @@ BLOCK = re.compile(
     r"(?:<!-- (?P<mark>no-test|setup): (?P<what>[^>]*) -->\n)?```python\n(?P<code>.*?)```",
     re.DOTALL,
 )
+FRAGMENTS = {
+    "add-a-grant.md",
+    "authenticate-the-client.md",
+    "call-on-behalf-of-a-person.md",
+    "call-the-banking-api.md",
+    "first-call.md",
+    "first-sign-in.md",
+    "keep-a-sign-in.md",
+    "share-tokens-between-workers.md",
+    "sign-in-a-web-application.md",
+    "sign-in-from-a-terminal.md",
+    "sign-in-on-another-device.md",
+    "sign-out.md",
+    "step-up.md",
+    "store-tokens-on-a-laptop.md",
+    "test-your-service.md",
+    "write-a-store.md",
+}
+"""Pages whose blocks are read one after the other."""
 
 
 def pages_with_code():
@@ -41,28 +68,39 @@ def pages_with_code():
 
 
 @contextlib.asynccontextmanager
-async def namespace_of(monkeypatch):
-    """Give a page a sandbox, a provider, and the settings of a service."""
+async def sandbox_of_the_pages(monkeypatch):
+    """Give a sandbox that stands in for Aritma's environments, and the settings of a service."""
     async with Sandbox() as sandbox:
-        me = sandbox.client
-        choose_client(me, monkeypatch)
+        choose_client(sandbox.client, monkeypatch)
         monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
-        # People sign in by themselves.
         sandbox.sign_in_automatically("alice")
         monkeypatch.setattr(webbrowser, "open", browse)
-        # The pages speak of Aritma's own environments; here these are the sandbox.
-        monkeypatch.setattr(aa, "DEVELOPMENT", sandbox.environment)
-        client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
-        async with aa.TokenProvider(client, aa.ClientCredentialsGrant()) as tokens:
-            yield {
-                "__name__": "page",
-                "aa": aa,
-                "aritma_sandbox": sandbox,
-                "base_url": sandbox.banking_url,
-                "client": client,
-                "sandbox": sandbox,
-                "tokens": tokens,
-            }
+        development = aa.Environment.at(
+            sandbox.identity_url, api_origins=[sandbox.banking_url], name="development"
+        )
+        monkeypatch.setattr(aa, "DEVELOPMENT", development)
+        apis = {
+            name: attrs.evolve(api, development=sandbox.banking_url)
+            for name, api in aa.APIS.items()
+        }
+        monkeypatch.setattr(environment, "APIS", apis)
+        yield sandbox
+
+
+@contextlib.asynccontextmanager
+async def namespace_of(sandbox):
+    """Give the names that the pages of fragments use."""
+    me = sandbox.client
+    client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
+    async with aa.TokenProvider(client, aa.ClientCredentialsGrant()) as tokens:
+        yield {
+            "__name__": "page",
+            "aa": aa,
+            "base_url": sandbox.banking_url,
+            "client": client,
+            "sandbox": sandbox,
+            "tokens": tokens,
+        }
 
 
 def choose_client(registered, monkeypatch):
@@ -83,13 +121,59 @@ def prepare_places(page, monkeypatch, folder):
         monkeypatch.setenv("REDIS_URL", shared_server().url)
 
 
+class Console:
+    """What sits in front of a program: a browser, and a keyboard."""
+
+    def __init__(self, monkeypatch, refresh_token):
+        self._opened = []
+        self._refresh_token = refresh_token
+        monkeypatch.setattr(webbrowser, "open", self._opened.append)
+        monkeypatch.setattr(builtins, "input", self.type)
+
+    def type(self, prompt):
+        if "refresh token" in prompt:
+            return self._refresh_token
+        assert "came back" in prompt
+        return where_the_browser_arrives(self._opened.pop())
+
+
+def where_the_browser_arrives(url):
+    """Sign in, and give the address to which the server redirects."""
+    url = URL(url)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", url.raw_path_qs)
+        return connection.getresponse().headers["Location"]
+
+
+async def old_refresh_token(registered, sandbox):
+    """Give a refresh token that another program has kept, where the client may have one."""
+    if "password" not in registered.grant_types:
+        return None
+    client = aa.OAuthClient(
+        registered.client_id, registered.client_secret, environment=sandbox.environment
+    )
+    with pytest.warns(DeprecationWarning):
+        grant = aa.PasswordGrant("alice", "alice-password", scope="bankservice offline_access")
+    return (await client.fetch_token(grant)).refresh_token
+
+
 async def come_back(request):
-    """Give the address at which a person's browser arrives."""
-    async with (
-        aiohttp.ClientSession() as browser,
-        browser.get(request.url, allow_redirects=False) as response,
-    ):
-        return response.headers["Location"]
+    """Give the address at which an end-user's browser arrives."""
+    return await asyncio.to_thread(where_the_browser_arrives, request.url)
+
+
+def blocks_of(page, sandbox, monkeypatch):
+    """Yield a page's blocks, those that only compile left out, with the sandbox's client ids."""
+    for block in BLOCK.finditer(page.read_text()):
+        registered = sandbox.clients.get(block["what"], sandbox.client)
+        if block["mark"] == "setup" or page.name not in FRAGMENTS:
+            choose_client(registered, monkeypatch)
+        code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
+        if block["mark"] == "no-test":
+            compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        else:
+            yield code, registered
 
 
 async def execute(code, namespace, where):
@@ -99,27 +183,57 @@ async def execute(code, namespace, where):
         await result
 
 
-@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
-async def test_the_code_on_the_page_runs(page, monkeypatch, capsys, tmp_path):
-    """Functions named main and test_… are called too."""
+async def call_tests(namespace, given):
+    """Call the functions that pytest would call, with the fixtures that they name."""
+    for name in [n for n in namespace if n.startswith("test_")]:
+        function = namespace.pop(name)
+        await function(**{n: given[n] for n in inspect.signature(function).parameters})
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in pages_with_code() if p.name in FRAGMENTS], ids=lambda page: page.name
+)
+async def test_the_fragments_on_the_page_run(page, monkeypatch, capsys, tmp_path):
+    """The blocks run one after the other; functions named main and test_… are called too."""
     prepare_places(page, monkeypatch, tmp_path)
     monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
-    async with namespace_of(monkeypatch) as namespace:
-        for block in BLOCK.finditer(page.read_text()):
-            registered = namespace["sandbox"].clients.get(block["what"])
-            if registered is not None:
-                choose_client(registered, monkeypatch)
-            if "callback_url" in block["code"]:
+    async with sandbox_of_the_pages(monkeypatch) as sandbox, namespace_of(sandbox) as namespace:
+        for code, _ in blocks_of(page, sandbox, monkeypatch):
+            if "callback_url" in code:
                 namespace["callback_url"] = await come_back(namespace["request"])
-            code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
-            if block["mark"] == "no-test":
-                compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                continue
             await execute(code, namespace, str(page))
-            for name in [n for n in namespace if n == "main" or n.startswith("test_")]:
-                function = namespace.pop(name)
-                wanted = {n: namespace[n] for n in inspect.signature(function).parameters}
-                await function(**wanted)
+            if main := namespace.pop("main", None):
+                await main()
+            await call_tests(namespace, {**namespace, "aritma_sandbox": sandbox})
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in pages_with_code() if p.name not in FRAGMENTS], ids=lambda page: page.name
+)
+async def test_the_programs_on_the_page_run(page, monkeypatch, capsys, tmp_path):
+    """Each block runs by itself as it stands; its tests are called with the plugin's fixture."""
+    prepare_places(page, monkeypatch, tmp_path)
+    async with sandbox_of_the_pages(monkeypatch) as sandbox:
+        for code, registered in blocks_of(page, sandbox, monkeypatch):
+            if "input(" in code:
+                Console(monkeypatch, await old_refresh_token(registered, sandbox))
+            namespace = {"__name__": "program"}
+            await asyncio.to_thread(exec, compile(code, str(page), "exec"), namespace)
+            await call_tests(namespace, {"aritma_sandbox": sandbox})
+
+
+async def test_the_application_on_the_page_serves_each_tenant(monkeypatch):
+    """The application of docs/how-to/serve-many-tenants.md serves its tenants and no other."""
+    page = ROOT / "docs/how-to/serve-many-tenants.md"
+    async with sandbox_of_the_pages(monkeypatch) as sandbox:
+        codes = [code for code, _ in blocks_of(page, sandbox, monkeypatch) if "make_app" in code]
+        namespace = {"__name__": "program"}
+        exec(codes[0], namespace)
+        choose_client(sandbox.client, monkeypatch)
+        async with TestClient(TestServer(namespace["make_app"]())) as browser:
+            for path, status in (("/acme/accounts", 200), ("/unknown/accounts", 404)):
+                async with browser.get(path) as response:
+                    assert response.status == status
 
 
 def names_in_table(page):
