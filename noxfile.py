@@ -40,6 +40,7 @@ nox.options.sessions = [
     "tests",
     "tests_lowest",
     "coverage",
+    "simulation",
     "fleet",
     "browser",
     "docs",
@@ -131,6 +132,18 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """Run seeds of the simulation: ``-- FIRST LAST``, or ``-- SEED`` for all of one failure."""
+    install_groups(session, "test")
+    session.install(".[all]")
+    seeds = session.posargs or ("0", "2000")
+    session.run(
+        *("python", "-m", "support.simulation", *seeds),
+        env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests"},
+    )
 
 
 @nox.session

@@ -1,0 +1,25 @@
+"""Run a range of seeds, or tell all of one seed's failure."""
+
+import sys
+
+from support.simulation.run import report, run_range
+from support.simulation.universe import quiet
+
+
+def main(arguments):
+    """Run ``FIRST LAST``, or report ``SEED``; the exit status says whether an invariant failed."""
+    if len(arguments) == 1:
+        with quiet():
+            sys.stdout.write(report(int(arguments[0])) + "\n")
+        return 0
+    first, last = map(int, arguments)
+    failed, took = run_range(first, last)
+    count = sum(map(len, failed.values()))
+    sys.stdout.write(f"{last - first} seeds in {took:.1f} s, {count} fail\n")
+    for invariant, seeds in sorted(failed.items()):
+        sys.stdout.write(f"  {len(seeds):5} {invariant}: {seeds[:12]}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,421 @@
+"""One history: a plan carried out, then healed, then asked for what is left."""
+
+import asyncio
+
+import aritma_auth as aa
+from aritma_auth.stores.memory import MemoryTokenStore
+from support.simulation.identity_server import IdentityServer
+from support.simulation.network import Network
+from support.simulation.process import Machine, Process
+from support.simulation.store import Shelf
+from support.simulation.universe import Universe
+from support.simulation.watch import Watch
+
+HEALED_FOR = 400.0
+"""Seconds of health before the last look: longer than every pause of the policies."""
+
+FINAL_PATIENCE = 900.0
+
+
+class History:
+    """
+    Carries out a plan.
+
+    Args:
+        plan: What happens.
+
+        verbose: The trace tells events with all they say.
+
+    Attributes:
+        violation: The invariant that does not hold, or None.
+    """
+
+    def __init__(self, plan, *, verbose=False):
+        self.plan = plan
+        self.verbose = verbose
+        world = plan.world
+        self.universe = universe = Universe(plan.seed)
+        self.watch = Watch(universe, world)
+        self.server = IdentityServer(universe, world, self.watch)
+        self.network = universe.network = Network(universe, self.server)
+        self.server.connections = self.network.connections
+        shared = world.store in {"redis", "file"}
+        self.shelf = Shelf(universe, world, self.watch) if shared else None
+        self.memory_store = MemoryTokenStore() if world.store == "memory" else None
+        self.watch.server, self.watch.shelf = self.server, self.shelf
+        self.slots = {}
+        self.incarnations = {}
+        self.healed = False
+        self._armed = []
+        self._forgotten = []
+        self._begun = []
+        self._places = universe.stream("places")
+        universe.signals = self._signal
+        self._machines = {}
+
+    # -- the whole ----------------------------------------------------------------------------
+
+    def run(self):
+        """Run it to its end; give the violation, or None."""
+        universe, world = self.universe, self.plan.world
+        with universe.clocks():
+            for slot in range(world.processes):
+                self.start(slot)
+            if world.grant == "signed_in":
+                first = self.slots[next(s for s in self.slots if s != world.wrong_key)]
+                self._set_token(first, first.main)
+            for step in self.plan.steps:
+                universe.at(step.at, lambda step=step: self._arm(step))
+            universe.at(world.duration, self.heal)
+            universe.run(world.duration + HEALED_FOR)
+            if universe.violation is None:
+                self._look()
+            self.digest = universe.digest()
+            self.trace = universe.trace
+            self.violation = universe.violation
+            universe.dispose()
+        return self.violation
+
+    def start(self, slot):
+        """Start a process in a place of the fleet."""
+        world = self.plan.world
+        number = self.incarnations.get(slot, -1) + 1
+        self.incarnations[slot] = number
+        place = slot if world.store == "redis" else 0
+        machine = self._machines.get(place)
+        if machine is None:
+            boot = self._places.uniform(100.0, 100_000.0)
+            machine = self._machines[place] = Machine(boot, world.wall_offsets[place])
+        is_wrong = world.wrong_key == slot and not self.healed
+        process = Process(self, slot, number, machine, key="wrong" if is_wrong else "right")
+        self.slots[slot] = process
+        return process
+
+    def heal(self):
+        """Let everything work again, for good."""
+        universe = self.universe
+        universe.note("HEALED")
+        self.healed = True
+        self._armed.clear()
+        self.network.faults.clear()
+        self.network.losses.clear()
+        self.server.outage = (None, 0.0, None)
+        if self.shelf is not None:
+            self.shelf.faults.clear()
+        for fault in (*self.watch.store_faults, *self.watch.outages):
+            fault[2] = min(fault[2], universe.now)
+        for slot, process in self.slots.items():
+            if process.is_dead or process.is_closed or process.key != "right":
+                if not process.is_dead:
+                    process.kill()
+                self.start(slot)
+        for loop in universe.loops:
+            loop.blocked_until = min(loop.blocked_until, universe.now)
+
+    def _look(self):
+        """Look at what every process has now; then close them all."""
+        universe = self.universe
+        self.watch.check_unfinished()
+        looks = []
+        for process in self.slots.values():
+            self._spawn(process, process.loop("main"), self._last_look(process, looks))
+        universe.run(universe.now + FINAL_PATIENCE + 100)
+        if universe.violation is None and len(looks) < len(self.slots):
+            universe.fail("every caller ends in time", "a last look has not ended")
+        for process in self.slots.values():
+            self._spawn(process, process.loop("main"), self._close(process, process.main))
+        universe.run(universe.now + 60)
+        self.watch.check_unfinished()
+
+    async def _last_look(self, process, looks):
+        began = self.universe.now
+        while True:
+            call = self.watch.begin(process, process.main, "last look")
+            try:
+                token = await process.provider.get_token()
+                self.watch.handed_out(call, token)
+                outcome = "token"
+            except aa.AritmaAuthError as error:
+                outcome = type(error).__name__
+            self.watch.end(call, outcome)
+            if outcome in {"token", "ReauthenticationRequiredError"}:
+                break
+            if self.universe.now > began + FINAL_PATIENCE:
+                break
+            await asyncio.sleep(20)
+        looks.append(outcome)
+        self.watch.check_final(process, outcome, self._is_forgotten())
+
+    def _is_forgotten(self):
+        """Tell whether the newest sign-in may have been forgotten on purpose, or never arrived."""
+        if not self.watch.installed:
+            return True
+        newest = max(self.watch.installed, key=self.watch.installed.get)
+        return (
+            any(began_after >= self.watch.installed[newest] for began_after in self._forgotten)
+            or newest != self.server.families[-1].number
+            or (self.shelf is None and any(self.incarnations.values()))
+        )
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _arm(self, step):
+        if self.healed:
+            return
+        if step.anchor:
+            self._armed.append([step, None])
+        else:
+            self._do(step)
+
+    def _signal(self, anchor, process):
+        for armed in list(self._armed):
+            step, left = armed
+            if step.slot not in {-1, process.slot}:
+                continue
+            if left is None:
+                if anchor == step.anchor:
+                    armed[1] = step.skip
+            elif anchor == "step":
+                armed[1] = left - 1
+            if armed[1] is not None and armed[1] <= 0:
+                self._armed.remove(armed)
+                # Not within whatever has just told of it.
+                self.universe.after(0.0, lambda step=step: self.healed or self._do(step))
+
+    def _do(self, step):
+        process = self.slots.get(step.slot, self.slots[0])
+        if step.slot >= 0 and process.is_dead:
+            return
+        getattr(self, step.kind)(step, process)
+
+    def _spawn(self, process, loop, coroutine):
+        return process.spawn(coroutine, loop)
+
+    def call(self, step, process):
+        loop = process.loop(step.loop)
+        self._spawn(process, loop, self._get_token(process, loop, step.timeout))
+
+    async def _get_token(self, process, loop, timeout):
+        call = self.watch.begin(process, loop, "get_token", timeout)
+        try:
+            token = await process.provider.get_token(timeout=timeout)
+        except asyncio.CancelledError:
+            self.watch.end(call, "cancelled")
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a call fails with is judged
+            self.watch.failed(call, error)
+            if isinstance(error, aa.ProviderClosedError) and process.closing_at is None:
+                self.universe.fail("errors are true", "an open provider says that it is closed")
+            return None
+        self.watch.handed_out(call, token)
+        self.watch.end(call, token.access_token)
+        return token
+
+    def job(self, step, process):
+        """Do what `asyncio.run(job())` does, in a thread of its own."""
+        loop = process.new_loop("job")
+
+        async def work():
+            await self._get_token(process, loop, step.timeout)
+            await asyncio.sleep(step.seconds)
+
+        task = self._spawn(process, loop, work())
+        task.add_done_callback(lambda _: loop.end_run())
+
+    def cancel(self, step, process):
+        """Cancel the caller that has waited for the longest time."""
+        for task in process.callers:
+            if not task.done():
+                self.universe.note(process.name, "a caller is cancelled")
+                task.cancel()
+                return
+
+    def reject(self, step, process):
+        loop = process.loop(step.loop)
+        self._spawn(process, loop, self._reject(process, loop))
+
+    async def _reject(self, process, loop):
+        token = await self._get_token(process, loop, 20.0)
+        if token is None or process.closing_at is not None:
+            return
+        can_have_another = process.provider.report_rejected(token)
+        self.universe.note(process.name, "rejected", token.access_token, can_have_another)
+        if can_have_another:
+            process.rejected[token.access_token] = self.universe.now
+
+    def set_token(self, step, process):
+        """Let the end-user sign in anew."""
+        self._set_token(process, process.loop(step.loop))
+
+    def _set_token(self, process, loop):
+        access, refresh = self.server.sign_in()
+        self.universe.note(process.name, "sign-in", refresh.text)
+        self._spawn(process, loop, self._install(process, loop, access, refresh))
+
+    async def _install(self, process, loop, access, refresh):
+        issued_at = process.clock.time()
+        token = aa.Token(
+            access.text,
+            expires_at=issued_at + self.plan.world.lifetime,
+            issued_at=issued_at,
+            refresh_token=refresh.text,
+        )
+        began = self.universe.now
+        if await self._run_call(process, loop, "set_token", process.provider.set_token(token)):
+            self.watch.superseded(process, began)
+            self.watch.installed[access.family.number] = self.universe.now
+
+    async def _run_call(self, process, loop, what, awaitable):
+        call = self.watch.begin(process, loop, what)
+        try:
+            await awaitable
+        except asyncio.CancelledError:
+            self.watch.end(call, "cancelled")
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a call fails with is judged
+            self.watch.failed(call, error)
+            return False
+        self.watch.end(call, "done")
+        return True
+
+    def forget(self, step, process):
+        loop = process.loop(step.loop)
+        self._spawn(process, loop, self._forget(process, loop, "forget"))
+
+    def sign_out(self, step, process):
+        if hasattr(process.provider, "sign_out"):
+            loop = process.loop(step.loop)
+            self._spawn(process, loop, self._forget(process, loop, "sign_out"))
+
+    async def _forget(self, process, loop, what):
+        began = self.universe.now
+        self._forgotten.append(began)
+        if await self._run_call(process, loop, what, getattr(process.provider, what)()):
+            self.watch.superseded(process, began)
+
+    def aclose(self, step, process):
+        loop = process.loop(step.loop)
+        self._spawn(process, loop, self._close(process, loop))
+        self.universe.after(step.seconds + 1.0, lambda: self._replace(process))
+
+    def _replace(self, process):
+        if not self.healed and not process.is_dead and self.slots.get(process.slot) is process:
+            process.is_closed = True
+            self.start(process.slot)
+
+    async def _close(self, process, loop):
+        process.closing_at = self.universe.now
+        if await self._run_call(process, loop, "aclose", process.provider.aclose()):
+            process.closed_at = self.universe.now
+            self.universe.after(0.05, lambda: self._check_closed(process))
+
+    def _check_closed(self, process):
+        if process.is_dead:
+            return
+        left = [
+            task.get_coro().__qualname__
+            for loop in process.loops.values()
+            if loop.is_running()
+            for task in loop.pending()
+            if task not in process.callers
+        ]
+        left += [baton.thread.name for baton in self.universe.threads.of(process)]
+        if left:
+            self.universe.fail("nothing after close", f"{process.name} has tasks: {left}")
+
+    # -- processes and loops ------------------------------------------------------------------
+
+    def freeze(self, step, process):
+        process.freeze(step.seconds)
+
+    def suspend(self, step, process):
+        """Let a machine sleep, with every process on it."""
+        machine = process.machine
+        asleep = [p for p in self.universe.processes if p.machine is machine and not p.is_dead]
+        if all(sleeper.can_run for sleeper in asleep):
+            for sleeper in asleep:
+                sleeper.freeze(step.seconds)
+            self.universe.after(step.seconds, lambda: machine.sleep(step.seconds))
+
+    def kill(self, step, process):
+        process.kill()
+        self.universe.after(step.seconds, lambda: self._restart(process))
+
+    def _restart(self, process):
+        if self.slots.get(process.slot) is process and process.is_dead:
+            self.start(process.slot)
+
+    def wall(self, step, process):
+        self.universe.note(process.name, "wall clock steps", step.seconds)
+        process.machine.wall_offset += step.seconds
+
+    def block(self, step, process):
+        loop = process.loop(step.loop)
+        self.universe.note(process.name, loop.name, "blocked", step.seconds)
+        loop.block(step.seconds)
+
+    def stand(self, step, process):
+        """Let a loop stop, as a synchronous wrapper's does after its time-out; it may go on later."""
+        loop = process.loops.get(step.loop)
+        if loop is not None and loop.mode == "running":
+            self.universe.note(process.name, loop.name, "stands still", step.seconds)
+            loop.stand(step.seconds if step.seconds < 30 else float("inf"))
+            process.lost_loops += 1
+
+            def go_on():
+                if loop.mode == "standing":
+                    loop.mode = "running"
+
+            if step.seconds < 30:
+                self.universe.after(step.seconds, go_on)
+
+    def close_loop(self, step, process):
+        """Let a loop be closed with all that runs on it, as after a crash of its thread."""
+        loop = process.loops.get(step.loop)
+        if loop is not None and loop.mode == "running":
+            self.universe.note(process.name, loop.name, "closed")
+            process.lost_loops += 1
+            loop.close()
+
+    def end_run(self, step, process):
+        """Let a loop end as `asyncio.run` does."""
+        loop = process.loops.get(step.loop)
+        if loop is not None and loop.mode == "running":
+            self.universe.note(process.name, loop.name, "ends")
+            process.lost_loops += 1
+            loop.end_run()
+
+    # -- the world ----------------------------------------------------------------------------
+
+    def outage(self, step, process):
+        universe = self.universe
+        universe.note("outage", step.detail, step.seconds, step.timeout or "")
+        until = universe.now + step.seconds
+        self.server.outage = (step.detail, until, step.timeout)
+        outage = [step.detail, universe.now, until]
+        self.watch.outages.append(outage)
+        universe.at(until, lambda: self.watch.check_outage(outage[1], outage[2]))
+
+    def network_fault(self, step, process):
+        self.universe.note("network of", step.slot, step.detail, step.seconds)
+        until = self.universe.now + step.seconds
+        for slot in range(self.plan.world.processes) if step.slot < 0 else (step.slot,):
+            self.network.faults[slot] = (step.detail, until)
+
+    def loss(self, step, process):
+        self.network.losses.append(step.detail)
+
+    def store_fault(self, step, process):
+        self.universe.note("store of", step.slot, step.detail, step.seconds)
+        until = self.universe.now + step.seconds
+        slots = range(self.plan.world.processes) if step.slot < 0 else (step.slot,)
+        for slot in slots:
+            self.shelf.faults[slot] = (step.detail, until)
+            self.watch.store_faults.append([slot, self.universe.now, until])
+
+    def amnesia(self, step, process):
+        self.shelf.lose_memory()
+
+    def revoke(self, step, process):
+        for family in self.server.families:
+            self.server.revoke(family, "revoked")

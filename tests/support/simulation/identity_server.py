@@ -1,0 +1,293 @@
+"""An authorization server over raw HTTP/1.1, which remembers each presentation of a refresh token."""
+
+import json
+from urllib.parse import parse_qs
+
+import attrs
+
+MARGIN = 1e-6
+
+
+@attrs.define(eq=False)
+class AccessToken:
+    """
+    An access token as the server knows it.
+
+    Attributes:
+        ends_at: True seconds when it ends.
+    """
+
+    text: str
+    family: "Family | None"
+    issued_at: float
+    ends_at: float
+
+
+@attrs.define(eq=False)
+class RefreshToken:
+    """
+    A refresh token as the server knows it.
+
+    Attributes:
+        spent_by: The presentation that was exchanged for a successor, or None.
+    """
+
+    text: str
+    family: "Family"
+    spent_by: "Presentation | None" = None
+    presentations: list = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class Family:
+    """
+    One sign-in and all tokens that came of it.
+
+    Attributes:
+        number: Counts the sign-ins of a universe; a later one is newer.
+
+        ended: Why it has ended, or None.
+
+        refused: The server has said invalid_grant for one of its tokens.
+    """
+
+    number: int
+    ended: str | None = None
+    refused: bool = False
+    tokens: int = 0
+
+
+@attrs.define(eq=False)
+class Presentation:
+    """
+    One token request.
+
+    Attributes:
+        began_at: True seconds when its process began to connect.
+
+        sent_at: True seconds when it left the process.
+
+        outcome: ``rotated``, ``issued``, or the error.
+
+        delivered_at: True seconds when the response lay in the process's socket, or None.
+    """
+
+    grant_type: str
+    connection: object
+    began_at: float
+    sent_at: float
+    arrived_at: float
+    refresh_token: RefreshToken | None = None
+    outcome: str = ""
+    delivered_at: float | None = None
+
+    @property
+    def process(self):
+        """Who sent it."""
+        return self.connection.process
+
+    @property
+    def ended_at(self):
+        """True seconds when its process stopped waiting for the response, or None."""
+        return self.connection.ended_at if self.delivered_at is None else self.delivered_at
+
+
+class IdentityServer:
+    """
+    Issues tokens, rotates refresh tokens and ends a family whose spent token comes again.
+
+    Args:
+        universe: Its time and chance.
+
+        world: How this server behaves.
+
+        watch: Told of every token request.
+
+    Attributes:
+        outage: Kind of outage in force, until when, and its Retry-After.
+    """
+
+    def __init__(self, universe, world, watch):
+        self.universe = universe
+        self.world = world
+        self.watch = watch
+        self.outage = (None, 0.0, None)
+        self.families = []
+        self.access = {}
+        self.refresh = {}
+        self.requests = []
+        self._random = universe.stream("server")
+
+    def accept(self, connection):
+        """Give the server's end of a connection."""
+        return _Peer(self, connection)
+
+    # -- sign-ins -----------------------------------------------------------------------------
+
+    def sign_in(self):
+        """Begin a family, as a sign-in in a browser does; give its first tokens."""
+        family = Family(len(self.families) + 1)
+        self.families.append(family)
+        return self._issue(family)
+
+    def revoke(self, family, why):
+        """End a family."""
+        if family.ended is None:
+            family.ended = why
+            self.universe.note("server ends sign-in", family.number, why)
+
+    def _issue(self, family):
+        access = AccessToken(
+            f"at-{len(self.access) + 1}",
+            family,
+            self.universe.now,
+            self.universe.now + self.world.lifetime,
+        )
+        self.access[access.text] = access
+        refresh = None
+        if family is not None:
+            family.tokens += 1
+            refresh = RefreshToken(f"rt-{family.number}-{family.tokens}", family)
+            self.refresh[refresh.text] = refresh
+        return access, refresh
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def handle(self, peer, path, form):
+        """Act on a request and send the response after a while."""
+        if path != "/connect/token":
+            self._handle_revocation(peer, form)
+            return
+        connection = peer.connection
+        presentation = Presentation(
+            form.get("grant_type", ""),
+            connection,
+            connection.opened_at,
+            connection.sent_at,
+            self.universe.now,
+            self.refresh.get(form.get("refresh_token", "")),
+        )
+        peer.presentation = presentation
+        self.requests.append(presentation)
+        self.watch.presented(presentation)
+        if presentation.refresh_token is not None:
+            presentation.refresh_token.presentations.append(presentation)
+        self._respond(peer, presentation)
+        self.universe.signal("arrived", connection.process)
+
+    def _respond(self, peer, presentation):
+        kind, until, retry_after = self.outage
+        if kind is not None and self.universe.now < until:
+            presentation.outcome = f"outage {kind}"
+            self._note(presentation)
+            if kind != "hang":
+                status = {"proxy page": 404}.get(kind) or int(kind)
+                body = "<html><body>default backend</body></html>"
+                headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+                peer.send(status, body, "text/html", *headers)
+            return
+        refresh = presentation.refresh_token
+        if presentation.grant_type == "client_credentials":
+            presentation.outcome = "issued"
+            self._send_token(peer, *self._issue(None))
+        elif refresh is None:
+            presentation.outcome = "invalid_grant"
+            self._refuse(peer)
+        elif refresh.family.ended is not None:
+            presentation.outcome = "invalid_grant"
+            refresh.family.refused = True
+            self._refuse(peer)
+        elif refresh.spent_by is not None and not self._is_in_grace(refresh):
+            presentation.outcome = "reuse"
+            refresh.family.refused = True
+            if self.world.reuse_ends_family:
+                self.revoke(refresh.family, "reuse")
+            self._refuse(peer)
+        else:
+            presentation.outcome = "rotated"
+            if refresh.spent_by is None and self.world.rotates:
+                refresh.spent_by = presentation
+            access, successor = self._issue(refresh.family)
+            self._send_token(peer, access, successor if self.world.rotates else None)
+        self._note(presentation)
+
+    def _note(self, presentation):
+        shown = presentation.refresh_token and presentation.refresh_token.text
+        self.universe.note(
+            presentation.process.name,
+            "->",
+            presentation.grant_type,
+            shown or "",
+            presentation.outcome,
+        )
+
+    def _is_in_grace(self, refresh):
+        grace = self.world.grace
+        return grace > 0 and self.universe.now <= refresh.spent_by.arrived_at + grace
+
+    def _send_token(self, peer, access, refresh):
+        members = {
+            "access_token": access.text,
+            "token_type": "Bearer",
+            "expires_in": self.world.lifetime,
+        }
+        if refresh is not None:
+            members["refresh_token"] = refresh.text
+        peer.send(200, json.dumps(members), "application/json")
+
+    def _refuse(self, peer):
+        peer.send(400, '{"error": "invalid_grant"}', "application/json")
+
+    def _handle_revocation(self, peer, form):
+        refresh = self.refresh.get(form.get("token", ""))
+        if refresh is not None:
+            self.revoke(refresh.family, "revoked")
+        peer.send(200, "", "application/json")
+
+    def think(self):
+        """Give the seconds before a response leaves."""
+        return self._random.uniform(0.001, 0.08)
+
+
+class _Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, server, connection):
+        self.server = server
+        self.connection = connection
+        self.presentation = None
+        self._buffer = b""
+
+    def received(self, data):
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        lines = head.decode().split("\r\n")
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (ln.partition(":") for ln in lines[1:])
+        }
+        if len(body) < int(headers.get("content-length", 0)):
+            return
+        self._buffer = b""
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        self.server.handle(self, lines[0].split(" ")[1], form)
+
+    def send(self, status, body, media_type, *headers):
+        lines = [
+            f"HTTP/1.1 {status} Said",
+            f"Content-Type: {media_type}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *(f"{name}: {value}" for name, value in headers),
+        ]
+        message = "\r\n".join([*lines, "", body]).encode()
+        self.server.universe.after(self.server.think(), lambda: self.connection.respond(message))
+
+    def delivered(self):
+        if self.presentation is not None:
+            self.presentation.delivered_at = self.server.universe.now
+
+    def lost(self):
+        pass
