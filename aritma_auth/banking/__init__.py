@@ -1,9 +1,9 @@
 """
-Conveniences for the conventions of Aritma's APIs. They send nothing: use your own aiohttp session.
+The conventions of Aritma's APIs. Nothing here sends a request: use your own aiohttp session.
 
-    headers.py     what a call says of itself, and what an answer says of the API
-    problems.py    what went wrong, as far as the API says it
-    sca.py         a payment's confirmation by the person, at Aritma ID
+    headers.py     request and response header fields: versions, idempotency, consent
+    problems.py    problem details, and statuses
+    sca.py         strong customer authentication: the end-user confirms a payment at Aritma ID
 """
 
 from aritma_auth.banking.headers import (
@@ -14,7 +14,7 @@ from aritma_auth.banking.headers import (
     parse_api_versions,
     was_replayed,
 )
-from aritma_auth.banking.problems import ApiProblem, parse_problem
+from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
 from aritma_auth.banking.sca import ScaStep, parse_sca_step
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ScaStep",
     "build_api_headers",
     "generate_idempotency_key",
+    "is_status",
     "parse_api_versions",
     "parse_problem",
     "parse_sca_step",

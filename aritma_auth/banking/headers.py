@@ -1,4 +1,4 @@
-"""Header fields of Aritma's APIs: versions, idempotency, and for whom a call is."""
+"""Header fields of Aritma's APIs: versions, idempotency, consent."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ _CHANNEL_TYPES = frozenset({"openBanking", "psd2", "unspecified"})
 
 def generate_idempotency_key() -> str:
     """
-    Make a key for one logical POST: keep it for every repetition of that POST, and for no other.
+    Generate a key for one logical POST: send it with every repetition of that POST, and no other.
 
-    Aritma replays the first answer to a key, a failure too: a new attempt after a definite
-    failure needs a new key.
+    Aritma replays the first response to a key, an error response too: a new attempt after a
+    definite failure needs a new key.
 
     Source: Banking v4's OpenAPI (Idempotency-Key).
     """
@@ -24,18 +24,25 @@ def generate_idempotency_key() -> str:
 
 
 def _uris(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+    try:
+        uris = (value,) if isinstance(value, str) else tuple(value)
+        is_usable = all(isinstance(uri, str) for uri in uris)
+    except TypeError:
+        is_usable = False
+    if not is_usable:
+        raise ConfigurationError("scopes must be a URI or an iterable of URIs, each a text")
+    return uris
 
 
 @attrs.frozen(kw_only=True)
 class ApiContext:
     """
-    For whom and within what a call is made; what is None is not sent.
+    The consent, subscription and end-user that a call is made for; what is None is not sent.
 
     Attributes:
-        consent_id: A person's consent (``Consent-ID``).
+        consent_id: An end-user's consent (``Consent-ID``).
 
-        channel_type: ``openBanking``, ``psd2`` or ``unspecified`` (``ServerConnection-Type``).
+        channel_type: ``openBanking``, ``psd2`` or ``unspecified`` (``Channel-Type``).
 
         subscription_id: A subscription (``Subscription-Id``).
 
@@ -44,7 +51,7 @@ class ApiContext:
         scopes: URIs of resources (``Scopes``), instead of a subscription. These are IAM's scopes,
             not OAuth's.
 
-        psu_ip_address: The person's address, only while the person is present
+        psu_ip_address: The end-user's IP address, only while the end-user is present
             (``PSU-IP-Address``).
 
         resource_uri: What events are about (``ResourceUri``).
@@ -52,7 +59,7 @@ class ApiContext:
         tenant_id: The tenant (``TenantId``).
 
     Raises:
-        ConfigurationError: A value cannot be one, or two exclude each other.
+        ConfigurationError: A value cannot stand in a header field, or two exclude each other.
 
     Source: Banking v4's and Events' OpenAPI.
     """
@@ -68,29 +75,35 @@ class ApiContext:
 
     def __attrs_post_init__(self) -> None:
         if self.channel_type not in _CHANNEL_TYPES | {None}:
-            raise ConfigurationError(f"channel_type is {', '.join(sorted(_CHANNEL_TYPES))} or None")
+            raise ConfigurationError(
+                f"channel_type must be {', '.join(sorted(_CHANNEL_TYPES))} or None, "
+                f"not {self.channel_type!r}"
+            )
         if self.scopes and self.subscription_id is not None:
-            raise ConfigurationError("give scopes or a subscription_id: the API takes one of them")
+            raise ConfigurationError(
+                "scopes and subscription_id exclude each other: give one of them"
+            )
         if self.psu_ip_address is not None and not _is_address(self.psu_ip_address):
-            raise ConfigurationError("psu_ip_address is one IP address")
-        wrong = [name for name, value in self.headers().items() if not _is_field(value)]
-        if wrong:
-            raise ConfigurationError(f"{', '.join(wrong)}: only visible ASCII can be sent")
+            raise ConfigurationError(
+                f"psu_ip_address must be one IP address, not {self.psu_ip_address!r}"
+            )
+        self.headers()
 
     def headers(self) -> dict[str, str]:
-        """Give the header fields."""
-        fields = {
-            "Consent-ID": self.consent_id,
-            "ServerConnection-Type": self.channel_type,
-            "Subscription-Id": self.subscription_id,
-            "Resource-Group-Name": self.resource_group_name,
-            # The pages show no list of several; a comma is how a field lists (RFC 9110 §5.6.1).
-            "Scopes": ",".join(self.scopes) if self.scopes else None,
-            "PSU-IP-Address": self.psu_ip_address,
-            "ResourceUri": self.resource_uri,
-            "TenantId": self.tenant_id,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
+        """Build the header fields."""
+        return _fields(
+            {
+                "Consent-ID": self.consent_id,
+                "Channel-Type": self.channel_type,
+                "Subscription-Id": self.subscription_id,
+                "Resource-Group-Name": self.resource_group_name,
+                # The pages show no list of several; a comma is how a field lists (RFC 9110 §5.6.1).
+                "Scopes": ",".join(self.scopes) if self.scopes else None,
+                "PSU-IP-Address": self.psu_ip_address,
+                "ResourceUri": self.resource_uri,
+                "TenantId": self.tenant_id,
+            }
+        )
 
 
 def build_api_headers(
@@ -100,36 +113,43 @@ def build_api_headers(
     context: ApiContext | None = None,
 ) -> dict[str, str]:
     """
-    Make the header fields of one call.
+    Build the header fields of one call.
 
     Args:
         version: The API's version (``api-version``); None takes the newest.
 
         idempotency_key: What `generate_idempotency_key` gave for this logical POST.
 
-        context: For whom the call is.
+        context: The consent, subscription and end-user of the call.
 
     Raises:
-        ConfigurationError: A value cannot stand in a header.
+        ConfigurationError: A value cannot stand in a header field.
 
     Source: Banking v4's OpenAPI.
     """
-    fields = {"api-version": version, "Idempotency-Key": idempotency_key}
-    given = {name: value for name, value in fields.items() if value is not None}
-    if not all(map(_is_field, given.values())):
-        raise ConfigurationError("version and idempotency_key: only visible ASCII can be sent")
-    return given | ({} if context is None else context.headers())
+    fields = _fields({"api-version": version, "Idempotency-Key": idempotency_key})
+    return fields if context is None else fields | context.headers()
+
+
+def _fields(values: Mapping[str, str | None]) -> dict[str, str]:
+    given = {name: value for name, value in values.items() if value is not None}
+    wrong = [name for name, value in given.items() if not _is_field_value(value)]
+    if wrong:
+        raise ConfigurationError(
+            f"{', '.join(wrong)} must be visible ASCII text: nothing else can be sent"
+        )
+    return given
 
 
 @attrs.frozen
 class ApiVersions:
     """
-    The versions that an API's answer names.
+    The versions that an API's response names.
 
     Attributes:
-        supported: Those that can be asked for.
+        supported: Versions that can be requested.
 
-        deprecated: Those among them that will go away.
+        deprecated: Those among them that will be removed.
     """
 
     supported: tuple[str, ...] = ()
@@ -138,10 +158,10 @@ class ApiVersions:
 
 def parse_api_versions(headers: Mapping[str, str]) -> ApiVersions:
     """
-    Read which versions an API has.
+    Parse the versions that an API has.
 
     Args:
-        headers: The answer's header fields.
+        headers: The response's header fields.
 
     Source: Banking v4's OpenAPI.
     """
@@ -152,10 +172,10 @@ def parse_api_versions(headers: Mapping[str, str]) -> ApiVersions:
 
 def was_replayed(headers: Mapping[str, str]) -> bool:
     """
-    Tell whether an answer is that of an earlier POST with the same idempotency key.
+    Tell whether a response is the stored one of an earlier POST with the same idempotency key.
 
     Args:
-        headers: The answer's header fields.
+        headers: The response's header fields.
 
     Source: Banking v4's OpenAPI (Idempotent-Replayed).
     """
@@ -167,13 +187,16 @@ def _list(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in ",".join(fields).split(",") if word.strip())
 
 
-def _is_field(value: str) -> bool:
-    return bool(value.strip()) and value.isascii() and value.isprintable()
+def _is_field_value(value: object) -> bool:
+    # A line break would begin another field, such as Authorization.
+    return (
+        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
+    )
 
 
-def _is_address(text: str) -> bool:
+def _is_address(text: object) -> bool:
+    # ip_address also takes integers: 1 would be 0.0.0.1.
     try:
-        ip_address(text)
+        return isinstance(text, str) and bool(ip_address(text))
     except ValueError:
         return False
-    return True

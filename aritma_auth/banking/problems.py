@@ -1,4 +1,4 @@
-"""Problem details: what an API says went wrong."""
+"""What an API reports of itself: problem details, and statuses."""
 
 import attrs
 
@@ -12,20 +12,20 @@ _MEMBERS = ("type", "title", "detail", "instance")
 @attrs.frozen(kw_only=True)
 class ApiProblem:
     """
-    What an API says went wrong, as far as it says it.
+    The problem that an API reports.
 
     Attributes:
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
 
-        type: URI of the kind of problem.
+        type: URI of the problem type.
 
-        title: The kind in words, or None.
+        title: The problem type in words, or None.
 
-        detail: This case in words, or None.
+        detail: This occurrence in words, or None.
 
-        instance: URI of this case, or None.
+        instance: URI of this occurrence, or None.
 
-        extra: Further members; shown by name alone.
+        extra: Extension members; ``repr`` shows their names alone.
 
     Spec: RFC 9457 §3.1.
     """
@@ -43,7 +43,7 @@ class ApiProblem:
 
 def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProblem:
     """
-    Read an API's answer of status 400 or more. This never fails: gateways answer anything.
+    Parse an API's response of status 400 or more. This never raises: a gateway may send anything.
 
     Args:
         status: HTTP status.
@@ -53,7 +53,7 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
         content_type: Its media type. Aritma's pages list problems as ``application/json``.
 
     Returns:
-        The problem; its texts are made printable.
+        The problem; control characters in its texts are replaced.
 
     Spec: RFC 9457 §3; RFC 7807.
     """
@@ -69,3 +69,19 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
     known = {*_MEMBERS, "status"}
     extra = {name: value for name, value in members.items() if name not in known}
     return ApiProblem(status=status, extra=Members(extra), **texts)
+
+
+def is_status(value: object, *expected: str) -> bool:
+    """
+    Tell whether a status that an API sent is one of those expected, without regard to case.
+
+    Aritma's pages write the same status as ``Created`` and as ``created``.
+
+    Args:
+        value: What the response has, such as its ``scaStatus``; anything but a text matches none.
+
+        expected: Statuses, such as ``finalised``.
+
+    Source: Banking v4's OpenAPI, and its quick start.
+    """
+    return isinstance(value, str) and value.casefold() in {each.casefold() for each in expected}

@@ -1,14 +1,21 @@
-"""The strong customer authentication of a payment: the person confirms it at Aritma ID."""
+"""Strong customer authentication of a payment: the end-user confirms it at Aritma ID."""
 
 from collections.abc import Iterable, Mapping
+from typing import Unpack
 
 import attrs
 from yarl import URL
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
-from aritma_auth.errors import ConfigurationError, InvalidResponseError, VerificationError
-from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    VerificationError,
+    printable,
+)
+from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
+from aritma_auth.protocol.parameters import is_word, parse_words
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
@@ -16,14 +23,14 @@ from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 @attrs.frozen(kw_only=True)
 class ScaStep:
     """
-    What is left to do before a payment goes out: the person confirms it at Aritma ID.
+    The step that is left before a payment is executed: the end-user confirms it at Aritma ID.
 
     Attributes:
-        confirmation: Where the access token of that sign-in goes, by PUT.
+        confirmation: URL that takes the access token of that sign-in, by PUT.
 
-        acr_values: How the person is to sign in.
+        acr_values: Authentication context classes for that sign-in.
 
-        authorization_id: The API's name for this step, or None.
+        authorization_id: The API's identifier of this step, or None.
 
     Source: Banking v4's OpenAPI (start authorization).
     """
@@ -37,28 +44,34 @@ class ScaStep:
         client: OAuthClient,
         redirect_uri: str,
         scope: str | Iterable[str] | None = "openid api",
+        **parameters: Unpack[AuthorizationParameters],
     ) -> AuthorizationRequest:
         """
-        Begin the sign-in, at the client's own authority: the answer's link is not followed.
+        Begin the sign-in at the client's own authorization server; the link is not followed.
 
         Args:
-            client: The registration for people.
+            client: The registration with which end-users sign in.
 
-            redirect_uri: Where the person comes back to.
+            redirect_uri: Where the server sends the end-user back to.
 
-            scope: Scope to ask for.
+            scope: Scope to request.
+
+            parameters: How to sign in: `AuthorizationParameters`. Their ``acr_values`` are added
+                to those of this step.
 
         Raises:
-            ConfigurationError: An argument makes no sense.
+            ConfigurationError: An argument is not usable.
         """
-        return await client.begin_sign_in(redirect_uri, scope, acr_values=self.acr_values)
+        others = parse_words(parameters.pop("acr_values", ()))
+        parameters["acr_values"] = (*self.acr_values, *others)
+        return await client.begin_sign_in(redirect_uri, scope, **parameters)
 
     def confirmation_body(self, token: Token, member: str = "accessToken") -> dict[str, str]:
         """
-        Make the JSON object for the PUT to ``confirmation``; its repr hides the token.
+        Build the JSON object for the PUT to ``confirmation``; its repr hides the token.
 
         Args:
-            token: What the sign-in brought.
+            token: The token of the sign-in.
 
             member: Name of the member that holds the access token. Aritma's public pages do not
                 show this body: ask Aritma.
@@ -67,37 +80,39 @@ class ScaStep:
 
 
 def parse_sca_step(
-    answer: Mapping[str, object],
+    members: Mapping[str, object],
     *,
     environment: Environment,
     base_url: str = "",
-    acr_values: Iterable[str] = (),
+    acr_values: str | Iterable[str] = (),
 ) -> ScaStep:
     """
-    Read the answer of "start authorization", and trust none of its links.
+    Parse the response of "start authorization", and trust none of its links.
 
     Args:
-        answer: The JSON object.
+        members: The response's JSON object.
 
-        environment: The client's: which authority and which APIs it trusts.
+        environment: The client's: the authorization server and the APIs that it trusts.
 
-        base_url: The URL that was called, if the answer's links may be relative to it.
+        base_url: The URL that was called, if the links may be relative to it.
 
-        acr_values: What to ask for if the answer does not say.
+        acr_values: Authentication context classes to request if the response names none.
 
     Raises:
-        InvalidResponseError: It has no ``scaOauth`` or no ``confirmation`` link: this
-            authorization is not confirmed at Aritma ID; ``scaStatus`` and ``scaRedirect`` say how.
+        InvalidResponseError: ``scaOauth`` or ``confirmation`` is missing: this authorization is not
+            confirmed at Aritma ID; ``scaStatus`` and ``scaRedirect`` say how.
 
-        VerificationError: ``scaOauth`` is another authority, or ``confirmation`` is at none of the
-            environment's APIs: nothing is sent to either.
+        VerificationError: ``scaOauth`` is another authorization server, or ``confirmation`` is at
+            none of the environment's APIs: nothing is sent to either.
 
     Source: Banking v4's OpenAPI (start authorization).
     """
-    authority, confirmation = (_link(answer, name) for name in ("scaOauth", "confirmation"))
+    authority, confirmation = (_link(members, name) for name in ("scaOauth", "confirmation"))
     if authority is None or confirmation is None:
         raise InvalidResponseError(
-            "the payment is not to be confirmed at Aritma ID: see scaStatus and scaRedirect",
+            "scaOauth and confirmation must both be among the response's links for a confirmation "
+            f"at Aritma ID; its scaStatus is {_status(members)}: scaRedirect, if it is there, "
+            "leads to the bank's own page",
             status=201,
             problems=("_links.scaOauth and _links.confirmation must both be there",),
         )
@@ -106,20 +121,29 @@ def parse_sca_step(
     _require_origin(authority, authorities | environment.endpoint_origins, "scaOauth")
     confirmation = _joined(base_url, confirmation)
     _require_origin(confirmation, environment.api_origins, "confirmation")
-    given = answer.get("authenticationMethodAcrValues")
-    words = given.split() if isinstance(given, str) else given
-    is_list = isinstance(words, list) and all(isinstance(word, str) for word in words)
-    authorization_id = answer.get("authorizationId")
+    authorization_id = members.get("authorizationId")
     return ScaStep(
         confirmation=confirmation,
-        acr_values=tuple(words if is_list and words else acr_values),  # type: ignore[arg-type]
+        acr_values=_acr_values(members) or parse_words(acr_values),
         authorization_id=authorization_id if isinstance(authorization_id, str) else None,
     )
 
 
-def _link(answer: object, name: str) -> str | None:
-    # What ``response.json()`` gives is whatever the server sent.
-    links = answer.get("_links") if isinstance(answer, Mapping) else None
+def _acr_values(members: Mapping[str, object]) -> tuple[str, ...]:
+    given = members.get("authenticationMethodAcrValues")
+    words = given.split() if isinstance(given, str) else given
+    is_usable = isinstance(words, list) and all(map(is_word, words))
+    return tuple(map(str, words)) if is_usable and isinstance(words, list) else ()
+
+
+def _status(members: object) -> str:
+    # What ``response.json()`` gives is whatever the server sent, such as a list.
+    status = members.get("scaStatus") if isinstance(members, Mapping) else None
+    return printable(status) if isinstance(status, str) else "not there"
+
+
+def _link(members: object, name: str) -> str | None:
+    links = members.get("_links") if isinstance(members, Mapping) else None
     link = links.get(name) if isinstance(links, Mapping) else None
     link = link.get("href") if isinstance(link, Mapping) else link
     return link if isinstance(link, str) else None
@@ -138,4 +162,7 @@ def _require_origin(url: str, origins: Iterable[Origin], name: str) -> None:
     except ConfigurationError:
         is_known = False
     if not is_known:
-        raise VerificationError(f"the link {name} leads to a stranger: it is not followed")
+        raise VerificationError(
+            f"{name} must be at an origin of the environment, not {printable(url)!r}: "
+            "the link is not followed"
+        )

@@ -1,4 +1,4 @@
-"""Aritma's API conventions: headers, problem details, and the confirmation of a payment."""
+"""Tests of the conventions of Aritma's APIs: header fields, problem details, confirmation."""
 
 import json
 import uuid
@@ -21,21 +21,21 @@ CALLBACK = "http://127.0.0.1/callback"
 CONFIRMATION = "https://banking.example/api/payments/1/authorizations/2"
 
 
-def answer(sca_oauth="https://id.example", confirmation=CONFIRMATION, **members):
-    """What "start authorization" answers."""
+def response(sca_oauth="https://id.example", confirmation=CONFIRMATION, **members):
+    """Build the JSON object that "start authorization" responds with."""
     links = {"scaOauth": sca_oauth, "confirmation": confirmation}
     return {"scaStatus": "started", "authorizationId": "2", "_links": links, **members}
 
 
-def read(given, **settings):
-    return banking.parse_sca_step(given, environment=ENVIRONMENT, **settings)
+def parse(members, **settings):
+    return banking.parse_sca_step(members, environment=ENVIRONMENT, **settings)
 
 
 # Headers
 
 
 def test_an_idempotency_key_is_a_fresh_uuid():
-    """As the API asks for."""
+    """Each call of generate_idempotency_key gives another UUID of version 4, as the API asks."""
     one, two = banking.generate_idempotency_key(), banking.generate_idempotency_key()
 
     assert uuid.UUID(one).version == 4
@@ -43,7 +43,7 @@ def test_an_idempotency_key_is_a_fresh_uuid():
 
 
 def test_a_calls_headers_are_aritmas():
-    """Each under the name that the API's pages give it; what is not given is not sent."""
+    """Each value has the field name of the API's pages; what is not given is not sent."""
     everything = banking.ApiContext(
         consent_id="consent",
         channel_type="psd2",
@@ -58,7 +58,7 @@ def test_a_calls_headers_are_aritmas():
         "api-version": "1.0",
         "Idempotency-Key": "key",
         "Consent-ID": "consent",
-        "ServerConnection-Type": "psd2",
+        "Channel-Type": "psd2",
         "Subscription-Id": "subscription",
         "Resource-Group-Name": "group",
         "PSU-IP-Address": "2001:db8::1",
@@ -77,7 +77,7 @@ def test_a_calls_headers_are_aritmas():
     ],
 )
 def test_resource_scopes_take_one_field(scopes, field):
-    """One text is one scope, not a list of letters."""
+    """One text is one scope and not a list of letters; several scopes share one field."""
     assert banking.ApiContext(scopes=scopes).headers() == {"Scopes": field}
 
 
@@ -91,24 +91,28 @@ def test_resource_scopes_take_one_field(scopes, field):
         {"consent_id": "a\r\nAuthorization: Bearer b"},
         {"consent_id": ""},
         {"tenant_id": "Ålesund"},
+        {"tenant_id": 42},
+        {"scopes": [None]},
+        {"scopes": 5},
+        {"psu_ip_address": 1},
     ],
 )
-def test_what_cannot_be_sent_is_refused_before(wrong):
-    """A line break in a header would be another header."""
+def test_a_context_that_cannot_be_sent_is_refused(wrong):
+    """A value that is no header field value, such as one with a line break, raises at once."""
     with pytest.raises(aa.ConfigurationError):
         banking.ApiContext(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"version": "1\n0"}, {"idempotency_key": " "}])
-def test_what_cannot_be_a_calls_header_is_refused(wrong):
-    """As above, for version and key."""
+@pytest.mark.parametrize("wrong", [{"version": "1\n0"}, {"version": 1.0}, {"idempotency_key": " "}])
+def test_a_version_or_key_that_cannot_be_sent_is_refused(wrong):
+    """A version or an idempotency key that is no header field value raises at once."""
     with pytest.raises(aa.ConfigurationError):
         banking.build_api_headers(**wrong)
 
 
 @pytest.mark.parametrize("kind", [dict, CIMultiDict])
-def test_an_answers_headers_tell_of_versions_and_replays(kind):
-    """Whatever the letters' case."""
+def test_a_responses_headers_tell_versions_and_replays(kind):
+    """The field names and the value ``true`` are read without regard to case."""
     headers = kind(
         {
             "API-Supported-Versions": "1.0, 2.0",
@@ -132,7 +136,7 @@ def test_an_answers_headers_tell_of_versions_and_replays(kind):
     ["application/json", "application/problem+json; charset=utf-8", "Application/JSON", ""],
 )
 def test_problem_details_are_read_under_either_media_type(content_type):
-    """Aritma's pages show the members under application/json."""
+    """Problem details are read as application/json too, as Aritma's pages show them."""
     body = json.dumps(
         {
             "type": "https://banking.example/problems/limit",
@@ -148,7 +152,7 @@ def test_problem_details_are_read_under_either_media_type(content_type):
 
     assert problem.type == "https://banking.example/problems/limit"
     assert problem.instance == "/payments/1"
-    # The answer's own status counts, and no line break reaches a log.
+    # The status of HTTP counts, not the member; no line break reaches a log.
     assert str(problem) == "403: Forbidden: The limit�is reached"
     assert dict(problem.extra.items()) == {"reason": "verify"}
     assert "verify" not in repr(problem)
@@ -168,13 +172,31 @@ def test_problem_details_are_read_under_either_media_type(content_type):
         (b"\xff\xfe", "application/json"),
     ],
 )
-def test_whatever_a_gateway_answers_is_a_problem(body, content_type):
-    """What cannot be read costs nobody the status."""
+def test_whatever_a_gateway_sends_is_a_problem(body, content_type):
+    """A body that cannot be read gives a problem with the HTTP status alone."""
     problem = banking.parse_problem(502, body, content_type)
 
     assert problem == banking.ApiProblem(status=502)
     assert str(problem) == "502"
     assert problem.type == "about:blank"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_expected"),
+    [
+        ("Authorized", True),
+        ("authorized", True),
+        ("FINALISED", True),
+        ("awaitingApproval", False),
+        ("", False),
+        (None, False),
+        (4, False),
+        (["authorized"], False),
+    ],
+)
+def test_statuses_are_compared_without_case(value, is_expected):
+    """Aritma's pages write Created and created for the same status; other types match none."""
+    assert banking.is_status(value, "authorized", "Finalised") is is_expected
 
 
 # The confirmation of a payment
@@ -190,8 +212,8 @@ def test_whatever_a_gateway_answers_is_a_problem(body, content_type):
     ],
 )
 def test_the_authority_is_the_clients_own(authority):
-    """By origin: the issuer's, an alias's, or that of its endpoints."""
-    step = read(answer(authority, authenticationMethodAcrValues="mfa verify"))
+    """scaOauth may be at the origin of the issuer, of an alias, or of a configured endpoint."""
+    step = parse(response(authority, authenticationMethodAcrValues="mfa verify"))
 
     assert step == banking.ScaStep(
         confirmation=CONFIRMATION, acr_values=("mfa", "verify"), authorization_id="2"
@@ -199,18 +221,18 @@ def test_the_authority_is_the_clients_own(authority):
 
 
 def test_an_endpoint_may_stand_elsewhere_by_configuration():
-    """Whoever configured it trusts it."""
+    """An authorization endpoint that was configured is trusted at its own origin."""
     environment = aa.Environment.at(
         "https://id.example",
         api_origins=["https://banking.example"],
         endpoints={"authorization_endpoint": "https://sso.example/authorize"},
     )
 
-    assert banking.parse_sca_step(answer("https://sso.example"), environment=environment)
+    assert banking.parse_sca_step(response("https://sso.example"), environment=environment)
 
 
 @pytest.mark.parametrize(
-    "stranger",
+    "foreign",
     [
         "https://evil.example",
         "https://id.example.evil.example",
@@ -226,14 +248,14 @@ def test_an_endpoint_may_stand_elsewhere_by_configuration():
         "",
     ],
 )
-def test_a_foreign_authority_is_refused(stranger):
-    """An answer must not send people to a sign-in page of its choice."""
-    with pytest.raises(aa.VerificationError, match="scaOauth leads to a stranger"):
-        read(answer(stranger))
+def test_a_foreign_authority_is_refused(foreign):
+    """A response must not send end-users to a sign-in page of its choice."""
+    with pytest.raises(aa.VerificationError, match="scaOauth must be at an origin of the"):
+        parse(response(foreign))
 
 
 @pytest.mark.parametrize(
-    "stranger",
+    "foreign",
     [
         "https://evil.example/api",
         "https://id.example/",
@@ -243,22 +265,22 @@ def test_a_foreign_authority_is_refused(stranger):
         "https://[",
     ],
 )
-def test_a_foreign_confirmation_is_refused(stranger):
-    """The access token goes there: only to an API of the environment."""
-    with pytest.raises(aa.VerificationError, match="confirmation leads to a stranger"):
-        read(answer(confirmation=stranger))
+def test_a_foreign_confirmation_is_refused(foreign):
+    """The access token goes to confirmation, so that must be at an API of the environment."""
+    with pytest.raises(aa.VerificationError, match="confirmation must be at an origin"):
+        parse(response(confirmation=foreign))
 
 
 def test_a_relative_confirmation_is_joined_to_what_was_called():
-    """And judged then; a base URL makes no stranger a friend."""
+    """A relative link is joined to the URL called and then checked like any other."""
     base_url = "https://banking.example/api/payments/1/authorizations"
 
-    step = read(answer(confirmation="authorizations/2"), base_url=base_url)
+    step = parse(response(confirmation="authorizations/2"), base_url=base_url)
 
     assert step.confirmation == CONFIRMATION
-    for stranger in ("//evil.example/", "https://[", "https://evil.example/"):
+    for foreign in ("//evil.example/", "https://[", "https://evil.example/"):
         with pytest.raises(aa.VerificationError):
-            read(answer(confirmation=stranger), base_url=base_url)
+            parse(response(confirmation=foreign), base_url=base_url)
 
 
 @pytest.mark.parametrize(
@@ -270,21 +292,22 @@ def test_a_relative_confirmation_is_joined_to_what_was_called():
         ([], ("verify",)),
         ("", ("verify",)),
         ([5], ("verify",)),
+        (["two words"], ("verify",)),
         ({"mfa": True}, ("verify",)),
     ],
 )
-def test_how_to_sign_in_is_as_the_answer_says(said, asked):
-    """A list or a text; else what the caller knows."""
-    step = read(answer(authenticationMethodAcrValues=said), acr_values=["verify"])
+def test_the_response_names_the_acr_values(said, asked):
+    """The response's list or text wins; the caller's acr_values count if it has neither."""
+    step = parse(response(authenticationMethodAcrValues=said), acr_values="verify")
 
     assert step.acr_values == asked
 
 
 def test_links_may_be_objects():
-    """As HAL writes them."""
-    linked = answer({"href": "https://id.example"}, {"href": CONFIRMATION}, authorizationId=2)
+    """A link may be an object with href, as HAL has it."""
+    linked = response({"href": "https://id.example"}, {"href": CONFIRMATION}, authorizationId=2)
 
-    assert read(linked) == banking.ScaStep(confirmation=CONFIRMATION)
+    assert parse(linked) == banking.ScaStep(confirmation=CONFIRMATION)
 
 
 @pytest.mark.parametrize(
@@ -300,16 +323,24 @@ def test_links_may_be_objects():
     ],
     ids=["nothing", "null", "list", "redirect", "no confirmation", "no texts", "no object"],
 )
-def test_other_ways_to_confirm_are_told_apart(other):
-    """A bank's own page, or nothing left to confirm."""
-    with pytest.raises(aa.InvalidResponseError, match="scaStatus") as caught:
-        read(other)
+def test_a_step_without_aritma_id_is_told_apart(other):
+    """A bank's own page, or nothing to confirm, raises an error that names scaStatus."""
+    with pytest.raises(aa.InvalidResponseError, match="scaStatus is not there") as caught:
+        parse(other)
     assert caught.value.status == 201
 
 
+@pytest.mark.parametrize("status", ["finalised", "\x1b[2Jfailed\u202e"])
+def test_the_status_found_is_named(status):
+    """The error tells the scaStatus that came, and no control character of it."""
+    with pytest.raises(aa.InvalidResponseError, match=r"scaStatus is .*(finalised|failed)") as told:
+        parse({"scaStatus": status})
+    assert str(told.value).isprintable()
+
+
 def test_the_confirmations_body_hides_the_token(canary):
-    """It can be sent, and shown in a log by mistake."""
-    step = read(answer())
+    """The body can be sent as JSON, and its repr shows no token."""
+    step = parse(response())
 
     body = step.confirmation_body(aa.Token(canary.text))
 
@@ -318,8 +349,8 @@ def test_the_confirmations_body_hides_the_token(canary):
     canary.assert_hidden(step, body)
 
 
-async def test_a_payment_is_confirmed_by_the_person():
-    """From the payment to its confirmation, with the token of a sign-in for it alone."""
+async def test_a_payment_is_confirmed_by_the_end_user():
+    """A payment is confirmed with the token of a sign-in for that confirmation alone."""
     async with Sandbox() as sandbox:
         sandbox.sign_in_automatically("alice")
         client = aa.OAuthClient("sandbox-web", "web-secret", environment=sandbox.environment)
@@ -346,15 +377,16 @@ async def test_a_payment_is_confirmed_by_the_person():
                 step = banking.parse_sca_step(
                     await response.json(), environment=sandbox.environment
                 )
-            request = await step.begin_sign_in(client, CALLBACK)
+            request = await step.begin_sign_in(client, CALLBACK, acr_values="verify", max_age=0)
             body = step.confirmation_body((await sign_in(request)).token)
             async with bank.put(step.confirmation, json=body) as response:
-                assert (await response.json())["scaStatus"] == "finalised"
+                assert banking.is_status((await response.json())["scaStatus"], "finalised")
             async with bank.put(step.confirmation, json=body) as response:
                 problem = banking.parse_problem(
                     response.status, await response.read(), response.content_type
                 )
 
-    assert (step.acr_values, request.acr_values) == (("mfa",), ("mfa",))
+    assert (step.acr_values, request.acr_values) == (("mfa",), ("mfa", "verify"))
+    assert request.max_age == 0
     assert request.url.startswith(f"{sandbox.identity_url}/connect/authorize?")
     assert str(problem) == "409: Conflict: The authorization is finalised."
