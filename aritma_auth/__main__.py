@@ -11,8 +11,8 @@ def main() -> int:
     Run the command.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 2 for a call that makes no sense, 130 after
-        Ctrl-C.
+        The exit code: 0 for success, 1 for an error, 2 for a command line that is not usable, 130
+        after Ctrl-C.
     """
     missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]
     if missing:

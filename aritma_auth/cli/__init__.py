@@ -1,21 +1,17 @@
-"""The ``aritma-auth`` command: tokens, sign-ins, a look at the server, and a local stand-in."""
+"""The ``aritma-auth`` command: tokens, sign-ins, a check of the server, and a local stand-in."""
 
 import os
-import sys
 from collections.abc import Sequence
 
 import cyclopts
 
-from aritma_auth.cli.doctor import doctor
-from aritma_auth.cli.sandbox import demo, sandbox
-from aritma_auth.cli.sign_in import login, logout, whoami
-from aritma_auth.cli.token import token
+from aritma_auth.cli import demo, doctor, sandbox, sign_in, token
+from aritma_auth.cli.terminal import show_error
 from aritma_auth.errors import (
     AritmaAuthError,
     InvalidResponseError,
     ReauthenticationRequiredError,
     TransportError,
-    printable,
 )
 from aritma_auth.version import __version__
 
@@ -24,8 +20,13 @@ app = cyclopts.App(
     version=__version__,
     help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
 )
-for command in (demo, doctor, login, logout, sandbox, token, whoami):
-    app.command(command)
+app.command(demo.run_demo, name="demo")
+app.command(doctor.examine_server, name="doctor")
+app.command(sandbox.run_sandbox, name="sandbox")
+app.command(sign_in.log_in, name="login")
+app.command(sign_in.log_out, name="logout")
+app.command(sign_in.show_userinfo, name="whoami")
+app.command(token.show_token, name="token")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Its words, without the program's name.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 2 for a call that makes no sense.
+        The exit code: 0 for success, 1 for an error, 2 for a command line that is not usable.
     """
     try:
         code = app(
@@ -46,23 +47,23 @@ def run(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except cyclopts.CycloptsError as error:
-        return _complain(str(error), 2)
+        return _fail(str(error), 2)
     except AritmaAuthError as error:
-        return _complain(f"{error}{_hint(error)}", 1)
+        return _fail(f"{error}{_advice(error)}", 1)
     except OSError as error:
-        return _complain(error.strerror or type(error).__name__, 1)
+        return _fail(error.strerror or type(error).__name__, 1)
     return code or 0
 
 
-def _hint(error: AritmaAuthError) -> str:
+def _advice(error: AritmaAuthError) -> str:
     if isinstance(error, ReauthenticationRequiredError):
         return " (aritma-auth login)"
     if isinstance(error, InvalidResponseError | TransportError):
-        where = os.environ.get("ARITMA_ENVIRONMENT") or "production"
-        return f" (is the environment right? ARITMA_ENVIRONMENT means {printable(where)})"
+        environment = os.environ.get("ARITMA_ENVIRONMENT") or "production"
+        return f" (is the environment right? ARITMA_ENVIRONMENT means {environment})"
     return ""
 
 
-def _complain(what: str, code: int) -> int:
-    print(f"error: {' '.join(what.split())}", file=sys.stderr)  # noqa: T201 - the command's voice
+def _fail(problem: str, code: int) -> int:
+    show_error(f"error: {problem}")
     return code

@@ -1,11 +1,17 @@
-"""The demonstration: a thousand calls, one token request, and a refresh that nobody waits for."""
+"""``aritma-auth demo``: a thousand calls, one token request, a refresh that no call waits for."""
 
 import asyncio
+import json
 import time
+from typing import Annotated
 
 import aiohttp
 import attrs
+import cyclopts
+from rich.table import Table
+from rich.text import Text
 
+from aritma_auth.cli.terminal import show, show_styled
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
@@ -18,19 +24,35 @@ _CONNECTIONS = 100
 _LATENCY = 0.05
 
 
+async def run_demo(
+    *, calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000
+) -> int:
+    """
+    Send concurrent Banking calls through one provider, against a local stand-in for Aritma.
+
+    Parameters
+    ----------
+    calls:
+        Calls in each of the two waves.
+    """
+    demonstration = await demonstrate(calls)
+    _report(demonstration)
+    return 0 if demonstration.is_as_promised else 1
+
+
 @attrs.frozen
 class Wave:
     """
     Calls that were made at the same time.
 
     Attributes:
-        calls: How many.
+        calls: Number of calls.
 
-        served: How many of them the API answered with 200.
+        served: Number of them that the API served with status 200.
 
         token_requests: Token requests that they caused.
 
-        seconds: How long they took together.
+        seconds: Seconds that they took together.
     """
 
     calls: int
@@ -42,16 +64,16 @@ class Wave:
 @attrs.frozen
 class Demonstration:
     """
-    What happened.
+    The measurements.
 
     Attributes:
-        cold: The first calls, without a token to begin with.
+        cold: The first calls, before any token is cached.
 
-        claims: What the token says.
+        claims: Claims of the token, unverified.
 
         jump: Seconds by which the clocks were then moved.
 
-        during_renewal: Calls made while the identity server had not yet answered the refresh.
+        during_refresh: Calls made while the refresh waited for its response.
 
         refreshes: Refreshes that then ended.
     """
@@ -59,13 +81,13 @@ class Demonstration:
     cold: Wave
     claims: Members
     jump: float
-    during_renewal: Wave
+    during_refresh: Wave
     refreshes: int
 
     @property
     def is_as_promised(self) -> bool:
-        """One token request for the first calls, all served; one refresh, nobody waited for it."""
-        waves = (self.cold, self.during_renewal)
+        """All calls served, with one token request and one refresh that no call waited for."""
+        waves = (self.cold, self.during_refresh)
         return (
             all(wave.served == wave.calls for wave in waves)
             and self.cold.token_requests == 1
@@ -75,13 +97,13 @@ class Demonstration:
 
 async def demonstrate(calls: int) -> Demonstration:
     """
-    Run the demonstration against a sandbox of its own.
+    Measure two waves of calls against a sandbox of their own.
 
     Args:
-        calls: Concurrent calls in each of its two waves.
+        calls: Concurrent calls in each wave.
 
     Raises:
-        ConfigurationError: The sandbox's extra is not installed.
+        ConfigurationError: The extra ``sandbox`` is not installed.
     """
     async with Sandbox() as sandbox:
         client = OAuthClient(
@@ -93,11 +115,11 @@ async def demonstrate(calls: int) -> Demonstration:
         grant = ClientCredentialsGrant(scope="bankservice")
         ended = asyncio.Event()
 
-        def hear(_event: Event) -> None:
+        def on_event(_event: Event) -> None:
             ended.set()
 
         async with (
-            TokenProvider(client, grant, clock=sandbox.clock, on_event=hear) as tokens,
+            TokenProvider(client, grant, clock=sandbox.clock, on_event=on_event) as tokens,
             aiohttp.ClientSession(
                 sandbox.banking_url,
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
@@ -111,14 +133,14 @@ async def demonstrate(calls: int) -> Demonstration:
             sandbox.clock.advance(refresh_in + 1)
             ended.clear()
             gate = sandbox.faults.hold()
-            during_renewal = await _call(sandbox, bank, calls)
+            during_refresh = await _call(sandbox, bank, calls)
             gate.release()
             await ended.wait()
             return Demonstration(
                 cold,
                 parse_unverified_claims(first.access_token) or Members(),
                 refresh_in + 1,
-                during_renewal,
+                during_refresh,
                 len(sandbox.token_requests) - 1,
             )
 
@@ -136,3 +158,44 @@ async def _call(sandbox: Sandbox, bank: aiohttp.ClientSession, calls: int) -> Wa
         len(sandbox.token_requests) - requests_before,
         time.perf_counter() - started,
     )
+
+
+def _report(demonstration: Demonstration) -> None:
+    show_styled(Text("aritma-auth demo against a local stand-in, not Aritma", style="bold"))
+    show("")
+    show_styled(_waves(demonstration))
+    show("")
+    show_styled(Text("The token says", style="bold"), _claims(demonstration.claims))
+    show("")
+    show_styled(
+        Text("As promised.", style="green")
+        if demonstration.is_as_promised
+        else Text("NOT as promised.", style="bold red")
+    )
+
+
+def _waves(demonstration: Demonstration) -> Table:
+    table = Table("", "calls", "served", "token requests", "seconds", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def add(name: str, wave: Wave, token_requests: int) -> None:
+        table.add_row(
+            name, str(wave.calls), str(wave.served), str(token_requests), f"{wave.seconds:.2f}"
+        )
+
+    minutes = demonstration.jump / 60
+    add("cold start, all at once", demonstration.cold, demonstration.cold.token_requests)
+    add(
+        f"{minutes:.0f} minutes later, refresh under way",
+        demonstration.during_refresh,
+        demonstration.refreshes,
+    )
+    return table
+
+
+def _claims(claims: Members) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in claims.items():
+        table.add_row(Text(name), Text(value if isinstance(value, str) else json.dumps(value)))
+    return table

@@ -1,11 +1,13 @@
-"""The command that looks at the server, and tells what would not work."""
+"""``aritma-auth doctor``: check what the server publishes against what this client needs."""
 
 from collections.abc import Iterator
 
 import attrs
 
 from aritma_auth.cli.stored_sign_in import open_session
+from aritma_auth.cli.terminal import show
 from aritma_auth.client.client import OAuthClient
+from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.redaction import Members
 
@@ -15,24 +17,24 @@ _TOLERATED_SKEW = 30.0
 @attrs.frozen
 class Finding:
     """
-    One thing that was looked at.
+    The outcome of one check.
 
     Attributes:
-        what: Its name.
+        what: Name of the check.
 
-        said: What was found.
+        found: What the server publishes.
 
-        problem: What to do about it, or None if all is well.
+        problem: Why this client cannot work with it and what to do, or None.
     """
 
     what: str
-    said: str
+    found: str
     problem: str | None = None
 
 
-async def doctor() -> int:
+async def examine_server() -> int:
     """
-    Look at the server's published metadata and keys, and its clock, before anything is asked.
+    Check the server's metadata, its keys and its clock, before any token is requested.
 
     The client is the one in ARITMA_CLIENT_ID; with a secret it authenticates, without it is public.
     """
@@ -43,7 +45,7 @@ async def doctor() -> int:
     for finding in findings:
         mark = "ok" if finding.problem is None else "NO"
         advice = "" if finding.problem is None else f": {finding.problem}"
-        print(f"{mark}  {finding.what:<22} {finding.said}{advice}")  # noqa: T201 - the findings
+        show(f"{mark}  {finding.what:<22} {finding.found}{advice}")
     return 0 if all(finding.problem is None for finding in findings) else 1
 
 
@@ -54,39 +56,55 @@ def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:
     Args:
         client: The client.
 
-        metadata: What the server publishes; its issuer has been checked.
+        metadata: The server's metadata; its issuer has been validated.
 
     Spec: RFC 8414 §2.
     """
     yield Finding("issuer", metadata.issuer)
-    expected = client.environment.token_endpoint
-    actual = metadata.endpoints.get("token_endpoint", "none")
-    differs = None if actual == expected else f"requests go to {expected}: describe the endpoints"
-    yield Finding("token endpoint", actual, differs)
+    yield _examine_token_endpoint(client, metadata)
     foreign = " ".join(sorted(metadata.foreign_endpoints))
     if foreign:
         yield Finding("on other hosts", foreign, "list their origins in endpoint_origins")
     yield Finding("grants", _words(metadata.members, "grant_types_supported"))
-    yield _examine_method(client, metadata.members)
+    yield _examine_client_authentication(client, metadata.members)
     challenges = _words(metadata.members, "code_challenge_methods_supported")
-    lacks = None if "S256" in challenges.split() else "S256 is not offered, and is always sent"
-    yield Finding("PKCE", challenges, lacks)
+    is_offered = "S256" in challenges.split()
+    yield Finding(
+        "PKCE", challenges, None if is_offered else "S256 is not offered, and is always sent"
+    )
 
 
-def _examine_method(client: OAuthClient, members: Members) -> Finding:
-    # A server that says nothing takes Basic alone: RFC 8414 §2.
+def _examine_token_endpoint(client: OAuthClient, metadata: ServerMetadata) -> Finding:
+    used = client.environment.token_endpoint
+    published = metadata.endpoints.get("token_endpoint")
+    if published in {used, None}:
+        return Finding("token endpoint", published or "not published")
+    return Finding(
+        "token endpoint",
+        published,
+        f"this environment sends token requests to {used}; set ARITMA_ENVIRONMENT to "
+        f"{metadata.issuer}, or use Environment.discover({metadata.issuer!r}) in a program",
+    )
+
+
+def _examine_client_authentication(client: OAuthClient, members: Members) -> Finding:
+    # The default is Basic alone (RFC 8414 §2).
     methods = _words(members, "token_endpoint_auth_methods_supported", "client_secret_basic")
     method = client.client_auth.method
-    # Servers seldom list "none", and take public clients nevertheless.
+    # Servers that accept public clients seldom list "none".
     is_offered = method == "none" or method in methods.split()
-    return Finding("client authentication", methods, None if is_offered else f"not by {method}")
+    return Finding(
+        "client authentication", methods, None if is_offered else f"this client uses {method}"
+    )
 
 
 async def _examine_keys(client: OAuthClient) -> Finding:
-    kinds = [str(key.get("alg") or key.get("kty")) for key in await client.fetch_keys()]
-    return Finding(
-        "keys", " ".join(kinds) or "none", None if kinds else "no ID token can be checked"
-    )
+    try:
+        keys = await client.fetch_keys()
+    except AritmaAuthError as error:
+        return Finding("keys", "none", f"{error}; no ID token can be verified")
+    kinds = " ".join(str(key.get("alg") or key.get("kty")) for key in keys)
+    return Finding("keys", kinds or "none", None if kinds else "no ID token can be verified")
 
 
 def _examine_clock(client: OAuthClient) -> Finding:
@@ -95,6 +113,6 @@ def _examine_clock(client: OAuthClient) -> Finding:
     return Finding("clock", f"{ahead:+.0f} s from ours", None if is_close else "set this clock")
 
 
-def _words(members: Members, name: str, default: str = "not said") -> str:
+def _words(members: Members, name: str, default: str = "not published") -> str:
     value = members.get(name)
     return " ".join(map(str, value)) if isinstance(value, list) else default

@@ -1,20 +1,19 @@
-"""The commands with which a person signs in, looks, and signs out."""
+"""``aritma-auth login``, ``whoami`` and ``logout``: an end-user signs in, and out again."""
 
 import asyncio
 import contextlib
-import json
 import os
 from typing import Annotated
 
 import cyclopts
 
 from aritma_auth.cli.stored_sign_in import open_sign_in
+from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
     ConfigurationError,
     ReauthenticationRequiredError,
     TokenTimeoutError,
-    printable,
 )
 from aritma_auth.native_app.login import (
     DEFAULT_SCOPE,
@@ -25,12 +24,12 @@ from aritma_auth.native_app.login import (
 from aritma_auth.protocol.sign_in import SignIn
 
 
-async def login(
+async def log_in(
     *,
     scope: str | None = None,
     device: bool = False,
     browser: bool = True,
-    person: str = "me",
+    end_user: str = "me",
     port: int = 0,
     path: str = "/callback",
     timeout: float = 300.0,
@@ -45,32 +44,32 @@ async def login(
     Parameters
     ----------
     scope:
-        Scope to ask for; by default openid profile offline_access, and that of ARITMA_SCOPE.
+        Scope to request; by default openid profile offline_access, and that of ARITMA_SCOPE.
     device:
         Sign in on another device, where this one has no browser.
     browser:
         Open the browser; otherwise only the address is shown.
-    person:
-        The name to keep the sign-in under.
+    end_user:
+        The name to store the sign-in under.
     port:
         Port of the redirect URI; 0 takes a free one.
     path:
         Path of the redirect URI.
     timeout:
-        Seconds to wait for the person.
+        Seconds to wait for the end-user.
     acr:
         How to sign in, such as mfa, verify or idp:NAME; may be repeated.
     """
     if device and acr:
-        raise ConfigurationError("--acr has no meaning for --device")
-    wanted = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
-    async with open_sign_in(person) as signed_in:
+        raise ConfigurationError("--acr has no meaning for --device: leave one of them out")
+    requested = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
+    async with open_sign_in(end_user) as signed_in:
         if device:
-            sign_in = await _wait_for_device(signed_in.client, wanted, timeout)
+            sign_in = await _log_in_on_device(signed_in.client, requested, timeout)
         else:
             sign_in = await login_with_browser(
                 signed_in.client,
-                wanted,
+                requested,
                 acr_values=acr or (),
                 port=port,
                 path=path,
@@ -78,66 +77,69 @@ async def login(
                 open_browser=open_in_browser if browser else None,
             )
         await signed_in.tokens.set_token(sign_in.require_token())
-    print(f"Signed in: {_name_of(sign_in)}")  # noqa: T201 - the command's voice
+    show(f"Signed in: {_name_of(sign_in)}")
     return 0
 
 
-async def _wait_for_device(client: OAuthClient, scope: str, timeout: float) -> SignIn:
+async def _log_in_on_device(client: OAuthClient, scope: str, timeout: float) -> SignIn:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout):
             return await login_with_device(client, scope)
-    raise TokenTimeoutError(f"nobody entered the code within {timeout:g} seconds: begin again")
+    raise TokenTimeoutError(f"the code was not entered within {timeout:g} seconds: begin again")
 
 
-async def whoami(*, person: str = "me") -> int:
+async def show_userinfo(*, end_user: str = "me") -> int:
     """
-    Print what the server says of the person who signed in.
+    Print the claims that the server's UserInfo endpoint has of the end-user who signed in.
 
     Parameters
     ----------
-    person:
-        The name that the sign-in is kept under.
+    end_user:
+        The name that the sign-in is stored under.
     """
-    async with open_sign_in(person) as signed_in:
+    async with open_sign_in(end_user) as signed_in:
         token = await signed_in.tokens.get_token()
         if token.id_token is None:
-            raise ConfigurationError("this sign-in proves nobody: sign in with the scope openid")
+            raise ConfigurationError(
+                "this sign-in has no ID token, so the claims could be another end-user's: "
+                "sign in with the scope openid"
+            )
         claims = await signed_in.client.fetch_userinfo(token)
-    print(json.dumps(dict(claims), indent=2))  # noqa: T201 - what was asked for
+    show_json(claims)
     return 0
 
 
-async def logout(*, person: str = "me", browser: bool = False) -> int:
+async def log_out(*, end_user: str = "me", browser: bool = False) -> int:
     """
-    End a sign-in: its tokens are revoked at the server and deleted here, whatever the server says.
+    End a sign-in: its tokens are revoked at the server, and deleted here in any case.
 
     Parameters
     ----------
-    person:
-        The name that the sign-in is kept under.
+    end_user:
+        The name that the sign-in is stored under.
     browser:
-        Open the page that ends the browser's own sign-in too; otherwise its address is printed.
+        Open the page that ends the browser's own session too; otherwise its address is printed.
     """
-    async with open_sign_in(person) as signed_in:
+    async with open_sign_in(end_user) as signed_in:
         try:
             await signed_in.client.revoke(await signed_in.tokens.get_token())
         except ReauthenticationRequiredError:
-            verdict = "There is no sign-in here."
+            outcome = "There is no sign-in here."
         else:
-            verdict = "Signed out."
+            outcome = "Signed out."
         finally:
             await signed_in.tokens.forget()
-        # Without the ID token as a hint: an address is seen by many, and the server asks instead.
+        # No id_token_hint: other users of the machine can read the browser's command line.
         url = await signed_in.client.end_session_url()
-    print(verdict)  # noqa: T201 - the command's voice
+    show(outcome)
     if browser:
         await asyncio.to_thread(open_in_browser, url)
     else:
-        print(f"The browser's own sign-in ends at {url}")  # noqa: T201 - as above
+        show(f"The browser's own session ends at {url}")
     return 0
 
 
 def _name_of(sign_in: SignIn) -> str:
     claims = sign_in.claims
     names = (claims.get(claim) for claim in ("name", "preferred_username", "sub"))
-    return printable(next((name for name in names if isinstance(name, str)), "nobody knows who"))
+    return next((name for name in names if isinstance(name, str)), "no ID token names the end-user")

@@ -1,4 +1,4 @@
-"""What the commands about people share: the client, the store, and one person's sign-in in it."""
+"""What the commands about end-users share: the client, the store, and a stored sign-in in it."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from aritma_auth.stores.key import token_key
 
 def default_store() -> TokenStore:
     """
-    Give the store of people's tokens: files that only their owner can read.
+    Create the store of sign-ins: files that only their owner can read.
 
     Raises:
         ConfigurationError: The extra ``file`` is not installed.
@@ -34,12 +34,12 @@ def open_session() -> aiohttp.ClientSession:
 @attrs.frozen
 class StoredSignIn:
     """
-    One person's sign-in.
+    One end-user's sign-in.
 
     Attributes:
-        client: The client that the person signed in to; a public one if there is no secret.
+        client: The client that the end-user signed in to; public if there is no secret.
 
-        tokens: Gives the person's tokens, and keeps them.
+        tokens: Provides the end-user's tokens, and stores them.
     """
 
     client: OAuthClient
@@ -47,12 +47,12 @@ class StoredSignIn:
 
 
 @contextlib.asynccontextmanager
-async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
+async def open_sign_in(end_user: str) -> AsyncIterator[StoredSignIn]:
     """
-    Open a person's stored sign-in, or the place for one.
+    Open an end-user's stored sign-in, or the place for one.
 
     Args:
-        person: The name it is kept under.
+        end_user: The name that it is stored under.
 
     Raises:
         ConfigurationError: A setting or the extra ``file`` is missing.
@@ -61,17 +61,16 @@ async def open_sign_in(person: str) -> AsyncIterator[StoredSignIn]:
     """
     unsaved: list[StoreFailed] = []
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, StoreFailed) and event.operation == "save":
             unsaved.append(event)
 
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
-        store, grant = default_store(), SignedInGrant(person)
-        key = token_key(client, grant)
-        # A store that cannot be used says so here, before a person signs in for nothing.
-        await store.load(key)
-        async with TokenProvider(client, grant, store=store, on_event=hear) as tokens:
+        store, grant = default_store(), SignedInGrant(end_user)
+        # A store that is away must be told before the end-user signs in for nothing.
+        await store.load(token_key(client, grant))
+        async with TokenProvider(client, grant, store=store, on_event=on_event) as tokens:
             yield StoredSignIn(client, tokens)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

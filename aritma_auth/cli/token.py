@@ -1,14 +1,15 @@
-"""The command that prints a token."""
-
-import json
+"""``aritma-auth token``: an access token for scripts."""
 
 from aritma_auth.cli.stored_sign_in import open_session, open_sign_in
+from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.provider.provider import TokenProvider
 
 
-async def token(*, person: str | None = None, header: bool = False, inspect: bool = False) -> int:
+async def show_token(
+    *, end_user: str | None = None, header: bool = False, inspect: bool = False
+) -> int:
     """
     Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.
 
@@ -17,30 +18,28 @@ async def token(*, person: str | None = None, header: bool = False, inspect: boo
 
     Parameters
     ----------
-    person:
-        Print the token of a sign-in of aritma-auth login instead, refreshed if need be.
+    end_user:
+        Print the token of this sign-in of aritma-auth login instead, refreshed if need be.
     header:
         Print the whole Authorization header instead.
     inspect:
-        Print what the token says instead, unverified.
+        Print the token's claims instead, unverified.
     """
     if header and inspect:
-        raise ConfigurationError("--header and --inspect cannot be had together")
-    if person is None:
+        raise ConfigurationError("--header and --inspect exclude each other: give one of them")
+    if end_user is None:
         async with (
             open_session() as session,
             TokenProvider.from_env(session=session, on_event=None) as tokens,
         ):
-            fresh = await tokens.get_token()
+            token = await tokens.get_token()
     else:
-        async with open_sign_in(person) as signed_in:
-            fresh = await signed_in.tokens.get_token()
-    if inspect:
-        claims = parse_unverified_claims(fresh.access_token)
-        text = "the token is opaque" if claims is None else json.dumps(dict(claims), indent=2)
-        print(text)  # noqa: T201 - what was asked for
-    elif header:
-        print(f"Authorization: {fresh.authorization}")  # noqa: T201 - what was asked for
+        async with open_sign_in(end_user) as signed_in:
+            token = await signed_in.tokens.get_token()
+    if not inspect:
+        show(f"Authorization: {token.authorization}" if header else token.access_token)
+    elif (claims := parse_unverified_claims(token.access_token)) is None:
+        show("the token is opaque")
     else:
-        print(fresh.access_token)  # noqa: T201 - what was asked for
+        show_json(claims)
     return 0

@@ -1,6 +1,6 @@
-"""The command that looks at the server."""
+"""Tests of `aritma-auth doctor`."""
 
-import os
+import re
 
 import pytest
 
@@ -8,7 +8,6 @@ import aritma_auth as aa
 from aritma_auth import cli
 from aritma_auth.cli.doctor import examine
 from aritma_auth.protocol.redaction import Members
-from support.apart import sandbox_apart
 
 CLIENT = aa.OAuthClient("id", "secret", environment=aa.Environment.at("https://idp.example"))
 GOOD = {
@@ -21,7 +20,7 @@ GOOD = {
 def findings_of(members, client=CLIENT, endpoint="https://idp.example/connect/token", foreign=()):
     metadata = aa.ServerMetadata(
         "https://idp.example",
-        {"token_endpoint": endpoint},
+        {} if endpoint is None else {"token_endpoint": endpoint},
         frozenset(foreign),
         members=Members(members),
     )
@@ -29,28 +28,22 @@ def findings_of(members, client=CLIENT, endpoint="https://idp.example/connect/to
 
 
 def test_a_server_that_fits_has_no_problem():
-    """And what it offers is told."""
+    """A server that offers all that the client needs gives findings without a problem."""
     findings = findings_of(GOOD)
 
     assert all(finding.problem is None for finding in findings.values())
-    assert findings["grants"].said == "authorization_code client_credentials"
+    assert findings["grants"].found == "authorization_code client_credentials"
 
 
 @pytest.mark.parametrize(
     ("changed", "arguments", "what", "problem"),
     [
-        (
-            {},
-            {"endpoint": "https://idp.example/token"},
-            "token endpoint",
-            "requests go to https://idp.example/connect/token: describe the endpoints",
-        ),
         ({}, {"foreign": ["jwks_uri"]}, "on other hosts", "list their origins in endpoint_origins"),
         (
             {"token_endpoint_auth_methods_supported": None},
             {},
             "client authentication",
-            "not by client_secret_post",
+            "this client uses client_secret_post",
         ),
         (
             {"code_challenge_methods_supported": ["plain"]},
@@ -66,39 +59,43 @@ def test_a_server_that_fits_has_no_problem():
         ),
     ],
 )
-def test_what_would_not_work_is_named(changed, arguments, what, problem):
-    """With what to do about it."""
+def test_what_cannot_work_is_named(changed, arguments, what, problem):
+    """Each problem is a finding of its own that says what to do."""
     findings = findings_of({**GOOD, **changed}, **arguments)
 
     assert [finding.what for finding in findings.values() if finding.problem] == [what]
     assert findings[what].problem == problem
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["https://idp.example/token", "https://idp.example/oauth2/v1/token"]
+)
+def test_another_token_endpoint_is_named_with_what_to_do(endpoint):
+    """A published token endpoint that this client does not use is a problem with a remedy."""
+    finding = findings_of(GOOD, endpoint=endpoint)["token endpoint"]
+
+    assert finding.found == endpoint
+    assert "sends token requests to https://idp.example/connect/token" in finding.problem
+    assert "Environment.discover('https://idp.example')" in finding.problem
+    assert "set ARITMA_ENVIRONMENT to https://idp.example" in finding.problem
+
+
+def test_a_token_endpoint_that_is_not_published_is_no_problem():
+    """A server that publishes no token endpoint says nothing against the one in use."""
+    finding = findings_of(GOOD, endpoint=None)["token endpoint"]
+
+    assert (finding.found, finding.problem) == ("not published", None)
+
+
 def test_a_public_client_needs_no_method():
-    """Servers seldom list that they take one."""
+    """A public client is accepted though the server does not list the method `none`."""
     client = aa.OAuthClient("id", environment=CLIENT.environment)
 
     assert findings_of(GOOD, client)["client authentication"].problem is None
 
 
-@pytest.fixture(scope="module")
-def running():
-    with sandbox_apart() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith("ARITMA_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-cli")
-    monkeypatch.setenv("ARITMA_ENVIRONMENT", running.identity_url)
-    return running
-
-
-def test_the_sandbox_is_well(sandbox, capsys):
-    """Each line is a finding."""
+def test_the_sandbox_has_no_problem(sandbox, capsys):
+    """Each finding is a line, and no line has a problem."""
     assert cli.run(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
 
@@ -108,7 +105,7 @@ def test_the_sandbox_is_well(sandbox, capsys):
 
 
 def test_a_wrong_clock_is_a_problem(sandbox, monkeypatch, capsys):
-    """Tokens would be judged by it."""
+    """A clock that is an hour from the server's makes the command fail."""
     monkeypatch.setattr(sandbox.clock, "offset", 3600.0)
 
     assert cli.run(["doctor"]) == 1
@@ -116,7 +113,7 @@ def test_a_wrong_clock_is_a_problem(sandbox, monkeypatch, capsys):
 
 
 def test_a_server_without_keys_is_a_problem(sandbox, monkeypatch, capsys):
-    """No ID token could be checked."""
+    """An empty key set makes the command fail: no ID token could be verified."""
 
     async def none(self):
         return []
@@ -124,4 +121,19 @@ def test_a_server_without_keys_is_a_problem(sandbox, monkeypatch, capsys):
     monkeypatch.setattr(aa.OAuthClient, "fetch_keys", none)
 
     assert cli.run(["doctor"]) == 1
-    assert "NO  keys                   none: no ID token can be checked" in capsys.readouterr().out
+    assert re.search(r"^NO  keys +none: no ID token", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_keys_that_cannot_be_fetched_are_one_finding(sandbox, monkeypatch, capsys):
+    """A key set that is away is reported beside the findings about the metadata."""
+
+    async def fail(self):
+        raise aa.TransportError("the key set is away")
+
+    monkeypatch.setattr(aa.OAuthClient, "fetch_keys", fail)
+
+    assert cli.run(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok  issuer")
+    (line,) = [line for line in lines if line.startswith("NO")]
+    assert line.endswith("none: the key set is away; no ID token can be verified")

@@ -1,4 +1,4 @@
-"""The commands with which a person signs in, looks, and signs out."""
+"""Tests of `aritma-auth login`, `whoami` and `logout`, and of the token of a sign-in."""
 
 import json
 import os
@@ -14,31 +14,12 @@ from aritma_auth import cli
 from aritma_auth.cli import sign_in, stored_sign_in
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SystemClock
-from support.apart import browse, sandbox_apart
-
-
-@pytest.fixture(scope="module")
-def running():
-    with sandbox_apart() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running, monkeypatch):
-    """Give a sandbox in which alice sits at the browser, and the settings of its native client."""
-    running.sign_in_automatically("alice")
-    running.token_requests.clear()
-    for name in list(os.environ):
-        if name.startswith("ARITMA_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-cli")
-    monkeypatch.setenv("ARITMA_ENVIRONMENT", running.identity_url)
-    return running
+from support.apart import browse
 
 
 @pytest.fixture
 def store(monkeypatch):
-    """Keep the tokens in memory, from one command to the next."""
+    """Keep the tokens in memory from one command to the next."""
     store = aa.MemoryTokenStore()
     monkeypatch.setattr(stored_sign_in, "default_store", lambda: store)
     return store
@@ -46,7 +27,7 @@ def store(monkeypatch):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Let a browser open at once; give the addresses it was opened with."""
+    """Let a browser open at once; give the addresses that it was opened with."""
     addresses = []
 
     def open_browser(url):
@@ -63,13 +44,13 @@ def query_of(url):
 
 @pytest.fixture
 def signed_in(sandbox, store, opened, capsys):
-    """Sign alice in, and give what she saw."""
+    """Sign alice in, and give what the command printed."""
     assert cli.run(["login", "--scope", "openid profile offline_access api"]) == 0
     return capsys.readouterr()
 
 
-def test_a_person_signs_in_and_is_known(signed_in, opened, capsys):
-    """The address was shown, the browser opened, and the next command knows who it is."""
+def test_an_end_user_signs_in_and_is_known(signed_in, opened, capsys):
+    """login opens the browser and shows the address, and whoami prints the claims."""
     assert signed_in.out == "Signed in: user-alice\n"
     assert opened[0] in signed_in.err
     assert "eyJ" not in signed_in.out + signed_in.err
@@ -80,24 +61,24 @@ def test_a_person_signs_in_and_is_known(signed_in, opened, capsys):
 
 
 def test_the_token_of_a_sign_in_is_printed_and_refreshed(signed_in, sandbox, capsys):
-    """By the refresh token, without the person."""
+    """token --end-user prints the stored token and asks for no sign-in."""
     tokens = []
     for _ in range(2):
-        assert cli.run(["token", "--person", "me"]) == 0
+        assert cli.run(["token", "--end-user", "me"]) == 0
         tokens.append(capsys.readouterr().out)
     assert tokens[0] == tokens[1]
     assert tokens[0].startswith("eyJ")
 
-    assert cli.run(["token", "--person", "me", "--inspect"]) == 0
+    assert cli.run(["token", "--end-user", "me", "--inspect"]) == 0
     assert json.loads(capsys.readouterr().out)["sub"] == "user-alice"
     assert len(sandbox.token_requests) == 1
 
 
 def test_signing_out_revokes_and_forgets(signed_in, sandbox, opened, capsys):
-    """Nothing is left here, and the browser's own sign-in is spoken of without a secret."""
+    """logout leaves no token here, and names the end-session address without a secret."""
     assert cli.run(["logout"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("Signed out.\nThe browser's own sign-in ends at http")
+    assert said.startswith("Signed out.\nThe browser's own session ends at http")
     assert said.endswith("/connect/endsession?client_id=sandbox-cli\n")
     assert len(opened) == 1
 
@@ -109,7 +90,7 @@ def test_signing_out_revokes_and_forgets(signed_in, sandbox, opened, capsys):
 
 
 def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, capsys):
-    """The error is told, and the tokens are gone from here."""
+    """logout deletes the tokens here even if they cannot be revoked, and reports the error."""
 
     async def fail(self, token):
         raise aa.TransportError("the server is away")
@@ -120,25 +101,25 @@ def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, 
     assert capsys.readouterr().err.startswith(
         "error: the server is away (is the environment right?"
     )
-    assert cli.run(["token", "--person", "me"]) == 1
+    assert cli.run(["token", "--end-user", "me"]) == 1
 
 
-def test_people_are_kept_apart(sandbox, store, opened, capsys):
-    """By the names that they are kept under."""
+def test_end_users_are_kept_apart(sandbox, store, opened, capsys):
+    """Sign-ins under two names are two sign-ins."""
     for name in ("alice", "bob"):
         sandbox.sign_in_automatically(name)
-        assert cli.run(["login", "--person", name]) == 0
+        assert cli.run(["login", "--end-user", name]) == 0
     capsys.readouterr()
     for name in ("alice", "bob"):
-        assert cli.run(["whoami", "--person", name]) == 0
+        assert cli.run(["whoami", "--end-user", name]) == 0
         assert json.loads(capsys.readouterr().out)["sub"] == f"user-{name}"
     assert cli.run(["whoami"]) == 1
 
 
-def test_the_wishes_of_a_sign_in_reach_the_server(
+def test_the_options_of_a_sign_in_reach_the_server(
     sandbox, store, opened, monkeypatch, unused_tcp_port
 ):
-    """Scope from ARITMA_SCOPE on top, and the rest as it is typed."""
+    """The scope of ARITMA_SCOPE is added, and the options become parameters."""
     monkeypatch.setenv("ARITMA_SCOPE", "api")
     port = str(unused_tcp_port)
     assert (
@@ -152,17 +133,17 @@ def test_the_wishes_of_a_sign_in_reach_the_server(
 
 
 def test_without_a_browser_the_address_is_shown(sandbox, store, monkeypatch, capsys):
-    """And the error, if nobody goes there, says where to look."""
+    """--no-browser shows the address alone, and the time-out's error says where to look."""
     monkeypatch.setattr(webbrowser, "open", pytest.fail)
 
     assert cli.run(["login", "--no-browser", "--timeout", "0.001"]) == 1
     said = capsys.readouterr().err
     assert f"\n  {sandbox.identity_url}/connect/authorize?" in said
-    assert "error: nobody came back to http://127.0.0.1:" in said
+    assert "error: no authorization response arrived at http://127.0.0.1:" in said
 
 
-def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys):
-    """Where this one has no browser."""
+def test_an_end_user_signs_in_on_another_device(sandbox, store, monkeypatch, capsys):
+    """--device shows a code, and waits until it has been entered elsewhere."""
 
     async def sleep(seconds):
         sandbox.clock.advance(seconds)
@@ -175,46 +156,57 @@ def test_a_person_signs_in_on_another_device(sandbox, store, monkeypatch, capsys
     assert capsys.readouterr().out == "Signed in: user-bob\n"
 
 
-def test_a_device_is_waited_for_as_long_as_said(sandbox, store, capsys):
-    """And what to do is told."""
+def test_a_device_is_waited_for_until_the_time_out(sandbox, store, capsys):
+    """--timeout bounds the wait for the device, and its error says what to do."""
     assert cli.run(["login", "--device", "--timeout", "0.2"]) == 1
-    assert "nobody entered the code within 0.2 seconds: begin again" in capsys.readouterr().err
+    assert "the code was not entered within 0.2 seconds: begin again" in capsys.readouterr().err
 
 
 def test_a_device_cannot_be_told_how_to_sign_in(sandbox, store, capsys):
-    """Better an error than a wish that is passed over."""
+    """--acr is refused for --device, since the request would not carry it."""
     assert cli.run(["login", "--device", "--acr", "mfa"]) == 1
-    assert capsys.readouterr().err == "error: --acr has no meaning for --device\n"
+    assert (
+        capsys.readouterr().err
+        == "error: --acr has no meaning for --device: leave one of them out\n"
+    )
 
 
 def test_a_sign_in_without_openid_has_no_name(sandbox, store, opened, capsys):
-    """The token works all the same."""
+    """A sign-in without openid has tokens and no name, and whoami refuses to guess."""
     assert cli.run(["login", "--scope", "api"]) == 0
-    assert capsys.readouterr().out == "Signed in: nobody knows who\n"
-    assert cli.run(["token", "--person", "me"]) == 0
+    assert capsys.readouterr().out == "Signed in: no ID token names the end-user\n"
+    assert cli.run(["token", "--end-user", "me"]) == 0
     assert cli.run(["whoami"]) == 1
     assert "sign in with the scope openid" in capsys.readouterr().err
 
 
-def test_a_name_cannot_steer_the_terminal():
-    """People choose their names themselves."""
-    claims = Members({"name": "\x1b[2J\u202eMallory", "sub": "1"})
+@pytest.mark.parametrize("name", ["\x1b[2J\u202eMallory", "Mal\x9blory", "Mal\nlory"], ids=ascii)
+def test_a_name_cannot_steer_the_terminal(sandbox, store, monkeypatch, capsys, name):
+    """A name that an end-user has chosen is printed without its control characters."""
 
-    assert sign_in._name_of(aa.SignIn(None, claims)) == "\ufffd[2J\ufffdMallory"
+    async def sign_in_as(client, scope, **parameters):
+        return aa.SignIn(aa.Token("t"), Members({"name": name}))
+
+    monkeypatch.setattr(sign_in, "login_with_browser", sign_in_as)
+
+    assert cli.run(["login"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.removesuffix("\n").isprintable()
+    assert shown.startswith("Signed in: ")
 
 
-def test_a_refusal_is_one_line(sandbox, store, opened, capsys):
-    """The person said no."""
+def test_a_denial_is_one_line(sandbox, store, opened, capsys):
+    """A denied sign-in is one line on standard error."""
     sandbox.faults.deny_next("access_denied")
 
     assert cli.run(["login"]) == 1
     assert "error: access_denied\n" in capsys.readouterr().err
 
 
-def test_a_store_that_cannot_be_read_is_told_before_anybody_signs_in(
+def test_a_store_that_is_away_is_reported_before_the_sign_in(
     sandbox, store, opened, monkeypatch, capsys
 ):
-    """By its own error, and not by "sign in again"."""
+    """A store that cannot be read is an error of its own, and no browser opens."""
 
     async def fail(key):
         raise aa.StoreError("no permission")
@@ -226,8 +218,8 @@ def test_a_store_that_cannot_be_read_is_told_before_anybody_signs_in(
     assert opened == []
 
 
-def test_a_store_that_keeps_nothing_is_told(sandbox, store, opened, monkeypatch, capsys):
-    """A sign-in that is lost with the command is no success."""
+def test_a_store_that_keeps_nothing_is_an_error(sandbox, store, opened, monkeypatch, capsys):
+    """A sign-in whose tokens were not stored is no success."""
 
     async def fail(*arguments, **keywords):
         raise PermissionError("secret path")
@@ -241,7 +233,7 @@ def test_a_store_that_keeps_nothing_is_told(sandbox, store, opened, monkeypatch,
 
 
 def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypatch, tmp_path):
-    """Signing in helps, and is no failure."""
+    """An entry that cannot be read is replaced by a new sign-in."""
     monkeypatch.setattr(stored_sign_in, "default_store", lambda: aa.FileTokenStore(tmp_path))
     assert cli.run(["login"]) == 0
     (file,) = tmp_path.glob("*.token")
@@ -252,7 +244,7 @@ def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypat
 
 
 def test_without_the_extra_there_is_no_store(sandbox, monkeypatch, capsys):
-    """It is said what to install, before anybody signs in."""
+    """A missing extra is reported before the sign-in, with what to install."""
     monkeypatch.setitem(sys.modules, "filelock", None)
 
     assert cli.run(["login"]) == 1
@@ -260,8 +252,10 @@ def test_without_the_extra_there_is_no_store(sandbox, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("way", ["--no-browser", "--device"])
-def test_what_could_not_be_checked_is_not_begun(sandbox, store, monkeypatch, capsys, way):
-    """Without the extra ``oidc`` nobody signs in for nothing."""
+def test_a_sign_in_that_could_not_be_verified_is_not_begun(
+    sandbox, store, monkeypatch, capsys, way
+):
+    """Without the extra `oidc` no sign-in begins, since its ID token could not be verified."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
 
     assert cli.run(["login", way]) == 1
@@ -270,10 +264,8 @@ def test_what_could_not_be_checked_is_not_begun(sandbox, store, monkeypatch, cap
     assert "connect/authorize" not in said
 
 
-def test_the_tokens_are_kept_in_files_of_the_persons_own(
-    sandbox, opened, monkeypatch, tmp_path, capsys
-):
-    """In the place that the machine has for such things; signing out leaves a note of it."""
+def test_the_tokens_are_kept_in_private_files(sandbox, opened, monkeypatch, tmp_path, capsys):
+    """The tokens are in a file of the state folder that only its owner can read."""
     monkeypatch.setattr("platformdirs.user_state_path", lambda *_, **__: tmp_path / "state")
 
     assert cli.run(["login"]) == 0

@@ -1,0 +1,61 @@
+"""Tests of `aritma-auth sandbox`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from aritma_auth import cli
+
+
+@pytest.fixture
+def introduction():
+    """Run the command as its users do, give the lines that it prints, and end it with Ctrl-C."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aritma_auth", "sandbox", "--identity-port=0", "--banking-port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # asyncio's debug mode reports slow steps on a busy machine.
+        env={**os.environ, "PYTHONDEVMODE": ""},
+    )
+    lines = []
+    while not lines or "Ctrl-C" not in lines[-1]:
+        lines.append(process.stdout.readline())
+    yield lines
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypatch, capsys):
+    """The lines that the sandbox prints are enough to get a token."""
+    (address,) = [line.split()[-1] for line in introduction if "identity server" in line]
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-special")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "s3cr3tV@lue!+%")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", address)
+    plain, header, inspected = (
+        (cli.run(["token", *options]), capsys.readouterr().out)
+        for options in ([], ["--header"], ["--inspect"])
+    )
+
+    assert "It is not Aritma." in introduction[0]
+    assert any("s3cr3tV@lue!+%" in line for line in introduction)
+    assert any("curl -d 'grant_type=client_credentials" in line for line in introduction)
+    assert f"export ARITMA_ENVIRONMENT={address}\n" in introduction
+    assert plain[0] == header[0] == inspected[0] == 0
+    assert plain[1].startswith("eyJ")
+    assert header[1].startswith("Authorization: Bearer eyJ")
+    assert json.loads(inspected[1])["client_id"] == "sandbox-special"
+
+
+def test_a_taken_port_is_reported_with_what_to_do(capsys):
+    """A port in use leads to advice about the options that choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert cli.run(["sandbox", "--identity-port", str(taken.getsockname()[1])]) == 1
+    said = capsys.readouterr().err
+    assert "already in use: choose ports with --identity-port and --banking-port" in said

@@ -1,0 +1,30 @@
+"""Tests of `aritma-auth token`."""
+
+import pytest
+
+from aritma_auth import cli
+
+
+def test_an_opaque_token_cannot_be_inspected(service, capsys, http_mock):
+    """--inspect says that a token is opaque if it is no JWT."""
+    http_mock.post(
+        "https://idp.example/connect/token",
+        payload={"access_token": "opaque", "token_type": "Bearer"},
+    )
+
+    assert cli.run(["token", "--inspect"]) == 0
+    assert capsys.readouterr().out == "the token is opaque\n"
+
+
+@pytest.mark.parametrize("arguments", [["token"], ["token", "--inspect"]], ids=" ".join)
+def test_a_refusal_shows_no_secret(service, monkeypatch, capsys, http_mock, canary, arguments):
+    """A refused client credential is one line that says what to check, without the secret."""
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", canary.text)
+    http_mock.post(
+        "https://idp.example/connect/token", payload={"error": "invalid_client"}, status=400
+    )
+
+    assert cli.run(arguments) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: invalid_client (check the client id")
+    assert canary.text not in shown
