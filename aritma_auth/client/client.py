@@ -448,7 +448,6 @@ class OAuthClient(AsyncCloseable):
             lambda response, sent_at: token_management.parse_revocation_response(
                 response, now=sent_at
             ),
-            is_one_time=True,
         )
 
     async def introspect(

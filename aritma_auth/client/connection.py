@@ -69,11 +69,9 @@ class ServerConnection:
         """POSIX seconds by the server's clock, as its responses have shown it."""
         return self.clock.time() + self.clock_skew
 
-    async def send(
-        self, request: HttpRequest, *, timeout: float | None = None, is_one_time: bool = False
-    ) -> HttpResponse:
+    async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
         """Send a request, and read the server's clock from its response."""
-        response = await self._transport.send(request, timeout=timeout, is_one_time=is_one_time)
+        response = await self._transport.send(request, timeout=timeout)
         date = parse_http_date(response.headers.get("date", ""))
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
@@ -88,7 +86,6 @@ class ServerConnection:
         parse: Callable[[HttpResponse, float], T],
         *,
         timeout: float | None = None,
-        is_one_time: bool = False,
     ) -> T:
         """
         Post a form with client authentication and parse the response.
@@ -104,8 +101,6 @@ class ServerConnection:
             parse: Makes a value of the response and the POSIX seconds when the request left.
 
             timeout: Seconds for one request, or None for the transport's own.
-
-            is_one_time: The form presents what can be presented once.
         """
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
@@ -124,7 +119,7 @@ class ServerConnection:
             request = build_authenticated_request(
                 url, parameters, client_auth=self.client_auth, credential=credential
             )
-            response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
+            response = await self.send(request, timeout=timeout)
             sent = (*response.sent, *_secrets(parameters, secret))
             return parse(attrs.evolve(response, sent=sent), sent_at)
 
@@ -157,7 +152,6 @@ class ServerConnection:
                 grant.parameters(),
                 lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
                 timeout=timeout,
-                is_one_time=not grant.is_reusable,
             )
         except AritmaAuthError as error:
             if single_use is not None and _is_unused(error):

@@ -1,25 +1,25 @@
-"""A person signs in from a terminal or a desktop: with the browser beside it, or another device."""
+"""An end-user signs in to a program on this machine: in a browser here, or on another device."""
 
 import asyncio
 import contextlib
 import sys
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypedDict, Unpack
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Unpack
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     ReauthenticationRequiredError,
-    StepUpRequiredError,
     TokenTimeoutError,
     printable,
+    require_seconds,
 )
 from aritma_auth.events import Listener, log_event
-from aritma_auth.native_app.loopback import NOTHING_HERE, LoopbackListener, Page
-from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
+from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
 from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn
@@ -27,56 +27,42 @@ from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.stores import TokenStore
 
 DEFAULT_SCOPE = "openid profile offline_access"
-"""Who it is, and a refresh token; an API's scope comes on top."""
+"""Proves who signs in, and gives a refresh token; add the scope of an API."""
 
 _URL_LIMIT = 2000
 _EXCHANGE_TIME = 60.0
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
 
-class AuthorizationParameters(TypedDict, total=False):
-    """How a person should sign in, in the words of `OAuthClient.begin_sign_in`."""
-
-    prompt: str | Iterable[str]
-    max_age: int | None
-    login_hint: str | None
-    acr_values: str | Iterable[str]
-    requires_acr: bool
-    ui_locales: str | Iterable[str]
-    resource: str | Iterable[str]
-    extra: Mapping[str, str] | None
-    step_up: StepUpRequiredError | None
-
-
 def open_in_browser(url: str) -> bool:
     """
-    Open the person's usual browser.
+    Open the end-user's default browser.
 
     Args:
         url: The address.
 
     Returns:
-        Whether one was found; what becomes of it is not known.
+        Whether a browser was found; whether it shows the page is not known.
     """
     return webbrowser.open(url)
 
 
 def show_url(url: str) -> None:
     """
-    Tell the person on standard error where to sign in.
+    Show the sign-in's address on standard error.
 
     Args:
-        url: The sign-in's address.
+        url: The address.
     """
     sys.stderr.write(f"Sign in with your browser. If none opens, go to:\n\n  {url}\n\n")
 
 
 def show_device_code(authorization: DeviceAuthorization) -> None:
     """
-    Tell the person on standard error which code to type where.
+    Show the user code and the address to enter it at on standard error.
 
     Args:
-        authorization: The sign-in that waits.
+        authorization: The sign-in that `begin_device_sign_in` has begun.
 
     Spec: RFC 8628 §3.3.
     """
@@ -92,7 +78,6 @@ async def login_with_browser(
     client: OAuthClient,
     scope: str | Iterable[str] | None = DEFAULT_SCOPE,
     *,
-    response_mode: str = "query",
     host: str = "127.0.0.1",
     port: int = 0,
     path: str = "/callback",
@@ -102,16 +87,16 @@ async def login_with_browser(
     **parameters: Unpack[AuthorizationParameters],
 ) -> SignIn:
     """
-    Let the person at this machine sign in with their own browser.
+    Let the end-user at this machine sign in with the browser.
 
-    The answer comes back to a listener on the loopback interface, which is gone when this returns.
+    The authorization response arrives at a listener on the loopback interface, which is closed when
+    this returns.
 
     Args:
         client: A client for native apps: public, with the redirect URI registered.
 
-        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` refreshes.
-
-        response_mode: ``query`` or ``form_post``.
+        scope: Scope to request; ``openid`` proves who signs in, ``offline_access`` gives a refresh
+            token.
 
         host: ``127.0.0.1`` or ``::1``; part of the redirect URI.
 
@@ -119,57 +104,53 @@ async def login_with_browser(
 
         path: The redirect URI's path; empty for none.
 
-        timeout: Seconds within which the person must be back.
+        timeout: Seconds within which the authorization response must arrive.
 
         open_browser: Opens a URL, in a thread of its own; None opens nothing.
 
-        show: Told the URL first, since a browser that does not open often says nothing.
+        show: Called with the URL first, since a browser that does not open often reports nothing.
 
-        parameters: How to sign in, in the words of `OAuthClient.begin_sign_in`: ``prompt``,
-            ``max_age``, ``login_hint``, ``acr_values``, ``requires_acr``, ``ui_locales``,
-            ``resource``, ``extra``, ``step_up``.
+        parameters: How to sign in: `AuthorizationParameters`. ``response_mode`` must be ``query``
+            or ``form_post``: a listener sees no fragment.
 
     Raises:
-        TokenTimeoutError: Nobody came back in time.
+        TokenTimeoutError: No authorization response arrived in time.
 
-        ConfigurationError: An argument makes no sense, or the port is taken.
+        ConfigurationError: An argument is not usable, or the port is taken.
 
-        AccessDeniedError: The person said no.
+        AccessDeniedError: The end-user or the server denied access.
 
         AritmaAuthError: The sign-in failed, as `OAuthClient.complete_sign_in` says.
 
     Spec: RFC 8252 §6, §7.3, §8.
     """
-    if response_mode not in {"form_post", "query"}:
-        raise ConfigurationError("a listener sees only query and form_post")
-    if not timeout > 0:
-        raise ConfigurationError("timeout must be greater than 0 seconds")
-    async with LoopbackListener(host, port, path) as listener:
-        request = await client.begin_sign_in(
-            listener.redirect_uri,
-            scope,
-            response_mode=response_mode,
-            lifetime=timeout + _EXCHANGE_TIME,
-            **parameters,
+    mode = parameters.setdefault("response_mode", "query")
+    if mode not in {"form_post", "query"}:
+        raise ConfigurationError(
+            f"response_mode must be query or form_post, not {mode!r}: a listener sees no fragment"
         )
+    require_seconds("timeout", timeout, above_zero=True)
+    parameters.setdefault("lifetime", timeout + _EXCHANGE_TIME)
+    async with LoopbackListener(host, port, path) as listener:
+        request = await client.begin_sign_in(listener.redirect_uri, scope, **parameters)
         show(request.url)
         if open_browser is not None:
-            _open_meanwhile(open_browser, request.url)
-        return await _first_answer(client, request, listener, timeout)
+            _open_in_thread(open_browser, request.url)
+        return await _first_response(client, request, listener, timeout)
 
 
-def _open_meanwhile(open_browser: Callable[[str], object], url: str) -> None:
-    """Open the browser in a thread that nobody waits for: some return only when it is closed."""
+def _open_in_thread(open_browser: Callable[[str], object], url: str) -> None:
+    """Open the browser in a daemon thread: some browsers return only when they are closed."""
 
     def run() -> None:
-        # Whatever the machine's browser raises: the person has seen the URL.
+        # A browser that cannot be opened is no error: `show` has shown the URL.
         with contextlib.suppress(Exception):
             open_browser(url)
 
     threading.Thread(target=run, name="aritma-auth-browser", daemon=True).start()
 
 
-async def _first_answer(
+async def _first_response(
     client: OAuthClient, request: AuthorizationRequest, listener: LoopbackListener, timeout: float
 ) -> SignIn:
     deadline = asyncio.get_running_loop().time() + timeout
@@ -183,17 +164,17 @@ async def _first_answer(
             sign_in = await client.complete_sign_in(request, visit.callback)
         except AritmaAuthError as error:
             if request.single_use.is_left:
-                # No answer of ours: a web page must not be able to end somebody's sign-in.
-                visit.answer(NOTHING_HERE)
+                # Its state is not ours: a hostile web page must not be able to end the sign-in.
+                visit.respond(NOT_EXPECTED)
                 continue
-            visit.answer(Page("Not signed in", f"{error}. Return to the program.", 400))
+            visit.respond(Page("Not signed in", f"{error}. Return to the program.", 400))
             raise
-        visit.answer(_SIGNED_IN)
+        visit.respond(_SIGNED_IN)
         return sign_in
     raise TokenTimeoutError(
-        f"nobody came back to {request.redirect_uri} within {timeout:g} seconds: look at the "
-        "browser window. IdentityServer shows most errors on a page of its own, such as a redirect "
-        "URI or a scope that is not registered for the client"
+        f"no authorization response arrived at {request.redirect_uri} within {timeout:g} seconds: "
+        "look at the browser window. IdentityServer shows most errors on a page of its own, such "
+        "as a redirect URI or a scope that is not registered for the client"
     )
 
 
@@ -204,19 +185,22 @@ async def login_with_device(
     show: Callable[[DeviceAuthorization], object] = show_device_code,
 ) -> SignIn:
     """
-    Let a person sign in on another device, where this one has no browser.
+    Let an end-user sign in on another device, where this one has no browser.
 
     Args:
-        client: A client that may use device codes.
+        client: A client that may use device codes; its clock waits between two polls.
 
-        scope: Scope to ask for; ``openid`` proves who signs in, ``offline_access`` refreshes.
+        scope: Scope to request; ``openid`` proves who signs in, ``offline_access`` gives a refresh
+            token.
 
-        show: Shows the code and the address.
+        show: Shows the user code and the address.
 
     Raises:
-        ExpiredTokenError: Nobody signed in before the code ran out: begin again.
+        ExpiredTokenError: The code expired before the end-user signed in: begin again.
 
-        AccessDeniedError: The person said no.
+        AccessDeniedError: The end-user or the server denied access.
+
+        AritmaAuthError: The sign-in failed, as `OAuthClient.complete_device_sign_in` says.
 
     Spec: RFC 8628.
     """
@@ -228,35 +212,36 @@ async def login_with_device(
 async def signed_in_provider(
     client: OAuthClient,
     *,
-    person: str = "me",
+    end_user: str = "me",
     store: TokenStore | None = None,
     sign_in: Callable[[OAuthClient], Awaitable[SignIn]] = login_with_browser,
     on_event: Listener | None = log_event,
 ) -> TokenProvider:
     """
-    Give a provider of a person's tokens: from the store, refreshed, or else by a new sign-in.
+    Create a provider of an end-user's tokens: stored ones, or else those of a new sign-in.
 
     Args:
-        client: The client that the person signs in to.
+        client: The client that the end-user signs in to.
 
-        person: Distinguishes the stored tokens of several end-users; any text.
+        end_user: Tells the stored tokens of several end-users apart; any text.
 
-        store: Keeps the tokens for the next time.
+        store: Keeps the tokens for the next start.
 
-        sign_in: Lets the person sign in; `login_with_browser`, or a function of your own.
+        sign_in: Lets the end-user sign in; `login_with_browser`, or a function of your own.
 
-        on_event: Told what happens; by default it is logged.
+        on_event: Receives the provider's events; by default they are logged.
 
     Returns:
         A provider that has a token. When the sign-in ends, its `get_token` raises
         ReauthenticationRequiredError: then call this function again.
 
     Raises:
-        AritmaAuthError: The refresh or the sign-in failed.
+        AritmaAuthError: The refresh or the sign-in failed. A store that is away, and a server that
+            is, are such failures: neither asks the end-user to sign in.
     """
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
-            TokenProvider(client, SignedInGrant(person), store=store, on_event=on_event)
+            TokenProvider(client, SignedInGrant(end_user), store=store, on_event=on_event)
         )
         try:
             await provider.get_token()

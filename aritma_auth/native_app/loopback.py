@@ -1,4 +1,4 @@
-"""The loopback listener: where a browser brings an answer back to a program on this machine."""
+"""The loopback listener: it receives the authorization response of a program on this machine."""
 
 import asyncio
 import hashlib
@@ -16,12 +16,11 @@ from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.closing import AsyncCloseable
 
-_HOSTS = frozenset({"127.0.0.1", "::1"})
 _LAST_PORT = 65535
 _PATH = re.compile(r"(?:/[\w.~-]*)*", re.ASCII)
-_LONGEST = 1 << 17
+_BODY_LIMIT = 1 << 17
 _FORM = "application/x-www-form-urlencoded"
-_GRACE = 1.0
+_CLOSING_TIME = 1.0
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f4f6f8;color:#16202a}"
     "main{max-width:30rem;margin:12vh auto;padding:2rem;background:#fff;border-radius:.5rem}"
@@ -46,10 +45,10 @@ _HEADERS = {
 @attrs.frozen
 class Page:
     """
-    What the browser shows.
+    The page that the browser shows.
 
     Attributes:
-        title: What has happened.
+        title: The outcome.
 
         text: What it means and what to do; plain text.
 
@@ -61,7 +60,7 @@ class Page:
     status: int = 200
 
     def html(self) -> str:
-        """Write the page; nothing in it is taken for markup."""
+        """Render the page; nothing in its texts is taken for markup."""
         title, text = escape(self.title), escape(self.text)
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -71,24 +70,24 @@ class Page:
         )
 
 
-NOTHING_HERE = Page("Nothing to see here", "This address waits for another answer.", 400)
-"""For whoever brings no answer to this program's question: it tells nothing."""
+NOT_EXPECTED = Page("Not expected", "This address expects another request.", 400)
+"""For a request that is not the authorization response: it discloses nothing."""
 
 
 class Visit:
     """
-    A browser on the one path, waiting for its page.
+    A request on the redirect URI's path, which waits for its page.
 
     Args:
-        callback: What it brought, as an encoded query.
+        callback: Its parameters, as an encoded query.
     """
 
     def __init__(self, callback: str) -> None:
         self.callback = HiddenStr(callback)
         self._page: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
 
-    def answer(self, page: Page) -> None:
-        """Let the browser show a page; the first one counts."""
+    def respond(self, page: Page) -> None:
+        """Respond with a page; the first one counts."""
         if not self._page.done():
             self._page.set_result(page)
 
@@ -101,29 +100,31 @@ class LoopbackListener(AsyncCloseable):
     """
     Listens on this machine's loopback interface alone, for one path.
 
-    A web page that the person has open can send requests here too: nothing it brings is believed
-    before its ``state`` fits, and a name that was bent to this address (DNS rebinding) is refused.
+    A hostile web page in the same browser can send requests here, too: a request counts only with
+    the right ``state``, and one for another host name (DNS rebinding) is refused.
 
     Args:
-        host: ``127.0.0.1`` or ``::1``, never ``localhost``: that could lead elsewhere.
+        host: ``127.0.0.1`` or ``::1``; ``localhost`` could resolve to another interface.
 
         port: The port, or 0 for a free one.
 
         path: The path of the redirect URI; empty for none.
 
     Raises:
-        ConfigurationError: An argument makes no sense.
+        ConfigurationError: An argument is not usable.
 
     Spec: RFC 8252 §7.3, §8.3.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, path: str = "/callback") -> None:
-        if host not in _HOSTS:
-            raise ConfigurationError("host is 127.0.0.1 or ::1")
-        if not 0 <= port <= _LAST_PORT:
-            raise ConfigurationError(f"a port is a number from 0 to {_LAST_PORT}")
-        if not _PATH.fullmatch(path):
-            raise ConfigurationError("path is empty, or / and plain segments")
+        if host not in {"127.0.0.1", "::1"}:
+            raise ConfigurationError(f"host must be 127.0.0.1 or ::1, not {host!r}")
+        if not _is_port(port):
+            raise ConfigurationError(f"port must be a number from 0 to {_LAST_PORT}, not {port!r}")
+        if not _is_path(path):
+            raise ConfigurationError(
+                f"path must be empty, or / and segments of letters, digits and -._~, not {path!r}"
+            )
         self._host = host
         self._port = port
         self._path = path
@@ -131,17 +132,17 @@ class LoopbackListener(AsyncCloseable):
         self._waiting: asyncio.Queue[Visit] = asyncio.Queue()
         self._visits: set[Visit] = set()
         self._is_closed = False
-        app = web.Application(middlewares=[self._guard], client_max_size=_LONGEST)
+        app = web.Application(middlewares=[self._guard], client_max_size=_BODY_LIMIT)
         app.router.add_get(path or "/", self._receive, allow_head=False)
         app.router.add_post(path or "/", self._receive)
         app.on_response_prepare.append(_protect)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_GRACE, lingering_time=_GRACE
+            app, access_log=None, shutdown_timeout=_CLOSING_TIME, lingering_time=_CLOSING_TIME
         )
 
     @property
     def redirect_uri(self) -> str:
-        """Where the server sends the browser back to; known once it listens."""
+        """The redirect URI; its port is known once this listens."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}{self._path}"
 
@@ -159,37 +160,45 @@ class LoopbackListener(AsyncCloseable):
         raise ConfigurationError(f"cannot listen on {self._host}, port {self._port}: {problem}")
 
     async def next_visit(self) -> Visit:
-        """Wait for a browser that brings something."""
+        """Wait for the next request on the path."""
         return await self._waiting.get()
 
     async def aclose(self) -> None:
-        """Stop listening; pages that were given are delivered first, other visits learn nothing."""
+        """Stop listening: pages already given are delivered, other visits get `NOT_EXPECTED`."""
         self._is_closed = True
         for visit in self._visits:
-            visit.answer(NOTHING_HERE)
+            visit.respond(NOT_EXPECTED)
         await self._runner.cleanup()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Host") != self._authority:
-            return _show(attrs.evolve(NOTHING_HERE, status=421))
+            return _show(attrs.evolve(NOT_EXPECTED, status=421))
         return await handler(request)
 
     async def _receive(self, request: web.Request) -> web.Response:
-        brought = HiddenStr(request.rel_url.raw_query_string)
+        parameters = HiddenStr(request.rel_url.raw_query_string)
         if request.method == "POST":
             if request.content_type != _FORM:
-                return _show(attrs.evolve(NOTHING_HERE, status=415))
-            brought = HiddenStr((await request.read()).decode(errors="replace"))
-        visit = Visit(f"?{brought}")
+                return _show(attrs.evolve(NOT_EXPECTED, status=415))
+            parameters = HiddenStr((await request.read()).decode(errors="replace"))
+        visit = Visit(f"?{parameters}")
         if self._is_closed:
-            visit.answer(NOTHING_HERE)
+            visit.respond(NOT_EXPECTED)
         self._visits.add(visit)
         self._waiting.put_nowait(visit)
         try:
             return _show(await visit.page())
         finally:
             self._visits.discard(visit)
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_PORT
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and _PATH.fullmatch(value) is not None
 
 
 def _show(page: Page) -> web.Response:

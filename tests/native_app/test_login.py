@@ -1,4 +1,4 @@
-"""A person signs in from a terminal: the whole way against the sandbox, and what hostile pages try."""
+"""Tests of signing in from a terminal: whole journeys against the sandbox, and hostile requests."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def client(aritma_sandbox):
 
 
 class Journey:
-    """A sign-in under way, and the browser that the person sits at."""
+    """A sign-in under way, and the end-user's browser."""
 
     def __init__(self, task, url, browser):
         self.task = task
@@ -45,23 +45,23 @@ class Journey:
         self.redirect_uri = self.query["redirect_uri"]
 
     async def go(self, url=None, method="GET", **request):
-        """Go somewhere, follow the redirects, and give status and text."""
-        async with self.browser.request(method, url or self.url, **request) as answer:
-            return answer.status, await answer.text()
+        """Open a URL, follow the redirects, and return the status and the text."""
+        async with self.browser.request(method, url or self.url, **request) as response:
+            return response.status, await response.text()
 
     async def callback(self):
-        """Ask the server where it sends the person back to, without going there."""
-        async with self.browser.get(self.url, allow_redirects=False) as answer:
-            return answer.headers["Location"]
+        """Return where the server redirects the browser to, without following."""
+        async with self.browser.get(self.url, allow_redirects=False) as response:
+            return response.headers["Location"]
 
     def forge(self, **parameters):
-        """Make a callback of one's own."""
+        """Build a callback that the server did not send."""
         return f"{self.redirect_uri}?{urlencode(parameters)}"
 
 
 @contextlib.asynccontextmanager
 async def signing_in(client, **settings):
-    """Begin a sign-in and give it once the person has been told where to go."""
+    """Begin a sign-in and return it once its URL has been shown."""
     shown = asyncio.get_running_loop().create_future()
     settings = {"scope": SCOPE, "open_browser": None, "show": shown.set_result} | settings
     task = asyncio.create_task(login.login_with_browser(client, **settings))
@@ -73,8 +73,8 @@ async def signing_in(client, **settings):
             await task
 
 
-async def test_a_person_signs_in_with_the_browser(client):
-    """The page says so, and the program has tokens and knows who it is."""
+async def test_an_end_user_signs_in_with_the_browser(client):
+    """The page reports success, and the program has the tokens and the subject."""
     async with signing_in(client) as journey:
         status, page = await journey.go()
         sign_in = await journey.task
@@ -87,8 +87,8 @@ async def test_a_person_signs_in_with_the_browser(client):
     assert sign_in.token.scope == tuple(SCOPE.split())
 
 
-async def test_the_page_tells_no_secret(client):
-    """Neither the code nor the state."""
+async def test_the_page_shows_no_secret(client):
+    """The page holds neither the code nor the state."""
     async with signing_in(client) as journey:
         callback = await journey.callback()
         _, page = await journey.go(callback)
@@ -98,8 +98,8 @@ async def test_the_page_tells_no_secret(client):
         assert not any(len(value) > 20 and value in page for value in values)
 
 
-async def test_the_answer_may_be_posted(client):
-    """With response_mode=form_post."""
+async def test_the_response_may_be_posted(client):
+    """A sign-in with response_mode=form_post completes."""
     async with signing_in(client, response_mode="form_post") as journey:
         _, posting = await journey.go()
         fields = dict(
@@ -114,9 +114,11 @@ async def test_the_answer_may_be_posted(client):
     assert "Signed in" in page
 
 
-async def test_all_wishes_reach_the_server(client):
-    """Each as its own parameter."""
-    wishes = {
+async def test_every_authorization_parameter_reaches_the_server(client):
+    """Each of AuthorizationParameters becomes a parameter of the request, or decides about it."""
+    parameters = {
+        "response_type": "code",
+        "response_mode": "form_post",
         "prompt": "login",
         "max_age": 5,
         "login_hint": "alice",
@@ -126,12 +128,15 @@ async def test_all_wishes_reach_the_server(client):
         "resource": ["https://api.example"],
         "extra": {"more": "yes"},
         "step_up": aa.StepUpRequiredError("more", acr_values=("verify",)),
+        "lifetime": 30.0,
     }
-    async with signing_in(client, **wishes) as journey:
+    async with signing_in(client, **parameters) as journey:
         query = journey.query
 
-    assert wishes.keys() == login.AuthorizationParameters.__annotations__.keys()
-    assert {name: query[name] for name in wishes if name in query} == {
+    assert parameters.keys() == aa.AuthorizationParameters.__annotations__.keys()
+    assert {name: query[name] for name in parameters if name in query} == {
+        "response_type": "code",
+        "response_mode": "form_post",
         "prompt": "login",
         "max_age": "5",
         "login_hint": "alice",
@@ -144,7 +149,7 @@ async def test_all_wishes_reach_the_server(client):
 
 
 async def test_the_redirect_uri_is_as_registered(client, unused_tcp_port):
-    """Port and path are the caller's."""
+    """The port and the path of the redirect URI are the caller's."""
     async with signing_in(client, port=unused_tcp_port, path="/back") as journey:
         assert journey.redirect_uri == f"http://127.0.0.1:{unused_tcp_port}/back"
 
@@ -154,20 +159,21 @@ async def test_the_redirect_uri_is_as_registered(client, unused_tcp_port):
     [
         ({"timeout": 0}, "timeout"),
         ({"timeout": float("nan")}, "timeout"),
-        ({"response_mode": "fragment"}, "query and form_post"),
+        ({"timeout": "10"}, "timeout"),
+        ({"response_mode": "fragment"}, "query or form_post"),
         ({"host": "localhost"}, "host"),
         ({"port": 70000}, "port"),
         ({"prompt": "sing"}, "prompt"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(client, settings, said):
-    """Nothing is shown and nothing opens."""
+async def test_an_unusable_argument_is_refused(client, settings, said):
+    """An argument that is not usable raises before anything is shown or opened."""
     with pytest.raises(aa.ConfigurationError, match=said):
         await login.login_with_browser(client, open_browser=None, show=pytest.fail, **settings)
 
 
-async def test_a_taken_port_is_said(client):
-    """Before anybody is sent anywhere."""
+async def test_a_taken_port_is_reported(client):
+    """A port in use raises before anything is shown or opened."""
     async with signing_in(client) as journey:
         port = urlsplit(journey.redirect_uri).port
         with pytest.raises(aa.ConfigurationError, match="cannot listen on"):
@@ -176,21 +182,21 @@ async def test_a_taken_port_is_said(client):
             )
 
 
-async def test_a_person_may_say_no(client, aritma_sandbox):
-    """The page says so, and the program hears it as an error of its own."""
-    aritma_sandbox.faults.deny_next("access_denied", "The person said no")
+async def test_an_end_user_may_deny_access(client, aritma_sandbox):
+    """A denial is shown on the page and raised in the program as AccessDeniedError."""
+    aritma_sandbox.faults.deny_next("access_denied", "The end-user said no")
     async with signing_in(client) as journey:
         status, page = await journey.go()
-        with pytest.raises(aa.AccessDeniedError, match="The person said no"):
+        with pytest.raises(aa.AccessDeniedError, match="The end-user said no"):
             await journey.task
 
     assert status == 400
     assert "Not signed in" in page
-    assert "access_denied: The person said no" in page
+    assert "access_denied: The end-user said no" in page
 
 
 async def test_a_servers_words_are_text(client, aritma_sandbox):
-    """No markup of theirs comes to life."""
+    """Markup and bidirectional characters in an error description stay text on the page."""
     aritma_sandbox.faults.deny_next("access_denied", "<script>alert(1)</script>\u202e")
     async with signing_in(client) as journey:
         _, page = await journey.go()
@@ -203,7 +209,7 @@ async def test_a_servers_words_are_text(client, aritma_sandbox):
 
 
 async def test_a_failed_exchange_is_no_success(client, aritma_sandbox):
-    """The page waits for the exchange before it says anything."""
+    """The page reports the failure of the exchange that follows a good callback."""
     aritma_sandbox.faults.respond_next(b'{"error":"invalid_grant"}', status=400)
     async with signing_in(client) as journey:
         status, page = await journey.go()
@@ -215,7 +221,7 @@ async def test_a_failed_exchange_is_no_success(client, aritma_sandbox):
 
 
 async def test_a_failed_exchange_shows_no_code(client, canary):
-    """Neither in the page nor in the error, whatever is captured of it."""
+    """The code is neither on the page nor in anything captured of the error."""
     async with signing_in(client) as journey:
         _, page = await journey.go(journey.forge(code=canary.text, state=journey.query["state"]))
         with pytest.raises(aa.InvalidGrantError) as caught:
@@ -225,8 +231,8 @@ async def test_a_failed_exchange_shows_no_code(client, canary):
     canary.assert_hidden(caught.value)
 
 
-async def test_an_answer_of_another_server_ends_the_sign_in(client):
-    """It has our state: who knows it is no stranger, but a mix-up."""
+async def test_a_response_of_another_server_ends_the_sign_in(client):
+    """A callback with our state and another issuer is a mix-up attack, and ends the sign-in."""
     async with signing_in(client) as journey:
         forged = journey.forge(code="x", state=journey.query["state"], iss="https://evil.example")
         status, _ = await journey.go(forged)
@@ -248,12 +254,12 @@ async def test_an_answer_of_another_server_ends_the_sign_in(client):
     ],
     ids=str,
 )
-async def test_a_strangers_answer_neither_counts_nor_ends_the_sign_in(client, parameters):
-    """It learns nothing, and the right answer still works."""
+async def test_a_forged_response_neither_counts_nor_ends_the_sign_in(client, parameters):
+    """A callback without our state discloses nothing, and the right one still completes."""
     async with signing_in(client) as journey:
         status, page = await journey.go(journey.forge(**parameters))
         assert status == 400
-        assert "waits for another answer" in page
+        assert "expects another request" in page
         assert "markup" not in page
         assert not journey.task.done()
         await journey.go()
@@ -263,7 +269,7 @@ async def test_a_strangers_answer_neither_counts_nor_ends_the_sign_in(client, pa
 
 
 async def test_a_doubled_parameter_neither_counts_nor_ends_the_sign_in(client):
-    """Although it brings the state as well."""
+    """A callback that names a parameter twice discloses nothing, though it has the state."""
     async with signing_in(client) as journey:
         callback = await journey.callback()
         status, _ = await journey.go(f"{callback}&state=wrong")
@@ -279,7 +285,7 @@ async def test_a_doubled_parameter_neither_counts_nor_ends_the_sign_in(client):
     [("/favicon.ico", {}, 404), ("/callback", {"Host": "evil.example"}, 421)],
 )
 async def test_stray_requests_go_no_further(client, path, headers, status):
-    """Not even with the right answer in their hands."""
+    """A request for another path or host is refused, even with the right parameters."""
     async with signing_in(client) as journey:
         callback = await journey.callback()
         strayed = callback.replace("/callback", path, 1)
@@ -288,8 +294,8 @@ async def test_stray_requests_go_no_further(client, path, headers, status):
         assert (await journey.task).subject == "user-alice"
 
 
-async def test_one_answer_counts(client, aritma_sandbox, monkeypatch):
-    """A second one while the first is exchanged sends nothing and learns nothing."""
+async def test_one_response_counts(client, aritma_sandbox, monkeypatch):
+    """A second callback during the exchange of the first sends no request and gets status 400."""
     arrivals = asyncio.Queue()
 
     class WatchedListener(LoopbackListener):
@@ -315,8 +321,8 @@ async def test_one_answer_counts(client, aritma_sandbox, monkeypatch):
     assert len(aritma_sandbox.token_requests) == 1
 
 
-async def test_nothing_listens_after_the_answer(client):
-    """The browser finds nobody there."""
+async def test_nothing_listens_after_the_response(client):
+    """The listener is closed once the sign-in has completed."""
     async with signing_in(client) as journey:
         callback = await journey.callback()
         await journey.go(callback)
@@ -325,8 +331,8 @@ async def test_nothing_listens_after_the_answer(client):
             await journey.go(callback)
 
 
-async def test_nobody_comes_back(client):
-    """The error says where the reason is likely to stand."""
+async def test_no_response_arrives(client):
+    """TokenTimeoutError says that the server's page probably shows the reason."""
     async with signing_in(client, timeout=1e-6) as journey:
         with pytest.raises(aa.TokenTimeoutError, match="look at the browser window") as caught:
             await journey.task
@@ -338,8 +344,8 @@ async def test_nobody_comes_back(client):
     assert caught.value.__context__ is None
 
 
-async def test_strangers_do_not_prolong_the_wait(client):
-    """The time limit is for all visits together."""
+async def test_forged_responses_do_not_prolong_the_wait(client):
+    """The time-out counts for all requests together."""
     async with signing_in(client, timeout=0.2) as journey:
 
         async def knock():
@@ -353,10 +359,10 @@ async def test_strangers_do_not_prolong_the_wait(client):
             await knocking
 
 
-async def test_an_answer_in_time_is_exchanged_however_long_that_takes(
+async def test_a_response_in_time_is_exchanged_however_long_that_takes(
     client, aritma_sandbox, monkeypatch
 ):
-    """The time limit is for the person: a code is not thrown away."""
+    """The time-out ends with the arrival of the callback: a code is not thrown away."""
     running = []
 
     @contextlib.asynccontextmanager
@@ -379,7 +385,7 @@ async def test_an_answer_in_time_is_exchanged_however_long_that_takes(
 
 
 async def test_a_cancelled_sign_in_leaves_nothing(client):
-    """Neither a task nor a socket."""
+    """A cancelled login leaves neither a task nor a listening socket."""
     async with signing_in(client) as journey:
         journey.task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -391,7 +397,7 @@ async def test_a_cancelled_sign_in_leaves_nothing(client):
 async def test_cancelling_during_the_exchange_leaves_the_browser_with_a_page(
     client, aritma_sandbox
 ):
-    """One that claims nothing."""
+    """The browser gets a page with status 400 if the login is cancelled during the exchange."""
     gate = aritma_sandbox.faults.hold()
     async with signing_in(client) as journey:
         going = asyncio.create_task(journey.go())
@@ -404,7 +410,7 @@ async def test_cancelling_during_the_exchange_leaves_the_browser_with_a_page(
 
 
 async def test_a_browser_that_stays_open_holds_nothing_up(client):
-    """Neither the loop nor the end of the program, although its thread goes on."""
+    """A browser command that does not return delays neither the loop nor the program's end."""
     loop, opened, may_end = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
 
     def browse(url):
@@ -423,7 +429,7 @@ async def test_a_browser_that_stays_open_holds_nothing_up(client):
 
 
 async def test_a_browser_that_cannot_be_opened_is_no_error(client):
-    """The person was told where to go."""
+    """An exception of open_browser is ignored, since the URL has been shown."""
     tried = threading.Event()
 
     def browse(url):
@@ -437,8 +443,8 @@ async def test_a_browser_that_cannot_be_opened_is_no_error(client):
 
 
 async def test_by_default_the_address_is_shown_on_standard_error(client, capsys, monkeypatch):
-    """Standard output may be piped; and no browser means none."""
-    monkeypatch.setattr(login, "_open_meanwhile", pytest.fail)
+    """The default `show` writes to standard error, and open_browser=None opens none."""
+    monkeypatch.setattr(login, "_open_in_thread", pytest.fail)
     with pytest.raises(aa.TokenTimeoutError):
         await login.login_with_browser(client, open_browser=None, timeout=1e-6)
     shown = capsys.readouterr()
@@ -447,8 +453,8 @@ async def test_by_default_the_address_is_shown_on_standard_error(client, capsys,
     assert f"\n  {client.environment.issuer}/connect/authorize?response_type=code&" in shown.err
 
 
-async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, monkeypatch, capsys):
-    """The code is shown, and asked about as slowly as the server wants."""
+async def test_an_end_user_signs_in_on_another_device(client, aritma_sandbox, monkeypatch, capsys):
+    """The code is shown, and polled at the interval that the server gave."""
     naps, shown = [], ""
 
     async def sleep(seconds):
@@ -469,7 +475,7 @@ async def test_a_person_signs_in_on_another_device(client, aritma_sandbox, monke
 
 
 async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox, monkeypatch):
-    """As a QR code, for example."""
+    """`show` replaces the text on standard error, for a QR code, for example."""
     shown = []
 
     async def sleep(seconds):
@@ -485,7 +491,7 @@ async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sand
     ("complete", "lines"), [(None, 1), ("https://idp.example/?code=ABCD\x1b[2J\n", 2)]
 )
 def test_a_devices_address_cannot_steer_the_terminal(capsys, complete, lines):
-    """Control characters are replaced; without a complete address one line is enough."""
+    """Control characters of the server are replaced in each line that is shown."""
     login.show_device_code(
         DeviceAuthorization(
             device_code="secret-code",
@@ -505,7 +511,7 @@ def test_a_devices_address_cannot_steer_the_terminal(capsys, complete, lines):
 
 
 async def sign_in_as(username, sandbox, client):
-    """Sign in without a person: give `signed_in_provider` a sign-in of its own."""
+    """Sign in without a browser, as the `sign_in` of `signed_in_provider`."""
     sandbox.sign_in_automatically(username)
     async with signing_in(client) as journey:
         await journey.go()
@@ -513,11 +519,11 @@ async def sign_in_as(username, sandbox, client):
 
 
 async def refuse(client):
-    pytest.fail("nobody must sign in")
+    pytest.fail("no sign-in must begin")
 
 
 async def test_a_provider_signs_in_when_it_must(client, aritma_sandbox):
-    """The first time by the person, the next time from the store."""
+    """The first provider signs in, and the next one uses the stored tokens."""
     store = aa.MemoryTokenStore()
     by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
     async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
@@ -531,25 +537,25 @@ async def test_a_provider_signs_in_when_it_must(client, aritma_sandbox):
     ]
 
 
-async def test_people_have_their_own_tokens(client, aritma_sandbox):
-    """Told apart by a text of the program's own."""
+async def test_end_users_have_their_own_tokens(client, aritma_sandbox):
+    """`end_user` distinguishes the stored tokens of two end-users."""
     store = aa.MemoryTokenStore()
-    for person in ("alice", "bob"):
-        sign_in = functools.partial(sign_in_as, person, aritma_sandbox)
+    for name in ("alice", "bob"):
+        sign_in = functools.partial(sign_in_as, name, aritma_sandbox)
         async with await login.signed_in_provider(
-            client, person=person, store=store, sign_in=sign_in
+            client, end_user=name, store=store, sign_in=sign_in
         ):
             pass
-    for person in ("alice", "bob"):
+    for name in ("alice", "bob"):
         async with await login.signed_in_provider(
-            client, person=person, store=store, sign_in=refuse
+            client, end_user=name, store=store, sign_in=refuse
         ) as tokens:
             claims = await client.fetch_userinfo(await tokens.get_token())
-            assert claims["sub"] == f"user-{person}"
+            assert claims["sub"] == f"user-{name}"
 
 
 async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
-    """A refresh token that the server no longer knows leaves only the person."""
+    """A refresh token that the server refuses leads to a new sign-in."""
     clock, store = FakeClock(), aa.MemoryTokenStore()
     by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
     async with aa.TokenProvider(client, aa.SignedInGrant("me"), store=store, clock=clock) as tokens:
@@ -564,7 +570,7 @@ async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
 
 
 async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):
-    """The error is the caller's."""
+    """The error of the sign-in is raised, and the provider is closed."""
 
     async def fail(client):
         raise aa.AccessDeniedError("access_denied")
@@ -574,7 +580,7 @@ async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):
 
 
 async def test_a_sign_in_without_a_token_is_refused():
-    """An ID token alone opens no API."""
+    """A sign-in that gave an ID token alone raises ConfigurationError."""
 
     async def identify(client):
         return aa.SignIn(None)

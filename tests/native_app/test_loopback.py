@@ -1,4 +1,4 @@
-"""The listener that a browser comes back to, and who else may come."""
+"""Tests of the loopback listener, and of requests that it must refuse."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def has_ipv6():
-    """Tell whether this machine's loopback speaks IPv6; containers often have none."""
+    """Tell whether this machine has ::1; containers often have none."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
         return True
@@ -33,17 +33,17 @@ async def browser():
 
 @contextlib.asynccontextmanager
 async def visiting(listener, browser, method="GET", query="", **request):
-    """Send a request to the listener's path and give what it brought, and how it was answered."""
+    """Send a request to the listener's path; return the visit, and the task of the request."""
     url = f"{listener.redirect_uri}{query}"
-    asked = asyncio.create_task(browser.request(method, url, **request))
+    sent = asyncio.create_task(browser.request(method, url, **request))
     visit = await listener.next_visit()
-    yield visit, asked
-    async with await asked:
+    yield visit, sent
+    async with await sent:
         pass
 
 
 def test_a_page_takes_nothing_for_markup():
-    """Whatever a server says is text."""
+    """Markup in a title or a text is escaped."""
     html = Page("<b>&", '"><script>alert(1)</script>').html()
 
     assert "<b>" not in html
@@ -62,16 +62,20 @@ def test_a_page_takes_nothing_for_markup():
         ({"path": "callback"}, "path"),
         ({"path": "/call?back"}, "path"),
         ({"path": "/{anything}"}, "path"),
+        ({"port": "8400"}, "port"),
+        ({"port": True}, "port"),
+        ({"path": None}, "path"),
     ],
 )
-def test_what_cannot_be_listened_on_is_refused(arguments, said):
-    """Nothing is opened."""
-    with pytest.raises(aa.ConfigurationError, match=said):
+def test_an_unusable_argument_is_refused(arguments, said):
+    """An argument that is not usable raises, and the message has the value found."""
+    with pytest.raises(aa.ConfigurationError, match=said) as caught:
         LoopbackListener(**arguments)
+    assert str(caught.value).partition("not ")[2].startswith(repr(next(iter(arguments.values()))))
 
 
 async def test_it_listens_on_loopback_alone(browser):
-    """On a free port, for the path of its redirect URI."""
+    """The listener takes a free port of 127.0.0.1, which its redirect URI names."""
     async with LoopbackListener() as listener:
         (address,) = listener._runner.addresses
 
@@ -82,24 +86,24 @@ async def test_it_listens_on_loopback_alone(browser):
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 async def test_it_can_listen_on_the_other_loopback_address(browser):
-    """Bracketed in the redirect URI."""
+    """The redirect URI for ::1 has the address in brackets."""
     async with LoopbackListener("::1", path="/") as listener:
         assert listener.redirect_uri.startswith("http://[::1]:")
         async with visiting(listener, browser, query="?code=1") as (visit, _):
-            visit.answer(Page("Title", "Text"))
+            visit.respond(Page("Title", "Text"))
             assert visit.callback == "?code=1"
 
 
 async def test_the_path_may_be_empty(browser):
-    """Some servers compare redirect URIs with nothing behind the port."""
+    """The redirect URI of an empty path ends with the port."""
     async with LoopbackListener(path="") as listener:
         assert listener.redirect_uri.count("/") == 2
         async with visiting(listener, browser, query="?code=1") as (visit, _):
-            visit.answer(Page("Title", "Text"))
+            visit.respond(Page("Title", "Text"))
 
 
 async def test_a_taken_port_is_named(browser):
-    """Its owner must free it, or another must be registered; nothing is left of the attempt."""
+    """A port in use is named in the error, and nothing is left of the attempt."""
     async with LoopbackListener() as first:
         second = LoopbackListener(port=first._port)
         with pytest.raises(aa.ConfigurationError, match=f"127.0.0.1, port {first._port}: "):
@@ -112,46 +116,46 @@ async def test_a_taken_port_is_named(browser):
     ("method", "query", "body"),
     [("GET", "?code=c%20c&iss=https://idp", None), ("POST", "", b"code=c%20c&iss=https://idp")],
 )
-async def test_what_a_browser_brings_is_given_as_it_is(browser, method, query, body):
-    """Nothing is decoded here."""
+async def test_parameters_arrive_as_they_were_sent(browser, method, query, body):
+    """The encoded query or form reaches the visit undecoded, and its repr is hidden."""
     async with LoopbackListener() as listener:
         headers = FORM if body else {}
         arrival = visiting(listener, browser, method, query, data=body, headers=headers)
-        async with arrival as (visit, asked):
-            visit.answer(Page("Title", "Text", 201))
-            visit.answer(Page("Second", "Nobody sees it"))
+        async with arrival as (visit, sent):
+            visit.respond(Page("Title", "Text", 201))
+            visit.respond(Page("Second", "This page is not shown"))
 
             assert visit.callback == "?code=c%20c&iss=https://idp"
             assert "code" not in repr(visit.callback)
-            assert (await asked).status == 201
-            assert "<h1>Title</h1>" in await (await asked).text()
+            assert (await sent).status == 201
+            assert "<h1>Title</h1>" in await (await sent).text()
 
 
-async def test_answers_are_not_kept_framed_or_passed_on(browser):
-    """The headers of every answer, and the connection's end."""
+async def test_responses_are_not_cached_framed_or_referred(browser):
+    """Every response has the security headers, and closes its connection."""
     async with LoopbackListener() as listener:
-        async with visiting(listener, browser) as (visit, asked):
-            visit.answer(Page("Title", "Text"))
-            answers = [await asked]
-        answers.append(await browser.get(f"{listener.redirect_uri}/favicon.ico"))
-        for answer in answers:
-            assert answer.headers["Cache-Control"] == "no-store"
-            assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
-            assert answer.headers["Referrer-Policy"] == "no-referrer"
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert answer.headers["Connection"] == "close"
-            assert "aiohttp" not in answer.headers["Server"]
+        async with visiting(listener, browser) as (visit, sent):
+            visit.respond(Page("Title", "Text"))
+            responses = [await sent]
+        responses.append(await browser.get(f"{listener.redirect_uri}/favicon.ico"))
+        for response in responses:
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Connection"] == "close"
+            assert "aiohttp" not in response.headers["Server"]
 
 
 @pytest.mark.parametrize("path", ["/callback", "/favicon.ico"])
 async def test_a_connection_is_good_for_one_request(path):
-    """It ends with the answer, whatever that is."""
+    """The connection is closed after the response, also after an error."""
     async with LoopbackListener() as listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener._port)
         request = f"GET {path} HTTP/1.1\r\nHost: {listener._authority}\r\n\r\n"
         writer.write(request.encode())
         if path == "/callback":
-            (await listener.next_visit()).answer(Page("Title", "Text"))
+            (await listener.next_visit()).respond(Page("Title", "Text"))
         assert (await reader.read()).endswith((b"</html>", b"404: Not Found"))
         writer.close()
         await writer.wait_closed()
@@ -175,66 +179,66 @@ async def test_a_connection_is_good_for_one_request(path):
     ],
 )
 async def test_other_requests_go_no_further(browser, method, path, headers, status):
-    """They are no visits."""
+    """A request with another method, path, host or media type is refused and is no visit."""
     async with LoopbackListener() as listener:
         base = listener.redirect_uri.removesuffix("/callback")
         port = base.rpartition(":")[2]
-        sent = {name: value.format(port=port) for name, value in headers.items()}
-        async with browser.request(method, f"{base}{path}?code=1", headers=sent) as answer:
-            assert answer.status == status
+        given = {name: value.format(port=port) for name, value in headers.items()}
+        async with browser.request(method, f"{base}{path}?code=1", headers=given) as response:
+            assert response.status == status
         assert listener._waiting.empty()
 
 
-async def test_a_body_beyond_reason_is_not_read(browser):
-    """128 KiB are enough for any answer."""
+async def test_a_body_above_the_limit_is_refused(browser):
+    """A body of more than 128 KiB gets status 413."""
     async with LoopbackListener() as listener:
         async with browser.post(
             listener.redirect_uri, data=b"x" * (1 << 17) + b"x", headers=FORM
-        ) as answer:
-            assert answer.status == 413
+        ) as response:
+            assert response.status == 413
         assert listener._waiting.empty()
 
 
-async def test_a_query_beyond_reason_is_not_read(browser):
-    """HTTP's own limit of a line."""
+async def test_a_query_above_the_limit_is_refused(browser):
+    """A request line longer than aiohttp reads gets status 400."""
     async with LoopbackListener() as listener:
-        async with browser.get(f"{listener.redirect_uri}?x={'x' * 10_000}") as answer:
-            assert answer.status == 400
+        async with browser.get(f"{listener.redirect_uri}?x={'x' * 10_000}") as response:
+            assert response.status == 400
         assert listener._waiting.empty()
 
 
 async def test_a_given_page_is_delivered_before_it_closes(browser):
-    """Although it closes at once."""
+    """A page given just before the listener closes reaches the browser."""
     async with LoopbackListener() as listener:
-        asked = asyncio.create_task(browser.get(listener.redirect_uri))
+        sent = asyncio.create_task(browser.get(listener.redirect_uri))
         visit = await listener.next_visit()
-        visit.answer(Page("Title", "x" * 60_000))
-    async with await asked as answer:
-        assert (await answer.text()).count("x") > 60_000
+        visit.respond(Page("Title", "x" * 60_000))
+    async with await sent as response:
+        assert (await response.text()).count("x") > 60_000
 
 
-async def test_visits_that_nobody_answered_learn_nothing(browser):
-    """When it closes."""
+async def test_a_visit_without_a_page_learns_nothing(browser):
+    """A request that still waits when the listener closes gets the page that discloses nothing."""
     async with LoopbackListener() as listener:
-        asked = asyncio.create_task(browser.get(listener.redirect_uri))
+        sent = asyncio.create_task(browser.get(listener.redirect_uri))
         await listener.next_visit()
-    async with await asked as answer:
-        assert answer.status == 400
-        assert "waits for another answer" in await answer.text()
+    async with await sent as response:
+        assert response.status == 400
+        assert "expects another request" in await response.text()
 
 
 async def test_a_visit_that_is_late_learns_nothing():
-    """Its request was under way when the listener closed."""
+    """A request that arrives while the listener closes gets status 400."""
     async with LoopbackListener() as listener:
         pass
-    answer = await listener._receive(make_mocked_request("GET", "/callback?code=1"))
+    response = await listener._receive(make_mocked_request("GET", "/callback?code=1"))
 
-    assert answer.status == 400
+    assert response.status == 400
 
 
-async def test_a_form_that_never_ends_does_not_hold_it_up(monkeypatch):
-    """Its connection is cut."""
-    monkeypatch.setattr(loopback, "_GRACE", 0.02)
+async def test_a_form_that_never_ends_does_not_delay_closing(monkeypatch):
+    """The connection of an unfinished form is cut when the listener closes."""
+    monkeypatch.setattr(loopback, "_CLOSING_TIME", 0.02)
     async with LoopbackListener() as listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener._port)
         writer.write(
@@ -248,7 +252,7 @@ async def test_a_form_that_never_ends_does_not_hold_it_up(monkeypatch):
 
 
 async def test_nothing_listens_afterwards(browser):
-    """The port is free again."""
+    """The port is free once the listener is closed."""
     async with LoopbackListener() as listener:
         port = listener._port
     with socket.socket() as probe:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import aritma_auth as aa
+from support.clock import PollingClock
 from support.plain_browser import answers_of
 
 pytestmark = [pytest.mark.timeout(360), pytest.mark.usefixtures("no_leftovers")]
@@ -169,8 +170,6 @@ async def test_a_token_is_introspected_and_revoked(server, browser, client):
 @pytest.mark.parametrize("action", ["authorize", "deny"])
 async def test_a_person_decides_on_another_device(server, browser, action):
     """The device asks at the interval that this server states."""
-    client = server.client("public")
-    authorization = await client.begin_device_sign_in(SCOPE)
     taken = []
 
     async def pause(seconds):
@@ -179,7 +178,9 @@ async def test_a_person_decides_on_another_device(server, browser, action):
             answers = ALICE | {"action": action}
             await browser.visit(authorization.verification_uri_complete, **answers)
 
-    signing_in = client.complete_device_sign_in(authorization, sleep=pause)
+    client = server.client("public", clock=PollingClock(pause))
+    authorization = await client.begin_device_sign_in(SCOPE)
+    signing_in = client.complete_device_sign_in(authorization)
     if action == "deny":
         with pytest.raises(aa.AccessDeniedError):
             await signing_in

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
+from support.clock import PollingClock
 from support.loopback import serving
 from support.plain_browser import answers_of
 
@@ -20,35 +21,40 @@ def server(oidc_provider):
     return oidc_provider
 
 
-@pytest.fixture
-def device(server):
-    """Give a device without a secret."""
-    return server.client("device")
-
-
 class Pauses:
-    """Sleeps without time passing; a person acts before the question after so many pauses."""
+    """Pauses between two polls, without time passing; the end-user acts in one of them."""
 
-    def __init__(self, act, after):
-        self.act = act
-        self.after = after
+    def __init__(self):
         self.taken = []
+        self.act = None
+        self.act_in = None
 
     async def __call__(self, seconds):
         self.taken.append(seconds)
-        if len(self.taken) == self.after:
+        if len(self.taken) == self.act_in:
             await self.act()
 
 
+@pytest.fixture
+def pauses():
+    return Pauses()
+
+
+@pytest.fixture
+def device(server, pauses):
+    """Give a device without a secret."""
+    return server.client("device", clock=PollingClock(pauses))
+
+
 @pytest.mark.parametrize("complete", [True, False], ids=["code-in-the-address", "code-typed"])
-async def test_a_person_signs_in_on_another_device(browser, device, complete):
-    """The device asks at its interval until then, and has what a browser's sign-in has."""
+async def test_an_end_user_signs_in_on_another_device(browser, device, pauses, complete):
+    """The device polls at its interval, and gets what a sign-in by browser gets."""
     authorization = await device.begin_device_sign_in("openid offline_access")
     url, typed = authorization.verification_uri, {"user_code": authorization.user_code}
     if complete:
         url, typed = authorization.verification_uri_complete, {}
-    pauses = Pauses(lambda: browser.visit(url, **ALICE, **typed), after=3)
-    signed_in = await device.complete_device_sign_in(authorization, sleep=pauses)
+    pauses.act, pauses.act_in = lambda: browser.visit(url, **ALICE, **typed), 3
+    signed_in = await device.complete_device_sign_in(authorization)
 
     assert pauses.taken == [5.0] * 3
     assert signed_in.subject == "alice"
@@ -57,17 +63,17 @@ async def test_a_person_signs_in_on_another_device(browser, device, complete):
     assert refreshed.refresh_token != signed_in.token.refresh_token
 
 
-async def test_a_person_who_says_no_ends_the_device_sign_in(browser, device):
-    """The device does not ask again."""
+async def test_an_end_user_who_denies_access_ends_the_device_sign_in(browser, device, pauses):
+    """The device polls no more after access was denied."""
     authorization = await device.begin_device_sign_in()
 
-    async def refuse():
+    async def deny():
         page = await browser.open(authorization.verification_uri_complete)
         await browser.submit(await browser.submit(page), abort="yes")
 
-    pauses = Pauses(refuse, after=2)
+    pauses.act, pauses.act_in = deny, 2
     with pytest.raises(aa.AccessDeniedError):
-        await device.complete_device_sign_in(authorization, sleep=pauses)
+        await device.complete_device_sign_in(authorization)
     assert len(pauses.taken) == 2
 
 
