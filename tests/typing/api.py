@@ -6,34 +6,35 @@ import redis.asyncio
 import aritma_auth as aa
 
 
-async def three_lines() -> int:
+async def call_an_api() -> int:
     client = aa.OAuthClient(
         "client-id", aa.Secret.from_env("ARITMA_CLIENT_SECRET"), environment=aa.DEVELOPMENT
     )
-    async with aa.TokenProvider(client, aa.ClientCredentialsGrant(scope="bankservice")) as tokens:
+    async with aa.TokenProvider(client, aa.ClientCredentialsGrant("bankservice")) as tokens:
         async with aiohttp.ClientSession(middlewares=[tokens.middleware()]) as bank:
             async with bank.get("https://bankservicedemo.zdata.no/api/v3/accounts/42") as response:
                 return response.status
 
 
-async def everything_has_a_type() -> tuple[str, float | None, tuple[str, ...] | None]:
+async def use_a_token() -> tuple[str, float | None, tuple[str, ...] | None]:
     async with aa.TokenProvider.client_credentials("id", "secret", scope=["api"]) as tokens:
         token: aa.Token = await tokens.get_token(min_ttl=60, timeout=5)
-        dropped: bool = tokens.invalidate(token)
-        status: str = tokens.status().freshness
-        assert dropped or status
+        has_other: bool = tokens.report_rejected(token)
+        status: aa.ProviderStatus = tokens.status()
+        freshness: str = status.freshness
+        assert has_other or freshness
         return token.access_token, token.expires_at, token.scope
 
 
-def errors_answer_two_questions(error: aa.AritmaAuthError) -> float | None:
+def ask_an_error(error: aa.AritmaAuthError) -> float | None:
     return None if error.is_permanent else error.retry_after
 
 
-def tokens_are_made_by_hand() -> aa.Token:
+def make_a_token() -> aa.Token:
     return aa.Token("text", expires_at=5.0, refresh_token="text", id_token=None)
 
 
-def stores_are_interchangeable() -> list[aa.TokenStore]:
+def choose_a_store() -> list[aa.TokenStore]:
     keys = aa.EncryptionKeys({"1": bytes(32)})
     return [
         aa.MemoryTokenStore(),
@@ -45,10 +46,9 @@ def stores_are_interchangeable() -> list[aa.TokenStore]:
     ]
 
 
-async def people_sign_in(
-    client: aa.OAuthClient, pending: aa.PendingSignIns, url: str
-) -> str | None:
-    request = await client.begin_sign_in("https://me.example/cb", "openid", prompt="login")
+async def sign_in(client: aa.OAuthClient, pending: aa.PendingSignIns, url: str) -> str | None:
+    wanted: aa.AuthorizationParameters = {"prompt": "login", "max_age": 60}
+    request = await client.begin_sign_in("https://me.example/cb", "openid", **wanted)
     taken: aa.AuthorizationRequest = pending.take(pending.add(request))
     try:
         done: aa.SignIn = await client.complete_sign_in(taken, url)
@@ -60,18 +60,41 @@ async def people_sign_in(
     return done.require_subject()
 
 
-async def people_leave(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
+async def exchange(client: aa.OAuthClient, request: aa.AuthorizationRequest, url: str) -> aa.Token:
+    response: aa.AuthorizationResponse = aa.validate_authorization_response(request, url, now=0.0)
+    return (await client.exchange_code(response)).require_token()
+
+
+async def sign_out(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
     logout: aa.LogoutToken = await client.verify_logout_token(form["logout_token"])
     aa.validate_front_channel_logout(url, issuers=client.environment.issuers, session_id="s")
     aa.validate_logout_callback(url, state=None)
     return logout.session_id
 
 
-async def a_device_waits(client: aa.OAuthClient) -> bool:
+async def sign_in_on_a_device(client: aa.OAuthClient) -> bool:
     authorization: aa.DeviceAuthorization = await client.begin_device_sign_in()
     done = await client.complete_device_sign_in(authorization)
-    answer: aa.Introspection | None = None
+    introspection: aa.Introspection | None = None
     if done.token is not None:
-        answer = await client.introspect(done.token.access_token)
+        introspection = await client.introspect(done.token.access_token)
         await client.revoke(done.token)
-    return answer is not None and answer.active
+    return introspection is not None and introspection.active
+
+
+class VaultClient:
+    """A client that gets its tokens elsewhere; a provider needs no more of one."""
+
+    client_id = "vault"
+    client_auth: aa.ClientAuth = aa.NoClientAuth()
+    environment = aa.DEVELOPMENT
+    clock_skew = 0.0
+
+    async def fetch_token(self, grant: aa.Grant, *, timeout: float | None = None) -> aa.Token:
+        return aa.Token(grant.grant_type, expires_at=timeout)
+
+
+def extend(on_event: list[object]) -> aa.TokenProvider:
+    source: aa.TokenSource = VaultClient()
+    grant = aa.ClientCredentialsGrant("api")
+    return aa.TokenProvider(source, grant, on_event=on_event.append)
