@@ -17,6 +17,7 @@ class MemoryTokenStore:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._saved_at: dict[str, float] = {}
         self._leases: dict[str, _MemoryLease] = {}
         self._written: dict[str, int] = {}
         self._watching: dict[str, list[asyncio.Future[None]]] = {}
@@ -24,7 +25,15 @@ class MemoryTokenStore:
 
     async def load(self, key: str) -> Entry | None:
         """Give the entry of a key, or None."""
-        return self._entries.get(key)
+        with self._lock:
+            entry, saved_at = self._entries.get(key), self._saved_at.get(key, 0.0)
+        if entry is None or entry.record.backoff is None:
+            return entry
+        # The seconds that are left, not those that were left when it was saved.
+        backoff = entry.record.backoff
+        left = backoff.seconds - (time.monotonic() - saved_at)
+        record = attrs.evolve(entry.record, backoff=attrs.evolve(backoff, seconds=left))
+        return attrs.evolve(entry, record=record)
 
     async def save(self, key: str, record: Record, *, replaces: int, fence: int = 0) -> bool:
         """
@@ -44,6 +53,7 @@ class MemoryTokenStore:
             if (0 if entry is None else entry.generation) != replaces or 0 < fence < written:
                 return False
             self._entries[key] = Entry(record, replaces + 1)
+            self._saved_at[key] = time.monotonic()
             self._written[key] = max(fence, written)
         self._tell(key)
         return True
@@ -52,6 +62,7 @@ class MemoryTokenStore:
         """Forget a key."""
         with self._lock:
             self._entries.pop(key, None)
+            self._saved_at.pop(key, None)
         self._tell(key)
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:

@@ -110,6 +110,18 @@ async def test_a_gate_that_is_over_remembers_how_often(store, other):
     assert gate.count == 3
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 20.0])
+async def test_a_shared_backoff_runs_out_by_itself(store, other, seconds):
+    """A later load tells the seconds that are left then, and nobody is kept waiting for ever."""
+    await store.save(KEY, Record(backoff=SharedBackoff(ERRORS[0], 2, seconds)), replaces=0)
+    await asyncio.sleep(0.12)
+    backoff = (await other.load(KEY)).record.backoff
+
+    assert (backoff.seconds <= 0) is (seconds <= 0.1)
+    assert backoff.seconds < seconds
+    assert backoff.count == 2
+
+
 async def test_a_slow_writer_overwrites_nothing(store, other):
     """Compare and swap by generation."""
     await store.save(KEY, record("one"), replaces=0)
