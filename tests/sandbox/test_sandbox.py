@@ -1,7 +1,6 @@
 """The sandbox as a test holds it: its APIs, its clock, its injection."""
 
 import asyncio
-import subprocess
 import sys
 import time
 from email.utils import parsedate_to_datetime
@@ -351,39 +350,3 @@ def test_without_joserfc_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
     with pytest.raises(ConfigurationError, match=r"aritma-auth\[sandbox\]"):
         signing_key(99)
-
-
-def test_the_pytest_plugin_serves_users(tmp_path):
-    """Its fixtures work in a project of their own, in strict mode."""
-    (tmp_path / "test_mine.py").write_text(
-        "import aiohttp, pytest\n"
-        "import aritma_auth as aa\n"
-        "@pytest.mark.asyncio\n"
-        "async def test_mine(aritma_sandbox, aritma_environment):\n"
-        "    client = aritma_sandbox.client\n"
-        "    async with aa.TokenProvider.client_credentials(\n"
-        "        client.client_id, client.client_secret, environment=aritma_environment\n"
-        "    ) as tokens:\n"
-        "        assert (await tokens.get_token()).scope == ('bankservice',)\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-
-    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
-
-
-def test_without_pytest_asyncio_the_fixture_fails(monkeypatch):
-    """And says what to install."""
-    from aritma_auth import pytest_plugin
-
-    monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
-    fixture = pytest_plugin._sandbox_fixture()
-
-    assert fixture.name == "aritma_sandbox"
-    with pytest.raises(pytest.fail.Exception, match="pip install pytest-asyncio"):
-        pytest_plugin._cannot_run()
