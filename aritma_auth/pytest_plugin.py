@@ -11,7 +11,6 @@ of ours before a fixture is used.
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-
 import pytest
 
 if TYPE_CHECKING:

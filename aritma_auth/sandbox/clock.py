@@ -1,4 +1,4 @@
-"""The sandbox's own time: the machine's clocks, moved as a test wants."""
+"""The sandbox's own time: the machine's clocks, moved by a test."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ class SandboxClock(Clock):
         Move the clocks: tokens age, and sleeps end.
 
         Args:
-            seconds: How far. A negative number sets the wall clock back, as an operator does;
+            seconds: By how much. A negative number sets the wall clock back, as an operator does;
                 the monotonic clock stays.
         """
         self.offset += seconds
@@ -60,7 +60,7 @@ class SandboxClock(Clock):
         Wait until this clock has moved on, by itself or by `advance`.
 
         Args:
-            seconds: How long.
+            seconds: Duration on this clock.
         """
         end = self.monotonic() + seconds
         await asyncio.sleep(0)

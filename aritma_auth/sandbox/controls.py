@@ -171,7 +171,7 @@ class Sandbox(AsyncCloseable):
             ConfigurationError: No device waits with that code, or no end-user has that name.
         """
         subject = None if username is None else self._user(username).subject
-        if not self._state.devices.decide(user_code, subject):
+        if not self._state.device_codes.decide(user_code, subject):
             raise ConfigurationError("user_code must be one that a device shows and waits with")
 
     def trust_external_token(self, provider: str, token: str, subject: str) -> None:
@@ -185,7 +185,7 @@ class Sandbox(AsyncCloseable):
 
             subject: The end-user whom the token is for.
         """
-        self._state.token_endpoint.reader.external_tokens[provider, token] = subject
+        self._state.token_endpoint.subject_tokens.external_tokens[provider, token] = subject
 
     def requests_at(self, where: str) -> int:
         """

@@ -1,4 +1,4 @@
-"""What the sandbox says wrongly, for tests of those who must notice."""
+"""What the identity server's responses and tokens say instead of the truth."""
 
 from typing import Any
 
@@ -13,15 +13,17 @@ Changes = dict[str, object]
 
 def _known(_overrides: object, _attribute: "attrs.Attribute[Any]", signature: str) -> None:
     if signature not in SIGNATURES:
-        raise ConfigurationError(f"signatures are {', '.join(SIGNATURES)}")
+        raise ConfigurationError(
+            f"signature must be one of {', '.join(SIGNATURES)}, not {signature!r}"
+        )
 
 
 @attrs.define(kw_only=True)
 class ResponseOverrides:
     """
-    Changes to what the identity server says; every one of them lasts until it is taken back.
+    Overrides of what the identity server says; each lasts until a test removes it.
 
-    In each mapping a value replaces the true one, and None takes the member out.
+    In each mapping a value replaces the true one, and None removes the member.
 
     Attributes:
         metadata: Members of the discovery document.
@@ -30,7 +32,7 @@ class ResponseOverrides:
 
         token_response: Members of the token endpoint's success responses.
 
-        access_token: Claims of access tokens; the sandbox's own APIs go on knowing the token.
+        access_token: Claims of access tokens; the sandbox's own APIs still accept the token.
 
         id_token: Claims of ID tokens.
 
@@ -40,11 +42,11 @@ class ResponseOverrides:
 
         userinfo: Claims of UserInfo.
 
-        signature: How ID and logout tokens are signed: ``good``; ``none`` for not at all;
-            ``foreign`` with a key that was never published, under the good key's id; ``HS256``
-            with the public key as a shared secret.
+        signature: How ID and logout tokens are signed: ``good``; ``none`` for no signature;
+            ``foreign`` for a key that was never published, under the valid key's id; ``HS256``
+            for the public key as a shared secret.
 
-        keys: JSON Web Keys that are published before the good ones.
+        keys: JSON Web Keys that are published before the valid ones.
     """
 
     metadata: Changes = attrs.field(factory=dict)
@@ -59,13 +61,13 @@ class ResponseOverrides:
     keys: list[Changes] = attrs.field(factory=list)
 
 
-def told(truth: Changes, changes: Changes) -> Changes:
+def apply_overrides(truth: Changes, changes: Changes) -> Changes:
     """
-    Give what is told instead of the truth.
+    Replace members, and remove those that are None.
 
     Args:
-        truth: Names and values.
+        truth: The members that the server would send.
 
-        changes: What to say instead; None takes a name out.
+        changes: The override.
     """
     return {name: value for name, value in (truth | changes).items() if value is not None}

@@ -9,29 +9,17 @@ from aiohttp.typedefs import Handler, Middleware
 
 from aritma_auth.sandbox.banking.api import BankingApi
 from aritma_auth.sandbox.faults.controls import place_of
-from aritma_auth.sandbox.identity.metadata import Metadata
-from aritma_auth.sandbox.identity.routes import IdentityServer
-from aritma_auth.sandbox.identity.session_management import CheckSession
-from aritma_auth.sandbox.identity.userinfo_and_introspection import Inspection
-from aritma_auth.sandbox.pages.device import DevicePages
-from aritma_auth.sandbox.pages.sign_in import SignInPages
+from aritma_auth.sandbox.identity.metadata import MetadataEndpoints
+from aritma_auth.sandbox.identity.routes import ClientEndpoints
+from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
+from aritma_auth.sandbox.identity.userinfo_and_introspection import UserInfoAndIntrospection
+from aritma_auth.sandbox.pages.sign_in import DevicePages, SignInPages
 from aritma_auth.sandbox.pages.sign_out import SignOutPages
 from aritma_auth.sandbox.state import SandboxState
 
 
 class LoopbackServers:
-    """
-    Listens, lets faults happen, and closes every socket in the end.
-
-    Args:
-        state: What the servers' routes share.
-
-        host: The loopback address to listen on.
-
-        ports: The identity server's port and the Banking APIs'; 0 takes a free one.
-
-        ssl_context: The servers' certificate, or None for http.
-    """
+    """Listens, lets faults happen, and closes every socket in the end."""
 
     def __init__(
         self,
@@ -58,8 +46,13 @@ class LoopbackServers:
 
     async def _listen(self) -> None:
         state = self._state
-        pages = (SignInPages(state), DevicePages(state), SignOutPages(state), CheckSession())
-        identity = (Metadata(state), IdentityServer(state), Inspection(state), *pages)
+        pages = (SignInPages(state), DevicePages(state), SignOutPages(state), CheckSessionFrame())
+        identity = (
+            MetadataEndpoints(state),
+            ClientEndpoints(state),
+            UserInfoAndIntrospection(state),
+            *pages,
+        )
         for find_place, routes, port in (
             (place_of, identity, self._ports[0]),
             (lambda _path: "api", (BankingApi(state),), self._ports[1]),

@@ -1,30 +1,23 @@
-"""What the sandbox's parts share: registrations, the clock, sessions, tokens and the log."""
+"""What the sandbox's servers and controls share: registrations, clock, sessions, tokens, log."""
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
-from aritma_auth.sandbox.identity.client_authentication import AssertionCheck, ClientCheck
-from aritma_auth.sandbox.identity.device_codes import Devices
+from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
+from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_USERS, User
 from aritma_auth.sandbox.identity.server_versions import server_version_named
-from aritma_auth.sandbox.identity.sessions import BrowserSession, SignIns
+from aritma_auth.sandbox.identity.sessions import BrowserSession, Sessions
 from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 from aritma_auth.sandbox.overrides import ResponseOverrides
 
 
 class SandboxState:
-    """
-    The state of one sandbox.
-
-    Args:
-        lifetime: Seconds that the sample clients' access tokens live.
-
-        server_version: Name of the IdentityServer version that it behaves like.
-    """
+    """The state of one sandbox."""
 
     def __init__(self, lifetime: int, server_version: str) -> None:
         self.server_version = server_version_named(server_version)
@@ -39,16 +32,16 @@ class SandboxState:
             self.clock, rotate=self.server_version.refresh_tokens_rotate
         )
         self.faults = Faults(self.issuer, self.refresh_tokens, self.overrides)
-        assertions = AssertionCheck(self.clients, self.clock)
-        self.client_check = ClientCheck(self.clients, assertions, self.server_version)
-        self.sign_ins = SignIns(self.clock)
-        self.devices = Devices(self.clock)
+        assertions = ClientAssertions(self.clients, self.clock)
+        self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
+        self.sessions = Sessions(self.clock)
+        self.device_codes = DeviceCodes(self.clock)
         self.token_endpoint = TokenEndpoint(
             self.users,
             self.issuer,
             self.refresh_tokens,
-            self.sign_ins,
-            self.devices,
+            self.sessions,
+            self.device_codes,
             self.server_version,
             self.clock,
         )

@@ -267,7 +267,7 @@ async def test_several_prompts_are_heeded_one_after_the_other(sandbox, browser):
 
     assert "Password" in login.text
     assert "Permission" in consent.text
-    assert "code" in answer_of(await browser.submit(consent, answer="yes"))
+    assert "code" in answer_of(await browser.submit(consent, decision="yes"))
 
 
 async def test_another_person_gets_another_session(sandbox, browser):
@@ -318,7 +318,7 @@ async def test_consent_is_asked_where_it_is_wanted(sandbox, browser, client_id):
         assert answer_of(silent)["error"] == "consent_required"
     assert "Permission" in page.text
 
-    assert "code" in answer_of(await browser.submit(page, answer="yes"))
+    assert "code" in answer_of(await browser.submit(page, decision="yes"))
     assert "code" in answer_of(await browser.open(url))
     again = await browser.open(authorize_url(sandbox, client_id=client_id, prompt="consent"))
     assert "Permission" in again.text
@@ -327,7 +327,7 @@ async def test_consent_is_asked_where_it_is_wanted(sandbox, browser, client_id):
 async def test_who_does_not_agree_is_asked_again_the_next_time(sandbox, browser):
     """access_denied, and no memory of it."""
     url = authorize_url(sandbox, client_id="sandbox-cli")
-    page = await browser.visit(url, **ALICE, answer="no")
+    page = await browser.visit(url, **ALICE, decision="no")
     assert answer_of(page)["error"] == "access_denied"
 
     assert "Permission" in (await browser.open(url)).text

@@ -141,8 +141,8 @@ async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
     keys = await client.fetch_keys()
 
     assert len(keys) == 2
-    assert not isinstance(aritma_sandbox.issuer.judge(old.access_token), str)
-    assert not isinstance(aritma_sandbox.issuer.judge(new.access_token), str)
+    assert not isinstance(aritma_sandbox.issuer.validate(old.access_token), str)
+    assert not isinstance(aritma_sandbox.issuer.validate(new.access_token), str)
 
 
 async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_sandbox):

@@ -70,7 +70,7 @@ async def test_tokens_can_lie(sandbox):
     assert (header.get("kid"), header["typ"]) == (None, "at+jwt")
     assert (claims["aud"], "nonce" in claims) == (["other"], False)
     assert told["scope"] == "api"
-    assert sandbox.issuer.judge(answer["access_token"]).scope == ("openid", "api")
+    assert sandbox.issuer.validate(answer["access_token"]).scope == ("openid", "api")
 
 
 async def test_logout_tokens_can_lie(sandbox):

@@ -37,7 +37,7 @@ async def pages_of(sandbox, browser):
         "device consent": await browser.open(started["verification_uri_complete"]),
         "sign out": await browser.open(f"{sandbox.identity_url}/connect/endsession"),
     }
-    met["done"] = await browser.submit(met["device consent"], answer="yes")
+    met["done"] = await browser.submit(met["device consent"], decision="yes")
     met["signed out"] = await browser.submit(met["sign out"])
     return {name: page.text for name, page in met.items()}
 
@@ -236,7 +236,7 @@ async def test_consent_needs_a_session(sandbox, browser):
     page = await browser.submit(await browser.open(url), **ALICE)
     browser.session.cookie_jar.clear(lambda cookie: cookie.key == "aritma-sandbox")
 
-    assert "Password" in (await browser.submit(page, answer="yes")).text
+    assert "Password" in (await browser.submit(page, decision="yes")).text
     assert "Password" in (await browser.open(page.url)).text
     assert "Password" in (await browser.open(url)).text
     device = f"{sandbox.identity_url}/account/consent?return_url=/device"
@@ -249,9 +249,9 @@ async def poll(sandbox, started):
     return answer.get("error", status)
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [("yes", 200), ("no", "access_denied")])
+@pytest.mark.parametrize(("decision", "outcome"), [("yes", 200), ("no", "access_denied")])
 @pytest.mark.parametrize("address", ["verification_uri", "verification_uri_complete"])
-async def test_a_person_answers_for_a_device(sandbox, browser, answer, outcome, address):
+async def test_an_end_user_decides_for_a_device(sandbox, browser, decision, outcome, address):
     """Signs in, types or compares the code, sees who asks for what, and agrees or does not."""
     started = await start_device(sandbox)
     page = await browser.submit(await browser.open(started[address]), **ALICE)
@@ -259,11 +259,11 @@ async def test_a_person_answers_for_a_device(sandbox, browser, answer, outcome, 
         page = await browser.submit(page, user_code=f" {started['user_code']} ")
     for shown in ("sandbox-cli", "openid", started["user_code"]):
         assert shown in page.text
-    done = await browser.submit(page, answer=answer)
+    done = await browser.submit(page, decision=decision)
 
-    assert ("is signed in" in done.text) is (answer == "yes")
+    assert ("is signed in" in done.text) is (decision == "yes")
     assert await poll(sandbox, started) == outcome
-    again = await browser.submit(page, answer="yes")
+    again = await browser.submit(page, decision="yes")
     assert "There is no such code" in again.text
 
 
@@ -281,9 +281,9 @@ async def test_a_device_needs_a_person(sandbox, browser):
     """Cancelling the sign-in, or losing the session, lets no device in."""
     started = await start_device(sandbox)
     login = await browser.open(started["verification_uri_complete"])
-    assert "Nobody signed in." in (await browser.submit(login, cancel="yes")).text
+    assert "You are not signed in." in (await browser.submit(login, cancel="yes")).text
     page = await browser.submit(login, **ALICE)
     browser.session.cookie_jar.clear(lambda cookie: cookie.key == "aritma-sandbox")
 
-    assert "Password" in (await browser.submit(page, answer="yes")).text
+    assert "Password" in (await browser.submit(page, decision="yes")).text
     assert await poll(sandbox, started) == "authorization_pending"

@@ -105,10 +105,10 @@ async def test_only_a_persons_good_token_confirms(sandbox, bank):
 
     assert [status for status, _, _ in answers] == [400] * 4
     assert [problem["detail"] for _, problem, _ in answers] == [
-        "accessToken: There is no token.",
-        "accessToken: There is no token.",
+        "accessToken: It must be a string.",
+        "accessToken: It must be a string.",
         "accessToken: The signature is invalid.",
-        "accessToken: No person has signed in.",
+        "accessToken: No end-user has signed in.",
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from aritma_auth.sandbox import Sandbox
-from aritma_auth.sandbox.identity.session_management import make_session_state
+from aritma_auth.sandbox.identity.session_management import build_session_state
 from support.sandbox_wire import ALICE, answer_of, authorize_url, get, read_jwt, redeem
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -40,12 +40,12 @@ def cookies_of(browser):
 )
 def test_a_session_state_is_of_one_client_origin_and_session(redirect_uri, origin):
     """The origin as browsers write it; the salt stands behind and is new each time."""
-    state = make_session_state("the-client", redirect_uri, "THE-SESSION")
+    state = build_session_state("the-client", redirect_uri, "THE-SESSION")
     said, _, salt = state.partition(".")
 
     assert said == digest(f"the-client{origin}THE-SESSION{salt}")
     assert len(salt) == 32
-    assert make_session_state("the-client", redirect_uri, "THE-SESSION") != state
+    assert build_session_state("the-client", redirect_uri, "THE-SESSION") != state
 
 
 @pytest.mark.parametrize("is_automatic", [False, True])

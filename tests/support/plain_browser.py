@@ -73,7 +73,7 @@ def answers_of(name, **others):
 
         others: Answers that differ from the willing ones.
     """
-    willing = {"action": "authorize", "allow": "yes", "answer": "yes", "logout": "yes"}
+    willing = {"action": "authorize", "allow": "yes", "decision": "yes", "logout": "yes"}
     return {"login": name, "username": name, "password": name[::-1]} | willing | others
 
 

@@ -1,20 +1,14 @@
-"""Banking v3 and v4, as far as a client of tokens must know them."""
+"""Banking v3 and v4, as far as the tests of a token client need them."""
 
 from aiohttp import WSMsgType, web
 
-from aritma_auth.sandbox.banking.bearer import BearerCheck
 from aritma_auth.sandbox.banking.payments import PaymentsApi
-from aritma_auth.sandbox.banking.problems import show_problems, show_versions
+from aritma_auth.sandbox.banking.problems import BearerCheck, show_problems, show_versions
 from aritma_auth.sandbox.state import SandboxState
 
 
 class BankingApi:
-    """
-    The routes of one sandbox's Banking APIs.
-
-    Args:
-        sandbox: Who owns the tokens and the log.
-    """
+    """The routes of one sandbox's Banking APIs."""
 
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
@@ -22,12 +16,7 @@ class BankingApi:
         self._payments = PaymentsApi(sandbox, self._bearer)
 
     def add_routes(self, app: web.Application) -> None:
-        """
-        Add the routes.
-
-        Args:
-            app: The API's application.
-        """
+        """Add the routes."""
         app.middlewares.extend([show_versions, show_problems])
         app.router.add_get("/api/v3/accounts/{company_id}", self.accounts_v3)
         app.router.add_get("/api/accounts", self.accounts_v4)
@@ -65,9 +54,9 @@ class BankingApi:
 
     async def step_up(self, request: web.Request) -> web.Response:
         """
-        Answer only who signed in as the query asks: ``acr_values``, ``max_age``, ``scope``.
+        Require of the sign-in what the query names: ``acr_values``, ``max_age``, ``scope``.
 
-        Without a query a second factor is asked for.
+        Without a query the endpoint requires a second factor.
 
         Spec: RFC 9470 §3, RFC 6750 §3.1.
         """
@@ -81,7 +70,7 @@ class BankingApi:
         return web.json_response({"sub": token.subject})
 
     async def upload(self, request: web.Request) -> web.Response:
-        """Count the bytes of a body, for tests of what is sent twice."""
+        """Count the bytes of a body, for tests of requests that are replayed."""
         received = len(await request.read())
         self._sandbox.uploads.append(received)
         self._bearer.token(request)
@@ -98,7 +87,7 @@ class BankingApi:
         return socket
 
     async def redirect(self, request: web.Request) -> web.Response:
-        """Send the caller elsewhere, for tests of what is sent there."""
+        """Redirect to the address that the query names, for tests of what follows there."""
         self._bearer.token(request)
         status = int(request.query.get("status", "302"))
         return web.Response(status=status, headers={"Location": request.query["to"]})

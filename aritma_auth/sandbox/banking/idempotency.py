@@ -1,5 +1,5 @@
 """
-Answers given twice: what ``Idempotency-Key`` does at Banking v4.
+Repeated responses: what ``Idempotency-Key`` does at Banking v4.
 
 Source: Banking v4's OpenAPI: the first status and body are kept, of failures too.
 """
@@ -25,44 +25,32 @@ class _Kept:
     expires_at: float
 
 
-class Replays:
-    """
-    Keeps first answers.
-
-    Args:
-        clock: The sandbox's time.
-    """
+class IdempotencyKeys:
+    """Keeps the first response to each key."""
 
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         self._kept: dict[tuple[str, str, str], _Kept] = {}
 
-    def answer(
+    def respond(
         self, request: web.Request, client_id: str, work: Callable[[], web.Response]
     ) -> web.Response:
         """
-        Answer for the first time, or again.
-
-        Args:
-            request: The request.
-
-            client_id: Who asks; another client's keys are others.
-
-            work: Does it, and answers for the first time.
+        Do the work and keep its response, or give the response that was kept.
 
         Raises:
-            Problem: The key is no UUID, or the work has met one and there is no key.
+            Problem: The key is not a UUID, or the work failed without a key.
         """
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return work()
         if not _is_uuid(key):
-            raise Problem(400, "Idempotency-Key is no UUID.")
+            raise Problem(400, "Idempotency-Key must be a UUID.")
         place = (client_id, request.path, key)
         kept = self._kept.get(place)
         if kept is not None and self._clock.time() < kept.expires_at:
             return web.Response(
-                # What was created before is not created now.
+                # The repeated request creates nothing.
                 status=200 if kept.status == 201 else kept.status,
                 body=kept.body,
                 headers={"Content-Type": kept.content_type, "Idempotent-Replayed": "true"},

@@ -1,5 +1,5 @@
 """
-Payments of Banking v4, and how a person confirms one at the identity server.
+Payments of Banking v4, and how an end-user confirms one at the identity server.
 
 Source: Banking v4's OpenAPI; what its public pages leave open is made up here.
 """
@@ -10,9 +10,8 @@ import uuid
 import attrs
 from aiohttp import web
 
-from aritma_auth.sandbox.banking.bearer import BearerCheck
-from aritma_auth.sandbox.banking.idempotency import Replays
-from aritma_auth.sandbox.banking.problems import Problem
+from aritma_auth.sandbox.banking.idempotency import IdempotencyKeys
+from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
 from aritma_auth.sandbox.state import SandboxState
 
 _PRODUCTS = frozenset({"credit-transfer", "creditTransfer", "direct-debit", "directDebit"})
@@ -25,11 +24,11 @@ class Payment:
     A payment.
 
     Attributes:
-        path: Where it is.
+        path: Its address.
 
-        client_id: Whose it is.
+        client_id: The client that initiated it.
 
-        status: ``received``, or ``accepted`` once a person has confirmed it.
+        status: ``received``, or ``accepted`` once an end-user has confirmed it.
     """
 
     path: str
@@ -45,9 +44,9 @@ class Authorization:
     Attributes:
         authorization_id: Its identifier.
 
-        payment: What is to be confirmed.
+        payment: The payment to confirm.
 
-        acr_values: What the person's sign-in must reach.
+        acr_values: Authentication contexts that the end-user's sign-in must have reached.
 
         status: ``started`` or ``finalised``.
     """
@@ -59,34 +58,22 @@ class Authorization:
 
     @property
     def path(self) -> str:
-        """Where it is."""
+        """Its address."""
         return f"{self.payment.path}/authorizations/{self.authorization_id}"
 
 
 class PaymentsApi:
-    """
-    The routes of payments.
-
-    Args:
-        sandbox: Who owns the tokens.
-
-        bearer: Judges them.
-    """
+    """The routes of payments."""
 
     def __init__(self, sandbox: SandboxState, bearer: BearerCheck) -> None:
         self._sandbox = sandbox
         self._bearer = bearer
-        self._replays = Replays(sandbox.clock)
+        self._idempotency_keys = IdempotencyKeys(sandbox.clock)
         self._payments: dict[str, Payment] = {}
         self._authorizations: dict[str, Authorization] = {}
 
     def add_routes(self, app: web.Application) -> None:
-        """
-        Add the routes.
-
-        Args:
-            app: The API's application.
-        """
+        """Add the routes."""
         app.router.add_post("/api/{service:bulk-payments}/{product}", self.initiate)
         payment = "/api/{service:bulk-payments}/{product}/{payment_id}"
         app.router.add_get(payment, self.payment)
@@ -96,7 +83,7 @@ class PaymentsApi:
         app.router.add_put(f"{authorization}/confirmation", self.confirm)
 
     async def initiate(self, request: web.Request) -> web.Response:
-        """Take a payment."""
+        """Initiate a payment."""
         client_id = self._bearer.token(request, _SCOPE).client_id
         body = await request.read()
 
@@ -112,7 +99,7 @@ class PaymentsApi:
             shown = {"paymentId": payment_id, "status": payment.status, "_links": links}
             return web.json_response(shown, status=201)
 
-        return self._replays.answer(request, client_id, work)
+        return self._idempotency_keys.respond(request, client_id, work)
 
     async def payment(self, request: web.Request) -> web.Response:
         """Show a payment."""
@@ -122,7 +109,7 @@ class PaymentsApi:
         )
 
     async def start(self, request: web.Request) -> web.Response:
-        """Start a payment's authorization: the answer leads to the identity server."""
+        """Start a payment's authorization: the response links to the identity server."""
         payment = self._find_payment(request, request.path.removesuffix("/authorizations"))
         body = await request.read()
 
@@ -130,31 +117,37 @@ class PaymentsApi:
             wanted = _read_object(body).get("authenticationMethodAcrValues", [])
             words = wanted.split() if isinstance(wanted, str) else wanted
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-                raise Problem(400, "authenticationMethodAcrValues is a list of words.")
+                raise Problem(400, "authenticationMethodAcrValues must be a list of strings.")
             authorization = Authorization(
                 authorization_id=str(uuid.uuid4()), payment=payment, acr_values=tuple(words)
             )
             self._authorizations[authorization.path] = authorization
             return web.json_response(self._shown(authorization), status=201)
 
-        return self._replays.answer(request, payment.client_id, work)
+        return self._idempotency_keys.respond(request, payment.client_id, work)
 
     async def authorization(self, request: web.Request) -> web.Response:
         """Show an authorization."""
         return web.json_response(self._shown(self._find_authorization(request, request.path)))
 
     async def confirm(self, request: web.Request) -> web.Response:
-        """Take the token of the person's sign-in, which finalises the authorization."""
+        """Finalise the authorization with the access token of the end-user's sign-in."""
         path = request.path.removesuffix("/confirmation")
         authorization = self._find_authorization(request, path)
         given = _read_object(await request.read()).get("accessToken")
-        token = self._sandbox.issuer.judge(given) if isinstance(given, str) else "There is no token"
+        token = (
+            self._sandbox.issuer.validate(given)
+            if isinstance(given, str)
+            else "It must be a string"
+        )
         if isinstance(token, str):
             raise Problem(400, f"accessToken: {token}.")
         if token.sign_in is None:
-            raise Problem(400, "accessToken: No person has signed in.")
+            raise Problem(400, "accessToken: No end-user has signed in.")
         if not set(authorization.acr_values).issubset(token.sign_in.acr):
-            raise Problem(400, "accessToken: The sign-in has not reached what was asked for.")
+            raise Problem(
+                400, "accessToken: The sign-in must have reached authenticationMethodAcrValues."
+            )
         if authorization.status == "finalised":
             raise Problem(409, "The authorization is finalised.")
         authorization.status = "finalised"
@@ -201,5 +194,5 @@ def _read_object(body: bytes) -> dict[str, object]:
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        raise Problem(400, "The body is no JSON object.")
+        raise Problem(400, "The body must be a JSON object.")
     return given

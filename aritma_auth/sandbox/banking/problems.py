@@ -1,26 +1,20 @@
-"""How the Banking APIs say no (RFC 9457), and the headers of their versions."""
+"""How the Banking APIs refuse: problem details (RFC 9457) and bearer challenges (RFC 6750)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from aritma_auth.sandbox.identity.token_issuer import IssuedToken
+from aritma_auth.sandbox.state import SandboxState
+
 _SUPPORTED = "1.0"
 _DEPRECATED = "0.9"
 
 
-class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
-    """
-    An answer with problem details.
-
-    Args:
-        status: HTTP status.
-
-        detail: What is wrong.
-
-        headers: Header fields.
-    """
+class Problem(Exception):  # noqa: N818 - a response, not an error of ours
+    """A response with problem details."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -29,12 +23,7 @@ class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
         self._headers = headers
 
     def response(self, request: web.Request) -> web.Response:
-        """
-        Make the answer.
-
-        Args:
-            request: What it answers.
-        """
+        """Build the response."""
         return web.json_response(
             {
                 "type": "about:blank",
@@ -51,7 +40,7 @@ class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
 
 @web.middleware
 async def show_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer with the problem that a handler met."""
+    """Respond with the problem that a handler raised."""
     try:
         return await handler(request)
     except Problem as problem:
@@ -60,14 +49,74 @@ async def show_problems(request: web.Request, handler: Handler) -> web.StreamRes
 
 @web.middleware
 async def show_versions(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say which versions of v4 there are, and refuse the others."""
+    """Name the supported versions of v4, and refuse every other."""
     if not request.path.startswith("/api/") or request.path.startswith("/api/v3/"):
         return await handler(request)
     version = request.headers.get("api-version", _SUPPORTED)
     if version in {_SUPPORTED, _DEPRECATED}:
         response = await handler(request)
     else:
-        response = Problem(400, f"There is no version {version}.").response(request)
+        response = Problem(
+            400, f"api-version must be {_SUPPORTED} or {_DEPRECATED}, not {version}."
+        ).response(request)
     response.headers["api-supported-versions"] = _SUPPORTED
     response.headers["api-deprecated-versions"] = _DEPRECATED
     return response
+
+
+_SCOPES = ("bankservice", "api")
+
+
+class BearerCheck:
+    """Validates the access tokens of requests."""
+
+    def __init__(self, sandbox: SandboxState) -> None:
+        self._sandbox = sandbox
+
+    def token(self, request: web.Request, scope: Iterable[str] = _SCOPES) -> IssuedToken:
+        """
+        Validate a request's access token.
+
+        Raises:
+            Problem: 401 or 403, with a challenge (RFC 6750 §3).
+        """
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            raise _challenge(401, "The request has no access token.", "Bearer")
+        token = self._sandbox.issuer.validate(text)
+        if isinstance(token, str):
+            challenge = f'Bearer error="invalid_token", error_description="{token}"'
+            raise _challenge(401, token, challenge)
+        if not set(scope).intersection(token.scope):
+            named = next(iter(scope))
+            challenge = f'Bearer error="insufficient_scope", scope="{named}"'
+            raise _challenge(403, "The token has another scope.", challenge)
+        return token
+
+    def require_sign_in(
+        self, token: IssuedToken, acr_values: list[str], max_age: int | None
+    ) -> None:
+        """
+        Require a strong enough and fresh enough sign-in.
+
+        Raises:
+            Problem: 401, with a challenge that names what is required (RFC 9470 §3).
+        """
+        sign_in = token.sign_in
+        if (
+            sign_in is not None
+            and (not acr_values or set(acr_values).intersection(sign_in.acr))
+            and (max_age is None or self._sandbox.clock.time() - sign_in.auth_time <= max_age)
+        ):
+            return
+        said = "A different authentication level is required"
+        wanted = [f'error="insufficient_user_authentication", error_description="{said}"']
+        if acr_values:
+            wanted.append(f'acr_values="{" ".join(acr_values)}"')
+        if max_age is not None:
+            wanted.append(f'max_age="{max_age}"')
+        raise _challenge(401, f"{said}.", f"Bearer {', '.join(wanted)}")
+
+
+def _challenge(status: int, detail: str, challenge: str) -> Problem:
+    return Problem(status, detail, {"WWW-Authenticate": challenge})

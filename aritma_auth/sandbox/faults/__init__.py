@@ -1,1 +1,1 @@
-"""Faults that a test can order: of responses, of their contents, of the network."""
+"""What a test makes go wrong."""

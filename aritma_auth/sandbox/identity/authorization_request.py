@@ -1,5 +1,5 @@
 """
-Authorization requests, read by the rules of ``/connect/authorize`` and without HTTP.
+Authorization requests, parsed by the rules of ``/connect/authorize``.
 
 Source: IdentityServer's AuthorizeRequestValidator.
 """
@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_scope
 from aritma_auth.sandbox.identity.registrations import RESOURCES, SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
-from aritma_auth.sandbox.identity.token_endpoint import read_scope
-from aritma_auth.sandbox.refusals import Refusal
 
 Parameters = Mapping[str, Sequence[str]]
 """Each parameter's values; only ``resource`` may have several."""
@@ -27,7 +26,7 @@ _GRANTS = {
 }
 _PROMPTS = frozenset({"consent", "login", "none", "select_account"})
 _FACTORS = frozenset({"mfa", "verify"})
-_LONGEST = {
+_MAX_LENGTHS = {
     "client_id": 100,
     "redirect_uri": 400,
     "nonce": 300,
@@ -38,40 +37,40 @@ _LONGEST = {
 
 
 @attrs.frozen(kw_only=True)
-class AuthorizeCall:
+class AuthorizationRequest:
     """
-    An authorization request that is in order.
+    A valid authorization request.
 
     Attributes:
-        client: Who asks.
+        client: The client that sent it.
 
-        redirect_uri: Where the person goes back to.
+        redirect_uri: The address of the authorization response.
 
-        response_type: What is asked for.
+        response_type: The words of ``response_type``, sorted.
 
-        response_mode: How it is to travel.
+        response_mode: ``query``, ``fragment`` or ``form_post``.
 
-        scope: For what.
+        scope: The requested scope.
 
-        state: Comes back unchanged, or None.
+        state: The value to return unchanged, or None.
 
-        nonce: Goes into the ID token, or None.
+        nonce: The value for the ID token, or None.
 
-        code_challenge: S256 of the verifier, or None.
+        code_challenge: S256 of the code verifier, or None.
 
-        prompt: What the person must be shown.
+        prompt: The pages that the end-user must see.
 
-        max_age: Seconds since the sign-in that will do, or None.
+        max_age: Allowed age of the authentication in seconds, or None.
 
-        login_hint: Who is likely to sign in.
+        login_hint: The username to fill in.
 
-        acr: What the sign-in must reach, the most wanted first.
+        acr: Requested authentication contexts, the preferred one first.
 
-        idp: The identity provider that the person is to come by, or None.
+        idp: The requested identity provider, or None.
 
-        tenant: The tenant that is asked for, or None.
+        tenant: The requested tenant, or None.
 
-        resources: APIs that are named.
+        resources: The APIs named by ``resource``.
     """
 
     client: SandboxClient
@@ -92,40 +91,33 @@ class AuthorizeCall:
 
     @property
     def is_satisfiable(self) -> bool:
-        """People here can reach what is asked for."""
+        """Whether the sandbox's users can reach every requested authentication context."""
         return _FACTORS.issuperset(self.acr)
 
 
-def read_authorize_call(
+def parse_authorization_request(
     parameters: Parameters, clients: Mapping[str, SandboxClient], server_version: ServerVersion
-) -> AuthorizeCall:
+) -> AuthorizationRequest:
     """
-    Read an authorization request.
-
-    Args:
-        parameters: Its parameters.
-
-        clients: The registered clients by id.
-
-        server_version: How the server behaves.
+    Parse an authorization request.
 
     Raises:
-        Refusal: It is not in order; IdentityServer shows that on a page of its own.
+        ErrorResponse: The request is invalid; IdentityServer shows that on a page of its own.
     """
     given = _single(parameters)
     client = clients.get(given.get("client_id", ""))
     if client is None:
-        raise Refusal("unauthorized_client", "Unknown client or client not enabled")
+        raise ErrorResponse("unauthorized_client", "Unknown client or client not enabled")
     redirect_uri = given.get("redirect_uri", "")
-    if not client.may_return_to(redirect_uri):
-        raise Refusal("invalid_request", "Invalid redirect_uri")
+    if not client.may_redirect_to(redirect_uri):
+        raise ErrorResponse("invalid_request", "Invalid redirect_uri")
     response_type, response_mode = _response(given, client)
     scope = _scope(given, client, response_type)
     nonce = given.get("nonce")
     if response_type != ("code",) and "openid" in scope and not nonce:
-        raise Refusal("invalid_request", "Invalid nonce")
+        raise ErrorResponse("invalid_request", "Invalid nonce")
     words = given.get("acr_values", "").split()
-    return AuthorizeCall(
+    return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
         response_type=response_type,
@@ -147,10 +139,10 @@ def read_authorize_call(
 def _single(parameters: Parameters) -> dict[str, str]:
     given = {name: values[0] for name, values in parameters.items()}
     if any(len(values) > 1 for name, values in parameters.items() if name != "resource"):
-        raise Refusal("invalid_request", "duplicate parameter")
-    for name, longest in _LONGEST.items():
+        raise ErrorResponse("invalid_request", "duplicate parameter")
+    for name, longest in _MAX_LENGTHS.items():
         if len(given.get(name, "")) > longest:
-            raise Refusal("invalid_request", f"Invalid {name}")
+            raise ErrorResponse("invalid_request", f"Invalid {name}")
     return given
 
 
@@ -158,13 +150,13 @@ def _response(given: Mapping[str, str], client: SandboxClient) -> tuple[tuple[st
     response_type = tuple(sorted(given.get("response_type", "").split()))
     grant = _GRANTS.get(response_type)
     if grant is None:
-        raise Refusal("unsupported_response_type", "Response type not supported")
+        raise ErrorResponse("unsupported_response_type", "Response type not supported")
     if grant not in client.grant_types:
-        raise Refusal("unauthorized_client", "Invalid grant type for client")
+        raise ErrorResponse("unauthorized_client", "Invalid grant type for client")
     usual = "query" if response_type == ("code",) else "fragment"
     mode = given.get("response_mode", usual)
     if mode not in {"form_post", "fragment", "query"} or (usual, mode) == ("fragment", "query"):
-        raise Refusal("unsupported_response_type", "Invalid response_mode for response_type")
+        raise ErrorResponse("unsupported_response_type", "Invalid response_mode for response_type")
     return response_type, mode
 
 
@@ -172,12 +164,12 @@ def _scope(
     given: Mapping[str, str], client: SandboxClient, response_type: tuple[str, ...]
 ) -> tuple[str, ...]:
     if not given.get("scope"):
-        raise Refusal("invalid_request", "Invalid scope")
-    scope = read_scope(given, client)
+        raise ErrorResponse("invalid_request", "Invalid scope")
+    scope = parse_scope(given, client)
     if "id_token" in response_type and "openid" not in scope:
-        raise Refusal("invalid_request", "Missing openid scope")
+        raise ErrorResponse("invalid_request", "Missing openid scope")
     if response_type == ("token",) and "openid" in scope:
-        raise Refusal("invalid_scope", "Invalid scope for response type")
+        raise ErrorResponse("invalid_scope", "Invalid scope for response type")
     return scope
 
 
@@ -188,18 +180,18 @@ def _code_challenge(
     if "code" not in response_type:
         return None
     if challenge is None and client.requires_pkce:
-        raise Refusal("invalid_request", "code challenge required")
+        raise ErrorResponse("invalid_request", "code challenge required")
     if challenge is not None and given.get("code_challenge_method") != "S256":
-        raise Refusal("invalid_request", "Transform algorithm not supported")
+        raise ErrorResponse("invalid_request", "Transform algorithm not supported")
     return challenge
 
 
 def _prompt(given: Mapping[str, str], server_version: ServerVersion) -> frozenset[str]:
     prompt = frozenset(given.get("prompt", "").split())
     if not prompt <= _PROMPTS and server_version.refuses_unknown_prompts:
-        raise Refusal("invalid_request", "Unsupported prompt mode")
+        raise ErrorResponse("invalid_request", "Unsupported prompt mode")
     if "none" in prompt and len(prompt) > 1:
-        raise Refusal("invalid_request", "Invalid prompt")
+        raise ErrorResponse("invalid_request", "Invalid prompt")
     return prompt & _PROMPTS
 
 
@@ -208,7 +200,7 @@ def _max_age(given: Mapping[str, str]) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit()):
-        raise Refusal("invalid_request", "Invalid max_age")
+        raise ErrorResponse("invalid_request", "Invalid max_age")
     return int(text)
 
 
@@ -217,9 +209,9 @@ def _special(words: Sequence[str], prefix: str) -> str | None:
 
 
 def _resources(parameters: Parameters, server_version: ServerVersion) -> tuple[str, ...]:
-    if not server_version.knows_resources:
+    if not server_version.supports_resource:
         return ()
     resources = tuple(parameters.get("resource", ()))
     if not RESOURCES.keys() >= set(resources):
-        raise Refusal("invalid_target", "Invalid resource indicator")
+        raise ErrorResponse("invalid_target", "Invalid resource indicator")
     return resources

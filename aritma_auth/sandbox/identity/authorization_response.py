@@ -1,5 +1,5 @@
 """
-What goes back to the client through the browser, without HTTP.
+Authorization responses, which go back to the client through the browser.
 
 Source: IdentityServer's AuthorizeResult.
 """
@@ -7,131 +7,100 @@ Source: IdentityServer's AuthorizeResult.
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
-from aritma_auth.sandbox.identity.authorization_request import AuthorizeCall
+from aritma_auth.sandbox.identity.authorization_request import AuthorizationRequest
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
-from aritma_auth.sandbox.identity.session_management import make_session_state
-from aritma_auth.sandbox.identity.sessions import Code, SignIns
+from aritma_auth.sandbox.identity.session_management import build_session_state
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent, Code, Sessions
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
-from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, told
-from aritma_auth.sandbox.refusals import Refusal
+from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, apply_overrides
 
 
-class Callbacks:
-    """
-    Makes authorization answers.
-
-    Args:
-        issuer: Makes tokens.
-
-        sign_ins: Makes codes.
-
-        server_version: How the server behaves.
-
-        overrides: What it says wrongly.
-    """
+class AuthorizationResponses:
+    """Builds authorization responses."""
 
     def __init__(
         self,
         issuer: TokenIssuer,
-        sign_ins: SignIns,
+        sessions: Sessions,
         server_version: ServerVersion,
         overrides: ResponseOverrides,
     ) -> None:
         self._issuer = issuer
-        self._sign_ins = sign_ins
+        self._sessions = sessions
         self._server_version = server_version
         self._overrides = overrides
 
-    def success(self, issuer: str, call: AuthorizeCall, sign_in: SignInFacts) -> dict[str, str]:
-        """
-        Give the parameters of a good answer.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            call: The request.
-
-            sign_in: Who signed in.
-        """
-        wanted, client = call.response_type, call.client
+    def success(
+        self, issuer: str, request: AuthorizationRequest, sign_in: AuthenticationEvent
+    ) -> dict[str, str]:
+        """Build the parameters of a success response."""
+        response_type, client = request.response_type, request.client
         code = access_token = None
-        answer: Changes = {}
-        if "code" in wanted:
-            code = answer["code"] = self._make_code(call, sign_in)
-        if "token" in wanted:
-            access_token = self._issuer.issue_access_token(issuer, client, call.scope, sign_in)
-        if "id_token" in wanted:
-            answer["id_token"] = self._issuer.issue_id_token(
+        members: Changes = {}
+        if "code" in response_type:
+            code = members["code"] = self._issue_code(request, sign_in)
+        if "token" in response_type:
+            access_token = self._issuer.issue_access_token(issuer, client, request.scope, sign_in)
+        if "id_token" in response_type:
+            members["id_token"] = self._issuer.issue_id_token(
                 issuer, client.client_id, sign_in, access_token=access_token, code=code
             )
         if access_token is not None:
-            answer |= {
+            members |= {
                 "access_token": access_token,
                 "token_type": "Bearer",
                 "expires_in": client.lifetime,
             }
-        answer["scope"] = " ".join(call.scope)
-        if "openid" in call.scope:
-            answer["session_state"] = make_session_state(
-                client.client_id, call.redirect_uri, sign_in.session_id
+        members["scope"] = " ".join(request.scope)
+        if "openid" in request.scope:
+            members["session_state"] = build_session_state(
+                client.client_id, request.redirect_uri, sign_in.session_id
             )
-        return self._finish(issuer, call, answer)
+        return self._finish(issuer, request, members)
 
-    def _make_code(self, call: AuthorizeCall, sign_in: SignInFacts) -> str:
-        return self._sign_ins.make_code(
+    def _issue_code(self, request: AuthorizationRequest, sign_in: AuthenticationEvent) -> str:
+        return self._sessions.issue_code(
             Code(
-                client_id=call.client.client_id,
-                redirect_uri=call.redirect_uri,
-                scope=call.scope,
+                client_id=request.client.client_id,
+                redirect_uri=request.redirect_uri,
+                scope=request.scope,
                 sign_in=sign_in,
-                code_challenge=call.code_challenge,
-                resources=call.resources,
+                code_challenge=request.code_challenge,
+                resources=request.resources,
             )
         )
 
     def failure(
-        self, issuer: str, call: AuthorizeCall, error: str, description: str | None = None
+        self, issuer: str, request: AuthorizationRequest, error: str, description: str | None = None
     ) -> dict[str, str]:
         """
-        Give the parameters of a refusal, or raise it for the server's own page.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            call: The request.
-
-            error: Its code.
-
-            description: Its text, or None.
+        Build the parameters of an error response, or raise it for the server's own page.
 
         Raises:
-            Refusal: This server version never sends that error back.
+            ErrorResponse: This server version never sends that error to the client.
         """
         if error not in self._server_version.callback_errors:
-            raise Refusal(error, description)
-        return self._finish(issuer, call, {"error": error, "error_description": description})
+            raise ErrorResponse(error, description)
+        return self._finish(issuer, request, {"error": error, "error_description": description})
 
-    def _finish(self, issuer: str, call: AuthorizeCall, answer: Changes) -> dict[str, str]:
-        iss = issuer if self._server_version.names_issuer else None
-        answer = answer | {"state": call.state, "iss": iss}
+    def _finish(
+        self, issuer: str, request: AuthorizationRequest, members: Changes
+    ) -> dict[str, str]:
+        iss = issuer if self._server_version.returns_iss else None
+        members = members | {"state": request.state, "iss": iss}
         return {
             name: str(value)
-            for name, value in told(answer, self._overrides.authorization_response).items()
+            for name, value in apply_overrides(
+                members, self._overrides.authorization_response
+            ).items()
         }
 
-    def location(self, call: AuthorizeCall, answer: Mapping[str, str]) -> str:
-        """
-        Give the address of a redirect.
-
-        Args:
-            call: The request.
-
-            answer: Its parameters.
-        """
-        encoded = urlencode(answer)
-        if call.response_mode == "fragment":
-            return f"{call.redirect_uri}#{encoded}"
-        joint = "&" if "?" in call.redirect_uri else "?"
-        tail = f"#{self._server_version.error_fragment}" if "error" in answer else ""
-        return f"{call.redirect_uri}{joint}{encoded}{tail}"
+    def location(self, request: AuthorizationRequest, members: Mapping[str, str]) -> str:
+        """Build the address of a redirect with a response."""
+        encoded = urlencode(members)
+        if request.response_mode == "fragment":
+            return f"{request.redirect_uri}#{encoded}"
+        separator = "&" if "?" in request.redirect_uri else "?"
+        tail = f"#{self._server_version.error_fragment}" if "error" in members else ""
+        return f"{request.redirect_uri}{separator}{encoded}{tail}"

@@ -1,5 +1,5 @@
 """
-Who asks: clients and APIs at the identity server's endpoints.
+Authentication of clients, and of APIs, at the identity server's endpoints.
 
 Source: IdentityServer's ClientSecretValidator and BasicAuthenticationSecretParser.
 """
@@ -13,24 +13,17 @@ from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
-from aritma_auth.sandbox.refusals import Refusal
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LEEWAY = 300
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
-class AssertionCheck:
-    """
-    Knows which assertions are good, and takes each once.
-
-    Args:
-        clients: The registered clients by id.
-
-        clock: The sandbox's time.
-    """
+class ClientAssertions:
+    """Validates client assertions and accepts each once."""
 
     def __init__(self, clients: Mapping[str, SandboxClient], clock: SandboxClock) -> None:
         self._clients = clients
@@ -39,27 +32,22 @@ class AssertionCheck:
 
     def find_client(self, form: Mapping[str, str], audiences: set[str]) -> SandboxClient | None:
         """
-        Find the client that an assertion proves.
-
-        Args:
-            form: The posted parameters.
-
-            audiences: Whom an assertion may be for.
+        Authenticate a client by its assertion.
 
         Returns:
             The client, or None if anything is wrong.
         """
         assertion = form.get("client_assertion", "")
-        claims = _claims(assertion)
+        claims = _parse_claims(assertion)
         client = self._clients.get(str(claims.get("sub")))
         if form.get("client_assertion_type") != _TYPE or client is None or not client.public_key:
             return None
-        if not _is_signed(assertion, client.public_key) or not self._holds(claims, audiences):
+        if not _is_signed(assertion, client.public_key) or not self._are_valid(claims, audiences):
             return None
         self._seen.add(claims["jti"])
         return client
 
-    def _holds(self, claims: Mapping[str, object], audiences: set[str]) -> bool:
+    def _are_valid(self, claims: Mapping[str, object], audiences: set[str]) -> bool:
         expires_at, jti = claims.get("exp"), claims.get("jti")
         return (
             claims.get("iss") == claims.get("sub")
@@ -71,7 +59,7 @@ class AssertionCheck:
         )
 
 
-def _claims(assertion: str) -> dict[str, object]:
+def _parse_claims(assertion: str) -> dict[str, object]:
     try:
         payload = assertion.split(".")[1]
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -94,26 +82,17 @@ def _is_signed(assertion: str, public_key: str) -> bool:
     return False
 
 
-_LONGEST = 100
-"""Characters of a secret (InputLengthRestrictions)."""
+_MAX_SECRET_LENGTH = 100
+"""In characters (InputLengthRestrictions)."""
 
 
-class ClientCheck:
-    """
-    Knows the clients and how they prove who they are.
-
-    Args:
-        clients: The registered clients by id.
-
-        assertions: Checks client assertions.
-
-        server_version: How the server behaves.
-    """
+class ClientAuthenticator:
+    """Authenticates clients by secret, Basic or assertion."""
 
     def __init__(
         self,
         clients: Mapping[str, SandboxClient],
-        assertions: AssertionCheck,
+        assertions: ClientAssertions,
         server_version: ServerVersion,
     ) -> None:
         self._clients = clients
@@ -124,52 +103,41 @@ class ClientCheck:
         self, form: Mapping[str, str], authorization: str, issuer: str
     ) -> SandboxClient:
         """
-        Authenticate a client: by Basic if it is there, else by a secret or assertion in the form.
-
-        Args:
-            form: The posted parameters.
-
-            authorization: The ``Authorization`` header, or an empty text.
-
-            issuer: The tenant's issuer; an assertion is for its token endpoint, and from Duende
-                on for the issuer or its other endpoints too.
+        Authenticate a client: by an assertion, else by Basic, else by a secret in the form.
 
         Raises:
-            Refusal: ``invalid_client``, whatever is wrong.
+            ErrorResponse: ``invalid_client``; IdentityServer does not say what is wrong.
         """
         if "client_assertion" in form:
             audiences = {f"{issuer}/connect/token"}
             if self._server_version.assertion_for_issuer:
                 audiences |= {issuer, f"{issuer}/connect/par", f"{issuer}/connect/ciba"}
-            proven = self._assertions.find_client(form, audiences)
-            if proven is None:
-                raise Refusal("invalid_client")
-            return proven
-        client_id, secret = read_basic(authorization) or (
+            asserted = self._assertions.find_client(form, audiences)
+            if asserted is None:
+                raise ErrorResponse("invalid_client")
+            return asserted
+        client_id, secret = parse_basic(authorization) or (
             form.get("client_id", ""),
             form.get("client_secret", ""),
         )
         if not client_id:
-            raise Refusal(self._server_version.missing_client_error)
+            raise ErrorResponse(self._server_version.missing_client_error)
         client = self._clients.get(client_id)
-        if client is None or len(secret) > _LONGEST:
-            raise Refusal("invalid_client")
+        if client is None or len(secret) > _MAX_SECRET_LENGTH:
+            raise ErrorResponse("invalid_client")
         if client.public_key and not client.secrets:
-            raise Refusal("invalid_client")
-        if client.secrets and not any(is_same(secret, valid) for valid in client.secrets):
-            raise Refusal("invalid_client")
+            raise ErrorResponse("invalid_client")
+        if client.secrets and not any(secrets_match(secret, valid) for valid in client.secrets):
+            raise ErrorResponse("invalid_client")
         return client
 
 
-def read_basic(authorization: str) -> tuple[str, str] | None:
+def parse_basic(authorization: str) -> tuple[str, str] | None:
     """
-    Read an ``Authorization: Basic`` header.
-
-    Args:
-        authorization: The header's value.
+    Parse an ``Authorization: Basic`` header.
 
     Returns:
-        Name and secret, both empty if it is malformed; None if it is no Basic at all.
+        Name and secret, both empty if the header is malformed; None for another scheme.
     """
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
@@ -182,6 +150,6 @@ def read_basic(authorization: str) -> tuple[str, str] | None:
     return (unquote_plus(name), unquote_plus(secret)) if colon else ("", "")
 
 
-def is_same(given: str, valid: str) -> bool:
+def secrets_match(given: str, valid: str) -> bool:
     """Compare two secrets in constant time."""
     return hmac.compare_digest(given.encode(), valid.encode())

@@ -1,81 +1,71 @@
-"""Sign-ins on another device, under way."""
+"""Device codes: issued, approved by an end-user, redeemed."""
 
 import secrets
 
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
-from aritma_auth.sandbox.refusals import Refusal
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
 
 _LIFETIME = 300
 _INTERVAL = 5
 
 
 @attrs.define(kw_only=True)
-class DeviceSignIn:
+class DeviceAuthorization:
     """
-    What a device code stands for.
+    A device code's record.
 
     Attributes:
-        client_id: For whom.
+        client_id: The client that it was issued to.
 
-        scope: For what.
+        scope: The requested scope.
 
-        user_code: What the person types.
+        user_code: The code that the end-user enters.
 
         expires_at: POSIX seconds.
 
-        may_ask_at: POSIX seconds; who asks before must wait anew.
+        next_poll_at: POSIX seconds; an earlier poll gets ``slow_down``.
 
-        sign_in: Who signed in, or None so far.
+        sign_in: The authentication event, or None before the end-user's decision.
 
-        is_denied: The person said no.
+        is_denied: The end-user has denied it.
     """
 
     client_id: str
     scope: tuple[str, ...]
     user_code: str
     expires_at: float
-    may_ask_at: float
-    sign_in: SignInFacts | None = None
+    next_poll_at: float
+    sign_in: AuthenticationEvent | None = None
     is_denied: bool = False
 
 
-class Devices:
-    """
-    Keeps the devices that wait for a person.
-
-    Args:
-        clock: The sandbox's time.
-    """
+class DeviceCodes:
+    """Issues device codes and redeems those that an end-user has approved."""
 
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
-        self._devices: dict[str, DeviceSignIn] = {}
+        self._devices: dict[str, DeviceAuthorization] = {}
 
-    def start(self, client: SandboxClient, scope: tuple[str, ...]) -> dict[str, object]:
+    def issue(self, client: SandboxClient, scope: tuple[str, ...]) -> dict[str, object]:
         """
-        Begin a sign-in.
-
-        Args:
-            client: For whom.
-
-            scope: For what.
+        Issue a device code.
 
         Returns:
-            The answer's members, without the addresses.
+            The response's members, without the verification addresses.
         """
         device_code = secrets.token_hex(32).upper()
         user_code = str(secrets.randbelow(900_000_000) + 100_000_000)
         now = self._clock.time()
-        self._devices[device_code] = DeviceSignIn(
+        self._devices[device_code] = DeviceAuthorization(
             client_id=client.client_id,
             scope=scope,
             user_code=user_code,
             expires_at=now + _LIFETIME,
-            may_ask_at=now,
+            next_poll_at=now,
         )
         return {
             "device_code": device_code,
@@ -84,13 +74,8 @@ class Devices:
             "interval": _INTERVAL,
         }
 
-    def find(self, user_code: str) -> DeviceSignIn | None:
-        """
-        Find a device that still waits.
-
-        Args:
-            user_code: What the person typed.
-        """
+    def find(self, user_code: str) -> DeviceAuthorization | None:
+        """Find the pending record of a user code."""
         now = self._clock.time()
         return next(
             (
@@ -106,15 +91,10 @@ class Devices:
 
     def decide(self, user_code: str, subject: str | None) -> bool:
         """
-        Let a person answer.
-
-        Args:
-            user_code: What was typed.
-
-            subject: Who agrees, or None for no.
+        Record the end-user's decision; a subject of None denies.
 
         Returns:
-            Whether a device waits for that code.
+            Whether a record with that user code was pending.
         """
         device = self.find(user_code)
         if device is None:
@@ -122,7 +102,7 @@ class Devices:
         if subject is None:
             device.is_denied = True
         else:
-            device.sign_in = SignInFacts(
+            device.sign_in = AuthenticationEvent(
                 subject=subject,
                 auth_time=self._clock.time(),
                 session_id=secrets.token_hex(16).upper(),
@@ -131,35 +111,30 @@ class Devices:
 
     def redeem(
         self, device_code: str, client: SandboxClient
-    ) -> tuple[tuple[str, ...], SignInFacts]:
+    ) -> tuple[tuple[str, ...], AuthenticationEvent]:
         """
-        Ask for a device's sign-in.
-
-        Args:
-            device_code: The device's code.
-
-            client: Who asks.
+        Redeem a device code.
 
         Returns:
-            For what, and who signed in.
+            The scope, and the authentication event.
 
         Raises:
-            Refusal: Not yet, not so fast, too late, or never.
+            ErrorResponse: ``authorization_pending``, ``slow_down``, or a final error.
 
-        Source: IdentityServer's DeviceCodeValidator: asking too early starts the wait anew.
+        Source: IdentityServer's DeviceCodeValidator: an early poll restarts the interval.
         """
         device = self._devices.get(device_code)
         if device is None or device.client_id != client.client_id:
-            raise Refusal("invalid_grant")
+            raise ErrorResponse("invalid_grant")
         now = self._clock.time()
-        is_too_early, device.may_ask_at = now < device.may_ask_at, now + _INTERVAL
+        is_too_early, device.next_poll_at = now < device.next_poll_at, now + _INTERVAL
         if is_too_early:
-            raise Refusal("slow_down")
+            raise ErrorResponse("slow_down")
         if now >= device.expires_at:
-            raise Refusal("expired_token")
+            raise ErrorResponse("expired_token")
         if device.is_denied:
-            raise Refusal("access_denied")
+            raise ErrorResponse("access_denied")
         if device.sign_in is None:
-            raise Refusal("authorization_pending")
+            raise ErrorResponse("authorization_pending")
         del self._devices[device_code]
         return device.scope, device.sign_in

@@ -1,5 +1,5 @@
 """
-Grants that IdentityServer does not bring along: Aritma's delegation, and token exchange.
+Extension grants: Aritma's delegation, and token exchange.
 
 Source: Aritma ID's page on delegation. Spec: RFC 8693.
 """
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
-from aritma_auth.sandbox.refusals import Refusal
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -19,28 +19,23 @@ _TYPES = frozenset({ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt"})
 
 
 @attrs.frozen
-class Exchange:
+class ExchangedIdentity:
     """
-    Whom an exchanged token is for.
+    The identities in an exchanged token.
 
     Attributes:
-        sign_in: The person's sign-in.
+        sign_in: The subject's authentication event.
 
-        actor: Who acts for the person, or None.
+        actor: The subject of the acting party, or None.
     """
 
-    sign_in: SignInFacts
+    sign_in: AuthenticationEvent
     actor: str | None = None
 
 
-class TokenReader:
+class SubjectTokens:
     """
-    Reads the tokens that are presented to be exchanged.
-
-    Args:
-        issuer: Knows the sandbox's own.
-
-        clock: The sandbox's time.
+    Validates the tokens that clients present to exchange them.
 
     Attributes:
         external_tokens: Subjects by provider and token.
@@ -51,57 +46,51 @@ class TokenReader:
         self._clock = clock
         self.external_tokens: dict[tuple[str, str], str] = {}
 
-    def delegation(self, form: Mapping[str, str]) -> Exchange:
+    def delegation(self, form: Mapping[str, str]) -> ExchangedIdentity:
         """
-        Read a delegation: of a token of ours, or of a trusted provider's.
-
-        Args:
-            form: The posted parameters.
+        Validate a delegation's token: the sandbox's own, or a trusted external provider's.
 
         Raises:
-            Refusal: ``invalid_grant``.
+            ErrorResponse: ``invalid_grant``.
         """
         provider, text = form.get("provider"), form.get("token", "")
         if provider is None:
-            return Exchange(self._own(text, "invalid_grant"))
+            return ExchangedIdentity(self._own(text, "invalid_grant"))
         subject = self.external_tokens.get((provider, text))
         if subject is None:
-            raise Refusal("invalid_grant")
-        return Exchange(self._facts(subject, provider))
+            raise ErrorResponse("invalid_grant")
+        return ExchangedIdentity(self._authentication_event(subject, provider))
 
-    def exchange(self, form: Mapping[str, str]) -> Exchange:
+    def exchange(self, form: Mapping[str, str]) -> ExchangedIdentity:
         """
-        Read a token exchange.
-
-        Args:
-            form: The posted parameters.
+        Validate the tokens of a token exchange.
 
         Raises:
-            Refusal: ``invalid_request``; a bad token is one too (RFC 8693 §2.2.2).
+            ErrorResponse: ``invalid_request``, for an invalid token too (RFC 8693 §2.2.2).
         """
         wanted = form.get("requested_token_type", ACCESS_TOKEN)
         if wanted not in _TYPES:
-            raise Refusal("invalid_request", "requested_token_type is not supported")
+            raise ErrorResponse("invalid_request", "requested_token_type is not supported")
         sign_in = self._presented(form, "subject_token")
         if "actor_token" not in form:
-            return Exchange(sign_in)
-        return Exchange(sign_in, self._presented(form, "actor_token").subject)
+            return ExchangedIdentity(sign_in)
+        return ExchangedIdentity(sign_in, self._presented(form, "actor_token").subject)
 
-    def _presented(self, form: Mapping[str, str], name: str) -> SignInFacts:
+    def _presented(self, form: Mapping[str, str], name: str) -> AuthenticationEvent:
         if form.get(f"{name}_type") not in _TYPES:
-            raise Refusal("invalid_request", f"{name}_type is not supported")
+            raise ErrorResponse("invalid_request", f"{name}_type is not supported")
         return self._own(form.get(name, ""), "invalid_request")
 
-    def _own(self, text: str, error: str) -> SignInFacts:
-        token = self._issuer.judge(text)
+    def _own(self, text: str, error: str) -> AuthenticationEvent:
+        token = self._issuer.validate(text)
         if isinstance(token, str):
-            raise Refusal(error)
+            raise ErrorResponse(error)
         if token.sign_in is not None:
             return token.sign_in
-        # A machine's token stands for the machine.
-        return self._facts(token.client_id)
+        # The subject of a client-credentials token is the client.
+        return self._authentication_event(token.client_id)
 
-    def _facts(self, subject: str, idp: str = "local") -> SignInFacts:
-        return SignInFacts(
+    def _authentication_event(self, subject: str, idp: str = "local") -> AuthenticationEvent:
+        return AuthenticationEvent(
             subject=subject, auth_time=self._clock.time(), session_id="DELEGATED", idp=idp
         )

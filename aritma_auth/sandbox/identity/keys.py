@@ -1,4 +1,4 @@
-"""RSA keys whose ids look as those of an X.509 certificate at IdentityServer do."""
+"""RSA signing keys, whose ids have the form that IdentityServer gives X.509 certificates."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
 FOREIGN = DECOY = -1
-"""A key that signs nothing good; it is published as a decoy at most."""
+"""A key that never signs a valid token; it may be published as a decoy."""
 
 
 @attrs.frozen
@@ -24,7 +24,7 @@ class SigningKey:
     A key that signs tokens.
 
     Attributes:
-        kid: Forty upper-case hex digits and the algorithm's name.
+        kid: The thumbprint in forty upper-case hex digits, and the algorithm's name.
 
         x5t: The same thumbprint in base64url.
 
@@ -42,14 +42,7 @@ class SigningKey:
         self, claims: dict[str, object], header: dict[str, object], signature: str = "good"
     ) -> str:
         """
-        Make a token, its header in the order of Aritma's sample.
-
-        Args:
-            claims: The payload.
-
-            header: Header members besides the key's own; None takes one out.
-
-            signature: ``good``, or one of the bad ones of `ResponseOverrides`.
+        Sign a token, its header in the order of Aritma's sample.
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
@@ -58,14 +51,16 @@ class SigningKey:
         members = {name: value for name, value in (own | header).items() if value is not None}
         if algorithm == "RS256":
             key = self if signature == "good" else signing_key(FOREIGN)
-            return _sealed(members, claims, key.private)
+            return _sign_with_joserfc(members, claims, key.private)
         signed = f"{_encoded(members)}.{_encoded(claims)}"
         secret = json.dumps(self.public).encode()
         proof = hmac.digest(secret, signed.encode(), "sha256") if signature == "HS256" else b""
         return f"{signed}.{_base64(proof)}"
 
 
-def _sealed(members: dict[str, object], claims: dict[str, object], private: bytes) -> str:
+def _sign_with_joserfc(
+    members: dict[str, object], claims: dict[str, object], private: bytes
+) -> str:
     from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
 
     payload = json.dumps(claims, separators=(",", ":"))
@@ -74,7 +69,7 @@ def _sealed(members: dict[str, object], claims: dict[str, object], private: byte
 
 @functools.cache
 def _loaded(private: bytes) -> "RSAKey":
-    """Read a private key once: that takes a hundred times as long as signing with it."""
+    """Import a private key once: importing takes a hundred times as long as signing."""
     from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
 
     return RSAKey.import_key(private)
@@ -91,10 +86,7 @@ def _encoded(members: dict[str, object]) -> str:
 @functools.cache
 def signing_key(_number: int) -> SigningKey:
     """
-    Give the process's n-th key; making one takes a tenth of a second, so all sandboxes share them.
-
-    Args:
-        _number: 0 for the first, 1 after one roll-over, and so on.
+    Give the process's n-th key; all sandboxes share them, since generating one takes 0.1 s.
 
     Raises:
         ConfigurationError: joserfc is not installed.
@@ -109,7 +101,7 @@ def signing_key(_number: int) -> SigningKey:
         raise ConfigurationError('the sandbox needs joserfc: pip install "aritma-auth[sandbox]"')
     key = RSAKey.generate_key(2048, auto_kid=False)
     public = {name: str(value) for name, value in key.as_dict(private=False).items()}
-    # There is no certificate: the thumbprint is of the key, in the shape of a certificate's.
+    # There is no certificate: the key's own hash stands in for its thumbprint.
     thumbprint = hashlib.sha1(public["n"].encode(), usedforsecurity=False).digest()
     x5t = urlsafe_b64encode(thumbprint).decode().rstrip("=")
     kid = f"{thumbprint.hex().upper()}RS256"

@@ -1,33 +1,23 @@
-"""What the identity server says of itself (OpenID Connect Discovery 1.0 §4.2), and its keys."""
+"""The metadata endpoints (OpenID Connect Discovery 1.0 §4, RFC 8414 §3) and the JWKS endpoint."""
 
 from aiohttp import web
 
-from aritma_auth.sandbox.overrides import Changes, told
+from aritma_auth.sandbox.overrides import Changes, apply_overrides
 from aritma_auth.sandbox.state import SandboxState
 
 _METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 
-class Metadata:
-    """
-    The routes that say it.
-
-    Args:
-        sandbox: Who knows the clients, the keys and the server version.
-    """
+class MetadataEndpoints:
+    """The routes of metadata and keys."""
 
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
 
     def add_routes(self, app: web.Application) -> None:
-        """
-        Add the routes, each with and without a tenant.
-
-        Args:
-            app: The identity server's application.
-        """
+        """Add the routes, each with and without a tenant."""
         if self._sandbox.server_version.has_oauth_metadata:
-            # RFC 8414 §3.1 puts the tenant behind.
+            # RFC 8414 §3.1 puts the tenant last.
             well_known = "/.well-known/oauth-authorization-server"
             app.router.add_get(well_known, self.discovery)
             app.router.add_get(f"{well_known}/{{tenant}}", self.discovery)
@@ -41,7 +31,7 @@ class Metadata:
         tenant = request.match_info.get("tenant")
         truth = self._common(self._sandbox.base_of(tenant)) | self._of_server_version()
         truth["issuer"] = self._sandbox.issuer_of(tenant)
-        return web.json_response(told(truth, self._sandbox.overrides.metadata))
+        return web.json_response(apply_overrides(truth, self._sandbox.overrides.metadata))
 
     def _common(self, base: str) -> Changes:
         scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
@@ -76,22 +66,22 @@ class Metadata:
             "token_endpoint_auth_methods_supported": _METHODS,
             "id_token_signing_alg_values_supported": ["RS256"],
             "subject_types_supported": ["public"],
-            # Always advertised, although clients refuse plain by default.
+            # IdentityServer always advertises plain, although clients refuse it by default.
             "code_challenge_methods_supported": ["plain", "S256"],
-            # Request objects are not read here.
+            # The sandbox does not support request objects.
             "request_parameter_supported": False,
         }
 
     def _of_server_version(self) -> Changes:
         version = self._sandbox.server_version
-        said: Changes = {}
-        if version.says_more:
-            said["revocation_endpoint_auth_methods_supported"] = _METHODS
-            said["introspection_endpoint_auth_methods_supported"] = _METHODS
-            said["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
-        if version.names_issuer:
-            said["authorization_response_iss_parameter_supported"] = True
-        return said
+        members: Changes = {}
+        if version.has_extended_metadata:
+            members["revocation_endpoint_auth_methods_supported"] = _METHODS
+            members["introspection_endpoint_auth_methods_supported"] = _METHODS
+            members["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
+        if version.returns_iss:
+            members["authorization_response_iss_parameter_supported"] = True
+        return members
 
     async def jwks(self, _request: web.Request) -> web.Response:
         """Give the public keys (RFC 7517 §5)."""

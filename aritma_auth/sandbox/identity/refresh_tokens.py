@@ -1,12 +1,12 @@
-"""Refresh tokens: made, used once or often, ended."""
+"""Refresh tokens: issued, redeemed once or many times, revoked."""
 
 import secrets
 
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.registrations import SandboxClient
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
 
 _LIFETIME = 30 * 24 * 3600
 
@@ -17,22 +17,22 @@ class RefreshToken:
     A refresh token as the sandbox remembers it.
 
     Attributes:
-        client_id: For whom.
+        client_id: The client that it was issued to.
 
-        scope: For what.
+        scope: The granted scope.
 
-        sign_in: The sign-in that it comes from.
+        sign_in: The authentication event that it comes from.
 
-        family: The same for all that come from one sign-in.
+        family: The same for every refresh token of one authentication event.
 
         expires_at: POSIX seconds; its successors keep it.
 
-        is_spent: It was used and cannot be used again.
+        is_spent: It was redeemed, or its family was revoked.
     """
 
     client_id: str
     scope: tuple[str, ...]
-    sign_in: SignInFacts
+    sign_in: AuthenticationEvent
     family: str = attrs.field(factory=lambda: secrets.token_hex(8))
     expires_at: float
     is_spent: bool = False
@@ -40,18 +40,13 @@ class RefreshToken:
 
 class RefreshTokens:
     """
-    Keeps refresh tokens.
-
-    Args:
-        clock: The sandbox's time.
-
-        rotate: They can be used once, unless the client's registration says otherwise.
+    Issues and redeems refresh tokens.
 
     Attributes:
-        reuse_events: Times that a spent one was presented.
+        reuse_events: How often a spent refresh token was presented.
 
-        revokes_family_on_reuse: A spent one presented again ends its whole family; IdentityServer
-            does that where its operator has added it.
+        revokes_family_on_reuse: A spent refresh token presented again revokes its whole family;
+            IdentityServer does that only where its operator has added it.
     """
 
     def __init__(self, clock: SandboxClock, *, rotate: bool) -> None:
@@ -61,17 +56,10 @@ class RefreshTokens:
         self.reuse_events = 0
         self.revokes_family_on_reuse = True
 
-    def issue(self, client: SandboxClient, scope: tuple[str, ...], sign_in: SignInFacts) -> str:
-        """
-        Make the first one of a sign-in, good for thirty days.
-
-        Args:
-            client: For whom.
-
-            scope: For what.
-
-            sign_in: The sign-in that it comes from.
-        """
+    def issue(
+        self, client: SandboxClient, scope: tuple[str, ...], sign_in: AuthenticationEvent
+    ) -> str:
+        """Issue the first one of a family, valid for thirty days."""
         return self._keep(
             RefreshToken(
                 client_id=client.client_id,
@@ -88,15 +76,10 @@ class RefreshTokens:
 
     def find(self, text: str, client: SandboxClient) -> RefreshToken | None:
         """
-        Look at a client's refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Whose it must be.
+        Find a client's refresh token.
 
         Returns:
-            What it stands for, or None if it is not good any more.
+            The record, or None if the token is unknown, spent or expired.
         """
         token = self._tokens.get(text)
         if token is None or token.client_id != client.client_id or token.is_spent:
@@ -105,21 +88,16 @@ class RefreshTokens:
 
     def redeem(self, text: str, client: SandboxClient) -> tuple[str, RefreshToken] | None:
         """
-        Use a refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Who presents it.
+        Redeem a refresh token.
 
         Returns:
-            The one to use the next time, which may be the same, and what both stand for; or None.
+            The refresh token to return, which may be the same, and its record; or None.
 
         Source: IdentityServer's DefaultRefreshTokenService: the successor keeps the expiry.
         """
         token = self.find(text, client)
         if token is None:
-            self._notice_reuse(text, client)
+            self._count_reuse(text, client)
             return None
         rotates = client.refresh_tokens_rotate
         if not (self._rotate if rotates is None else rotates):
@@ -128,7 +106,7 @@ class RefreshTokens:
         token.is_spent = True
         return successor, token
 
-    def _notice_reuse(self, text: str, client: SandboxClient) -> None:
+    def _count_reuse(self, text: str, client: SandboxClient) -> None:
         token = self._tokens.get(text)
         if token is None or token.client_id != client.client_id or not token.is_spent:
             return
@@ -138,18 +116,11 @@ class RefreshTokens:
                 relative.is_spent |= relative.family == token.family
 
     def revoke(self, text: str, client: SandboxClient) -> None:
-        """
-        Forget a refresh token.
-
-        Args:
-            text: The refresh token.
-
-            client: Who asks; another's token stays as it is.
-        """
+        """Revoke a refresh token of this client."""
         token = self._tokens.get(text)
         if token is not None and token.client_id == client.client_id:
             del self._tokens[text]
 
     def revoke_all(self) -> None:
-        """Forget them all."""
+        """Revoke every refresh token."""
         self._tokens.clear()

@@ -1,4 +1,4 @@
-"""Who is registered at the sandbox: clients and people, made up and public."""
+"""The sandbox's registered clients and end-users, all made up and public."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ RESOURCES = {
     "urn:aritma:banking": frozenset({"api"}),
     "urn:aritma:bankservice": frozenset({"bankservice"}),
 }
-"""APIs that may be asked for by name (RFC 8707), each with its scopes."""
+"""Resource indicators (RFC 8707), each with its scopes."""
 
 
 def _tuple(values: str | Iterable[str]) -> tuple[str, ...]:
@@ -37,33 +37,33 @@ class SandboxClient:
     Attributes:
         client_id: Its identifier.
 
-        secrets: The secrets that are valid now; neither these nor a key makes a public client.
+        secrets: The valid secrets; a client without secrets and key is public.
 
         expired_secrets: Secrets that were valid once.
 
-        public_key: The key that its assertions are signed with, in PEM, or None.
+        public_key: The key that verifies its assertions, in PEM, or None.
 
         grant_types: Grants that it may use.
 
-        scopes: Scopes that it may ask for.
+        scopes: Scopes that it may request.
 
         lifetime: Seconds that its access tokens live.
 
-        refresh_tokens_rotate: A refresh token can be used once, or None for what the server
-            version does.
+        refresh_tokens_rotate: Each refresh token is for one use, or None for the server version's
+            default.
 
-        redirect_uris: Where people may be sent back to, exactly; a loopback address without a
-            port stands for every port (RFC 8252 §7.3).
+        redirect_uris: Registered redirect URIs; a loopback address without a port stands for every
+            port (RFC 8252 §7.3).
 
-        post_logout_redirect_uris: The same after signing out.
+        post_logout_redirect_uris: The same for the redirect after sign-out.
 
-        requires_pkce: A code needs a verifier.
+        requires_pkce: An authorization request must carry a code challenge.
 
-        requires_consent: People are asked whether they agree.
+        requires_consent: The end-user sees a consent page.
 
-        back_channel_logout_uri: Where logout tokens are posted to, or None.
+        back_channel_logout_uri: The address that logout tokens are posted to, or None.
 
-        front_channel_logout_uri: What the signed-out page shows in a frame, or None.
+        front_channel_logout_uri: The address that the signed-out page loads in a frame, or None.
     """
 
     client_id: str
@@ -86,17 +86,10 @@ class SandboxClient:
         """The first secret that is valid now; empty for a client without any."""
         return self.secrets[0] if self.secrets else ""
 
-    def may_return_to(self, uri: str, registered: Iterable[str] | None = None) -> bool:
-        """
-        Tell whether people may be sent to an address.
-
-        Args:
-            uri: The address.
-
-            registered: The addresses to compare with; the redirect URIs by default.
-        """
+    def may_redirect_to(self, uri: str, registered: Iterable[str] | None = None) -> bool:
+        """Tell whether an end-user may be redirected to an address."""
         registered = self.redirect_uris if registered is None else registered
-        # IdentityServer compares without regard to case, and in nothing else generously.
+        # IdentityServer ignores case here, and nothing else.
         known = {address.lower() for address in registered}
         return not known.isdisjoint({uri.lower(), _without_port(uri).lower()})
 
@@ -104,18 +97,18 @@ class SandboxClient:
 @attrs.frozen
 class User:
     """
-    Somebody who can sign in.
+    An end-user who can sign in.
 
     Attributes:
-        subject: The identifier that tokens name.
+        subject: The ``sub`` of tokens.
 
-        username: What to type.
+        username: The name that the sign-in page asks for.
 
-        password: What to type next.
+        password: The password.
 
-        name: The person's full name.
+        name: The full name.
 
-        one_time_code: What to type when a second factor or BankID is asked for.
+        one_time_code: The second factor, which stands for BankID too.
     """
 
     subject: str
@@ -126,7 +119,7 @@ class User:
 
     @property
     def claims(self) -> dict[str, str]:
-        """What UserInfo says of the person."""
+        """The claims that UserInfo returns."""
         return {
             "sub": self.subject,
             "name": self.name or self.username,
@@ -141,7 +134,7 @@ def _without_port(uri: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         return uri
-    # Before "@" there is a user name, whatever it looks like.
+    # "127.0.0.1@evil.example" is a user name and another host.
     if parts.scheme != "http" or host not in {"127.0.0.1", "::1"} or "@" in parts.netloc:
         return uri
     return parts._replace(netloc=f"[{host}]" if ":" in host else host).geturl()
@@ -155,7 +148,7 @@ SAMPLE_CLIENTS = (
         secrets="sandbox-secret",
         scopes=("bankservice", "api"),
     ),
-    # "+", "%" and "@" tell apart who encodes them in forms and in Basic, and who does not.
+    # "+", "%" and "@" show whether a client encodes secrets in forms and in Basic.
     SandboxClient(
         client_id="sandbox-special", secrets="s3cr3tV@lue!+%", scopes=("bankservice", "api")
     ),

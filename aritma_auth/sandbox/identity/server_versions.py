@@ -1,5 +1,5 @@
 """
-What differs between the IdentityServers that Aritma ID may be.
+The differences between the IdentityServer versions that Aritma ID may run.
 
 Source: IdentityServer4 4.x and Duende IdentityServer at their release tags.
 """
@@ -12,46 +12,46 @@ from aritma_auth.errors import ConfigurationError
 @attrs.frozen(kw_only=True)
 class ServerVersion:
     """
-    One version's behaviour.
+    The behaviour of one version.
 
     Attributes:
         name: ``is4``, ``duende-6.3``, ``duende-7.4`` or ``duende-8``.
 
-        missing_client_error: What a token request without client id is answered with.
+        missing_client_error: The error of a token request without client id.
 
-        names_issuer: Authorization answers carry ``iss`` (RFC 9207).
+        returns_iss: Authorization responses carry ``iss`` (RFC 9207).
 
-        refresh_tokens_rotate: By default a refresh token can be used once.
+        refresh_tokens_rotate: By default each refresh token is for one use.
 
         assertion_for_issuer: An assertion may name the issuer as its audience.
 
         introspects_for_clients: Clients, not only APIs, may introspect.
 
-        introspects_in_jwts: The answer is signed if that is asked for (RFC 9701).
+        introspects_in_jwts: The introspection response is signed on request (RFC 9701).
 
-        has_oauth_metadata: The address of RFC 8414 is served too.
+        has_oauth_metadata: RFC 8414's metadata address is served too.
 
-        redirect_status: Of redirects with an answer.
+        redirect_status: Status of redirects to the client.
 
-        error_fragment: What is appended to redirects with an error.
+        error_fragment: The fragment of redirects with an error.
 
-        callback_errors: Errors that reach the callback; all others stay on the server's page.
+        callback_errors: Errors that reach the client; every other stays on the server's page.
 
-        first_claims: How access tokens begin.
+        leading_claims: The first claims of access tokens, in order.
 
         logout_token_type: The ``typ`` of logout tokens.
 
-        knows_resources: ``resource`` is heeded (RFC 8707).
+        supports_resource: ``resource`` is processed (RFC 8707).
 
-        refuses_unknown_prompts: An unknown ``prompt`` is an error; it is overlooked otherwise.
+        refuses_unknown_prompts: An unknown ``prompt`` is an error; otherwise it is ignored.
 
-        says_more: Discovery names prompts, and how to authenticate for revocation and
-            introspection.
+        has_extended_metadata: The metadata names prompts, and the authentication methods of
+            revocation and introspection.
     """
 
     name: str
     missing_client_error: str = "invalid_request"
-    names_issuer: bool = True
+    returns_iss: bool = True
     refresh_tokens_rotate: bool = True
     assertion_for_issuer: bool = True
     introspects_for_clients: bool = False
@@ -70,17 +70,17 @@ class ServerVersion:
             "unmet_authentication_requirements",
         }
     )
-    first_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
+    leading_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
     logout_token_type: str = "logout+jwt"
-    knows_resources: bool = True
+    supports_resource: bool = True
     refuses_unknown_prompts: bool = False
-    says_more: bool = True
+    has_extended_metadata: bool = True
 
 
 _IS4 = ServerVersion(
     name="is4",
     missing_client_error="invalid_client",
-    names_issuer=False,
+    returns_iss=False,
     assertion_for_issuer=False,
     callback_errors=frozenset(
         {
@@ -91,10 +91,10 @@ _IS4 = ServerVersion(
             "login_required",
         }
     ),
-    first_claims=("nbf", "exp", "iss", "aud", "client_id", "iat"),
+    leading_claims=("nbf", "exp", "iss", "aud", "client_id", "iat"),
     logout_token_type="JWT",
-    knows_resources=False,
-    says_more=False,
+    supports_resource=False,
+    has_extended_metadata=False,
 )
 _DUENDE_7_4 = ServerVersion(
     name="duende-7.4",
@@ -120,11 +120,8 @@ def server_version_named(name: str) -> ServerVersion:
     """
     Find a version.
 
-    Args:
-        name: Its name.
-
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: No version has that name.
     """
     version = SERVER_VERSIONS.get(name)
     if version is None:

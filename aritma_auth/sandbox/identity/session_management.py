@@ -1,4 +1,4 @@
-"""The frame that tells a client's page whether the browser's session is still the same one."""
+"""Session management: the check_session_iframe, and the session_state that it computes again."""
 
 import hashlib
 import secrets
@@ -22,40 +22,35 @@ async function hash(text) {
   const base64 = btoa(String.fromCharCode(...digest));
   return base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
-async function judge(asked, origin) {
-  const parts = /^(.+) ([^ .]+)\\.([^ .]+)$/.exec(asked);
+async function check(message, origin) {
+  const parts = /^(.+) ([^ .]+)\\.([^ .]+)$/.exec(message);
   if (parts === null) return "error";
-  const [, clientId, said, salt] = parts;
+  const [, clientId, given, salt] = parts;
   const known = await hash(clientId + origin + currentSession() + salt);
-  return known === said ? "unchanged" : "changed";
+  return known === given ? "unchanged" : "changed";
 }
 addEventListener("message", async (event) => {
-  const answer = await judge(event.data, event.origin);
-  event.source.postMessage(answer, event.origin);
+  const result = await check(event.data, event.origin);
+  event.source.postMessage(result, event.origin);
 });
 """
 _SCRIPT_HASH = b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
 
 
-class CheckSession:
+class CheckSessionFrame:
     """
-    The route of that frame.
+    The route of the check_session_iframe.
 
     Spec: OpenID Connect Session Management 1.0 §3.2.
     """
 
     def add_routes(self, app: web.Application) -> None:
-        """
-        Add the routes, with and without a tenant.
-
-        Args:
-            app: The identity server's application.
-        """
+        """Add the routes, with and without a tenant."""
         for prefix in ("", "/{tenant}"):
             app.router.add_get(f"{prefix}/connect/checksession", self.frame)
 
     async def frame(self, _request: web.Request) -> web.Response:
-        """Give the frame; any client's page may show it."""
+        """Serve the frame; any client's page may embed it."""
         policy = f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; base-uri 'none'"
         return web.Response(
             content_type="text/html",
@@ -72,16 +67,9 @@ class CheckSession:
 _PORTS = {"http": 80, "https": 443}
 
 
-def make_session_state(client_id: str, redirect_uri: str, session_id: str) -> str:
+def build_session_state(client_id: str, redirect_uri: str, session_id: str) -> str:
     """
-    Make the value that the frame of ``/connect/checksession`` computes again.
-
-    Args:
-        client_id: Who asks.
-
-        redirect_uri: Its origin, as browsers write it, is the client's.
-
-        session_id: The browser's session.
+    Build the ``session_state`` that the check_session_iframe computes again.
 
     Spec: OpenID Connect Session Management 1.0 §2, §3.2.
     """
@@ -95,7 +83,7 @@ def _origin_of(redirect_uri: str) -> str:
     parts = urlsplit(redirect_uri)
     usual = _PORTS.get(parts.scheme)
     if usual is None:
-        # An app's own scheme: no page of that origin will ever ask.
+        # A private-use scheme: no page has such an origin.
         return ""
     host = parts.netloc.lower().removesuffix(f":{usual}")
     return f"{parts.scheme}://{host}"

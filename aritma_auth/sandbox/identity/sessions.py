@@ -1,4 +1,4 @@
-"""Sign-ins under way: browsers' sessions, and codes."""
+"""What the server remembers of end-users: authentication events, browser sessions, codes."""
 
 import hashlib
 import secrets
@@ -8,9 +8,51 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
-from aritma_auth.sandbox.refusals import Refusal
+
+
+@attrs.frozen(kw_only=True)
+class AuthenticationEvent:
+    """
+    An end-user's authentication, as tokens describe it.
+
+    Attributes:
+        subject: The end-user's ``sub``.
+
+        auth_time: POSIX seconds.
+
+        session_id: The ``sid`` of the browser's session.
+
+        nonce: The authorization request's nonce, or None.
+
+        acr: The authentication contexts reached, such as ``mfa``.
+
+        idp: The identity provider that authenticated the end-user.
+
+        tenant: The requested tenant, or None.
+    """
+
+    subject: str
+    auth_time: float
+    session_id: str
+    nonce: str | None = None
+    acr: tuple[str, ...] = ()
+    idp: str = "local"
+    tenant: str | None = None
+
+    @property
+    def claims(self) -> dict[str, object]:
+        """The claims that access tokens and ID tokens share."""
+        return {
+            "sub": self.subject,
+            "auth_time": int(self.auth_time),
+            "idp": self.idp,
+            "amr": ["pwd", *self.acr],
+            **({"acr": self.acr[0]} if self.acr else {}),
+            **({} if self.tenant is None else {"tid": self.tenant}),
+        }
+
 
 _LIFETIME = 300
 
@@ -18,22 +60,22 @@ _LIFETIME = 300
 @attrs.define(kw_only=True)
 class BrowserSession:
     """
-    A browser in which somebody has signed in.
+    The session of a browser in which an end-user has signed in.
 
     Attributes:
-        subject: Who.
+        subject: The end-user's ``sub``.
 
         auth_time: POSIX seconds.
 
-        session_id: What ID tokens call the session.
+        session_id: The ``sid`` of ID tokens.
 
-        acr: What the sign-in reached, such as ``mfa``.
+        acr: The authentication contexts reached, such as ``mfa``.
 
-        idp: The identity provider that the person came by.
+        idp: The identity provider that authenticated the end-user.
 
-        consents: What the person has said, by client and scope.
+        consents: The end-user's decisions, by client and scope.
 
-        client_ids: The clients that know of the session, by tenant's issuer.
+        client_ids: The clients that signed in with the session, each with its tenant's issuer.
     """
 
     subject: str
@@ -48,40 +90,35 @@ class BrowserSession:
 @attrs.frozen(kw_only=True)
 class Code:
     """
-    What a code stands for.
+    An authorization code's record.
 
     Attributes:
-        client_id: For whom.
+        client_id: The client that it was issued to.
 
-        redirect_uri: Where it was sent to.
+        redirect_uri: The redirect URI of the authorization request.
 
-        scope: For what.
+        scope: The granted scope.
 
-        sign_in: Who signed in.
+        sign_in: The authentication event.
 
-        code_challenge: S256 of the verifier, or None.
+        code_challenge: S256 of the code verifier, or None.
 
-        resources: APIs that were named, of which one may be asked for.
+        resources: The resources of the authorization request; a token request may name one.
 
-        expires_at: POSIX seconds; set when the code is made.
+        expires_at: POSIX seconds; set when the code is issued.
     """
 
     client_id: str
     redirect_uri: str
     scope: tuple[str, ...]
-    sign_in: SignInFacts
+    sign_in: AuthenticationEvent
     code_challenge: str | None
     resources: tuple[str, ...] = ()
     expires_at: float = 0.0
 
 
-class SignIns:
-    """
-    Keeps what is under way.
-
-    Args:
-        clock: The sandbox's time.
-    """
+class Sessions:
+    """Keeps browser sessions and authorization codes."""
 
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
@@ -96,16 +133,7 @@ class SignIns:
         before: BrowserSession | None = None,
     ) -> tuple[str, BrowserSession]:
         """
-        Remember that somebody signed in with a browser.
-
-        Args:
-            subject: Who.
-
-            acr: What the sign-in reached.
-
-            idp: The identity provider that the person came by.
-
-            before: The browser's last session; the same person's goes on under its old id.
+        Open the session of a browser, or go on with that of the same end-user.
 
         Returns:
             The cookie, and the session.
@@ -124,16 +152,11 @@ class SignIns:
         return self._sessions.get(cookie or "")
 
     def close_session(self, cookie: str | None) -> BrowserSession | None:
-        """Forget a browser's session, and give it a last time."""
+        """Remove a browser's session and give it back."""
         return self._sessions.pop(cookie or "", None)
 
-    def make_code(self, code: Code) -> str:
-        """
-        Make a code, good for five minutes and one exchange.
-
-        Args:
-            code: What it stands for.
-        """
+    def issue_code(self, code: Code) -> str:
+        """Issue a code, valid for five minutes and one exchange."""
         text = secrets.token_hex(32).upper()
         self._codes[text] = attrs.evolve(code, expires_at=self._clock.time() + _LIFETIME)
         return text
@@ -142,23 +165,14 @@ class SignIns:
         self, text: str, client: SandboxClient, redirect_uri: str, code_verifier: str | None
     ) -> Code:
         """
-        Use a code: in its client's hands it is gone, whatever else is wrong.
-
-        Args:
-            text: The code.
-
-            client: Who presents it.
-
-            redirect_uri: Must be the one it was sent to.
-
-            code_verifier: Must fit the challenge.
+        Redeem a code: its own client spends it, even with an invalid request.
 
         Raises:
-            Refusal: ``invalid_grant``.
+            ErrorResponse: ``invalid_grant``.
         """
         code = self._codes.get(text)
         if code is None or code.client_id != client.client_id:
-            raise Refusal("invalid_grant")
+            raise ErrorResponse("invalid_grant")
         del self._codes[text]
         challenge = None if code_verifier is None else _challenge(code_verifier)
         if (
@@ -166,7 +180,7 @@ class SignIns:
             or code.code_challenge != challenge
             or self._clock.time() >= code.expires_at
         ):
-            raise Refusal("invalid_grant")
+            raise ErrorResponse("invalid_grant")
         return code
 
 

@@ -1,7 +1,7 @@
 """
-The rules of ``POST /connect/token``, without HTTP.
+The rules of the token endpoint.
 
-Every refusal is a 400 with the code that IdentityServer gives, mostly without a description.
+Every error is a 400 with IdentityServer's error code, mostly without a description.
 
 Source: IdentityServer's TokenRequestValidator and TokenErrorResult.
 """
@@ -11,13 +11,16 @@ from collections.abc import Callable, Container, Mapping
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
-from aritma_auth.sandbox.identity.client_authentication import is_same
-from aritma_auth.sandbox.identity.device_codes import Devices
-from aritma_auth.sandbox.identity.extension_grants import ACCESS_TOKEN, TOKEN_EXCHANGE, TokenReader
+from aritma_auth.sandbox.identity.client_authentication import secrets_match
+from aritma_auth.sandbox.identity.device_codes import DeviceCodes
+from aritma_auth.sandbox.identity.extension_grants import (
+    ACCESS_TOKEN,
+    TOKEN_EXCHANGE,
+    SubjectTokens,
+)
+from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_scope
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import (
-    API_SCOPES,
     DEVICE_CODE,
     IDENTITY_SCOPES,
     RESOURCES,
@@ -25,30 +28,28 @@ from aritma_auth.sandbox.identity.registrations import (
     User,
 )
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
-from aritma_auth.sandbox.identity.sessions import SignIns
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent, Sessions
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
-from aritma_auth.sandbox.refusals import Refusal
 
-_LONGEST_SCOPE = 300
 _EXTENSIONS = frozenset({"delegation", TOKEN_EXCHANGE})
 
 Form = Mapping[str, str]
-Answer = dict[str, object]
+Response = dict[str, object]
 
 
 @attrs.frozen
 class TokenRequest:
     """
-    A token request as the sandbox's log keeps it: nothing in it is secret.
+    A token request in the sandbox's log, without secrets.
 
     Attributes:
-        grant_type: What was asked with, or None.
+        grant_type: Its grant type, or None.
 
-        client_id: Who asked, or None if no client was found.
+        client_id: The authenticated client, or None.
 
         tenant: The tenant in the path, or None.
 
-        error: The refusal's code, or None.
+        error: The error code of the response, or None.
     """
 
     grant_type: str | None
@@ -59,46 +60,31 @@ class TokenRequest:
 
 class TokenEndpoint:
     """
-    Answers token requests.
-
-    Args:
-        people: The people by username.
-
-        issuer: Makes the tokens.
-
-        refresh_tokens: Keeps refresh tokens.
-
-        sign_ins: Knows codes.
-
-        devices: Knows device codes.
-
-        server_version: How the server behaves.
-
-        clock: The sandbox's time.
+    Issues tokens by grant.
 
     Attributes:
-        reader: Reads tokens that are presented to be exchanged.
+        subject_tokens: Validates the tokens that clients present to exchange them.
     """
 
     def __init__(
         self,
-        people: Mapping[str, User],
+        users: Mapping[str, User],
         issuer: TokenIssuer,
         refresh_tokens: RefreshTokens,
-        sign_ins: SignIns,
-        devices: Devices,
+        sessions: Sessions,
+        device_codes: DeviceCodes,
         server_version: ServerVersion,
         clock: SandboxClock,
     ) -> None:
-        self._people = people
+        self._users = users
         self._issuer = issuer
         self._refresh_tokens = refresh_tokens
-        self._sign_ins = sign_ins
-        self._devices = devices
+        self._sessions = sessions
+        self._device_codes = device_codes
         self._server_version = server_version
         self._clock = clock
-        self.reader = TokenReader(issuer, clock)
-        self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Answer]] = {
+        self.subject_tokens = SubjectTokens(issuer, clock)
+        self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Response]] = {
             "authorization_code": self._authorization_code,
             "client_credentials": self._client_credentials,
             "delegation": self._delegation,
@@ -110,57 +96,50 @@ class TokenEndpoint:
 
     @property
     def grant_types(self) -> list[str]:
-        """The grants that this server knows."""
+        """The supported grant types."""
         return list(self._grants)
 
-    def answer(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+    def respond(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         """
-        Answer the request of a client that has authenticated.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            client: Who asks.
-
-            form: The posted parameters.
+        Process the request of an authenticated client.
 
         Returns:
-            The answer's members, in IdentityServer's order.
+            The response's members, in IdentityServer's order.
 
         Raises:
-            Refusal: The server says no.
+            ErrorResponse: The request is refused.
         """
         grant_type = form.get("grant_type", "")
         grant = self._grants.get(grant_type)
         is_allowed = grant_type in client.grant_types or (
-            # Hybrid clients redeem codes as well.
+            # Clients of the hybrid flow redeem codes too.
             grant_type == "authorization_code" and "hybrid" in client.grant_types
         )
         if grant is None or (grant_type in _EXTENSIONS and not is_allowed):
-            raise Refusal("unsupported_grant_type")
+            raise ErrorResponse("unsupported_grant_type")
         if not is_allowed:
-            raise Refusal("unauthorized_client")
+            raise ErrorResponse("unauthorized_client")
         return grant(issuer, client, form)
 
-    def _client_credentials(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        scope = read_scope(form, client)
+    def _client_credentials(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        scope = parse_scope(form, client)
         if IDENTITY_SCOPES.intersection(scope):
-            raise Refusal("invalid_scope")
+            raise ErrorResponse("invalid_scope")
         resource = self._resource(form, RESOURCES, scope)
         text = self._issuer.issue_access_token(issuer, client, scope, resource=resource)
-        return _answer(client, scope, text)
+        return _response(client, scope, text)
 
-    def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
+    def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         if not form.get("redirect_uri"):
-            raise Refusal("unauthorized_client")
-        code = self._sign_ins.redeem_code(
+            raise ErrorResponse("unauthorized_client")
+        code = self._sessions.redeem_code(
             form.get("code", ""), client, form["redirect_uri"], form.get("code_verifier")
         )
         resource = self._resource(form, code.resources, code.scope)
         return self._sign_in_tokens(issuer, client, code.scope, code.sign_in, resource)
 
-    def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        scope, sign_in = self._devices.redeem(form.get("device_code", ""), client)
+    def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        scope, sign_in = self._device_codes.redeem(form.get("device_code", ""), client)
         return self._sign_in_tokens(issuer, client, scope, sign_in)
 
     def _sign_in_tokens(
@@ -168,89 +147,89 @@ class TokenEndpoint:
         issuer: str,
         client: SandboxClient,
         scope: tuple[str, ...],
-        sign_in: SignInFacts,
+        sign_in: AuthenticationEvent,
         resource: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         text = self._issuer.issue_access_token(issuer, client, scope, sign_in, resource=resource)
-        id_token = handle = None
+        id_token = refresh_token = None
         if "openid" in scope:
             id_token = self._issuer.issue_id_token(
                 issuer, client.client_id, sign_in, access_token=text
             )
         if "offline_access" in scope:
-            handle = self._refresh_tokens.issue(client, scope, sign_in)
-        return _answer(client, scope, text, id_token, handle)
+            refresh_token = self._refresh_tokens.issue(client, scope, sign_in)
+        return _response(client, scope, text, id_token, refresh_token)
 
-    def _delegation(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        scope = read_scope(form, client)
-        exchange = self.reader.delegation(form)
+    def _delegation(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        scope = parse_scope(form, client)
+        exchange = self.subject_tokens.delegation(form)
         text = self._issuer.issue_access_token(issuer, client, scope, exchange.sign_in)
-        answer = _answer(client, scope, text)
-        # Aritma's sample has no scope here.
-        del answer["scope"]
-        return answer
+        response = _response(client, scope, text)
+        # Aritma's sample response has no scope.
+        del response["scope"]
+        return response
 
-    def _token_exchange(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        scope = read_scope(form, client)
-        exchange = self.reader.exchange(form)
+    def _token_exchange(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        scope = parse_scope(form, client)
+        exchange = self.subject_tokens.exchange(form)
         resource = self._resource(form, RESOURCES, scope)
         text = self._issuer.issue_access_token(
             issuer, client, scope, exchange.sign_in, resource=resource, actor=exchange.actor
         )
-        return _answer(client, scope, text) | {"issued_token_type": ACCESS_TOKEN}
+        return _response(client, scope, text) | {"issued_token_type": ACCESS_TOKEN}
 
-    def _password(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        scope = read_scope(form, client)
-        person = self._people.get(form.get("username", ""))
-        if person is None or not is_same(form.get("password", ""), person.password):
-            raise Refusal("invalid_grant", "invalid_username_or_password")
-        sign_in = SignInFacts(
-            subject=person.subject, auth_time=self._clock.time(), session_id="PASSWORD"
+    def _password(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        scope = parse_scope(form, client)
+        user = self._users.get(form.get("username", ""))
+        if user is None or not secrets_match(form.get("password", ""), user.password):
+            raise ErrorResponse("invalid_grant", "invalid_username_or_password")
+        sign_in = AuthenticationEvent(
+            subject=user.subject, auth_time=self._clock.time(), session_id="PASSWORD"
         )
-        handle = None
+        refresh_token = None
         if "offline_access" in scope:
-            handle = self._refresh_tokens.issue(client, scope, sign_in)
+            refresh_token = self._refresh_tokens.issue(client, scope, sign_in)
         text = self._issuer.issue_access_token(issuer, client, scope, sign_in)
-        return _answer(client, scope, text, None, handle)
+        return _response(client, scope, text, None, refresh_token)
 
-    def _refresh_token(self, issuer: str, client: SandboxClient, form: Form) -> Answer:
-        handle = form.get("refresh_token")
-        if not handle:
-            raise Refusal("invalid_request")
-        redeemed = self._refresh_tokens.redeem(handle, client)
+    def _refresh_token(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        refresh_token = form.get("refresh_token")
+        if not refresh_token:
+            raise ErrorResponse("invalid_request")
+        redeemed = self._refresh_tokens.redeem(refresh_token, client)
         if redeemed is None:
-            raise Refusal("invalid_grant")
-        handle, token = redeemed
+            raise ErrorResponse("invalid_grant")
+        refresh_token, token = redeemed
         resource = self._resource(form, RESOURCES, token.scope)
         text = self._issuer.issue_access_token(
             issuer, client, token.scope, token.sign_in, resource=resource
         )
         id_token = None
         if "openid" in token.scope:
-            # Without nonce: that one was of the first (OpenID Connect Core 1.0 §12.2).
+            # The nonce belongs to the first ID token alone (OpenID Connect Core 1.0 §12.2).
             sign_in = attrs.evolve(token.sign_in, nonce=None)
             id_token = self._issuer.issue_id_token(
                 issuer, client.client_id, sign_in, access_token=text
             )
-        # The answer always carries a refresh token: the same one where it may be used again.
-        return _answer(client, token.scope, text, id_token, handle)
+        # The response always carries a refresh token: the same one where it is for many uses.
+        return _response(client, token.scope, text, id_token, refresh_token)
 
     def _resource(self, form: Form, known: Container[str], scope: tuple[str, ...]) -> str | None:
         resource = form.get("resource")
-        if resource is None or not self._server_version.knows_resources:
+        if resource is None or not self._server_version.supports_resource:
             return None
         if resource not in known or not RESOURCES[resource].intersection(scope):
-            raise Refusal("invalid_target", "Invalid resource indicator")
+            raise ErrorResponse("invalid_target", "Invalid resource indicator")
         return resource
 
 
-def _answer(
+def _response(
     client: SandboxClient,
     scope: tuple[str, ...],
     access_token: str,
     id_token: str | None = None,
     refresh_token: str | None = None,
-) -> Answer:
+) -> Response:
     return {
         **({} if id_token is None else {"id_token": id_token}),
         "access_token": access_token,
@@ -259,27 +238,3 @@ def _answer(
         **({} if refresh_token is None else {"refresh_token": refresh_token}),
         "scope": " ".join(scope),
     }
-
-
-def read_scope(form: Form, client: SandboxClient) -> tuple[str, ...]:
-    """
-    Read what is asked for.
-
-    Args:
-        form: The parameters.
-
-        client: Who asks.
-
-    Returns:
-        The scope; none asked for means every API scope that the client may have.
-
-    Raises:
-        Refusal: ``invalid_scope``.
-    """
-    asked = form.get("scope", "").split()
-    if not asked:
-        return tuple(name for name in client.scopes if name not in IDENTITY_SCOPES)
-    known = {*API_SCOPES, *IDENTITY_SCOPES}.intersection(client.scopes)
-    if not known.issuperset(asked) or len(form["scope"]) > _LONGEST_SCOPE:
-        raise Refusal("invalid_scope")
-    return tuple(dict.fromkeys(asked))

@@ -1,4 +1,4 @@
-"""Access tokens, ID tokens and logout tokens: made, remembered and judged."""
+"""Access tokens, ID tokens and logout tokens: issued, remembered and validated."""
 
 import hashlib
 import secrets
@@ -9,56 +9,47 @@ from urllib.parse import urlsplit
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
 from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
-from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, told
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
+from aritma_auth.sandbox.overrides import Changes, ResponseOverrides, apply_overrides
 
 
 @attrs.define
 class IssuedToken:
     """
-    An access token as the sandbox remembers it.
+    An access token's record.
 
     Attributes:
-        client_id: For whom.
+        client_id: The client that it was issued to.
 
-        scope: For what.
+        scope: The granted scope.
 
         expires_at: POSIX seconds by the sandbox's clock.
 
-        claims: What it says.
+        claims: Its claims, without overrides.
 
-        sign_in: The person's sign-in, or None for a machine.
+        sign_in: The end-user's authentication event, or None for client credentials.
 
-        is_revoked: It was revoked before its end.
+        is_revoked: A test has revoked it.
     """
 
     client_id: str
     scope: tuple[str, ...]
     expires_at: float
     claims: Changes
-    sign_in: SignInFacts | None = None
+    sign_in: AuthenticationEvent | None = None
     is_revoked: bool = False
 
     @property
     def subject(self) -> str | None:
-        """The person, or None for a machine."""
+        """The end-user's ``sub``, or None for client credentials."""
         return None if self.sign_in is None else self.sign_in.subject
 
 
 class TokenIssuer:
-    """
-    Makes tokens and knows which of them are good.
-
-    Args:
-        clock: The sandbox's time.
-
-        server_version: How the server behaves.
-
-        overrides: What it says wrongly.
-    """
+    """Issues tokens and validates access tokens."""
 
     def __init__(
         self, clock: SandboxClock, server_version: ServerVersion, overrides: ResponseOverrides
@@ -74,7 +65,7 @@ class TokenIssuer:
 
     @property
     def keys(self) -> Sequence[SigningKey]:
-        """The published keys: the one in use first, then those it replaced."""
+        """The published keys: the signing key first, then those that it replaced."""
         return [signing_key(n) for n in range(self._key_number, self._first_key - 1, -1)]
 
     def roll_keys(self, *, at_next_id_token: bool = False, keep_old: bool = True) -> None:
@@ -82,7 +73,7 @@ class TokenIssuer:
         Sign with a new key from now on.
 
         Args:
-            at_next_id_token: Wait until the next ID token is made: in the middle of a sign-in.
+            at_next_id_token: Wait until the next ID token is issued, in the middle of a sign-in.
 
             keep_old: The old keys stay published.
         """
@@ -99,26 +90,13 @@ class TokenIssuer:
         issuer: str,
         client: SandboxClient,
         scope: Sequence[str],
-        sign_in: SignInFacts | None = None,
+        sign_in: AuthenticationEvent | None = None,
         *,
         resource: str | None = None,
         actor: str | None = None,
     ) -> str:
         """
-        Make a signed access token, its claims in the order of Aritma's sample or of Duende's.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            client: For whom.
-
-            scope: For what.
-
-            sign_in: The person's sign-in, or None for a machine.
-
-            resource: The one API that it is for, or None for those of its scope.
-
-            actor: Who acts for the person, or None.
+        Issue an access token, its claims in the order of Aritma's sample or of Duende's.
 
         Source: Aritma's authentication page (Example Response).
         """
@@ -131,20 +109,22 @@ class TokenIssuer:
             "nbf": now,
             "exp": now + client.lifetime,
             "iss": issuer,
-            # One audience is written as a text.
+            # A single audience is a string, not a list.
             "aud": audience if len(audience) > 1 else audience[0],
             "client_id": client.client_id,
             "iat": now,
             "scope": list(scope),
             **({"tid": tenant} if tenant else {}),
             **({} if actor is None else {"act": {"sub": actor}}),
-            # Aritma's sample has no jti; two tokens of one second must differ all the same.
+            # Aritma's sample has no jti; sid makes two tokens of one second differ.
             "sid": secrets.token_hex(8),
         }
         if sign_in is not None:
             claims |= {**sign_in.claims, "sid": sign_in.session_id, "jti": secrets.token_hex(16)}
-        claims = {name: claims[name] for name in self._server_version.first_claims} | claims
-        text = self.keys[0].sign(told(claims, self._overrides.access_token), {"typ": "at+jwt"})
+        claims = {name: claims[name] for name in self._server_version.leading_claims} | claims
+        text = self.keys[0].sign(
+            apply_overrides(claims, self._overrides.access_token), {"typ": "at+jwt"}
+        )
         self._access[text] = IssuedToken(
             client.client_id, tuple(scope), exactly + client.lifetime, claims, sign_in
         )
@@ -154,24 +134,13 @@ class TokenIssuer:
         self,
         issuer: str,
         client_id: str,
-        sign_in: SignInFacts,
+        sign_in: AuthenticationEvent,
         *,
         access_token: str | None = None,
         code: str | None = None,
     ) -> str:
         """
-        Make an ID token, as IdentityServer does: good for five minutes.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            client_id: For whom.
-
-            sign_in: Who signed in, when and how.
-
-            access_token: What ``at_hash`` is of.
-
-            code: What ``c_hash`` is of.
+        Issue an ID token, valid for five minutes as IdentityServer's.
 
         Spec: OpenID Connect Core 1.0 §2, §3.3.2.11.
         """
@@ -193,7 +162,7 @@ class TokenIssuer:
             "sid": sign_in.session_id,
             **sign_in.claims,
         }
-        text = self._sign_identity(told(claims, self._overrides.id_token), "JWT")
+        text = self._sign_identity(apply_overrides(claims, self._overrides.id_token), "JWT")
         self._id_tokens[text] = (client_id, sign_in.subject)
         return text
 
@@ -201,16 +170,7 @@ class TokenIssuer:
         self, issuer: str, client_id: str, subject: str, session_id: str | None
     ) -> str:
         """
-        Make a logout token.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            client_id: For whom.
-
-            subject: Whose session ends.
-
-            session_id: Which session ends, or None for all.
+        Issue a logout token.
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.4.
         """
@@ -226,7 +186,7 @@ class TokenIssuer:
             "sid": session_id,
         }
         typ = self._server_version.logout_token_type
-        return self._sign_identity(told(claims, self._overrides.logout_token), typ)
+        return self._sign_identity(apply_overrides(claims, self._overrides.logout_token), typ)
 
     def _sign_identity(self, claims: Changes, typ: str) -> str:
         return self.keys[0].sign(
@@ -235,14 +195,7 @@ class TokenIssuer:
 
     def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
         """
-        Make a signed introspection answer.
-
-        Args:
-            issuer: The tenant's issuer.
-
-            caller: Who asked.
-
-            claims: The answer.
+        Sign an introspection response.
 
         Spec: RFC 9701 §5.
         """
@@ -254,15 +207,12 @@ class TokenIssuer:
         }
         return self.keys[0].sign(body, {"typ": "token-introspection+jwt"})
 
-    def judge(self, text: str) -> IssuedToken | str:
+    def validate(self, text: str) -> IssuedToken | str:
         """
-        TokenVerifier an access token as an API does.
-
-        Args:
-            text: What came after ``Bearer``.
+        Validate an access token as an API does.
 
         Returns:
-            The token if it is good, else what to say in ``error_description``.
+            The token's record, or the ``error_description`` if it is invalid.
         """
         token = self._access.get(text)
         if token is None:
@@ -273,20 +223,17 @@ class TokenIssuer:
             return "The access token expired"
         return token
 
-    def read_hint(self, id_token: str) -> tuple[str, str] | None:
+    def find_id_token(self, id_token: str) -> tuple[str, str] | None:
         """
-        Read an ID token of ours as a hint; an expired one will do.
-
-        Args:
-            id_token: The compact serialisation.
+        Find an issued ID token, expired ones too, that comes as ``id_token_hint``.
 
         Returns:
-            Whom it is for and whom it names, or None.
+            Its audience and its subject, or None.
         """
         return self._id_tokens.get(id_token)
 
     def revoke_all(self) -> None:
-        """Make every access token issued so far worthless."""
+        """Revoke every access token issued so far."""
         for token in self._access.values():
             token.is_revoked = True
 

@@ -1,4 +1,4 @@
-"""How the pages' forms come and go: whom they are from, and where they lead."""
+"""Forms of the pages: bound to the browser, and leading back to the server alone."""
 
 import hmac
 import secrets
@@ -14,14 +14,7 @@ _TOKEN_COOKIE = "aritma-sandbox-form"
 
 
 def show(request: web.Request, page: Callable[[str], web.Response]) -> web.Response:
-    """
-    Show a page with a form that only this browser can send.
-
-    Args:
-        request: The browser's request.
-
-        page: Makes the page from the form's token.
-    """
+    """Show a page with a form that only this browser can submit."""
     token = request.cookies.get(_TOKEN_COOKIE) or secrets.token_urlsafe(24)
     response = page(token)
     set_cookie(request, response, token, _TOKEN_COOKIE)
@@ -32,27 +25,21 @@ async def read_form(request: web.Request) -> dict[str, str]:
     """
     Read a form of ours.
 
-    Args:
-        request: The browser's request.
-
     Raises:
-        HTTPBadRequest: The form was not shown to this browser: another site may have sent it.
+        HTTPBadRequest: The form's token is not this browser's: another site may have sent it.
     """
     form = {name: values[0] for name, values in (await read_parameters(request)).items()}
     token = form.pop(TOKEN_FIELD, "")
     cookie = request.cookies.get(_TOKEN_COOKIE, "")
     if not token or not hmac.compare_digest(token.encode(), cookie.encode()):
-        raise web.HTTPBadRequest(text="This form was not shown to this browser.")
+        raise web.HTTPBadRequest(
+            text="This form was not shown to this browser. Go back and load the page again."
+        )
     return form
 
 
 async def read_parameters(request: web.Request) -> dict[str, list[str]]:
-    """
-    Read a form, or a query where there is none, with each name's texts.
-
-    Args:
-        request: The browser's request.
-    """
+    """Read a posted form, or the query, with all values of each name."""
     given = await request.post() if request.method == "POST" else request.query
     parameters: dict[str, list[str]] = {}
     for name, value in given.items():
@@ -64,59 +51,29 @@ async def read_parameters(request: web.Request) -> dict[str, list[str]]:
 def set_cookie(
     request: web.Request, response: web.StreamResponse, value: str, name: str = SESSION_COOKIE
 ) -> None:
-    """
-    Set a cookie that no script reads and no other site sends in a form.
-
-    Args:
-        request: The browser's request; over https the cookie stays there.
-
-        response: The answer.
-
-        value: The cookie's value.
-
-        name: Its name.
-    """
+    """Set a cookie that no script can read and no other site's form can send."""
     response.set_cookie(name, value, httponly=True, samesite="Lax", secure=request.secure)
 
 
 def show_session(request: web.Request, response: web.StreamResponse, session_id: str) -> None:
     """
-    Set the cookie that the frame of ``/connect/checksession`` reads: nothing can be done with it.
-
-    Args:
-        request: The browser's request.
-
-        response: The answer.
-
-        session_id: The session.
+    Set the cookie that the check_session_iframe reads; it authenticates nothing.
 
     Spec: OpenID Connect Session Management 1.0 §3.2.
     """
-    # Frames in other sites' pages have only cookies that say "None", which http cannot.
+    # A frame in another site's page gets only SameSite=None cookies, which need https.
     samesite = "None" if request.secure else "Lax"
     response.set_cookie(STATE_COOKIE, session_id, samesite=samesite, secure=request.secure)
 
 
 def forget_session(response: web.StreamResponse) -> None:
-    """
-    Take both cookies of a session back.
-
-    Args:
-        response: The answer.
-    """
+    """Delete both cookies of a session."""
     response.del_cookie(SESSION_COOKIE)
     response.del_cookie(STATE_COOKIE)
 
 
 def redirect(location: str, status: int = 302) -> web.Response:
-    """
-    Send a browser elsewhere.
-
-    Args:
-        location: Where to.
-
-        status: HTTP status.
-    """
+    """Redirect a browser."""
     return web.Response(
         status=status,
         headers={
@@ -128,56 +85,34 @@ def redirect(location: str, status: int = 302) -> web.Response:
 
 
 def address(path: str, parameters: Mapping[str, Sequence[str] | str]) -> str:
-    """
-    Write an address of ours.
-
-    Args:
-        path: Its path.
-
-        parameters: Its query.
-    """
+    """Build an address of the server."""
     return f"{path}?{urlencode(parameters, doseq=True)}"
 
 
 def return_url_of(given: Mapping[str, str]) -> str:
     """
-    Take only ways back into the server itself: it must not redirect anywhere else.
-
-    Args:
-        given: The query or the form.
+    Read the return URL, which must lead into the server itself.
 
     Raises:
-        HTTPBadRequest: It leads elsewhere.
+        HTTPBadRequest: It leads elsewhere: the server must not be an open redirector.
     """
     url = given.get("return_url", "")
     is_ours = url.startswith("/") and not url.startswith(("//", "/\\"))
     path = urlsplit(url).path if is_ours else ""
     if not (path.endswith("/connect/authorize") or path == "/device"):
-        raise web.HTTPBadRequest(text="return_url")
+        raise web.HTTPBadRequest(
+            text="return_url must be /device or an authorization endpoint of this server."
+        )
     return url
 
 
 def query_of(url: str) -> dict[str, list[str]]:
-    """
-    Read an address's query.
-
-    Args:
-        url: The address.
-    """
+    """Parse a URL's query."""
     return parse_qs(urlsplit(url).query, keep_blank_values=True)
 
 
 def without(url: str, prompts: Container[str], names: Container[str] = ()) -> str:
-    """
-    Give a way back on which what was done is not asked for again.
-
-    Args:
-        url: The way back.
-
-        prompts: Words of ``prompt`` that were heeded.
-
-        names: Parameters that were heeded.
-    """
+    """Remove from a return URL what has been done and must not be asked for again."""
     query = {name: values for name, values in query_of(url).items() if name not in names}
     left = [word for word in " ".join(query.pop("prompt", [])).split() if word not in prompts]
     if left:

@@ -1,45 +1,37 @@
-"""What a person's browser meets at the identity server on the way in: sign-in and consent."""
+"""The pages on which an end-user signs in, consents, and approves a device."""
 
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from aritma_auth.sandbox.identity.authentication_event import SignInFacts
-from aritma_auth.sandbox.identity.authorization_request import AuthorizeCall, read_authorize_call
-from aritma_auth.sandbox.identity.authorization_response import Callbacks
-from aritma_auth.sandbox.identity.client_authentication import is_same
-from aritma_auth.sandbox.identity.sessions import BrowserSession
+from aritma_auth.sandbox.identity.authorization_request import (
+    AuthorizationRequest,
+    parse_authorization_request,
+)
+from aritma_auth.sandbox.identity.authorization_response import AuthorizationResponses
+from aritma_auth.sandbox.identity.client_authentication import secrets_match
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.sessions import AuthenticationEvent, BrowserSession
 from aritma_auth.sandbox.pages import form_security, templates
-from aritma_auth.sandbox.refusals import Refusal
 from aritma_auth.sandbox.state import SandboxState
 
 Parameters = dict[str, list[str]]
 
-_WRONG = "The user name or the password is wrong."
+_WRONG_PASSWORD = "The user name or the password is wrong."
 _WRONG_WITH_CODE = "The user name, the password or the code is wrong."
 
 
 class SignInPages:
-    """
-    The routes that lead people in.
-
-    Args:
-        sandbox: Who owns the clients, the people and the clock.
-    """
+    """The routes of sign-in and consent."""
 
     def __init__(self, sandbox: SandboxState) -> None:
         self._sandbox = sandbox
-        self._callbacks = Callbacks(
-            sandbox.issuer, sandbox.sign_ins, sandbox.server_version, sandbox.overrides
+        self._responses = AuthorizationResponses(
+            sandbox.issuer, sandbox.sessions, sandbox.server_version, sandbox.overrides
         )
 
     def add_routes(self, app: web.Application) -> None:
-        """
-        Add the routes.
-
-        Args:
-            app: The identity server's application.
-        """
+        """Add the routes."""
         for prefix in ("", "/{tenant}"):
             app.router.add_get(f"{prefix}/connect/authorize", self.authorize)
             app.router.add_post(f"{prefix}/connect/authorize", self.authorize)
@@ -49,39 +41,43 @@ class SignInPages:
         app.router.add_post("/account/consent", self.consent)
 
     async def authorize(self, request: web.Request) -> web.StreamResponse:
-        """Answer an authorization request, or lead the person to what must come first."""
+        """Respond to an authorization request, or redirect to the page that must come first."""
         parameters = await form_security.read_parameters(request)
         issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
         try:
             call = self._read(parameters)
             scripted = self._sandbox.faults.take_denial()
             if scripted is not None:
-                return self._send(call, self._callbacks.failure(issuer, call, *scripted))
+                return self._send(call, self._responses.failure(issuer, call, *scripted))
             step = self._next_step(request, call, form_security.address(request.path, parameters))
             if isinstance(step, web.StreamResponse):
                 return step
             if isinstance(step, str):
-                return self._send(call, self._callbacks.failure(issuer, call, step))
-        except Refusal as refusal:
-            return templates.error_page(refusal.error, refusal.description)
+                return self._send(call, self._responses.failure(issuer, call, step))
+        except ErrorResponse as error:
+            return templates.error_page(error.error, error.description)
         step.client_ids.add((issuer, call.client.client_id))
-        response = self._send(call, self._callbacks.success(issuer, call, _facts(step, call)))
+        response = self._send(
+            call, self._responses.success(issuer, call, _authentication_event(step, call))
+        )
         form_security.show_session(request, response, step.session_id)
         return response
 
-    def _read(self, parameters: Parameters) -> AuthorizeCall:
-        return read_authorize_call(parameters, self._sandbox.clients, self._sandbox.server_version)
+    def _read(self, parameters: Parameters) -> AuthorizationRequest:
+        return parse_authorization_request(
+            parameters, self._sandbox.clients, self._sandbox.server_version
+        )
 
-    def _send(self, call: AuthorizeCall, answer: dict[str, str]) -> web.Response:
+    def _send(self, call: AuthorizationRequest, response: dict[str, str]) -> web.Response:
         if call.response_mode == "form_post":
-            return templates.posting_page(call.redirect_uri, answer)
+            return templates.posting_page(call.redirect_uri, response)
         status = self._sandbox.server_version.redirect_status
-        return form_security.redirect(self._callbacks.location(call, answer), status)
+        return form_security.redirect(self._responses.location(call, response), status)
 
     def _next_step(
-        self, request: web.Request, call: AuthorizeCall, here: str
+        self, request: web.Request, call: AuthorizationRequest, here: str
     ) -> web.StreamResponse | str | BrowserSession:
-        """Give a page to show first, an error to send back, or the session."""
+        """Give a page to show first, an error for the client, or the session."""
         if not call.is_satisfiable:
             return "unmet_authentication_requirements"
         if self._sandbox.automatic_user is not None:
@@ -95,17 +91,17 @@ class SignInPages:
             )
         return self._consent_step(session, call, here) or session
 
-    def _automatic_session(self, subject: str, call: AuthorizeCall) -> BrowserSession:
+    def _automatic_session(self, subject: str, call: AuthorizationRequest) -> BrowserSession:
         session = self._sandbox.automatic_session
         if session is None or not self._is_enough(session, call):
-            _, session = self._sandbox.sign_ins.open_session(
+            _, session = self._sandbox.sessions.open_session(
                 subject, call.acr, call.idp or "local", session
             )
             self._sandbox.automatic_session = session
         return session
 
     def _consent_step(
-        self, session: BrowserSession, call: AuthorizeCall, here: str
+        self, session: BrowserSession, call: AuthorizationRequest, here: str
     ) -> web.StreamResponse | str | None:
         agreed = session.consents.get((call.client.client_id, call.scope))
         if "consent" in call.prompt or (call.client.requires_consent and agreed is None):
@@ -115,12 +111,12 @@ class SignInPages:
                 form_security.address("/account/consent", {"return_url": here})
             )
         if agreed is False:
-            # Asked again the next time.
+            # The end-user is asked again the next time.
             del session.consents[call.client.client_id, call.scope]
             return "access_denied"
         return None
 
-    def _is_enough(self, session: BrowserSession, call: AuthorizeCall) -> bool:
+    def _is_enough(self, session: BrowserSession, call: AuthorizationRequest) -> bool:
         age = self._sandbox.clock.time() - session.auth_time
         return (
             not call.prompt & {"login", "select_account"}
@@ -130,7 +126,7 @@ class SignInPages:
         )
 
     async def show_login(self, request: web.Request) -> web.Response:
-        """Ask who it is."""
+        """Show the sign-in page."""
         return_url = form_security.return_url_of(request.query)
         call = self._call_of(return_url)
         return form_security.show(
@@ -144,17 +140,17 @@ class SignInPages:
         )
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        """Take the name and the password, and the one-time code where one is asked for."""
+        """Validate name and password, and the one-time code where a second factor is required."""
         form = await form_security.read_form(request)
         return_url = form_security.return_url_of(form)
         call = self._call_of(return_url)
         if "cancel" in form:
             return self._cancel(return_url, call)
-        person = self._sandbox.users.get(form.get("username", ""))
+        user = self._sandbox.users.get(form.get("username", ""))
         if (
-            person is None
-            or not is_same(form.get("password", ""), person.password)
-            or (_wants_code(call) and not is_same(form.get("code", ""), person.one_time_code))
+            user is None
+            or not secrets_match(form.get("password", ""), user.password)
+            or (_wants_code(call) and not secrets_match(form.get("code", ""), user.one_time_code))
         ):
             return form_security.show(
                 request,
@@ -163,18 +159,18 @@ class SignInPages:
                     return_url,
                     username=form.get("username", ""),
                     wants_code=_wants_code(call),
-                    problem=_WRONG_WITH_CODE if _wants_code(call) else _WRONG,
+                    problem=_WRONG_WITH_CODE if _wants_code(call) else _WRONG_PASSWORD,
                 ),
             )
         response = form_security.redirect(
-            # A maximal age of 0 would ask for ever.
+            # max_age=0 would otherwise ask again for ever.
             form_security.without(return_url, {"login", "select_account"}, {"max_age"})
         )
-        before = self._sandbox.sign_ins.close_session(
+        before = self._sandbox.sessions.close_session(
             request.cookies.get(form_security.SESSION_COOKIE)
         )
-        cookie, session = self._sandbox.sign_ins.open_session(
-            person.subject,
+        cookie, session = self._sandbox.sessions.open_session(
+            user.subject,
             () if call is None else call.acr,
             "local" if call is None else call.idp or "local",
             before,
@@ -183,15 +179,15 @@ class SignInPages:
         form_security.show_session(request, response, session.session_id)
         return response
 
-    def _cancel(self, return_url: str, call: AuthorizeCall | None) -> web.Response:
+    def _cancel(self, return_url: str, call: AuthorizationRequest | None) -> web.Response:
         if call is None:
-            return templates.done_page("Cancelled", "Nobody signed in.")
+            return templates.done_page("Cancelled", "You are not signed in.")
         tenant = urlsplit(return_url).path.removesuffix("/connect/authorize").strip("/")
         issuer = self._sandbox.issuer_of(tenant or None)
-        return self._send(call, self._callbacks.failure(issuer, call, "access_denied"))
+        return self._send(call, self._responses.failure(issuer, call, "access_denied"))
 
     async def show_consent(self, request: web.Request) -> web.Response:
-        """Ask whether the person agrees."""
+        """Show the consent page."""
         return_url = form_security.return_url_of(request.query)
         call = self._call_of(return_url)
         if call is None or self._session(request) is None:
@@ -204,39 +200,96 @@ class SignInPages:
         )
 
     async def consent(self, request: web.Request) -> web.StreamResponse:
-        """Take the person's word."""
+        """Take the end-user's decision."""
         form = await form_security.read_form(request)
         return_url = form_security.return_url_of(form)
         call, session = self._call_of(return_url), self._session(request)
         if call is not None and session is not None:
-            session.consents[call.client.client_id, call.scope] = form.get("answer") == "yes"
+            session.consents[call.client.client_id, call.scope] = form.get("decision") == "yes"
         return form_security.redirect(form_security.without(return_url, {"consent"}))
 
-    def _call_of(self, return_url: str) -> AuthorizeCall | None:
-        """Read the request that a person comes from; None for a device's."""
+    def _call_of(self, return_url: str) -> AuthorizationRequest | None:
+        """Parse the authorization request behind a page; None for a device's."""
         if urlsplit(return_url).path == "/device":
             return None
         try:
             return self._read(form_security.query_of(return_url))
-        except Refusal as refusal:
-            raise web.HTTPBadRequest(text=refusal.error) from None
+        except ErrorResponse as error:
+            raise web.HTTPBadRequest(text=error.error) from None
 
     def _session(self, request: web.Request) -> BrowserSession | None:
-        return self._sandbox.sign_ins.session(request.cookies.get(form_security.SESSION_COOKIE))
+        return self._sandbox.sessions.session(request.cookies.get(form_security.SESSION_COOKIE))
 
 
-def _wants_code(call: AuthorizeCall | None) -> bool:
+def _wants_code(call: AuthorizationRequest | None) -> bool:
     return call is not None and bool(call.acr)
 
 
-def _facts(session: BrowserSession, call: AuthorizeCall) -> SignInFacts:
-    return SignInFacts(
+def _authentication_event(
+    session: BrowserSession, call: AuthorizationRequest
+) -> AuthenticationEvent:
+    return AuthenticationEvent(
         subject=session.subject,
         auth_time=session.auth_time,
         session_id=session.session_id,
         nonce=call.nonce,
-        # What was asked for comes first.
+        # The requested contexts come first.
         acr=tuple(dict.fromkeys([*call.acr, *sorted(session.acr)])),
         idp=session.idp,
         tenant=call.tenant,
+    )
+
+
+_UNKNOWN = "There is no such code, or it is too old."
+
+
+class DevicePages:
+    """The routes of the device page (RFC 8628 §3.3)."""
+
+    def __init__(self, sandbox: SandboxState) -> None:
+        self._sandbox = sandbox
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/device", self.show)
+        app.router.add_post("/device", self.decide)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show the page for the user code, then the consent page."""
+        if self._subject(request) is None:
+            return _redirect_to_sign_in(request.path_qs)
+        user_code = request.query.get("user_code", "").strip()
+        if not user_code:
+            return templates.device_code_page()
+        device = self._sandbox.device_codes.find(user_code)
+        if device is None:
+            return templates.device_code_page(_UNKNOWN)
+        return form_security.show(
+            request,
+            lambda token: templates.device_consent_page(
+                token, user_code, device.client_id, device.scope
+            ),
+        )
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Take the end-user's decision."""
+        form = await form_security.read_form(request)
+        user_code = form.get("user_code", "")
+        user = self._subject(request)
+        if user is None:
+            return _redirect_to_sign_in(form_security.address("/device", {"user_code": user_code}))
+        agreed = form.get("decision") == "yes"
+        if not self._sandbox.device_codes.decide(user_code, user if agreed else None):
+            return templates.device_code_page(_UNKNOWN)
+        said = "Your device is signed in." if agreed else "Your device is not signed in."
+        return templates.done_page("Done", f"{said} You can close this page.")
+
+    def _subject(self, request: web.Request) -> str | None:
+        session = self._sandbox.sessions.session(request.cookies.get(form_security.SESSION_COOKIE))
+        return None if session is None else session.subject
+
+
+def _redirect_to_sign_in(return_url: str) -> web.Response:
+    return form_security.redirect(
+        form_security.address("/account/login", {"return_url": return_url})
     )

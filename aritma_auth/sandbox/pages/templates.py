@@ -34,7 +34,7 @@ footer{margin-top:2rem;font-size:.85rem;color:#4a5a68}
 def _page(
     title: str, body: str, *, status: int = 200, problem: str = "", policy: str = ""
 ) -> web.Response:
-    # Who cannot see the page hears first whether something went wrong.
+    # A screen reader reads the title first, so that it must tell of the error.
     announced = f"Error: {title}" if problem else title
     alert = f'<p role="alert" id="problem">{escape(problem)}</p>' if problem else ""
     return web.Response(
@@ -77,15 +77,15 @@ def _field(name: str, label: str, attributes: str, problem: str = "") -> str:
     )
 
 
-_ANSWERS = (
-    '<button name="answer" value="yes">Allow</button>'
-    '<button class="second" name="answer" value="no">Do not allow</button>'
+_DECISION_BUTTONS = (
+    '<button name="decision" value="yes">Allow</button>'
+    '<button class="second" name="decision" value="no">Do not allow</button>'
 )
 
 
-def _wishes(client_id: str, scope: Sequence[str]) -> str:
-    wishes = "".join(f"<li><code>{escape(name)}</code></li>" for name in scope)
-    return f"<p><strong>{escape(client_id)}</strong> asks for:</p><ul>{wishes}</ul>"
+def _scope_list(client_id: str, scope: Sequence[str]) -> str:
+    items = "".join(f"<li><code>{escape(name)}</code></li>" for name in scope)
+    return f"<p><strong>{escape(client_id)}</strong> asks for:</p><ul>{items}</ul>"
 
 
 def sign_in_page(
@@ -96,20 +96,7 @@ def sign_in_page(
     wants_code: bool = False,
     problem: str = "",
 ) -> web.Response:
-    """
-    Ask who it is.
-
-    Args:
-        token: Ties the form to the browser.
-
-        return_url: Where to go then.
-
-        username: What is filled in.
-
-        wants_code: A second factor is asked for.
-
-        problem: What was wrong before.
-    """
+    """Show the sign-in form."""
     # The first field that is still to be filled in has the focus.
     on_name, on_password = ("", " autofocus") if username else (" autofocus", "")
     name = f'value="{escape(username)}" autocomplete="username" autocapitalize="none"{on_name}'
@@ -127,44 +114,21 @@ def sign_in_page(
 
 
 def consent_page(token: str, return_url: str, client_id: str, scope: Sequence[str]) -> web.Response:
-    """
-    Ask whether the person agrees.
-
-    Args:
-        token: Ties the form to the browser.
-
-        return_url: Where to go then.
-
-        client_id: Who asks.
-
-        scope: For what.
-    """
+    """Show the consent form."""
     hidden = {TOKEN_FIELD: token, "return_url": return_url}
-    body = _wishes(client_id, scope) + _form("/account/consent", hidden, _ANSWERS)
+    body = _scope_list(client_id, scope) + _form("/account/consent", hidden, _DECISION_BUTTONS)
     return _page("Permission", body)
 
 
 def error_page(error: str, description: str | None) -> web.Response:
-    """
-    Show what is wrong with a request; nobody is sent back.
-
-    Args:
-        error: Its code.
-
-        description: Its text, or None.
-    """
+    """Show the error of a request that does not reach the client."""
     said = f"<p>{escape(description)}</p>" if description else ""
     return _page("This sign-in cannot go on", said, status=400, problem=error)
 
 
 def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
     """
-    Post an answer to the client.
-
-    Args:
-        action: Where to.
-
-        fields: The answer.
+    Post an authorization response to the client.
 
     Spec: OAuth 2.0 Form Post Response Mode.
     """
@@ -174,12 +138,7 @@ def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
 
 
 def device_code_page(problem: str = "") -> web.Response:
-    """
-    Ask for a device's code.
-
-    Args:
-        problem: What was wrong before.
-    """
+    """Show the form for the user code."""
     attributes = 'inputmode="numeric" autocomplete="off" autofocus'
     body = _field("user_code", "Code shown on your device", attributes, problem)
     form = _form("/device", {}, f"{body}<button>Continue</button>", "get")
@@ -189,47 +148,22 @@ def device_code_page(problem: str = "") -> web.Response:
 def device_consent_page(
     token: str, user_code: str, client_id: str, scope: Sequence[str]
 ) -> web.Response:
-    """
-    Ask whether the person agrees.
-
-    Args:
-        token: Ties the form to the browser.
-
-        user_code: The device's code, shown to be compared.
-
-        client_id: Who asks.
-
-        scope: For what.
-    """
+    """Show the consent form."""
     compared = f"<p>Your device shows <code>{escape(user_code)}</code>.</p>"
     hidden = {TOKEN_FIELD: token, "user_code": user_code}
-    body = compared + _wishes(client_id, scope) + _form("/device", hidden, _ANSWERS)
+    body = compared + _scope_list(client_id, scope) + _form("/device", hidden, _DECISION_BUTTONS)
     return _page("Sign in a device", body)
 
 
 def sign_out_page(token: str, parameters: Mapping[str, str]) -> web.Response:
-    """
-    Ask whether the person wants to leave.
-
-    Args:
-        token: Ties the form to the browser.
-
-        parameters: The request's.
-    """
+    """Ask the end-user to confirm the sign-out."""
     hidden = {**parameters, TOKEN_FIELD: token}
     form = _form("/account/logout", hidden, "<button autofocus>Sign out</button>")
     return _page("Sign out", f"<p>Do you want to sign out?</p>{form}")
 
 
 def signed_out_page(return_url: str | None, frames: Sequence[str]) -> web.Response:
-    """
-    Say that the person has left, and tell the clients in frames.
-
-    Args:
-        return_url: The way back, or None.
-
-        frames: The clients' addresses.
-    """
+    """Confirm the sign-out, and load the clients' logout addresses in frames."""
     link = "" if return_url is None else f'<p><a href="{escape(return_url)}">Back</a></p>'
     shown = "".join(
         f'<iframe hidden title="Signing out" src="{escape(frame)}"></iframe>' for frame in frames
@@ -240,14 +174,7 @@ def signed_out_page(return_url: str | None, frames: Sequence[str]) -> web.Respon
 
 
 def done_page(title: str, text: str) -> web.Response:
-    """
-    Say that it is over.
-
-    Args:
-        title: What the page is called.
-
-        text: What it says.
-    """
+    """Show the end of a flow."""
     return _page(title, f"<p>{escape(text)}</p>")
 
 

@@ -1,0 +1,46 @@
+"""Parameters of requests, and the error response to invalid ones."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from aritma_auth.sandbox.identity.registrations import API_SCOPES, IDENTITY_SCOPES, SandboxClient
+
+FORM = "application/x-www-form-urlencoded"
+_MAX_SCOPE_LENGTH = 300
+
+
+class ErrorResponse(Exception):  # noqa: N818 - a response, not an error of ours
+    """An OAuth error response, status 400 (RFC 6749 §5.2)."""
+
+    def __init__(self, error: str, description: str | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.description = description
+
+
+async def read_form_values(request: web.Request) -> dict[str, str]:
+    """Read a posted form; values of a repeated name are joined by commas, as ASP.NET does."""
+    form: dict[str, str] = {}
+    for name, value in (await request.post()).items():
+        form[name] = ",".join([form[name], str(value)]) if name in form else str(value)
+    return form
+
+
+def parse_scope(form: Mapping[str, str], client: SandboxClient) -> tuple[str, ...]:
+    """
+    Parse the requested scope.
+
+    Returns:
+        The scope; without a request, every API scope that the client may have.
+
+    Raises:
+        ErrorResponse: ``invalid_scope``.
+    """
+    requested = form.get("scope", "").split()
+    if not requested:
+        return tuple(name for name in client.scopes if name not in IDENTITY_SCOPES)
+    known = {*API_SCOPES, *IDENTITY_SCOPES}.intersection(client.scopes)
+    if not known.issuperset(requested) or len(form["scope"]) > _MAX_SCOPE_LENGTH:
+        raise ErrorResponse("invalid_scope")
+    return tuple(dict.fromkeys(requested))
