@@ -17,7 +17,7 @@ async def app(request, sandbox):
 
 
 async def test_a_person_comes_and_goes(app, window):
-    """Sign-in, accounts, sign-out at Aritma ID, and back."""
+    """An end-user signs in, sees the accounts, signs out at Aritma ID and returns."""
     await window.go(app.url)
     await window.follow("Sign in")
     await window.sign_in()
@@ -37,7 +37,7 @@ async def test_a_person_comes_and_goes(app, window):
 
 
 async def test_two_people_sit_at_two_browsers(app, window, open_window):
-    """Neither sees anything of the other."""
+    """Neither end-user sees anything of the other."""
     async with open_window() as other:
         for person, name in ((window, "alice"), (other, "bob")):
             await person.go(f"{app.url}/accounts")
@@ -47,7 +47,7 @@ async def test_two_people_sit_at_two_browsers(app, window, open_window):
 
 
 async def test_who_cancels_is_told_so(app, window):
-    """And can come back."""
+    """An end-user who cancels is told so and can begin again."""
     await window.go(f"{app.url}/accounts")
     await window.click("Cancel")
     assert await window.heading == "Not signed in"
@@ -56,7 +56,7 @@ async def test_who_cancels_is_told_so(app, window):
 
 
 async def test_the_bank_asks_for_a_second_factor(app, window):
-    """The person is led to it and back to the page that wanted it."""
+    """The end-user is led to the second factor and back to the page that required it."""
     await window.go(f"{app.url}/accounts")
     await window.sign_in()
     app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, where="api")
@@ -68,7 +68,7 @@ async def test_the_bank_asks_for_a_second_factor(app, window):
 
 
 async def test_an_old_callback_is_refused(app, window):
-    """Going back in the browser's history signs nobody in a second time."""
+    """The back button does not sign an end-user in a second time."""
     arrived = []
     window.page.on(
         "request",

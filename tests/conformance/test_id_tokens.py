@@ -98,7 +98,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("module", REFUSED)
 async def test_a_fault_ends_the_sign_in(sandbox, overrides, module):
-    """In whatever way the ID token comes; the claim at fault is named, the token never shown."""
+    """The error names the claim at fault and never shows the token, in every flow."""
     flows, said, claim = REFUSED[module]
     for name, value in said.items():
         setattr(overrides, name, value)
@@ -125,7 +125,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("module", ACCEPTED)
 async def test_what_is_allowed_is_accepted(sandbox, overrides, module):
-    """In each flow."""
+    """What the specification allows is accepted in every flow."""
     flows, said = ACCEPTED[module]
     for name, value in said.items():
         setattr(overrides, name, value)
@@ -135,7 +135,7 @@ async def test_what_is_allowed_is_accepted(sandbox, overrides, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-kid-absent-multiple-jwks"])
 async def test_without_kid_every_key_that_fits_is_tried(sandbox, overrides, module):
-    """The good one is the last; the others have its id, another kind, or are broken."""
+    """The good key is found behind keys with its id, of another kind, or malformed."""
     sandbox.issuer.roll_keys()
     sandbox.faults.publish_decoys()
     overrides.header = {"kid": None}
@@ -145,7 +145,7 @@ async def test_without_kid_every_key_that_fits_is_tried(sandbox, overrides, modu
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-nonce-unless-code-flow"])
 async def test_a_nonce_goes_along_with_openid(sandbox, module):
-    """In every flow: 256 random bits, and new each time."""
+    """Every flow sends a nonce of 256 random bits, a new one each time."""
     nonces = set()
     for flow in EVERY:
         request = await client_of(sandbox, flow.client_id).begin_sign_in(
@@ -161,7 +161,7 @@ async def test_a_nonce_goes_along_with_openid(sandbox, module):
     "module", ["fapi2-security-profile-final-client-test-invalid-alternate-alg"]
 )
 async def test_an_algorithm_that_was_not_agreed_on_is_refused(sandbox, module):
-    """The client expects PS256, the server signs with RS256."""
+    """A client that expects PS256 refuses an ID token signed with RS256."""
     heard = await failures(sandbox, EVERY, id_token_algorithms=["PS256"])
 
     assert {type(error) for error in heard.values()} == {aa.IdTokenError}
@@ -169,7 +169,7 @@ async def test_an_algorithm_that_was_not_agreed_on_is_refused(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-invalid-sig-es256"])
 async def test_a_signature_on_a_curve_is_checked_too(sandbox, module):
-    """Another key than the one that signed, under the same id."""
+    """An elliptic-curve signature by another key under the same id is refused."""
     signer, other = (ECKey.generate_key("P-256", auto_kid=False) for _ in range(2))
     client = client_of(sandbox, clock=FakeClock())
     claims = {
@@ -191,7 +191,7 @@ async def test_a_signature_on_a_curve_is_checked_too(sandbox, module):
 
 
 async def test_the_leeway_is_the_clients(sandbox, overrides):
-    """An ID token that is a minute too old is refused by one client and taken by another."""
+    """An ID token that is a minute too old is accepted or refused by the client's own leeway."""
     overrides.id_token = {"exp": int(sandbox.clock.time()) - 60}
 
     assert set(map(type, (await failures(sandbox, EVERY)).values())) == {aa.IdTokenError}

@@ -25,7 +25,7 @@ def discovered(sandbox):
     ["oidcc-client-test-discovery-openid-config", "oidcc-client-test-discovery-jwks-uri-keys"],
 )
 async def test_metadata_and_keys_are_read(sandbox, discovered, module):
-    """And used: the sign-in knows nothing else."""
+    """A sign-in works with what the metadata and the keys say, and nothing else."""
     client = client_of(sandbox, environment=discovered)
     metadata, keys = await client.fetch_metadata(), await client.fetch_keys()
 
@@ -43,7 +43,7 @@ async def test_metadata_and_keys_are_read(sandbox, discovered, module):
     ],
 )
 async def test_another_issuers_metadata_ends_it(sandbox, overrides, discovered, module):
-    """Nobody is sent anywhere, and no token is asked for."""
+    """Metadata of another issuer stops the sign-in before any redirect or token request."""
     overrides.metadata = {"issuer": f"{sandbox.identity_url}/"}
     heard = await failures(sandbox, EVERY, environment=discovered)
 
@@ -53,7 +53,7 @@ async def test_another_issuers_metadata_ends_it(sandbox, overrides, discovered, 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-signing-key-rotation"])
 async def test_the_second_sign_ins_key_is_new(sandbox, module):
-    """The same client fetches the keys again; the old one may be gone."""
+    """The client fetches the keys again when the server has replaced them."""
     for flow in ONE_OF_EACH:
         client = client_of(sandbox, flow.client_id)
         asked = {"response_type": flow.response_type, "response_mode": flow.response_mode}
@@ -66,7 +66,7 @@ async def test_the_second_sign_ins_key_is_new(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-signing-key-rotation-just-before-signing"])
 async def test_the_key_changes_in_the_middle_of_a_sign_in(sandbox, module):
-    """The keys were fetched before it signed."""
+    """The client fetches the keys again when the server changes them during a sign-in."""
     for flow in ONE_OF_EACH:
         client = client_of(sandbox, flow.client_id)
         await client.fetch_keys()
@@ -80,7 +80,7 @@ async def test_the_key_changes_in_the_middle_of_a_sign_in(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-client-secret-basic"])
 async def test_the_secret_goes_into_the_header(sandbox, module):
-    """In the flows with a code."""
+    """The flows with a code authenticate with client_secret_basic."""
     for flow in CODE + HYBRID:
         secret = aa.Secret(sandbox.clients[flow.client_id].client_secret)
         client = aa.OAuthClient(
@@ -92,7 +92,7 @@ async def test_the_secret_goes_into_the_header(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-mtls-endpoint-aliases"])
 async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, monkeypatch, module):
-    """And a secret to the usual address."""
+    """A client certificate is sent to the mTLS alias, a secret to the usual endpoint."""
     alias = f"{sandbox.identity_url}/mtls/token"
     overrides.metadata = {"mtls_endpoint_aliases": {"token_endpoint": alias}}
     certified = aa.OAuthClient(
@@ -122,7 +122,7 @@ async def test_a_certificate_goes_to_the_alias(sandbox, overrides, discovered, m
     ["oidcc-client-test-scope-userinfo-claims", "oidcc-client-test-userinfo-bearer-header"],
 )
 async def test_claims_are_asked_for_by_scope(sandbox, module):
-    """With the token in the header, wherever it came from."""
+    """The UserInfo request carries the token in the header in every flow."""
     for flow in (
         CODE + HYBRID + [flow for flow in IMPLICIT if "token" in flow.response_type.split()]
     ):
@@ -135,7 +135,7 @@ async def test_claims_are_asked_for_by_scope(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-bearer-body"])
 async def test_a_token_may_be_posted_to_userinfo(sandbox, module):
-    """As a form, and in no header: the server refuses what comes in both ways."""
+    """The token is sent as a form parameter and in no header, since the server refuses both at once."""
     for flow in ONE_OF_EACH:
         done = await flow.sign_in(sandbox, "openid profile")
         client = client_of(sandbox)
@@ -146,7 +146,7 @@ async def test_a_token_may_be_posted_to_userinfo(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-invalid-sub"])
 async def test_userinfo_about_another_person_is_refused(sandbox, overrides, module):
-    """The token was swapped."""
+    """A UserInfo response about another subject is refused (token substitution)."""
     client = client_of(sandbox)
     done = await sign_in(client)
     for changed in ("user-mallory", None):
@@ -157,7 +157,7 @@ async def test_userinfo_about_another_person_is_refused(sandbox, overrides, modu
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-form-post-error"])
 async def test_an_error_comes_as_a_form_too(sandbox, module):
-    """Typed as in a redirect."""
+    """An error by form_post has the same type as one by redirect."""
     for flow in EVERY:
         sandbox.faults.deny_next("access_denied", "not today")
         with pytest.raises(aa.AccessDeniedError, match="not today"):
@@ -172,7 +172,7 @@ async def test_an_error_comes_as_a_form_too(sandbox, module):
     ],
 )
 async def test_a_refreshed_token_is_used(sandbox, module):
-    """Its ID token is checked against the first."""
+    """The refreshed ID token is validated against the first one."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
     clock = sandbox.clock
@@ -196,7 +196,7 @@ RENEWED_CLAIMS = {
 
 @pytest.mark.parametrize("module", RENEWED_CLAIMS)
 async def test_a_refresh_about_somebody_else_is_refused(sandbox, overrides, module):
-    """Its tokens are not used."""
+    """A refresh response about another subject is refused, and its tokens are not used."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
     async with aa.TokenProvider(
@@ -235,7 +235,7 @@ WRONG_ANSWERS = {
 
 @pytest.mark.parametrize("module", WRONG_ANSWERS, ids=list(WRONG_ANSWERS))
 async def test_a_wrong_answer_ends_the_sign_in(sandbox, overrides, discovered, module):
-    """Before the code is spent; the server has announced that its answers name it."""
+    """A wrong authorization response is refused before the code is exchanged."""
     overrides.authorization_response, error = WRONG_ANSWERS[module]
     heard = await failures(sandbox, CODE, environment=discovered)
 
@@ -256,7 +256,7 @@ BARE_ANSWERS = {
 
 @pytest.mark.parametrize("module", BARE_ANSWERS)
 async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
-    """The token works at the server's own API."""
+    """A token response with the required members alone is accepted, and the token works at the API."""
     overrides.token_response = BARE_ANSWERS[module]
     client = client_of(sandbox)
     done = await sign_in(client)
@@ -267,7 +267,7 @@ async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-3rd-party-init-login"])
 async def test_somebody_else_proposes_a_sign_in(sandbox, module):
-    """Its issuer and its target are checked; then a sign-in of our own begins."""
+    """Issuer and target of a third-party initiated login are validated before a sign-in begins."""
     client = client_of(sandbox)
     target = "https://app.example/orders"
     proposed = {"iss": sandbox.identity_url, "login_hint": "alice", "target_link_uri": target}
@@ -287,7 +287,7 @@ async def test_somebody_else_proposes_a_sign_in(sandbox, module):
     "module", ["fapi2-security-profile-final-client-test-happy-path-no-dpop-nonce"]
 )
 async def test_the_whole_way_to_an_api(sandbox, discovered, module):
-    """Discovery, sign-in, token and call; without PAR and DPoP, which Aritma does not ask for."""
+    """Discovery, sign-in, token and API call succeed without PAR and DPoP, which Aritma does not require."""
     environment = attrs.evolve(discovered, api_origins=[sandbox.banking_url], endpoint_origins=[])
     client = client_of(sandbox, environment=environment)
     done = await sign_in(client, "openid bankservice")

@@ -21,7 +21,7 @@ def functions_in(tree):
 
 
 def test_the_table_names_every_module_that_has_a_test():
-    """And the test's place."""
+    """The table of the specifications page names every module of the suite, with its test."""
     others = [path for path in HERE.glob("test_*.py") if path != Path(__file__)]
     trees = {path.stem: ast.parse(path.read_text()) for path in others}
     rows = ROW.findall(PAGE.read_text())
@@ -34,7 +34,7 @@ def test_the_table_names_every_module_that_has_a_test():
 
 
 def test_what_has_no_test_is_said_to_be_unsupported():
-    """The rest of the suite's modules, each with a reason."""
+    """The page lists the rest of the suite's modules, each with a reason."""
     page = PAGE.read_text().partition("## The OpenID Foundation's client modules")[2]
     unsupported = set(re.findall(r"^\| `([a-z0-9-]+)` \| [A-Z]", page, re.MULTILINE))
 

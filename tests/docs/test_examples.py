@@ -72,7 +72,7 @@ def hidden_fields(page):
 
 
 async def test_a_person_signs_in_and_sees_their_accounts(app, browser):
-    """The page calls the API with the person's own token."""
+    """The page calls the API with the end-user's own token."""
     path, status, text = await see(browser, "/sign-in?next=/accounts")
     assert (path, status) == ("/accounts", 200)
     assert "Alice Almås" in text
@@ -81,7 +81,7 @@ async def test_a_person_signs_in_and_sees_their_accounts(app, browser):
 
 
 async def test_who_is_not_signed_in_is_led_there_and_back(app, browser):
-    """A page that needs a person sends the browser round, query and all."""
+    """A page that needs a sign-in redirects the browser there and back, query included."""
     path, status, _ = await see(browser, "/accounts?from=bookmark")
     assert (path, status) == ("/accounts", 200)
     assert app.sandbox.requests_at("authorize") == 1
@@ -104,7 +104,7 @@ async def test_cookies_and_pages_keep_their_secrets(app, browser):
 
 
 async def test_another_state_is_refused(app, browser):
-    """A callback that somebody made up signs nobody in."""
+    """A callback with a forged state signs no end-user in."""
     callback = await begin(browser)
     _, status, text = await see(browser, callback.update_query(state="made-up"))
     assert (status, "Please start again" in text) == (400, True)
@@ -113,7 +113,7 @@ async def test_another_state_is_refused(app, browser):
 
 
 async def test_a_callback_counts_once(app, browser):
-    """The same address a second time is refused, and the session stays as it was."""
+    """The same callback is refused a second time, and the session stays as it was."""
     callback = await begin(browser)
     assert (await see(browser, callback))[1] == 200
     session = cookies_of(browser)["session"].value
@@ -123,7 +123,7 @@ async def test_a_callback_counts_once(app, browser):
 
 
 async def test_a_callback_counts_in_the_browser_that_began(app, browser):
-    """Nobody can be signed in as somebody else by a link (login CSRF)."""
+    """A link cannot sign an end-user in as another one (login CSRF)."""
     callback = await begin(browser)
     async with a_browser(app) as victim:
         assert (await see(victim, callback))[1] == 400
@@ -132,7 +132,7 @@ async def test_a_callback_counts_in_the_browser_that_began(app, browser):
 
 
 async def test_a_parameter_given_twice_is_refused(app, browser):
-    """The framework must not hide the second one."""
+    """The framework does not hide a repeated parameter from the client."""
     callback = await begin(browser)
     doubled = URL(f"{callback}&code=another", encoded=True)
     assert (await see(browser, doubled))[1] == 400
@@ -153,7 +153,7 @@ async def test_a_parameter_given_twice_is_refused(app, browser):
     ],
 )
 async def test_nobody_is_sent_elsewhere(app, browser, elsewhere):
-    """A link to the sign-in leads into the application only."""
+    """A link to the sign-in leads back into the application only."""
     url = URL("/sign-in").with_query(next=elsewhere)
     async with browser.get(url) as response:
         assert str(response.url) == f"{app.url}/"
@@ -171,12 +171,12 @@ async def test_nobody_is_sent_elsewhere(app, browser, elsewhere):
     ],
 )
 def test_a_way_back_is_plain(module, text, path):
-    """Browsers drop tabs and line breaks: what is left would be another host."""
+    """Browsers drop tabs and line breaks, so a way back that has them is refused."""
     assert module.local_path(text) == path
 
 
 async def test_a_planted_session_is_worth_nothing(app, browser):
-    """The session id is new at every sign-in, and the one before is over (fixation)."""
+    """Each sign-in gets a new session id and ends the session before it (fixation)."""
     browser.cookie_jar.update_cookies({"session": "planted"}, URL(app.url))
     await see(browser, "/sign-in")
     first = cookies_of(browser)["session"].value
@@ -189,14 +189,14 @@ async def test_a_planted_session_is_worth_nothing(app, browser):
 
 
 async def test_who_says_no_is_not_signed_in(app, browser):
-    """A refusal is no error of the application."""
+    """A denied sign-in is no error of the application."""
     app.sandbox.faults.deny_next()
     _, status, text = await see(browser, "/sign-in")
     assert (status, "Not signed in" in text) == (403, True)
 
 
 async def test_two_people_have_two_tokens(app):
-    """Each sees their own name, and one signing out leaves the other alone."""
+    """Each end-user sees their own name, and the sign-out of one leaves the other signed in."""
     app.sandbox.sign_in_automatically(None)
     async with a_browser(app) as hers, a_browser(app) as his:
         assert "Alice Almås" in (await sign_in_by_hand(hers, "alice"))[1]
@@ -208,7 +208,7 @@ async def test_two_people_have_two_tokens(app):
 
 
 async def test_a_dead_token_leads_to_a_new_sign_in(app, browser):
-    """When neither token nor refresh token is good any more, the person signs in again."""
+    """An end-user whose token and refresh token are both refused signs in again."""
     await see(browser, "/sign-in")
     app.sandbox.faults.revoke_all()
     app.sandbox.faults.respond_next(b'{"error":"invalid_grant"}', status=400)
@@ -218,7 +218,7 @@ async def test_a_dead_token_leads_to_a_new_sign_in(app, browser):
 
 
 async def test_the_api_asks_for_more_and_gets_it(app, browser):
-    """A step-up challenge becomes a new sign-in with what is asked."""
+    """A step-up challenge of the API begins a new sign-in with what it asks for."""
     await see(browser, "/sign-in")
     app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, where="api")
     async with browser.get("/accounts") as response:
@@ -228,7 +228,7 @@ async def test_the_api_asks_for_more_and_gets_it(app, browser):
 
 
 async def test_an_api_that_is_never_content_makes_no_circle(app, browser):
-    """The same wish right after the sign-in for it ends on a page."""
+    """A step-up challenge that comes again right after its sign-in ends on an error page."""
     await see(browser, "/sign-in")
     app.sandbox.faults.respond_next(b"", status=401, headers=CHALLENGE, times=2, where="api")
     _, status, text = await see(browser, "/accounts")
@@ -240,7 +240,7 @@ async def test_an_api_that_is_never_content_makes_no_circle(app, browser):
 
 
 async def test_trouble_is_shown_as_trouble(app, browser):
-    """What fails at Aritma ID or at the bank is a page, and no secret is on it."""
+    """A failure of Aritma ID or of the bank is shown on a page without secrets."""
     app.sandbox.faults.fail_next(503)
     _, status, text = await see(browser, "/sign-in")
     assert (status, "InvalidResponseError" in text) == (503, True)
@@ -250,7 +250,7 @@ async def test_trouble_is_shown_as_trouble(app, browser):
 
 
 async def test_signing_out_ends_everything(app, browser):
-    """The session, the refresh token and the session at Aritma ID; the state comes back."""
+    """Sign-out ends the session, the refresh token and the session at Aritma ID, and validates the state."""
     await see(browser, "/sign-in")
     session = cookies_of(browser)["session"].value
     refresh_token = (await app.token()).refresh_token
@@ -271,7 +271,7 @@ async def test_signing_out_ends_everything(app, browser):
 
 
 async def test_signing_out_needs_a_session_and_a_post(app, browser):
-    """Without a session it leads home; a link cannot sign anybody out."""
+    """Sign-out without a session leads home, and a link cannot sign an end-user out."""
     async with browser.post("/sign-out") as response:
         assert (response.url.path, response.status) == ("/", 200)
     assert (await see(browser, "/sign-out"))[1] == 405
@@ -279,7 +279,7 @@ async def test_signing_out_needs_a_session_and_a_post(app, browser):
 
 @pytest.mark.parametrize("query", ["", "?state=", "?state=made-up"])
 async def test_the_way_back_from_signing_out_is_checked(app, browser, query):
-    """Nobody is told that they are signed out by a link."""
+    """A link cannot make the page say that the end-user is signed out."""
     assert (await see(browser, f"/signed-out{query}"))[1] == 400
 
 
@@ -293,7 +293,7 @@ async def announce(app, token, url=None):
 
 @pytest.mark.parametrize("which", ["one session", "all sessions"])
 async def test_the_server_announces_that_somebody_left(app, browser, which):
-    """The session is over at once; the same announcement is refused a second time."""
+    """A logout token ends the session at once, and is refused a second time."""
     await see(browser, "/sign-in")
     token = app.logout_token(app.session_id if which == "one session" else None)
     assert await announce(app, token) == (200, "no-store")
@@ -304,7 +304,7 @@ async def test_the_server_announces_that_somebody_left(app, browser, which):
 
 
 async def test_announcements_about_others_and_forged_ones_end_nothing(app, browser):
-    """Another session, another person, another client, no token at all."""
+    """A logout token for another session, end-user or client, and a forged one, end no session."""
     await see(browser, "/sign-in")
     assert (await announce(app, app.logout_token("ANOTHER")))[0] == 200
     bobs = app.logout_token(None, subject="user-bob")
@@ -321,7 +321,7 @@ async def test_announcements_about_others_and_forged_ones_end_nothing(app, brows
 
 
 async def test_signing_out_elsewhere_reaches_the_application(app, browser):
-    """The sandbox posts its announcement when a person leaves on its own page."""
+    """The sandbox posts a logout token when an end-user signs out on its own page."""
     app.sandbox.sign_in_automatically(None)
     assert (await sign_in_by_hand(browser, "alice"))[0] == "/accounts"
     _, _, page = await see(browser, f"{app.sandbox.identity_url}/connect/endsession")
@@ -333,7 +333,7 @@ async def test_signing_out_elsewhere_reaches_the_application(app, browser):
 
 
 async def test_each_step_may_happen_in_another_process():
-    """What one process begins another finishes and a third serves; FastAPI's example is for that."""
+    """One process begins a sign-in, another completes it and a third serves it, as FastAPI's example allows."""
     listeners = [listen() for _ in range(3)]
     (_, first), (_, second), (_, third) = listeners
     async with Sandbox() as sandbox, contextlib.AsyncExitStack() as stack:
@@ -356,7 +356,7 @@ async def test_each_step_may_happen_in_another_process():
 
 
 async def test_sessions_end_by_themselves(app, browser, monkeypatch):
-    """After eight hours the person signs in again."""
+    """A session expires after eight hours, and the end-user signs in again."""
     await see(browser, "/sign-in")
     module = AIOHTTP if app.kind == "aiohttp" else FASTAPI
     now = module.time.time
@@ -372,7 +372,7 @@ async def test_sessions_end_by_themselves(app, browser, monkeypatch):
 
 @pytest.mark.parametrize("name", ["aiohttp_app", "fastapi_app"])
 async def test_it_runs_by_itself(name):
-    """Started as a program it brings its own sandbox, and tells where it is."""
+    """The example, started as a program, starts its own sandbox and prints its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(EXAMPLES / f"{name}.py"), stdout=asyncio.subprocess.PIPE
     )

@@ -30,7 +30,7 @@ async def sign_in(client, server, browser, scope=SCOPE, **settings):
 
 @pytest.mark.parametrize("method", [aa.ClientSecretBasic, aa.ClientSecretPost])
 async def test_a_client_has_a_token_on_its_own_behalf(server, method):
-    """Either way to show a secret is taken from the same client."""
+    """The server accepts the same client's secret in the form and in the header."""
     client = server.client("machine", method(aa.Secret(server.secret)))
     async with aa.TokenProvider(client, aa.ClientCredentialsGrant(scope="bankservice")) as tokens:
         token = await tokens.get_token()
@@ -44,7 +44,7 @@ async def test_a_client_has_a_token_on_its_own_behalf(server, method):
     [("wrong", "bankservice", "invalid_client"), (None, "unknown", "invalid_scope")],
 )
 async def test_refusals_are_typed(server, secret, scope, error):
-    """This server gives the code and no more."""
+    """This server's error responses have a code and no description."""
     client = server.client("machine", secret or server.secret)
 
     with pytest.raises(aa.OAuthError) as caught:
@@ -66,7 +66,7 @@ async def test_refusals_are_typed(server, secret, scope, error):
     ],
 )
 async def test_a_person_signs_in(server, browser, client_id, response_type):
-    """The metadata stands under the issuer's path; each check passes."""
+    """The metadata is found under the issuer's path, and every check passes."""
     has_secret = client_id in {"web", "hybrid"}
     client = server.client(client_id, server.secret if has_secret else None)
     signed_in = await sign_in(client, server, browser, response_type=response_type)
@@ -78,7 +78,7 @@ async def test_a_person_signs_in(server, browser, client_id, response_type):
 
 
 async def test_an_access_token_alone_comes_in_the_fragment(server, browser):
-    """Implicit as OAuth has it: nothing says who signed in, and the lifetime comes as a text."""
+    """A plain OAuth implicit response has no ID token, and its lifetime is a string."""
     client = server.client("implicit")
     signed_in = await sign_in(client, server, browser, "bankservice", response_type="token")
 
@@ -88,7 +88,7 @@ async def test_an_access_token_alone_comes_in_the_fragment(server, browser):
 
 
 async def test_a_person_says_no(server, browser, web):
-    """The form's other button."""
+    """A denied consent raises AccessDeniedError."""
     request = await web.begin_sign_in(server.redirect_uri, SCOPE)
     page = await browser.visit(request.url, **{**ALICE, "allow": ""})
 
@@ -97,7 +97,7 @@ async def test_a_person_says_no(server, browser, web):
 
 
 async def test_a_person_signs_in_by_password(server):
-    """This server gives no ID token here, even for ``openid``; the token is refreshed all the same."""
+    """This server returns no ID token here, even for ``openid``, and the token is refreshed all the same."""
     client = server.client("password", server.secret)
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "ecila", scope=SCOPE)
@@ -109,7 +109,7 @@ async def test_a_person_signs_in_by_password(server):
 
 
 async def test_a_spent_refresh_token_kills_the_family(server, browser, web):
-    """The provider's own refreshes never meet that."""
+    """Reuse revokes the family; the provider's own refreshes never cause it."""
     token = (await sign_in(web, server, browser)).token
     spent = aa.RefreshTokenGrant(token.refresh_token)
     newest = await web.fetch_token(spent)
@@ -120,7 +120,7 @@ async def test_a_spent_refresh_token_kills_the_family(server, browser, web):
 
 
 async def test_a_token_is_introspected_and_revoked(server, browser, web):
-    """At addresses that the metadata does not name: they are given beside it."""
+    """Endpoints that the metadata does not name are given to the environment."""
     token = (await sign_in(web, server, browser)).token
     told = await web.introspect(token.access_token)
     assert (told.active, told.claims["username"]) == (True, "alice")
@@ -130,7 +130,7 @@ async def test_a_token_is_introspected_and_revoked(server, browser, web):
 
 
 async def test_a_person_signs_out(server, browser, web):
-    """After a page that asks whether to."""
+    """The server asks the end-user to confirm the sign-out."""
     signed_in = await sign_in(web, server, browser)
     url = await web.end_session_url(
         id_token_hint=signed_in.token.id_token,

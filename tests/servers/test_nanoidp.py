@@ -33,7 +33,7 @@ async def sign_in(client, server, browser, **settings):
 
 @pytest.mark.parametrize("client_id", ["basic", "post"])
 async def test_a_client_has_a_token_on_its_own_behalf(server, client_id):
-    """Both ways to show a secret."""
+    """The server accepts the secret in the form and in the header."""
     basic = aa.ClientSecretBasic(aa.Secret("plain-secret"))
     client = server.client(client_id, basic if client_id == "basic" else server.secret)
     async with aa.TokenProvider(client, aa.ClientCredentialsGrant(scope="bankservice")) as tokens:
@@ -45,7 +45,7 @@ async def test_a_client_has_a_token_on_its_own_behalf(server, client_id):
 
 
 async def test_a_secret_of_reserved_characters_goes_by_the_form(server):
-    """This server decodes no form encoding inside Basic, against RFC 6749 §2.3.1."""
+    """This server does not form-decode the Basic credentials, against RFC 6749 §2.3.1."""
     client = server.client("reserved", aa.ClientSecretBasic(aa.Secret(server.secret)))
 
     with pytest.raises(aa.InvalidClientError):
@@ -53,7 +53,7 @@ async def test_a_secret_of_reserved_characters_goes_by_the_form(server):
 
 
 async def test_a_secret_of_reserved_characters_goes_into_the_header_as_it_is(server):
-    """Where the caller says that this server takes it so."""
+    """``is_form_encoded=False`` sends the Basic credentials as this server reads them."""
     raw = aa.ClientSecretBasic(aa.Secret(server.secret), is_form_encoded=False)
     client = server.client("reserved", raw)
 
@@ -64,7 +64,7 @@ async def test_a_secret_of_reserved_characters_goes_into_the_header_as_it_is(ser
     ("client_id", "secret"), [("post", "wrong"), ("basic", "plain-secret"), ("nobody", "any")]
 )
 async def test_a_client_that_shows_the_wrong_thing_is_refused(server, client_id, secret):
-    """A wrong secret, another method than the registered one, or a client that nobody knows."""
+    """A wrong secret, an unregistered method and an unknown client raise InvalidClientError."""
     client = server.client(client_id, secret)
 
     with pytest.raises(aa.InvalidClientError):
@@ -72,7 +72,7 @@ async def test_a_client_that_shows_the_wrong_thing_is_refused(server, client_id,
 
 
 async def test_an_unknown_scope_is_refused(client):
-    """This server says so, where others leave it out."""
+    """This server responds with ``invalid_scope``, where others leave the scope out."""
     with pytest.raises(aa.OAuthError) as caught:
         await client.fetch_token(aa.ClientCredentialsGrant(scope="unknown"))
 
@@ -81,7 +81,7 @@ async def test_an_unknown_scope_is_refused(client):
 
 @pytest.mark.parametrize("client_id", ["post", "public"])
 async def test_a_person_signs_in(server, browser, client_id):
-    """With PKCE; this server names itself in the ID token alone, and gives JWTs of its own."""
+    """The sign-in uses PKCE; this server names itself in the ID token alone."""
     client = server.client(client_id, server.secret if client_id == "post" else None)
     signed_in = await sign_in(client, server, browser)
 
@@ -91,7 +91,7 @@ async def test_a_person_signs_in(server, browser, client_id):
 
 
 async def test_a_person_signs_in_by_password(client):
-    """The ID token has no nonce, for there was no request."""
+    """The ID token has no nonce, since there was no authorization request."""
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "ecila", scope=SCOPE)
     token = await client.fetch_token(grant)
@@ -103,7 +103,7 @@ async def test_a_person_signs_in_by_password(client):
 
 
 async def test_a_wrong_password_is_a_permanent_no(client):
-    """Asking again would change nothing."""
+    """A wrong password raises a permanent error."""
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "wrong", scope="openid")
 
@@ -113,7 +113,7 @@ async def test_a_wrong_password_is_a_permanent_no(client):
 
 
 async def test_an_id_token_that_a_stranger_may_use_is_refused(server):
-    """This server adds audiences where told to; a client that trusts none of them stops."""
+    """An ID token with an additional audience that the client does not trust is refused."""
     client = server.client("shared", server.secret)
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "ecila", scope="openid")
@@ -125,7 +125,7 @@ async def test_an_id_token_that_a_stranger_may_use_is_refused(server):
 
 
 async def test_refresh_rotate_whatever_the_crowd(server, browser, client, clock):
-    """The refreshed ID token comes without a nonce here; a spent refresh token is never sent."""
+    """Concurrent callers cause one rotation, and a spent refresh token is never sent."""
     signed_in = await sign_in(client, server, browser)
     clock.wall = signed_in.token.issued_at
     seen = {signed_in.token.refresh_token}
@@ -145,7 +145,7 @@ async def test_refresh_rotate_whatever_the_crowd(server, browser, client, clock)
 
 
 async def test_a_spent_refresh_token_kills_the_family(server, browser, client):
-    """As RFC 9700 wants it."""
+    """Reuse of a refresh token revokes the family, as RFC 9700 §4.14 recommends."""
     token = (await sign_in(client, server, browser)).token
     spent = aa.RefreshTokenGrant(token.refresh_token)
     newest = await client.fetch_token(spent)
@@ -156,7 +156,7 @@ async def test_a_spent_refresh_token_kills_the_family(server, browser, client):
 
 
 async def test_a_token_is_introspected_and_revoked(server, browser, client):
-    """Even a JWT ends here, since this server looks it up."""
+    """This server revokes even a JWT, since it looks the token up."""
     token = (await sign_in(client, server, browser)).token
     told = await client.introspect(token.access_token)
     assert (told.active, told.subject, told.client_id) == (True, "alice", "post")
@@ -169,7 +169,7 @@ async def test_a_token_is_introspected_and_revoked(server, browser, client):
 
 @pytest.mark.parametrize("action", ["authorize", "deny"])
 async def test_a_person_decides_on_another_device(server, browser, action):
-    """The device asks at the interval that this server states."""
+    """The device polls at the interval that this server states."""
     taken = []
 
     async def pause(seconds):
@@ -190,7 +190,7 @@ async def test_a_person_decides_on_another_device(server, browser, action):
 
 
 async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, client):
-    """An unknown key is looked up anew."""
+    """An unknown key makes the client fetch the keys again."""
     await client.fetch_keys()
     request = await client.begin_sign_in(server.redirect_uri, SCOPE)
     page = await browser.visit(request.url, **ALICE)
@@ -201,7 +201,7 @@ async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, clie
 
 
 async def test_a_person_signs_out(server, browser, client):
-    """The state comes back."""
+    """The server returns the end-user with the state of the request."""
     signed_in = await sign_in(client, server, browser)
     url = await client.end_session_url(
         id_token_hint=signed_in.token.id_token,
@@ -214,7 +214,7 @@ async def test_a_person_signs_out(server, browser, client):
 
 
 async def test_a_wrong_redirect_uri_stays_on_the_servers_page(browser, client):
-    """No server sends a person to an address that it does not know."""
+    """The server does not redirect to an unregistered redirect URI."""
     request = await client.begin_sign_in("http://127.0.0.1/elsewhere")
     page = await browser.open(request.url)
 
