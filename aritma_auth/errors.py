@@ -159,7 +159,8 @@ class InvalidResponseError(AritmaAuthError):
         problems: What was wrong, member by member, never a value.
     """
 
-    _TRANSIENT_STATUSES: ClassVar[frozenset[int]] = frozenset({408, 425, 429})
+    # Never permanent: a 4xx without an OAuth body may come from a proxy in between.
+    is_permanent = False
 
     def __init__(
         self,
@@ -173,8 +174,6 @@ class InvalidResponseError(AritmaAuthError):
         self.status = status
         self.problems = problems
         self.retry_after = retry_after
-        # A broken 200 or a gateway's 5xx heals by itself; a 404 or a redirect does not.
-        self.is_permanent = 300 <= status < 500 and status not in self._TRANSIENT_STATUSES
 
 
 class OAuthError(AritmaAuthError):
@@ -205,6 +204,7 @@ class OAuthError(AritmaAuthError):
         uri: str | None = None,
         status: int | None = None,
         retry_after: float | None = None,
+        advice: str | None = None,
     ) -> None:
         self.error = printable(error)
         self.description = None if description is None else printable(description)
@@ -213,12 +213,9 @@ class OAuthError(AritmaAuthError):
         self.retry_after = retry_after
         transient_status = status is not None and (status >= 500 or status == 429)
         self.is_permanent = error not in self._TRANSIENT and not transient_status
-        super().__init__(self._message())
-
-    def _message(self) -> str:
         said = self.error if self.description is None else f"{self.error}: {self.description}"
-        advice = _ADVICE.get(self.error)
-        return said if advice is None else f"{said} ({advice})"
+        advice = advice or _ADVICE.get(self.error)
+        super().__init__(said if advice is None else f"{said} ({advice})")
 
 
 class InvalidClientError(OAuthError):
@@ -351,6 +348,7 @@ def oauth_error(
     uri: str | None = None,
     status: int | None = None,
     retry_after: float | None = None,
+    advice: str | None = None,
 ) -> OAuthError:
     """
     Make the error of a code: its own class where a program would branch, else OAuthError.
@@ -365,6 +363,8 @@ def oauth_error(
         status: HTTP status.
 
         retry_after: Seconds that the server asked to wait.
+
+        advice: What to do; by default the code's usual advice.
     """
     kind = _BY_CODE.get(error, OAuthError)
-    return kind(error, description, uri=uri, status=status, retry_after=retry_after)
+    return kind(error, description, uri=uri, status=status, retry_after=retry_after, advice=advice)

@@ -8,7 +8,14 @@ import attrs
 from aritma_auth.client.discovery import Discovery
 from aritma_auth.client.transport import Transport
 from aritma_auth.environment import Environment
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, InvalidClientError, wrong_kind
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    InvalidClientError,
+    InvalidResponseError,
+    OAuthError,
+    wrong_kind,
+)
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientCredential,
@@ -29,6 +36,10 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
 
 T = TypeVar("T")
+
+_NOT_THERE = frozenset({404, 405})
+_NOT_PROCESSED = frozenset({408, 425, 429, 503})
+"""Statuses that a server gives before it looks at a form."""
 
 BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
 
@@ -124,15 +135,16 @@ class ServerConnection:
             return parse(attrs.evolve(response, sent=sent), sent_at)
 
         secret = await self._load_secret()
-        refusal: InvalidClientError
+        refusal: AritmaAuthError
         try:
             return await post(secret)
-        except InvalidClientError as error:
-            refusal = error
-        fresher = await self._load_secret()
-        if fresher == secret:
-            raise refusal.copy()
-        return await post(fresher)
+        except AritmaAuthError as error:
+            refusal = self._explained(error, endpoint, url)
+        if _may_be_about_the_secret(refusal):
+            fresher = await self._load_secret()
+            if fresher != secret:
+                return await post(fresher)
+        raise refusal
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
@@ -158,14 +170,65 @@ class ServerConnection:
                 single_use.give_back()
             raise
 
+    def _explained(self, error: AritmaAuthError, endpoint: str, url: str) -> AritmaAuthError:
+        """Add to a refusal what only the client knows; each caller raises its own copy."""
+        method = self.client_auth.method
+        if isinstance(error, InvalidClientError) or _has_status(error, 401):
+            # Some servers respond to a wrong secret with a 401 alone (RFC 6749 §5.2).
+            known = error if isinstance(error, OAuthError) else None
+            return InvalidClientError(
+                "invalid_client",
+                None if known is None else known.description,
+                uri=None if known is None else known.uri,
+                status=401 if known is None else known.status,
+                retry_after=error.retry_after,
+                advice=f"the client authenticated by {method}: check the client id, its secret or "
+                "key, and which method the server expects; all belong to one environment",
+            )
+        if not isinstance(error, InvalidResponseError):
+            return error.copy()
+        hint = ""
+        if error.status == 403:
+            hint = (
+                f": the server, or a firewall before it, may refuse the client's credential "
+                f"({method})"
+            )
+        elif error.status in _NOT_THERE and self._is_fixed_path(endpoint):
+            hint = (
+                f": {url} is IdentityServer's path; for another server use "
+                "Environment.at(issuer, discover=True) or give its endpoints"
+            )
+        return InvalidResponseError(
+            f"{error}{hint}",
+            status=error.status,
+            problems=error.problems,
+            retry_after=error.retry_after,
+        )
+
+    def _is_fixed_path(self, endpoint: str) -> bool:
+        environment = self.environment
+        return not environment.discovers and endpoint not in environment.endpoints
+
     async def _load_secret(self) -> SecretText | None:
         source = self.client_auth.secret
         return None if source is None else await source.load()
 
 
+def _has_status(error: AritmaAuthError, status: int) -> bool:
+    return isinstance(error, InvalidResponseError) and error.status == status
+
+
+def _may_be_about_the_secret(error: AritmaAuthError) -> bool:
+    return isinstance(error, InvalidClientError) or _has_status(error, 403)
+
+
 def _is_unused(error: AritmaAuthError) -> bool:
     """Tell whether the server has surely not looked at what can be presented only once."""
-    return isinstance(error, ConfigurationError) or not (error.is_permanent or is_ambiguous(error))
+    if isinstance(error, ConfigurationError):
+        return True
+    if isinstance(error, InvalidResponseError):
+        return error.status in _NOT_PROCESSED
+    return not (error.is_permanent or is_ambiguous(error))
 
 
 def _secrets(parameters: Parameters, secret: SecretText | None) -> tuple[HiddenStr, ...]:

@@ -87,9 +87,24 @@ class Discovery:
             return False
         return (await self._metadata.get()).names_issuer_in_responses
 
+    async def requires_par(self) -> bool:
+        """
+        Tell whether authorization requests must be pushed; unknown without discovery.
+
+        Spec: RFC 9126 §5.
+        """
+        if not self._environment.discovers:
+            return False
+        members = (await self._metadata.get()).members
+        return members.get("require_pushed_authorization_requests") is True
+
     async def fetch_keys(self) -> "list[JsonWebKey]":
         """Give the server's public keys, fetched at most once a day."""
         return await self._keys.get()
+
+    async def reload_keys(self) -> "list[JsonWebKey]":
+        """Give newer keys, fetched at most once a minute; else the cached ones."""
+        return await self._keys.reload()
 
     async def keys_for(self, token: str) -> "list[JsonWebKey]":
         """

@@ -51,6 +51,11 @@ class SignInFlow:
     ) -> AuthorizationRequest:
         """Make the authorization request."""
         connection = self._connection
+        if await connection.discovery.requires_par():
+            raise ConfigurationError(
+                "the server requires pushed authorization requests (RFC 9126), and this package "
+                "does not send them yet: ask for a registration without"
+            )
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
             issuers=connection.environment.issuers,

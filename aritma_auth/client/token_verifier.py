@@ -1,6 +1,7 @@
 """What a server has signed: verified with its keys, by its clock, and once where once is meant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import attrs
 
@@ -11,6 +12,8 @@ from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.runtime.lock import ForkSafeLock
+
+T = TypeVar("T")
 
 MAX_LOGOUTS = 10_000
 """Logout tokens remembered at most; each is valid for minutes only."""
@@ -56,9 +59,12 @@ class TokenVerifier:
         Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
         """
         id_token = HiddenStr(id_token)
-        known = await self._connection.discovery.keys_for(id_token) if keys is None else keys
         expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
-        return verify_id_token(id_token, known, expected, now=self._connection.server_time)
+
+        def verify(known: Iterable[JsonWebKey]) -> Members:
+            return verify_id_token(id_token, known, expected, now=self._connection.server_time)
+
+        return await self._verify(id_token, verify) if keys is None else verify(keys)
 
     async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """
@@ -67,18 +73,40 @@ class TokenVerifier:
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
         logout_token = HiddenStr(logout_token)
-        keys = await self._connection.discovery.keys_for(logout_token)
         expected = LogoutExpectation(
             issuers=self._connection.environment.issuers,
             client_id=self._connection.client_id,
             algorithms=self._algorithms,
             leeway=self._leeway,
         )
-        now = self._connection.server_time
-        logout = verify_logout_token(logout_token, keys, expected, now=now)
+
+        def verify(keys: Iterable[JsonWebKey]) -> LogoutToken:
+            return verify_logout_token(
+                logout_token, keys, expected, now=self._connection.server_time
+            )
+
+        logout = await self._verify(logout_token, verify)
         if not self._is_first(logout):
             raise VerificationError("the logout token was accepted before: it counts once")
         return logout
+
+    async def _verify(self, token: str, verify: Callable[[Iterable[JsonWebKey]], T]) -> T:
+        """
+        Verify with the cached keys, and once more with newer ones.
+
+        A server that was set up anew may sign with a new key under the old ``kid``.
+        """
+        discovery = self._connection.discovery
+        keys = await discovery.keys_for(token)
+        try:
+            return verify(keys)
+        except VerificationError as error:
+            refusal = error
+        # At most once a minute, so that forged tokens do not become requests.
+        newer = await discovery.reload_keys()
+        if newer == keys:
+            raise refusal.copy()
+        return verify(newer)
 
     def _is_first(self, logout: LogoutToken) -> bool:
         with self._lock:

@@ -117,7 +117,7 @@ async def test_a_server_without_metadata_is_named(internet):
         await internet.discovery().fetch_metadata()
 
     assert caught.value.status == 404
-    assert caught.value.is_permanent
+    assert not caught.value.is_permanent
 
 
 @pytest.mark.parametrize(

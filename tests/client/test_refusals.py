@@ -1,0 +1,130 @@
+"""What the client adds to a server's refusal, and when it loads its secret again."""
+
+import pytest
+
+import aritma_auth as aa
+
+ISSUER = "https://idp.example"
+URL = f"{ISSUER}/connect/token"
+GRANT = aa.ClientCredentialsGrant("api")
+TOKEN = {"access_token": "abc", "token_type": "Bearer"}
+
+
+def client_of(*auth, **settings):
+    return aa.OAuthClient("id", *auth, environment=aa.Environment.at(ISSUER, **settings))
+
+
+def rotating():
+    """Give a secret that is another one each time it is loaded."""
+    values = iter(["old", "new", "newer"])
+    return aa.Secret.from_callable(lambda: next(values))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 401, "body": b""},
+        {"status": 401, "body": b"", "headers": {"WWW-Authenticate": "Basic realm=x"}},
+        {"status": 401, "body": b"<html>no</html>", "content_type": "text/html"},
+        {"status": 401, "body": b"{}"},
+        {"status": 401, "payload": {"error": "invalid_client"}},
+        {"status": 400, "payload": {"error": "invalid_client"}},
+    ],
+    ids=["no body", "a challenge alone", "a page", "an empty object", "RFC 6749", "Aritma"],
+)
+async def test_a_refused_client_is_invalid_client_however_it_is_told(http_mock, refusal):
+    """The error is typed, permanent, and names the method that was used."""
+    http_mock.post(URL, **refusal)
+    with pytest.raises(aa.InvalidClientError, match="authenticated by client_secret_post") as told:
+        await client_of("secret").fetch_token(GRANT)
+
+    assert told.value.is_permanent
+    assert told.value.error == "invalid_client"
+    assert told.value.status == refusal["status"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 401, "body": b""},
+        {"status": 403, "body": b""},
+        {"status": 401, "payload": {"error": "invalid_client"}},
+    ],
+    ids=["401 alone", "403 alone", "invalid_client"],
+)
+async def test_a_refused_secret_is_loaded_again_and_tried_once(http_mock, refusal):
+    """A secret that was rotated meanwhile works without a restart."""
+    http_mock.post(URL, **refusal)
+    http_mock.post(URL, payload=TOKEN)
+
+    assert (await client_of(rotating()).fetch_token(GRANT)).access_token == "abc"
+
+
+@pytest.mark.parametrize("refusal", [{"status": 404}, {"status": 500}, {"status": 200}])
+async def test_another_failure_does_not_load_the_secret_again(http_mock, refusal):
+    """Only what may be about the secret is worth a second request."""
+    http_mock.post(URL, body=b"", **refusal)
+    http_mock.post(URL, payload=TOKEN)
+    with pytest.raises(aa.InvalidResponseError):
+        await client_of(rotating()).fetch_token(GRANT)
+
+
+@pytest.mark.parametrize(
+    ("auth", "method"),
+    [
+        (("secret",), "client_secret_post"),
+        ((aa.ClientSecretBasic(aa.Secret("s")),), "client_secret_basic"),
+        ((), "none"),
+    ],
+)
+async def test_an_empty_403_speaks_of_the_credential(http_mock, auth, method):
+    """A firewall may have sent it, so it is not permanent."""
+    http_mock.post(URL, status=403, body=b"")
+    with pytest.raises(aa.InvalidResponseError, match=f"client's credential .{method}") as told:
+        await client_of(*auth).fetch_token(GRANT)
+
+    assert not told.value.is_permanent
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
+    """The fixed paths are IdentityServer's; the message says what another server needs."""
+    http_mock.post(URL, status=status, body=b"<html>not found</html>")
+    with pytest.raises(aa.InvalidResponseError, match=rf"{URL} is .*discover=True"):
+        await client_of("secret").fetch_token(GRANT)
+
+
+async def test_a_missing_endpoint_that_was_configured_does_not(http_mock):
+    """Whoever gave the endpoint knows where it is from."""
+    http_mock.post("https://idp.example/t", status=404, body=b"")
+    client = client_of("secret", endpoints={"token_endpoint": "https://idp.example/t"})
+    with pytest.raises(aa.InvalidResponseError) as told:
+        await client.fetch_token(GRANT)
+
+    assert "discover" not in str(told.value)
+
+
+async def test_the_missing_endpoint_of_another_kind_speaks_of_its_own_url(http_mock):
+    """Introspection and revocation have fixed paths too."""
+    http_mock.post(f"{ISSUER}/connect/introspect", status=404, body=b"")
+    with pytest.raises(aa.InvalidResponseError, match="connect/introspect is IdentityServer's"):
+        await client_of("secret").introspect("token")
+
+
+@pytest.mark.parametrize("required", [True, False, "true", None])
+async def test_a_server_that_requires_pushed_requests_is_told_before_the_sign_in(
+    http_mock, required
+):
+    """A full URL would be refused on a page that the end-user cannot mend (RFC 9126 §5)."""
+    metadata = {
+        "issuer": ISSUER,
+        "authorization_endpoint": f"{ISSUER}/authorize",
+        "require_pushed_authorization_requests": required,
+    }
+    http_mock.get(f"{ISSUER}/.well-known/openid-configuration", payload=metadata)
+    begin = client_of(discover=True).begin_sign_in("https://app.example/callback")
+    if required is True:
+        with pytest.raises(aa.ConfigurationError, match="requires pushed authorization requests"):
+            await begin
+    else:
+        assert (await begin).url.startswith(f"{ISSUER}/authorize?")
