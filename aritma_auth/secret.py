@@ -3,34 +3,46 @@
 import asyncio
 import inspect
 import os
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, final
 
-from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
+from aritma_auth.runtime.threads import WorkerThreads
+
+_FILE_LIMIT = 1 << 16
+"""Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
+
+_THREADS = WorkerThreads("aritma-auth secrets")
 
 
 @final
 class Secret:
     """
-    A client secret, never shown.
+    A client secret or a private key, never shown.
 
     It is read anew for each token request, so that a rotated secret is found without a restart.
 
     Args:
         value: The secret itself.
+
+    Raises:
+        ConfigurationError: The value is not a text, is empty, or holds control characters.
     """
 
     __slots__ = ("_origin", "_read")
 
     def __init__(self, value: str) -> None:
-        sealed = _checked(value, "the secret")
+        hidden = _hidden(value)
+        del value
+        self._origin = "a value"
+        secret = _checked(hidden, "the secret")
 
         async def read() -> SecretText:
-            return sealed
+            return secret
 
-        self._origin = "a value"
         self._read: Callable[[], Awaitable[SecretText]] = read
 
     @classmethod
@@ -40,58 +52,59 @@ class Secret:
 
         Args:
             name: The variable's name.
+
+        Raises:
+            ConfigurationError: The name is not a text.
         """
+        if not isinstance(name, str):
+            raise wrong_kind("name", "the name of an environment variable", name)
+        if not name:
+            raise ConfigurationError("name must be the name of an environment variable, not empty")
 
         async def read() -> SecretText:
-            return _checked(os.environ.get(name), f"the environment variable {name}")
+            return _checked(_hidden(os.environ.get(name)), f"the environment variable {name}")
 
         return cls._from(f"the environment variable {name}", read)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "Secret":
         """
-        Read the secret from a file each time it is needed; one newline at its end is left out.
+        Read the secret from a file each time it is needed; newlines at its end are left out.
 
         Args:
             path: The file, such as a mounted Kubernetes or Docker secret.
+
+        Raises:
+            ConfigurationError: The path is not a path.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise wrong_kind("path", "the path of a file", path)
         file = Path(path)
         origin = f"the file {file}"
 
         async def read() -> SecretText:
-            try:
-                text = await asyncio.to_thread(file.read_text, "utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                problem = type(error).__name__
-            else:
-                return _checked(text.removesuffix("\n").removesuffix("\r"), origin)
-            raise ConfigurationError(f"{origin} cannot be read ({problem})")
+            return _checked(await _THREADS.run(lambda: _read_file(file, origin)), origin)
 
         return cls._from(origin, read)
 
     @classmethod
     def from_callable(cls, source: Callable[[], str | Awaitable[str]]) -> "Secret":
         """
-        Ask a function each time the secret is needed.
+        Call a function each time the secret is needed.
 
         Args:
             source: A function, plain or async, without arguments. A plain one runs on the event
-                loop: let it be quick.
+                loop: it must be quick.
+
+        Raises:
+            ConfigurationError: The source is not callable.
         """
+        if not callable(source):
+            raise wrong_kind("source", "a function without arguments", source)
         origin = "the secret's callable"
 
         async def read() -> SecretText:
-            try:
-                given = source()
-                text = await given if inspect.isawaitable(given) else given
-            except ConfigurationError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
-                problem = type(error).__name__
-            else:
-                return _checked(text, origin)
-            # Its own error may hold the secret: only its name is told.
-            raise ConfigurationError(f"{origin} failed ({problem})")
+            return _checked(await _call(source, origin), origin)
 
         return cls._from(origin, read)
 
@@ -124,10 +137,62 @@ class Secret:
         raise TypeError("a Secret is not pickled: make it anew in the other process")
 
 
-def _checked(text: object, origin: str) -> SecretText:
-    if not isinstance(text, str) or not text:
-        raise ConfigurationError(f"{origin} holds no secret")
+def _hidden(given: object) -> object:
+    # At once: an error reporter may show the locals of every frame that goes on.
+    return HiddenStr(given) if isinstance(given, str) else given
+
+
+def _checked(given: object, origin: str) -> SecretText:
+    if not isinstance(given, HiddenStr):
+        found = "nothing" if given is None else f"a value of type {type(given).__name__}"
+        raise ConfigurationError(f"{origin} must hold a secret's text; it holds {found}")
+    if not given:
+        raise ConfigurationError(f"{origin} holds no secret: it is empty")
     # A key in PEM has lines; a secret has none.
-    if not text.isprintable() and not text.startswith("-----BEGIN "):
+    if not given.isprintable() and not given.startswith("-----BEGIN "):
         raise ConfigurationError(f"{origin} holds control characters: check how it was stored")
-    return SecretText(text)
+    return SecretText(given)
+
+
+def _read_file(file: Path, origin: str) -> HiddenStr:
+    try:
+        with file.open("rb") as opened:
+            content = HiddenBytes(opened.read(_FILE_LIMIT + 1))
+        if len(content) <= _FILE_LIMIT:
+            return HiddenStr(content.decode().rstrip("\r\n"))
+        problem = f"it is longer than {_FILE_LIMIT} bytes"
+    except (OSError, UnicodeDecodeError) as error:
+        problem = type(error).__name__
+    # Outside the except block: a UnicodeDecodeError holds the content.
+    raise ConfigurationError(f"{origin} cannot be read ({problem})")
+
+
+async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> object:
+    try:
+        given = _hidden(source())
+        return _hidden(await given) if inspect.isawaitable(given) else given
+    except ConfigurationError:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # The callable awaited a task that somebody else has cancelled.
+        problem = _describe(error)
+    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+        problem = _describe(error)
+    # Its own error may hold the secret: its class and its place are named.
+    raise ConfigurationError(f"{origin} failed ({problem})")
+
+
+def _describe(error: BaseException) -> str:
+    """Name an error's class, and the place in the caller's code from which it came."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # The callable's own line and, if it is another, the one that raised.
+    places = [
+        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+        for frame in frames
+        if frame.filename != __file__
+    ]
+    shown = dict.fromkeys((*places[:1], *places[-1:]))
+    return ", ".join((type(error).__name__, *shown))

@@ -1,7 +1,9 @@
 """Secrets and where they come from."""
 
+import asyncio
 import copy
 import pickle
+import re
 
 import pytest
 
@@ -25,16 +27,16 @@ async def test_an_environment_variable_is_read_each_time(monkeypatch):
     assert (await secret.load()).text == "two"
 
 
-@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
-async def test_a_file_is_read_without_its_last_newline(tmp_path, ending):
-    """Mounted secrets often end in one."""
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+async def test_a_file_is_read_without_the_newlines_at_its_end(tmp_path, ending):
+    """Mounted secrets often end in one or two."""
     file = tmp_path / "secret"
     file.write_bytes(f" s3cr3t{ending}".encode())
 
     assert (await Secret.from_file(file).load()).text == " s3cr3t"
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"a\nb"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"\n", b"a\nb", b"x" * 70_000])
 async def test_a_bad_file_is_named(tmp_path, content):
     """Missing, unreadable, empty or with control characters."""
     file = tmp_path / "secret"
@@ -85,7 +87,7 @@ async def test_a_callables_own_configuration_error_passes():
 @pytest.mark.parametrize("value", [None, "", 5])
 async def test_a_callable_that_gives_no_text_is_refused(value):
     """An empty secret is no secret."""
-    with pytest.raises(ConfigurationError, match="holds no secret"):
+    with pytest.raises(ConfigurationError, match=r"hold.* secret"):
         await Secret.from_callable(lambda: value).load()
 
 
@@ -111,3 +113,108 @@ def test_a_secret_never_shows(canary):
     assert copy.deepcopy([secret])[0] is secret
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)
+
+
+@pytest.mark.parametrize("content", ["CANARY\nCANARY\n", "CANARY\x00", "CANARY\r\n\t\r\n"])
+@pytest.mark.parametrize("way", ["file", "variable", "plain", "async", "value"])
+async def test_a_secret_that_is_refused_shows_in_no_frame(
+    tmp_path, monkeypatch, canary, content, way
+):
+    """An error reporter shows the locals of every frame between the caller and the refusal."""
+    text = content.replace("CANARY", canary.text)
+
+    async def give():
+        return text
+
+    def make():
+        if way == "file":
+            (tmp_path / "secret").write_bytes(text.encode())
+            return Secret.from_file(tmp_path / "secret")
+        if way == "value":
+            return Secret(text)
+        return Secret.from_callable(give if way == "async" else lambda: text)
+
+    if way == "variable":
+        if "\0" in text:
+            return
+        monkeypatch.setenv("MY_SECRET", text)
+        make = lambda: Secret.from_env("MY_SECRET")  # noqa: E731 - one of the ways
+    with pytest.raises(ConfigurationError, match="control characters") as caught:
+        await make().load()
+
+    canary.assert_hidden(caught.value)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_failing_callable_is_told_by_its_place(is_async):
+    """Module, line and function of the callable, and of what raised below it."""
+
+    def look_up(name):
+        return {}[name]
+
+    async def load():
+        return look_up("client")
+
+    source = load if is_async else lambda: look_up("client")
+    with pytest.raises(ConfigurationError) as caught:
+        await Secret.from_callable(source).load()
+
+    outer = "load" if is_async else "<lambda>"
+    assert re.fullmatch(
+        r"the secret's callable failed \(KeyError, test_secret\.py:\d+ in "
+        rf"{outer}, test_secret\.py:\d+ in look_up\)",
+        str(caught.value),
+    )
+
+
+async def test_a_callable_that_cannot_be_called_so_is_told_too():
+    """It wants an argument: no frame of it has run."""
+    with pytest.raises(ConfigurationError, match=r"failed \(TypeError\)"):
+        await Secret.from_callable(lambda name: name).load()
+
+
+async def test_a_callable_that_awaits_a_cancelled_task_has_failed():
+    """Nobody has cancelled the caller."""
+
+    async def source():
+        task = asyncio.ensure_future(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    with pytest.raises(ConfigurationError, match="CancelledError"):
+        await Secret.from_callable(source).load()
+
+
+async def test_a_cancelled_load_is_cancelled():
+    """The caller's own cancellation passes through the callable."""
+    begun = asyncio.Event()
+
+    async def source():
+        begun.set()
+        await asyncio.sleep(10)
+
+    loading = asyncio.ensure_future(Secret.from_callable(source).load())
+    await begun.wait()
+    loading.cancel()
+    await asyncio.wait([loading])
+
+    assert loading.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Secret(None), "hold a secret's text; it holds nothing"),
+        (lambda: Secret(b"hunter2"), "hold a secret's text; it holds a value of type bytes"),
+        (lambda: Secret.from_env(None), "name must be the name of an environment variable"),
+        (lambda: Secret.from_env(""), "name must be the name of an environment variable"),
+        (lambda: Secret.from_file(5), "path must be the path of a file; it is of type int"),
+        (lambda: Secret.from_callable("x"), "source must be a function .* of type str"),
+    ],
+)
+def test_what_no_secret_can_come_from_is_refused_at_once(make, message):
+    """The error says what must be given, and never shows a value."""
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        make()
+
+    assert "hunter2" not in str(caught.value)
