@@ -18,7 +18,7 @@ async def begin(client):
 
 
 async def test_the_browser_says_that_the_person_can_go_back(window, client_of):
-    """The result page is a page like any other, and the program has its tokens."""
+    """The result page tells the end-user to return, and the program has its tokens."""
     task, url = await begin(client_of("sandbox-cli"))
     await window.go(url)
     await window.sign_in()
@@ -29,7 +29,7 @@ async def test_the_browser_says_that_the_person_can_go_back(window, client_of):
 
 
 async def test_the_browser_says_that_nobody_was_signed_in(window, client_of):
-    """A no is no crash, neither here nor there."""
+    """A denied sign-in shows a page in the browser and raises in the program."""
     task, url = await begin(client_of("sandbox-cli"))
     await window.go(url)
     await window.click("Cancel")

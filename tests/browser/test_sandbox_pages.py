@@ -1,4 +1,4 @@
-"""The sandbox's pages, as a person meets them."""
+"""The sandbox's pages, as an end-user sees them."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_person_signs_in_by_typing_and_clicking(window, client_of, callback):
-    """The browser comes back with what the client can finish."""
+    """The browser returns with an authorization response that the client can complete."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url, "openid bankservice")
     await window.go(request.url)
@@ -20,7 +20,7 @@ async def test_a_person_signs_in_by_typing_and_clicking(window, client_of, callb
 
 
 async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
-    """An alert tells, and the name need not be typed again."""
+    """An alert reports a wrong password, and the name stays filled in."""
     request = await client_of("sandbox-web").begin_sign_in(callback.url)
     await window.go(request.url)
     await window.sign_in(password="wrong")
@@ -32,7 +32,7 @@ async def test_a_wrong_password_is_said_aloud(window, client_of, callback):
 
 
 async def test_a_hint_is_filled_in(window, client_of, callback):
-    """login_hint arrives at the person."""
+    """The page fills in the ``login_hint``."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url, login_hint="bob")
     await window.go(request.url)
@@ -40,7 +40,7 @@ async def test_a_hint_is_filled_in(window, client_of, callback):
 
 
 async def test_who_cancels_has_denied_access(window, client_of, callback):
-    """Nobody needs to fill in anything for that."""
+    """Cancel returns ``access_denied`` without any input."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url)
     await window.go(request.url)
@@ -50,7 +50,7 @@ async def test_who_cancels_has_denied_access(window, client_of, callback):
 
 
 async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
-    """No means access_denied, and the next time it is asked again."""
+    """A denied consent returns ``access_denied``, and the next request asks again."""
     client = client_of("sandbox-cli")
     request = await client.begin_sign_in(callback.url, "openid bankservice")
     await window.go(request.url)
@@ -69,7 +69,7 @@ async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
 
 
 async def test_an_answer_is_posted(window, client_of, callback):
-    """form_post: the page sends itself, under its own content security policy."""
+    """The form_post page submits itself under its own content security policy."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url, response_mode="form_post")
     await window.go(request.url)
@@ -81,7 +81,7 @@ async def test_an_answer_is_posted(window, client_of, callback):
 
 
 async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
-    """Implicit: only the browser sees it; the server's log does not."""
+    """Only the browser sees an implicit response; the server's log does not."""
     client = client_of("sandbox-implicit")
     request = await client.begin_sign_in(
         callback.url, "openid bankservice", response_type="id_token token"
@@ -94,7 +94,7 @@ async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
 
 
 async def test_who_wants_to_leave_is_asked(window, sandbox, client_of, callback):
-    """Without an ID token anybody's link could sign people out; then the session is over."""
+    """A sign-out without an ID token asks for confirmation, and then ends the session."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url)
     await window.go(request.url)
@@ -108,7 +108,7 @@ async def test_who_wants_to_leave_is_asked(window, sandbox, client_of, callback)
 
 
 async def test_a_device_is_let_in_from_another(window, sandbox, client_of):
-    """A wrong code is said aloud; the right one lets the device go on."""
+    """A wrong user code raises an alert, and the right one lets the device sign in."""
     client = client_of("sandbox-cli")
     device = await client.begin_device_sign_in("openid bankservice")
     await window.go(device.verification_uri)
@@ -128,7 +128,7 @@ async def test_a_device_is_let_in_from_another(window, sandbox, client_of):
 
 
 async def test_mistakes_stay_on_the_servers_page(window, client_of, callback):
-    """An address that is not registered gets no visit."""
+    """The server does not redirect to an unregistered redirect URI."""
     elsewhere = callback.url.replace("/callback", "/elsewhere")
     request = await client_of("sandbox-web").begin_sign_in(elsewhere)
     response = await window.go(request.url)
@@ -138,7 +138,7 @@ async def test_mistakes_stay_on_the_servers_page(window, client_of, callback):
 
 
 async def test_the_keyboard_is_enough(window, client_of, callback):
-    """The name has the focus; Tab goes on in the order of reading; the focus shows."""
+    """The name field has the focus, Tab follows the order of reading, and the focus is visible."""
     client = client_of("sandbox-cli")
     request = await client.begin_sign_in(callback.url)
     await window.go(request.url)

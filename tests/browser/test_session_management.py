@@ -94,7 +94,7 @@ async def told(page, session):
 
 
 async def test_a_sign_out_in_another_window_is_noticed(app):
-    """Nothing has changed at first, and then something has, of which the application hears once."""
+    """The frame reports ``changed`` once after the sign-out, and not before it."""
     page, session, _ = await app.open()
     await hears(session, "unchanged", times=3)
     assert await told(page, session) == []
@@ -107,7 +107,7 @@ async def test_a_sign_out_in_another_window_is_noticed(app):
 
 
 async def test_who_signs_in_again_is_still_there(app):
-    """The session goes on, and so does its state of before."""
+    """A second sign-in of the same end-user keeps the session and its state."""
     page, session, _ = await app.open()
     request = await app.client.begin_sign_in(f"{app.url}/callback", prompt="login")
     other = await app.window.page.context.new_page()
@@ -124,7 +124,7 @@ async def test_who_signs_in_again_is_still_there(app):
 
 @pytest.mark.parametrize("who", ["the page around it", "another frame of the server's"])
 async def test_what_others_say_does_nothing(app, who):
-    """The application hears nothing of it, and the questions go on."""
+    """Messages of other origins are ignored, and the polling goes on."""
     page, session, other = await app.open()
     if who == "the page around it":
         await page.evaluate("frames[0].postMessage('changed', '*')")
@@ -138,7 +138,7 @@ async def test_what_others_say_does_nothing(app, who):
 
 
 async def test_another_page_in_the_servers_place_does_nothing(app):
-    """Even without the policy, which keeps it out: the frame is the same, its origin is not."""
+    """A frame of another origin is ignored even without the policy that blocks it."""
     app.is_guarded = False
     page, session, _ = await app.open()
     (server,) = session.child_frames
@@ -151,7 +151,7 @@ async def test_another_page_in_the_servers_place_does_nothing(app):
 
 
 async def test_no_other_page_takes_the_servers_place(app):
-    """The policy keeps the frame for the server."""
+    """The content security policy keeps the frame to the server's origin."""
     _, session, _ = await app.open()
     (server,) = session.child_frames
     await hears(session, "unchanged")
@@ -163,7 +163,7 @@ async def test_no_other_page_takes_the_servers_place(app):
 
 
 async def test_an_error_ends_the_questions(app):
-    """And is no reason to ask for anything."""
+    """An ``error`` ends the polling and begins no request."""
     await app.watch("no-salt")
     page, session, _ = await app.open()
     await hears(session, "error")
@@ -174,7 +174,7 @@ async def test_an_error_ends_the_questions(app):
 
 
 async def test_a_strangers_page_hears_nothing(app):
-    """The policy does not let it show the page; without the policy nothing is posted to it."""
+    """The policy keeps other pages from framing it, and without the policy nothing is posted to them."""
     async with serving(app) as stranger:
         _, session, _ = await app.open(stranger)
         assert not session.url.startswith(app.url)

@@ -26,7 +26,7 @@ async def leave(sandbox, client, done, state="the-state"):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-rp-init-logout"])
 async def test_a_person_leaves_and_comes_back(sandbox, module):
-    """With the hint, the address and the state."""
+    """The sign-out sends hint, address and state, and the state comes back."""
     client = client_of(sandbox)
     page = await leave(sandbox, client, await sign_in(client))
 
@@ -41,7 +41,7 @@ WAYS_BACK = {
 
 @pytest.mark.parametrize("module", WAYS_BACK)
 def test_a_wrong_way_back_is_noticed(module):
-    """The state is missing or another."""
+    """A callback whose state is missing or another is refused."""
     with pytest.raises(aa.StateMismatchError):
         aa.validate_logout_callback(WAYS_BACK[module], state="the-state")
 
@@ -86,7 +86,7 @@ async def announce(sandbox, module):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-rp-backchannel-rpinitlogout"])
 async def test_a_good_announcement_ends_the_session(sandbox, module):
-    """And is answered with 200."""
+    """A valid logout token ends the session and gets status 200."""
     answers, ended, session_id = await announce(sandbox, module)
 
     assert (answers, ended) == ([200], [session_id])
@@ -94,7 +94,7 @@ async def test_a_good_announcement_ends_the_session(sandbox, module):
 
 @pytest.mark.parametrize("module", REFUSED)
 async def test_a_bad_announcement_ends_nothing(sandbox, module):
-    """And is answered with 400."""
+    """An invalid logout token ends no session and gets status 400."""
     answers, ended, _ = await announce(sandbox, module)
 
     assert (answers, ended) == ([400], [])
@@ -108,7 +108,7 @@ async def test_a_bad_announcement_ends_nothing(sandbox, module):
     ],
 )
 async def test_a_frame_of_the_servers_page_ends_the_session(sandbox, module):
-    """It names the server and the session; whoever began it."""
+    """A front-channel logout request names the issuer and the session, whatever began it."""
     client = client_of(sandbox)
     registered = attrs.evolve(
         sandbox.clients["sandbox-web"], front_channel_logout_uri="http://127.0.0.1/front"

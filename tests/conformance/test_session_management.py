@@ -18,11 +18,7 @@ def digest(text):
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-session-management"])
 async def test_a_session_can_be_watched(sandbox, overrides, module):
-    """
-    Each flow brings what the server's frame is to be asked, and the metadata says where it is.
-
-    What the frame answers, and what the page makes of it, browser/test_session_management shows.
-    """
+    """Every flow brings a session state, and the metadata has the frame's address."""
     environment = aa.Environment.at(sandbox.identity_url, discover=True)
     metadata = await client_of(sandbox, environment=environment).fetch_metadata()
     frame = metadata.endpoint("check_session_iframe")
@@ -45,7 +41,7 @@ async def test_a_session_can_be_watched(sandbox, overrides, module):
 
 @pytest.mark.parametrize("scope", ["openid", "bankservice"])
 async def test_the_session_state_is_kept_as_it_came(sandbox, overrides, scope):
-    """With an ID token or without; None if the server has said nothing."""
+    """The session state is kept with and without an ID token, and is None if the server sent none."""
     client = client_of(sandbox)
     for said in ("what the server makes of it", None):
         overrides.authorization_response = {"session_state": said}

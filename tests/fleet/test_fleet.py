@@ -44,7 +44,7 @@ async def until(condition):
 
 
 async def test_a_rotating_refresh_token_survives_kills_and_restarts(shared):
-    """Never presented when spent, one request a rotation and one a kill, no call fails."""
+    """No spent refresh token is presented, each rotation and each kill costs one request, and no call fails."""
     store, restart = shared
     async with RotatingServer(LIFETIME, latency=0.01) as server:
         spec = {
@@ -68,7 +68,7 @@ async def test_a_rotating_refresh_token_survives_kills_and_restarts(shared):
 
 
 async def test_a_cold_fleet_asks_once(shared):
-    """Client credentials: whatever the number of processes."""
+    """A cold fleet with client credentials makes one token request, whatever its size."""
     store, _restart = shared
     async with RotatingServer(60.0, latency=0.05) as server:
         spec = {

@@ -1,4 +1,4 @@
-"""How clients show who they are to oidc-provider, and the grants that need no browser."""
+"""Client authentication at oidc-provider, and the grants that need no browser."""
 
 import base64
 import json
@@ -45,7 +45,7 @@ def assertion_auth(server, **settings):
     ids=["basic", "post", "assertion", "assertion-for-the-issuer"],
 )
 async def test_a_client_has_a_token_on_its_own_behalf(server, client_id, make_auth):
-    """With a secret of reserved characters, by Basic and by the form, and with a signed assertion."""
+    """A secret of reserved characters works by Basic and in the form, and a signed assertion works too."""
     client = server.client(client_id, make_auth(server))
     async with aa.TokenProvider(client, MACHINE) as tokens:
         token = await tokens.get_token()
@@ -57,7 +57,7 @@ async def test_a_client_has_a_token_on_its_own_behalf(server, client_id, make_au
 
 
 async def test_basic_without_form_encoding_would_be_refused(server):
-    """The guard is needed: this server decodes what comes out of base64."""
+    """This server form-decodes the Basic credentials, so form encoding is needed."""
     raw = base64.b64encode(f"basic:{server.secret}".encode()).decode()
     async with aiohttp.ClientSession() as session:
         async with session.post(
@@ -72,7 +72,7 @@ async def test_basic_without_form_encoding_would_be_refused(server):
 
 @pytest.mark.parametrize("client_id", ["basic", "post", "nobody"])
 async def test_a_client_that_shows_the_wrong_thing_is_refused(server, client_id):
-    """A wrong secret, another method than the registered one, or a client that nobody knows."""
+    """A wrong secret, an unregistered method and an unknown client raise InvalidClientError."""
     client = server.client(client_id, aa.ClientSecretBasic(aa.Secret("wrong")))
 
     with pytest.raises(aa.InvalidClientError) as caught:
@@ -81,14 +81,14 @@ async def test_a_client_that_shows_the_wrong_thing_is_refused(server, client_id)
 
 
 async def test_a_narrower_scope_is_shown_as_granted(post):
-    """This server leaves out what it does not know, without a word."""
+    """This server leaves an unknown scope out silently, and the token has the granted one."""
     token = await post.fetch_token(aa.ClientCredentialsGrant(scope="bankservice unknown"))
 
     assert token.scope == ("bankservice",)
 
 
 async def test_a_token_for_one_api_is_a_jwt_that_only_people_read(post):
-    """A resource indicator brings an access token that says for whom it is, and is no ID token."""
+    """A resource indicator brings an access token with that audience, which is no ID token."""
     grant = aa.ClientCredentialsGrant(scope="bankservice", resource="https://bank.example/")
     token = await post.fetch_token(grant)
     claims = aa.parse_unverified_claims(token.access_token)
@@ -100,7 +100,7 @@ async def test_a_token_for_one_api_is_a_jwt_that_only_people_read(post):
 
 
 async def test_a_person_signs_in_by_password(post):
-    """The answer has all three tokens; the ID token has no nonce, for there was no request."""
+    """The response has all three tokens; the ID token has no nonce, since there was no authorization request."""
     token = await post.fetch_token(password_grant(scope="openid offline_access bankservice"))
     claims = await post.verify_id_token(token.id_token, nonce=None, access_token=token.access_token)
 
@@ -110,7 +110,7 @@ async def test_a_person_signs_in_by_password(post):
 
 
 async def test_a_wrong_password_is_asked_once(post):
-    """It is a permanent no: no attempt is repeated."""
+    """A wrong password is a permanent error, and no attempt is repeated."""
     async with aa.TokenProvider(post, password_grant("wrong", scope="openid")) as tokens:
         with pytest.raises(aa.InvalidGrantError):
             await tokens.get_token()
@@ -118,7 +118,7 @@ async def test_a_wrong_password_is_asked_once(post):
 
 
 async def test_a_token_is_exchanged_for_another(post):
-    """RFC 8693: the new one is the same person's, and says of which kind it is."""
+    """The token of an RFC 8693 exchange has the same subject, and its type is stated."""
     known = await post.fetch_token(password_grant(scope="openid bankservice"))
     token = await post.fetch_token(aa.TokenExchangeGrant(known.access_token, scope="bankservice"))
 
@@ -128,7 +128,7 @@ async def test_a_token_is_exchanged_for_another(post):
 
 
 async def test_a_grant_that_the_server_does_not_know(post):
-    """The refusal keeps its own code."""
+    """The error keeps the server's own code."""
     with pytest.raises(aa.OAuthError) as caught:
         await post.fetch_token(aa.CustomGrant("urn:example:unknown"))
 

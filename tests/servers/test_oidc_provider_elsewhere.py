@@ -88,7 +88,7 @@ async def test_a_device_code_is_good_once(browser, device):
 
 
 async def test_a_person_signs_out(server, browser):
-    """The state comes back, the session is gone, and so are its tokens."""
+    """The state comes back, and the session and its tokens have ended."""
     client = server.client("web", server.secret)
     request = await client.begin_sign_in(server.redirect_uri)
     page = await browser.visit(request.url, **ALICE)
@@ -110,7 +110,7 @@ async def test_a_person_signs_out(server, browser):
 
 
 async def test_signing_out_to_an_unknown_address_stays_on_the_servers_page(server, browser):
-    """Without an ID token the client names itself; the address must be registered all the same."""
+    """A client that names itself without an ID token still needs a registered address."""
     client = server.client("web", server.secret)
     url = await client.end_session_url(post_logout_redirect_uri="http://127.0.0.1/elsewhere")
     page = await browser.open(url)
@@ -119,7 +119,7 @@ async def test_signing_out_to_an_unknown_address_stays_on_the_servers_page(serve
 
 
 async def test_the_server_tells_an_application_that_a_person_has_left(server, browser):
-    """OpenID Connect Back-Channel Logout: the logout token is checked, and names the sign-in."""
+    """A back-channel logout token is verified, and names the session of the sign-in."""
     posted = asyncio.get_running_loop().create_future()
 
     async def hear(request):

@@ -1,4 +1,4 @@
-"""People sign in at oidc-provider: every response type and mode, and what may go wrong."""
+"""End-users sign in at oidc-provider: every response type and mode, and what may fail."""
 
 import json
 from urllib.parse import parse_qs, urlsplit
@@ -43,7 +43,7 @@ async def arrive(browser, request, **answers):
 
 @pytest.mark.parametrize(("client_id", "response_type", "response_mode"), JOURNEYS)
 async def test_a_person_signs_in(server, browser, client_id, response_type, response_mode):
-    """Code, implicit and hybrid, in query, fragment and form: each check passes."""
+    """Code, implicit and hybrid pass every check, in query, fragment and form."""
     client = server.client(client_id, None if client_id == "public" else server.secret)
     request = await begin(client, server, response_type=response_type, response_mode=response_mode)
     signed_in = await client.complete_sign_in(request, await arrive(browser, request))
@@ -66,7 +66,7 @@ async def test_the_callback_lands_in_another_process(server, browser, web):
 
 
 async def test_the_callback_names_its_server(server, browser, web):
-    """RFC 9207: without ``iss``, or with another, the code is not exchanged."""
+    """A code is not exchanged without ``iss`` or with another one (RFC 9207)."""
     request = await begin(web, server)
     callback = await arrive(browser, request)
     (issuer,) = parse_qs(urlsplit(callback).query)["iss"]
@@ -80,7 +80,7 @@ async def test_the_callback_names_its_server(server, browser, web):
 
 
 async def test_another_sign_ins_callback_spends_nothing(server, browser, web):
-    """A forged state is refused, and the true callback still counts."""
+    """A callback with a forged state is refused, and the true callback still counts."""
     request, other = await begin(web, server), await begin(web, server)
     callback = await arrive(browser, request)
 
@@ -90,7 +90,7 @@ async def test_another_sign_ins_callback_spends_nothing(server, browser, web):
 
 
 async def test_a_code_is_good_once(server, browser, web):
-    """A second answer is refused here; sent all the same, it kills what the first has brought."""
+    """The client refuses a second response; the server revokes the first one's tokens if it is sent all the same."""
     request = await begin(web, server)
     stolen = aa.AuthorizationRequest.from_json(request.to_json())
     callback = await arrive(browser, request)
@@ -125,7 +125,7 @@ async def test_a_code_is_no_good_without_its_verifier(server, browser, web):
     ids=["cancelled", "silent", "cancelled-by-form", "unknown-api"],
 )
 async def test_a_refusal_comes_back_typed(server, browser, web, settings, answers, error):
-    """Whether the person or the server says no."""
+    """A refusal of the end-user and one of the server have types of their own."""
     request = await begin(web, server, **settings)
     callback = await arrive(browser, request, **answers)
 
@@ -136,7 +136,7 @@ async def test_a_refusal_comes_back_typed(server, browser, web, settings, answer
 
 
 async def test_a_scope_that_the_client_may_not_have(server, browser):
-    """The server refuses the whole request in the callback, before anybody signs in."""
+    """The server refuses the whole request in the callback, before any end-user signs in."""
     client = server.client("narrow", server.secret)
     request = await begin(client, server, "openid bankservice")
     callback = await arrive(browser, request)
@@ -154,7 +154,7 @@ async def test_a_scope_that_the_client_may_not_have(server, browser):
 async def test_a_mistake_in_the_registration_stays_on_the_servers_page(
     server, browser, client_id, redirect_uri
 ):
-    """No server sends a person to an address that it does not know."""
+    """The server does not redirect to an unregistered redirect URI."""
     request = await server.client(client_id, server.secret).begin_sign_in(redirect_uri)
     page = await browser.open(request.url)
 
@@ -162,7 +162,7 @@ async def test_a_mistake_in_the_registration_stays_on_the_servers_page(
 
 
 async def test_a_second_sign_in_needs_no_password_unless_asked_for(server, browser, web):
-    """The browser has a session by then; ``prompt=login`` and a short ``max_age`` ask again."""
+    """The browser's session is used, unless ``prompt=login`` or a short ``max_age`` requires a new sign-in."""
     for settings, asks in (({}, True), ({"max_age": 600}, False), ({"prompt": "login"}, True)):
         browser.asked.clear()
         request = await begin(web, server, **settings)
@@ -173,7 +173,7 @@ async def test_a_second_sign_in_needs_no_password_unless_asked_for(server, brows
 
 
 async def test_a_person_steps_up(server, browser, web):
-    """A session without a second factor is not enough; the sign-in anew says how and when it was."""
+    """A session without a second factor is not enough, and the new sign-in states its ``acr`` and ``auth_time``."""
     first = await begin(web, server)
     await web.complete_sign_in(first, await arrive(browser, first))
     stronger = {
@@ -193,7 +193,7 @@ async def test_a_person_steps_up(server, browser, web):
 
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "PS256"])
 async def test_id_tokens_of_other_algorithms(server, browser, algorithm):
-    """The key is found by its kind, among several of the server."""
+    """The key is found by its type among several keys of the server."""
     client = server.client(f"web-{algorithm}", server.secret, id_token_algorithms=[algorithm])
     request = await begin(client, server)
 
@@ -207,7 +207,7 @@ async def test_id_tokens_of_other_algorithms(server, browser, algorithm):
     ids=["a-secret", "not-listed"],
 )
 async def test_an_algorithm_that_is_not_accepted(server, browser, client_id, settings):
-    """What is signed with the client's secret, or not as agreed, proves nothing."""
+    """An ID token signed with the client's secret, or with an algorithm that is not accepted, is refused."""
     client = server.client(client_id, server.secret, **settings)
     request = await begin(client, server)
     callback = await arrive(browser, request)
@@ -217,7 +217,7 @@ async def test_an_algorithm_that_is_not_accepted(server, browser, client_id, set
 
 
 async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, web):
-    """An unknown key is looked up anew; what the old one has signed is still good."""
+    """An unknown key makes the client fetch the keys again, and the old key's signatures stay valid."""
     first = await begin(web, server)
     before = await web.complete_sign_in(first, await arrive(browser, first))
     second = await begin(web, server)
@@ -232,7 +232,7 @@ async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, web)
 
 
 async def test_a_token_from_the_browser_ends_for_good(server, browser, clock):
-    """Implicit: it is used until it expires; then the person must sign in again."""
+    """An implicit token is used until it expires; then the end-user must sign in again."""
     client = server.client("front", server.secret)
     request = await begin(client, server, response_type="id_token token")
     signed_in = await client.complete_sign_in(request, await arrive(browser, request))

@@ -1,4 +1,4 @@
-"""What becomes of a person's tokens at oidc-provider: refresh, rotation, introspection, the end."""
+"""Tokens of an end-user at oidc-provider: refresh, rotation, introspection, revocation."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ async def sign_in(client, server, browser, **settings):
 
 @pytest.fixture
 async def signed_in(server, browser, web):
-    """Give the sign-in of a person who may stay away."""
+    """Give the sign-in of an end-user with offline access."""
     return await sign_in(web, server, browser)
 
 
@@ -49,7 +49,7 @@ async def tokens(web, signed_in, clock):
 
 
 async def test_a_refresh_rotates_the_refresh_token(tokens, signed_in, clock):
-    """The new one is kept, and the ID token is of the same sign-in."""
+    """The rotated refresh token is kept, and the ID token belongs to the same sign-in."""
     clock.advance(3600)
     refreshed = await tokens.get_token()
 
@@ -60,7 +60,7 @@ async def test_a_refresh_rotates_the_refresh_token(tokens, signed_in, clock):
 
 
 async def test_a_spent_refresh_token_kills_the_family(web, signed_in):
-    """What a provider must never do: after it, the newest refresh token is dead, too."""
+    """Reuse of a spent refresh token, which a provider must never cause, revokes the newest one too."""
     spent = aa.RefreshTokenGrant(signed_in.token.refresh_token)
     newest = await web.fetch_token(spent)
 
@@ -72,7 +72,7 @@ async def test_a_spent_refresh_token_kills_the_family(web, signed_in):
 
 
 async def test_no_crowd_makes_a_provider_spend_a_refresh_token_twice(tokens, web, clock):
-    """Fifty callers a round, half of them cancelled at any moment: the family lives."""
+    """The family survives fifty callers a round, half of them cancelled at any moment."""
     seen = set()
     for step in range(8):
         clock.advance(3600)
@@ -94,7 +94,7 @@ async def test_no_crowd_makes_a_provider_spend_a_refresh_token_twice(tokens, web
 
 
 async def test_all_callers_cancelled_and_the_refresh_token_is_not_lost(tokens, web, clock):
-    """The exchange that they began goes on, and its answer is kept."""
+    """The exchange goes on after its callers were cancelled, and its response is kept."""
     clock.advance(3600)
     caller = asyncio.create_task(tokens.get_token())
     await asyncio.sleep(0)
@@ -128,7 +128,7 @@ async def test_closing_in_the_middle_of_a_refresh_loses_nothing(web, signed_in, 
 
 
 async def test_the_server_tells_what_a_token_is(web, signed_in):
-    """Access token and refresh token alike."""
+    """Access token and refresh token can both be introspected."""
     token = signed_in.token
     access = await web.introspect(token.access_token)
     refresh = await web.introspect(token.refresh_token, token_type_hint="refresh_token")
@@ -141,7 +141,7 @@ async def test_the_server_tells_what_a_token_is(web, signed_in):
 
 
 async def test_a_revoked_sign_in_is_over(tokens, web, signed_in, clock):
-    """The refresh token takes the access tokens of its grant along; the person must come back."""
+    """Revoking the refresh token revokes its access tokens, and the end-user must sign in again."""
     await web.revoke(signed_in.token)
 
     assert not (await web.introspect(signed_in.token.access_token)).active
@@ -154,12 +154,12 @@ async def test_a_revoked_sign_in_is_over(tokens, web, signed_in, clock):
 
 
 async def test_revoking_what_nobody_knows_is_no_error(web):
-    """RFC 7009: the token is dead, which is what was asked for."""
+    """Revoking an unknown token succeeds, since it is invalid already (RFC 7009 §2.2)."""
     await web.revoke("nonsense")
 
 
 async def test_an_access_token_is_revoked_alone(web, signed_in):
-    """The refresh token lives on."""
+    """Revoking the access token leaves the refresh token valid."""
     await web.revoke(signed_in.token.access_token, token_type_hint="access_token")
 
     assert not (await web.introspect(signed_in.token.access_token)).active
@@ -167,7 +167,7 @@ async def test_an_access_token_is_revoked_alone(web, signed_in):
 
 
 async def test_claims_of_a_person(web, signed_in):
-    """UserInfo is believed for the person of the ID token alone."""
+    """A UserInfo response is accepted for the subject of the ID token alone."""
     claims = await web.fetch_userinfo(signed_in.token)
 
     assert (claims["sub"], claims["email"]) == ("alice", "alice@example.com")
@@ -176,7 +176,7 @@ async def test_claims_of_a_person(web, signed_in):
 
 
 async def test_a_sign_in_for_one_api(server, browser, web):
-    """RFC 8707: the code brings a JWT for that API, since the exchange names it again."""
+    """The code brings a JWT for the API, since the exchange names its ``resource`` again (RFC 8707)."""
     signed_in = await sign_in(web, server, browser, resource=[BANK])
     claims = aa.parse_unverified_claims(signed_in.token.access_token)
 
@@ -184,7 +184,7 @@ async def test_a_sign_in_for_one_api(server, browser, web):
 
 
 async def test_refresh_stay_at_one_api(server, browser, web, clock):
-    """The provider names the API again each time: otherwise this server would give another kind."""
+    """Each refresh names the ``resource`` again, since this server would return another kind of token."""
     signed_in = await sign_in(web, server, browser, resource=[BANK])
     clock.wall = signed_in.token.issued_at
     async with aa.TokenProvider(
@@ -198,7 +198,7 @@ async def test_refresh_stay_at_one_api(server, browser, web, clock):
 
 
 async def test_an_api_that_refuses_a_revoked_token_gets_another(server, web, signed_in, tokens):
-    """The middleware refreshes once and repeats the call: UserInfo is the API here."""
+    """The middleware refreshes once and replays the request; UserInfo is the API here."""
     api = [tokens.middleware([server.issuer])]
     async with aiohttp.ClientSession(server.issuer, middlewares=api) as session:
         for spent in (None, signed_in.token.access_token):

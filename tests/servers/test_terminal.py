@@ -1,4 +1,4 @@
-"""Signing in from a terminal: each server takes the loopback address with whatever port is free."""
+"""Sign-in from a terminal: each server accepts the loopback address with any port."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def test_a_person_signs_in_from_a_terminal(server, browser):
     indirect=["server"],
 )
 async def test_a_person_who_says_no_is_told_so(server, browser, refusal):
-    """The terminal hears it, and the browser's page says it."""
+    """The terminal raises AccessDeniedError, and the browser's page says so."""
     (refused,), status, said = await sign_in(server, browser, **refusal)
 
     assert isinstance(refused, aa.AccessDeniedError)
