@@ -448,6 +448,7 @@ class OAuthClient(AsyncCloseable):
             lambda response, sent_at: token_management.parse_revocation_response(
                 response, now=sent_at
             ),
+            is_one_time=True,
         )
 
     async def introspect(

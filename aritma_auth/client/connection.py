@@ -80,9 +80,11 @@ class ServerConnection:
         """POSIX seconds by the server's clock, as its responses have shown it."""
         return self.clock.time() + self.clock_skew
 
-    async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
+    async def send(
+        self, request: HttpRequest, *, timeout: float | None = None, is_one_time: bool = False
+    ) -> HttpResponse:
         """Send a request, and read the server's clock from its response."""
-        response = await self._transport.send(request, timeout=timeout)
+        response = await self._transport.send(request, timeout=timeout, is_one_time=is_one_time)
         date = parse_http_date(response.headers.get("date", ""))
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
@@ -97,6 +99,7 @@ class ServerConnection:
         parse: Callable[[HttpResponse, float], T],
         *,
         timeout: float | None = None,
+        is_one_time: bool = False,
     ) -> T:
         """
         Post a form with client authentication and parse the response.
@@ -112,6 +115,8 @@ class ServerConnection:
             parse: Makes a value of the response and the POSIX seconds when the request left.
 
             timeout: Seconds for one request, or None for the transport's own.
+
+            is_one_time: The form presents what can be presented once.
         """
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
@@ -130,7 +135,7 @@ class ServerConnection:
             request = build_authenticated_request(
                 url, parameters, client_auth=self.client_auth, credential=credential
             )
-            response = await self.send(request, timeout=timeout)
+            response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
             sent = (*response.sent, *_secrets(parameters, secret))
             return parse(attrs.evolve(response, sent=sent), sent_at)
 
@@ -164,6 +169,7 @@ class ServerConnection:
                 grant.parameters(),
                 lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
                 timeout=timeout,
+                is_one_time=not grant.is_reusable,
             )
         except AritmaAuthError as error:
             if single_use is not None and _is_unused(error):

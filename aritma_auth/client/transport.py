@@ -1,11 +1,20 @@
-"""The only module that sends protocol requests."""
+"""
+The only module that sends protocol requests.
+
+A request has its own aiohttp session, so that nothing of the caller's session takes part in it but
+what `_Connections` names: default headers, cookies, middlewares, traces, ``raise_for_status`` and
+``.netrc`` never meet a credential.
+"""
 
 import asyncio
+import ssl
 import urllib.request
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TypedDict, cast
 
 import aiohttp
+import attrs
 from yarl import URL
 
 from aritma_auth.errors import (
@@ -20,27 +29,113 @@ from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResp
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.version import __version__
 
-if TYPE_CHECKING:
-    import ssl
-
 _CHUNK = 1 << 16
+_TURNS = 20
+"""Turns of the loop in which a response that has arrived is still read after the time-out."""
+
+_CANCEL_TIMEOUT = 1.0
+"""Seconds in which a request that timed out closes its connection."""
+
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ClientSSLError)
+"""Raised before a request leaves: the resolver, the connection, the handshake, the proxy."""
+
+_DEFAULT_HEADERS: Mapping[str, str] = {
+    "Accept-Encoding": "identity",
+    "User-Agent": f"aritma-auth/{__version__}",
+}
+
+
+class _Limits(TypedDict, total=False):
+    """Limits of a session that are no part of its connector."""
+
+    read_bufsize: int
+    max_line_size: int
+    max_field_size: int
+
+
+@attrs.frozen
+class _Connections:
+    """
+    What is used of the caller's session: connector, proxy, and the limits on headers.
+
+    aiohttp has no public name for most of it; a test walks through all settings of a session.
+    """
+
+    connector: aiohttp.BaseConnector | None = None
+    proxy: str | URL | None = attrs.field(default=None, repr=False)
+    proxy_auth: aiohttp.BasicAuth | None = attrs.field(default=None, repr=False)
+    uses_environment: bool = False
+    limits: _Limits = attrs.field(factory=_Limits)
+
+    @classmethod
+    def of(cls, session: aiohttp.ClientSession) -> "_Connections":
+        # A session belongs to one event loop; elsewhere the request opens its own connection.
+        # The loop has no public name that works without a deprecation warning.
+        owner = getattr(session, "_loop", None)
+        elsewhere = owner is not None and owner is not asyncio.get_running_loop()
+        names = {name: getattr(session, f"_{name}", None) for name in _Limits.__annotations__}
+        return cls(
+            None if elsewhere else session.connector,
+            getattr(session, "_default_proxy", None),
+            getattr(session, "_default_proxy_auth", None),
+            session.trust_env,
+            cast("_Limits", {name: value for name, value in names.items() if value is not None}),
+        )
+
+    def proxy_for(self, url: URL) -> URL | None:
+        """
+        Give the proxy for a URL.
+
+        Raises:
+            ConfigurationError: The proxy's address is no URL.
+        """
+        if url.scheme == "http":
+            # http is for loopback only: through a proxy it would leave the machine in clear text.
+            return None
+        address = self.proxy
+        if address is None and self.uses_environment and not _bypasses_proxy(url):
+            # aiohttp's trust_env would read .netrc too and add a second Authorization.
+            address = urllib.request.getproxies().get(url.scheme)
+        if not address:
+            return None
+        try:
+            proxy = URL(address)
+        except ValueError:
+            proxy = URL()
+        if proxy.scheme not in {"http", "https"} or proxy.raw_host is None:
+            raise ConfigurationError(
+                "the proxy must be an http or https URL, such as http://proxy.example:3128: check "
+                "the session's proxy or the variable HTTPS_PROXY"
+            )
+        return proxy
+
+    @property
+    def proxy_headers(self) -> Mapping[str, str] | None:
+        """The proxy's credentials, if they are not part of its URL."""
+        return (
+            None if self.proxy_auth is None else {"Proxy-Authorization": self.proxy_auth.encode()}
+        )
+
+
+def _bypasses_proxy(url: URL) -> bool:
+    return bool(urllib.request.proxy_bypass(url.raw_host or ""))
 
 
 class Transport:
     """
     Sends protocol requests and nothing else.
 
-    Of a session that the caller gives, only its connections are used (pool, resolver, TLS, limits,
-    proxy): its default headers, cookies, middlewares, traces and ``raise_for_status`` have no part
-    in a request that carries credentials, nor these in the caller's requests. Without one, each
-    request has a session of its own, so nothing is bound to an event loop or left to close.
-
     Args:
-        session: The caller's session, or None.
+        session: The caller's session, or None: then each request opens and closes its own
+            connection, so nothing is bound to an event loop or left to close.
 
         timeout: Seconds for one request, from start to last byte.
 
         ssl_context: Client certificate for mutual TLS (RFC 8705), or None.
+
+    Raises:
+        ConfigurationError: The session or the context does not verify certificates, or an argument
+            is of the wrong kind.
     """
 
     def __init__(
@@ -48,18 +143,31 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         *,
         timeout: float = 10.0,
-        ssl_context: "ssl.SSLContext | None" = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise wrong_kind("session", "an aiohttp.ClientSession or None", session)
+        if session is not None:
+            if not isinstance(session, aiohttp.ClientSession):
+                raise wrong_kind("session", "an aiohttp.ClientSession or None", session)
+            # aiohttp has no public name for the connector's TLS settings.
+            _require_verified(getattr(session.connector, "_ssl", True), "the session's connector")
+        if ssl_context is not None:
+            if not isinstance(ssl_context, ssl.SSLContext):
+                raise wrong_kind("ssl_context", "an ssl.SSLContext", ssl_context)
+            _require_verified(ssl_context, "ssl_context")
         require_seconds("timeout", timeout, above_zero=True)
         self._session = session
         self._timeout = timeout
         self._ssl_context = ssl_context
 
-    async def send(self, request: HttpRequest, *, timeout: float | None = None) -> HttpResponse:
+    async def send(
+        self,
+        request: HttpRequest,
+        *,
+        timeout: float | None = None,
+        is_one_time: bool = False,
+    ) -> HttpResponse:
         """
-        Send one request and read the whole answer.
+        Send one request and read the whole response.
 
         Redirects are not followed, cookies neither sent nor kept, and at most 1 MiB is read.
 
@@ -68,92 +176,175 @@ class Transport:
 
             timeout: Seconds, or None for the transport's own.
 
+            is_one_time: It presents what can be presented once: a connection kept alive is not
+                used, since the server may close it just as the request arrives.
+
         Returns:
-            The answer, whatever its status.
+            The response, whatever its status.
 
         Raises:
             ConfigurationError: The URL is not secure, or the caller's session is closed.
 
-            TransportError: No complete answer came.
+            TransportError: No complete response came.
 
-            InvalidResponseError: The answer is too large or compressed against our wish.
+            InvalidResponseError: The response is too large or compressed against our wish.
         """
         url = require_secure_url(request.url, "the endpoint")
-        limit = aiohttp.ClientTimeout(total=self._timeout if timeout is None else timeout)
-        failure: AritmaAuthError
-        try:
-            async with self._open_session(limit) as session:
-                return await self._exchange(session, url, request)
-        except AritmaAuthError:
-            raise
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _describe(error, url)
-        # Outside the except block: aiohttp's error holds the request.
-        raise failure
+        exchange = _Exchange(self._connections(), url, self._ssl_context, is_one_time=is_one_time)
+        return await exchange.run(request, self._timeout if timeout is None else timeout)
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, url: URL, request: HttpRequest
-    ) -> HttpResponse:
+    def _connections(self) -> _Connections:
+        session = self._session
+        if session is None:
+            return _Connections()
+        if session.closed:
+            raise ConfigurationError("the session given to OAuthClient is closed: keep it open")
+        return _Connections.of(session)
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self,
+        connections: _Connections,
+        url: URL,
+        ssl_context: ssl.SSLContext | None,
+        *,
+        is_one_time: bool,
+    ) -> None:
+        self._connections = connections
+        self._url = url
+        self._ssl_context = ssl_context
+        self._is_one_time = is_one_time
+        self._is_sent = False
+
+    async def run(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        """
+        Send the request in a task of its own.
+
+        aiohttp's own time-out would fire first when the loop stood still for longer than it, and
+        throw away a response that lies in the socket: here the loop gets some turns to read it.
+        """
+        task = asyncio.create_task(self._send(request))
+        try:
+            await asyncio.wait((task,), timeout=timeout)
+            turns = 0
+            while not task.done() and turns < _TURNS:
+                await asyncio.sleep(0)
+                turns += 1
+            timed_out = not task.done()
+        finally:
+            if not task.done():
+                task.cancel()
+                # Bounded: CPython 3.11 can lose a cancellation.
+                await asyncio.wait((task,), timeout=_CANCEL_TIMEOUT)
+        if timed_out:
+            raise TransportError(
+                f"no response from {self._place} within {timeout:g} seconds: try again later",
+                may_have_arrived=self._is_sent,
+            )
+        outcome = task.result()
+        if isinstance(outcome, AritmaAuthError):
+            raise outcome
+        return outcome
+
+    async def _send(self, request: HttpRequest) -> HttpResponse | AritmaAuthError:
+        try:
+            async with self._open_session() as session:
+                return await self._exchange(session, request)
+        except AritmaAuthError as known:
+            return known.with_traceback(None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # A value, not raised from here: aiohttp's error holds the request.
+            return self._describe(error)
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
+        url, connections = self._url, self._connections
         async with session.request(
             request.method,
             url,
-            headers=request.headers,
+            headers={**request.headers, **({"Connection": "close"} if self._is_one_time else {})},
             data=request.body or None,
             allow_redirects=False,
             raise_for_status=False,
             middlewares=(),
-            proxy=self._proxy(url),
+            proxy=connections.proxy_for(url),
+            proxy_headers=connections.proxy_headers,
             ssl=True if self._ssl_context is None else self._ssl_context,
+            # Part of the pool's key: the connections that others keep alive are not found by it.
+            server_hostname=url.raw_host if self._is_one_time else None,
         ) as response:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 response.close()
                 raise InvalidResponseError(
-                    f"{url.raw_host} compressed an answer although identity was asked for",
+                    f"{url.raw_host} compressed a response although identity was asked for",
                     status=response.status,
                 )
             return HttpResponse(response.status, response.headers, await _read(response, url))
 
-    def _open_session(self, limit: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
-        connector = self._shared_connector()
+    def _open_session(self) -> aiohttp.ClientSession:
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(self._note_sent)
+        connector = self._connections.connector
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_DEFAULT_HEADERS,
-            timeout=limit,
+            timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
+            trace_configs=[trace],
+            **self._connections.limits,
         )
 
-    def _shared_connector(self) -> aiohttp.BaseConnector | None:
-        session = self._session
-        if session is None:
-            return None
-        if session.closed:
-            raise ConfigurationError("the session given to OAuthClient is closed: keep it open")
-        # A session belongs to one event loop; elsewhere the request opens its own connection.
-        # The loop has no public name that works without a deprecation warning.
-        owner = getattr(session, "_loop", None)
-        elsewhere = owner is not None and owner is not asyncio.get_running_loop()
-        return None if elsewhere else session.connector
+    async def _note_sent(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        _params: aiohttp.TraceRequestHeadersSentParams,
+    ) -> None:
+        self._is_sent = True
 
-    def _proxy(self, url: URL) -> str | URL | None:
-        session = self._session
-        if session is None:
-            return None
-        # aiohttp has no public name for a session's own proxy.
-        own: str | URL | None = getattr(session, "_default_proxy", None)
-        if own is not None or not session.trust_env or url.raw_host is None:
-            return own
-        # aiohttp's trust_env would read .netrc too and add a second Authorization.
-        if urllib.request.proxy_bypass(url.raw_host):
-            return None
-        return urllib.request.getproxies().get(url.scheme)
+    @property
+    def _place(self) -> str:
+        return f"{self._url.raw_host}:{self._url.port}"
+
+    def _describe(self, error: Exception) -> AritmaAuthError:
+        place, kind = self._place, type(error).__name__
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            problem = (
+                f"the proxy refused a connection to {place} with status {error.status}: check the "
+                "proxy's address, credentials and rules"
+            )
+        elif isinstance(error, aiohttp.ClientSSLError):
+            problem = f"TLS with {place} failed ({kind}): check certificates and proxies"
+        elif isinstance(error, TimeoutError):
+            problem = f"no response from {place} in time: try again later"
+        elif isinstance(error, aiohttp.ClientConnectionError | OSError):
+            problem = f"the connection to {place} failed ({kind}): try again later"
+        elif isinstance(error, aiohttp.ClientError):
+            problem = f"{place} broke off its response ({kind})"
+        else:
+            return ConfigurationError(f"the request to {place} cannot be sent ({kind})")
+        is_unsent = isinstance(error, _UNSENT) or (
+            isinstance(error, TimeoutError) and not self._is_sent
+        )
+        return TransportError(problem, may_have_arrived=not is_unsent)
 
 
-_DEFAULT_HEADERS: Mapping[str, str] = {
-    "Accept-Encoding": "identity",
-    "User-Agent": f"aritma-auth/{__version__}",
-}
+def _require_verified(given: object, what: str) -> None:
+    """Refuse TLS settings under which a certificate is not verified."""
+    if isinstance(given, ssl.SSLContext):
+        verifies = given.verify_mode is ssl.CERT_REQUIRED and given.check_hostname
+    else:
+        # A fingerprint pins one certificate.
+        verifies = given is True or isinstance(given, aiohttp.Fingerprint)
+    if not verifies:
+        raise ConfigurationError(
+            f"{what} must verify certificates and host names: a client secret is never sent "
+            "without; trust a private authority with ssl.create_default_context(cafile=...)"
+        )
 
 
 async def _read(response: aiohttp.ClientResponse, url: URL) -> bytes:
@@ -167,23 +358,3 @@ async def _read(response: aiohttp.ClientResponse, url: URL) -> bytes:
                 f"{url.raw_host} sent more than {BODY_LIMIT} bytes", status=response.status
             )
     return bytes(body)
-
-
-def _describe(error: Exception, url: URL) -> AritmaAuthError:
-    place = f"{url.raw_host}:{url.port}"
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransportError(f"no answer from {place} in time: try again later")
-    if isinstance(error, aiohttp.ClientSSLError):
-        return TransportError(
-            f"TLS with {place} failed ({type(error).__name__}): check certificates and proxies",
-            may_have_arrived=False,
-        )
-    if isinstance(error, aiohttp.ClientConnectionError | OSError):
-        unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-        return TransportError(
-            f"the connection to {place} failed ({type(error).__name__}): try again later",
-            may_have_arrived=not unsent,
-        )
-    if isinstance(error, aiohttp.ClientError):
-        return TransportError(f"{place} broke off its answer ({type(error).__name__})")
-    return ConfigurationError(f"the request to {place} cannot be sent ({type(error).__name__})")

@@ -1,0 +1,338 @@
+"""Which connection a protocol request uses: proxies, TLS, connections kept alive, time-outs."""
+
+import asyncio
+import inspect
+import ssl
+import time
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import aritma_auth as aa
+from aritma_auth.client.transport import Transport
+from aritma_auth.protocol.http_messages import FORM, HttpRequest
+from support.connect_proxy import connect_proxy
+from support.loopback import serving
+from support.tls import certificates
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+CREDENTIALS = "http://user:p%40ss@"
+ENCODED = "Basic dXNlcjpwQHNz"
+
+
+def post(url, body=b"client_secret=hunter2"):
+    return HttpRequest("POST", url, {"Content-Type": FORM}, body)
+
+
+async def ok(request):
+    return web.json_response({})
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_variables(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+async def proxy():
+    async with connect_proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def server():
+    """Give the URL of a server with TLS, and the settings of a client that trusts it."""
+    settings, trusting = certificates()
+    async with serving(ok, ssl_context=settings) as url:
+        yield url, trusting
+
+
+async def send(server, **session_settings):
+    url, trusting = server
+    connector = aiohttp.TCPConnector(ssl=trusting)
+    async with aiohttp.ClientSession(connector=connector, **session_settings) as session:
+        return await Transport(session).send(post(url))
+
+
+async def test_the_sessions_proxy_is_used(server, proxy):
+    """A service that reaches the world through a proxy sends its token requests there too."""
+    response = await send(server, proxy=proxy.url)
+
+    assert response.status == 200
+    assert [head.split()[0] for head in proxy.heads] == ["CONNECT"]
+
+
+@pytest.mark.filterwarnings("ignore:BasicAuth is:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The 'proxy_auth':DeprecationWarning")
+@pytest.mark.parametrize("way", ["proxy_auth", "in the URL", "environment"])
+async def test_the_sessions_proxy_credentials_are_used(server, proxy, monkeypatch, way):
+    """They are used wherever the session has them from."""
+    proxy.authorization = ENCODED
+    with_credentials = proxy.url.replace("http://", CREDENTIALS)
+    if way == "proxy_auth":
+        settings = {"proxy": proxy.url, "proxy_auth": aiohttp.BasicAuth("user", "p@ss")}
+    elif way == "in the URL":
+        settings = {"proxy": with_credentials}
+    else:
+        settings = {"trust_env": True}
+        monkeypatch.setenv("HTTPS_PROXY", with_credentials)
+
+    assert (await send(server, **settings)).status == 200
+
+
+@pytest.mark.parametrize(("no_proxy", "uses"), [("", 1), ("127.0.0.1", 0), ("127.0.0.1:1", 1)])
+async def test_a_session_that_trusts_the_environment_lends_its_proxy(
+    server, proxy, monkeypatch, no_proxy, uses
+):
+    """HTTPS_PROXY and NO_PROXY count, .netrc does not."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    await send(server, trust_env=True)
+
+    assert len(proxy.heads) == uses
+
+
+@pytest.mark.parametrize("way", ["session", "environment", "environment with NO_PROXY elsewhere"])
+async def test_http_on_loopback_never_goes_through_a_proxy(proxy, monkeypatch, way):
+    """The proxy would get the secret in clear text."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    if "NO_PROXY" in way:
+        monkeypatch.setenv("NO_PROXY", "example.com")
+    settings = {"proxy": proxy.url} if way == "session" else {"trust_env": True}
+    async with serving(ok) as url, aiohttp.ClientSession(**settings) as session:
+        response = await Transport(session).send(post(url))
+
+    assert response.status == 200
+    assert proxy.heads == []
+
+
+@pytest.mark.parametrize("status", [403, 407, 502, 503])
+async def test_a_proxy_that_refuses_a_tunnel_has_passed_nothing_on(server, proxy, status):
+    """No byte has reached the server: a code or a refresh token is not spent."""
+    proxy.status = status
+    with pytest.raises(aa.TransportError, match=f"proxy refused .* {status}") as caught:
+        await send(server, proxy=proxy.url)
+
+    assert not caught.value.may_have_arrived
+    assert not caught.value.is_permanent
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:3128", "proxy", "ftp://proxy:21", "//x", "http://"])
+async def test_a_proxy_that_is_no_url_is_the_callers_error(server, monkeypatch, address):
+    """The message says what a proxy's address looks like."""
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    with pytest.raises(aa.ConfigurationError, match="proxy must be an http or https URL"):
+        await send(server, trust_env=True)
+
+
+def test_every_setting_of_a_session_is_decided_on():
+    """A setting that a new aiohttp brings fails this test until it is used or left out."""
+    used = {"connector", "max_field_size", "max_line_size", "proxy", "proxy_auth", "read_bufsize"}
+    used |= {"trust_env"}
+    left_out = {
+        # Would change a request that carries a credential, or show it.
+        *("auth", "base_url", "cookie_jar", "cookies", "headers", "middlewares", "request_class"),
+        *("raise_for_status", "skip_auto_headers", "trace_configs", "version"),
+        # The client has limits of its own.
+        *("auto_decompress", "conn_timeout", "max_headers", "read_timeout", "timeout"),
+        # Say nothing of a connection.
+        *("connector_owner", "fallback_charset_resolver", "json_serialize", "json_serialize_bytes"),
+        *("loop", "requote_redirect_url", "response_class", "ssl_shutdown_timeout"),
+        "ws_response_class",
+    }
+    settings = set(inspect.signature(aiohttp.ClientSession).parameters)
+
+    # Older versions of aiohttp lack some.
+    assert settings - left_out <= used
+    assert not used & left_out
+
+
+def unverified():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def any_host():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    return context
+
+
+@pytest.mark.parametrize("setting", [False, unverified, any_host], ids=str)
+async def test_a_session_that_does_not_verify_certificates_is_refused(setting):
+    """A client secret never goes to a server that anybody could be."""
+    given = setting() if callable(setting) else setting
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=given)) as session:
+        with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
+            aa.OAuthClient("id", "secret", session=session)
+
+
+@pytest.mark.parametrize("setting", [unverified, any_host])
+def test_a_client_certificate_does_not_switch_verification_off(setting):
+    """The context of a client certificate verifies the server too."""
+    with pytest.raises(aa.ConfigurationError, match="ssl_context must verify"):
+        aa.OAuthClient("id", aa.TlsClientAuth(setting()))
+
+
+async def test_a_session_that_pins_a_certificate_is_taken():
+    """A fingerprint is stricter than an authority."""
+    pinned = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(bytes(32)))
+    async with aiohttp.ClientSession(connector=pinned) as session:
+        assert aa.OAuthClient("id", "secret", session=session)
+
+
+async def connections_used(is_one_time):
+    """Send two requests over one session, and count the connections."""
+    peers = set()
+
+    async def note(request):
+        peers.add(request.transport.get_extra_info("peername"))
+        return web.json_response({})
+
+    async with serving(note) as url, aiohttp.ClientSession() as session:
+        transport = Transport(session)
+        await transport.send(post(url))
+        await transport.send(post(url), is_one_time=is_one_time)
+        await transport.send(post(url), is_one_time=is_one_time)
+    return len(peers)
+
+
+async def test_what_can_be_presented_once_has_a_connection_of_its_own():
+    """A server may close a kept connection just as a request arrives on it."""
+    assert await connections_used(is_one_time=False) == 1
+    assert await connections_used(is_one_time=True) == 3
+
+
+@pytest.mark.parametrize(
+    ("act", "is_one_time"),
+    [
+        (lambda client: client.fetch_token(aa.RefreshTokenGrant("r")), True),
+        (lambda client: client.fetch_token(aa.DeviceCodeGrant("d")), True),
+        (lambda client: client.fetch_token(aa.CustomGrant("urn:x")), True),
+        (lambda client: client.revoke("r"), True),
+        (lambda client: client.fetch_token(aa.ClientCredentialsGrant()), False),
+        (lambda client: client.introspect("t"), False),
+    ],
+    ids=["refresh token", "device code", "custom", "revocation", "repeatable", "introspection"],
+)
+async def test_the_client_says_what_can_be_presented_once(monkeypatch, act, is_one_time):
+    """Codes, one-time grants and revocations; the rest may use a kept connection."""
+    said = []
+
+    async def refuse(transport, request, *, timeout=None, is_one_time=False):
+        said.append(is_one_time)
+        raise aa.TransportError("not sent", may_have_arrived=False)
+
+    monkeypatch.setattr(Transport, "send", refuse)
+    with pytest.raises(aa.TransportError):
+        await act(aa.OAuthClient("id", "secret"))
+
+    assert said == [is_one_time]
+
+
+async def test_a_kept_connection_that_dies_does_not_take_a_refresh_token_along():
+    """The server closes the kept connection as soon as a second request arrives on it."""
+    served = {}
+
+    async def once_a_connection(request):
+        peer = request.transport.get_extra_info("peername")
+        served[peer] = served.get(peer, 0) + 1
+        if served[peer] > 1:
+            request.transport.close()
+        return web.json_response({"access_token": "t", "token_type": "Bearer"})
+
+    async with serving(once_a_connection) as url, aiohttp.ClientSession() as session:
+        client = aa.OAuthClient("id", "secret", environment=aa.Environment.at(url), session=session)
+        await client.fetch_token(aa.ClientCredentialsGrant())
+        for _ in range(3):
+            assert (await client.fetch_token(aa.RefreshTokenGrant("r"))).access_token == "t"
+
+
+@pytest.mark.parametrize("grant", [aa.RefreshTokenGrant("r"), aa.ClientCredentialsGrant()])
+async def test_a_response_that_has_arrived_outlives_a_loop_that_stood_still(grant):
+    """The loop is blocked for longer than the time-out, while the response lies in the socket."""
+    arrived = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await asyncio.sleep(0)
+        body = b'{"access_token":"t","token_type":"Bearer","expires_in":60}'
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        writer.write(head + body)
+        await writer.drain()
+        # From here on nothing runs for longer than the client waits.
+        time.sleep(0.15)  # noqa: ASYNC251 - the block is the test
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    client = aa.OAuthClient("id", "secret", environment=aa.Environment.at(url), timeout=0.1)
+
+    assert (await client.fetch_token(grant)).access_token == "t"
+    server.close()
+
+
+async def hung(reader, writer):
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("stage", ["pool", "connect", "handshake", "response"])
+async def test_a_time_out_tells_whether_the_request_was_sent(stage, monkeypatch):
+    """Waiting for a connection, a host or a handshake sends nothing."""
+    server = await asyncio.start_server(hung, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    scheme = "https" if stage == "handshake" else "http"
+    connector = aiohttp.TCPConnector(limit=1)
+
+    async def never(*_, **__):
+        await asyncio.Event().wait()
+
+    if stage == "connect":
+        monkeypatch.setattr(connector, "_create_connection", never)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        transport = Transport(session, timeout=0.1)
+        url = f"{scheme}://127.0.0.1:{port}"
+        if stage == "pool":
+            blocking = asyncio.create_task(Transport(session, timeout=5).send(post(url)))
+            await asyncio.sleep(0.05)
+        with pytest.raises(aa.TransportError, match=r"within 0\.1 seconds") as caught:
+            await transport.send(post(url))
+        if stage == "pool":
+            blocking.cancel()
+            await asyncio.wait([blocking])
+
+    assert caught.value.may_have_arrived is (stage == "response")
+    server.close()
+
+
+async def test_a_cancelled_request_closes_its_connection():
+    """The caller's cancellation reaches the request, and nothing of it is left."""
+    closed = asyncio.Event()
+    arrived = asyncio.Event()
+
+    async def watch(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(watch, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    sending = asyncio.create_task(Transport().send(post(url, b"")))
+    await arrived.wait()
+    sending.cancel()
+    await asyncio.wait([sending])
+    await asyncio.wait_for(closed.wait(), 1)
+
+    assert sending.cancelled()
+    server.close()
