@@ -14,7 +14,7 @@ from support.simulation.watch import Watch
 HEALED_FOR = 400.0
 """Seconds of health before the last look: longer than every pause of the policies."""
 
-FINAL_PATIENCE = 900.0
+FINAL_PATIENCE = 600.0
 
 
 class History:
@@ -105,8 +105,8 @@ class History:
         for fault in (*self.watch.store_faults, *self.watch.outages):
             fault[2] = min(fault[2], universe.now)
         for slot, process in self.slots.items():
-            if process.is_dead or process.is_closed or process.key != "right":
-                if not process.is_dead:
+            if process.is_dead or process.closing_at is not None or process.key != "right":
+                if process.closing_at is None:
                     process.kill()
                 self.start(slot)
         for loop in universe.loops:
@@ -116,6 +116,8 @@ class History:
         """Look at what every process has now; then close them all."""
         universe = self.universe
         self.watch.check_unfinished()
+        if not any(step.kind not in {"call", "job"} for step in self.plan.steps):
+            self.watch.check_reuse()
         looks = []
         for process in self.slots.values():
             self._spawn(process, process.loop("main"), self._last_look(process, looks))
@@ -135,6 +137,7 @@ class History:
                 token = await process.provider.get_token()
                 self.watch.handed_out(call, token)
                 outcome = "token"
+                self.watch.check_newest(process, token, self._forgotten)
             except aa.AritmaAuthError as error:
                 outcome = type(error).__name__
             self.watch.end(call, outcome)
@@ -142,7 +145,7 @@ class History:
                 break
             if self.universe.now > began + FINAL_PATIENCE:
                 break
-            await asyncio.sleep(20)
+            await asyncio.sleep(40)
         looks.append(outcome)
         self.watch.check_final(process, outcome, self._is_forgotten())
 
@@ -154,7 +157,7 @@ class History:
         return (
             any(began_after >= self.watch.installed[newest] for began_after in self._forgotten)
             or newest != self.server.families[-1].number
-            or (self.shelf is None and any(self.incarnations.values()))
+            or (self.plan.world.store == "" and any(self.incarnations.values()))
         )
 
     # -- steps --------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ class History:
     def cancel(self, step, process):
         """Cancel the caller that has waited for the longest time."""
         for task in process.callers:
-            if not task.done():
+            if not task.done() and task.get_loop().is_running():
                 self.universe.note(process.name, "a caller is cancelled")
                 task.cancel()
                 return
@@ -245,12 +248,22 @@ class History:
 
     def set_token(self, step, process):
         """Let the end-user sign in anew."""
-        self._set_token(process, process.loop(step.loop))
+        self._cut(step, self._set_token(process, process.loop(step.loop)))
 
     def _set_token(self, process, loop):
         access, refresh = self.server.sign_in()
         self.universe.note(process.name, "sign-in", refresh.text)
-        self._spawn(process, loop, self._install(process, loop, access, refresh))
+        return self._spawn(process, loop, self._install(process, loop, access, refresh))
+
+    def _cut(self, step, task):
+        """Cancel a call after a while, as `asyncio.wait_for` does, if the step says so."""
+
+        def cut():
+            if not task.done() and task.get_loop().is_running():
+                task.cancel()
+
+        if step.detail == "cancelled":
+            self.universe.after(step.timeout, cut)
 
     async def _install(self, process, loop, access, refresh):
         issued_at = process.clock.time()
@@ -261,6 +274,7 @@ class History:
             refresh_token=refresh.text,
         )
         began = self.universe.now
+        process.signed_in.append(access.family.number)
         if await self._run_call(process, loop, "set_token", process.provider.set_token(token)):
             self.watch.superseded(process, began)
             self.watch.installed[access.family.number] = self.universe.now
@@ -280,12 +294,12 @@ class History:
 
     def forget(self, step, process):
         loop = process.loop(step.loop)
-        self._spawn(process, loop, self._forget(process, loop, "forget"))
+        self._cut(step, self._spawn(process, loop, self._forget(process, loop, "forget")))
 
     def sign_out(self, step, process):
         if hasattr(process.provider, "sign_out"):
             loop = process.loop(step.loop)
-            self._spawn(process, loop, self._forget(process, loop, "sign_out"))
+            self._cut(step, self._spawn(process, loop, self._forget(process, loop, "sign_out")))
 
     async def _forget(self, process, loop, what):
         began = self.universe.now
@@ -295,13 +309,20 @@ class History:
 
     def aclose(self, step, process):
         loop = process.loop(step.loop)
-        self._spawn(process, loop, self._close(process, loop))
+        self._cut(step, self._spawn(process, loop, self._close(process, loop)))
+        if step.detail == "cancelled":
+            # Closing can be repeated.
+            self.universe.after(step.timeout + 0.1, lambda: self._close_again(process))
         self.universe.after(step.seconds + 1.0, lambda: self._replace(process))
 
     def _replace(self, process):
         if not self.healed and not process.is_dead and self.slots.get(process.slot) is process:
-            process.is_closed = True
             self.start(process.slot)
+
+    def _close_again(self, process):
+        if process.closed_at is None and not process.is_dead:
+            loop = process.loop("main")
+            self._spawn(process, loop, self._close(process, loop))
 
     async def _close(self, process, loop):
         process.closing_at = self.universe.now
@@ -360,7 +381,6 @@ class History:
         if loop is not None and loop.mode == "running":
             self.universe.note(process.name, loop.name, "stands still", step.seconds)
             loop.stand(step.seconds if step.seconds < 30 else float("inf"))
-            process.lost_loops += 1
 
             def go_on():
                 if loop.mode == "standing":
@@ -374,7 +394,6 @@ class History:
         loop = process.loops.get(step.loop)
         if loop is not None and loop.mode == "running":
             self.universe.note(process.name, loop.name, "closed")
-            process.lost_loops += 1
             loop.close()
 
     def end_run(self, step, process):
@@ -382,7 +401,6 @@ class History:
         loop = process.loops.get(step.loop)
         if loop is not None and loop.mode == "running":
             self.universe.note(process.name, loop.name, "ends")
-            process.lost_loops += 1
             loop.end_run()
 
     # -- the world ----------------------------------------------------------------------------
@@ -412,6 +430,9 @@ class History:
         for slot in slots:
             self.shelf.faults[slot] = (step.detail, until)
             self.watch.store_faults.append([slot, self.universe.now, until])
+
+    def vault(self, step, process):
+        process.vault = (step.detail, self.universe.now + step.seconds)
 
     def amnesia(self, step, process):
         self.shelf.lose_memory()

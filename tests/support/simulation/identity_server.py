@@ -181,10 +181,7 @@ class IdentityServer:
             presentation.outcome = f"outage {kind}"
             self._note(presentation)
             if kind != "hang":
-                status = {"proxy page": 404}.get(kind) or int(kind)
-                body = "<html><body>default backend</body></html>"
-                headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-                peer.send(status, body, "text/html", *headers)
+                self._send_outage(peer, kind, retry_after)
             return
         refresh = presentation.refresh_token
         if presentation.grant_type == "client_credentials":
@@ -210,6 +207,14 @@ class IdentityServer:
             access, successor = self._issue(refresh.family)
             self._send_token(peer, access, successor if self.world.rotates else None)
         self._note(presentation)
+
+    def _send_outage(self, peer, kind, retry_after):
+        if kind == "invalid_client":
+            peer.send(401, '{"error": "invalid_client"}', "application/json")
+            return
+        status = {"proxy page": 404, "firewall": 403}.get(kind) or int(kind)
+        headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+        peer.send(status, "<html><body>default backend</body></html>", "text/html", *headers)
 
     def _note(self, presentation):
         shown = presentation.refresh_token and presentation.refresh_token.text

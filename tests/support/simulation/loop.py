@@ -130,6 +130,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def end_run(self):
         """Do what `asyncio.run` does when its coroutine has returned: cancel the rest, then close."""
         if self.mode in {"running", "standing"}:
+            self.process.loop_left(self)
             self.mode = "ending"
             for task in self.pending():
                 task.cancel()
@@ -251,6 +252,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def stand(self, seconds):
         """Stop, as a synchronous wrapper's loop does after its time-out."""
+        self.process.loop_left(self)
         self.mode = "standing"
         self.disturbed.append([self._universe.now, self._universe.now + seconds])
 
@@ -260,6 +262,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.disturbed.append([self._universe.now, self.blocked_until])
 
     def close(self):
+        self.process.loop_left(self)
         self.mode = "closed"
         self._ready, self._batch, self._io, self._timers = [], [], [], []
         self.process.loop_closed(self)

@@ -17,7 +17,7 @@ class Network:
     Attributes:
         faults: By process name: kind of fault in force, and until when.
 
-        losses: Responses to lose yet, each ``lose`` (silence) or ``reset``.
+        losses: Responses to lose yet, each ``lose`` (silence), ``reset`` or ``truncate``.
     """
 
     def __init__(self, universe, server):
@@ -43,6 +43,7 @@ class Network:
     async def connect(self, loop, address):
         """Open a connection from a loop."""
         universe, process = self.universe, loop.process
+        process.flown_on.setdefault(loop, universe.now)
         future = loop.create_future()
         connection = Connection(self, loop)
         fault = self.fault(process)
@@ -130,15 +131,21 @@ class Connection:
             loss = "reset"
         if loss is not None:
             self.universe.note(self.process.name, "response", loss)
-        if loss == "reset":
+        if loss == "truncate":
+            half = data[: len(data) * 2 // 3]
+            later = self.network.latency(self.process)
+            self.universe.after(later, lambda: self._deliver(half, is_whole=False))
+            self.universe.after(later + 0.01, self.reset)
+        elif loss == "reset":
             self.universe.after(self.network.latency(self.process), self.reset)
         elif loss is None:
             self.universe.after(self.network.latency(self.process), lambda: self._deliver(data))
 
-    def _deliver(self, data):
+    def _deliver(self, data, *, is_whole=True):
         if not self.is_open or self.process.is_dead or self.loop.is_closed():
             return
-        self.peer.delivered()
+        if is_whole:
+            self.peer.delivered()
         self.universe.signal("delivered", self.process)
         self.loop.on_socket(lambda: self.transport and self.transport.received(data))
 

@@ -7,7 +7,7 @@ import attrs
 ANCHORS = ("sent", "arrived", "delivered", "store begun", "store done", "step")
 """What an armed step waits for: it then happens after a few callbacks more of that process."""
 
-OUTAGES = ("503", "429", "500", "hang", "proxy page")
+OUTAGES = ("503", "429", "500", "hang", "proxy page", "firewall", "invalid_client")
 NETWORK = (
     "refuse",
     "black hole",
@@ -17,6 +17,7 @@ NETWORK = (
     "reset responses",
     "late",
 )
+VAULT = ("hangs", "fails", "is cancelled")
 STORE = ("slow", "away", "hung", "loses answers")
 PAUSES = (0.05, 0.5, 2.0, 8.0, 11.0, 14.0, 31.0, 65.0)
 
@@ -120,7 +121,7 @@ def _make_world(rng):
     grant = rng.choices(("signed_in", "client_credentials"), (4, 1))[0]
     store = rng.choices(("redis", "file", "memory", ""), (5, 2, 1, 2))[0]
     shared = store in {"redis", "file"}
-    processes = rng.choice((1, 2, 2, 3, 3)) if shared else 1
+    processes = rng.choice((1, 2, 2, 3, 3)) if store else 1
     lifetime = rng.choice((25, 60, 60, 120, 300, 900))
     offsets = tuple(rng.choice((0.0, 0.0, 7.0, -45.0, 200.0)) for _ in range(3))
     if store != "redis":
@@ -182,10 +183,14 @@ def _make_fault(rng, world, kind, at):
         detail = rng.choice(NETWORK)
         slot = rng.choice((slot, -1))
     elif kind == "loss":
-        detail = rng.choice(("lose", "lose", "reset"))
+        detail = rng.choice(("lose", "lose", "reset", "truncate"))
     elif kind == "store_fault":
         detail = rng.choice(STORE)
         slot = rng.choice((slot, -1))
+    elif kind in {"set_token", "forget", "sign_out", "aclose"} and rng.random() < 0.3:
+        detail, timeout = "cancelled", rng.choice((0.0, 0.002, 0.01, 0.1, 3.0)) * rng.random()
+    elif kind == "vault":
+        detail = rng.choice(VAULT)
     elif kind == "wall":
         choices = (5.0, 100.0, 7200.0, -5.0, -100.0, -7200.0)
         # Processes that share a machine's disk share its clock, and a store without one believes it.
@@ -239,6 +244,7 @@ _KINDS = (
     ("network_fault", 4, _always),
     ("loss", 4, _always),
     ("store_fault", 5, _shared),
+    ("vault", 1, _always),
     ("amnesia", 1, _shared),
     ("revoke", 1, _signed_in),
 )

@@ -1,7 +1,6 @@
 """A process without an operating system: clocks, loops, a provider, and what is done to them."""
 
 import asyncio
-import itertools
 
 import aritma_auth as aa
 from support.simulation.loop import SimulatedLoop
@@ -90,6 +89,14 @@ class Process:
         can_run: It is not frozen, asleep or dead.
 
         disturbed: Pieces of true time in which it could not run: [from, until].
+
+        signed_in: The sign-ins that it was told of, by number.
+
+        vault: Kind of fault of its secret's vault, and until when.
+
+        flown_on: True seconds when each of its loops began to ask the server first.
+
+        lost_flight_at: True seconds when a loop was first left with work of the package on it.
     """
 
     def __init__(self, history, slot, incarnation, machine, *, key="right"):
@@ -103,16 +110,17 @@ class Process:
             self.universe, machine, counts_suspend=history.plan.world.counts_suspend
         )
         self.is_dead = False
-        self.is_closed = False
         self.can_run = True
         self.disturbed = []
         self.loops = {}
         self.callers = {}
         self.rejected = {}
-        self.lost_loops = 0
+        self.flown_on = {}
+        self.signed_in = []
+        self.vault = (None, 0.0)
+        self.lost_flight_at = None
         self.superseded = {}
         self.closing_at = self.closed_at = self.died_at = None
-        self._loop_numbers = itertools.count()
         self.universe.processes.append(self)
         self.universe.current = self
         try:
@@ -125,8 +133,9 @@ class Process:
         plan, server = self.history.plan, "http://127.0.0.1:8080"
         environment = aa.Environment.at(server, api_origins=[server])
         world = plan.world
+        secret = aa.Secret.from_callable(self._ask_vault)
         client = aa.OAuthClient(
-            "fleet", "secret", environment=environment, clock=self.clock, timeout=10.0
+            "fleet", secret, environment=environment, clock=self.clock, timeout=10.0
         )
         if world.grant == "client_credentials":
             grant = aa.ClientCredentialsGrant(scope="bankservice")
@@ -140,6 +149,18 @@ class Process:
             draw=self.universe.stream(f"draw {self.name}").random,
             on_event=self._on_event,
         )
+
+    async def _ask_vault(self):
+        """Give the client's secret, as a vault would that hangs or fails for a while."""
+        kind, until = self.vault
+        if self.universe.now < until:
+            self.universe.note(self.name, "vault", kind)
+            if kind == "fails":
+                raise ConnectionError("the vault is away")
+            if kind == "is cancelled":
+                raise asyncio.CancelledError
+            await asyncio.sleep(until - self.universe.now)
+        return "secret"
 
     def _store(self):
         if self.history.shelf is not None:
@@ -164,6 +185,11 @@ class Process:
         if loop is None or loop.mode in {"closed", "ending"} or loop.mode == "standing":
             loop = self.new_loop(name)
         return loop
+
+    def loop_left(self, loop):
+        """Remember that a loop was left with work of the package on it."""
+        if self.lost_flight_at is None and any(t not in self.callers for t in loop.pending()):
+            self.lost_flight_at = self.universe.now
 
     def loop_closed(self, loop):
         """Close the sockets of a loop that was closed."""

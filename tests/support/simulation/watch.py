@@ -114,7 +114,7 @@ class Watch:
             return
         if self._store_was_ill(old.began_at - 2 * REQUEST, new.sent_at):
             return
-        if old.process is not new.process and not self.shelf:
+        if old.process is not new.process and not self.world.store:
             return
         if not old.connection.loop.is_running():
             return
@@ -129,7 +129,6 @@ class Watch:
             return
         if old.outcome.startswith("outage") and old.delivered_at is not None:
             return
-        is_lost_loop = old.connection.loop.mode in {"closed", "standing"}
         age = new.sent_at - old.began_at
         if age < REDEMPTION - EARLY:
             how = "at once" if self._is_open(old, new.sent_at) else "too early"
@@ -140,7 +139,7 @@ class Watch:
         elif old.delivered_at is None or old.outcome != "rotated":
             return
         elif old.process is new.process:
-            if not (is_lost_loop and old.process.lost_loops <= 1):
+            if not _is_first_loss(old):
                 self.universe.fail(
                     "a received successor is kept",
                     f"{name}, but got its successor at {old.delivered_at:.3f}",
@@ -160,7 +159,7 @@ class Watch:
     def _had_time_to_store(self, old, until):
         """Tell whether a process was well for long enough after it had received a successor."""
         process, since = old.process, old.delivered_at
-        if old.connection.loop.mode in {"closed", "standing"} and process.lost_loops <= 1:
+        if _is_first_loss(old):
             return False
         ill = [[begin, end] for slot, begin, end in self.store_faults if slot == process.slot]
         ill += [*process.disturbed, *old.connection.loop.disturbed]
@@ -250,7 +249,28 @@ class Watch:
                 f"{asked} in {until - since:.0f} s, not {limit:.0f}",
             )
 
+    def check_reuse(self):
+        """Check that a history without faults asks for a token once per lifetime."""
+        world = self.world
+        # The first flight that a short loop leaves is lost; later ones are not.
+        limit = 4 + (world.duration + 400) / (0.7 * world.lifetime)
+        if len(self.server.requests) > limit:
+            self.universe.fail(
+                "tokens are reused", f"{len(self.server.requests)} requests, not {limit:.0f}"
+            )
+
     # -- the end ------------------------------------------------------------------------------
+
+    def check_newest(self, process, token, forgotten):
+        """Check that what a process was told of is not lost: `set_token` writes, once it is called."""
+        family = self.server.access[token.access_token].family
+        if family is None or forgotten or not process.signed_in:
+            return
+        if family.number < max(process.signed_in):
+            self.universe.fail(
+                "a sign-in that was set is kept",
+                f"{process.name} has sign-in {family.number}, was told of {max(process.signed_in)}",
+            )
 
     def check_final(self, process, outcome, forgotten):
         """Check what a process has when all is healthy again: a sign-in ends by the server's word."""
@@ -268,3 +288,14 @@ class Watch:
 
 def _was_disturbed(presentation, since, until):
     return presentation.process.was_disturbed(since, until, presentation.connection.loop)
+
+
+def _is_first_loss(presentation):
+    """Tell whether its loop was left, and nothing before had told the provider that loops end."""
+    loop, process = presentation.connection.loop, presentation.process
+    if loop.mode not in {"closed", "standing", "ending"}:
+        return False
+    warned = [when for other, when in process.flown_on.items() if other is not loop]
+    if process.lost_flight_at is not None:
+        warned.append(process.lost_flight_at)
+    return all(presentation.began_at <= when for when in warned)
