@@ -262,7 +262,26 @@ def test_the_events_that_are_warnings_are_named():
     assert sentence in (ROOT / "docs/reference/events.md").read_text()
 
 
-@pytest.mark.parametrize("page", ["tests/README.md", "docs/reference/supported-specs.md"])
+PAGES_OF_GUARANTEES = ["docs/explanation/reliability.md", "docs/explanation/security.md"]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_GUARANTEES)
+def test_each_guarantee_names_its_test(page):
+    """Every row under a header "| guarantee | test |" has a test in its second column."""
+    tables = re.findall(
+        r"^\| guarantee \| test \|\n\|---\|---\|\n((?:\|.*\n)+)",
+        (ROOT / page).read_text(),
+        re.MULTILINE,
+    )
+    rows = [row for table in tables for row in table.splitlines()]
+
+    assert rows
+    assert [row for row in rows if not re.search(r"\| `[\w/]*test_\w+(?:::test_\w+)?`", row)] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["tests/README.md", "docs/reference/supported-specs.md", *PAGES_OF_GUARANTEES]
+)
 def test_the_tests_that_a_page_names_exist(page):
     """A test that moves takes its mention along."""
     names = re.findall(r"`([\w/]*test_\w+)(?:\.py)?(?:::(test_\w+))?`", (ROOT / page).read_text())
