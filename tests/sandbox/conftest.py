@@ -10,7 +10,7 @@ SERVER_VERSIONS = ("is4", "duende-6.3", "duende-7.4", "duende-8")
 
 @pytest.fixture
 async def sandbox(request):
-    """Start a sandbox; a test may ask for a generation through ``indirect``."""
+    """Start a sandbox; a test may ask for a server version through ``indirect``."""
     async with Sandbox(server_version=getattr(request, "param", "is4")) as sandbox:
         sandbox.clock.freeze()
         yield sandbox
@@ -25,7 +25,7 @@ async def browser(sandbox):
 
 @pytest.fixture(params=SERVER_VERSIONS)
 async def every(request):
-    """Start a sandbox of each generation."""
+    """Start a sandbox of each server version."""
     async with Sandbox(server_version=request.param) as sandbox:
         sandbox.clock.freeze()
         yield sandbox

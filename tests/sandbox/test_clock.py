@@ -45,7 +45,7 @@ def test_a_clock_goes_with_the_machine_until_it_is_frozen():
 
 
 async def test_a_sleep_ends_when_the_clock_has_moved_far_enough():
-    """Advancing half the way wakes nobody for good."""
+    """Advancing half the way does not end it."""
     clock = frozen_clock()
     sleeping = asyncio.create_task(clock.sleep(10))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A provider meets, over real sockets, everything that can go wrong at a token endpoint."""
+"""A provider meets, over real sockets, the faults of a token endpoint."""
 
 import asyncio
 import json
@@ -90,7 +90,9 @@ FAULTS = [
 async def test_each_fault_is_a_typed_error_and_the_next_try_heals(
     aritma_sandbox, clock, fault, error
 ):
-    """Cold: the caller hears of it; when the gate opens, one request brings a token."""
+    """
+    Without a token the caller gets a typed error, and after the backoff one request brings a token.
+    """
     async with provider_of(aritma_sandbox, clock, timeout=0.6) as tokens:
         fault(aritma_sandbox)
         with pytest.raises(error) as caught:
@@ -104,7 +106,7 @@ async def test_each_fault_is_a_typed_error_and_the_next_try_heals(
 
 @pytest.mark.parametrize(("fault", "error"), [pytest.param(f, e, id=name) for name, f, e in FAULTS])
 async def test_no_fault_reaches_a_caller_while_a_token_lives(aritma_sandbox, clock, fault, error):
-    """Warm: every state before the end serves the token that lives."""
+    """With a token in any state before its end, every fault leaves the callers served."""
     async with provider_of(aritma_sandbox, clock, timeout=0.6) as tokens:
         first = await tokens.get_token()
         clock.advance(3590)
@@ -131,7 +133,7 @@ async def test_a_hanging_server_stalls_nobody_while_a_token_lives(aritma_sandbox
 
 
 async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
-    """Old and new tokens are good, and both keys are published."""
+    """After a key roll-over old and new tokens are valid, and both keys are published."""
     async with provider_of(aritma_sandbox, clock) as tokens:
         old = await tokens.get_token()
         aritma_sandbox.issuer.roll_keys()
@@ -146,7 +148,7 @@ async def test_keys_that_roll_over_disturb_nobody(aritma_sandbox, clock):
 
 
 async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_sandbox):
-    """The whole way: sandbox, provider, middleware, session."""
+    """Sandbox, provider, middleware and session together make one refresh of five hundred 401s."""
     me = aritma_sandbox.client
     async with (
         aa.TokenProvider.client_credentials(
@@ -170,7 +172,7 @@ async def test_five_hundred_calls_survive_a_revocation_with_one_refresh(aritma_s
 
 
 async def test_closing_in_mid_request_leaves_nothing(aritma_sandbox, clock):
-    """No task, no socket, no warning; the callers hear it."""
+    """Closing leaves no task, socket or warning, and the waiting callers get an error."""
     tokens = provider_of(aritma_sandbox, clock)
     gate = aritma_sandbox.faults.hold()
     callers = [asyncio.create_task(tokens.get_token()) for _ in range(10)]
@@ -201,7 +203,7 @@ async def signed_in(sandbox, clock, **settings):
 
 
 async def test_rotation_goes_on_for_as_long_as_it_is_asked(aritma_sandbox, clock):
-    """Twenty rotations, and no refresh token is presented twice."""
+    """Twenty rotations present no refresh token twice."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
         seen = set()
         for _ in range(20):
@@ -213,7 +215,7 @@ async def test_rotation_goes_on_for_as_long_as_it_is_asked(aritma_sandbox, clock
 
 
 async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sandbox, clock):
-    """It is presented again when the gate opens."""
+    """A refresh token whose request was not processed is presented again after the backoff."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
         aritma_sandbox.faults.drop_next()
         with pytest.raises(aa.TransportError) as caught:
@@ -224,8 +226,8 @@ async def test_a_refresh_token_survives_a_request_that_never_arrived(aritma_sand
     assert aritma_sandbox.refresh_tokens.reuse_events == 0
 
 
-async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_sandbox, clock):
-    """A server without grace refuses it: then the person must sign in, and nothing is repeated."""
+async def test_a_refresh_token_whose_response_was_lost_is_tried_once_more(aritma_sandbox, clock):
+    """A server without grace refuses the repetition: the end-user must sign in, and nothing is repeated."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
         aritma_sandbox.faults.lose_response_next()
         with pytest.raises(aa.TransportError) as caught:
@@ -239,7 +241,7 @@ async def test_a_refresh_token_whose_answer_was_lost_is_tried_once_more(aritma_s
 
 
 async def test_cancelled_callers_cause_no_reuse(aritma_sandbox, clock):
-    """At whatever moment of a real request the caller goes."""
+    """A caller may be cancelled at any moment of a real request without a reuse."""
     async with await signed_in(aritma_sandbox, clock) as tokens:
         for step in range(25):
             caller = asyncio.create_task(tokens.get_token())
@@ -254,7 +256,7 @@ async def test_cancelled_callers_cause_no_reuse(aritma_sandbox, clock):
 
 
 async def test_a_skewed_server_clock_is_told(aritma_sandbox, clock):
-    """More than 30 s either way is an event."""
+    """A skew of more than 30 s either way is an event."""
     events = []
     aritma_sandbox.clock.advance(-120)
     tokens = aa.TokenProvider(
@@ -273,7 +275,7 @@ async def test_a_skewed_server_clock_is_told(aritma_sandbox, clock):
 
 
 async def test_an_untrusted_certificate_is_refused_and_a_trusted_one_served(clock):
-    """A sandbox on https, once with a stranger's authority, once with ours."""
+    """A sandbox on https is reached with its own authority only."""
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -327,7 +329,7 @@ async def main():
     ],
 )
 def test_leaving_the_interpreter_in_mid_flight_says_nothing(ending):
-    """No stray error, no 'never retrieved', no 'was destroyed'."""
+    """The interpreter ends without a stray error, 'never retrieved' or 'was destroyed'."""
     ran = subprocess.run(
         [sys.executable, "-c", LEAVING % ending],
         capture_output=True,

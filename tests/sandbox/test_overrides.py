@@ -1,4 +1,4 @@
-"""What the sandbox says wrongly when it is told to."""
+"""ResponseOverrides: what the sandbox says instead of the truth."""
 
 import hmac
 import json
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-async def test_it_is_honest_at_first(sandbox):
-    """Until a test says otherwise, and again when it takes that back."""
+async def test_without_overrides_the_truth_is_told(sandbox):
+    """A sandbox tells the truth before an override and after its removal."""
     sandbox.overrides.id_token["iss"] = "https://evil.example"
     sandbox.overrides.id_token.clear()
 
     assert read_jwt((await tokens_of(sandbox))["id_token"])[1]["iss"] == sandbox.identity_url
 
 
-async def test_discovery_can_lie(sandbox):
-    """Another issuer; an endpoint less."""
+async def test_metadata_can_be_overridden(sandbox):
+    """The metadata can name another issuer and lack an endpoint."""
     sandbox.overrides.metadata |= {"issuer": "https://evil.example", "token_endpoint": None}
     _, metadata, _ = await get(sandbox, DISCOVERY)
 
@@ -36,8 +36,8 @@ async def test_discovery_can_lie(sandbox):
 
 
 @pytest.mark.parametrize("sandbox", ["is4", "duende-8"], indirect=True)
-async def test_callbacks_can_lie(sandbox):
-    """Another state, another iss or one where there was none, no code."""
+async def test_authorization_responses_can_be_overridden(sandbox):
+    """An authorization response can have another state, another or a new iss, and no code."""
     sandbox.overrides.authorization_response |= {
         "state": "other",
         "iss": "https://evil.example",
@@ -49,8 +49,8 @@ async def test_callbacks_can_lie(sandbox):
     assert "code" not in answer
 
 
-async def test_token_answers_can_lie(sandbox):
-    """Another type, other lifetimes, nothing of the scope."""
+async def test_token_responses_can_be_overridden(sandbox):
+    """A token response can have another type, other lifetimes and no scope."""
     sandbox.overrides.token_response |= {"token_type": "mac", "expires_in": "86400", "scope": None}
     answer = await tokens_of(sandbox)
 
@@ -58,8 +58,8 @@ async def test_token_answers_can_lie(sandbox):
     assert "scope" not in answer
 
 
-async def test_tokens_can_lie(sandbox):
-    """Claims of each kind, and header members."""
+async def test_claims_and_headers_can_be_overridden(sandbox):
+    """Claims of each kind of token, and header members, can be replaced."""
     sandbox.overrides.id_token |= {"aud": ["other"], "nonce": None}
     sandbox.overrides.access_token |= {"scope": "api"}
     sandbox.overrides.header |= {"kid": None, "typ": "at+jwt"}
@@ -73,8 +73,8 @@ async def test_tokens_can_lie(sandbox):
     assert sandbox.issuer.validate(answer["access_token"]).scope == ("openid", "api")
 
 
-async def test_logout_tokens_can_lie(sandbox):
-    """Claims by claims."""
+async def test_logout_tokens_can_be_overridden(sandbox):
+    """Claims of logout tokens can be replaced."""
     sandbox.overrides.logout_token |= {"events": None, "nonce": "n"}
     text = sandbox.issuer.issue_logout_token(sandbox.identity_url, "c", "s", None)
     claims = read_jwt(text)[1]
@@ -84,8 +84,8 @@ async def test_logout_tokens_can_lie(sandbox):
     assert claims["nonce"] == "n"
 
 
-async def test_userinfo_can_lie(sandbox):
-    """Another person; nothing of the name."""
+async def test_userinfo_can_be_overridden(sandbox):
+    """UserInfo can be about another end-user, and lack a claim."""
     token = (await tokens_of(sandbox, scope="openid profile"))["access_token"]
     sandbox.overrides.userinfo |= {"sub": "user-bob", "name": None}
     headers = {"Authorization": f"Bearer {token}"}
@@ -96,7 +96,7 @@ async def test_userinfo_can_lie(sandbox):
 
 @pytest.mark.parametrize("signature", ["none", "foreign", "HS256"])
 async def test_signatures_can_be_bad(sandbox, signature):
-    """Of ID tokens, not of access tokens; the header looks as good as can be."""
+    """ID tokens can have a wrong signature under a valid header; access tokens keep theirs."""
     sandbox.overrides.signature = signature
     answer = await tokens_of(sandbox)
     keys = KeySet.import_key_set((await get(sandbox, f"{DISCOVERY}/jwks"))[1])
@@ -121,13 +121,13 @@ async def test_signatures_can_be_bad(sandbox, signature):
 
 
 def test_signatures_have_names(sandbox):
-    """A typing error is not a silent no-op."""
+    """An unknown signature is an error and not a silent no-op."""
     with pytest.raises(ConfigurationError, match="good, none, foreign, HS256"):
         sandbox.overrides.signature = "bad"
 
 
 async def test_decoys_come_first_and_the_good_key_is_there(sandbox):
-    """Five of the good key's id, none of its kind, algorithm and use together."""
+    """Five decoys share the valid key's id, and none its type, algorithm and use together."""
     sandbox.faults.publish_decoys()
     *decoys, good = (await get(sandbox, f"{DISCOVERY}/jwks"))[1]["keys"]
     whole = [key for key in decoys if {"n", "e"} <= key.keys()]

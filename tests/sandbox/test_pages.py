@@ -1,4 +1,4 @@
-"""The pages that people see: who may send their forms, and who can use them."""
+"""The pages for end-users: which forms are accepted, and who can use them."""
 
 import re
 import ssl
@@ -9,7 +9,7 @@ import trustme
 
 from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
-from support.sandbox_wire import ALICE, DEVICE_CODE, answer_of, authorize_url, get, post
+from support.sandbox_wire import ALICE, DEVICE_CODE, authorize_url, get, post, response_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -22,7 +22,7 @@ async def start_device(sandbox):
 
 
 async def pages_of(sandbox, browser):
-    """Meet every page there is, and give their texts by name."""
+    """Open every page there is, and give their texts by name."""
     started = await start_device(sandbox)
     login = await browser.open(authorize_url(sandbox, **CLI, acr_values="mfa"))
     wrong = await browser.submit(login, username="alice", password="x")
@@ -43,7 +43,9 @@ async def pages_of(sandbox, browser):
 
 
 async def test_every_page_can_be_used_without_seeing_it(sandbox, browser):
-    """Language, title, one heading, a label for each field, and problems that are announced."""
+    """
+    Each page has a language, a title, one heading, a label for each field, and announced problems.
+    """
     for name, text in (await pages_of(sandbox, browser)).items():
         heading = re.findall("<h1>(.*?)</h1>", text)
         title = re.findall("<title>(.*?)</title>", text)
@@ -74,7 +76,9 @@ def contrast(one, other):
 
 
 async def test_everything_stands_out_from_its_ground(sandbox, browser):
-    """WCAG 2.2: 4.5 to 1 for text, 3 to 1 for the focus and the edges of fields."""
+    """
+    The contrast meets WCAG 2.2: 4.5 to 1 for text, 3 to 1 for the focus and the edges of fields.
+    """
     style = (await browser.open(authorize_url(sandbox))).text
     colours = {
         selector: dict(
@@ -97,8 +101,8 @@ async def test_everything_stands_out_from_its_ground(sandbox, browser):
     assert min(contrast(edge, ground) for edge in edges) >= 3
 
 
-async def test_pages_are_kept_by_nobody_and_framed_by_nobody(sandbox, browser):
-    """No cache, no script, no referrer; the one that posts runs its one script."""
+async def test_pages_are_neither_cached_nor_framed(sandbox, browser):
+    """Pages have no cache, script or referrer; the one that posts runs its one script."""
     async with browser.session.get(authorize_url(sandbox)) as response:
         headers = response.headers
     assert headers["Cache-Control"] == "no-store"
@@ -115,7 +119,7 @@ async def test_pages_are_kept_by_nobody_and_framed_by_nobody(sandbox, browser):
 
 
 async def test_what_comes_from_outside_is_escaped(sandbox, browser):
-    """Hints, codes and states are texts."""
+    """Hints, codes and states are shown as text, never as markup."""
     nasty = "\"><script>alert('x')</script>"
     sandbox.sign_in_automatically("alice")
     posted = await browser.open(authorize_url(sandbox, state=nasty, response_mode="form_post"))
@@ -127,7 +131,7 @@ async def test_what_comes_from_outside_is_escaped(sandbox, browser):
 
 
 async def test_the_session_cookie_is_for_the_server_alone(sandbox, browser):
-    """No script reads it and no other site's form carries it; each sign-in has a new one."""
+    """No script reads it, no other site's form carries it, and each sign-in has a new one."""
     page = await browser.open(authorize_url(sandbox))
     await browser.submit(page, **ALICE)
     cookies = {cookie.key: cookie for cookie in browser.session.cookie_jar}
@@ -152,7 +156,7 @@ async def test_the_session_cookie_is_for_the_server_alone(sandbox, browser):
 
 
 async def test_over_https_cookies_stay_there():
-    """They are secure."""
+    """Over https the cookies are secure."""
     authority = trustme.CA()
     server, client = (ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -167,7 +171,7 @@ async def test_over_https_cookies_stay_there():
 )
 @pytest.mark.parametrize("token", [None, "", "forged", "é"])
 async def test_a_form_of_another_site_is_refused(sandbox, browser, path, token):
-    """Without the token that the page was given, and with another."""
+    """A form without the page's token, or with another, is refused."""
     await browser.visit(authorize_url(sandbox), **ALICE)
     form = {"return_url": "/device", "user_code": "1", **ALICE}
     if token is not None:
@@ -178,7 +182,7 @@ async def test_a_form_of_another_site_is_refused(sandbox, browser, path, token):
 
 
 async def test_a_file_is_no_text(sandbox, browser):
-    """What is uploaded in place of a text is not there."""
+    """An uploaded file in place of a text counts as absent."""
     page = await browser.open(authorize_url(sandbox))
     form = aiohttp.FormData(page.forms[0].fields | {"username": "alice"})
     form.add_field("password", b"alice-password", filename="password.txt")
@@ -187,7 +191,7 @@ async def test_a_file_is_no_text(sandbox, browser):
 
 
 async def test_a_token_without_its_cookie_is_refused(sandbox, browser):
-    """It belongs to the browser that it was shown to."""
+    """A form's token belongs to the browser that it was shown to."""
     page = await browser.open(authorize_url(sandbox))
     async with PlainBrowser(sandbox.identity_url) as other:
         assert (await other.submit(page, **ALICE)).status == 400
@@ -206,7 +210,7 @@ async def test_a_token_without_its_cookie_is_refused(sandbox, browser):
 )
 @pytest.mark.parametrize("path", ["/account/login", "/account/consent"])
 async def test_pages_lead_to_the_server_itself_alone(sandbox, path_of_return_url, path):
-    """Whoever writes the link, and however good the request in it is."""
+    """A return URL that leads elsewhere is refused, however valid the request in it is."""
     query = authorize_url(sandbox).partition("?")[2]
     async with aiohttp.ClientSession(sandbox.identity_url) as http:
         for return_url in (f"{path_of_return_url}?{query}", "/connect/authorize?client_id=x", ""):
@@ -216,14 +220,14 @@ async def test_pages_lead_to_the_server_itself_alone(sandbox, path_of_return_url
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize("tenant", ["", "/acme"])
-async def test_who_cancels_goes_back_with_a_refusal(every, mode, tenant):
-    """access_denied, by whatever way was asked for."""
+async def test_cancelling_is_access_denied(every, mode, tenant):
+    """Cancelling is access_denied, by the requested response mode."""
     async with PlainBrowser(every.identity_url) as browser:
         url = authorize_url(every, tenant=tenant, response_mode=mode)
         page = await browser.submit(await browser.open(url), cancel="yes")
         if mode == "form_post":
             page = await browser.submit(page)
-    answer = answer_of(page)
+    answer = response_of(page)
 
     assert (answer["error"], answer["state"]) == ("access_denied", "the-state")
     if every.server_version != "is4":
@@ -231,7 +235,9 @@ async def test_who_cancels_goes_back_with_a_refusal(every, mode, tenant):
 
 
 async def test_consent_needs_a_session(sandbox, browser):
-    """Without one the way leads to the sign-in, whether asking or answering."""
+    """
+    Without a session the consent page leads to the sign-in, whether it is opened or submitted.
+    """
     url = authorize_url(sandbox, **CLI)
     page = await browser.submit(await browser.open(url), **ALICE)
     browser.session.cookie_jar.clear(lambda cookie: cookie.key == "aritma-sandbox")
@@ -252,7 +258,9 @@ async def poll(sandbox, started):
 @pytest.mark.parametrize(("decision", "outcome"), [("yes", 200), ("no", "access_denied")])
 @pytest.mark.parametrize("address", ["verification_uri", "verification_uri_complete"])
 async def test_an_end_user_decides_for_a_device(sandbox, browser, decision, outcome, address):
-    """Signs in, types or compares the code, sees who asks for what, and agrees or does not."""
+    """
+    The end-user signs in, enters or compares the code, sees client and scope, and allows or denies.
+    """
     started = await start_device(sandbox)
     page = await browser.submit(await browser.open(started[address]), **ALICE)
     if address == "verification_uri":
@@ -268,7 +276,7 @@ async def test_an_end_user_decides_for_a_device(sandbox, browser, decision, outc
 
 
 async def test_a_devices_code_grows_old(sandbox, browser):
-    """Five minutes."""
+    """A user code is valid for five minutes."""
     started = await start_device(sandbox)
     await browser.visit(authorize_url(sandbox), **ALICE)
     sandbox.clock.advance(300)
@@ -277,8 +285,8 @@ async def test_a_devices_code_grows_old(sandbox, browser):
     assert "too old" in page.text
 
 
-async def test_a_device_needs_a_person(sandbox, browser):
-    """Cancelling the sign-in, or losing the session, lets no device in."""
+async def test_a_device_needs_an_end_user(sandbox, browser):
+    """Cancelling the sign-in, or losing the session, approves no device."""
     started = await start_device(sandbox)
     login = await browser.open(started["verification_uri_complete"])
     assert "You are not signed in." in (await browser.submit(login, cancel="yes")).text

@@ -1,4 +1,4 @@
-"""Banking v4: payments, their confirmation by a person, answers given twice, and step-up."""
+"""Banking v4: payments, their confirmation by an end-user, repeated responses, and step-up."""
 
 import uuid
 
@@ -48,8 +48,10 @@ async def bank(sandbox, http):
     return await bank_of(sandbox, http)
 
 
-async def test_a_person_confirms_a_payment(sandbox, bank):
-    """Start, sign in at the identity server as asked, send the token, and it is finalised."""
+async def test_an_end_user_confirms_a_payment(sandbox, bank):
+    """
+    An authorization is started, the end-user signs in as required, and the token finalises it.
+    """
     status, payment, _ = await bank("POST", PAYMENTS, {"payments": []})
     start = payment["_links"]["startAuthorization"]
     assert (status, payment["status"], start["verb"]) == (201, "received", "POST")
@@ -88,15 +90,15 @@ async def started(bank, body=None):
     ],
 )
 async def test_the_wanted_sign_in_is_a_list_or_a_text(bank, wanted, status, shown):
-    """Anything else is a problem."""
+    """Any other type of authenticationMethodAcrValues is a problem."""
     body = {} if wanted is None else {"authenticationMethodAcrValues": wanted}
     got, answer, _ = await started(bank, body)
 
     assert (got, answer.get("authenticationMethodAcrValues")) == (status, shown)
 
 
-async def test_only_a_persons_good_token_confirms(sandbox, bank):
-    """None, a forged one and a machine's do not."""
+async def test_only_an_end_users_valid_token_confirms(sandbox, bank):
+    """A missing, a forged and a client-credentials token do not confirm."""
     _, step, _ = await started(bank)
     link = step["_links"]["confirmation"]["href"]
     machine = bank.headers["Authorization"].removeprefix("Bearer ")
@@ -113,7 +115,7 @@ async def test_only_a_persons_good_token_confirms(sandbox, bank):
 
 
 async def test_what_is_not_there_is_a_problem(sandbox, http, bank):
-    """With the five members; another client's payments are not there either."""
+    """A missing resource is a problem with five members, and another client's payment counts as missing."""
     _, payment, _ = await bank("POST", PAYMENTS)
     mine = payment["_links"]["self"]["href"]
     other = await bank_of(sandbox, http, SPECIAL)
@@ -139,7 +141,7 @@ async def test_what_is_not_there_is_a_problem(sandbox, http, bank):
 
 @pytest.mark.parametrize("path", [PAYMENTS, "api/accounts"])
 async def test_versions_are_told_and_unknown_ones_refused(bank, path):
-    """In the headers of every answer of v4."""
+    """Every response of v4 names the versions in its headers."""
     method = "POST" if path == PAYMENTS else "GET"
     for version, refused in ((None, False), ("1.0", False), ("0.9", False), ("7", True)):
         given = {} if version is None else {"api_version": version}
@@ -150,14 +152,14 @@ async def test_versions_are_told_and_unknown_ones_refused(bank, path):
 
 
 async def test_version_3_has_no_versions(bank):
-    """Its answers tell none."""
+    """Responses of v3 name no versions."""
     _, _, headers = await bank("GET", "api/v3/accounts/42")
 
     assert "api-supported-versions" not in headers
 
 
 async def test_a_payment_is_made_once_for_a_key(bank):
-    """The first answer again, as 200 and marked; another key is another payment."""
+    """The same key gets the first response again, as 200 and marked; another key makes another payment."""
     key = str(uuid.uuid4())
     first = await bank("POST", PAYMENTS, Idempotency_Key=key)
     second = await bank("POST", PAYMENTS, Idempotency_Key=key)
@@ -171,7 +173,7 @@ async def test_a_payment_is_made_once_for_a_key(bank):
 
 
 async def test_failures_are_replayed_too(bank):
-    """As they were, however good the second body is."""
+    """A kept failure is repeated, however valid the second body is."""
     key = str(uuid.uuid4())
     first = await bank("POST", PAYMENTS, [], Idempotency_Key=key)
     second = await bank("POST", PAYMENTS, {}, Idempotency_Key=key)
@@ -182,7 +184,7 @@ async def test_failures_are_replayed_too(bank):
 
 
 async def test_keys_are_uuids_and_belong_to_a_client_for_a_while(sandbox, http, bank):
-    """Another client's are others; after ten minutes they are forgotten."""
+    """Another client's keys are others, and after ten minutes a key is forgotten."""
     key = str(uuid.uuid4())
     other = await bank_of(sandbox, http, SPECIAL)
     first = await bank("POST", PAYMENTS, Idempotency_Key=key)
@@ -195,7 +197,7 @@ async def test_keys_are_uuids_and_belong_to_a_client_for_a_while(sandbox, http, 
 
 
 async def test_a_refused_token_is_not_kept_under_the_key(sandbox, http, bank):
-    """The token is judged first."""
+    """The token is validated before the key counts."""
     key = str(uuid.uuid4())
     sandbox.faults.revoke_all()
     refused = await bank("POST", PAYMENTS, Idempotency_Key=key)
@@ -205,7 +207,7 @@ async def test_a_refused_token_is_not_kept_under_the_key(sandbox, http, bank):
 
 
 async def test_payments_want_their_own_scope(sandbox, http):
-    """bankservice is another API's."""
+    """A token for bankservice does not pay."""
     form = {**SERVICE, "grant_type": "client_credentials", "scope": "bankservice"}
     token = (await post(sandbox, "/connect/token", form))[1]["access_token"]
     status, _, headers = await Bank(sandbox, http, token)("POST", PAYMENTS)
@@ -234,7 +236,7 @@ WANTED = f'Bearer error="insufficient_user_authentication", {SAID}'
 async def test_a_stronger_or_fresher_sign_in_is_asked_for(
     sandbox, http, query, acr_values, age, challenge
 ):
-    """RFC 9470: until the token has it."""
+    """The API challenges until the token's sign-in is strong and fresh enough (RFC 9470)."""
     token = (await tokens_of(sandbox, acr_values=acr_values))["access_token"]
     sandbox.clock.advance(age)
     status, _, headers = await Bank(sandbox, http, token)("GET", f"api/step-up{query}")
@@ -243,8 +245,10 @@ async def test_a_stronger_or_fresher_sign_in_is_asked_for(
     assert status == (200 if challenge is None else 401)
 
 
-async def test_a_machine_never_signs_in(bank):
-    """Whatever is asked for; more scope is asked for by name."""
+async def test_client_credentials_never_satisfy_a_step_up(bank):
+    """
+    A client-credentials token never satisfies a step-up; a missing scope is named in the challenge.
+    """
     status, _, headers = await bank("GET", "api/step-up?max_age=60")
     assert (status, "max_age" in headers["WWW-Authenticate"]) == (401, True)
     status, _, headers = await bank("GET", "api/step-up?scope=zam")

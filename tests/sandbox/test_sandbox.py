@@ -1,4 +1,4 @@
-"""The sandbox as a test holds it: its APIs, its clock, its injection."""
+"""The sandbox as a test holds it: its APIs, its counts, its faults."""
 
 import asyncio
 import sys
@@ -46,16 +46,16 @@ async def call(sandbox, http, path="api/v3/accounts/42", token=None, **kwargs):
         return response.status, response.headers, await response.read()
 
 
-async def test_v3_answers_in_pascal_case(sandbox, http):
-    """As Banking v3 does."""
+async def test_v3_responds_in_pascal_case(sandbox, http):
+    """Accounts of v3 have PascalCase members, as at Banking v3."""
     status, _, body = await call(sandbox, http, token=await token_of(sandbox, http))
 
     assert status == 200
     assert b'"CompanyId": "42"' in body
 
 
-async def test_v4_answers_with_its_version(sandbox, http):
-    """As Banking v4 does."""
+async def test_v4_responds_with_its_version(sandbox, http):
+    """Accounts of v4 come with the version's headers, as at Banking v4."""
     status, headers, body = await call(sandbox, http, "api/accounts", await token_of(sandbox, http))
 
     assert status == 200
@@ -64,7 +64,7 @@ async def test_v4_answers_with_its_version(sandbox, http):
 
 
 async def test_a_missing_token_is_challenged(sandbox, http):
-    """A plain challenge, as nothing was wrong with a token."""
+    """A request without a token gets a plain challenge without an error."""
     status, headers, body = await call(sandbox, http)
 
     assert status == 401
@@ -74,7 +74,7 @@ async def test_a_missing_token_is_challenged(sandbox, http):
 
 
 async def test_bad_tokens_are_challenged_with_the_reason(sandbox, http):
-    """Foreign, revoked and expired ones."""
+    """Foreign, revoked and expired tokens get a challenge with the reason."""
     token = await token_of(sandbox, http)
     foreign = await call(sandbox, http, token="foreign")
     sandbox.clock.advance(3600)
@@ -92,7 +92,7 @@ async def test_bad_tokens_are_challenged_with_the_reason(sandbox, http):
 
 
 async def test_a_token_of_another_api_is_forbidden(sandbox, http):
-    """403 and insufficient_scope."""
+    """A token with another scope gets 403 and insufficient_scope."""
     token = await token_of(sandbox, http, "sandbox-settlement")
     status, headers, _ = await call(sandbox, http, token=token)
 
@@ -101,7 +101,7 @@ async def test_a_token_of_another_api_is_forbidden(sandbox, http):
 
 
 async def test_uploads_are_counted(sandbox, http):
-    """Also those that are refused."""
+    """The bytes of refused uploads are counted too."""
     headers = {"Authorization": f"Bearer {await token_of(sandbox, http)}"}
     url = f"{sandbox.banking_url}api/v3/uploads"
     async with http.post(url, data=b"12345", headers=headers) as response:
@@ -115,7 +115,7 @@ async def test_uploads_are_counted(sandbox, http):
 
 
 async def test_the_stream_echoes(sandbox, http):
-    """Text comes back, anything else is left."""
+    """The WebSocket returns text messages and ignores all others."""
     headers = {"Authorization": f"Bearer {await token_of(sandbox, http)}"}
     async with http.ws_connect(f"{sandbox.banking_url}api/v3/stream", headers=headers) as socket:
         await socket.send_bytes(b"binary")
@@ -125,7 +125,7 @@ async def test_the_stream_echoes(sandbox, http):
 
 
 async def test_a_redirect_goes_where_it_is_told(sandbox, http):
-    """For tests of what is sent there."""
+    """The redirect route leads to the address of its query."""
     token = await token_of(sandbox, http)
     status, headers, _ = await call(
         sandbox, http, "redirect?to=/x&status=307", token, allow_redirects=False
@@ -135,7 +135,7 @@ async def test_a_redirect_goes_where_it_is_told(sandbox, http):
 
 
 async def test_the_clock_moves_the_date_header(sandbox, http):
-    """Clients measure skew by it."""
+    """The Date header follows the sandbox's clock, by which clients measure skew."""
     sandbox.clock.advance(-3600)
     _, headers, _ = await call(sandbox, http)
     shown = parsedate_to_datetime(headers["Date"]).timestamp()
@@ -144,7 +144,7 @@ async def test_the_clock_moves_the_date_header(sandbox, http):
 
 
 async def test_requests_are_counted(sandbox, http):
-    """At the APIs and at the token endpoint."""
+    """Requests are counted at the APIs and at the token endpoint."""
     await asyncio.gather(*(token_of(sandbox, http) for _ in range(3)))
     await call(sandbox, http)
 
@@ -161,7 +161,7 @@ async def ask(sandbox, http, **kwargs):
 
 
 async def test_status_faults_come_with_a_gateways_page(sandbox, http):
-    """SingleUse or more often, with or without Retry-After, then all is well."""
+    """A status fault comes once or more often, with or without Retry-After, and then no more."""
     sandbox.faults.fail_next(503, retry_after=7, times=2)
     sandbox.faults.fail_next(429)
     answers = [await ask(sandbox, http) for _ in range(4)]
@@ -172,8 +172,8 @@ async def test_status_faults_come_with_a_gateways_page(sandbox, http):
     assert b"<h1>" in answers[0][2]
 
 
-async def test_anything_can_be_answered(sandbox, http):
-    """Bodies, redirects, and at the API too."""
+async def test_any_response_can_be_ordered(sandbox, http):
+    """Any body and redirect can be ordered, at the API too."""
     sandbox.faults.respond_next(b"\xff", status=200)
     sandbox.faults.redirect_next("https://elsewhere.example")
     sandbox.faults.respond_next(b"busy", status=418, headers={}, where="api")
@@ -185,7 +185,7 @@ async def test_anything_can_be_answered(sandbox, http):
 
 @pytest.mark.parametrize(("fault", "answered"), [("drop_next", 0), ("lose_response_next", 1)])
 async def test_connections_break_before_or_after_the_work(sandbox, http, fault, answered):
-    """The caller sees the same; the server knows the difference."""
+    """The caller sees the same break, whether or not the server has processed the request."""
     getattr(sandbox.faults, fault)()
 
     with pytest.raises(aiohttp.ClientError):
@@ -194,12 +194,12 @@ async def test_connections_break_before_or_after_the_work(sandbox, http, fault, 
 
 
 def test_a_connection_that_is_gone_already_cannot_break():
-    """The caller may have left first."""
+    """A caller may have left before the fault closes the connection."""
     assert injection._close_connection(SimpleNamespace(transport=None)).status == 500
 
 
-async def test_an_answer_can_be_truncated(sandbox, http):
-    """It breaks off in the middle of a token."""
+async def test_a_response_can_be_truncated(sandbox, http):
+    """A truncated response breaks off in the middle of a token."""
     sandbox.faults.truncate_next()
 
     with pytest.raises(aiohttp.ClientError):
@@ -207,8 +207,8 @@ async def test_an_answer_can_be_truncated(sandbox, http):
 
 
 @pytest.mark.parametrize("fault", ["flood_next", "drip_next"])
-async def test_answers_can_have_no_end(sandbox, http, fault):
-    """Fast or slow."""
+async def test_responses_can_have_no_end(sandbox, http, fault):
+    """An endless response comes fast or slowly."""
     getattr(sandbox.faults, fault)()
 
     with pytest.raises(TimeoutError):
@@ -216,7 +216,7 @@ async def test_answers_can_have_no_end(sandbox, http, fault):
 
 
 async def test_a_bomb_is_small_on_the_wire(sandbox, http):
-    """And large when unpacked."""
+    """A gzip bomb is small on the wire and large when unpacked."""
     sandbox.faults.bomb_next(1 << 20)
     _, headers, body = await ask(sandbox, http)
 
@@ -224,8 +224,8 @@ async def test_a_bomb_is_small_on_the_wire(sandbox, http):
     assert len(body) == 1 << 20
 
 
-async def test_answers_can_be_late(sandbox, http):
-    """One, or all."""
+async def test_responses_can_be_late(sandbox, http):
+    """One response can be late, or all of them."""
     sandbox.faults.delay_next(0.05)
     sandbox.faults.set_latency(0.05, "api")
     started = time.monotonic()
@@ -236,7 +236,7 @@ async def test_answers_can_be_late(sandbox, http):
 
 
 async def test_requests_can_be_held(sandbox, http):
-    """Until the test lets them go."""
+    """Held requests wait until the test releases them."""
     gate = sandbox.faults.hold()
     asking = [asyncio.create_task(ask(sandbox, http)) for _ in range(3)]
     await gate.until(3)
@@ -249,7 +249,7 @@ async def test_requests_can_be_held(sandbox, http):
 
 
 async def test_closing_lets_held_requests_go(http):
-    """No task, socket or warning is left."""
+    """Closing with held requests leaves no task, socket or warning."""
     async with Sandbox() as sandbox:
         gate = sandbox.faults.hold("api")
         asking = asyncio.create_task(call(sandbox, http))
@@ -273,13 +273,13 @@ IDENTITY_PLACES = {
 
 
 def test_every_place_is_tried():
-    """The identity server's, and the APIs."""
+    """The table of places below has the identity server's endpoints and the APIs."""
     assert {*IDENTITY_PLACES, "api"} == set(PLACES)
 
 
 @pytest.mark.parametrize("where", IDENTITY_PLACES)
 async def test_faults_happen_at_every_endpoint(sandbox, http, where):
-    """At that one alone, and it counts its requests."""
+    """A fault hits its endpoint alone, which counts its requests."""
     sandbox.faults.fail_next(418, where=where)
     statuses = {}
     for place, (method, path) in IDENTITY_PLACES.items():
@@ -291,7 +291,7 @@ async def test_faults_happen_at_every_endpoint(sandbox, http, where):
 
 
 async def test_pages_have_no_faults(sandbox, http):
-    """What is no endpoint is nobody's place."""
+    """Pages and unknown paths belong to no place."""
     for path in ("/device", "/connect/api", "/connect/nowhere"):
         async with http.get(f"{sandbox.identity_url}{path}") as response:
             assert response.status in {200, 404}
@@ -299,19 +299,19 @@ async def test_pages_have_no_faults(sandbox, http):
 
 
 async def test_faults_happen_at_known_places(sandbox):
-    """A typing error is not a silent no-op."""
+    """An unknown place is an error and not a silent no-op."""
     with pytest.raises(ConfigurationError, match="where must be one of api, token"):
         sandbox.faults.fail_next(500, where="bank")
 
 
 def test_it_listens_on_loopback_only():
-    """Its secrets are public."""
+    """Another host is refused, since the sandbox's secrets are public."""
     with pytest.raises(ConfigurationError, match="host must be"):
         Sandbox(host="0.0.0.0")
 
 
 async def test_a_port_that_is_taken_leaves_nothing_open(sandbox):
-    """The identity server that could start is closed again."""
+    """If one port is taken, the server on the other is closed again."""
     taken = int(sandbox.banking_url.rstrip("/").rpartition(":")[2])
     other = Sandbox(banking_port=taken)
 
@@ -323,19 +323,19 @@ async def test_a_port_that_is_taken_leaves_nothing_open(sandbox):
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_a_port_is_a_port(port):
-    """The error says which numbers are."""
+    """A port out of range is an error that names the range."""
     with pytest.raises(ConfigurationError, match="0 to 65535"):
         Sandbox(identity_port=port)
 
 
 def test_it_has_no_address_before_it_is_started():
-    """The error says so."""
+    """An address before the start is an error that says what to do."""
     with pytest.raises(ConfigurationError, match="must have been started"):
         _ = Sandbox().identity_url
 
 
 async def test_it_listens_on_ipv6_too():
-    """Where the machine has it."""
+    """The sandbox listens on ::1 where the machine has it."""
     try:
         async with Sandbox(host="::1") as sandbox:
             assert sandbox.identity_url.startswith("http://[::1]:")
@@ -344,7 +344,7 @@ async def test_it_listens_on_ipv6_too():
 
 
 def test_without_joserfc_the_error_names_the_extra(monkeypatch):
-    """What to install."""
+    """Without joserfc the error says what to install."""
     from aritma_auth.sandbox.identity.keys import signing_key
 
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)

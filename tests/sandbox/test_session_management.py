@@ -1,4 +1,4 @@
-"""Session management: what clients and browsers can compare, and the frame that does it."""
+"""Session management: session_state, and the frame that computes it again."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import trustme
 
 from aritma_auth.sandbox import Sandbox
 from aritma_auth.sandbox.identity.session_management import build_session_state
-from support.sandbox_wire import ALICE, answer_of, authorize_url, get, read_jwt, redeem
+from support.sandbox_wire import ALICE, authorize_url, get, read_jwt, redeem, response_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -39,7 +39,7 @@ def cookies_of(browser):
     ],
 )
 def test_a_session_state_is_of_one_client_origin_and_session(redirect_uri, origin):
-    """The origin as browsers write it; the salt stands behind and is new each time."""
+    """session_state hashes client, origin and session; its salt is new each time."""
     state = build_session_state("the-client", redirect_uri, "THE-SESSION")
     said, _, salt = state.partition(".")
 
@@ -49,10 +49,10 @@ def test_a_session_state_is_of_one_client_origin_and_session(redirect_uri, origi
 
 
 @pytest.mark.parametrize("is_automatic", [False, True])
-async def test_an_answer_and_the_browser_have_the_same_session(sandbox, browser, is_automatic):
-    """And the ID token has it, too."""
+async def test_a_response_and_the_browser_have_the_same_session(sandbox, browser, is_automatic):
+    """Response, browser and ID token name the same session."""
     sandbox.sign_in_automatically("alice" if is_automatic else None)
-    answer = answer_of(await browser.visit(authorize_url(sandbox), **ALICE))
+    answer = response_of(await browser.visit(authorize_url(sandbox), **ALICE))
     tokens = (await redeem(sandbox, answer["code"]))[1]
     session_id = cookies_of(browser)[COOKIE]
     said, _, salt = answer["session_state"].partition(".")
@@ -61,8 +61,8 @@ async def test_an_answer_and_the_browser_have_the_same_session(sandbox, browser,
     assert session_id == read_jwt(tokens["id_token"])[1]["sid"]
 
 
-async def test_who_takes_the_browser_over_is_seen_at_once(sandbox, browser):
-    """Also where no client is told, as on the way to let a device in."""
+async def test_another_end_user_changes_the_browsers_session(sandbox, browser):
+    """Another end-user's sign-in changes the browser's session, on the way to a device too."""
     await browser.visit(authorize_url(sandbox), **ALICE)
     before = cookies_of(browser)[COOKIE]
     login = await browser.open(f"{sandbox.identity_url}/account/login?return_url=/device")
@@ -71,8 +71,8 @@ async def test_who_takes_the_browser_over_is_seen_at_once(sandbox, browser):
     assert cookies_of(browser)[COOKIE] != before
 
 
-async def test_who_signs_out_leaves_no_session_behind(sandbox, browser):
-    """Neither the one that opens something nor the one that scripts see."""
+async def test_signing_out_deletes_both_cookies(sandbox, browser):
+    """Signing out deletes the session cookie and the one that scripts see."""
     await browser.visit(authorize_url(sandbox), **ALICE)
     await browser.visit(f"{sandbox.identity_url}/connect/endsession")
 
@@ -80,8 +80,8 @@ async def test_who_signs_out_leaves_no_session_behind(sandbox, browser):
 
 
 @pytest.mark.parametrize("tenant", ["", "/acme"])
-async def test_every_generation_says_where_its_frame_is(every, tenant):
-    """And any client's page may show it: one script, and nothing else."""
+async def test_every_version_says_where_its_frame_is(every, tenant):
+    """The metadata names the frame, which any client's page may embed: one script, nothing else."""
     _, metadata, _ = await get(every, f"{tenant}/.well-known/openid-configuration")
     path = f"{tenant}/connect/checksession"
     status, text, headers = await get(every, path)
@@ -97,7 +97,7 @@ async def test_every_generation_says_where_its_frame_is(every, tenant):
 
 
 async def test_over_https_frames_of_other_sites_have_the_cookie():
-    """Which only a secure one may say; over http it is for the same site."""
+    """The cookie is SameSite=None over https, which only a secure one may be, and Lax over http."""
     authority = trustme.CA()
     server, client = (ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
     authority.issue_cert("127.0.0.1").configure_cert(server)

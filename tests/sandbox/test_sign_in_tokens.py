@@ -1,4 +1,4 @@
-"""What sign-ins bring at the token endpoint, and how it is refreshed, delegated and exchanged."""
+"""What the token endpoint issues for sign-ins, refreshes, devices, delegation and exchange."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -47,7 +47,7 @@ async def published_keys(sandbox):
 
 
 async def test_a_code_brings_everything_in_order(every):
-    """The answer's members, and an ID token that verifies and fits."""
+    """The response's members come in IdentityServer's order, with an ID token that verifies."""
     answer = await tokens_of(every, scope=EVERYTHING)
     token = jwt.decode(answer["id_token"], await published_keys(every), algorithms=["RS256"])
     digest = hashlib.sha256(answer["access_token"].encode()).digest()[:16]
@@ -78,16 +78,18 @@ async def test_a_code_brings_everything_in_order(every):
 
 
 @pytest.mark.parametrize(
-    ("generation", "first"),
+    ("version", "first"),
     [
         ("is4", ["nbf", "exp", "iss", "aud", "client_id", "iat"]),
         ("duende-6.3", ["iss", "nbf", "iat", "exp", "aud", "client_id"]),
         ("duende-8", ["iss", "nbf", "iat", "exp", "aud", "client_id"]),
     ],
 )
-async def test_access_tokens_begin_as_the_generations_do(generation, first):
-    """And carry the tenant; one audience is a text."""
-    async with Sandbox(server_version=generation) as sandbox:
+async def test_access_tokens_begin_as_the_versions_do(version, first):
+    """
+    Claims come in the version's order, the tenant is a claim, and a single audience is a string.
+    """
+    async with Sandbox(server_version=version) as sandbox:
         text = (await sign_in(sandbox, tenant="/acme"))["code"]
         _, answer = await redeem(sandbox, text, tenant="/acme")
         header, claims = read_jwt(answer["access_token"])
@@ -115,14 +117,14 @@ async def test_access_tokens_begin_as_the_generations_do(generation, first):
     ids=str,
 )
 async def test_a_code_fits_its_request_alone(sandbox, changes, error):
-    """Address and verifier are the request's own."""
+    """A code needs its own redirect URI and its own code verifier."""
     code = (await sign_in(sandbox))["code"]
 
     assert await redeem(sandbox, **({"code": code} | changes)) == (400, {"error": error})
 
 
 async def test_a_code_is_used_once(sandbox):
-    """Also when the first use failed."""
+    """A code is spent by its first use, even if that failed."""
     code = (await sign_in(sandbox))["code"]
     assert (await redeem(sandbox, code))[0] == 200
     assert (await redeem(sandbox, code))[1] == {"error": "invalid_grant"}
@@ -133,7 +135,7 @@ async def test_a_code_is_used_once(sandbox):
 
 
 async def test_another_clients_code_stays_good(sandbox):
-    """Who presents what is not theirs changes nothing."""
+    """A code presented by another client stays valid for its own."""
     code = (await sign_in(sandbox))["code"]
     stolen = await redeem(
         sandbox, code, {"client_id": "sandbox-hybrid", "client_secret": "hybrid-secret"}
@@ -145,7 +147,7 @@ async def test_another_clients_code_stays_good(sandbox):
 
 @pytest.mark.parametrize(("age", "status"), [(299, 200), (300, 400)])
 async def test_a_code_lives_for_five_minutes(sandbox, age, status):
-    """And not a second longer."""
+    """A code is valid for five minutes and not a second longer."""
     code = (await sign_in(sandbox))["code"]
     sandbox.clock.advance(age)
 
@@ -153,7 +155,9 @@ async def test_a_code_lives_for_five_minutes(sandbox, age, status):
 
 
 async def test_a_verifier_without_a_challenge_is_refused(sandbox):
-    """An attacker may have taken the challenge away (RFC 9700 §4.8)."""
+    """
+    A verifier without a challenge may be an attack that removed the challenge (RFC 9700 §4.8).
+    """
     sandbox.add_client(attrs.evolve(sandbox.clients["sandbox-web"], requires_pkce=False))
     first = (await sign_in(sandbox, code_challenge=None))["code"]
     second = (await sign_in(sandbox, code_challenge=None))["code"]
@@ -163,7 +167,7 @@ async def test_a_verifier_without_a_challenge_is_refused(sandbox):
 
 
 async def test_a_hybrid_sign_in_is_hashed(sandbox):
-    """c_hash and at_hash in the front, and the code still brings its own tokens."""
+    """The ID token of the authorization response has c_hash and at_hash, and the code brings its own tokens."""
     hybrid = {"client_id": "sandbox-hybrid", "client_secret": "hybrid-secret"}
     answer = await sign_in(sandbox, client_id="sandbox-hybrid", response_type="code id_token token")
     claims = read_jwt(answer["id_token"])[1]
@@ -175,13 +179,13 @@ async def test_a_hybrid_sign_in_is_hashed(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("generation", "rotates"),
+    ("version", "rotates"),
     [("is4", True), ("duende-6.3", True), ("duende-7.4", False), ("duende-8", False)],
 )
 @pytest.mark.parametrize("registered", [None, True, False])
-async def test_refresh_tokens_rotate_by_generation_or_registration(generation, rotates, registered):
-    """One-time until version 6, re-usable since; the client's registration decides first."""
-    async with Sandbox(server_version=generation) as sandbox:
+async def test_refresh_tokens_rotate_by_version_or_registration(version, rotates, registered):
+    """Refresh tokens are for one use until version 6 and for many since; the registration decides first."""
+    async with Sandbox(server_version=version) as sandbox:
         sandbox.add_client(
             attrs.evolve(sandbox.clients["sandbox-web"], refresh_tokens_rotate=registered)
         )
@@ -195,7 +199,9 @@ async def test_refresh_tokens_rotate_by_generation_or_registration(generation, r
 
 
 async def test_a_refresh_brings_an_id_token_of_the_same_sign_in(sandbox):
-    """Without the nonce, which was the first one's (OpenID Connect Core 1.0 §12.2)."""
+    """
+    A refresh brings an ID token without the first one's nonce (OpenID Connect Core 1.0 §12.2).
+    """
     first = await tokens_of(sandbox, scope=EVERYTHING)
     sandbox.clock.advance(60)
     _, second = await refresh(sandbox, first["refresh_token"], scope="ignored")
@@ -211,7 +217,7 @@ async def test_a_refresh_brings_an_id_token_of_the_same_sign_in(sandbox):
 
 @pytest.mark.parametrize("rotates", [True, False])
 async def test_refresh_tokens_end_after_thirty_days(sandbox, rotates):
-    """Counted from the sign-in, however often they were used."""
+    """The thirty days count from the sign-in, however often the tokens were used."""
     sandbox.add_client(attrs.evolve(sandbox.clients["sandbox-web"], refresh_tokens_rotate=rotates))
     handle = (await tokens_of(sandbox, scope=EVERYTHING))["refresh_token"]
     for _ in range(2):
@@ -226,7 +232,9 @@ async def test_refresh_tokens_end_after_thirty_days(sandbox, rotates):
 
 
 async def test_a_refresh_needs_a_token(sandbox):
-    """invalid_request without; a password's sign-in has an ID token when it is refreshed."""
+    """
+    A refresh without a token is invalid_request, and one of a password sign-in brings an ID token.
+    """
     app = {"client_id": "sandbox-app", "client_secret": "app-secret"}
     form = {**app, **ALICE, "grant_type": "password", "scope": "openid offline_access"}
     _, first = await ask(sandbox, form)
@@ -238,7 +246,7 @@ async def test_a_refresh_needs_a_token(sandbox):
 
 
 async def test_everything_can_be_revoked_at_once(sandbox):
-    """Access tokens, and refresh tokens if that is wanted."""
+    """revoke_all ends access tokens, and refresh tokens on request."""
     first = await tokens_of(sandbox, scope=EVERYTHING)
     sandbox.faults.revoke_all()
     status, second = await refresh(sandbox, first["refresh_token"])
@@ -249,7 +257,7 @@ async def test_everything_can_be_revoked_at_once(sandbox):
 
 
 async def test_keys_roll_over_in_the_middle_of_a_sign_in(sandbox):
-    """The ID token is the first thing that the new key signs; the old key may stay or go."""
+    """The new key signs the ID token first, and the old key stays published or not."""
     code = (await sign_in(sandbox))["code"]
     sandbox.issuer.roll_keys(at_next_id_token=True)
     before = sandbox.issuer.keys[0].kid
@@ -276,7 +284,7 @@ async def poll(sandbox, started, client=CLI):
 
 
 async def test_a_device_waits_as_long_as_it_is_told(sandbox):
-    """Who polls too early must wait anew, however often."""
+    """An early poll restarts the interval, however often it comes."""
     status, started, headers = await start(sandbox)
     page = f"{sandbox.identity_url}/device"
     assert status == 200
@@ -306,7 +314,7 @@ async def test_a_device_waits_as_long_as_it_is_told(sandbox):
 
 
 async def test_a_devices_wait_outranks_its_end(sandbox):
-    """As in IdentityServer: too early first, too late then."""
+    """An early poll of an expired code is slow_down first and expired_token then, as at IdentityServer."""
     _, started, _ = await start(sandbox)
     sandbox.clock.advance(299)
     await poll(sandbox, started)
@@ -327,14 +335,14 @@ async def test_a_devices_wait_outranks_its_end(sandbox):
     ids=str,
 )
 async def test_a_device_that_may_not_begin_is_told_so(sandbox, changes, error):
-    """By the token endpoint's rules."""
+    """A device authorization request is refused by the token endpoint's rules."""
     status, answer, _ = await start(sandbox, **changes)
 
     assert (status, answer) == (400, {"error": error})
 
 
-async def test_a_person_says_no_to_a_device(sandbox):
-    """By the lever; what nobody shows or is, is an error of the test's."""
+async def test_an_end_user_denies_a_device(sandbox):
+    """approve_device denies with None; an unknown code or name is an error of the test."""
     _, started, _ = await start(sandbox)
     sandbox.approve_device(started["user_code"], None)
 
@@ -346,7 +354,7 @@ async def test_a_person_says_no_to_a_device(sandbox):
 
 
 async def test_a_device_code_belongs_to_its_client(sandbox):
-    """Another's is invalid."""
+    """Another client's device code is invalid_grant."""
     sandbox.add_client(SandboxClient(client_id="o", grant_types=DEVICE_CODE, scopes="openid"))
     _, started, _ = await start(sandbox)
 
@@ -358,7 +366,7 @@ async def delegate(sandbox, **form):
 
 
 async def test_a_token_is_delegated(sandbox):
-    """A person's, a machine's, and a trusted provider's; the answer names no scope."""
+    """An end-user's, a client's and a trusted provider's token are delegated, without a scope in the response."""
     token = (await tokens_of(sandbox))["access_token"]
     service = {"client_id": "sandbox-service", "client_secret": "sandbox-secret"}
     _, machine = await ask(sandbox, {**service, "grant_type": "client_credentials"})
@@ -392,7 +400,7 @@ async def test_a_token_is_delegated(sandbox):
     ids=str,
 )
 async def test_what_cannot_be_delegated_is_refused(sandbox, form, error):
-    """By IdentityServer's codes."""
+    """An invalid delegation gets IdentityServer's error code."""
     sandbox.trust_external_token("softrig", "theirs", "user-bob")
 
     assert await delegate(sandbox, **form) == (400, {"error": error})
@@ -405,7 +413,7 @@ async def exchange(sandbox, **form):
 
 @pytest.mark.parametrize("has_actor", [True, False])
 async def test_a_token_is_exchanged(sandbox, has_actor):
-    """For the same person, by another client, with who acts."""
+    """Another client gets a token for the same end-user that names the actor."""
     token = (await tokens_of(sandbox))["access_token"]
     service = {"client_id": "sandbox-service", "client_secret": "sandbox-secret"}
     _, machine = await ask(sandbox, {**service, "grant_type": "client_credentials"})
@@ -434,7 +442,7 @@ async def test_a_token_is_exchanged(sandbox, has_actor):
     ids=str,
 )
 async def test_what_cannot_be_exchanged_is_refused(sandbox, form, error):
-    """RFC 8693 §2.2.2."""
+    """An invalid exchange is invalid_request (RFC 8693 §2.2.2)."""
     token = (await tokens_of(sandbox))["access_token"]
     usual = {"subject_token": token} if form else {}
     status, answer = await exchange(sandbox, **(usual | form))
@@ -449,7 +457,7 @@ async def resource_answer(sandbox, **form):
 
 
 async def test_one_resource_may_be_named(every):
-    """It is then the token's one audience; IdentityServer 4 overlooks it."""
+    """A resource becomes the token's only audience; IdentityServer 4 ignores the parameter."""
     status, first = await resource_answer(every, resource="urn:aritma:banking")
     _, second = await refresh(every, first["refresh_token"], resource="urn:aritma:banking")
     service = {"client_id": "sandbox-service", "client_secret": "sandbox-secret"}
@@ -474,7 +482,7 @@ async def test_one_resource_may_be_named(every):
     ],
 )
 async def test_a_bad_resource_is_refused(sandbox, resource):
-    """Unknown, without scope, or more than one."""
+    """An unknown resource, one outside the scope, and several are invalid_target."""
     status, answer = await resource_answer(sandbox, resource=resource)
 
     assert status == 400
@@ -485,7 +493,7 @@ async def test_a_bad_resource_is_refused(sandbox, resource):
 
 
 async def test_the_token_endpoint_knows_its_grants(sandbox):
-    """Discovery names them, extension grants too."""
+    """The metadata names every grant, the extension grants too."""
     _, metadata, _ = await get(sandbox, "/.well-known/openid-configuration")
 
     assert {"delegation", TOKEN_EXCHANGE, DEVICE_CODE, "implicit", "refresh_token"} <= set(

@@ -1,4 +1,4 @@
-"""Signing out: who is asked, who is told, and where people go then."""
+"""Sign-out: confirmation, notification of clients, and the redirect back."""
 
 import re
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -10,7 +10,7 @@ from aiohttp import web
 from aritma_auth.sandbox import Sandbox
 from support.loopback import serving
 from support.plain_browser import PlainBrowser
-from support.sandbox_wire import ALICE, answer_of, authorize_url, read_jwt, redeem
+from support.sandbox_wire import ALICE, authorize_url, read_jwt, redeem, response_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -19,7 +19,7 @@ BACK = "http://127.0.0.1:5000/signed-out"
 
 async def signed_in(sandbox, browser, **parameters):
     """Sign alice in and give the ID token."""
-    answer = answer_of(await browser.visit(authorize_url(sandbox, **parameters), **ALICE))
+    answer = response_of(await browser.visit(authorize_url(sandbox, **parameters), **ALICE))
     return (await redeem(sandbox, answer["code"]))[1]["id_token"]
 
 
@@ -31,8 +31,8 @@ def link_of(page):
     return [link.replace("&amp;", "&") for link in re.findall('<a href="(.*?)"', page.text)]
 
 
-async def test_who_brings_an_id_token_is_not_asked(sandbox, browser):
-    """The session ends at once; the link back carries the state."""
+async def test_an_id_token_hint_needs_no_confirmation(sandbox, browser):
+    """With the session's ID token the session ends at once, and the link back carries the state."""
     hint = await signed_in(sandbox, browser)
     sandbox.clock.advance(3600)
     page = await browser.open(
@@ -44,12 +44,14 @@ async def test_who_brings_an_id_token_is_not_asked(sandbox, browser):
 
 
 @pytest.mark.parametrize("hint", [None, "forged", "bob"])
-async def test_who_brings_none_is_asked(sandbox, browser, hint):
-    """Or a wrong one, or another person's; nothing has ended so far."""
+async def test_without_a_hint_the_end_user_confirms(sandbox, browser, hint):
+    """
+    Without an ID token of the session the end-user must confirm, and nothing has ended before.
+    """
     if hint == "bob":
         async with PlainBrowser(sandbox.identity_url) as other:
             bob = {"username": "bob", "password": "bob-password"}
-            answer = answer_of(await other.visit(authorize_url(sandbox), **bob))
+            answer = response_of(await other.visit(authorize_url(sandbox), **bob))
         hint = (await redeem(sandbox, answer["code"]))[1]["id_token"]
     await signed_in(sandbox, browser)
     given = {} if hint is None else {"id_token_hint": hint}
@@ -57,7 +59,7 @@ async def test_who_brings_none_is_asked(sandbox, browser, hint):
         end(sandbox, client_id="sandbox-web", post_logout_redirect_uri=BACK, **given)
     )
     assert "Do you want to sign out?" in page.text
-    assert "code" in answer_of(await browser.open(authorize_url(sandbox)))
+    assert "code" in response_of(await browser.open(authorize_url(sandbox)))
 
     assert link_of(await browser.submit(page)) == [BACK]
     assert "Password" in (await browser.open(authorize_url(sandbox))).text
@@ -74,8 +76,8 @@ async def test_who_brings_none_is_asked(sandbox, browser, hint):
     ],
     ids=str,
 )
-async def test_what_is_wrong_costs_only_the_way_back(sandbox, browser, parameters):
-    """The person is signed out all the same."""
+async def test_an_invalid_request_costs_only_the_redirect(sandbox, browser, parameters):
+    """An invalid request still signs the end-user out, without a redirect."""
     page = await browser.open(end(sandbox, **parameters))
 
     assert "You are signed out." in page.text
@@ -83,7 +85,7 @@ async def test_what_is_wrong_costs_only_the_way_back(sandbox, browser, parameter
 
 
 async def test_a_request_may_be_posted(sandbox, browser):
-    """From the client's page."""
+    """The client's page may post the request."""
     hint = await signed_in(sandbox, browser)
     url, _, query = end(sandbox, id_token_hint=hint).partition("?")
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -92,7 +94,7 @@ async def test_a_request_may_be_posted(sandbox, browser):
 
 
 class Client:
-    """A client that is told of sign-outs."""
+    """A client that receives logout notifications."""
 
     def __init__(self):
         self.tokens = []
@@ -104,7 +106,7 @@ class Client:
 
 
 @pytest.mark.parametrize(
-    ("generation", "typ"),
+    ("version", "typ"),
     [
         ("is4", "JWT"),
         ("duende-6.3", "logout+jwt"),
@@ -113,10 +115,10 @@ class Client:
     ],
 )
 @pytest.mark.parametrize("tenant", ["", "/acme"])
-async def test_clients_are_told_by_post(generation, typ, tenant):
-    """A logout token with the session's id, its type by generation, its issuer by tenant."""
+async def test_clients_are_told_by_post(version, typ, tenant):
+    """The logout token has the session's id, the version's type and the tenant's issuer."""
     client = Client()
-    async with serving(client.told) as url, Sandbox(server_version=generation) as sandbox:
+    async with serving(client.told) as url, Sandbox(server_version=version) as sandbox:
         told = f"{url}/told"
         sandbox.add_client(
             attrs.evolve(sandbox.clients["sandbox-web"], back_channel_logout_uri=told)
@@ -141,7 +143,7 @@ async def test_clients_are_told_by_post(generation, typ, tenant):
 
 
 async def test_a_client_that_is_away_stops_nobody(sandbox, browser):
-    """It is told once, and not again."""
+    """A client that is down is notified once, and the sign-out goes on."""
     away = attrs.evolve(
         sandbox.clients["sandbox-web"], back_channel_logout_uri="http://127.0.0.1:1/told"
     )
@@ -155,7 +157,7 @@ async def test_a_client_that_is_away_stops_nobody(sandbox, browser):
 
 @pytest.mark.parametrize("is_automatic", [False, True])
 async def test_clients_are_told_in_frames(sandbox, browser, is_automatic):
-    """With iss and sid; the page may frame their origins and no others."""
+    """Frames carry iss and sid, and the page may load their origins and no others."""
     uri = "http://127.0.0.1:5000/front?x=y"
     sandbox.add_client(attrs.evolve(sandbox.clients["sandbox-web"], front_channel_logout_uri=uri))
     if is_automatic:
@@ -175,7 +177,9 @@ async def test_clients_are_told_in_frames(sandbox, browser, is_automatic):
 
 @pytest.mark.parametrize("has_way_back", [True, False])
 async def test_the_automatic_mode_goes_back_by_itself(sandbox, browser, has_way_back):
-    """If there is a way; the next sign-in is another session."""
+    """
+    The automatic mode redirects if there is an address, and the next sign-in is another session.
+    """
     sandbox.sign_in_automatically("alice")
     hint = await signed_in(sandbox, browser)
     given = {"post_logout_redirect_uri": BACK, "state": "s"} if has_way_back else {}

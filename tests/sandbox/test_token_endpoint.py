@@ -1,4 +1,4 @@
-"""The sandbox's token endpoint answers as IdentityServer does."""
+"""The sandbox's token endpoint responds as IdentityServer does."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ async def ask(sandbox, form, *, tenant="", headers=None, method="POST"):
 
 
 async def test_a_token_is_shaped_like_aritmas_sample(sandbox):
-    """Members, headers and claims in the sample's order; the signature holds."""
+    """Members, headers and claims come in the sample's order, and the signature verifies."""
     status, answer, headers = await ask(sandbox, {**CC, **SERVICE, "scope": "bankservice"})
     async with aiohttp.ClientSession(sandbox.identity_url) as session:
         async with session.get("/.well-known/openid-configuration/jwks") as response:
@@ -78,8 +78,8 @@ async def test_a_token_is_shaped_like_aritmas_sample(sandbox):
         ({**APP, "grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant", None),
     ],
 )
-async def test_refusals_are_400_with_identityservers_codes(sandbox, form, error, description):
-    """Mostly without a description, as the real one."""
+async def test_errors_are_400_with_identityservers_codes(sandbox, form, error, description):
+    """Error responses have IdentityServer's codes, mostly without a description."""
     status, answer, headers = await ask(sandbox, form)
 
     assert status == 400
@@ -91,8 +91,8 @@ async def test_refusals_are_400_with_identityservers_codes(sandbox, form, error,
     assert sandbox.token_requests[-1].error == error
 
 
-async def test_identity_scopes_are_no_machines_business(sandbox):
-    """Even where the client may have them."""
+async def test_client_credentials_have_no_identity_scopes(sandbox):
+    """Client credentials cannot have identity scopes, even if the client may."""
     sandbox.add_client(SandboxClient(client_id="m", secrets="s", scopes=("openid", "api")))
     asked = await ask(sandbox, {**CC, "client_id": "m", "client_secret": "s", "scope": "openid"})
     omitted = await ask(sandbox, {**CC, "client_id": "m", "client_secret": "s"})
@@ -102,7 +102,7 @@ async def test_identity_scopes_are_no_machines_business(sandbox):
 
 
 async def test_only_forms_are_read(sandbox):
-    """Any other request is invalid."""
+    """A request that is no form is invalid_request."""
     got = await ask(sandbox, None, method="GET")
     posted = await ask(sandbox, b"{}", headers={"Content-Type": "application/json"})
 
@@ -110,7 +110,7 @@ async def test_only_forms_are_read(sandbox):
 
 
 async def test_no_scope_means_all_of_the_clients(sandbox):
-    """As Aritma's own samples ask."""
+    """Without a scope the client gets all of its own, as Aritma's samples request it."""
     _, answer, _ = await ask(sandbox, {**CC, **SERVICE})
 
     assert answer["scope"] == "bankservice api"
@@ -132,26 +132,26 @@ def basic(text):
     ],
 )
 async def test_basic_is_form_decoded(sandbox, header, status):
-    """Who does not encode '+' and '%' is refused, as by the real one."""
+    """A client that does not encode '+' and '%' is refused, as by IdentityServer."""
     assert (await ask(sandbox, CC, headers=header))[0] == status
 
 
 async def test_two_secrets_are_valid_while_one_replaces_the_other(sandbox):
-    """As Aritma's rotation wants it."""
+    """During a rotation both secrets are valid, as at Aritma."""
     for secret in ("new-secret", "old-secret"):
         form = {**CC, "client_id": "sandbox-rotating", "client_secret": secret}
         assert (await ask(sandbox, form))[0] == 200
 
 
 async def test_a_public_client_shows_no_secret(sandbox):
-    """Its id is enough."""
+    """A public client's id is enough."""
     sandbox.add_client(SandboxClient(client_id="public", grant_types="client_credentials"))
 
     assert (await ask(sandbox, {**CC, "client_id": "public"}))[0] == 200
 
 
 async def test_a_tenant_has_an_issuer_of_its_own(sandbox):
-    """In discovery and in tokens."""
+    """Metadata and tokens name the tenant's issuer."""
     _, answer, _ = await ask(sandbox, {**CC, **SERVICE}, tenant="/acme")
     payload = json.loads(base64.urlsafe_b64decode(answer["access_token"].split(".")[1] + "=="))
     async with aiohttp.ClientSession(sandbox.identity_url) as session:
@@ -174,7 +174,7 @@ async def sign_in(sandbox):
 
 
 async def test_a_one_time_refresh_token_rotates(sandbox):
-    """The answer brings its successor, and the subject stays."""
+    """The response brings the successor, and the subject stays."""
     first = await sign_in(sandbox)
     status, second, _ = await refresh(sandbox, first["refresh_token"])
 
@@ -184,7 +184,7 @@ async def test_a_one_time_refresh_token_rotates(sandbox):
 
 
 async def test_a_sign_in_without_offline_access_has_no_refresh_token(sandbox):
-    """It must be asked for."""
+    """Only offline_access brings a refresh token."""
     _, answer, _ = await ask(sandbox, {**APP, **ALICE, "scope": "api"})
 
     assert "refresh_token" not in answer
@@ -192,7 +192,7 @@ async def test_a_sign_in_without_offline_access_has_no_refresh_token(sandbox):
 
 @pytest.mark.parametrize(("revokes_family_on_reuse", "successor"), [(True, 400), (False, 200)])
 async def test_reuse_is_noticed_and_may_end_the_family(sandbox, revokes_family_on_reuse, successor):
-    """RFC 9700 §4.14.2, or IdentityServer's plain refusal."""
+    """A reuse revokes the family (RFC 9700 §4.14.2) or is only refused, as by IdentityServer."""
     sandbox.refresh_tokens.revokes_family_on_reuse = revokes_family_on_reuse
     other = await sign_in(sandbox)
     first = await sign_in(sandbox)
@@ -206,7 +206,7 @@ async def test_reuse_is_noticed_and_may_end_the_family(sandbox, revokes_family_o
 
 
 async def test_a_reusable_refresh_token_stays(sandbox):
-    """As IdentityServer's default is since 7.0."""
+    """A refresh token for many uses stays the same, as by default since version 7.0."""
     sandbox.add_client(
         SandboxClient(
             client_id="sandbox-app",
@@ -223,7 +223,7 @@ async def test_a_reusable_refresh_token_stays(sandbox):
 
 
 async def test_another_clients_refresh_token_is_refused(sandbox):
-    """A handle belongs to who got it."""
+    """A refresh token belongs to the client that it was issued to."""
     sandbox.add_client(SandboxClient(client_id="o", secrets="s", grant_types="refresh_token"))
     first = await sign_in(sandbox)
 
@@ -234,7 +234,7 @@ async def test_another_clients_refresh_token_is_refused(sandbox):
 
 
 async def test_keys_roll_over_and_old_ones_stay_published(sandbox):
-    """The newest comes first."""
+    """The newest key comes first."""
     before = sandbox.issuer.keys[0].kid
     sandbox.issuer.roll_keys()
 

@@ -1,4 +1,4 @@
-"""What the identity server tells: of itself, of people, of tokens; and what it takes back."""
+"""Metadata, UserInfo, introspection and revocation."""
 
 import base64
 
@@ -23,8 +23,8 @@ NEWER = {
 }
 
 
-async def test_discovery_says_what_the_generation_says(every):
-    """IdentityServer 4 says less; none says what the sandbox has not."""
+async def test_discovery_says_what_the_version_says(every):
+    """IdentityServer 4 has fewer members, and no version names what the sandbox lacks."""
     _, metadata, _ = await get(every, DISCOVERY)
     issuer = every.identity_url
 
@@ -38,7 +38,7 @@ async def test_discovery_says_what_the_generation_says(every):
 
 
 async def test_an_issuer_is_written_in_small_letters(sandbox):
-    """Its endpoints are as they were asked for, and tokens name the issuer."""
+    """Endpoints keep the letters of the request; the issuer in metadata and tokens is in small letters."""
     _, metadata, _ = await get(sandbox, f"/AcMe{DISCOVERY}")
     form = {**SERVICE, "grant_type": "client_credentials"}
     _, answer, _ = await post(sandbox, "/AcMe/connect/token", form)
@@ -50,7 +50,7 @@ async def test_an_issuer_is_written_in_small_letters(sandbox):
 
 @pytest.mark.parametrize("tenant", ["", "/acme"])
 async def test_rfc_8414s_address_is_there_from_7_4_on(every, tenant):
-    """The tenant stands behind it."""
+    """Versions from 7.4 on serve RFC 8414's address, with the tenant last."""
     path = f"/.well-known/oauth-authorization-server{tenant}"
     status, metadata, _ = await get(every, path)
 
@@ -77,7 +77,7 @@ def bearer(token, scheme="Bearer"):
 )
 @pytest.mark.parametrize("how", ["get", "post", "form", "tenant"])
 async def test_userinfo_tells_what_the_scope_allows(sandbox, scope, claims, how):
-    """By header or by form."""
+    """UserInfo gives the claims of the scope, for a token in the header or the form."""
     token = (await tokens_of(sandbox, scope=scope))["access_token"]
     path = "/acme/connect/userinfo" if how == "tenant" else "/connect/userinfo"
     if how == "form":
@@ -102,19 +102,19 @@ async def machine_token(sandbox):
         ("forged", 401, '"invalid_token"'),
         ("lower case", 401, '"invalid_token"'),
         ("machine", 401, '"invalid_token"'),
-        ("stranger", 401, '"invalid_token"'),
+        ("unknown", 401, '"invalid_token"'),
         ("expired", 401, '"invalid_token",error_description="The access token expired"'),
         ("no openid", 403, '"insufficient_scope"'),
     ],
 )
 async def test_userinfo_refuses_in_a_header_alone(sandbox, kind, status, challenge):
-    """The body is empty."""
+    """An error of UserInfo is in the challenge, and the body is empty."""
     token = (await tokens_of(sandbox, scope="api" if kind == "no openid" else "openid"))[
         "access_token"
     ]
     if kind == "machine":
         token = await machine_token(sandbox)
-    if kind == "stranger":
+    if kind == "unknown":
         del sandbox.users["alice"]
     if kind == "expired":
         sandbox.clock.advance(3600)
@@ -126,7 +126,7 @@ async def test_userinfo_refuses_in_a_header_alone(sandbox, kind, status, challen
 
 
 async def test_userinfo_takes_a_token_in_one_way(sandbox):
-    """In the header and the form at once, even a good one is refused (RFC 6750 §2)."""
+    """A token in the header and the form at once is refused, even if valid (RFC 6750 §2)."""
     token = (await tokens_of(sandbox, scope="openid"))["access_token"]
     form = {"access_token": token}
     got = await post(sandbox, "/connect/userinfo", form, headers=bearer(token))
@@ -139,7 +139,7 @@ async def test_userinfo_takes_a_token_in_one_way(sandbox):
     ("path", "status"), [("userinfo", 405), ("introspect", 405), ("revocation", 405)]
 )
 async def test_other_methods_are_refused_in_silence(sandbox, path, status):
-    """405 without a body."""
+    """Another method gets 405 without a body."""
     async with aiohttp.ClientSession(sandbox.identity_url) as http:
         async with http.put(f"/connect/{path}") as response:
             assert (response.status, await response.read()) == (status, b"")
@@ -147,7 +147,7 @@ async def test_other_methods_are_refused_in_silence(sandbox, path, status):
 
 @pytest.mark.parametrize("path", ["introspect", "revocation"])
 async def test_only_forms_are_read(sandbox, path):
-    """415 without a body."""
+    """Another media type gets 415 without a body."""
     headers = {"Content-Type": "application/json"}
     got = await post(sandbox, f"/connect/{path}", b"{}", headers=headers)
 
@@ -160,7 +160,7 @@ async def introspect(sandbox, token, caller, **kwargs):
 
 
 async def test_an_api_sees_its_own_part_of_a_token(sandbox):
-    """Claims, and of the scope what is its own; by form or by Basic."""
+    """An API sees the claims and its own part of the scope, by form or by Basic."""
     token = (await tokens_of(sandbox, scope="openid api bankservice"))["access_token"]
     status, told = await introspect(sandbox, token, API)
     basic = {"Authorization": f"Basic {base64.b64encode(b'bankservice:api-secret').decode()}"}
@@ -174,7 +174,7 @@ async def test_an_api_sees_its_own_part_of_a_token(sandbox):
 
 
 async def test_what_an_api_may_not_see_is_inactive(sandbox):
-    """Other APIs' tokens, expired ones, refresh tokens, and anything else."""
+    """Other APIs' tokens, expired ones, refresh tokens and unknown texts are inactive."""
     answer = await tokens_of(sandbox, scope="openid bankservice offline_access")
     other = (await tokens_of(sandbox, scope="openid api"))["access_token"]
     texts = [other, answer["refresh_token"], "forged"]
@@ -194,18 +194,18 @@ async def test_what_an_api_may_not_see_is_inactive(sandbox):
     ],
     ids=str,
 )
-async def test_strangers_learn_nothing(every, caller):
-    """401 without a body."""
+async def test_unknown_callers_are_refused(every, caller):
+    """An unknown caller gets 401 without a body."""
     assert await introspect(every, "x", caller) == (401, "")
 
 
 async def test_a_token_must_be_given(sandbox):
-    """400."""
+    """A request without a token gets 400."""
     assert await introspect(sandbox, "", API) == (400, {"error": "invalid_request"})
 
 
 async def test_clients_may_ask_from_version_7_on(every):
-    """Of any access token, and of their own refresh tokens."""
+    """Clients introspect any access token and their own refresh tokens from version 7 on."""
     answer = await tokens_of(every, scope="openid api offline_access")
     told = [
         await introspect(every, answer[name], caller)
@@ -223,8 +223,10 @@ async def test_clients_may_ask_from_version_7_on(every):
     assert told[0][1]["scope"] == told[1][1]["scope"] == "openid api offline_access"
 
 
-async def test_answers_are_signed_if_that_is_asked_for(every):
-    """From 7.3 on (RFC 9701); older ones answer in plain JSON."""
+async def test_responses_are_signed_on_request(every):
+    """
+    Versions from 7.3 on sign the response on request (RFC 9701); older ones respond in plain JSON.
+    """
     token = (await tokens_of(every, scope="openid bankservice"))["access_token"]
     wanted = "application/token-introspection+jwt"
     for caller in (API, WEB):
@@ -251,7 +253,7 @@ async def revoke(sandbox, client=WEB, **form):
 
 @pytest.mark.parametrize("hint", [{}, {"token_type_hint": "refresh_token"}], ids=str)
 async def test_a_refresh_token_is_ended(sandbox, hint):
-    """200 without a body, also the second time."""
+    """A revocation gets 200 without a body, and so does its repetition."""
     handle = (await tokens_of(sandbox, scope="api offline_access"))["refresh_token"]
     form = {**WEB, "grant_type": "refresh_token", "refresh_token": handle}
 
@@ -260,7 +262,7 @@ async def test_a_refresh_token_is_ended(sandbox, hint):
 
 
 async def test_access_tokens_and_others_tokens_live_on(sandbox):
-    """They are JWTs, and another client's are not for us; the answer is the same."""
+    """Access tokens and another client's tokens stay valid, with the same response."""
     answer = await tokens_of(sandbox, scope="openid offline_access")
     assert await revoke(sandbox, token=answer["access_token"]) == (200, "")
     assert await revoke(sandbox, SERVICE, token=answer["refresh_token"]) == (200, "")
@@ -281,12 +283,12 @@ async def test_access_tokens_and_others_tokens_live_on(sandbox):
     ids=str,
 )
 async def test_what_cannot_be_revoked_is_said(sandbox, client, form, error):
-    """400 and a code."""
+    """An unsupported revocation gets 400 and a code."""
     assert await revoke(sandbox, client, **form) == (400, {"error": error})
 
 
 @pytest.mark.parametrize(
-    ("generation", "error"),
+    ("version", "error"),
     [
         ("is4", "invalid_client"),
         ("duende-6.3", "invalid_request"),
@@ -294,9 +296,11 @@ async def test_what_cannot_be_revoked_is_said(sandbox, client, form, error):
         ("duende-8", "invalid_request"),
     ],
 )
-async def test_a_request_without_client_is_refused_by_generation(generation, error):
-    """invalid_client at IdentityServer 4, invalid_request since 6.2."""
-    async with Sandbox(server_version=generation) as sandbox:
+async def test_a_request_without_client_is_refused_by_version(version, error):
+    """
+    A request without a client is invalid_client at IdentityServer 4 and invalid_request since 6.2.
+    """
+    async with Sandbox(server_version=version) as sandbox:
         assert (await post(sandbox, "/connect/token", {"grant_type": "password"}))[1] == {
             "error": error
         }

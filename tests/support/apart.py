@@ -27,7 +27,7 @@ def sandbox_apart():
 
 
 def browse(url):
-    """Go to an address as a browser does, and give what it shows in the end."""
+    """Open an address as a browser does, and give the final page."""
     browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with browser.open(url, timeout=20) as answer:

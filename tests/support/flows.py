@@ -1,4 +1,4 @@
-"""The ways in which a person can sign in, for tests that must hold in each."""
+"""The flows of a sign-in, for tests that must hold in each."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Flow(NamedTuple):
     client_id: str
 
     async def sign_in(self, sandbox, scope="openid profile bankservice", **settings):
-        """Sign somebody in this way, with a client that knows nothing yet."""
+        """Sign an end-user in by this flow, with a client that has fetched nothing yet."""
         client = client_of(sandbox, self.client_id, **settings)
         return await sign_in(
             client, scope, response_type=self.response_type, response_mode=self.response_mode

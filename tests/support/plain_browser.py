@@ -1,4 +1,4 @@
-"""A person's browser, as far as signing in needs one: cookies, redirects and forms."""
+"""An end-user's browser, as far as signing in needs one: cookies, redirects and forms."""
 
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -54,24 +54,24 @@ class Page:
 
     @property
     def is_elsewhere(self):
-        """The browser has left its server."""
+        """Whether the browser has left its server."""
         return self.status is None
 
     @property
     def callback(self):
-        """What the address elsewhere gets: a URL, or a form's pairs."""
+        """What reached the address elsewhere: a URL, or a form's pairs."""
         assert self.is_elsewhere, f"still at {self.url}: {self.status} {self.text}"
         return self.url if self.posted is None else self.posted
 
 
 def answers_of(name, **others):
     """
-    Give what a person of the test servers answers to their forms.
+    Give what an end-user of the test servers enters into their forms.
 
     Args:
-        name: The person's; backwards it is the password.
+        name: The user name; reversed it is the password.
 
-        others: Answers that differ from the willing ones.
+        others: Values that differ from those of a consenting end-user.
     """
     willing = {"action": "authorize", "allow": "yes", "decision": "yes", "logout": "yes"}
     return {"login": name, "username": name, "password": name[::-1]} | willing | others
@@ -105,7 +105,7 @@ class _FormParser(HTMLParser):
 
 class PlainBrowser:
     """
-    A browser without JavaScript that knows one server; other addresses it reaches and does not open.
+    A browser without JavaScript that opens the pages of one server and stops at other addresses.
 
     Args:
         home: The server's origin.
@@ -131,7 +131,7 @@ class PlainBrowser:
         return await self._go("get", url, {})
 
     async def submit(self, page, **answers):
-        """Fill in a page's first form, as far as it asks for these answers, and send it."""
+        """Fill in a page's first form with those of the values that it asks for, and submit it."""
         form = page.forms[0]
         self.asked += form.fields
         pairs = {name: answers.get(name, value) for name, value in form.fields.items()}
@@ -139,7 +139,7 @@ class PlainBrowser:
         return await self._go(form.method, form.action, pairs)
 
     async def visit(self, url, **answers):
-        """Go to an address and submit form after form, until there is none or the server is left."""
+        """Open an address and submit each form, until there is none or the server is left."""
         page = await self.open(url)
         for _ in range(8):
             if page.is_elsewhere or not page.forms:

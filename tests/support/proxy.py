@@ -1,4 +1,4 @@
-"""A way to a server on which answers get lost."""
+"""A way to a server on which responses get lost."""
 
 import asyncio
 import contextlib

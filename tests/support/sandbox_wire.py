@@ -1,4 +1,4 @@
-"""What tests of the sandbox send it, and how they read the answers: no client of ours in between."""
+"""Requests of the sandbox's tests, and how they read the responses, without a client of ours."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ def authorize_url(sandbox, *, tenant="", **parameters):
     return f"{sandbox.identity_url}{tenant}/connect/authorize?{urlencode(given, doseq=True)}"
 
 
-def answer_of(page):
+def response_of(page):
     """Give the parameters that reached the callback, in whatever way."""
     if page.posted is not None:
         return dict(page.posted)
@@ -79,7 +79,7 @@ async def redeem(sandbox, code, client=WEB, *, tenant="", **form):
 
 
 async def tokens_of(sandbox, **parameters):
-    """Sign alice in and redeem the code; give the token endpoint's answer."""
+    """Sign alice in and redeem the code; give the token endpoint's response."""
     answer = await sign_in(sandbox, **parameters)
     return (await redeem(sandbox, answer["code"]))[1]
 
