@@ -80,7 +80,3 @@ class SandboxClock(Clock):
         # A test may move the clock from another thread than the one that sleeps.
         for loop, moved in tuple(self._sleepers):
             loop.call_soon_threadsafe(moved.set)
-
-    def now(self) -> float:
-        """Give POSIX seconds; goes as soon as clients take a Clock."""
-        return self.time()
