@@ -54,7 +54,7 @@ FAULTS = [
     ("404 page", lambda s: s.faults.fail_next(404), aa.InvalidResponseError),
     ("empty body", lambda s: s.faults.respond_next(b""), aa.InvalidResponseError),
     ("empty 400", lambda s: s.faults.respond_next(b"", status=400), aa.InvalidResponseError),
-    ("empty 401", lambda s: s.faults.respond_next(b"", status=401), aa.InvalidResponseError),
+    ("empty 401", lambda s: s.faults.respond_next(b"", status=401), aa.InvalidClientError),
     ("not JSON", lambda s: s.faults.respond_next(b"{oops"), aa.InvalidResponseError),
     (
         "bad token_type",
