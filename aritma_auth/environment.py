@@ -1,4 +1,4 @@
-"""Where Aritma lives: identity servers, their tenants, and where their tokens may go."""
+"""Authorization servers, their tenants, and where their tokens may go."""
 
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
@@ -7,11 +7,13 @@ import attrs
 from yarl import URL
 
 from aritma_auth.apis import APIS
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
 
 def _issuer(url: str) -> str:
+    if not isinstance(url, str):
+        raise wrong_kind("the issuer", "an https URL, such as https://id.aritma.io", url)
     require_secure_url(url, "the issuer")
     if URL(url).query_string:
         raise ConfigurationError("the issuer carries a query: remove it (RFC 8414 §2)")
@@ -23,9 +25,9 @@ def _aliases(issuers: Iterable[str]) -> frozenset[str]:
 
 
 def _origins(urls: Iterable[str]) -> frozenset[Origin]:
-    if isinstance(urls, str):
-        raise ConfigurationError("api_origins is a collection of URLs, not one string")
-    return frozenset(origin_of(require_secure_url(url, "an API's origin")) for url in urls)
+    if isinstance(urls, str) or not isinstance(urls, Iterable):
+        raise wrong_kind("origins", 'a list of URLs, such as ["https://api.example.com"]', urls)
+    return frozenset(origin_of(require_secure_url(url, "an origin")) for url in urls)
 
 
 def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
@@ -36,9 +38,10 @@ def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _require_known(name: str) -> None:
-    # A typing error would quietly leave another address in use.
+    # A spelling mistake would silently leave another address in use.
     if name not in Environment.ENDPOINTS:
-        raise ConfigurationError(f"the endpoints are {', '.join(Environment.ENDPOINTS)}")
+        known = ", ".join(Environment.ENDPOINTS)
+        raise ConfigurationError(f"an endpoint's name must be one of {known}, not {name!r}")
 
 
 def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
@@ -55,7 +58,7 @@ class Environment:
 
         name: ``production``, ``development``, or a name of the caller's.
 
-        issuer_aliases: Further issuers that this server may name in its answers.
+        issuer_aliases: Further issuers that this server may name in its responses.
 
         api_origins: Where its tokens may go, as (scheme, host, port).
 
@@ -63,9 +66,9 @@ class Environment:
 
         endpoints: URLs by metadata name, where they differ from IdentityServer's fixed paths.
 
-        discovers: Endpoints that are not given are looked up in the server's metadata.
+        discovers: Endpoints that are not given come from the server's metadata.
 
-        endpoint_origins: Where, beside the issuer's own origin, discovered endpoints may be.
+        endpoint_origins: Origins, beside the issuer's own, on which discovered endpoints may be.
 
     Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
     """
@@ -114,7 +117,7 @@ class Environment:
         name: str = "custom",
     ) -> Self:
         """
-        Describe any other authorization server.
+        Describe any other authorization server without asking it.
 
         Args:
             url: Its issuer; https, or http on loopback.
@@ -138,7 +141,7 @@ class Environment:
                 endpoint has none of the names in `ENDPOINTS`.
         """
         # An issuer that ends in a slash names itself with it.
-        exactly = {url} if url.endswith("/") else set()
+        exactly = {url} if isinstance(url, str) and url.endswith("/") else set()
         return cls(
             url,
             name,
@@ -152,7 +155,7 @@ class Environment:
     @classmethod
     def named(cls, name: str) -> "Environment":
         """
-        Find an environment by what a configuration says.
+        Find an environment by its name in a configuration.
 
         Args:
             name: ``production``, ``development``, or the issuer's URL.
@@ -160,9 +163,14 @@ class Environment:
         Raises:
             ConfigurationError: None of these.
         """
+        if not isinstance(name, str):
+            raise wrong_kind("the environment", "production, development or an issuer's URL", name)
         known = {"production": PRODUCTION, "development": DEVELOPMENT}.get(name.lower())
         if known is None and "://" not in name:
-            raise ConfigurationError("the environment must be production, development or a URL")
+            raise ConfigurationError(
+                "the environment must be production, development or an issuer's URL, such as "
+                f"https://idp.example, not {name!r}"
+            )
         return known or cls.at(name)
 
     def for_tenant(self, tenant: str, *, shares_issuer: bool = False) -> Self:
@@ -172,9 +180,9 @@ class Environment:
         Args:
             tenant: The tenant's path segment, as Aritma gave it.
 
-            shares_issuer: All tenants answer under one issuer without their names (IdentityServer
-                with a fixed ``IssuerUri``). Then ``iss`` does not tell their people apart: compare
-                the claim ``tid`` yourself.
+            shares_issuer: All tenants have one issuer without their names in it (IdentityServer
+                with a fixed ``IssuerUri``). Then ``iss`` does not tell their end-users apart:
+                compare the claim ``tid`` yourself.
 
         Raises:
             ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
@@ -245,7 +253,7 @@ class Environment:
 
     @property
     def token_endpoint(self) -> str:
-        """Where tokens are asked for."""
+        """The URL of the token endpoint."""
         return self.endpoint("token_endpoint")
 
     @property
@@ -255,7 +263,7 @@ class Environment:
 
     @property
     def issuers(self) -> frozenset[str]:
-        """The issuer and its aliases: every name under which this server may answer."""
+        """The issuer and its aliases: every name that this server may give itself."""
         return self.issuer_aliases | {self.issuer}
 
 

@@ -5,12 +5,12 @@ The error tree, sorted by who must act.
 
     AritmaAuthError                      never raised itself
     ├── ConfigurationError               yours to fix; raised before anything is sent
-    ├── TransportError                   no answer came; may be retried
+    ├── TransportError                   no response came; may be retried
     ├── InvalidResponseError             the server broke the specification
     ├── OAuthError                       the server said no
-    │   ├── InvalidClientError           client id or secret refused: whoever keeps the credential
+    │   ├── InvalidClientError           client id or credential refused
     │   ├── InvalidGrantError            code or refresh token spent, expired or revoked
-    │   ├── AccessDeniedError            the person said no
+    │   ├── AccessDeniedError            the end-user or the server's policy said no
     │   ├── AuthorizationPendingError    ┐
     │   ├── SlowDownError                ├ device polling
     │   └── ExpiredTokenError            ┘
@@ -18,15 +18,15 @@ The error tree, sorted by who must act.
     │   ├── StateMismatchError
     │   ├── IssuerMismatchError
     │   └── IdTokenError
-    ├── ReauthenticationRequiredError    no usable token and no way to get one without the person
+    ├── ReauthenticationRequiredError    no usable token, and none without the end-user
     ├── StepUpRequiredError              the API wants a stronger sign-in
-    ├── StoreError                       the token store cannot be used now; it may be later
-    ├── TokenTimeoutError                your own wait ended; a refresh goes on for the others
+    ├── StoreError                       the token store cannot be used now
+    ├── TokenTimeoutError                your own wait ended; the shared refresh goes on
     └── ProviderClosedError              the provider was closed
 
-Every error answers two questions for a program: ``is_permanent`` (asking again as things are
-cannot help) and ``retry_after`` (seconds to wait, when known). Only short strings and numbers are
-stored: no request, no response, no client, no secret.
+Every error tells a program two things: ``is_permanent`` (the same request fails again until
+something is changed) and ``retry_after`` (seconds to wait, when known). Only short strings and
+numbers are stored: no request, no response, no client, no secret.
 """
 
 import math
@@ -39,10 +39,10 @@ _TEXT_LIMIT = 200
 
 def printable(text: str, limit: int = _TEXT_LIMIT) -> str:
     """
-    Make a server's text safe to show: one line, no control or bidi characters, cut short.
+    Make another party's text safe to show: one line, no control or bidi characters, cut short.
 
     Args:
-        text: What a stranger sent.
+        text: What a server, a browser or a store sent.
 
         limit: Characters kept at most.
 
@@ -62,9 +62,9 @@ class AritmaAuthError(Exception):
     The parent of every error of this package; never raised itself.
 
     Attributes:
-        is_permanent: Asking again cannot help until somebody changes something.
+        is_permanent: The same request fails again until something is changed.
 
-        retry_after: Seconds after which asking again makes sense, or None if unknown.
+        retry_after: Seconds after which a retry makes sense, or None if unknown.
     """
 
     is_permanent: bool = True
@@ -129,10 +129,10 @@ def require_seconds(name: str, given: object, *, above_zero: bool = False) -> No
 
 class TransportError(AritmaAuthError):
     """
-    No answer came; the same request may be sent again later.
+    No response came; the same request may be sent again later.
 
     Attributes:
-        may_have_arrived: The server may have acted on the request although we saw no answer.
+        may_have_arrived: The server may have acted on the request although no response came.
     """
 
     is_permanent = False
@@ -151,10 +151,10 @@ class TransportError(AritmaAuthError):
 
 class InvalidResponseError(AritmaAuthError):
     """
-    The server's answer breaks the specification; its owner must act.
+    The response breaks the specification; the server's owner, or a proxy's, must act.
 
     Attributes:
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
 
         problems: What was wrong, member by member, never a value.
     """
@@ -187,7 +187,7 @@ class OAuthError(AritmaAuthError):
 
         uri: The page that the server names for this error, or None.
 
-        status: HTTP status of the answer, or None if it came through the browser.
+        status: HTTP status of the response, or None if it came through the browser.
 
     Spec: RFC 6749 §4.1.2.1 and §5.2.
     """
@@ -227,11 +227,11 @@ class InvalidGrantError(OAuthError):
 
 
 class AccessDeniedError(OAuthError):
-    """The person or the server's policy said no (RFC 6749 §4.1.2.1, ``access_denied``)."""
+    """The end-user or the server's policy said no (RFC 6749 §4.1.2.1, ``access_denied``)."""
 
 
 class AuthorizationPendingError(OAuthError):
-    """The person has not finished yet: poll again (RFC 8628 §3.5)."""
+    """The end-user has not finished yet: poll again (RFC 8628 §3.5)."""
 
 
 class SlowDownError(OAuthError):
@@ -243,7 +243,7 @@ class ExpiredTokenError(OAuthError):
 
 
 class VerificationError(AritmaAuthError):
-    """A check of ours failed: treat the answer as hostile and never retry."""
+    """A check failed: treat the response as hostile and never retry."""
 
 
 class StateMismatchError(VerificationError):
@@ -251,7 +251,7 @@ class StateMismatchError(VerificationError):
 
 
 class IssuerMismatchError(VerificationError):
-    """The answer comes from another authorization server (RFC 9207 §2.4, RFC 8414 §3.3)."""
+    """The response comes from another authorization server (RFC 9207 §2.4, RFC 8414 §3.3)."""
 
 
 class IdTokenError(VerificationError):
@@ -270,7 +270,7 @@ class IdTokenError(VerificationError):
 
 
 class ReauthenticationRequiredError(AritmaAuthError):
-    """No usable token is left and none can be had without the person: sign in again."""
+    """No usable token is left, and only the end-user can get another: begin a new sign-in."""
 
 
 class StepUpRequiredError(AritmaAuthError):
@@ -303,17 +303,17 @@ class StepUpRequiredError(AritmaAuthError):
 
 class StoreError(AritmaAuthError):
     """
-    A token store cannot be used now; whether it has done what was asked is not known.
+    A token store cannot be used now; whether it has done what was asked is unknown.
 
-    Raised by the stores' own methods. A provider tells it as an event and goes on without the store
-    where that does no harm.
+    Raised by the stores' own methods. A provider reports it as an event, and goes on without the
+    store where that does no harm.
     """
 
     is_permanent = False
 
 
 class TokenTimeoutError(AritmaAuthError, TimeoutError):
-    """The caller's own ``timeout`` ran out; a shared refresh goes on."""
+    """The caller's own ``timeout`` ran out; the shared refresh goes on."""
 
     is_permanent = False
 
@@ -332,7 +332,7 @@ _BY_CODE: Mapping[str, type[OAuthError]] = {
 }
 
 _ADVICE: Mapping[str, str] = {
-    "expired_token": "nobody entered the device code in time: begin again",
+    "expired_token": "the end-user did not enter the device code in time: begin again",
     "invalid_client": "check the client id and its secret; both belong to one environment",
     "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
     "invalid_scope": "ask for scopes that Aritma granted to this client",

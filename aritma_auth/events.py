@@ -36,7 +36,7 @@ class TokenRefreshed(Event):
 @attrs.frozen
 class TokenAdopted(Event):
     """
-    A token that another process had stored is in use; nothing was asked of the server.
+    A token that another process had stored is in use; no token request was sent.
 
     Attributes:
         fingerprint: Eight hex digits that tell tokens apart.
@@ -55,9 +55,9 @@ class RefreshFailed(Event):
 
         failures: Failures in a row.
 
-        pause: Seconds before the next try.
+        pause: Seconds before the next attempt.
 
-        has_live_token: A token that still lives goes on being served.
+        has_live_token: The cached token has not expired, and is still served.
     """
 
     error: AritmaAuthError
@@ -74,7 +74,7 @@ class TokenRejected(Event):
     Attributes:
         fingerprint: Eight hex digits of the refused token.
 
-        refreshes: A refresh follows; otherwise the gate after a forced refresh is still closed.
+        refreshes: A refresh follows; otherwise the last forced refresh is too recent.
     """
 
     fingerprint: str
@@ -84,7 +84,7 @@ class TokenRejected(Event):
 @attrs.frozen
 class RequestUnsigned(Event):
     """
-    A request went out without a token, because its origin is not one the token may go to.
+    A request went out without a token, since the token may not go to its origin.
 
     Attributes:
         origin: Scheme, host and port of the request.
@@ -117,7 +117,7 @@ class StoreReturned(Event):
 @attrs.frozen
 class RefreshTokenAtRisk(Event):
     """
-    A refresh token is presented although it may be spent: whoever began to exchange it has died.
+    A refresh token is presented although it may be spent: the process that began to use it ended.
 
     Attributes:
         fingerprint: Eight hex digits of the access token that came with it; empty if it is what the

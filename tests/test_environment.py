@@ -137,7 +137,7 @@ def test_an_issuer_is_secure_and_without_query(url, problem):
 
 def test_one_string_is_no_collection_of_origins():
     """A string's letters are no URLs: the mistake is named."""
-    with pytest.raises(ConfigurationError, match="not one string"):
+    with pytest.raises(ConfigurationError, match="list of URLs"):
         Environment.at("https://idp.example", api_origins="https://api.example")
 
 
@@ -156,7 +156,7 @@ def test_configurations_name_an_environment(name, issuer):
 
 def test_an_unknown_name_is_refused():
     """A typing error does not become a host."""
-    with pytest.raises(ConfigurationError, match="production, development or a URL"):
+    with pytest.raises(ConfigurationError, match="production, development or an issuer"):
         Environment.named("prod")
 
 
@@ -198,3 +198,22 @@ def test_every_published_base_url_may_get_the_token():
         "erphub-api.aritma.io",
         "events.aritma.io",
     }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Environment.at(None), "the issuer must be .*; it is None"),
+        (lambda: Environment.at(42), "the issuer must be .*; it is of type int"),
+        (lambda: Environment.at("https://i.example", api_origins="https://a.example"), "list of"),
+        (lambda: Environment.at("https://i.example", api_origins=5), "list of URLs.*type int"),
+        (lambda: Environment.at("https://i.example", endpoint_origins="x"), "list of URLs.*str"),
+        (lambda: Environment.at("https://i.example", endpoints={"token": "x"}), "not 'token'"),
+        (lambda: Environment.named(None), "the environment must be production.*None"),
+        (lambda: Environment.named("prod"), "must be production, .*, not 'prod'"),
+    ],
+)
+def test_what_is_no_environment_is_refused_by_name(make, message):
+    """The error names the argument, what it must be and what was given."""
+    with pytest.raises(ConfigurationError, match=message):
+        make()
