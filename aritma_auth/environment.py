@@ -141,7 +141,7 @@ class Environment:
                 endpoint has none of the names in `ENDPOINTS`.
         """
         # An issuer that ends in a slash names itself with it.
-        exactly = {url} if isinstance(url, str) and url.endswith("/") else set()
+        exactly = {url} if str(url).endswith("/") else set()
         return cls(
             url,
             name,
