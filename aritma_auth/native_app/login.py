@@ -106,9 +106,12 @@ async def login_with_browser(
 
         timeout: Seconds within which the authorization response must arrive.
 
-        open_browser: Opens a URL, in a thread of its own; None opens nothing.
+        open_browser: Opens a URL, in a thread of its own; None opens nothing. It gets a one-time
+            address of the listener that redirects to the authorization request: other users of the
+            machine can read the browser's command line.
 
-        show: Called with the URL first, since a browser that does not open often reports nothing.
+        show: Called with the authorization request's URL first, since a browser that does not open
+            often reports nothing.
 
         parameters: How to sign in: `AuthorizationParameters`. ``response_mode`` must be ``query``
             or ``form_post``: a listener sees no fragment.
@@ -135,7 +138,7 @@ async def login_with_browser(
         request = await client.begin_sign_in(listener.redirect_uri, scope, **parameters)
         show(request.url)
         if open_browser is not None:
-            _open_in_thread(open_browser, request.url)
+            _open_in_thread(open_browser, listener.hand_over(request.url))
         return await _first_response(client, request, listener, timeout)
 
 

@@ -1,8 +1,15 @@
-"""The loopback listener: it receives the authorization response of a program on this machine."""
+"""
+The loopback listener: it receives the authorization response of a program on this machine.
+
+Every user of the machine can connect to it, and can read the command line of the browser that the
+program starts. So the browser is not started with the authorization request but with an address of
+the listener, which redirects to it once, and for no other user (`LoopbackListener.hand_over`).
+"""
 
 import asyncio
 import hashlib
 import re
+import secrets
 from base64 import b64encode
 from html import escape
 from typing import Self
@@ -13,6 +20,7 @@ from aiohttp.typedefs import Handler
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.native_app.connection_owner import is_of_another_user
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.closing import AsyncCloseable
 
@@ -73,6 +81,13 @@ class Page:
 NOT_EXPECTED = Page("Not expected", "This address expects another request.", 400)
 """For a request that is not the authorization response: it discloses nothing."""
 
+_OPENED_BEFORE = Page(
+    "Opened before", "This address works once. Open the one that the program shows.", 410
+)
+_OTHER_USER = Page(
+    "Another user", "This address is for another user. Open the one that the program shows.", 403
+)
+
 
 class Visit:
     """
@@ -129,12 +144,15 @@ class LoopbackListener(AsyncCloseable):
         self._port = port
         self._path = path
         self._authority = ""
+        self._start_path = f"/{secrets.token_urlsafe(32)}"
+        self._location: HiddenStr | None = None
         self._waiting: asyncio.Queue[Visit] = asyncio.Queue()
         self._visits: set[Visit] = set()
         self._is_closed = False
         app = web.Application(middlewares=[self._guard], client_max_size=_BODY_LIMIT)
         app.router.add_get(path or "/", self._receive, allow_head=False)
         app.router.add_post(path or "/", self._receive)
+        app.router.add_get(self._start_path, self._redirect, allow_head=False)
         app.on_response_prepare.append(_protect)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=_CLOSING_TIME, lingering_time=_CLOSING_TIME
@@ -143,8 +161,12 @@ class LoopbackListener(AsyncCloseable):
     @property
     def redirect_uri(self) -> str:
         """The redirect URI; its port is known once this listens."""
+        return f"{self._origin}{self._path}"
+
+    @property
+    def _origin(self) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}{self._path}"
+        return f"http://{host}:{self._port}"
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -158,6 +180,19 @@ class LoopbackListener(AsyncCloseable):
             return self
         await self.aclose()
         raise ConfigurationError(f"cannot listen on {self._host}, port {self._port}: {problem}")
+
+    def hand_over(self, url: str) -> str:
+        """
+        Return an address of this listener that redirects to a URL, once.
+
+        It is safe on a command line: whoever reads it there learns nothing of the URL, and cannot
+        follow it in the place of the browser that it was meant for.
+
+        Args:
+            url: Where to redirect to, such as an authorization request.
+        """
+        self._location = HiddenStr(url)
+        return f"{self._origin}{self._start_path}"
 
     async def next_visit(self) -> Visit:
         """Wait for the next request on the path."""
@@ -175,6 +210,15 @@ class LoopbackListener(AsyncCloseable):
         if request.headers.get("Host") != self._authority:
             return _show(attrs.evolve(NOT_EXPECTED, status=421))
         return await handler(request)
+
+    async def _redirect(self, request: web.Request) -> web.Response:
+        client, server = (request.get_extra_info(name) for name in ("peername", "sockname"))
+        if is_of_another_user(client[:2], server[:2]):
+            return _show(_OTHER_USER)
+        location, self._location = self._location, None
+        if location is None:
+            return _show(_OPENED_BEFORE)
+        return web.Response(status=303, headers={"Location": location})
 
     async def _receive(self, request: web.Request) -> web.Response:
         parameters = HiddenStr(request.rel_url.raw_query_string)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import webbrowser
 from urllib.parse import parse_qs, urlsplit
@@ -52,12 +53,43 @@ def signed_in(sandbox, store, opened, capsys):
 def test_an_end_user_signs_in_and_is_known(signed_in, opened, capsys):
     """login opens the browser and shows the address, and whoami prints the claims."""
     assert signed_in.out == "Signed in: user-alice\n"
-    assert opened[0] in signed_in.err
+    assert "/connect/authorize?" in signed_in.err
     assert "eyJ" not in signed_in.out + signed_in.err
 
     assert cli.run(["whoami"]) == 0
     claims = json.loads(capsys.readouterr().out)
     assert (claims["sub"], claims["name"]) == ("user-alice", "Alice Almås")
+
+
+BROWSER = """#!{python}
+import sys, urllib.request
+with open({log!r}, "w") as log:
+    print(*sys.argv[1:], file=log)
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+opener.open(sys.argv[1]).read()
+"""
+"""A command in the place of a browser: it writes its arguments down and follows the redirects."""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the command is a script with a shebang")
+@pytest.mark.parametrize("arguments", [[], ["--acr", "mfa"]], ids=str)
+def test_no_command_line_holds_the_authorization_request(sandbox, monkeypatch, tmp_path, arguments):
+    """The browser's command line, which other users can read, has neither state nor challenge."""
+    browser, log = tmp_path / "browser", tmp_path / "log"
+    browser.write_text(BROWSER.format(python=sys.executable, log=str(log)))
+    browser.chmod(0o700)
+    settings = {"BROWSER": str(browser), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "aritma_auth", "login", *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=50
+    )
+    (argument,) = log.read_text().split()
+
+    assert (done.returncode, done.stdout) == (0, "Signed in: user-alice\n")
+    assert argument.startswith("http://127.0.0.1:")
+    for secret in ("state", "code_challenge", "connect/authorize", "?"):
+        assert secret not in argument
+    assert query_of(done.stderr.split()[-1])["state"] not in argument
 
 
 def test_the_token_of_a_sign_in_is_printed_and_refreshed(signed_in, sandbox, capsys):
@@ -117,7 +149,7 @@ def test_end_users_are_kept_apart(sandbox, store, opened, capsys):
 
 
 def test_the_options_of_a_sign_in_reach_the_server(
-    sandbox, store, opened, monkeypatch, unused_tcp_port
+    sandbox, store, opened, monkeypatch, capsys, unused_tcp_port
 ):
     """The scope of ARITMA_SCOPE is added, and the options become parameters."""
     monkeypatch.setenv("ARITMA_SCOPE", "api")
@@ -125,7 +157,7 @@ def test_the_options_of_a_sign_in_reach_the_server(
     assert (
         cli.run(["login", "--acr", "mfa", "--acr", "idp:bank", "--port", port, "--path", "/"]) == 0
     )
-    query = query_of(opened[0])
+    query = query_of(capsys.readouterr().err.split()[-1])
 
     assert query["scope"] == "openid profile offline_access api"
     assert query["acr_values"] == "mfa idp:bank"

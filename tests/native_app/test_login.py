@@ -442,6 +442,24 @@ async def test_a_browser_that_cannot_be_opened_is_no_error(client):
         assert (await journey.task).subject == "user-alice"
 
 
+async def test_the_browser_gets_a_one_time_address(client):
+    """open_browser gets an address of the listener that leads to the authorization request."""
+    loop, opened = asyncio.get_running_loop(), asyncio.Queue()
+
+    def browse(url):
+        loop.call_soon_threadsafe(opened.put_nowait, url)
+
+    async with signing_in(client, open_browser=browse) as journey:
+        address = await opened.get()
+        status, page = await journey.go(address)
+        sign_in = await journey.task
+
+    assert urlsplit(address).netloc == urlsplit(journey.redirect_uri).netloc
+    assert journey.query["state"] not in address
+    assert (status, "Signed in" in page) == (200, True)
+    assert sign_in.subject == "user-alice"
+
+
 async def test_by_default_the_address_is_shown_on_standard_error(client, capsys, monkeypatch):
     """The default `show` writes to standard error, and open_browser=None opens none."""
     monkeypatch.setattr(login, "_open_in_thread", pytest.fail)

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import socket
+import sys
 
 import aiohttp
 import pytest
@@ -249,6 +251,70 @@ async def test_a_form_that_never_ends_does_not_delay_closing(monkeypatch):
     assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_url_is_handed_over_once(browser):
+    """The one-time address redirects the first GET to the URL, and names it to no other request."""
+    async with LoopbackListener(path="") as listener:
+        address = listener.hand_over("https://idp.example/authorize?state=secret")
+        seen = []
+        for method in ("HEAD", "POST", "GET", "GET"):
+            async with browser.request(method, address, allow_redirects=False) as response:
+                seen.append((response.status, response.headers.get("Location")))
+                assert "secret" not in await response.text()
+                assert response.headers["Cache-Control"] == "no-store"
+
+        assert "secret" not in address
+        assert seen == [
+            (405, None),
+            (405, None),
+            (303, "https://idp.example/authorize?state=secret"),
+            (410, None),
+        ]
+        assert listener._waiting.empty()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost:{port}"])
+async def test_a_url_is_handed_over_to_no_other_host(browser, host):
+    """A request under another host name does not use the one-time address up."""
+    async with LoopbackListener() as listener:
+        address = listener.hand_over("https://idp.example/authorize")
+        headers = {"Host": host.format(port=listener._port)}
+        async with browser.get(address, headers=headers, allow_redirects=False) as response:
+            assert response.status == 421
+        async with browser.get(address, allow_redirects=False) as response:
+            assert response.status == 303
+
+
+async def test_nothing_is_handed_over_unasked(browser):
+    """The one-time address of a listener that was given no URL says that it was used up."""
+    async with LoopbackListener() as listener:
+        async with browser.get(f"{listener._origin}{listener._start_path}") as response:
+            assert response.status == 410
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can act as another user"
+)
+async def test_another_user_cannot_follow_the_address(browser):
+    """Another user of the machine gets no redirect, and does not use the address up."""
+    request = "GET {} HTTP/1.1\r\nHost: {}\r\n\r\n"
+    script = 'exec 3<>"/dev/tcp/127.0.0.1/$1"; printf "$2" >&3; cat <&3'
+    async with LoopbackListener() as listener:
+        address = listener.hand_over("https://idp.example/authorize?state=secret")
+        text = request.format(listener._start_path, listener._authority)
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", script, "bash", str(listener._port), text),
+            stdout=asyncio.subprocess.PIPE,
+            user=65534,
+            cwd="/",
+        )
+        seen, _ = await process.communicate()
+        async with browser.get(address, allow_redirects=False) as response:
+            assert response.status == 303
+
+    assert seen.startswith(b"HTTP/1.1 403 ")
+    assert b"secret" not in seen
 
 
 async def test_nothing_listens_afterwards(browser):
