@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
     from aritma_auth.client.client import OAuthClient as OAuthClient
+    from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
@@ -110,7 +111,10 @@ _HOMES = {
         "Api",
     ),
     "client.client": ("OAuthClient",),
-    "client.pending_sign_ins": ("PendingSignIns",),
+    "client.pending_sign_ins": (
+        "PendingSignIn",
+        "PendingSignIns",
+    ),
     "environment": (
         "DEVELOPMENT",
         "Environment",

@@ -1,72 +1,128 @@
-"""Sign-ins between the way out and the way back."""
+"""Sign-ins that have begun and wait for their authorization response."""
 
 import secrets
+from collections.abc import Mapping
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError
+import attrs
+
+from aritma_auth.errors import ConfigurationError, StateMismatchError, wrong_kind
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.lock import ForkSafeLock
+
+# Browsers keep up to 180 cookies of a host: all of them must fit into the 8 KiB of a header field.
+_HANDLE_BYTES = 16
+
+
+@attrs.frozen
+class PendingSignIn:
+    """
+    A sign-in that a browser has begun.
+
+    Attributes:
+        request: The authorization request.
+
+        return_to: The page of the application that the end-user goes to after the sign-in.
+
+        cookie: Name of the cookie that binds the sign-in to its browser; another for each sign-in.
+
+        handle: That cookie's value: 128 random bits.
+    """
+
+    request: AuthorizationRequest
+    return_to: str
+    cookie: str
+    handle: str = attrs.field(repr=False)
 
 
 class PendingSignIns:
     """
-    Keeps authorization requests in one process's memory, each for one answer.
+    Keeps the pending sign-ins of one process in memory, each for one authorization response.
 
-    The handle goes into a cookie of the browser that starts the sign-in: so the answer counts only
-    in the same browser, once, and in time. Services of several processes keep
-    `AuthorizationRequest.to_json` in their session store instead, and delete it when it is taken.
+    Each sign-in has a cookie of its own, whose name is derived from ``state``: several tabs of a
+    browser can sign in at the same time, and a response with another ``state`` takes nothing away.
+    A response counts only in the browser that has the cookie, once, and in time.
+
+    Services of several processes keep `AuthorizationRequest.to_json` in their session store
+    instead, and delete it when it is taken.
 
     Args:
-        limit: Sign-ins kept at most; beyond that the oldest is forgotten.
+        limit: Number of sign-ins kept at most; beyond it the oldest is dropped.
 
-        clock: Tells the time.
+        clock: Tells when a sign-in has expired.
 
     Raises:
-        ConfigurationError: ``limit`` is less than one.
+        ConfigurationError: ``limit`` is less than one, or an argument is of the wrong kind.
 
     Spec: RFC 6749 §10.12; RFC 9700 §4.7.
     """
 
     def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
-        if limit < 1:
-            raise ConfigurationError("limit is the number of sign-ins that are kept: 1 or more")
-        self._limit = limit
+        if not isinstance(clock, Clock):
+            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        self._limit = _require_count(limit)
         self._clock = clock
         self._lock = ForkSafeLock()
-        self._requests: dict[str, AuthorizationRequest] = {}
+        self._pending: dict[str, PendingSignIn] = {}
 
-    def add(self, request: AuthorizationRequest) -> str:
+    def add(self, request: AuthorizationRequest, return_to: str = "/") -> PendingSignIn:
         """
-        Keep a request.
+        Keep a sign-in that begins.
 
         Args:
-            request: The sign-in that begins.
+            request: The authorization request.
+
+            return_to: The page that the end-user goes to after the sign-in: of your own application
+                only, since links to your sign-in page may propose it.
 
         Returns:
-            A handle for the browser's cookie: 256 random bits.
+            The pending sign-in: set its ``cookie`` to its ``handle`` in the browser.
         """
-        handle = secrets.token_urlsafe(32)
+        name = _cookie_name(request.state)
+        pending = PendingSignIn(request, return_to, name, secrets.token_urlsafe(_HANDLE_BYTES))
         with self._lock:
-            self._requests[handle] = request
-            if len(self._requests) > self._limit:
-                del self._requests[next(iter(self._requests))]
-        return handle
+            self._pending[pending.handle] = pending
+            if len(self._pending) > self._limit:
+                del self._pending[next(iter(self._pending))]
+        return pending
 
-    def take(self, handle: str | None) -> AuthorizationRequest:
+    def take(self, cookies: Mapping[str, str], state: str | None) -> PendingSignIn:
         """
-        Give a request back and forget it.
+        Return the pending sign-in that an authorization response belongs to, and forget it.
 
         Args:
-            handle: What the browser's cookie says.
+            cookies: The cookies of the request that brought the response.
+
+            state: The response's ``state``, or None if it has none.
 
         Raises:
-            StateMismatchError: This browser has no sign-in under way: start a new one.
+            StateMismatchError: This browser has no such sign-in pending: start a new one. Nothing
+                else that is pending is forgotten.
         """
+        given = SecretText(state or "")
+        handle = cookies.get(_cookie_name(given), "")
         with self._lock:
-            request = self._requests.pop(handle or "", None)
-        if request is None or self._clock.time() > request.created_at + request.lifetime:
-            raise StateMismatchError("this browser has no sign-in under way: start a new one")
-        return request
+            pending = self._pending.get(handle)
+            if pending is not None and is_same_text(pending.request.state.text, given.text):
+                del self._pending[handle]
+                ends_at = pending.request.created_at + pending.request.lifetime
+                if self._clock.time() <= ends_at:
+                    return pending
+        raise StateMismatchError("this browser has no such sign-in pending: start a new one")
 
     def __repr__(self) -> str:
-        return f"<PendingSignIns: {len(self._requests)} under way>"
+        return f"<PendingSignIns: {len(self._pending)} pending>"
+
+
+def _require_count(limit: object) -> int:
+    required = "a number of sign-ins, 1 or more"
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise wrong_kind("limit", required, limit)
+    if limit < 1:
+        raise ConfigurationError(f"limit must be {required}, not {limit}")
+    return limit
+
+
+def _cookie_name(state: SecretText) -> str:
+    return f"sign-in-{state.fingerprint}"

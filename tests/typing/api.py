@@ -49,9 +49,10 @@ def choose_a_store() -> list[aa.TokenStore]:
 async def sign_in(client: aa.OAuthClient, pending: aa.PendingSignIns, url: str) -> str | None:
     wanted: aa.AuthorizationParameters = {"prompt": "login", "max_age": 60}
     request = await client.begin_sign_in("https://me.example/cb", "openid", **wanted)
-    taken: aa.AuthorizationRequest = pending.take(pending.add(request))
+    begun: aa.PendingSignIn = pending.add(request, "/accounts")
+    taken: aa.PendingSignIn = pending.take({begun.cookie: begun.handle}, request.state.text)
     try:
-        done: aa.SignIn = await client.complete_sign_in(taken, url)
+        done: aa.SignIn = await client.complete_sign_in(taken.request, url)
     except aa.StepUpRequiredError as step_up:
         await client.begin_sign_in("https://me.example/cb", step_up=step_up)
         return None
