@@ -1,5 +1,5 @@
 """
-A web application in which people sign in at Aritma ID, with aiohttp.web.
+A web application whose end-users sign in at Aritma ID, with aiohttp.web.
 
 ``python docs/examples/aiohttp_app.py`` runs it against the sandbox. One process keeps everything
 in memory; ``fastapi_app.py`` shows the same for several processes.
@@ -23,15 +23,16 @@ import aritma_auth as aa
 
 SCOPE = ("openid", "profile", "offline_access", "bankservice")
 SESSION_SECONDS = 8 * 3600
+SIGN_IN_SECONDS = 600
 
 
 @attrs.define
 class Session:
     """
-    A browser in which somebody has signed in.
+    A browser in which an end-user has signed in.
 
-    ``asked`` is the request that the sign-in answered, until a call to the API has succeeded: what
-    the API still wants then, no further sign-in will bring.
+    ``asked`` is the authorization request of the sign-in, until a call to the API has succeeded: if
+    the API demands the same before that, another sign-in would not help.
     """
 
     subject: str
@@ -43,13 +44,13 @@ class Session:
     asked: aa.AuthorizationRequest | None
     ends_at: float
 
-    def was_asked_for(self, wanted: aa.StepUpRequiredError) -> bool:
-        """Tell whether this very sign-in was to bring what the API wants."""
+    def was_asked_for(self, demand: aa.StepUpRequiredError) -> bool:
+        """Tell whether this sign-in was for what the API demands."""
         return (
             self.asked is not None
-            and self.asked.acr_values == wanted.acr_values
-            and self.asked.max_age == wanted.max_age
-            and set(wanted.scope or ()) <= set(self.asked.scope or ())
+            and self.asked.acr_values == demand.acr_values
+            and self.asked.max_age == demand.max_age
+            and set(demand.scope or ()) <= set(self.asked.scope or ())
         )
 
 
@@ -73,7 +74,7 @@ class Site:
         }
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self.answer_errors])
+        app = web.Application(middlewares=[self.handle_errors])
         app.add_routes(
             [
                 web.get("/", self.home),
@@ -89,7 +90,7 @@ class Site:
         return app
 
     async def connect(self, _app: web.Application) -> AsyncIterator[None]:
-        # Everybody shares the connections, so nobody's cookies are kept.
+        # All end-users share these connections, so no cookie is kept.
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(self.bank_url, cookie_jar=jar) as self.bank:
             yield
@@ -128,50 +129,51 @@ class Site:
     def signed_in(self, request: web.Request) -> Session:
         session = self.session_of(request)
         if session is None:
-            raise aa.ReauthenticationRequiredError("nobody has signed in with this browser")
+            raise aa.ReauthenticationRequiredError("no end-user has signed in with this browser")
         return session
 
     async def sign_in(self, request: web.Request) -> web.Response:
         return await self.begin(request.query.get("next", "/"))
 
     async def begin(
-        self, return_to: str, wanted: aa.StepUpRequiredError | None = None
+        self, return_to: str, demand: aa.StepUpRequiredError | None = None
     ) -> web.Response:
         request = await self.client.begin_sign_in(
-            f"{self.base_url}/callback", SCOPE, step_up=wanted
+            f"{self.base_url}/callback", SCOPE, step_up=demand, lifetime=SIGN_IN_SECONDS
         )
+        pending = self.pending.add(request, local_path(return_to))
         response = self.redirect(request.url)
-        # Bound to this browser: an answer that somebody else began counts for nothing here.
-        self.set_cookie(response, "sign-in", self.pending.add(request), path="/callback")
-        self.set_cookie(response, "return-to", local_path(return_to), path="/callback")
+        # The response counts in this browser alone: a sign-in begun elsewhere has no cookie here.
+        self.set_cookie(
+            response, pending.cookie, pending.handle, path="/callback", max_age=SIGN_IN_SECONDS
+        )
         return response
 
     async def callback(self, request: web.Request) -> web.Response:
-        pending = self.pending.take(request.cookies.get("sign-in"))
-        sign_in = await self.client.complete_sign_in(pending, request.query)
+        pending = self.pending.take(request.cookies, request.query.get("state"))
+        sign_in = await self.client.complete_sign_in(pending.request, request.query)
         token, subject = sign_in.require_token(), sign_in.require_subject()
-        person = await self.client.fetch_userinfo(token, subject=subject)
+        claims = await self.client.fetch_userinfo(token, subject=subject)
         tokens = aa.TokenProvider(self.client, aa.SignedInGrant(subject))
         await tokens.set_token(token)
-        # A new session id at every sign-in: one that somebody planted before is worth nothing.
+        # A new session id at every sign-in: a planted one never becomes a session.
         await self.end(request.cookies.get("session"))
         for session_id in [i for i, s in self.sessions.items() if s.ends_at < time.time()]:
             await self.end(session_id)
         session_id = secrets.token_urlsafe(32)
         self.sessions[session_id] = Session(
             subject=subject,
-            name=str(person.get("name", subject)),
+            name=str(claims.get("name", subject)),
             sid=str(sign_in.claims.get("sid", "")),
             id_token=token.id_token,
             tokens=tokens,
             bearer=tokens.middleware(),
-            asked=pending,
+            asked=pending.request,
             ends_at=time.time() + SESSION_SECONDS,
         )
-        response = self.redirect(local_path(request.cookies.get("return-to", "/")))
+        response = self.redirect(pending.return_to)
         self.set_cookie(response, "session", session_id)
-        response.del_cookie("sign-in", path="/callback")
-        response.del_cookie("return-to", path="/callback")
+        response.del_cookie(pending.cookie, path="/callback")
         return response
 
     # Signing out
@@ -220,19 +222,19 @@ class Site:
                 await self.end(session_id)
         return web.Response(headers=NO_STORE)
 
-    # What errors look like
+    # Errors
 
     @web.middleware
-    async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         return_to = request.path_qs if request.method == "GET" else "/"
         try:
             return await handler(request)
         except aa.ReauthenticationRequiredError:
             return await self.begin(return_to)
-        except aa.StepUpRequiredError as wanted:
-            if self.signed_in(request).was_asked_for(wanted):
+        except aa.StepUpRequiredError as demand:
+            if self.signed_in(request).was_asked_for(demand):
                 return self.page("Not allowed", "<p>The bank wants more than you have.</p>", 403)
-            return await self.begin(return_to, wanted)
+            return await self.begin(return_to, demand)
         except aa.AccessDeniedError:
             return self.page("Not signed in", '<p><a href="/">Home</a></p>', 403)
         except aa.VerificationError:
@@ -250,10 +252,25 @@ class Site:
             f"<title>{title}</title></head><body><main><h1>{title}</h1>{body}</main></body></html>",
         )
 
-    def set_cookie(self, response: web.Response, name: str, value: str, *, path: str = "/") -> None:
+    def set_cookie(
+        self,
+        response: web.Response,
+        name: str,
+        value: str,
+        *,
+        path: str = "/",
+        max_age: int | None = None,
+    ) -> None:
         # Over https also name them __Host-… where the path is /: no other host can set those.
-        is_secure = self.base_url.startswith("https:")
-        response.set_cookie(name, value, path=path, httponly=True, samesite="Lax", secure=is_secure)
+        response.set_cookie(
+            name,
+            value,
+            path=path,
+            max_age=max_age,
+            httponly=True,
+            samesite="Lax",
+            secure=self.base_url.startswith("https:"),
+        )
 
     def redirect(self, location: str) -> web.Response:
         return web.Response(status=303, headers={**self.headers, "Location": location})
@@ -263,7 +280,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def local_path(text: str) -> str:
-    """Take only ways into this application: nobody is sent elsewhere by a link to it."""
+    """Return a path of this application: a link to it must not redirect to another host."""
     is_local = text.startswith("/") and not text.startswith("//")
     # Browsers read "\" as "/", and drop tabs and line breaks.
     return text if is_local and "\\" not in text and text.isprintable() else "/"

@@ -1,5 +1,5 @@
 """
-A web application in which people sign in at Aritma ID, with FastAPI, in any number of processes.
+A web application whose end-users sign in at Aritma ID, with FastAPI, in any number of processes.
 
 ``python docs/examples/fastapi_app.py`` runs it against the sandbox. What must outlive a request
 is in `Shared` and in a token store; no process needs another's memory. ``aiohttp_app.py`` shows
@@ -8,6 +8,7 @@ the same for one process.
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import secrets
 import socket
@@ -31,9 +32,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 class Shared:
     """
-    What the processes share: texts with an end. A dict here; in production a Redis.
+    The texts that the processes share, each for some seconds. A dict here; in production a Redis.
 
-    It holds verifiers and ID tokens: keep it where only the application can read.
+    It holds code verifiers and ID tokens: keep it where only the application can read.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class Shared:
 
 @attrs.define
 class Session:
-    """A browser in which somebody has signed in, as `Shared` keeps it."""
+    """A browser in which an end-user has signed in, as `Shared` keeps it."""
 
     session_id: str = attrs.field(repr=False)
     subject: str
@@ -75,7 +76,7 @@ class Session:
 
 
 class Site:
-    """What the pages need: the client at Aritma ID, the sessions, each one's tokens."""
+    """What the pages need: the client at Aritma ID, the sessions, and the tokens of each."""
 
     def __init__(
         self,
@@ -90,39 +91,54 @@ class Site:
         self.base_url = base_url
         self.bank_url = bank_url
         self.shared = shared
-        # In another process the store tells a session's tokens.
+        # Another process finds the tokens of a session in the store.
         self.pool = aa.TokenProviderPool[str](
             lambda session_id: aa.TokenProvider(client, aa.SignedInGrant(session_id), store=store)
         )
 
-    def set_cookie(self, response: Response, name: str, value: str, *, path: str = "/") -> None:
+    def set_cookie(
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        *,
+        path: str = "/",
+        max_age: int | None = None,
+    ) -> None:
         # Over https also name them __Host-… where the path is /: no other host can set those.
-        is_secure = self.base_url.startswith("https:")
-        response.set_cookie(name, value, path=path, httponly=True, samesite="lax", secure=is_secure)
+        response.set_cookie(
+            name,
+            value,
+            path=path,
+            max_age=max_age,
+            httponly=True,
+            samesite="lax",
+            secure=self.base_url.startswith("https:"),
+        )
 
     async def begin(
-        self, return_to: str, wanted: aa.StepUpRequiredError | None = None
+        self, return_to: str, demand: aa.StepUpRequiredError | None = None
     ) -> RedirectResponse:
-        """Send the browser to Aritma ID, and remember what for."""
+        """Redirect the browser to Aritma ID, and keep the request for the way back."""
         request = await self.client.begin_sign_in(
-            f"{self.base_url}/callback", SCOPE, step_up=wanted, lifetime=SIGN_IN_SECONDS
+            f"{self.base_url}/callback", SCOPE, step_up=demand, lifetime=SIGN_IN_SECONDS
         )
-        handle = secrets.token_urlsafe(32)
+        # The response counts in this browser alone: a sign-in begun elsewhere has no cookie here.
+        cookie, handle = cookie_of(request.state.text), secrets.token_urlsafe(16)
         pending = json.dumps([request.to_json(), local_path(return_to)])
-        await self.shared.put(f"sign-in:{handle}", pending, SIGN_IN_SECONDS)
+        await self.shared.put(f"{cookie}:{handle}", pending, SIGN_IN_SECONDS)
         response = RedirectResponse(request.url, 303, NO_STORE)
-        # Bound to this browser: an answer that somebody else began counts for nothing here.
-        self.set_cookie(response, "sign-in", handle, path="/callback")
+        self.set_cookie(response, cookie, handle, path="/callback", max_age=SIGN_IN_SECONDS)
         return response
 
     async def open_session(self, sign_in: aa.SignIn) -> Session:
-        """Remember who signed in, under an id that nobody can have planted before."""
+        """Keep a sign-in under a new session id: a planted one never becomes a session."""
         token, subject = sign_in.require_token(), sign_in.require_subject()
-        person = await self.client.fetch_userinfo(token, subject=subject)
+        claims = await self.client.fetch_userinfo(token, subject=subject)
         session = Session(
             session_id=secrets.token_urlsafe(32),
             subject=subject,
-            name=str(person.get("name", subject)),
+            name=str(claims.get("name", subject)),
             sid=str(sign_in.claims.get("sid", "")),
             id_token=token.id_token,
             started_at=time.time(),
@@ -133,7 +149,7 @@ class Site:
         return session
 
     async def find_session(self, session_id: str) -> Session | None:
-        """Give a session that nobody has ended, here or at Aritma ID."""
+        """Return a session that has not ended, here or at Aritma ID."""
         text = await self.shared.get(f"session:{session_id}")
         if text is None:
             return None
@@ -146,7 +162,7 @@ class Site:
         return session
 
     async def close_session(self, session: Session) -> None:
-        """Forget a session and its tokens."""
+        """Delete a session and its tokens."""
         await self.shared.take(f"session:{session.session_id}")
         await self.pool.forget(session.session_id)
 
@@ -164,7 +180,7 @@ async def session_of(request: Request) -> Session | None:
 
 async def signed_in(session: Annotated[Session | None, Depends(session_of)]) -> Session:
     if session is None:
-        raise aa.ReauthenticationRequiredError("nobody has signed in with this browser")
+        raise aa.ReauthenticationRequiredError("no end-user has signed in with this browser")
     return session
 
 
@@ -204,21 +220,21 @@ async def sign_in(site: TheSite, next: str = "/") -> RedirectResponse:
 
 @router.get("/callback")
 async def callback(site: TheSite, session: MaybeSession, request: Request) -> RedirectResponse:
-    handle = request.cookies.get("sign-in", "")
-    pending = await site.shared.take(f"sign-in:{handle}")
+    cookie = cookie_of(request.query_params.get("state", ""))
+    pending = await site.shared.take(f"{cookie}:{request.cookies.get(cookie, '')}")
     if pending is None:
-        raise aa.StateMismatchError("this browser has no sign-in under way")
+        raise aa.StateMismatchError("this browser has no such sign-in pending")
     text, return_to = json.loads(pending)
     asked = aa.AuthorizationRequest.from_json(text)
     arrived = await site.client.complete_sign_in(asked, request.query_params)
     if session is not None:
         await site.close_session(session)
     opened = await site.open_session(arrived)
-    # What the API still wants now, no further sign-in will bring.
-    await site.shared.put(f"asked:{opened.session_id}", wish_of(asked), SIGN_IN_SECONDS)
+    # If the API demands the same again before a call succeeds, another sign-in would not help.
+    await site.shared.put(f"asked:{opened.session_id}", demand_of(asked), SIGN_IN_SECONDS)
     response = RedirectResponse(local_path(return_to), 303, NO_STORE)
     site.set_cookie(response, "session", opened.session_id)
-    response.delete_cookie("sign-in", path="/callback")
+    response.delete_cookie(cookie, path="/callback")
     return response
 
 
@@ -254,20 +270,25 @@ async def signed_out(request: Request) -> HTMLResponse:
 async def back_channel_logout(site: TheSite, logout_token: Annotated[str, Form()] = "") -> Response:
     try:
         logout = await site.client.verify_logout_token(logout_token)
-        # Another process may have taken it already.
+        # Another process may have accepted it already.
         seconds = logout.expires_at - time.time() + 60
         if not await site.shared.add(f"logout:{logout.token_id}", "seen", seconds):
-            raise aa.VerificationError("this logout token came before")
+            raise aa.VerificationError("this logout token was used before")
     except aa.AritmaAuthError:
         return JSONResponse({"error": "invalid_request"}, 400, NO_STORE)
-    # Every process asks for this before it believes a session.
+    # Every process looks for this before it accepts a session.
     ended = logout.session_id or logout.subject
     await site.shared.put(f"ended:{ended}", str(time.time()), SESSION_SECONDS)
     return Response(headers=NO_STORE)
 
 
-def wish_of(asked: aa.AuthorizationRequest | aa.StepUpRequiredError) -> str:
-    """Write down how a sign-in was to be, to see whether the same is wanted again."""
+def cookie_of(state: str) -> str:
+    """Name the cookie of a sign-in: each tab of a browser has its own."""
+    return f"sign-in-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
+
+
+def demand_of(asked: aa.AuthorizationRequest | aa.StepUpRequiredError) -> str:
+    """Write down what a sign-in was for, to see whether the API demands the same again."""
     scope = sorted({*SCOPE, *(asked.scope or ())})
     return json.dumps([scope, list(asked.acr_values), asked.max_age])
 
@@ -280,14 +301,14 @@ async def on_reauthentication(request: Request, _: aa.ReauthenticationRequiredEr
     return await site_of(request).begin(return_to(request))
 
 
-async def on_step_up(request: Request, wanted: aa.StepUpRequiredError) -> Response:
+async def on_step_up(request: Request, demand: aa.StepUpRequiredError) -> Response:
     site, session_id = site_of(request), request.cookies.get("session", "")
-    if await site.shared.get(f"asked:{session_id}") == wish_of(wanted):
+    if await site.shared.get(f"asked:{session_id}") == demand_of(demand):
         return page("Not allowed", "<p>The bank wants more than you have.</p>", 403)
-    return await site.begin(return_to(request), wanted)
+    return await site.begin(return_to(request), demand)
 
 
-async def on_refusal(_request: Request, _: aa.AccessDeniedError) -> Response:
+async def on_denial(_request: Request, _: aa.AccessDeniedError) -> Response:
     return page("Not signed in", '<p><a href="/">Home</a></p>', 403)
 
 
@@ -316,7 +337,7 @@ def page(title: str, body: str, status: int = 200) -> HTMLResponse:
 
 
 def local_path(text: str) -> str:
-    """Take only ways into this application: nobody is sent elsewhere by a link to it."""
+    """Return a path of this application: a link to it must not redirect to another host."""
     is_local = text.startswith("/") and not text.startswith("//")
     # Browsers read "\" as "/", and drop tabs and line breaks.
     return text if is_local and "\\" not in text and text.isprintable() else "/"
@@ -325,7 +346,7 @@ def local_path(text: str) -> str:
 def make_app(site: Site) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI):
-        # Everybody shares the connections, so nobody's cookies are kept.
+        # All end-users share these connections, so no cookie is kept.
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(site.bank_url, cookie_jar=jar) as app.state.bank:
             yield
@@ -336,7 +357,7 @@ def make_app(site: Site) -> FastAPI:
     app.include_router(router)
     app.exception_handler(aa.ReauthenticationRequiredError)(on_reauthentication)
     app.exception_handler(aa.StepUpRequiredError)(on_step_up)
-    app.exception_handler(aa.AccessDeniedError)(on_refusal)
+    app.exception_handler(aa.AccessDeniedError)(on_denial)
     app.exception_handler(aa.VerificationError)(on_forgery)
     app.exception_handler(aa.AritmaAuthError)(on_failure)
     app.exception_handler(aiohttp.ClientError)(on_failure)

@@ -90,9 +90,9 @@ async def test_who_is_not_signed_in_is_led_there_and_back(app, browser):
 async def test_cookies_and_pages_keep_their_secrets(app, browser):
     """Scripts and other sites cannot use the cookies; nothing is cached or framed."""
     async with browser.get("/sign-in", allow_redirects=False) as response:
-        morsel = response.cookies["sign-in"]
+        (morsel,) = response.cookies.values()
         assert (morsel["httponly"], morsel["samesite"].lower()) == (True, "lax")
-        assert morsel["path"] == "/callback"
+        assert (morsel["path"], morsel["max-age"]) == ("/callback", "600")
         assert response.headers["Cache-Control"] == "no-store"
     async with browser.get("/sign-in") as response:
         assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
@@ -110,6 +110,43 @@ async def test_another_state_is_refused(app, browser):
     assert (status, "Please start again" in text) == (400, True)
     assert "session" not in cookies_of(browser)
     assert app.sandbox.token_requests == []
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [2, 0, 1]], ids=str)
+@pytest.mark.parametrize("at_once", [False, True], ids=["in turn", "at once"])
+async def test_each_tab_of_a_browser_finishes_its_own_sign_in(app, browser, order, at_once):
+    """Tabs that begin in turn or at once finish in any order, each at the page that it wanted."""
+    paths = [f"/accounts?tab={number}" for number in range(len(order))]
+    if at_once:
+        callbacks = await asyncio.gather(*(begin(browser, path) for path in paths))
+    else:
+        callbacks = [await begin(browser, path) for path in paths]
+    for number in order:
+        async with browser.get(callbacks[number]) as response:
+            assert (response.status, response.url.path_qs) == (200, paths[number])
+    assert not [name for name in cookies_of(browser) if name.startswith("sign-in")]
+
+
+@pytest.mark.parametrize("state", ["made-up", "", None])
+async def test_a_wrong_state_takes_no_sign_in_away(app, browser, state):
+    """After callbacks with a wrong state, or none, the right ones of both tabs still count."""
+    callbacks = [await begin(browser) for _ in range(2)]
+    for callback in callbacks:
+        forged = callback.without_query_params("state")
+        forged = forged if state is None else forged.update_query(state=state)
+        assert (await see(browser, forged))[1] == 400
+    for callback in callbacks:
+        assert (await see(browser, callback))[1] == 200
+
+
+async def test_a_tab_of_another_browser_takes_no_sign_in_away(app, browser):
+    """A callback in a browser with a pending sign-in of its own signs neither end-user in."""
+    async with a_browser(app) as other:
+        mine, theirs = await begin(browser), await begin(other)
+        assert (await see(browser, theirs))[1] == 400
+        assert (await see(other, mine))[1] == 400
+        assert (await see(browser, mine))[1] == 200
+        assert (await see(other, theirs))[1] == 200
 
 
 async def test_a_callback_counts_once(app, browser):
