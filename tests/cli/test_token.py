@@ -26,5 +26,5 @@ def test_a_refusal_shows_no_secret(service, monkeypatch, capsys, http_mock, cana
 
     assert cli.run(arguments) == 1
     shown = capsys.readouterr().err
-    assert shown.startswith("error: invalid_client (check the client id")
+    assert shown.startswith("error: invalid_client (the client authenticated by")
     assert canary.text not in shown
