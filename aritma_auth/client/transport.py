@@ -7,6 +7,7 @@ what `_Connections` names: default headers, cookies, middlewares, traces, ``rais
 """
 
 import asyncio
+import contextlib
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -227,19 +228,20 @@ class _Exchange:
         throw away a response that lies in the socket: here the loop gets some turns to read it.
         """
         task = asyncio.create_task(self._send(request))
+        # A loop that is closed in mid-request destroys the task: its waiter notices that itself.
+        with contextlib.suppress(AttributeError):
+            task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - no other way
         try:
             await asyncio.wait((task,), timeout=timeout)
             turns = 0
             while not task.done() and turns < _TURNS:
                 await asyncio.sleep(0)
                 turns += 1
-            timed_out = not task.done()
-        finally:
-            if not task.done():
-                task.cancel()
-                # Bounded: CPython 3.11 can lose a cancellation.
-                await asyncio.wait((task,), timeout=_CANCEL_TIMEOUT)
-        if timed_out:
+        except asyncio.CancelledError:
+            await _cancel(task)
+            raise
+        if not task.done():
+            await _cancel(task)
             raise TransportError(
                 f"no response from {self._place} within {timeout:g} seconds: try again later",
                 may_have_arrived=self._is_sent,
@@ -331,6 +333,12 @@ class _Exchange:
             isinstance(error, TimeoutError) and not self._is_sent
         )
         return TransportError(problem, may_have_arrived=not is_unsent)
+
+
+async def _cancel(task: "asyncio.Task[HttpResponse | AritmaAuthError]") -> None:
+    task.cancel()
+    # Bounded: CPython 3.11 can lose a cancellation.
+    await asyncio.wait((task,), timeout=_CANCEL_TIMEOUT)
 
 
 def _require_verified(given: object, what: str) -> None:

@@ -143,7 +143,7 @@ def test_codes_are_not_for_logs(canary):
         (5, InvalidResponseError("x", status=429, retry_after=30), 30),
         (5, OAuthError("server_error", status=500), 10),
         (5, OAuthError("temporarily_unavailable"), 10),
-        (5, InvalidResponseError("x", status=404), None),
+        (5, InvalidResponseError("x", status=404), 10),
         (5, AccessDeniedError("access_denied"), None),
         (5, ExpiredTokenError("expired_token"), None),
         (5, InvalidGrantError("invalid_grant"), None),

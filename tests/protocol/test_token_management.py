@@ -97,7 +97,7 @@ def test_a_refused_revocation_is_raised():
         parse_revocation_response(response({"error": "unsupported_token_type"}, 400), now=0.0)
 
 
-@pytest.mark.parametrize(("status", "is_permanent"), [(503, False), (404, True), (302, True)])
+@pytest.mark.parametrize(("status", "is_permanent"), [(503, False), (404, False), (302, False)])
 def test_another_status_means_that_the_token_lives(status, is_permanent):
     """After a 503 it can be tried again (RFC 7009 §2.2.1)."""
     with pytest.raises(InvalidResponseError) as caught:

