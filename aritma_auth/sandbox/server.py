@@ -33,6 +33,7 @@ class LoopbackServers:
         self._ports = ports
         self._ssl_context = ssl_context
         self._runners: list[web.AppRunner] = []
+        self._connections: list[web.RequestHandler] = []
 
     async def start(self) -> None:
         """Listen, and tell the state the addresses."""
@@ -79,12 +80,22 @@ class LoopbackServers:
     def _inject(self, find_place: Callable[[str], str | None]) -> Middleware:
         @web.middleware
         async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
+            is_kept_alive = self._note_connection(request)
             where = find_place(request.path)
             if where is None:
                 return await handler(request)
-            return await self._state.faults.at(where).serve(request, handler)
+            faults = self._state.faults.at(where)
+            return await faults.serve(request, handler, is_kept_alive=is_kept_alive)
 
         return inject
+
+    def _note_connection(self, request: web.Request) -> bool:
+        """Tell whether the connection has carried a request before, and remember it."""
+        self._connections = [known for known in self._connections if known.transport is not None]
+        is_known = request.protocol in self._connections
+        if not is_known:
+            self._connections.append(request.protocol)
+        return is_known
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Aritma-Sandbox"] = "stand-in"

@@ -28,9 +28,7 @@ class SandboxState:
         self.clock = SandboxClock()
         self.overrides = ResponseOverrides()
         self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
-        self.refresh_tokens = RefreshTokens(
-            self.clock, rotate=self.server_version.refresh_tokens_rotate
-        )
+        self.refresh_tokens = RefreshTokens(self.clock, self.server_version.refresh_tokens_rotate)
         self.faults = Faults(self.issuer, self.refresh_tokens, self.overrides)
         assertions = ClientAssertions(self.clients, self.clock)
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)

@@ -190,10 +190,10 @@ async def test_a_sign_in_without_offline_access_has_no_refresh_token(sandbox):
     assert "refresh_token" not in answer
 
 
-@pytest.mark.parametrize(("revokes_family_on_reuse", "successor"), [(True, 400), (False, 200)])
-async def test_reuse_is_noticed_and_may_end_the_family(sandbox, revokes_family_on_reuse, successor):
+@pytest.mark.parametrize(("on_reuse", "successor"), [("revoke_family", 400), ("refuse", 200)])
+async def test_reuse_is_noticed_and_may_end_the_family(sandbox, on_reuse, successor):
     """A reuse revokes the family (RFC 9700 §4.14.2) or is only refused, as by IdentityServer."""
-    sandbox.refresh_tokens.revokes_family_on_reuse = revokes_family_on_reuse
+    sandbox.refresh_tokens.on_reuse = on_reuse
     other = await sign_in(sandbox)
     first = await sign_in(sandbox)
     _, second, _ = await refresh(sandbox, first["refresh_token"])

@@ -1,10 +1,11 @@
 """What a test makes go wrong: on the wire, and with tokens, keys and authorization requests."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.faults import injection
+from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS, echo
 from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
@@ -25,7 +26,19 @@ _ENDPOINTS = (
 PLACES = ("api", *_ENDPOINTS)
 """Where faults may happen: the Banking APIs, and the identity server's endpoints."""
 
-_HTML = "<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>"
+_PAGES = {
+    "gateway": (b"<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>", "text/html"),
+    "ingress": (b"default backend - 404", "text/plain; charset=utf-8"),
+    "firewall": (b"<html><head><title>403 Forbidden</title></head>Forbidden</html>", "text/html"),
+    "empty": (b"", None),
+}
+"""What stands in front of a server sends such bodies; an empty one comes without a media type."""
+
+
+def _require_known(name: str, value: str, known: Iterable[str]) -> str:
+    if value not in known:
+        raise ConfigurationError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    return value
 
 
 def place_of(path: str) -> str | None:
@@ -76,10 +89,7 @@ class Faults:
         Raises:
             ConfigurationError: There is no such place.
         """
-        queue = self._queues.get(where)
-        if queue is None:
-            raise ConfigurationError(f"where must be one of {', '.join(PLACES)}, not {where!r}")
-        return queue
+        return self._queues[_require_known("where", where, PLACES)]
 
     def hold(self, where: str = "token") -> Hold:
         """
@@ -123,15 +133,18 @@ class Faults:
         self,
         status: int,
         *,
+        page: str = "gateway",
         retry_after: float | str | None = None,
         times: int = 1,
         where: str = "token",
     ) -> None:
         """
-        Respond to the next requests with a gateway's error page.
+        Respond to the next requests with an error page that is no OAuth response.
 
         Args:
             status: HTTP status.
+
+            page: ``gateway`` and ``firewall`` for HTML, ``ingress`` for a plain text, or ``empty``.
 
             retry_after: ``Retry-After`` as seconds or as an HTTP date.
 
@@ -139,10 +152,11 @@ class Faults:
 
             where: One of the places.
         """
-        headers = {"Content-Type": "text/html"}
+        body, media_type = _PAGES[_require_known("page", page, _PAGES)]
+        headers = {} if media_type is None else {"Content-Type": media_type}
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
-        self.at(where).add(injection.respond(status, _HTML.encode(), headers), times)
+        self.at(where).add(injection.respond(status, body, headers), times)
 
     def respond_next(
         self,
@@ -182,6 +196,80 @@ class Faults:
             where: One of the places.
         """
         self.respond_next(b"", status=status, headers={"Location": location}, where=where)
+
+    def echo_next(
+        self,
+        spelling: str = "raw",
+        place: str = "error_description",
+        *,
+        status: int = 400,
+        times: int = 1,
+        where: str = "token",
+    ) -> None:
+        """
+        Repeat the secrets of the next requests in the responses.
+
+        Args:
+            spelling: How each secret is written: ``raw``, ``form``, ``percent``, ``uri``, ``json``,
+                ``unicode-escapes``, ``html``, ``base64`` or ``base64url``.
+
+            place: The text that repeats them: ``error``, ``error_description``, ``error_uri``, an
+                unknown ``member``, ``token_type`` or ``scope`` of a success response, an ``html``
+                or ``text`` body, a ``challenge``, or ``problem`` details.
+
+            status: HTTP status of an error.
+
+            times: Number of requests.
+
+            where: One of the places.
+        """
+        _require_known("spelling", spelling, SPELLINGS)
+        _require_known("place", place, PLACES_IN_RESPONSE)
+        self.at(where).add(echo(spelling, place, status), times)
+
+    def drop_kept_alive(self, where: str = "token", *, is_on: bool = True) -> None:
+        """
+        Close each connection that was kept alive when the next request arrives on it.
+
+        Servers do so when their keep-alive time ends. A request on a fresh connection is processed.
+
+        Args:
+            where: One of the places.
+
+            is_on: False stops it.
+        """
+        self.at(where).drops_kept_alive = is_on
+
+    def hang_next(self, *, times: int = 1, where: str = "token") -> None:
+        """
+        Never respond to the next requests.
+
+        Args:
+            times: Number of requests.
+
+            where: One of the places.
+        """
+        self.at(where).add(injection.hang(), times)
+
+    def stall_next(
+        self,
+        status: int = 200,
+        *,
+        headers: Mapping[str, str] | None = None,
+        where: str = "token",
+    ) -> None:
+        """
+        Respond to the next request with a header and the first byte of a body, then nothing more.
+
+        Args:
+            status: HTTP status.
+
+            headers: Header fields; JSON's media type by default.
+
+            where: One of the places.
+        """
+        fields = {"Content-Type": "application/json"} if headers is None else headers
+        self.at(where).add(injection.stall(status, fields))
 
     def drop_next(self, *, times: int = 1, where: str = "token") -> None:
         """

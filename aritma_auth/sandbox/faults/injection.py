@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+_HOUR = 3600
+
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
@@ -56,12 +58,15 @@ class FaultQueue:
         count: Requests so far.
 
         peak: The most requests in flight at the same time.
+
+        drops_kept_alive: Every request on a connection that has carried one before meets its end.
     """
 
     def __init__(self) -> None:
         self.latency = 0.0
         self.count = 0
         self.peak = 0
+        self.drops_kept_alive = False
         self._in_flight = 0
         self._queue: deque[Fault] = deque()
         self._hold: Hold | None = None
@@ -87,7 +92,9 @@ class FaultQueue:
         if self._hold is not None:
             self._hold.release()
 
-    async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def serve(
+        self, request: web.Request, handler: Handler, *, is_kept_alive: bool
+    ) -> web.StreamResponse:
         """
         Serve one request, with the fault that it meets.
 
@@ -95,11 +102,15 @@ class FaultQueue:
             request: The request.
 
             handler: The route's own handler.
+
+            is_kept_alive: The request's connection has carried one before.
         """
         self.count += 1
         self._in_flight += 1
         self.peak = max(self.peak, self._in_flight)
         try:
+            if is_kept_alive and self.drops_kept_alive:
+                return _close_connection(request)
             fault = self._queue.popleft() if self._queue else None
             if self._hold is not None:
                 await self._hold.pass_through()
@@ -149,6 +160,29 @@ def truncate() -> Fault:
         await response.write(b'{"access_token":"')
         _close_connection(request)
         return response
+
+    return fault
+
+
+def hang() -> Fault:
+    """Never respond; the request ends with its connection, or with the sandbox."""
+
+    async def fault(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+        while True:  # noqa: ASYNC110 - nothing but cancellation ends it
+            await asyncio.sleep(_HOUR)
+
+    return fault
+
+
+def stall(status: int, headers: Mapping[str, str]) -> Fault:
+    """Send the header and the first byte of a body, then nothing more."""
+
+    async def fault(request: web.Request, _handler: Handler) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Length": "60"})
+        await response.prepare(request)
+        await response.write(b" ")
+        while True:  # noqa: ASYNC110 - nothing but cancellation ends it
+            await asyncio.sleep(_HOUR)
 
     return fault
 

@@ -11,12 +11,15 @@ _MAX_SCOPE_LENGTH = 300
 
 
 class ErrorResponse(Exception):  # noqa: N818 - a response, not an error of ours
-    """An OAuth error response, status 400 (RFC 6749 §5.2)."""
+    """An OAuth error response (RFC 6749 §5.2); without an error code its body is empty."""
 
-    def __init__(self, error: str, description: str | None = None) -> None:
+    def __init__(
+        self, error: str | None, description: str | None = None, *, status: int = 400
+    ) -> None:
         super().__init__(error)
         self.error = error
         self.description = description
+        self.status = status
 
 
 async def read_form_values(request: web.Request) -> dict[str, str]:

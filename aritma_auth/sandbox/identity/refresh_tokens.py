@@ -1,20 +1,33 @@
 """Refresh tokens: issued, redeemed once or many times, revoked."""
 
 import secrets
+from typing import Literal, get_args
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
+from aritma_auth.sandbox.identity.token_issuer import IssuedToken
 
 _LIFETIME = 30 * 24 * 3600
+
+OnReuse = Literal["revoke_family", "refuse", "accept_until_used", "accept"]
+
+
+def _validate_on_reuse(_instance: object, _attribute: object, value: str) -> None:
+    if value not in get_args(OnReuse):
+        raise ConfigurationError(
+            f"on_reuse must be one of {', '.join(get_args(OnReuse))}, not {value!r}"
+        )
 
 
 @attrs.define(kw_only=True)
 class RefreshToken:
     """
-    A refresh token as the sandbox remembers it.
+    A refresh token's record.
 
     Attributes:
         client_id: The client that it was issued to.
@@ -27,7 +40,13 @@ class RefreshToken:
 
         expires_at: POSIX seconds; its successors keep it.
 
-        is_spent: It was redeemed, or its family was revoked.
+        is_revoked: Its family was revoked.
+
+        redeemed_at: POSIX seconds of its first use, or None.
+
+        successor: The refresh token that replaced it, or None.
+
+        access_token: The access token that came with its successor, or None.
     """
 
     client_id: str
@@ -35,26 +54,39 @@ class RefreshToken:
     sign_in: AuthenticationEvent
     family: str = attrs.field(factory=lambda: secrets.token_hex(8))
     expires_at: float
-    is_spent: bool = False
+    is_revoked: bool = False
+    redeemed_at: float | None = None
+    successor: str | None = None
+    access_token: IssuedToken | None = None
 
 
+@attrs.define
 class RefreshTokens:
     """
     Issues and redeems refresh tokens.
 
     Attributes:
-        reuse_events: How often a spent refresh token was presented.
+        on_reuse: What happens to a spent refresh token that is presented again. Servers differ:
+            ``revoke_family`` (RFC 9700 §4.14.2), ``refuse`` as IdentityServer without an operator's
+            addition, ``accept_until_used`` until the new access token is first used, or ``accept``.
 
-        revokes_family_on_reuse: A spent refresh token presented again revokes its whole family;
-            IdentityServer does that only where its operator has added it.
+        grace: Seconds in which a spent refresh token gets its successor once more.
+
+        error: Error code of the response to an invalid refresh token; None for an empty body.
+
+        error_status: HTTP status of that response.
+
+        reuse_events: How often a spent refresh token was presented and refused.
     """
 
-    def __init__(self, clock: SandboxClock, *, rotate: bool) -> None:
-        self._clock = clock
-        self._rotate = rotate
-        self._tokens: dict[str, RefreshToken] = {}
-        self.reuse_events = 0
-        self.revokes_family_on_reuse = True
+    _clock: SandboxClock
+    _rotate: bool
+    on_reuse: OnReuse = attrs.field(default="revoke_family", validator=_validate_on_reuse)
+    grace: float = 0.0
+    error: str | None = "invalid_grant"
+    error_status: int = 400
+    reuse_events: int = 0
+    _tokens: dict[str, RefreshToken] = attrs.field(factory=dict, init=False, repr=False)
 
     def issue(
         self, client: SandboxClient, scope: tuple[str, ...], sign_in: AuthenticationEvent
@@ -79,41 +111,61 @@ class RefreshTokens:
         Find a client's refresh token.
 
         Returns:
-            The record, or None if the token is unknown, spent or expired.
+            The record, or None if the token is unknown, spent, revoked or expired.
         """
+        token = self._known(text, client)
+        return None if token is None or self._is_spent(token) else token
+
+    def _known(self, text: str, client: SandboxClient) -> RefreshToken | None:
         token = self._tokens.get(text)
-        if token is None or token.client_id != client.client_id or token.is_spent:
+        if token is None or token.client_id != client.client_id or token.is_revoked:
             return None
         return token if self._clock.time() < token.expires_at else None
 
-    def redeem(self, text: str, client: SandboxClient) -> tuple[str, RefreshToken] | None:
+    def _is_spent(self, token: RefreshToken) -> bool:
+        if token.redeemed_at is None or self.on_reuse == "accept":
+            return False
+        if self.on_reuse == "accept_until_used":
+            return token.access_token is not None and token.access_token.is_used
+        return True
+
+    def redeem(self, text: str, client: SandboxClient) -> tuple[str, RefreshToken]:
         """
         Redeem a refresh token.
 
         Returns:
-            The refresh token to return, which may be the same, and its record; or None.
+            The refresh token to return, which may be the same, and the record of the presented one.
+
+        Raises:
+            ErrorResponse: The refresh token is invalid.
 
         Source: IdentityServer's DefaultRefreshTokenService: the successor keeps the expiry.
         """
-        token = self.find(text, client)
+        token = self._known(text, client)
         if token is None:
-            self._count_reuse(text, client)
-            return None
+            raise ErrorResponse(self.error, status=self.error_status)
+        if self._is_spent(token):
+            return self._repeat(token), token
         rotates = client.refresh_tokens_rotate
         if not (self._rotate if rotates is None else rotates):
             return text, token
-        successor = self._keep(attrs.evolve(token))
-        token.is_spent = True
-        return successor, token
+        return self._replace(token), token
 
-    def _count_reuse(self, text: str, client: SandboxClient) -> None:
-        token = self._tokens.get(text)
-        if token is None or token.client_id != client.client_id or not token.is_spent:
-            return
+    def _replace(self, token: RefreshToken) -> str:
+        token.successor = self._keep(attrs.evolve(token, redeemed_at=None, access_token=None))
+        token.redeemed_at = self._clock.time()
+        return token.successor
+
+    def _repeat(self, token: RefreshToken) -> str:
+        is_in_grace = self._clock.time() < (token.redeemed_at or 0.0) + self.grace
+        successor = self._tokens.get(token.successor or "")
+        if is_in_grace and successor is not None and not self._is_spent(successor):
+            return token.successor or ""
         self.reuse_events += 1
-        if self.revokes_family_on_reuse:
+        if self.on_reuse == "revoke_family":
             for relative in self._tokens.values():
-                relative.is_spent |= relative.family == token.family
+                relative.is_revoked |= relative.family == token.family
+        raise ErrorResponse(self.error, status=self.error_status)
 
     def revoke(self, text: str, client: SandboxClient) -> None:
         """Revoke a refresh token of this client."""

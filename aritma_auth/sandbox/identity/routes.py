@@ -88,6 +88,7 @@ class ClientEndpoints:
     ) -> web.Response:
         form: dict[str, str] = {}
         client_id = error = None
+        status = 200
         try:
             if request.method != "POST" or request.content_type != FORM:
                 raise ErrorResponse("invalid_request")  # noqa: TRY301 - a response like the others
@@ -98,13 +99,11 @@ class ClientEndpoints:
             client_id = client.client_id
             members = work(client, form)
         except ErrorResponse as refused:
-            error = refused.error
-            members = {"error": error}
-            if refused.description is not None:
-                members["error_description"] = refused.description
+            status, error = refused.status, refused.error or "empty body"
+            members = _error_members(refused)
         if log is not None:
             log(request, form, client_id, error)
-        return _json(members, status=200 if error is None else 400)
+        return _json(members, status=status)
 
     def _issuer(self, request: web.Request) -> str:
         return self._sandbox.issuer_of(request.match_info.get("tenant"))
@@ -115,6 +114,15 @@ class ClientEndpoints:
         self._sandbox.token_requests.append(
             TokenRequest(form.get("grant_type"), client_id, request.match_info.get("tenant"), error)
         )
+
+
+def _error_members(refused: ErrorResponse) -> dict[str, object] | None:
+    if refused.error is None:
+        return None
+    members: dict[str, object] = {"error": refused.error}
+    if refused.description is not None:
+        members["error_description"] = refused.description
+    return members
 
 
 def _json(body: object, *, status: int) -> web.Response:

@@ -127,7 +127,7 @@ class TokenEndpoint:
             raise ErrorResponse("invalid_scope")
         resource = self._resource(form, RESOURCES, scope)
         text = self._issuer.issue_access_token(issuer, client, scope, resource=resource)
-        return _response(client, scope, text)
+        return self._response(scope, text)
 
     def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         if not form.get("redirect_uri"):
@@ -158,13 +158,13 @@ class TokenEndpoint:
             )
         if "offline_access" in scope:
             refresh_token = self._refresh_tokens.issue(client, scope, sign_in)
-        return _response(client, scope, text, id_token, refresh_token)
+        return self._response(scope, text, id_token, refresh_token)
 
     def _delegation(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope = parse_scope(form, client)
         exchange = self.subject_tokens.delegation(form)
         text = self._issuer.issue_access_token(issuer, client, scope, exchange.sign_in)
-        response = _response(client, scope, text)
+        response = self._response(scope, text)
         # Aritma's sample response has no scope.
         del response["scope"]
         return response
@@ -176,7 +176,7 @@ class TokenEndpoint:
         text = self._issuer.issue_access_token(
             issuer, client, scope, exchange.sign_in, resource=resource, actor=exchange.actor
         )
-        return _response(client, scope, text) | {"issued_token_type": ACCESS_TOKEN}
+        return self._response(scope, text) | {"issued_token_type": ACCESS_TOKEN}
 
     def _password(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope = parse_scope(form, client)
@@ -190,20 +190,18 @@ class TokenEndpoint:
         if "offline_access" in scope:
             refresh_token = self._refresh_tokens.issue(client, scope, sign_in)
         text = self._issuer.issue_access_token(issuer, client, scope, sign_in)
-        return _response(client, scope, text, None, refresh_token)
+        return self._response(scope, text, None, refresh_token)
 
     def _refresh_token(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         refresh_token = form.get("refresh_token")
         if not refresh_token:
             raise ErrorResponse("invalid_request")
-        redeemed = self._refresh_tokens.redeem(refresh_token, client)
-        if redeemed is None:
-            raise ErrorResponse("invalid_grant")
-        refresh_token, token = redeemed
+        refresh_token, token = self._refresh_tokens.redeem(refresh_token, client)
         resource = self._resource(form, RESOURCES, token.scope)
         text = self._issuer.issue_access_token(
             issuer, client, token.scope, token.sign_in, resource=resource
         )
+        token.access_token = self._issuer.find(text)
         id_token = None
         if "openid" in token.scope:
             # The nonce belongs to the first ID token alone (OpenID Connect Core 1.0 §12.2).
@@ -212,7 +210,7 @@ class TokenEndpoint:
                 issuer, client.client_id, sign_in, access_token=text
             )
         # The response always carries a refresh token: the same one where it is for many uses.
-        return _response(client, token.scope, text, id_token, refresh_token)
+        return self._response(token.scope, text, id_token, refresh_token)
 
     def _resource(self, form: Form, known: Container[str], scope: tuple[str, ...]) -> str | None:
         resource = form.get("resource")
@@ -222,19 +220,19 @@ class TokenEndpoint:
             raise ErrorResponse("invalid_target", "Invalid resource indicator")
         return resource
 
-
-def _response(
-    client: SandboxClient,
-    scope: tuple[str, ...],
-    access_token: str,
-    id_token: str | None = None,
-    refresh_token: str | None = None,
-) -> Response:
-    return {
-        **({} if id_token is None else {"id_token": id_token}),
-        "access_token": access_token,
-        "expires_in": client.lifetime,
-        "token_type": "Bearer",
-        **({} if refresh_token is None else {"refresh_token": refresh_token}),
-        "scope": " ".join(scope),
-    }
+    def _response(
+        self,
+        scope: tuple[str, ...],
+        access_token: str,
+        id_token: str | None = None,
+        refresh_token: str | None = None,
+    ) -> Response:
+        seconds_left = self._issuer.find(access_token).expires_at - self._clock.time()
+        return {
+            **({} if id_token is None else {"id_token": id_token}),
+            "access_token": access_token,
+            "expires_in": round(seconds_left),
+            "token_type": "Bearer",
+            **({} if refresh_token is None else {"refresh_token": refresh_token}),
+            "scope": " ".join(scope),
+        }

@@ -55,7 +55,7 @@ class SignInPages:
             if isinstance(step, str):
                 return self._send(call, self._responses.failure(issuer, call, step))
         except ErrorResponse as error:
-            return templates.error_page(error.error, error.description)
+            return templates.error_page(error.error or "", error.description)
         step.client_ids.add((issuer, call.client.client_id))
         response = self._send(
             call, self._responses.success(issuer, call, _authentication_event(step, call))
