@@ -98,7 +98,8 @@ if TYPE_CHECKING:
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
     from aritma_auth.provider.token_request import TokenSource as TokenSource
     from aritma_auth.secret import Secret as Secret
-    from aritma_auth.stores import TokenStore as TokenStore
+    from aritma_auth.stores.contract import Record as Record
+    from aritma_auth.stores.contract import TokenStore as TokenStore
     from aritma_auth.stores.encryption import EncryptionKeys as EncryptionKeys
     from aritma_auth.stores.file import FileTokenStore as FileTokenStore
     from aritma_auth.stores.keyring import KeyringTokenStore as KeyringTokenStore
@@ -212,7 +213,10 @@ _HOMES = {
     "provider.status": ("ProviderStatus",),
     "provider.token_request": ("TokenSource",),
     "secret": ("Secret",),
-    "stores": ("TokenStore",),
+    "stores.contract": (
+        "Record",
+        "TokenStore",
+    ),
     "stores.encryption": ("EncryptionKeys",),
     "stores.file": ("FileTokenStore",),
     "stores.keyring": ("KeyringTokenStore",),

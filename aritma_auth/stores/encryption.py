@@ -1,11 +1,11 @@
-"""Stored bytes under lock and key: AES-256-GCM, bound to the place where they are kept."""
+"""Encryption of stored bytes with AES-256-GCM, bound to the place where they are kept."""
 
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import NoReturn, Protocol, final
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores.records import RecordError
@@ -17,31 +17,31 @@ _NAME_LIMIT = 32
 
 
 class Cipher(Protocol):
-    """An AEAD, as cryptography's AESGCM is."""
+    """An AEAD cipher, such as cryptography's AESGCM."""
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
-        """Encrypt."""
+        """Encrypt and authenticate."""
         ...
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
-        """Decrypt."""
+        """Authenticate and decrypt."""
         ...
 
 
 @final
 class EncryptionKeys:
     """
-    The keys that stored tokens are sealed with: one seals, all of them open.
+    The keys that stored tokens are encrypted with: the first encrypts, all of them decrypt.
 
-    To change keys, add the new one at the end, so that every process can open what it will seal;
-    then move it to the front; and take the old one away when what it has sealed is replaced.
+    To rotate, append the new key, so that every process can decrypt what any process will encrypt;
+    then move it to the front; and remove the old key once everything encrypted with it is replaced.
 
     Args:
-        keys: 32 random bytes each, by a short name that never changes; the first one seals. Also
-            taken: base64 or base64url text of such bytes.
+        keys: Key by name. A name is short and never changes; a key is 32 random bytes, or their
+            base64 or base64url text.
 
     Raises:
-        ConfigurationError: There is no key, or one is not 32 bytes, or cryptography is missing.
+        ConfigurationError: There is no key, one is not 32 bytes, or cryptography is not installed.
 
     Spec: NIST SP 800-38D.
     """
@@ -49,16 +49,16 @@ class EncryptionKeys:
     __slots__ = ("_ciphers", "_first")
 
     def __init__(self, keys: Mapping[str, bytes | str]) -> None:
+        # A traceback with locals shows this object before it has any key.
         self._ciphers: dict[bytes, Cipher] = {}
         if not isinstance(keys, Mapping):
+            problem = wrong_kind("keys", 'keys by name, such as {"1": key}', keys)
+            # And it would show the key.
             del keys
-            raise ConfigurationError('encryption keys have names: EncryptionKeys({"1": key})')
+            raise problem
         raw = {name: _raw_key(key) for name, key in keys.items()}
-        # An error's traceback would hold them.
         del keys
-        problem = _problem(raw)
-        if problem is not None:
-            raise ConfigurationError(problem)
+        _require_keys(raw)
         require("file or redis", "cryptography")
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
 
@@ -68,7 +68,7 @@ class EncryptionKeys:
     @classmethod
     def generate(cls, name: str = "1") -> "EncryptionKeys":
         """
-        Make a new key, for tests: a service keeps its key where it keeps its secrets.
+        Generate a key, for tests: a service loads its key from where its other secrets are.
 
         Args:
             name: The key's name.
@@ -77,76 +77,104 @@ class EncryptionKeys:
 
     def encrypt(self, body: bytes, *, place: str) -> bytes:
         """
-        Seal bytes.
+        Encrypt bytes with the first key.
 
         Args:
-            body: What to keep.
+            body: The bytes.
 
-            place: Where it is kept; it opens nowhere else.
+            place: Where they will be kept; they cannot be decrypted for another place.
         """
         nonce = secrets.token_bytes(_NONCE_SIZE)
         head = _FORMAT + bytes((len(self._first),)) + self._first
         cipher = self._ciphers[self._first]
         return head + nonce + cipher.encrypt(nonce, bytes(body), _bound(head, place))
 
-    def decrypt(self, sealed: bytes, *, place: str) -> HiddenBytes:
+    def decrypt(self, encrypted: bytes, *, place: str) -> HiddenBytes:
         """
-        Open what `encrypt` has sealed.
+        Decrypt what `encrypt` returned.
 
         Args:
-            sealed: The bytes as they were kept.
+            encrypted: The bytes as they were kept.
 
             place: Where they were kept.
 
         Raises:
-            RecordError: They are not ours, from another place, changed, or of an unknown key.
+            RecordError: The bytes were not encrypted with one of these keys for this place, or were
+                changed since.
         """
-        end = 2 + (sealed[1] if len(sealed) > 1 else 0)
-        head, nonce, rest = (
-            sealed[:end],
-            sealed[end : end + _NONCE_SIZE],
-            sealed[end + _NONCE_SIZE :],
-        )
+        end = 2 + (encrypted[1] if len(encrypted) > 1 else 0)
+        head, nonce = encrypted[:end], encrypted[end : end + _NONCE_SIZE]
         cipher = self._ciphers.get(head[2:])
         if head[:1] != _FORMAT or cipher is None:
-            raise RecordError("it is not sealed with a key that is known here")
+            raise RecordError("it is encrypted with a key that is not known here")
         try:
-            return HiddenBytes(cipher.decrypt(nonce, rest, _bound(head, place)))
-        except Exception:  # noqa: BLE001 - cryptography's InvalidTag and whatever odd lengths raise
-            problem = "its seal is broken, or it was kept in another place"
+            return HiddenBytes(
+                cipher.decrypt(nonce, encrypted[end + _NONCE_SIZE :], _bound(head, place))
+            )
+        except Exception:  # noqa: BLE001 - InvalidTag, or ValueError for odd lengths
+            problem = "its authentication tag is wrong: another key, another place, or damage"
+        # Outside the except block, so that no traceback holds cryptography's frames.
         raise RecordError(problem)
 
     def __repr__(self) -> str:
         return f"<EncryptionKeys {', '.join(name.decode() for name in self._ciphers)}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("encryption keys are not pickled: load them again in the other process")
+        raise TypeError("encryption keys cannot be pickled: load them again in the other process")
+
+
+def require_encryption_keys(keys: object) -> None:
+    """
+    Require an argument ``keys`` to be encryption keys.
+
+    Raises:
+        ConfigurationError: It is something else; the message shows how to make a key.
+    """
+    if isinstance(keys, EncryptionKeys):
+        return
+    raise wrong_kind(
+        "keys",
+        'EncryptionKeys({"1": key}), with a key from '
+        'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        keys,
+    )
 
 
 def _bound(head: bytes, place: str) -> bytes:
     return head + place.encode()
 
 
-def _problem(keys: Mapping[str, HiddenBytes]) -> str | None:
+def _require_keys(keys: Mapping[str, HiddenBytes]) -> None:
     if not keys:
-        return "give at least one encryption key"
+        raise ConfigurationError("keys must hold at least one encryption key; it is empty")
     if not all(map(_is_name, keys)):
-        return f"a encryption key's name is 1 to {_NAME_LIMIT} plain characters"
-    if not all(keys.values()):
-        return "a encryption key is 32 random bytes, or their base64 text"
-    return None
+        raise ConfigurationError(
+            f"the name of an encryption key must be a text of 1 to {_NAME_LIMIT} printable ASCII "
+            "characters"
+        )
+    wrong = [name for name, key in keys.items() if not key]
+    if wrong:
+        raise ConfigurationError(
+            f"encryption key {wrong[0]!r} must be 32 random bytes, or their base64 text: make one "
+            'with python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
 
 
-def _is_name(name: str) -> bool:
-    return 0 < len(name) <= _NAME_LIMIT and name.isascii() and name.isprintable()
+def _is_name(name: object) -> bool:
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= _NAME_LIMIT
+        and name.isascii()
+        and name.isprintable()
+    )
 
 
-def _raw_key(key: bytes | str) -> HiddenBytes:
-    """Give the bytes of a key, or none if it is no key."""
+def _raw_key(key: object) -> HiddenBytes:
+    """Return the 32 bytes of a key, or nothing if it is no key."""
     if isinstance(key, str):
         text = key.rstrip("=") + "=" * (-len(key.rstrip("=")) % 4)
         try:
             key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
         except ValueError:
             key = b""
-    return HiddenBytes(key if len(key) == _KEY_SIZE else b"")
+    return HiddenBytes(key if isinstance(key, bytes) and len(key) == _KEY_SIZE else b"")

@@ -1,11 +1,12 @@
 """
-What a store of one machine writes: a record with its generation and fence, sealed or summed.
+What a store of one machine writes: a record with its generation and fence, encrypted or summed.
 
-    aritma-auth 1 sealed 12 7 <sealed record>
+    aritma-auth 1 encrypted 12 7 <encrypted record>
     aritma-auth 1 plain 12 7 <SHA-256> <record>
 
-The sum or the seal covers the key and the head too: an entry that was copied to another key, cut
-short or given another number is found out. The sum finds accidents; only a seal keeps people out.
+The authentication tag or the sum covers the key and the head too, so that an entry which was copied
+to another key, truncated or renumbered is detected. The sum detects accidents; only encryption
+keeps out an attacker who can write the file.
 """
 
 import hmac
@@ -15,44 +16,26 @@ from hashlib import sha256
 import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
-from aritma_auth.stores import Entry, Record
+from aritma_auth.stores.contract import Entry, Record
 from aritma_auth.stores.encryption import EncryptionKeys
 from aritma_auth.stores.records import RecordError, dump_record, parse_record
 
-_HEAD = re.compile(rb"aritma-auth 1 (plain|sealed) ([1-9][0-9]{0,17}) (0|[1-9][0-9]{0,17}) ")
+_HEAD = re.compile(rb"aritma-auth 1 (plain|encrypted) ([1-9][0-9]{0,17}) (0|[1-9][0-9]{0,17}) ")
 _SUM_SIZE = 64
 
 
 @attrs.frozen
 class Kept:
-    """
-    What was kept.
-
-    Attributes:
-        entry: The entry.
-
-        fence: Number of the latest lease under which it was written, or 0.
-    """
+    """An entry, and the fence of the latest lease under which it was written (0 for none)."""
 
     entry: Entry
     fence: int = 0
 
 
 def pack(kept: Kept, *, key: str, keys: EncryptionKeys | None, now: float) -> HiddenBytes:
-    """
-    Write an entry as bytes; without encryption keys they are ASCII.
-
-    Args:
-        kept: The entry and its fence.
-
-        key: The key under which it is kept.
-
-        keys: Seal it, or None.
-
-        now: POSIX seconds.
-    """
-    manner = "plain" if keys is None else "sealed"
-    head = f"aritma-auth 1 {manner} {kept.entry.generation} {kept.fence} "
+    """Return an entry as bytes, bound to its key; without encryption keys they are ASCII."""
+    kind = "plain" if keys is None else "encrypted"
+    head = f"aritma-auth 1 {kind} {kept.entry.generation} {kept.fence} "
     record, place = dump_record(kept.entry.record, now=now), _place(key, head)
     if keys is None:
         return HiddenBytes(f"{head}{_sum(place, record)} ".encode() + record)
@@ -60,18 +43,7 @@ def pack(kept: Kept, *, key: str, keys: EncryptionKeys | None, now: float) -> Hi
 
 
 def unpack(body: bytes, *, key: str, keys: EncryptionKeys | None, now: float) -> Kept:
-    """
-    Read what `pack` wrote; anything else is an entry with a problem.
-
-    Args:
-        body: The bytes.
-
-        key: The key under which they were kept.
-
-        keys: Open them, or None if they must be plain.
-
-        now: POSIX seconds.
-    """
+    """Return the entry that `pack` wrote; anything else is an entry with a problem."""
     try:
         return _unpack(body, key, keys, now)
     except RecordError as error:
@@ -80,14 +52,8 @@ def unpack(body: bytes, *, key: str, keys: EncryptionKeys | None, now: float) ->
 
 
 def unreadable(content: bytes, problem: str) -> Kept:
-    """
-    Make an entry of what cannot be read, so that it can be overwritten.
-
-    Args:
-        content: Tells it from any other: its generation is made of this.
-
-        problem: Why it cannot be read.
-    """
+    """Return an entry for what cannot be read; its generation is made of the content."""
+    # Compare and swap needs a generation that changes with the content, and there is no other.
     generation = 1 + int.from_bytes(sha256(content).digest()[:6], "big")
     return Kept(Entry(Record(), generation, problem=problem))
 
@@ -95,19 +61,22 @@ def unreadable(content: bytes, problem: str) -> Kept:
 def _unpack(body: bytes, key: str, keys: EncryptionKeys | None, now: float) -> Kept:
     match = _HEAD.match(body)
     if match is None:
-        raise RecordError("it is of another version, or of another program")
+        raise RecordError("it was written by another version, or by another program")
     head, rest = match[0].decode(), HiddenBytes(body[match.end() :])
-    place, is_sealed = _place(key, head), match[1] == b"sealed"
-    if is_sealed != (keys is not None):
-        raise RecordError("it is sealed, and there is no key" if is_sealed else "it is not sealed")
-    record = _check(rest, place) if keys is None else keys.decrypt(rest, place=place)
+    place, is_encrypted = _place(key, head), match[1] == b"encrypted"
+    if is_encrypted and keys is None:
+        raise RecordError("it is encrypted, and the store has no keys")
+    if not is_encrypted and keys is not None:
+        # Anybody who can write the file could have written it.
+        raise RecordError("it is not encrypted, and the store has keys")
+    record = _require_sum(rest, place) if keys is None else keys.decrypt(rest, place=place)
     return Kept(Entry(parse_record(record, now=now), int(match[2])), int(match[3]))
 
 
-def _check(rest: bytes, place: str) -> HiddenBytes:
+def _require_sum(rest: bytes, place: str) -> HiddenBytes:
     record = HiddenBytes(rest[_SUM_SIZE + 1 :])
     if not hmac.compare_digest(rest[: _SUM_SIZE + 1], f"{_sum(place, record)} ".encode()):
-        raise RecordError("its sum is wrong, or it was kept in another place")
+        raise RecordError("its checksum is wrong: it is damaged, or was copied from another place")
     return record
 
 

@@ -7,16 +7,11 @@ from typing import final
 import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.stores import private_files
-from aritma_auth.stores.encryption import EncryptionKeys
+from aritma_auth.stores.encryption import EncryptionKeys, require_encryption_keys
 from aritma_auth.stores.local import LocalTokenStore, local_folder
-from aritma_auth.stores.private_files import (
-    Found,
-    erase_private,
-    has_folder,
-    read_private,
-    write_private,
-)
+from aritma_auth.stores.private_files import Found, has_folder, read_private, write_private
 
 
 @final
@@ -24,21 +19,23 @@ class FileTokenStore(LocalTokenStore):
     """
     Keeps each key's tokens in a file of its own, mode 0600, in a folder of mode 0700.
 
-    An entry is replaced whole or not at all. A lock of the operating system lets one process
-    refresh a token at a time, and ends with the process that holds it, even if that is killed. A
-    file that others may read, a link, and whatever else does not belong there is not read, but
-    replaced.
+    A file is replaced atomically. A lock of the operating system lets one process at a time refresh
+    a token, and ends with that process, even if it is killed. A symbolic link, a file that other
+    users may use, and whatever else the store did not write is not read.
 
-    For a local disk: locks on network file systems are as good as these make them.
+    For a local disk: locks on network file systems are only as good as those make them.
 
     Args:
-        path: The folder, made when it is first needed; by default ``aritma-auth`` in the user's
-            state folder, such as ``~/.local/state``. Give it to tokens alone.
+        path: The folder, created when it is first needed; by default ``aritma-auth`` in the user's
+            state folder, such as ``~/.local/state``. Keep nothing else in it.
 
-        keys: Seal the entries with these, so that a copy of the files alone is worth nothing.
+        keys: Encrypt the entries, so that a copy of the files alone is worthless.
+
+        clock: Tells the time.
 
     Raises:
-        ConfigurationError: The extra ``file`` is not installed.
+        ConfigurationError: An argument is wrong, this user has no home directory, or the extra
+            ``file`` is not installed.
     """
 
     def __init__(
@@ -46,12 +43,16 @@ class FileTokenStore(LocalTokenStore):
         path: str | os.PathLike[str] | None = None,
         *,
         keys: EncryptionKeys | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        folder = local_folder(path, "file")
-        super().__init__(_Files(folder), folder, realm="file", keys=keys)
+        if keys is not None:
+            require_encryption_keys(keys)
+        folder = local_folder("path", path, extra="file")
+        super().__init__(_Files(folder), folder, realm="file", keys=keys, clock=clock)
 
     def __repr__(self) -> str:
-        return f"<FileTokenStore {'plain' if self._keys is None else 'sealed'} in {self._folder}>"
+        kind = "plain" if self._keys is None else "encrypted"
+        return f"<FileTokenStore {kind} in {self._folder}>"
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class _Files:
 
     @property
     def reads_locked(self) -> bool:
-        # Windows does not replace a file that somebody reads.
+        # Windows cannot replace a file while another process reads it.
         return private_files.IS_WINDOWS
 
     def read(self, name: str) -> Found | None:
@@ -68,9 +69,6 @@ class _Files:
 
     def write(self, name: str, body: HiddenBytes) -> None:
         write_private(self._path(name), body)
-
-    def erase(self, name: str) -> None:
-        erase_private(self._path(name))
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.token"

@@ -15,7 +15,7 @@ from aritma_auth.events import Listener, StoreFailed, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.stores import TokenStore
+from aritma_auth.stores.contract import TokenStore
 
 
 class Registration(Protocol):

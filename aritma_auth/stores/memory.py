@@ -2,95 +2,97 @@
 
 import asyncio
 import contextlib
-import time
+import math
+from itertools import count
 
 import attrs
 
+from aritma_auth.errors import wrong_kind
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.lock import ForkSafeLock
-from aritma_auth.stores import Entry, Lease, Record
+from aritma_auth.stores.contract import Entry, Lease, Record
+
+_MAX_SIGN_OUTS = 1000
+"""Sign-outs that are remembered; each keeps other providers from writing the token back."""
+
+_MIN_SWEEP = 1000
+"""Entries below which nothing is swept."""
+
+_DEFAULT_LIFETIME = 24 * 3600.0
+"""Seconds to keep a token whose lifetime is unknown."""
+
+_BACKOFF_MEMORY = 60.0
+"""Seconds to keep the count of a backoff after its end, as RedisTokenStore does."""
 
 
 class MemoryTokenStore:
-    """Keeps tokens as long as the process lives."""
+    """
+    Keeps tokens as long as the process lives.
+
+    It lets go of tokens that have ended and cannot be refreshed, and of all but the last 1,000
+    sign-outs.
+
+    Args:
+        clock: Tells the time.
+
+    Raises:
+        ConfigurationError: The clock is none.
+    """
 
     can_watch = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        if not isinstance(clock, Clock):
+            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        self._clock = clock
         self._entries: dict[str, Entry] = {}
-        self._saved_at: dict[str, float] = {}
+        self._writes: dict[str, _Write] = {}
         self._leases: dict[str, _MemoryLease] = {}
-        self._written: dict[str, int] = {}
+        # Counts for all keys, so that what is let go of a key never repeats a fence.
+        self._fences = count(1)
         self._watching: dict[str, list[asyncio.Future[None]]] = {}
+        self._signed_out: dict[str, None] = {}
+        self._sweep_at = _MIN_SWEEP
         self._lock = ForkSafeLock()
 
     async def load(self, key: str) -> Entry | None:
-        """Give the entry of a key, or None."""
+        """Return the entry of a key, or None."""
         with self._lock:
-            entry, saved_at = self._entries.get(key), self._saved_at.get(key, 0.0)
-        if entry is None or entry.record.backoff is None:
+            entry, write = self._entries.get(key), self._writes.get(key)
+        if entry is None or write is None or entry.record.backoff is None:
             return entry
-        # The seconds that are left, not those that were left when it was saved.
         backoff = entry.record.backoff
-        left = backoff.seconds - (time.monotonic() - saved_at)
+        # Whole milliseconds: a rest that is too small to move a clock would be waited for in vain.
+        left = round(backoff.seconds - (self._clock.monotonic() - write.at), 3)
         record = attrs.evolve(entry.record, backoff=attrs.evolve(backoff, seconds=left))
         return attrs.evolve(entry, record=record)
 
     async def save(self, key: str, record: Record, *, replaces: int, fence: int = 0) -> bool:
-        """
-        Write a record if nobody else has meanwhile.
-
-        Args:
-            key: The key.
-
-            record: What to keep.
-
-            replaces: Generation of the entry that was loaded, or 0 for none.
-
-            fence: Number of the lease under which it is written, or 0 without one.
-        """
+        """Write a record unless another has been written meanwhile."""
         with self._lock:
-            entry, written = self._entries.get(key), self._written.get(key, 0)
-            if (0 if entry is None else entry.generation) != replaces or 0 < fence < written:
+            entry, write = self._entries.get(key), self._writes.get(key)
+            latest = 0 if write is None else write.fence
+            if (0 if entry is None else entry.generation) != replaces or 0 < fence < latest:
                 return False
             self._entries[key] = Entry(record, replaces + 1)
-            self._saved_at[key] = time.monotonic()
-            self._written[key] = max(fence, written)
-        self._tell(key)
+            self._writes[key] = _Write(max(fence, latest), self._clock.monotonic())
+            self._note_sign_out(key, record)
+            self._sweep()
+        self._notify(key)
         return True
 
-    async def delete(self, key: str) -> None:
-        """Forget a key."""
-        with self._lock:
-            self._entries.pop(key, None)
-            self._saved_at.pop(key, None)
-        self._tell(key)
-
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
-        """
-        Ask for the right to refresh a key's token.
-
-        Args:
-            key: The key.
-
-            seconds: How long it lasts unless it is kept.
-        """
+        """Request the right to refresh a key's token."""
         with self._lock:
             held = self._leases.get(key)
             if held is not None and held.is_held:
                 return None
-            lease = _MemoryLease(1 if held is None else held.fence + 1, seconds)
+            lease = _MemoryLease(self, key, next(self._fences), seconds, self._clock)
             self._leases[key] = lease
             return lease
 
     async def watch(self, key: str, *, generation: int) -> None:
-        """
-        Wait until the entry's generation is another.
-
-        Args:
-            key: The key.
-
-            generation: Of the entry as it was loaded, or 0 for none.
-        """
+        """Wait until the entry has another generation."""
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             entry = self._entries.get(key)
@@ -102,41 +104,100 @@ class MemoryTokenStore:
         finally:
             with self._lock, contextlib.suppress(KeyError, ValueError):
                 self._watching[key].remove(future)
+                if not self._watching[key]:
+                    del self._watching[key]
 
-    def _tell(self, key: str) -> None:
+    def dismiss(self, lease: "_MemoryLease") -> None:
+        """Let go of a lease that was released."""
+        with self._lock:
+            if self._leases.get(lease.key) is lease:
+                del self._leases[lease.key]
+
+    def _note_sign_out(self, key: str, record: Record) -> None:
+        self._signed_out.pop(key, None)
+        if record.token is None and record.redeeming_since is None and record.backoff is None:
+            self._signed_out[key] = None
+        while len(self._signed_out) > _MAX_SIGN_OUTS:
+            self._let_go(next(iter(self._signed_out)))
+
+    def _sweep(self) -> None:
+        if len(self._entries) < self._sweep_at:
+            return
+        now = self._clock.monotonic()
+        ended = [
+            key
+            for key, entry in self._entries.items()
+            if self._writes[key].at + _seconds_of_use(entry.record) <= now
+        ]
+        for key in ended:
+            self._let_go(key)
+        for lease in [lease for lease in self._leases.values() if not lease.is_held]:
+            del self._leases[lease.key]
+        # The next sweep comes after as many writes as this one has seen entries: O(1) a write.
+        self._sweep_at = max(_MIN_SWEEP, 2 * len(self._entries))
+
+    def _let_go(self, key: str) -> None:
+        for part in (self._entries, self._writes, self._signed_out):
+            part.pop(key, None)
+
+    def _notify(self, key: str) -> None:
         with self._lock:
             watching = self._watching.pop(key, [])
         for future in watching:
-            # A closed loop has nobody left to wake.
+            # A closed loop has no waiter left to wake.
             with contextlib.suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_wake, future)
 
     def __repr__(self) -> str:
-        tokens = sum(entry.token is not None for entry in self._entries.values())
+        tokens = sum(entry.token is not None for entry in list(self._entries.values()))
         return f"<MemoryTokenStore of {tokens} tokens>"
 
 
-@attrs.define
+@attrs.frozen
+class _Write:
+    fence: int
+    at: float
+
+
+@attrs.define(eq=False)
 class _MemoryLease:
+    store: MemoryTokenStore = attrs.field(repr=False)
+    key: str
     fence: int
     seconds: float
+    clock: Clock = attrs.field(repr=False)
     _until: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._until = time.monotonic() + self.seconds
+        self._until = self.clock.monotonic() + self.seconds
 
     @property
     def is_held(self) -> bool:
-        return time.monotonic() < self._until
+        return self.clock.monotonic() < self._until
 
     async def keep(self) -> bool:
         is_held = self.is_held
         if is_held:
-            self._until = time.monotonic() + self.seconds
+            self._until = self.clock.monotonic() + self.seconds
         return is_held
 
     async def release(self) -> None:
-        self._until = float("-inf")
+        self._until = -math.inf
+        self.store.dismiss(self)
+
+
+def _seconds_of_use(record: Record) -> float:
+    """Return for how long after its write a record can be of use."""
+    token, backoff = record.token, record.backoff
+    seconds = 0.0 if backoff is None else backoff.seconds + _BACKOFF_MEMORY
+    if token is None:
+        # The end of a sign-in is bounded by number, and an exchange under way by nothing.
+        return seconds if record.serial == 0 and record.redeeming_since is None else math.inf
+    if token.refresh_token is not None:
+        return math.inf
+    if token.expires_at is None:
+        return max(seconds, _DEFAULT_LIFETIME)
+    return max(seconds, token.expires_at - token.issued_at)
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

@@ -1,7 +1,7 @@
 """
-Files that concern one user alone: written whole or not at all, and read with suspicion.
+Files that only their owner may use: written atomically, and refused if others could have written.
 
-On Windows the rights of the user's profile take the place of owner and mode.
+On Windows the access rights of the user's profile take the place of owner and mode.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import attrs
 from aritma_auth.protocol.redaction import HiddenBytes
 
 SIZE_LIMIT = 1 << 22
-"""Bytes; the largest answer of a server is a quarter of it."""
+"""Bytes; four times the largest response that the package reads."""
 
 IS_WINDOWS: bool = sys.platform == "win32"
 
@@ -27,14 +27,14 @@ _CAREFUL: int = sum(
 _OTHERS_MAY_USE = 0o077
 _OTHERS_MAY_WRITE = 0o022
 
-_LINK, _ODD = "it is a link", "it is no regular file"
+_LINK, _ODD = "it is a symbolic link", "it is not a regular file"
 _REFUSALS = {
     errno.EACCES: "this user may not read it",
     errno.ELOOP: _LINK,
     errno.EMLINK: _LINK,
     errno.ENXIO: _ODD,
 }
-"""Errors of opening that another file in its place would heal."""
+"""Errors of ``open`` that concern this one file, not the disk or the folder."""
 
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -45,7 +45,7 @@ class Found:
     What is kept under a name.
 
     Attributes:
-        content: The bytes; if they must not be read, what tells this find from another.
+        content: The bytes; if they must not be read, something that changes when the file does.
 
         problem: Why they must not be read, or None.
     """
@@ -56,18 +56,15 @@ class Found:
 
 def read_private(path: Path) -> Found | None:
     """
-    Read a file, if it is a regular one, this user's own, and closed to others.
-
-    Args:
-        path: The file; None is given if there is none.
+    Return the content of a regular file of this user's that others cannot use; None without a file.
 
     Raises:
-        OSError: The disk failed, or the folder is closed to this user.
+        OSError: The disk failed, or this user may not enter the folder.
     """
     try:
         with _opened(path, os.O_RDONLY) as file:
             status = os.fstat(file)
-            problem = _strangeness(status) or _exposure(status)
+            problem = _type_problem(status) or _access_problem(status)
             if problem is None:
                 with os.fdopen(file, "rb", closefd=False) as reader:
                     return Found(HiddenBytes(reader.read(SIZE_LIMIT)))
@@ -91,21 +88,18 @@ def _refused(path: Path, problem: str) -> Found | None:
 
 def write_private(path: Path, body: bytes) -> None:
     """
-    Replace a file by a new one, which others cannot read at any time; or leave it as it is.
+    Replace a file atomically by a new one, which others cannot read at any time.
 
-    Args:
-        path: The file. Whoever writes it holds a lock: one file beside it, of the same name with
-            the suffix ``.new``, is the writer's own.
-
-        body: What to write.
+    The caller holds a lock: the file beside it with the suffix ``.new`` belongs to its holder.
 
     Raises:
-        OSError: It was not written, or it is not known whether it would survive a power cut.
+        OSError: The old file is still there, or it is not known whether the new one would survive a
+            power cut.
     """
     if len(body) > SIZE_LIMIT:
-        raise OSError(errno.EFBIG, "the tokens are too large to be kept", str(path))
+        raise OSError(errno.EFBIG, f"the entry must have {SIZE_LIMIT} bytes at most", str(path))
     fresh = _fresh(path)
-    # A writer that was killed may have left one.
+    # A killed writer leaves its file.
     fresh.unlink(missing_ok=True)
     try:
         with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
@@ -119,74 +113,49 @@ def write_private(path: Path, body: bytes) -> None:
     _sync(path.parent)
 
 
-def erase_private(path: Path) -> None:
-    """
-    Remove a file, and what a killed writer left beside it; there may be neither.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: It could not be removed.
-    """
-    _fresh(path).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
 def open_lock_file(path: Path) -> int:
     """
-    Open a file to lock it and to write a number in it; make it if there is none.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its descriptor, which is the caller's to close.
+    Open or create a lock file, and return its descriptor, which the caller closes.
 
     Raises:
-        OSError: It cannot be had, or it is a link, no regular file, or another user's.
+        OSError: It cannot be opened, is not a regular file, or belongs to another user.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o600)
-    problem = _strangeness(os.fstat(file))
+    problem = _type_problem(os.fstat(file))
     if problem is not None:
         os.close(file)
-        raise PermissionError(errno.EPERM, f"a lock file cannot be used: {problem}", str(path))
+        raise PermissionError(errno.EPERM, f"the lock file cannot be used: {problem}", str(path))
     return file
 
 
 def has_folder(path: Path) -> bool:
     """
-    Tell whether there is a folder.
-
-    Args:
-        path: The folder.
+    Return whether there is a folder.
 
     Raises:
-        OSError: It is no folder, or others can put files into it.
+        OSError: The path leads to something else, or other users can write to the folder.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "tokens are kept in a folder", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "the path must lead to a folder", str(path))
     if _is_foreign(status) or _is_open(status, _OTHERS_MAY_WRITE):
         raise PermissionError(
-            errno.EPERM, "give tokens a folder that is yours alone, of mode 0700", str(path)
+            errno.EPERM,
+            "the folder must belong to this user alone, with mode 0700: give another, or chmod it",
+            str(path),
         )
     return True
 
 
 def make_folder(path: Path) -> None:
     """
-    Make a folder of mode 0700 if there is none.
-
-    Args:
-        path: The folder.
+    Create a folder of mode 0700 if there is none.
 
     Raises:
-        OSError: It cannot be made, or what is there is not this user's alone.
+        OSError: It cannot be created, or other users can write to it.
     """
     if not has_folder(path):
         path.mkdir(0o700, parents=True, exist_ok=True)
@@ -208,15 +177,15 @@ def _write(file: int, rest: memoryview) -> None:
 
 
 def _sync(folder: Path) -> None:
-    # Windows opens no folders, and writes names at once.
+    # Windows cannot open folders, and writes directory entries through.
     if IS_WINDOWS:
         return
-    # The folder may be a link.
+    # Not with _CAREFUL: the user's own folder may be a symbolic link.
     file = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(file)
     except OSError as error:
-        # Some network file systems cannot.
+        # Some network file systems cannot sync folders.
         if error.errno not in _NO_SYNC:
             raise
     finally:
@@ -227,15 +196,15 @@ def _fresh(path: Path) -> Path:
     return path.with_suffix(".new")
 
 
-def _strangeness(status: os.stat_result) -> str | None:
+def _type_problem(status: os.stat_result) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return _ODD
     return "it belongs to another user" if _is_foreign(status) else None
 
 
-def _exposure(status: os.stat_result) -> str | None:
+def _access_problem(status: os.stat_result) -> str | None:
     if _is_open(status, _OTHERS_MAY_USE):
-        return "others may use it: its mode is not 0600"
+        return "other users may use it: its mode must be 0600"
     return "it is too large" if status.st_size > SIZE_LIMIT else None
 
 

@@ -1,4 +1,4 @@
-"""Records as bytes: versioned JSON, read as strictly as an answer from a stranger."""
+"""Records as bytes: versioned JSON, parsed as strictly as a response from the network."""
 
 import json
 from collections.abc import Mapping
@@ -10,18 +10,19 @@ from aritma_auth.errors import (
     InvalidResponseError,
     OAuthError,
     ReauthenticationRequiredError,
+    StoreError,
     TransportError,
     oauth_error,
 )
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.stores import Record, SharedBackoff
+from aritma_auth.stores.contract import Record, SharedBackoff
 
 VERSION = 1
 
 _CLOCKS_DIFFER = 60.0
-"""Seconds by which a backoff may seem to be from the future."""
+"""Seconds by which a backoff may seem to begin in the future: the writer's clock may be ahead."""
 
 _KINDS: tuple[type[AritmaAuthError], ...] = (
     InvalidResponseError,
@@ -29,11 +30,11 @@ _KINDS: tuple[type[AritmaAuthError], ...] = (
     ReauthenticationRequiredError,
     TransportError,
 )
-"""Failures of the server and the wire, which all who share a store need to know of."""
+"""Failures of the server and the network, which concern every process that shares the store."""
 
 
-class RecordError(ValueError):
-    """What is wrong with stored bytes, in words that quote nothing of them."""
+class RecordError(StoreError):
+    """Stored bytes cannot be read here; the message quotes nothing of them."""
 
 
 @attrs.frozen(repr=False)
@@ -47,7 +48,7 @@ class _Token:
 
 
 @attrs.frozen(repr=False)
-class _Gate:
+class _Backoff:
     kind: str
     message: str
     since: float
@@ -69,12 +70,12 @@ class _Record:
 
 def dump_record(record: Record, *, now: float) -> HiddenBytes:
     """
-    Write a record as bytes.
+    Return a record as bytes, in clear: they hold the tokens.
 
     Args:
         record: The record.
 
-        now: POSIX seconds, from which the backoff's seconds count.
+        now: POSIX seconds; the seconds of the backoff count from here.
     """
     backoff = record.backoff
     members: dict[str, JsonValue] = {
@@ -82,7 +83,7 @@ def dump_record(record: Record, *, now: float) -> HiddenBytes:
         "serial": record.serial,
         "redeeming_since": record.redeeming_since,
         "token": None if record.token is None else _token_members(record.token),
-        "backoff": None if backoff is None else _gate_members(backoff, now),
+        "backoff": None if backoff is None else _backoff_members(backoff, now),
     }
     return HiddenBytes(json.dumps(members, separators=(",", ":")).encode())
 
@@ -100,11 +101,11 @@ def _token_members(token: Token) -> dict[str, JsonValue]:
     }
 
 
-def _gate_members(backoff: SharedBackoff, now: float) -> dict[str, JsonValue] | None:
+def _backoff_members(backoff: SharedBackoff, now: float) -> dict[str, JsonValue] | None:
     error = backoff.error
     kind = next((kind for kind in _KINDS if isinstance(error, kind)), None)
     if kind is None:
-        # Whatever else goes wrong is this process's own affair.
+        # An error of this process alone must not stop the others.
         return None
     return {
         "kind": kind.__name__,
@@ -123,7 +124,7 @@ def _gate_members(backoff: SharedBackoff, now: float) -> dict[str, JsonValue] | 
 
 def parse_record(body: bytes, *, now: float) -> Record:
     """
-    Read what `dump_record` wrote.
+    Return the record that `dump_record` wrote.
 
     Args:
         body: The bytes.
@@ -131,7 +132,7 @@ def parse_record(body: bytes, *, now: float) -> Record:
         now: POSIX seconds.
 
     Raises:
-        RecordError: It is something else, or another version's.
+        RecordError: The bytes are no record, or were written by another version.
     """
     body = HiddenBytes(body)
     problem: str
@@ -139,33 +140,33 @@ def parse_record(body: bytes, *, now: float) -> Record:
         return _read(body, now)
     except (JsonError, RecordError, StructureError) as error:
         problem = str(error)
-    # Outside the except block: the caught error's traceback holds the values.
+    # Outside the except block: the traceback of the caught error holds the values.
     raise RecordError(problem)
 
 
 def _read(body: HiddenBytes, now: float) -> Record:
     members = parse_json_object(body)
     if members.get("version") != VERSION:
-        raise RecordError("it is of another version")
+        raise RecordError("it was written by another version")
     record = structure(members, _Record)
     token, backoff = members.get("token"), members.get("backoff")
     return Record(
         None if token is None else _read_token(_members(token)),
         record.serial,
         record.redeeming_since,
-        None if backoff is None else _read_gate(_members(backoff), now),
+        None if backoff is None else _read_backoff(_members(backoff), now),
     )
 
 
 def _members(value: JsonValue) -> Members:
     if not isinstance(value, dict):
-        raise RecordError("a member is no object")
+        raise RecordError("a member that must be an object is none")
     return Members(value)
 
 
 def _texts(value: JsonValue) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise RecordError("a member is no list of texts")
+        raise RecordError("a member that must be a list of strings is none")
     return tuple(str(text) for text in value)
 
 
@@ -183,14 +184,14 @@ def _read_token(members: Members) -> Token:
     )
 
 
-def _read_gate(members: Members, now: float) -> SharedBackoff:
-    backoff = structure(members, _Gate)
-    # A backoff of the future is over: the clock was set back since, and nobody knows by how much.
+def _read_backoff(members: Members, now: float) -> SharedBackoff:
+    backoff = structure(members, _Backoff)
+    # A backoff that begins in the future has ended: the clock was set back, by an unknown amount.
     left = backoff.since + backoff.seconds - now if backoff.since <= now + _CLOCKS_DIFFER else 0.0
     return SharedBackoff(_read_error(backoff, members), backoff.count, left, backoff.credential)
 
 
-def _read_error(backoff: _Gate, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:
+def _read_error(backoff: _Backoff, members: Mapping[str, JsonValue] | Members) -> AritmaAuthError:
     if backoff.kind == "OAuthError":
         return oauth_error(
             backoff.message, backoff.description, uri=backoff.uri, status=backoff.status
@@ -202,4 +203,4 @@ def _read_error(backoff: _Gate, members: Mapping[str, JsonValue] | Members) -> A
         return TransportError(backoff.message, may_have_arrived=backoff.may_have_arrived)
     if backoff.kind == "ReauthenticationRequiredError":
         return ReauthenticationRequiredError(backoff.message)
-    raise RecordError("it tells of an error that is not known")
+    raise RecordError("its backoff has an error of an unknown kind")

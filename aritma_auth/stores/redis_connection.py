@@ -1,11 +1,15 @@
-"""Ways to a Redis server: a caller's client, or one of our own for each event loop."""
+"""Connections to a Redis server: a caller's client, or one of our own for each event loop."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError
+import attrs
+from yarl import URL
+
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.urls import is_loopback
 from aritma_auth.secret import Secret
 from aritma_auth.stores.redis_scripts import RedisClient
 
@@ -13,36 +17,24 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.credentials import CredentialProvider
 
-import attrs
-from yarl import URL
-
-from aritma_auth.protocol.urls import is_loopback
-
 _PORT = 6379
 
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
+_MAX_CONNECTIONS = 16
+"""To one server from one event loop; further operations wait for one."""
+
+_ADVICE = {
+    "AuthenticationError": "check the user name and the password",
+    "NoPermissionError": "allow its user the store's keys and commands",
+    "OutOfMemoryError": "the server is full",
+    "ReadOnlyError": "the server is a replica",
+}
+
 
 @attrs.frozen
 class Address:
-    """
-    Where a server is, and as whom to speak to it.
-
-    Attributes:
-        host: Its name or IP address.
-
-        port: Its port.
-
-        database: The number of its database.
-
-        is_tls: Speak TLS.
-
-        files: Files for TLS, by redis-py's names of them.
-
-        user: User name, or None for the default one.
-
-        password: Its password, or None.
-    """
+    """Where a server is, the files for TLS by redis-py's names, and the user to log in as."""
 
     host: str
     port: int
@@ -53,19 +45,12 @@ class Address:
     password: Secret | None
 
 
-def read_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext: bool) -> Address:
+def parse_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext: bool) -> Address:
     """
-    Read a URL: ``rediss://user:password@host:port/database``.
-
-    Args:
-        url: The URL.
-
-        password: The password, in place of the URL's.
-
-        allow_plaintext: Let it name another machine without TLS.
+    Return what a URL such as ``rediss://user:password@host:port/database`` says.
 
     Raises:
-        ConfigurationError: It is none of Redis, or asks for what must not be.
+        ConfigurationError: It is no URL of a Redis server, or asks for an unsafe connection.
     """
     problem = _problem_of(url, allow_plaintext=allow_plaintext)
     if problem is not None:
@@ -85,7 +70,7 @@ def read_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext: 
 
 
 def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
-    # Raises nothing: this frame's locals show the password.
+    # Return the problem instead of raising: the traceback would show the password.
     try:
         parsed = URL(url)
     except ValueError:
@@ -93,50 +78,40 @@ def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
     database = parsed.path.removeprefix("/") or "0"
     is_number = database.isascii() and database.isdigit()
     if parsed.scheme not in {"redis", "rediss"} or not parsed.host or not is_number:
-        return "a Redis URL looks like rediss://user:password@host:6379/0"
+        return "server must be a URL such as rediss://user:password@host:6379/0, or a client"
     if parsed.scheme == "redis" and not allow_plaintext and not is_loopback(parsed.raw_host):
-        return "redis:// shows the password to the network: use rediss://, or allow_plaintext=True"
+        return (
+            "server must be a rediss:// URL, since redis:// sends the password in clear to another "
+            "machine: use rediss://, or allow_plaintext=True"
+        )
     if not parsed.query.keys() <= set(_TLS_FILES):
-        return f"a Redis URL takes {', '.join(_TLS_FILES)}: for more, make a client of your own"
+        return (
+            f"the query of a Redis URL may hold {', '.join(_TLS_FILES)} only: for other settings "
+            "give a client of redis.asyncio"
+        )
     return None
 
 
-_CONNECTIONS = 16
-"""To one server from one event loop; whoever needs one more waits."""
-
-_ADVICE = {
-    "AuthenticationError": "check the user name and the password",
-    "NoPermissionError": "allow its user the store's keys and commands",
-    "OutOfMemoryError": "it is full",
-    "ReadOnlyError": "it is a replica",
-}
-
-
 class RedisClients(Protocol):
-    """Where the store gets a client from."""
+    """Source of clients."""
 
     def get(self) -> RedisClient:
-        """Give the client of the running event loop."""
+        """Return the client of the running event loop."""
         ...
 
     async def aclose(self) -> None:
-        """Close what was opened for the running event loop."""
+        """Close the connections that were opened for the running event loop."""
         ...
 
 
 class GivenClient:
-    """
-    A caller's client: used as it is, and the caller's to close.
-
-    Args:
-        client: The client.
-    """
+    """A caller's client: used as it is; the caller closes it."""
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
     def get(self) -> RedisClient:
-        """Give it."""
+        """Return it."""
         return self._client
 
     async def aclose(self) -> None:
@@ -147,14 +122,7 @@ class GivenClient:
 
 
 class OwnClients:
-    """
-    Clients of this package's making, since redis-py's belong to one event loop each.
-
-    Args:
-        address: Where the server is.
-
-        timeout: Seconds for one operation.
-    """
+    """A client for each event loop, since a client of redis-py belongs to one loop."""
 
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
@@ -162,7 +130,7 @@ class OwnClients:
         self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
 
     def get(self) -> RedisClient:
-        """Give the running loop's client."""
+        """Return the client of the running event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
@@ -190,20 +158,20 @@ class OwnClients:
             "port": address.port,
             "db": address.database,
             "credential_provider": password and _credentials(address.user, password),
-            "max_connections": _CONNECTIONS,
+            "max_connections": _MAX_CONNECTIONS,
             "timeout": self._timeout,
             "socket_timeout": self._timeout,
             "socket_connect_timeout": self._timeout,
-            # The scripts may be sent twice: once more, at once, finds a server that came back.
+            # A script may run twice, and a second attempt reaches a server that has restarted.
             "retry": Retry(NoBackoff(), 1),
-            # No commands at connection that a strict ACL would have to allow.
+            # Otherwise redis-py sends commands first, which a strict ACL would have to allow.
             "protocol": 2,
             "driver_info": None,
         }
         return Redis.from_pool(BlockingConnectionPool(**settings))
 
     async def aclose(self) -> None:
-        """Close the running loop's connections."""
+        """Close the connections of the running event loop."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
@@ -214,42 +182,32 @@ class OwnClients:
 
 
 def open_clients(
-    server: HiddenStr | RedisClient,
-    *,
-    password: Secret | None,
-    allow_plaintext: bool,
-    timeout: float,
+    server: object, *, password: Secret | None, allow_plaintext: bool, timeout: float
 ) -> RedisClients:
     """
-    Make ready to speak with a server; nothing is sent yet.
-
-    Args:
-        server: Its URL, or a client for it.
-
-        password: Its password, in place of the URL's.
-
-        allow_plaintext: Speak to other machines without TLS.
-
-        timeout: Seconds for one operation.
+    Return the source of clients for a server, given by a URL or a client; nothing is sent yet.
 
     Raises:
-        ConfigurationError: The URL or the client is none that can be used, or redis-py is missing.
+        ConfigurationError: The URL or the client cannot be used, or redis-py is not installed.
     """
     require("redis", "redis.asyncio")
     if isinstance(server, HiddenStr):
-        address = read_redis_url(server, password=password, allow_plaintext=allow_plaintext)
+        address = parse_redis_url(server, password=password, allow_plaintext=allow_plaintext)
         return OwnClients(address, timeout)
+    if not _is_async_client(server):
+        raise wrong_kind("server", "a rediss:// URL or a client of redis.asyncio", server)
     if password is not None or allow_plaintext:
-        raise ConfigurationError("password and allow_plaintext belong to a URL, not to a client")
-    if not _is_async(server):
-        raise ConfigurationError("the client must be one of redis.asyncio")
+        raise ConfigurationError(
+            "password and allow_plaintext must go with a URL: a client has settings of its own"
+        )
     return GivenClient(server)
 
 
-def _is_async(client: object) -> bool:
+def _is_async_client(client: object) -> TypeGuard[RedisClient]:
     from redis import Redis, RedisCluster  # noqa: PLC0415 - extra "redis"
 
-    return hasattr(client, "execute_command") and not isinstance(client, Redis | RedisCluster)
+    is_instance = not isinstance(client, type | Redis | RedisCluster)
+    return is_instance and callable(getattr(client, "execute_command", None))
 
 
 def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
@@ -257,13 +215,13 @@ def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
     from redis.exceptions import AuthenticationError  # noqa: PLC0415
 
     class Credentials(CredentialProvider):
-        """Reads the password anew for each connection, so that a rotated one is found."""
+        """Loads the password for each connection, so that a rotated one is used."""
 
         async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
             try:
                 text = (await password.load()).text
             except AritmaAuthError as error:
-                # An error that redis-py knows: it closes then what it has opened.
+                # For an error of its own redis-py closes the connection that it has opened.
                 raise AuthenticationError from error
             return (text,) if user is None else (user, text)
 
@@ -271,12 +229,7 @@ def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
 
 
 def problem_of(error: Exception) -> str:
-    """
-    Tell what went wrong without quoting it: an answer may repeat what was sent.
-
-    Args:
-        error: What redis-py or the way to the server raised.
-    """
+    """Return what went wrong by its kind only: a server's message may repeat what was sent."""
     kind, cause = type(error).__name__, error.__cause__
     if isinstance(cause, AritmaAuthError):
         return str(cause)

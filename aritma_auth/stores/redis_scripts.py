@@ -1,13 +1,13 @@
 """
-What a Redis server runs for the store: five short scripts, each of constant cost.
+The five scripts that a Redis server runs for the store, each of constant cost.
 
-    {prefix}:{key}:v    a hash: the sealed record, its generation, and the server's stamps
-    {prefix}:{key}:l    the lease: its owner, gone when its time is over
-    {prefix}:{key}:f    a hash: the number of the last lease, and of the last that wrote
+    {prefix}:{key}:v    a hash: the encrypted record, its generation, and the server's time stamps
+    {prefix}:{key}:l    the lease: a string with its owner, which expires
+    {prefix}:{key}:f    a hash: the fence of the last lease granted, and of the last that wrote
 
-The braces stand in the names, so that a cluster keeps the three in one slot. Values of another
-kind under these names are read as nothing and replaced. A script that is sent twice, because its
-first answer was lost, answers the second time as it did the first.
+The braces are part of the names: a cluster keeps the three in one slot. A value of another type
+under these names counts as none and is replaced. A script that the client sends twice, because the
+first response was lost, returns the same the second time.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ local function generation_of(key)
   return number(key, 'generation') or redis.call('EXISTS', key)
 end
 local function replace(key, ...)
-  -- Only if there is one: what is replaced is written even by a server that is full.
+  -- Only if there is one: a server that is full still writes what replaces something.
   if redis.call('EXISTS', key) == 1 then redis.call('DEL', key) end
   redis.call('HSET', key, ...)
 end
@@ -47,24 +47,24 @@ class RedisClient(Protocol):
     """What the store needs of a client: ``redis.asyncio.Redis`` or ``RedisCluster``."""
 
     def execute_command(self, *args: bytes | int | str, **options: bool) -> Awaitable[object]:
-        """Send a command."""
+        """Send a command, and return the response."""
         ...
 
 
 @attrs.frozen(repr=False)
 class Script:
     """
-    A script, known to the server by its digest once it was sent.
+    A script, which the server knows by its digest once it was sent.
 
     Attributes:
-        text: Its Lua.
+        text: The script in Lua.
 
-        is_whole: It is sent as it is, not by its digest: the server may not answer that it does not
-            know it.
+        is_sent_whole: Send the text instead of the digest, since nobody may be there to read the
+            response that the server does not know the digest.
     """
 
     text: str
-    is_whole: bool = False
+    is_sent_whole: bool = False
     _digest: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -74,27 +74,18 @@ class Script:
     async def run(
         self, client: RedisClient, keys: tuple[str, ...], *arguments: bytes | int | str
     ) -> object:
-        """
-        Run it on the server.
-
-        Args:
-            client: The way there.
-
-            keys: Names of the keys it touches.
-
-            arguments: Whatever else it takes.
-        """
+        """Run the script on the server, with the names of the keys that it uses."""
         from redis.exceptions import NoScriptError  # noqa: PLC0415 - extra "redis"
 
         operands = (len(keys), *keys, *arguments)
-        if not self.is_whole:
+        if not self.is_sent_whole:
             with contextlib.suppress(NoScriptError):
                 return await _send(client, "EVALSHA", self._digest, *operands)
         return await _send(client, "EVAL", self.text, *operands)
 
 
 def _send(client: RedisClient, *command: bytes | int | str) -> Awaitable[object]:
-    # Whatever the client decodes otherwise: records are bytes.
+    # Records are bytes, also for a client that decodes responses.
     return client.execute_command(*command, NEVER_DECODE=True)
 
 
@@ -112,7 +103,7 @@ return {
 }
 """
 )
-"""Of v: nothing, or its generation, the record, the token's age and the backoff's rest in ms."""
+"""Of v: nothing, or generation, record, age of the token and rest of the backoff, in ms."""
 
 SAVE = Script(
     _COMMON
@@ -125,7 +116,7 @@ if generation_of(value) ~= replaces then return 0 end
 local written = number(fences, 'written') or 0
 if fence > 0 and fence < written then return 0 end
 local time = now()
--- The same token as before is as old as it was: another writer's clock may differ.
+-- The same token keeps its age, since another writer's clock may differ.
 local born = field(value, 'issued') == issued and number(value, 'born') or time - age
 replace(value, 'record', record, 'generation', whole(replaces + 1), 'issued', issued,
   'born', whole(born), 'backoff', whole(time + ARGV[8]))
@@ -141,8 +132,8 @@ return 1
 """
 Of v and f: 1 if the record was written, 0 if its generation or a later lease forbids it.
 
-The arguments: replaces, fence, record; the token's stamp, its age and its life; how long to keep
-the record at least; the backoff's seconds; how long to keep the fence. Times are in ms.
+The arguments: replaces, fence, record; the token's stamp, age and lifetime; how long to keep the
+record at least; the rest of the backoff; how long to keep the fence. Times are in ms.
 """
 
 ACQUIRE = Script(
@@ -150,7 +141,7 @@ ACQUIRE = Script(
     + """
 local lease, fences, owner = KEYS[1], KEYS[2], ARGV[1]
 if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
--- What has no end is no lease.
+-- A key that never expires is no lease of ours, and would keep everybody out.
 if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
 if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
 local fence = (number(fences, 'granted') or 0) + 1
@@ -159,19 +150,19 @@ redis.call('PEXPIRE', fences, ARGV[3])
 return fence
 """
 )
-"""Of l and f, an owner, ms and the ms to keep the fence: the lease's number, or 0."""
+"""Of l and f, an owner, ms and the ms to keep the fence: the lease's fence, or 0."""
 
 KEEP = Script("""
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """)
-"""Of l, an owner and ms: 1 if it holds the lease."""
+"""Of l, an owner and ms: 1 if the owner holds the lease, which is prolonged."""
 
 RELEASE = Script(
     """
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """,
-    is_whole=True,
+    is_sent_whole=True,
 )
-"""Of l and an owner: 1 if it held the lease."""
+"""Of l and an owner: 1 if the owner held the lease, which is released."""

@@ -7,7 +7,7 @@ from secrets import token_hex
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.stores import keyring_entries
+from aritma_auth.stores import keyring as keyring_store
 from aritma_auth.stores.encryption import EncryptionKeys
 from support.keyrings import DictKeyring
 from support.valkey import shared_server
@@ -49,7 +49,7 @@ async def keyring(tmp_path):
 async def keyring_in_parts(tmp_path):
     """The same over a keyring that keeps short texts only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keyring_entries, "PART_SIZE", 100)
+        patch.setattr(keyring_store, "PART_SIZE", 100)
         async with keyring(tmp_path) as stores:
             yield stores
 

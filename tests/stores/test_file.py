@@ -25,8 +25,8 @@ KEY, OTHER_KEY = "0" * 32, "1" * 32
 OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
 NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
 KEYS = aa.EncryptionKeys.generate()
-BROKEN = "its seal is broken, or it was kept in another place"
-UNKNOWN = "it is not sealed with a key that is known here"
+BROKEN = "its authentication tag is wrong: another key, another place, or damage"
+UNKNOWN = "it is encrypted with a key that is not known here"
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ async def test_a_sealed_entry_shows_nothing(folder):
     await store.save(KEY, OLD, replaces=0, fence=7)
     body = entry_file(folder).read_bytes()
 
-    assert body.startswith(b"aritma-auth 1 sealed 1 7 \x01\x011")
+    assert body.startswith(b"aritma-auth 1 encrypted 1 7 \x01\x011")
     assert b"old" not in body
     entry_file(folder).write_bytes(body.replace(b" 1 7 ", b" 1 8 "))
-    assert "seal is broken" in (await store.load(KEY)).problem
+    assert "authentication tag" in (await store.load(KEY)).problem
 
 
 async def test_not_even_the_first_byte_is_for_others(store, folder, monkeypatch):
@@ -135,7 +135,6 @@ async def test_whatever_blocks_runs_in_a_thread(store, monkeypatch):
     lease = await store.acquire(KEY, seconds=1)
     await store.save(KEY, OLD, replaces=0, fence=lease.fence)
     await store.load(KEY)
-    await store.delete(KEY)
     await lease.release()
 
     assert len(threads) > 4
@@ -155,7 +154,7 @@ def test_a_path_is_taken_where_the_store_is_made(monkeypatch, tmp_path):
     text = repr(aa.FileTokenStore("tokens"))
 
     assert text == f"<FileTokenStore plain in {tmp_path / 'tokens'}>"
-    assert "sealed" in repr(aa.FileTokenStore("tokens", keys=KEYS))
+    assert "encrypted" in repr(aa.FileTokenStore("tokens", keys=KEYS))
 
 
 @pytest.mark.parametrize("module", ["filelock", "platformdirs"])
@@ -224,9 +223,9 @@ def copy_from_other_key(path):
 STRANGE = {
     "empty": (rewritten(lambda body: b""), "another version"),
     "cut in the head": (rewritten(lambda body: body[:20]), "another version"),
-    "cut in the sum": (rewritten(lambda body: body[:40]), "sum is wrong"),
-    "cut in the record": (rewritten(lambda body: body[:-1]), "sum is wrong"),
-    "longer": (rewritten(lambda body: body + b" "), "sum is wrong"),
+    "cut in the sum": (rewritten(lambda body: body[:40]), "checksum is wrong"),
+    "cut in the record": (rewritten(lambda body: body[:-1]), "checksum is wrong"),
+    "longer": (rewritten(lambda body: body + b" "), "checksum is wrong"),
     "of another program": (rewritten(lambda body: b'{"access_token": "a"}'), "another program"),
     "of the next version": (
         rewritten(lambda body: body.replace(b"auth 1", b"auth 2")),
@@ -234,19 +233,19 @@ STRANGE = {
     ),
     "of another generation": (
         rewritten(lambda body: body.replace(b"plain 1", b"plain 9")),
-        "sum is wrong",
+        "checksum is wrong",
     ),
-    "a changed token": (rewritten(lambda body: body.replace(b"old", b"odd")), "sum is wrong"),
+    "a changed token": (rewritten(lambda body: body.replace(b"old", b"odd")), "checksum is wrong"),
     "another key's": (copy_from_other_key, "another place"),
-    "open to the group": (lambda path: path.chmod(0o640), "others may use it"),
-    "open to all": (lambda path: path.chmod(0o604), "others may use it"),
-    "written by all": (lambda path: path.chmod(0o602), "others may use it"),
+    "open to the group": (lambda path: path.chmod(0o640), "other users may use it"),
+    "open to all": (lambda path: path.chmod(0o604), "other users may use it"),
+    "written by all": (lambda path: path.chmod(0o602), "other users may use it"),
     "too large": (rewritten(lambda body: body.ljust(private_files.SIZE_LIMIT + 1)), "too large"),
-    "a link": (replaced(make_link), "a link"),
-    "a link to nothing": (replaced(lambda path: path.symlink_to("nowhere")), "a link"),
-    "a FIFO": (replaced(os.mkfifo), "no regular file"),
-    "a socket": (replaced(make_socket), "no regular file"),
-    "a folder": (replaced(lambda path: path.mkdir(0o700)), "no regular file"),
+    "a link": (replaced(make_link), "a symbolic link"),
+    "a link to nothing": (replaced(lambda path: path.symlink_to("nowhere")), "a symbolic link"),
+    "a FIFO": (replaced(os.mkfifo), "not a regular file"),
+    "a socket": (replaced(make_socket), "not a regular file"),
+    "a folder": (replaced(lambda path: path.mkdir(0o700)), "not a regular file"),
 }
 
 
@@ -337,8 +336,8 @@ async def test_a_disk_that_cannot_be_read_is_no_empty_one(store, monkeypatch):
 @pytest.mark.parametrize(
     ("written", "read", "problem"),
     [
-        (KEYS, None, "it is sealed, and there is no key"),
-        (None, KEYS, "it is not sealed"),
+        (KEYS, None, "it is encrypted, and the store has no keys"),
+        (None, KEYS, "it is not encrypted, and the store has keys"),
         (KEYS, aa.EncryptionKeys.generate(), BROKEN),
         (KEYS, aa.EncryptionKeys.generate("2"), UNKNOWN),
     ],
@@ -393,7 +392,7 @@ async def test_a_folder_that_others_can_write_is_not_used(store, folder, mode):
     folder.mkdir()
     folder.chmod(mode)
 
-    await is_away(store, "yours alone")
+    await is_away(store, "this user alone")
     assert names(folder) == []
 
 
@@ -403,7 +402,7 @@ async def test_another_users_folder_is_not_used(store, folder, monkeypatch):
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
 
-    await is_away(store, "yours alone")
+    await is_away(store, "this user alone")
     assert names(folder) == []
 
 
@@ -411,7 +410,7 @@ async def test_a_file_is_no_folder(store, folder):
     """Nor is a folder below it."""
     folder.write_text("mine")
 
-    await is_away(store, "kept in a folder")
+    await is_away(store, "must lead to a folder")
     await is_away(aa.FileTokenStore(folder / "below"), "cannot be used")
     assert folder.read_text() == "mine"
 
@@ -421,7 +420,6 @@ async def is_away(store, words):
     for operation in (
         store.load(KEY),
         store.save(KEY, OLD, replaces=0),
-        store.delete(KEY),
         store.acquire(KEY, seconds=1),
     ):
         with pytest.raises(aa.StoreError, match=words) as caught:
@@ -492,7 +490,7 @@ async def test_what_is_too_large_is_not_written(store, monkeypatch):
     monkeypatch.setattr(private_files, "SIZE_LIMIT", 1000)
     huge = Record(aa.Token("x" * 1000), 2)
 
-    with pytest.raises(aa.StoreError, match="too large"):
+    with pytest.raises(aa.StoreError, match="bytes at most"):
         await store.save(KEY, huge, replaces=1)
     assert (await store.load(KEY)).record == OLD
 
@@ -520,11 +518,9 @@ async def test_what_a_killed_writer_left_is_swept_up(store, folder):
     await store.save(KEY, OLD, replaces=2)
     is_kept = mine.read_text()
     mine.unlink()
-    left.write_bytes(b"half a tok")
-    await store.delete(KEY)
 
     assert is_kept == "mine"
-    assert names(folder) == [".lock"]
+    assert names(folder) == [".lock", ".token"]
 
 
 @pytest.mark.parametrize("make", [lambda path, mine: path.symlink_to(mine), os.link], ids=str)
@@ -586,13 +582,13 @@ async def test_a_writer_waits_for_another(store, folder, monkeypatch):
     """In its thread, looking again after pauses that grow."""
     await store.save(KEY, OLD, replaces=0)
     holder = file_lock.FileLock(entry_file(folder).with_suffix(".lock"))
-    holder.take()
+    holder.acquire()
     pauses = []
 
     def sleep(seconds):
         pauses.append(seconds)
         if len(pauses) == 20:
-            holder.give_back()
+            holder.release()
 
     monkeypatch.setattr(file_lock, "time", SimpleNamespace(monotonic=lambda: 0, sleep=sleep))
 

@@ -14,7 +14,8 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.stores import Record, file_lock
-from aritma_auth.stores.file_lock import FileLease, FileLock
+from aritma_auth.stores.file_lease import FileLease
+from aritma_auth.stores.file_lock import FileLock
 from support.disk import open_files
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -44,25 +45,25 @@ def test_a_lock_is_for_one(path):
     """Threads of one process are as many as they like."""
     one, other = FileLock(path), FileLock(path)
 
-    assert one.take()
+    assert one.acquire()
     assert one.is_held
-    assert not other.take()
-    one.give_back()
+    assert not other.acquire()
+    one.release()
     assert not one.is_held
-    assert other.take()
-    other.give_back()
+    assert other.acquire()
+    other.release()
 
 
 def test_a_lock_that_was_given_back_while_it_was_taken_is_not_held(path):
     """Its taker was cancelled, and nobody would give it back again."""
-    lock = FileLock(path, lambda file: lock.give_back())
+    lock = FileLock(path, lambda file: lock.release())
 
-    assert not lock.take()
+    assert not lock.acquire()
     assert not lock.is_held
-    assert not lock.take()
+    assert not lock.acquire()
     after = FileLock(path)
-    assert after.take()
-    after.give_back()
+    assert after.acquire()
+    after.release()
 
 
 def test_a_lock_whose_preparation_fails_is_free(path):
@@ -72,10 +73,10 @@ def test_a_lock_whose_preparation_fails_is_free(path):
         raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
-        FileLock(path, fail).take()
+        FileLock(path, fail).acquire()
     lock = FileLock(path)
-    assert lock.take()
-    lock.give_back()
+    assert lock.acquire()
+    lock.release()
 
 
 def test_a_lock_file_that_is_removed_meanwhile_guards_nothing(path, monkeypatch):
@@ -89,10 +90,10 @@ def test_a_lock_file_that_is_removed_meanwhile_guards_nothing(path, monkeypatch)
     monkeypatch.setattr(os.path, "samestat", removed_first)
     lock = FileLock(path)
 
-    assert lock.take()
+    assert lock.acquire()
     assert len(seen) == 2
     assert len(open_files(path)) <= 1
-    lock.give_back()
+    lock.release()
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
@@ -104,33 +105,33 @@ def test_a_lock_file_that_is_always_removed_is_an_error(path, monkeypatch, is_go
     else:
         monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
 
-    with pytest.raises(FileNotFoundError, match="again and again"):
-        FileLock(path).take()
+    with pytest.raises(FileNotFoundError, match="must not be removed"):
+        FileLock(path).acquire()
     assert open_files(path) == []
 
 
 def test_a_lock_that_nobody_holds_any_more_is_free(path):
     """Its owner was dropped without a word."""
     lock = FileLock(path)
-    lock.take()
+    lock.acquire()
     del lock
     gc.collect()
     after = FileLock(path)
 
-    assert after.take()
-    after.give_back()
+    assert after.acquire()
+    after.release()
 
 
 def test_giving_back_unlocks_what_a_child_still_has_open(path):
     """Children of other languages know nothing of this lock."""
     lock = FileLock(path)
-    lock.take()
+    lock.acquire()
     inherited = os.dup(lock._file)
-    lock.give_back()
+    lock.release()
     after = FileLock(path)
 
-    assert after.take()
-    after.give_back()
+    assert after.acquire()
+    after.release()
     os.close(inherited)
 
 
@@ -149,14 +150,14 @@ def test_a_writer_that_fails_gives_the_lock_back(path, monkeypatch):
 def test_a_forked_child_leaves_the_lock_to_its_parent(path):
     """It neither holds it nor unlocks it."""
     lock = FileLock(path)
-    lock.take()
+    lock.acquire()
     parents = os.dup(lock._file)
     file_lock._after_fork()
 
     assert not lock.is_held
-    assert not FileLock(path).take()
-    lock.give_back()
-    assert not FileLock(path).take()
+    assert not FileLock(path).acquire()
+    lock.release()
+    assert not FileLock(path).acquire()
     os.close(parents)
 
 
@@ -192,7 +193,7 @@ def test_a_lease_outlives_its_loop_and_ends_with_its_owner(store):
 async def test_a_caller_that_is_cancelled_leaves_no_lease(store, monkeypatch, when):
     """The thread goes on and may yet be granted it."""
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-    take = FileLease.take
+    take = FileLease.acquire
 
     def slow_take(lease):
         if when == "after":
@@ -205,7 +206,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_lease(store, monkeypatch, wh
             ended.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileLease, "take", slow_take)
+        patch.setattr(FileLease, "acquire", slow_take)
         asking = asyncio.create_task(store.acquire(KEY, seconds=1))
         await asyncio.to_thread(begun.wait, 10)
         asking.cancel()

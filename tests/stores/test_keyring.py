@@ -13,7 +13,8 @@ import pytest
 from keyring.backends import fail, null
 
 import aritma_auth as aa
-from aritma_auth.stores import Record, keyring_entries
+from aritma_auth.stores import Record
+from aritma_auth.stores import keyring as keyring_store
 from support.keyrings import DictKeyring
 
 KEY, OTHER_KEY = "0" * 32, "1" * 32
@@ -38,7 +39,7 @@ def store(backend, tmp_path):
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """Give a store over a keyring that keeps as little as the one of Windows."""
-    monkeypatch.setattr(keyring_entries, "PART_SIZE", 1200)
+    monkeypatch.setattr(keyring_store, "PART_SIZE", 1200)
     backend = DictKeyring(WINDOWS)
     return aa.KeyringTokenStore(keyring=backend, lock_folder=tmp_path), backend
 
@@ -120,9 +121,6 @@ async def test_long_entries_are_cut_where_only_short_ones_fit(small):
         assert max(map(len, backend.texts.values())) <= 1200
         is_cut = record is LONG
         assert len(backend.texts) == (1 + 8 if is_cut else 1)
-    await store.delete(KEY)
-
-    assert backend.texts == {}
 
 
 class Killed(BaseException):
@@ -179,7 +177,7 @@ async def test_a_damaged_part_shows(small, part, damage):
 def test_a_part_fits_where_windows_keeps_it(monkeypatch):
     """2,560 bytes, two of them a character."""
     monkeypatch.setattr(sys, "platform", "win32")
-    spec = importlib.util.spec_from_file_location("elsewhere", keyring_entries.__file__)
+    spec = importlib.util.spec_from_file_location("elsewhere", keyring_store.__file__)
     elsewhere = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(elsewhere)
 
@@ -194,7 +192,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("call", ["get_password", "set_password", "delete_password"])
+@pytest.mark.parametrize("call", ["get_password", "set_password"])
 async def test_a_keyring_that_fails_is_away(store, backend, monkeypatch, call, error, canary):
     """Its own error does not leave the store; the entry stands, and nothing is locked."""
     await store.save(KEY, OLD, replaces=0)
@@ -205,16 +203,29 @@ async def test_a_keyring_that_fails_is_away(store, backend, monkeypatch, call, e
     with monkeypatch.context() as patch:
         patch.setattr(backend, call, failing)
         with pytest.raises(aa.StoreError, match=type(error).__name__) as caught:
-            if call == "delete_password":
-                await store.delete(KEY)
-            else:
-                await store.save(KEY, Record(aa.Token(canary.text), 2), replaces=1)
+            await store.save(KEY, Record(aa.Token(canary.text), 2), replaces=1)
 
     canary.assert_hidden(caught.value)
     assert caught.value.__cause__ is None
     assert "canary" not in str(caught.value)
     assert (await store.load(KEY)).record == OLD
     assert await store.save(KEY, NEW, replaces=1)
+
+
+async def test_a_keyring_that_keeps_old_parts_says_so(small, monkeypatch):
+    """The new entry is in place, and the StoreError says that the old token may remain."""
+    store, backend = small
+    await store.save(KEY, LONG, replaces=0)
+
+    def failing(*texts):
+        raise FAILURES[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "delete_password", failing)
+        with pytest.raises(aa.StoreError, match="KeyringLocked"):
+            await store.save(KEY, OLD, replaces=1)
+
+    assert (await store.load(KEY)).record == OLD
 
 
 async def test_a_lock_folder_that_cannot_be_used_makes_it_away(backend, tmp_path):
@@ -232,7 +243,7 @@ def test_a_machine_without_keyring_is_told(monkeypatch, kind):
     """When the store is made; one that keeps nothing is none."""
     monkeypatch.setattr(keyring, "get_keyring", kind)
 
-    with pytest.raises(aa.ConfigurationError, match="has no keyring"):
+    with pytest.raises(aa.ConfigurationError, match="this machine has none"):
         aa.KeyringTokenStore()
 
 

@@ -17,6 +17,7 @@ import redis.asyncio
 import trustme
 
 import aritma_auth as aa
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.stores import Record, SharedBackoff
 from aritma_auth.stores.encryption import EncryptionKeys
 from support.proxy import proxied
@@ -201,7 +202,7 @@ async def test_the_server_tells_how_old_a_token_is(server, open_store, monkeypat
         await store.save(KEY, Record(old), replaces=0)
         # From now on this machine's clock is an hour ahead.
         ahead = SimpleNamespace(time=lambda: time.time() + 3600)
-        monkeypatch.setattr("aritma_auth.stores.redis.time", ahead)
+        monkeypatch.setattr(SYSTEM_CLOCK, "time", ahead.time)
         found = [await store.load(KEY)]
         await store.save(KEY, Record(old, redeeming_since=1.0), replaces=1)
         found.append(await store.load(KEY))
@@ -229,7 +230,7 @@ async def test_the_server_tells_what_is_left_of_a_gate(store, monkeypatch):
     """Whatever the clocks of those who read and write it say."""
     await store.save(KEY, Record(backoff=SharedBackoff(DOWN, 2, 60.0)), replaces=0)
     ahead = SimpleNamespace(time=lambda: time.time() + 3600)
-    monkeypatch.setattr("aritma_auth.stores.redis.time", ahead)
+    monkeypatch.setattr(SYSTEM_CLOCK, "time", ahead.time)
     gate = (await store.load(KEY)).record.backoff
 
     assert 40 < gate.seconds <= 60
@@ -244,8 +245,8 @@ def copy_of_another(server, names):
 
 
 def of_another_version(server, names):
-    sealed = KEYS.encrypt(b'{"version": 2}', place=f"{names[0]} 1")
-    server.do("HSET", names[0], "record", sealed)
+    encrypted = KEYS.encrypt(b'{"version": 2}', place=f"{names[0]} 1")
+    server.do("HSET", names[0], "record", encrypted)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def of_another_version(server, names):
         (lambda server, names: [server.do("DEL", names[0]), server.do("SADD", names[0], 1)], "key"),
         (lambda server, names: server.do("HDEL", names[0], "record"), "key"),
         (lambda server, names: server.do("HSET", names[0], "record", b"\x01\x01"), "key"),
-        (lambda server, names: server.do("HSET", names[0], "record", b"\x01\x011" + 64 * b"x"), "seal"),
+        (lambda server, names: server.do("HSET", names[0], "record", b"\x01\x011" + 64 * b"x"), "authentication tag"),
         (copy_of_another, "another place"),
         (of_another_version, "another version"),
     ],
@@ -373,13 +374,11 @@ OPERATIONS = {
     "load": lambda store, lease: store.load(KEY),
     "save": lambda store, lease: store.save(KEY, Record(token()), replaces=0),
     "acquire": lambda store, lease: store.acquire(KEY, seconds=9),
-    "delete": lambda store, lease: store.delete(KEY),
     "keep": lambda store, lease: lease.keep(),
     "release": lambda store, lease: lease.release(),
 }
 ALL = set(OPERATIONS)
-SCRIPTED = ALL - {"delete"}
-WRITING = {"save", "acquire", "delete", "keep", "release"}
+WRITING = {"save", "acquire", "keep", "release"}
 
 
 @pytest.mark.parametrize(
@@ -387,15 +386,15 @@ WRITING = {"save", "acquire", "delete", "keep", "release"}
     [
         (refused, ALL, "ConnectionError"),
         (hung, ALL, "TimeoutError"),
-        (full, {"save", "acquire"}, "OutOfMemoryError (it is full)"),
-        (replica, WRITING, "ReadOnlyError (it is a replica)"),
+        (full, {"save", "acquire"}, "OutOfMemoryError (the server is full)"),
+        (replica, WRITING, "ReadOnlyError (the server is a replica)"),
         (locked, ALL, "AuthenticationError (check the user name"),
-        (without_scripts, SCRIPTED, "NoPermissionError (allow its user"),
+        (without_scripts, ALL, "NoPermissionError (allow its user"),
         (without_keys, ALL, "NoPermissionError (allow its user"),
     ],
 )
 async def test_a_server_that_fails_is_told_as_an_error_of_ours(
-    own_server, open_store, broken, failing, words
+    own_server, open_store, prefix, broken, failing, words
 ):
     """Soon, with nothing of redis-py about it; and all is well once the server is."""
     async with open_store(own_server) as store:
@@ -413,7 +412,7 @@ async def test_a_server_that_fails_is_told_as_an_error_of_ours(
                     errors.append(error)
         seconds = time.monotonic() - started
         store._timeout = 30
-        await store.delete(KEY)
+        own_server.do("DEL", f"{prefix}:{{{KEY}}}:v")
 
         assert failed == failing
         assert words in str(errors[0])
@@ -544,8 +543,8 @@ async def test_a_cancelled_operation_leaves_the_store_as_usable_as_it_was(server
         proxy.is_mute, store._timeout = False, 30
 
         assert await store.acquire(KEY, seconds=60) is not None
-        await store.delete(KEY)
-        assert await store.load(KEY) is None
+        await store.save(KEY, Record(token("two")), replaces=1 if await store.load(KEY) else 0)
+        assert (await store.load(KEY)).token.access_token == "two"
 
 
 # Clients
@@ -785,8 +784,8 @@ def test_there_is_no_store_without_sealing_keys(keys, canary):
     [
         (redis_py.Redis(), {}, "redis.asyncio"),
         (object(), {}, "redis.asyncio"),
-        (redis.asyncio.Redis(), {"password": aa.Secret("x")}, "belong to a URL"),
-        (redis.asyncio.Redis(), {"allow_plaintext": True}, "belong to a URL"),
+        (redis.asyncio.Redis(), {"password": aa.Secret("x")}, "must go with a URL"),
+        (redis.asyncio.Redis(), {"allow_plaintext": True}, "must go with a URL"),
     ],
     ids=["sync", "object", "password", "plaintext"],
 )

@@ -1,13 +1,39 @@
-"""Stores that a test steers."""
+"""Stores that a test steers, what it keeps in them, and a look into their memory."""
+
+import time
 
 import aritma_auth as aa
+from aritma_auth.stores import Record
+
+KEY, OTHER_KEY = "0" * 32, "1" * 32
+OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
+NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
+KEYS = aa.EncryptionKeys.generate()
+
+
+def fresh_token(text="one", *, age=0.0, lifetime=3600.0, **others):
+    """Return a token that was issued some seconds ago by the machine's clock."""
+    now = time.time() - age
+    return aa.Token(text, issued_at=now, expires_at=now + lifetime, **others)
+
+
+def kept_in(store):
+    """Return what a MemoryTokenStore keeps: entry by key."""
+    return dict(store._entries)
+
+
+def lose_memory(store):
+    """Let a MemoryTokenStore forget everything, leases included, as a server that restarts empty."""
+    store._entries.clear()
+    store._writes.clear()
+    store._leases.clear()
 
 
 class FailingStore(aa.MemoryTokenStore):
-    """A store that fails when the test wants it to."""
+    """A store that fails at the operations a test names in ``failing``."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **settings):
+        super().__init__(**settings)
         self.failing = set()
 
     async def load(self, key):

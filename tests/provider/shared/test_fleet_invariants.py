@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import aritma_auth as aa
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.stores import memory
 from support.clock import FakeClock
 from support.fakes import FakeClient
+from support.stores import lose_memory
 
 PROCESSES = st.integers(0, 2)
 REQUEST_TIMEOUT = 10
@@ -183,9 +183,8 @@ class Fleet(RuleBasedStateMachine):
         super().__init__()
         self.clock = LoopClock()
         self.loop = SteppedLoop(self.clock)
-        self.time, memory.time = memory.time, self.clock
         self.server = Server(self.clock)
-        self.store = self.store_type()
+        self.store = self.store_type(clock=self.clock)
         self.draws = 0.5
         self.tasks = []
         self.gone = []
@@ -297,9 +296,7 @@ class Fleet(RuleBasedStateMachine):
     @rule()
     def the_store_loses_its_memory(self):
         self.is_tainted = True
-        self.store._entries.clear()
-        self.store._written.clear()
-        self.store._leases.clear()
+        lose_memory(self.store)
 
     @rule(seconds=st.sampled_from([0.1, 1, BLINK]))
     def a_moment_passes(self, seconds):
@@ -401,7 +398,6 @@ class Fleet(RuleBasedStateMachine):
             assert not left, "a task was left"
         finally:
             self.loop.close()
-            memory.time = self.time
 
 
 class SignedInFleet(Fleet):
