@@ -1,11 +1,12 @@
 """What happens to tokens, as typed values for logs, metrics and health checks."""
 
+import inspect
 import logging
 from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
 
 _log = logging.getLogger("aritma_auth")
 
@@ -88,6 +89,21 @@ class RequestUnsigned(Event):
 
     Attributes:
         origin: Scheme, host and port of the request.
+
+        is_first: It is the middleware's first to this origin; only these are logged as warnings.
+    """
+
+    origin: str
+    is_first: bool = False
+
+
+@attrs.frozen
+class AuthorizationReplaced(Event):
+    """
+    A request's own ``Authorization`` header was replaced by the token.
+
+    Attributes:
+        origin: Scheme, host and port of the request.
     """
 
     origin: str
@@ -151,8 +167,29 @@ def log_event(event: Event) -> None:
     Args:
         event: What happened.
     """
-    failed = isinstance(event, _FAILURES)
-    _log.log(logging.WARNING if failed else logging.DEBUG, "%s", event)
+    is_warning = isinstance(event, _FAILURES) or (
+        isinstance(event, RequestUnsigned) and event.is_first
+    )
+    _log.log(logging.WARNING if is_warning else logging.DEBUG, "%s", event)
+
+
+def require_listener(on_event: object) -> None:
+    """
+    Require a listener of events to be a plain function, or None.
+
+    Args:
+        on_event: What was given.
+
+    Raises:
+        ConfigurationError: It cannot be called, or is a coroutine function that nobody would await.
+    """
+    call = getattr(on_event, "__call__", None)  # noqa: B004 - a callable object may be async too
+    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(call):
+        raise ConfigurationError(
+            "on_event must be a plain function, not a coroutine function: start a task inside it"
+        )
+    if on_event is not None and call is None:
+        raise wrong_kind("on_event", "a function that takes one event, or None", on_event)
 
 
 def notify(listener: Listener | None, event: Event) -> None:

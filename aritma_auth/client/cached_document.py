@@ -7,7 +7,7 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class CachedDocument(Generic[T]):
         self._kept: _Kept[T] | None = None
         self._failed: _Failed | None = None
         self._forced_at = float("-inf")
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._flights: SingleFlight[_Kept[T] | _Failed] = SingleFlight(self._run, self._lock)
 
     async def get(self) -> T:

@@ -13,7 +13,7 @@ from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
-from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class OAuthClient(AsyncCloseable):
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
         self._made_verifier: TokenVerifier | None = None
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
 
     @classmethod
     def from_env(

@@ -9,7 +9,7 @@ from aritma_auth.errors import ConfigurationError, StateMismatchError, wrong_kin
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.lock import fork_safe_lock
 
 # Browsers keep up to 180 cookies of a host: all of them must fit into the 8 KiB of a header field.
 _HANDLE_BYTES = 16
@@ -63,7 +63,7 @@ class PendingSignIns:
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         self._limit = _require_count(limit)
         self._clock = clock
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._pending: dict[str, PendingSignIn] = {}
 
     def add(self, request: AuthorizationRequest, return_to: str = "/") -> PendingSignIn:

@@ -11,7 +11,7 @@ from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation
 from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
-from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.lock import fork_safe_lock
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class TokenVerifier:
         self._connection = connection
         self._algorithms = DEFAULT_ALGORITHMS if algorithms is None else algorithms
         self._leeway = leeway
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._logouts: dict[str, None] = {}
 
     async def verify_id_token(

@@ -1,7 +1,7 @@
 """
-When the server may be asked again: after failures, and after an API refused a token.
+When the next token request may be sent: after failures, and after an API rejected a token.
 
-Pure: ``now`` is seconds of the monotonic clock, ``draw`` a random number in [0, 1).
+Pure: ``now`` is an argument in seconds of the monotonic clock, ``draw`` a number in [0, 1).
 """
 
 import attrs
@@ -13,27 +13,29 @@ from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 @attrs.frozen
 class RetryState:
     """
-    A refresh that failed, and when the next may be tried.
+    The refreshes that failed since the last success, and when the next may be tried.
 
     Attributes:
-        error: What every caller hears, each its own copy.
+        error: The last failure; each caller gets a copy of its own.
 
         count: Failures in a row, this one included.
 
-        not_before: Monotonic seconds before which nothing is sent.
+        not_before: Monotonic seconds before which no token request is sent.
+
+        look_at: Monotonic seconds from which a caller may look whether what was refused for good
+            has changed: the credential, or the store's entry.
+
+        refused: Fingerprint of what was refused, or None.
     """
 
     error: AritmaAuthError
     count: int
     not_before: float
+    look_at: float = float("inf")
+    refused: str | None = None
 
     def as_error(self, *, now: float) -> AritmaAuthError:
-        """
-        Make one caller's own error, with the seconds that are left to wait.
-
-        Args:
-            now: Monotonic seconds.
-        """
+        """Make one caller's own error, with the seconds that are left to wait."""
         error = self.error.copy()
         error.retry_after = max(0.0, self.not_before - now)
         return error
@@ -48,6 +50,7 @@ def plan_retry(
     draw: float,
     calm_until: float | None = None,
     alive_until: float | None = None,
+    refused: str | None = None,
 ) -> RetryState:
     """
     Decide when to try again after a failed refresh.
@@ -66,28 +69,41 @@ def plan_retry(
         calm_until: Monotonic seconds until which nobody needs a new token; a sixteenth of that
             time is the shortest pause.
 
-        alive_until: Monotonic seconds when the token in hand ends: the server is asked then at the
-            latest, since it may be back.
+        alive_until: Monotonic seconds when the cached token ends: unless the server itself asked
+            for a longer pause, it is asked then at the latest, since it may be back.
+
+        refused: Fingerprint of the credential and store entry that a permanent refusal is about.
     """
     count = 1 if previous is None else previous.count + 1
-    if error.is_permanent:
-        return RetryState(
-            error,
-            count,
-            now
-            + _doubled(
-                policy.permanent_error_backoff_base, policy.permanent_error_backoff_cap, count
-            ),
-        )
-    if error.retry_after is not None:
-        asked = min(error.retry_after, policy.retry_after_cap)
-        return RetryState(error, count, now + asked * (1 + policy.retry_after_jitter * draw))
-    pause = backoff(policy, count, draw)
-    if calm_until is not None:
+    pause = _own_pause(policy, error, count, draw)
+    if calm_until is not None and not error.is_permanent:
         pause = max(pause, (calm_until - now) / 16)
     if alive_until is not None:
-        pause = min(pause, alive_until - now)
-    return RetryState(error, count, now + pause)
+        pause = min(pause, max(0.0, alive_until - now))
+    look_at = now + policy.permanent_error_backoff_base if error.is_permanent else float("inf")
+    pause = max(pause, _requested_pause(policy, error, draw))
+    return RetryState(error, count, now + pause, look_at, refused)
+
+
+def _own_pause(policy: RefreshPolicy, error: AritmaAuthError, count: int, draw: float) -> float:
+    if error.is_permanent:
+        return _doubled(
+            policy.permanent_error_backoff_base, policy.permanent_error_backoff_cap, count
+        )
+    return backoff(policy, count, draw)
+
+
+def _requested_pause(policy: RefreshPolicy, error: AritmaAuthError, draw: float) -> float:
+    """
+    Return the server's ``Retry-After``, capped and stretched; 0 without one.
+
+    It never shortens the backoff: a server that says "1 s" throughout an outage would get three
+    times the requests of one that says nothing.
+    """
+    if error.retry_after is None or error.is_permanent:
+        return 0.0
+    asked = min(error.retry_after, policy.retry_after_cap)
+    return asked * (1 + policy.retry_after_jitter * draw)
 
 
 def plan_shared_pause(
@@ -100,7 +116,7 @@ def plan_shared_pause(
     alive_for: float | None = None,
 ) -> float:
     """
-    Decide for how many seconds nobody of a fleet asks the server again.
+    Decide for how many seconds no process of a fleet sends a token request.
 
     Args:
         policy: The numbers of one process.
@@ -115,31 +131,18 @@ def plan_shared_pause(
 
         alive_for: Seconds that the token in use still lives, or None without one.
     """
-    failure = plan_retry(
-        policy,
-        error,
-        RetryState(error, count - 1, 0.0),
-        now=0.0,
-        # One of the fleet asks for all: its pause is never near zero.
-        draw=0.5 + draw / 2,
-        alive_until=alive_for,
-    )
-    if error.is_permanent or error.retry_after is not None:
-        return failure.not_before
-    return min(failure.not_before, sharing.shared_backoff_cap)
+    # Equal jitter (50-100 %), since this pause delays the whole fleet.
+    draw = 0.5 + draw / 2
+    pause = _own_pause(policy, error, count, draw)
+    if not error.is_permanent:
+        pause = min(pause, sharing.shared_backoff_cap)
+    if alive_for is not None:
+        pause = min(pause, alive_for)
+    return max(pause, _requested_pause(policy, error, draw))
 
 
 def backoff(policy: RefreshPolicy, count: int, draw: float) -> float:
-    """
-    Give the pause after the n-th transient failure in a row, with full jitter.
-
-    Args:
-        policy: The numbers.
-
-        count: Failures so far, at least 1.
-
-        draw: Random number in [0, 1).
-    """
+    """Return the pause after the n-th transient failure in a row, with full jitter."""
     return draw * _doubled(policy.backoff_base, policy.backoff_cap, count)
 
 
@@ -156,34 +159,32 @@ class ForcedRefreshLimiter:
     Attributes:
         closed_until: Monotonic seconds before which no 401 forces one.
 
-        pause: How long the gate was closed last.
+        interval: Seconds for which the limiter was closed last.
     """
 
     closed_until: float = float("-inf")
-    pause: float = 0.0
+    interval: float = 0.0
 
     def admit(
         self, policy: RefreshPolicy, *, now: float, lifetime: float
     ) -> "ForcedRefreshLimiter | None":
         """
-        Let a 401 force a refresh and close the gate behind it, or refuse with None.
+        Let a 401 force a refresh, and return the limiter closed behind it; None refuses.
 
         Args:
             policy: The numbers.
 
             now: Monotonic seconds.
 
-            lifetime: The refused token's, in seconds; the gate is never closed longer than half of
-                it, since such tokens are refreshed that often anyway.
+            lifetime: The rejected token's, in seconds. The limiter is never closed for longer than
+                half of it, since such tokens are refreshed that often anyway.
         """
         if now < self.closed_until:
             return None
-        # Refused again soon after the gate opened: the refreshes do not help.
-        again = now < self.closed_until + self.pause
-        pause = (
-            min(policy.forced_refresh_interval_cap, self.pause * 2)
-            if again
-            else policy.forced_refresh_interval_base
-        )
-        pause = min(pause, lifetime / 2)
-        return ForcedRefreshLimiter(now + pause, pause)
+        # Rejected again soon after it opened: the refreshes do not help.
+        is_repeated = now < self.closed_until + self.interval
+        interval = policy.forced_refresh_interval_base
+        if is_repeated:
+            interval = min(policy.forced_refresh_interval_cap, self.interval * 2)
+        interval = min(interval, lifetime / 2)
+        return ForcedRefreshLimiter(now + interval, interval)

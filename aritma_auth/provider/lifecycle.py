@@ -1,21 +1,47 @@
 """
-The token's life, as a pure state machine.
+The life of one token, as a pure state machine.
 
-    issued            refresh_at     must_refresh_at   expires_at
-      |---- FRESH -----|---- STALE ----|--- EXPIRING ---|--- EXPIRED: never served
-        serve            serve, refresh     wait for the
-                         in background    refresh; if it fails, serve
+Theory of operation
+-------------------
 
-Nothing here reads a clock or draws a random number: ``now`` is given in seconds of the monotonic
-clock, ``wall`` in POSIX seconds, ``draw`` as a number in [0, 1).
+::
+
+    issued_at        refresh_at       must_refresh_at    expires_at
+      |---- FRESH ------|----- STALE -----|--- EXPIRING ---|--- EXPIRED
+      |  serve it       |  serve it, and  |  wait for the  |  never serve it: wait for the
+      |                 |  refresh in the |  refresh; if   |  refresh, or raise its failure
+      |                 |  background     |  that fails,   |
+      |                 |                 |  serve it      |
+                        <------ background window --------->
+                                          <- blocking win.->
+
+Both windows scale with the lifetime, so that a token of 25 s is reused and one of an hour leaves
+a quarter of an hour for an outage of the server. The start of the background window is drawn once
+for each token, in the first half of that window, so that a fleet does not refresh as one.
+
+The marks are seconds of the provider's clock: the monotonic one. Where that clock stops while the
+machine sleeps, the wall clock is a second opinion, and the later of the two counts
+(`TokenLifetime.now`). A lifetime counts from the moment when the request left, on both clocks: a
+response that took 100 s of 120 leaves 20.
+
+`decide` is the whole decision of `get_token`. The failures of earlier refreshes take part in it:
+until the backoff is over a living token is served without a refresh, and without one the failure is
+raised again. After a permanent refusal a caller looks now and then whether the credential has
+changed.
+
+Nothing here reads a clock or draws a random number: ``now`` is an argument in seconds of the
+monotonic clock, ``wall`` in POSIX seconds, ``draw`` a number in [0, 1).
 """
 
 import enum
 
 import attrs
 
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import RefreshPolicy
+
+_NEVER = float("-inf")
 
 
 class Freshness(enum.Enum):
@@ -28,86 +54,83 @@ class Freshness(enum.Enum):
     EXPIRED = "expired"
 
 
-@attrs.frozen(weakref_slot=False)
+@attrs.frozen(weakref_slot=False, eq=False)
 class TokenLifetime:
     """
-    The marks on one token's line of time, in seconds of the monotonic clock.
+    A token and the marks on its line of time.
 
     Attributes:
-        issued_at: When the request for it left.
+        token: The token, or None. Without marks it is kept for its refresh token alone.
+
+        issued_at: Monotonic seconds when its request left.
+
+        wall_issued_at: POSIX seconds of the same moment.
 
         refresh_at: From here on it is STALE.
 
         must_refresh_at: From here on it is EXPIRING.
 
         expires_at: From here on it is EXPIRED.
-
-        wall_issued_at: POSIX seconds of ``issued_at``.
     """
 
-    issued_at: float
-    refresh_at: float
-    must_refresh_at: float
-    expires_at: float
-    wall_issued_at: float
+    token: Token | None = None
+    issued_at: float = _NEVER
+    wall_issued_at: float = _NEVER
+    refresh_at: float = _NEVER
+    must_refresh_at: float = _NEVER
+    expires_at: float = _NEVER
 
     @property
     def lifetime(self) -> float:
         """Seconds from request to end."""
         return self.expires_at - self.issued_at
 
+    @property
+    def is_usable(self) -> bool:
+        """The token has marks: it may be served until it ends."""
+        return self.expires_at != _NEVER
+
     def now(self, *, monotonic: float, wall: float) -> float:
-        """
-        Give the later of what two clocks say, for machines whose monotonic clock sleeps too.
-
-        Args:
-            monotonic: Monotonic seconds.
-
-            wall: POSIX seconds.
-        """
+        """Return the later of what two clocks say, for monotonic clocks that stop during sleep."""
+        if not self.is_usable:
+            return monotonic
         return max(monotonic, self.issued_at + (wall - self.wall_issued_at))
 
     def freshness(self, now: float) -> Freshness:
-        """
-        Say what may be done with the token.
-
-        Args:
-            now: Monotonic seconds.
-        """
+        """Return what may be done with the token."""
+        if not self.is_usable:
+            return Freshness.NONE
         if now < self.refresh_at:
             return Freshness.FRESH
         if now < self.must_refresh_at:
             return Freshness.STALE
         return Freshness.EXPIRING if now < self.expires_at else Freshness.EXPIRED
 
-    def postponed(self, until: float) -> "TokenLifetime":
-        """
-        Give the same life with its refresh put off, since somebody else is at it.
-
-        Args:
-            until: Monotonic seconds; the hard window stays where it is.
-        """
-        later = min(max(until, self.refresh_at), self.must_refresh_at)
-        return attrs.evolve(self, refresh_at=later)
+    def is_alive(self, now: float) -> bool:
+        """Tell whether the token may be served."""
+        return now < self.expires_at
 
     def outlasts(self, min_ttl: float, *, now: float, policy: RefreshPolicy) -> bool:
         """
-        Tell whether the token lives as long as a caller asks, as far as one can ask.
+        Tell whether the token lives as long as a caller asks.
 
-        Args:
-            min_ttl: Seconds; more than the lifetime without its soft window cannot be had, since
-                every call would refresh.
-
-            now: Monotonic seconds.
-
-            policy: The numbers.
+        Nobody can have more than the lifetime without its background window: every call would
+        refresh.
         """
         most = self.lifetime * (1 - policy.background_window_fraction)
-        return now + min(min_ttl, most) <= self.expires_at
+        return self.is_usable and now + min(min_ttl, most) <= self.expires_at
+
+    def postponed(self, until: float) -> "TokenLifetime":
+        """Return the same lifetime with a later background window; the blocking one stays."""
+        later = min(max(until, self.refresh_at), self.must_refresh_at)
+        return attrs.evolve(self, refresh_at=later)
+
+
+NO_TOKEN = TokenLifetime()
 
 
 def plan_lifetime(
-    policy: RefreshPolicy, lifetime: float | None, *, issued_at: float, wall: float, draw: float
+    policy: RefreshPolicy, token: Token, *, issued_at: float, wall: float, draw: float
 ) -> TokenLifetime:
     """
     Set the marks of a new token.
@@ -115,22 +138,26 @@ def plan_lifetime(
     Args:
         policy: The numbers.
 
-        lifetime: Seconds that the server stated, or None.
+        token: The token; its stamps are by the wall clock of the process that requested it.
 
-        issued_at: Monotonic seconds when the request left.
+        issued_at: Monotonic seconds when its request left.
 
         wall: POSIX seconds of the same moment.
 
-        draw: Where in its spread the soft window starts, in [0, 1).
+        draw: Where in its spread the background window starts, in [0, 1).
     """
-    stated = policy.default_lifetime if lifetime is None else lifetime
-    life = min(stated, policy.max_lifetime)
-    soft = min(life * policy.background_window_fraction, policy.background_window_cap)
-    # Never wider than the soft window: waiting must not begin before refreshing.
-    hard = min(life * policy.blocking_window_fraction, policy.blocking_window_cap, soft)
-    start = max(hard, soft * (1 - policy.background_window_jitter * draw))
-    end = issued_at + life
-    return TokenLifetime(issued_at, end - start, end - hard, end, wall)
+    lifetime = policy.default_lifetime
+    if token.expires_at is not None:
+        lifetime = max(0.0, token.expires_at - (token.issued_at or wall))
+    lifetime = min(lifetime, policy.max_lifetime)
+    background = min(lifetime * policy.background_window_fraction, policy.background_window_cap)
+    # Never wider than the background window: waiting must not begin before refreshing.
+    blocking = min(
+        lifetime * policy.blocking_window_fraction, policy.blocking_window_cap, background
+    )
+    start = max(blocking, background * (1 - policy.background_window_jitter * draw))
+    end = issued_at + lifetime
+    return TokenLifetime(token, issued_at, wall, end - start, end - blocking, end)
 
 
 class Action(enum.Enum):
@@ -164,14 +191,14 @@ def decide(
 
         now: Monotonic seconds.
     """
-    gate_is_closed = failure is not None and now < failure.not_before
+    is_backing_off = failure is not None and now < failure.not_before
     if freshness in {Freshness.NONE, Freshness.EXPIRED}:
-        # A permanent no is looked at again in flight: the credential may have changed.
-        refused = gate_is_closed and failure is not None and not failure.error.is_permanent
-        return Action.REFUSE if refused else Action.WAIT
-    if gate_is_closed or (freshness is Freshness.FRESH and long_enough):
+        # A changed credential ends a permanent refusal early, and a flight looks for one.
+        is_refused = is_backing_off and failure is not None and now < failure.look_at
+        return Action.REFUSE if is_refused else Action.WAIT
+    if is_backing_off or (freshness is Freshness.FRESH and long_enough):
         return Action.SERVE
-    # Static stability: once a refresh has failed, nobody waits for the next while a token lives;
-    # nor for one that began in time and is only slow.
-    calm = freshness is Freshness.STALE or failure is not None or is_refreshing
-    return Action.SERVE_AND_REFRESH if calm and long_enough else Action.WAIT
+    # Static stability: while a token lives nobody waits for the refresh after a failed one, nor for
+    # one that began in time and is only slow.
+    is_calm = freshness is Freshness.STALE or failure is not None or is_refreshing
+    return Action.SERVE_AND_REFRESH if is_calm and long_enough else Action.WAIT

@@ -1,26 +1,41 @@
 """Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
 
-import contextlib
+import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
 from copy import copy
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aiohttp import ClientError, ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError
-from aritma_auth.events import Listener, RequestUnsigned, log_event, notify
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.events import (
+    AuthorizationReplaced,
+    Listener,
+    RequestUnsigned,
+    log_event,
+    notify,
+    require_listener,
+)
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.urls import origin_of, require_secure_url
+from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.protocol.www_authenticate import find_step_up
 
-_SMALL_BODY = 1 << 16
-_AUTHORITIES = 64
+_AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
 
+_SMALL_BODY = 1 << 16
+"""Bytes of a refused response that are read, so that its connection can be used again."""
 
-class TokenSource(Protocol):
+_READ_WITHIN = 1.0
+"""Seconds to read them; then the connection is closed."""
+
+_REMEMBERED = 64
+"""Origins remembered: a hostile redirect could name any number."""
+
+
+class BearerTokenSource(Protocol):
     """What gives tokens that work; `aritma_auth.TokenProvider` is one."""
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
@@ -32,7 +47,7 @@ class TokenSource(Protocol):
         ...
 
     def report_rejected(self, token: Token) -> bool:
-        """Report that an API refused a token; tell whether a different one can be had."""
+        """Report that an API rejected a token; tell whether a different one may be had."""
         ...
 
 
@@ -40,21 +55,24 @@ class BearerMiddleware:
     """
     A client middleware for ``aiohttp.ClientSession(middlewares=[...])`` or one request.
 
-    It acts on each hop of a redirect anew, sets ``Authorization`` over whatever stands there, and
-    takes it away again once the answer has come, so that aiohttp's exceptions do not carry it. On
-    a 401 the token is refreshed once, however many requests met one, and each request is repeated
-    once, if its body can be sent again. When no token can be had, nothing is sent. A challenge that
-    asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`: only a person or
-    another grant can help. Every other refusal is the caller's.
+    It acts on each hop of a redirect anew, sets ``Authorization`` and takes it away again once the
+    response has come, so that aiohttp's exceptions do not carry it. On a 401 the token is refreshed
+    once, however many requests got one, and each request is repeated once, if its body can be sent
+    again and the refresh brought a different token. When no token can be had, nothing is sent. A
+    challenge that asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`:
+    only the end-user or another grant can help. Every other refusal is the caller's.
 
     Args:
-        source: Gives the tokens.
+        source: Gives the tokens; usually a `TokenProvider`.
 
         origins: URLs whose scheme, host and port the token may go to.
 
         strict: Refuse requests to other origins instead of sending them unsigned.
 
-        on_event: Told when a request goes out unsigned.
+        keep_authorization: Leave a request alone that has an ``Authorization`` header of its own;
+            by default the token replaces it, with an event.
+
+        on_event: Receives an event when a request goes out unsigned, or its own header is replaced.
 
     Raises:
         ConfigurationError: No origin is given, or one is not https (http is for loopback only).
@@ -62,66 +80,81 @@ class BearerMiddleware:
     Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9470 §3; RFC 9700 §4.9.1.
     """
 
-    __slots__ = ("_judged", "_on_event", "_origins", "_source", "_strict")
+    __slots__ = ("_allowed", "_keep", "_on_event", "_origins", "_reported", "_source", "_strict")
 
     def __init__(
         self,
-        source: TokenSource,
+        source: BearerTokenSource,
         origins: Iterable[str],
         *,
         strict: bool = False,
+        keep_authorization: bool = False,
         on_event: Listener | None = log_event,
     ) -> None:
-        if isinstance(origins, str):
-            raise ConfigurationError("origins is a collection of URLs, not one string")
+        if not hasattr(source, "peek"):
+            raise wrong_kind("source", "a TokenProvider", source)
+        require_listener(on_event)
         self._source = source
-        self._origins = frozenset(
-            origin_of(require_secure_url(url, "an origin")) for url in origins
-        )
-        if not self._origins:
-            raise ConfigurationError("no API's origin is known: give middleware(origins=[...])")
-        self._judged: dict[str, str] = {}
+        self._origins = _parse_origins(origins)
+        self._allowed: dict[str, str] = {}
+        self._reported: set[str] = set()
         self._strict = strict
+        self._keep = keep_authorization
         self._on_event = on_event
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         url, headers = request.url, request.headers
-        if self._judged.get(url.raw_authority) != url.scheme and not self._verifier(url):
+        if self._allowed.get(url.raw_authority) != url.scheme and not self._allow(url):
             return await self._pass_by(request, handler)
-        token = self._source.peek() or await self._source.get_token()
-        headers[hdrs.AUTHORIZATION] = token.authorization
+        if _AUTHORIZATION in headers and self._keeps(url):
+            return await handler(request)
+        source = self._source
+        token = source.peek()
+        if token is None:
+            token = await source.get_token()
+        headers[_AUTHORIZATION] = token.authorization
         try:
             response = await handler(request)
         finally:
-            # request_info of aiohttp's answers and errors is a live view of these headers.
-            headers.pop(hdrs.AUTHORIZATION, None)
-        if response.status not in _REFUSALS:
+            # request_info of aiohttp's responses and errors is a live view of these headers.
+            headers.pop(_AUTHORIZATION, None)
+        if response.status < 401 or response.status not in _REFUSALS:
             return response
         await _raise_step_up(response)
         if (
             response.status != 401
             or not _is_replayable(request)
-            or not self._source.report_rejected(token)
+            or not source.report_rejected(token)
         ):
             return response
         await _let_go(response)
-        return await self._repeat(request, handler)
+        return await self._repeat(request, handler, response, token)
 
-    async def _repeat(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    async def _repeat(
+        self,
+        request: ClientRequest,
+        handler: ClientHandlerType,
+        refused: ClientResponse,
+        rejected: Token,
+    ) -> ClientResponse:
         token = await self._source.get_token()
-        request.headers[hdrs.AUTHORIZATION] = token.authorization
+        if token.access_token == rejected.access_token:
+            # The server has no other one: the API would answer the same.
+            return refused
+        refused.release()
+        request.headers[_AUTHORIZATION] = token.authorization
         try:
             response = await handler(request)
         finally:
-            request.headers.pop(hdrs.AUTHORIZATION, None)
+            request.headers.pop(_AUTHORIZATION, None)
         if response.status in _REFUSALS:
             await _raise_step_up(response)
         return response
 
-    def with_source(self, source: TokenSource) -> "BearerMiddleware":
+    def with_source(self, source: BearerTokenSource) -> "BearerMiddleware":
         """
-        Give the same middleware, with the same origins, for another source of tokens.
+        Return the same middleware, with the same origins, for another source of tokens.
 
         Args:
             source: Gives the tokens.
@@ -130,19 +163,31 @@ class BearerMiddleware:
         twin._source = source  # noqa: SLF001 - our own
         return twin
 
-    def _verifier(self, url: URL) -> bool:
+    def _allow(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
         is_allowed = origin_of(url) in self._origins
-        # Only what is allowed is remembered: strangers could fill the memory.
-        if is_allowed and len(self._judged) < _AUTHORITIES:
-            self._judged[url.raw_authority] = url.scheme
+        if is_allowed and len(self._allowed) < _REMEMBERED:
+            self._allowed[url.raw_authority] = url.scheme
         return is_allowed
+
+    def _keeps(self, url: URL) -> bool:
+        """Tell whether a request keeps its own header; report it otherwise."""
+        if not self._keep:
+            notify(self._on_event, AuthorizationReplaced(origin_of(url).url))
+        return self._keep
 
     async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         origin = origin_of(request.url).url
         if self._strict:
-            raise ConfigurationError(f"{origin} is not an origin that the token may go to")
-        notify(self._on_event, RequestUnsigned(origin))
+            allowed = ", ".join(sorted(origin.url for origin in self._origins))
+            raise ConfigurationError(
+                f"a token may go to {allowed} only, not to {origin}: add it to origins, or send "
+                "the request through a session without this middleware"
+            )
+        is_first = origin not in self._reported and len(self._reported) < _REMEMBERED
+        if is_first:
+            self._reported.add(origin)
+        notify(self._on_event, RequestUnsigned(origin, is_first=is_first))
         return await handler(request)
 
     def allows(self, url: str | URL) -> bool:
@@ -159,6 +204,29 @@ class BearerMiddleware:
         return f"<BearerMiddleware for {origins}>"
 
 
+def _parse_origins(origins: Iterable[str]) -> frozenset[Origin]:
+    if isinstance(origins, str) or not isinstance(origins, Iterable):
+        raise wrong_kind("origins", "a collection of URLs, such as [url]", origins)
+    parsed = frozenset(origin_of(_parse_origin(url)) for url in origins)
+    if not parsed:
+        raise ConfigurationError(
+            "origins must name at least one API: give middleware(origins=[...]), or an environment "
+            "with api_origins"
+        )
+    return parsed
+
+
+def _parse_origin(url: object) -> URL:
+    if not isinstance(url, str):
+        raise wrong_kind("each of origins", "a URL", url)
+    if "://" not in url:
+        raise ConfigurationError(
+            f"each of origins must be an absolute URL such as 'https://{url.split('/')[0]}', "
+            f"not {url!r}"
+        )
+    return require_secure_url(url, "each of origins")
+
+
 def _is_replayable(request: ClientRequest) -> bool:
     # A spent stream would be sent again empty, and nothing would notice.
     return not getattr(request.body, "consumed", False)
@@ -169,70 +237,92 @@ async def _raise_step_up(response: ClientResponse) -> None:
     step_up = find_step_up(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))
     if step_up is not None:
         await _let_go(response)
+        response.release()
         raise step_up
 
 
 async def _let_go(response: ClientResponse) -> None:
-    """Free the refused answer's connection before anything else needs one."""
-    async with response:
-        length = response.content_length
-        if length is not None and length <= _SMALL_BODY:
-            # A body that breaks off takes its connection along, and nothing else.
-            with contextlib.suppress(ClientError):
+    """
+    Free a refused response's connection before the refresh or the repetition needs one.
+
+    A body that has been read to its end has freed it, and remains readable for the caller.
+    """
+    length = response.content_length
+    if length is None or length <= _SMALL_BODY:
+        try:
+            async with asyncio.timeout(_READ_WITHIN):
                 await response.read()
+        except (TimeoutError, ClientError):
+            pass
+        else:
+            return
+    response.close()
 
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", contravariant=True)
 
 
-class ProviderSource(Protocol[K_contra]):
+class KeyedTokenSource(Protocol[K_contra]):
     """What gives a source of tokens for a key; `aritma_auth.TokenProviderPool` is one."""
 
-    def provider(self, key: K_contra, /) -> TokenSource:
+    def provider(self, key: K_contra, /) -> BearerTokenSource:
         """Give a key's source of tokens."""
         ...
 
 
 class KeyedBearerMiddleware(Generic[K]):
     """
-    A client middleware that picks a provider for each request, then signs as `BearerMiddleware`.
+    A client middleware that chooses a provider for each request, then signs as `BearerMiddleware`.
 
     Args:
-        pool: Gives the providers.
+        pool: Gives the providers; usually a `TokenProviderPool`.
 
-        pick: Gives the key of a request; or a context variable that holds it.
+        key: Returns the key of a request; or a context variable that holds it.
 
         origins: URLs whose scheme, host and port the tokens may go to.
 
         strict: Refuse requests to other origins instead of sending them unsigned.
 
-        on_event: Told when a request goes out unsigned.
+        keep_authorization: Leave a request alone that has an ``Authorization`` header of its own.
+
+        on_event: Receives an event when a request goes out unsigned, or its own header is replaced.
 
     Raises:
         ConfigurationError: No origin is given, or one is not https (http is for loopback only).
     """
 
-    __slots__ = ("_bearer", "_pick", "_pool")
+    __slots__ = ("_bearer", "_key", "_pool")
 
     def __init__(
         self,
-        pool: ProviderSource[K],
-        pick: Callable[[ClientRequest], K] | ContextVar[K],
+        pool: KeyedTokenSource[K],
+        key: Callable[[ClientRequest], K] | ContextVar[K],
         origins: Iterable[str],
         *,
         strict: bool = False,
+        keep_authorization: bool = False,
         on_event: Listener | None = log_event,
     ) -> None:
+        if not hasattr(pool, "provider"):
+            raise wrong_kind("pool", "a TokenProviderPool", pool)
+        if not callable(key) and not isinstance(key, ContextVar):
+            raise wrong_kind("key", "a function of a request, or a ContextVar", key)
         self._pool = pool
-        self._pick = _reader(pick) if isinstance(pick, ContextVar) else pick
-        self._bearer = BearerMiddleware(_Nobody(), origins, strict=strict, on_event=on_event)
+        self._key = _reader(key) if isinstance(key, ContextVar) else key
+        self._bearer = BearerMiddleware(
+            _NoSource(),
+            origins,
+            strict=strict,
+            keep_authorization=keep_authorization,
+            on_event=on_event,
+        )
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request with its own key's token, as `BearerMiddleware` does."""
         bearer = self._bearer
         if bearer.allows(request.url):
-            bearer = bearer.with_source(self._pool.provider(self._pick(request)))
+            bearer = bearer.with_source(self._pool.provider(self._key(request)))
         return await bearer(request, handler)
 
     def __repr__(self) -> str:
@@ -250,8 +340,8 @@ def _reader(variable: ContextVar[K]) -> Callable[[ClientRequest], K]:
     return read
 
 
-class _Nobody:
-    """Whom requests that are not signed would get their tokens from: it is never asked."""
+class _NoSource:
+    """Stands for the source that is given to the middleware before it signs; it is never asked."""
 
-    def __getattr__(self, _name: str) -> NoReturn:
-        raise ConfigurationError("no token was picked for this request")
+    def __getattr__(self, _name: str) -> Any:
+        return None

@@ -1,5 +1,6 @@
-"""Thousands of tenants, people or scopes: one provider for each, as many as fit."""
+"""Thousands of tenants, end-users or scopes: one provider for each, as many as fit."""
 
+import asyncio
 import weakref
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, ProviderClosedError
+from aritma_auth.errors import ConfigurationError, ProviderClosedError, wrong_kind
 from aritma_auth.events import Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound=Hashable)
 
+_POLICY = RefreshPolicy()
+
 _LOOKS = 64
-"""Providers looked at to make room for one; if all of them are busy, the pool grows."""
+"""Providers looked at to make room for one; if all of them must stay, the pool grows."""
 
 
 @attrs.frozen
@@ -40,7 +43,7 @@ class PoolStatus:
     Attributes:
         size: Providers that it holds.
 
-        max_size: Providers that it holds at most, unless more of them are busy.
+        max_size: Providers that it holds at most, unless more of them must stay.
 
         refreshing: Providers whose refresh is under way.
 
@@ -55,32 +58,35 @@ class PoolStatus:
 
 class TokenProviderPool(AsyncCloseable, Generic[K]):
     """
-    One provider a key, made when it is first asked for, forgotten when others are wanted more.
+    One provider a key, made when it is first asked for, evicted when others are used more.
 
-    The failures of one key are no other's. A provider is never forgotten while it refreshes, nor
-    while it alone knows a refresh token: give those a store. One that somebody still holds is found
-    again instead of made anew, so that a key never has two.
+    The failures of one key are no other's. A provider stays while it refreshes, while a backoff or
+    a server's ``Retry-After`` is not over, and while it has the only copy of an end-user's refresh
+    token: give those a store. An evicted provider that is still referenced elsewhere is found again
+    instead of made anew, so that a key never has two.
 
     Args:
         factory: Makes the provider of a key; let the providers share what they can, such as the
             session, the client and the store.
 
-        max_size: Providers held; more only while all that were looked at are busy.
+        max_size: Providers held; more only while all that were looked at must stay.
 
     Raises:
-        ConfigurationError: ``max_size`` is not positive.
+        ConfigurationError: ``factory`` is no function, or ``max_size`` is no positive number.
     """
 
     def __init__(self, factory: Callable[[K], TokenProvider], *, max_size: int = 10_000) -> None:
+        if not callable(factory):
+            raise wrong_kind("factory", "a function that makes the provider of a key", factory)
+        if isinstance(max_size, bool) or not isinstance(max_size, int):
+            raise wrong_kind("max_size", "a whole number, 1 or more", max_size)
         if max_size < 1:
-            raise ConfigurationError("max_size must be greater than 0")
+            raise ConfigurationError(f"max_size must be a whole number, 1 or more, not {max_size}")
         self._factory = factory
         self._max_size = max_size
         self._providers: dict[K, TokenProvider] = {}
-        self._forgotten: weakref.WeakValueDictionary[K, TokenProvider] = (
-            weakref.WeakValueDictionary()
-        )
-        self._is_closed = False
+        self._evicted: weakref.WeakValueDictionary[K, TokenProvider] = weakref.WeakValueDictionary()
+        self._closing: list[TokenProvider] | None = None
 
     @staticmethod
     def for_tenants(
@@ -91,7 +97,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         environment: Environment = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
         store: "TokenStore | None" = None,
-        policy: RefreshPolicy | None = None,
+        policy: RefreshPolicy = _POLICY,
         max_size: int = 10_000,
         on_event: Listener | None = log_event,
     ) -> "TokenProviderPool[str]":
@@ -115,7 +121,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
             max_size: Providers held at most.
 
-            on_event: Told what happens; by default it is logged.
+            on_event: Receives the events; by default they are logged.
 
         Source: Aritma ID's page on tenants.
         """
@@ -148,37 +154,40 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             provider = self._providers[key]
         except KeyError:
             return self._make(key)
-        # Second chance: a mark costs a look-up less than keeping the keys in order would.
-        provider.is_wanted = True
+        # Second chance: a reference bit costs less than keeping the keys in order would.
+        provider._is_wanted = True  # noqa: SLF001 - the bit is the pool's
         return provider
 
     def _make(self, key: K) -> TokenProvider:
         self._require_open()
-        known = self._forgotten.get(key)
+        known = self._evicted.get(key)
         made = self._factory(key) if known is None else known
+        if not isinstance(made, TokenProvider):
+            raise wrong_kind("what the pool's factory returns", "a TokenProvider", made)
         with STATE_LOCK:
             self._require_open()
-            # Another thread may have been faster, and its provider forgotten again.
-            known = self._forgotten.pop(key, made)
+            # Another thread may have been faster, and its provider evicted again.
+            known = self._evicted.pop(key, made)
             provider = self._providers.setdefault(key, known)
             self._make_room(provider)
         return provider
 
     def _make_room(self, newest: TokenProvider) -> None:
-        """Forget those that can be had again and were not asked for since the last time."""
+        """Evict providers that may go and were not asked for since the last time."""
         providers = self._providers
         for key, provider in list(islice(providers.items(), _LOOKS)):
             if len(providers) <= self._max_size:
                 return
             del providers[key]
-            if provider.is_wanted or provider is newest or not provider.is_idle:
-                provider.is_wanted = False
+            is_wanted = provider._is_wanted or provider is newest  # noqa: SLF001 - as above
+            if is_wanted or not provider._may_be_evicted():  # noqa: SLF001 - for the pool alone
+                provider._is_wanted = False  # noqa: SLF001 - as above
                 providers[key] = provider
             else:
-                self._forgotten[key] = provider
+                self._evicted[key] = provider
 
     def _require_open(self) -> None:
-        if self._is_closed:
+        if self._closing is not None:
             raise ProviderClosedError("this TokenProviderPool is closed: make a new one")
 
     async def get_token(self, key: K, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
@@ -212,34 +221,45 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         with STATE_LOCK:
             if self._providers.get(key) is provider:
                 del self._providers[key]
-                self._forgotten[key] = provider
+                self._evicted[key] = provider
 
     def middleware(
         self,
-        pick: "Callable[[aiohttp.ClientRequest], K] | ContextVar[K]",
+        key: "Callable[[aiohttp.ClientRequest], K] | ContextVar[K]",
         origins: Iterable[str],
         *,
         strict: bool = False,
+        keep_authorization: bool = False,
         on_event: Listener | None = log_event,
     ) -> "KeyedBearerMiddleware[K]":
         """
         Make the middleware that signs each request with the token of its own key.
 
         Args:
-            pick: Gives the key of a request; or a context variable that holds it.
+            key: Returns the key of a request; or a context variable that holds it.
 
             origins: URLs whose scheme, host and port the tokens may go to.
 
             strict: Refuse requests to other origins instead of sending them unsigned.
 
-            on_event: Told when a request goes out unsigned.
+            keep_authorization: Leave a request alone that has an ``Authorization`` header of its
+                own; by default the token replaces it, with an event.
+
+            on_event: Receives an event when a request goes out unsigned, or its header is replaced.
 
         Raises:
             ConfigurationError: No origin is given, or one is not secure.
         """
         from aritma_auth.provider.middleware import KeyedBearerMiddleware  # noqa: PLC0415 - a convenience only
 
-        return KeyedBearerMiddleware(self, pick, origins, strict=strict, on_event=on_event)
+        return KeyedBearerMiddleware(
+            self,
+            key,
+            origins,
+            strict=strict,
+            keep_authorization=keep_authorization,
+            on_event=on_event,
+        )
 
     def status(self) -> PoolStatus:
         """Describe the pool for a health check; nothing in it is secret."""
@@ -255,14 +275,15 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         return len(self._providers)
 
     async def aclose(self) -> None:
-        """Close every provider, as `TokenProvider.aclose` does."""
+        """Close every provider as `TokenProvider.aclose` does; call it again if it is cut short."""
         with STATE_LOCK:
-            self._is_closed = True
-            providers = [*self._providers.values(), *self._forgotten.values()]
-            self._providers.clear()
-            self._forgotten.clear()
-        for provider in providers:
-            await provider.aclose()
+            if self._closing is None:
+                self._closing = [*self._providers.values(), *self._evicted.values()]
+                self._providers.clear()
+                self._evicted.clear()
+        # All at once: each may wait for a token request.
+        await asyncio.gather(*(provider.aclose() for provider in self._closing))
+        self._closing.clear()
 
     def __repr__(self) -> str:
         return f"<TokenProviderPool of {len(self)} providers>"

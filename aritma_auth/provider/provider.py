@@ -1,35 +1,50 @@
-"""The token cache: one token, shared by everyone who waits."""
+"""The token cache: one token, refreshed before it is needed, shared by every caller."""
 
+import asyncio
 import os
 import random
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Self
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, ProviderClosedError
-from aritma_auth.events import Listener, TokenRejected, log_event, notify
+from aritma_auth.errors import (
+    ProviderClosedError,
+    TokenTimeoutError,
+    TransportError,
+    require_seconds,
+    wrong_kind,
+)
+from aritma_auth.events import Listener, TokenRejected, log_event, notify, require_listener
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
-from aritma_auth.provider.cache import Obtained, TokenCache
+from aritma_auth.provider.cache import TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
-from aritma_auth.provider.refresh import RefreshMachinery
-from aritma_auth.provider.status import ProviderStatus
-from aritma_auth.provider.token_request import Settings, TokenSource
+from aritma_auth.provider.refresh import Outcome, TokenRefresher
+from aritma_auth.provider.token_request import Settings, TokenSource, require_source
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
-from aritma_auth.stores import TokenStore
-from aritma_auth.stores.key import store_for
+from aritma_auth.runtime.lock import STATE_LOCK
+from aritma_auth.runtime.single_flight import Flight
 
 if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.middleware import BearerMiddleware
+    from aritma_auth.provider.status import ProviderStatus
     from aritma_auth.secret import Secret
+    from aritma_auth.stores import TokenStore
 
 _POLICY, _SHARING = RefreshPolicy(), SharingPolicy()
+
+_ROUNDS = 10
+"""Flights that a caller joins before it gives up: each was lost, or its token ended at once."""
+
+_STAY = 1.0
+"""Seconds that a caller on a short-lived loop stays for a refresh in the background."""
 
 
 class TokenProvider(AsyncCloseable):
@@ -40,7 +55,7 @@ class TokenProvider(AsyncCloseable):
     them ends its own wait and nothing else.
 
     Args:
-        client: Asks the authorization server; usually an `OAuthClient`.
+        client: Sends the token requests; usually an `OAuthClient`.
 
         grant: What entitles the client to its first token.
 
@@ -53,12 +68,12 @@ class TokenProvider(AsyncCloseable):
 
         clock: Tells the time.
 
-        draw: Random numbers in [0, 1) for the jitter.
+        on_event: Receives the events; by default they are logged. It must not block.
 
-        on_event: Told what happens; by default it is logged. It must not block.
+        draw: Random numbers in [0, 1) for the jitter; only tests give their own.
 
-    Attributes:
-        is_wanted: A pool's mark: it was asked for since the pool made room last.
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
 
     Source: Aritma's authentication page ("Reuse the access token until it expires").
     """
@@ -66,11 +81,13 @@ class TokenProvider(AsyncCloseable):
     __slots__ = (
         "__weakref__",
         "_cache",
+        "_home",
         "_is_closed",
         "_is_in_background",
-        "_renewer",
+        "_is_wanted",
+        "_must_stay",
+        "_refresher",
         "_settings",
-        "is_wanted",
     )
 
     def __init__(
@@ -78,23 +95,39 @@ class TokenProvider(AsyncCloseable):
         client: TokenSource,
         grant: Grant,
         *,
-        store: TokenStore | None = None,
-        policy: RefreshPolicy | None = None,
-        sharing: SharingPolicy | None = None,
+        store: "TokenStore | None" = None,
+        policy: RefreshPolicy = _POLICY,
+        sharing: SharingPolicy = _SHARING,
         clock: Clock = SYSTEM_CLOCK,
-        draw: Callable[[], float] = random.random,
         on_event: Listener | None = log_event,
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        require_source(client)
         if not isinstance(grant, Grant):
-            raise ConfigurationError("give a grant's value, such as ClientCredentialsGrant()")
-        policy, sharing = policy or _POLICY, sharing or _SHARING
-        store = store_for(grant, store, on_event)
+            raise wrong_kind(
+                "grant", 'a grant, such as ClientCredentialsGrant("bankservice")', grant
+            )
+        if not isinstance(policy, RefreshPolicy):
+            raise wrong_kind("policy", "a RefreshPolicy", policy)
+        if not isinstance(sharing, SharingPolicy):
+            raise wrong_kind("sharing", "a SharingPolicy", sharing)
+        if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
+            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        require_listener(on_event)
+        if store is not None:
+            from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
+
+            store = store_for(grant, store, on_event)
         self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         self._cache = TokenCache(policy, clock, draw)
-        self._renewer: RefreshMachinery | None = None
+        self._refresher: TokenRefresher | None = None
+        # The first event loop that needed a refresh, and whether another one has been seen since.
+        self._home: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self._must_stay = False
         self._is_in_background = False
         self._is_closed = False
-        self.is_wanted = False
+        # The reference bit of a pool's second-chance eviction.
+        self._is_wanted = False
 
     @classmethod
     def client_credentials(
@@ -105,7 +138,7 @@ class TokenProvider(AsyncCloseable):
         scope: str | Iterable[str] | None = "bankservice",
         environment: Environment = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
-        policy: RefreshPolicy | None = None,
+        policy: RefreshPolicy = _POLICY,
         on_event: Listener | None = log_event,
     ) -> Self:
         """
@@ -124,7 +157,7 @@ class TokenProvider(AsyncCloseable):
 
             policy: The numbers of a token's life.
 
-            on_event: Told what happens; by default it is logged.
+            on_event: Receives the events; by default they are logged.
 
         Spec: RFC 6749 §4.4; Aritma's authentication page.
         """
@@ -138,7 +171,7 @@ class TokenProvider(AsyncCloseable):
         cls,
         *,
         session: "aiohttp.ClientSession | None" = None,
-        policy: RefreshPolicy | None = None,
+        policy: RefreshPolicy = _POLICY,
         on_event: Listener | None = log_event,
     ) -> Self:
         """
@@ -151,7 +184,7 @@ class TokenProvider(AsyncCloseable):
 
             policy: The numbers of a token's life.
 
-            on_event: Told what happens; by default it is logged.
+            on_event: Receives the events; by default they are logged.
 
         Raises:
             ConfigurationError: A variable is missing or makes no sense; it is named.
@@ -170,7 +203,8 @@ class TokenProvider(AsyncCloseable):
             min_ttl: Seconds that the token should still live. If the server is down, or its tokens
                 never live so long, the one that lives is given.
 
-            timeout: Seconds that this caller waits at most; the shared refresh goes on.
+            timeout: Seconds that this caller waits at most; the shared refresh goes on. A token
+                that still lives is given when they are over.
 
         Raises:
             TokenTimeoutError: The caller's time is over.
@@ -180,96 +214,148 @@ class TokenProvider(AsyncCloseable):
             AritmaAuthError: No live token is left and none could be had; ``is_permanent`` and
                 ``retry_after`` say whether and when asking again makes sense.
         """
-        # The cached path: no lock, no await, one comparison or two.
+        # The cached path: no lock, no await, one comparison or two. The clock as a local and the
+        # marks of one object: each look-up shows in what a call costs.
         cache = self._cache
-        held = cache.held
-        now = cache.now()
-        token = held.token
-        if token is not None and now < held.refresh_at and now + min_ttl <= held.expires_at:
+        current = cache.current
+        now = cache.now
+        moment = now()
+        token = current.token
+        if (
+            moment < current.refresh_at
+            and token is not None
+            and (not min_ttl or moment + min_ttl <= current.expires_at)
+        ):
             return token
-        return await self._obtain(min_ttl, timeout)
+        deadline = None if timeout is None else _deadline(timeout)
+        try:
+            for _ in range(_ROUNDS):
+                step = self._step(min_ttl, deadline)
+                if isinstance(step, Token):
+                    return step
+                served = self._served(await step)
+                if served is not None:
+                    return served
+        except TimeoutError:
+            pass
+        else:
+            raise TransportError(
+                f"{_ROUNDS} refreshes in a row were cut off, or brought a token that had ended: "
+                "let the event loop live longer than a token request, and compare the clocks",
+                may_have_arrived=False,
+            )
+        # Whoever is out of time is better served with a token that ends soon than with none.
+        current = cache.current
+        if current.token is not None and current.is_alive(cache.now()):
+            return current.token
+        raise TokenTimeoutError("no token within this caller's timeout: the refresh goes on")
 
     def peek(self) -> Token | None:
-        """Give the cached token if it is fresh, else None: then `get_token` is to be awaited."""
+        """Give the cached token if it is fresh, else None: then await `get_token`."""
         cache = self._cache
-        held = cache.held
-        return held.token if cache.now() < held.refresh_at else None
+        current = cache.current
+        now = cache.now
+        return current.token if now() < current.refresh_at else None
 
-    async def _obtain(self, min_ttl: float, timeout: float | None) -> Token:
-        while True:
-            with self._cache.lock:
-                self._require_open()
-                token, failure = self._cache.held.token, self._cache.failure
-                is_refreshing = self._is_in_background and self.is_refreshing
-                step = self._cache.decide(min_ttl, is_refreshing=is_refreshing)
-                if step is Action.REFUSE and failure is not None:
-                    raise self._cache.error_of(failure)
-                if step is Action.SERVE and token is not None:
-                    return token
-                renewer = self._ready()
-                self._is_in_background |= step is Action.SERVE_AND_REFRESH
-                flight = renewer.flights.launch()
-            if step is Action.SERVE_AND_REFRESH and token is not None:
+    def _step(self, min_ttl: float, deadline: float | None) -> Token | Awaitable[Outcome | None]:
+        """Return the token to serve, or what to wait for."""
+        cache = self._cache
+        with STATE_LOCK:
+            if self._is_closed:
+                raise ProviderClosedError("this TokenProvider is closed: make a new one")
+            flight = self._flight
+            is_in_background = flight is not None and self._is_in_background
+            action = cache.decide(min_ttl, is_refreshing=is_in_background)
+            token, failure = cache.current.token, cache.failure
+            if action is Action.REFUSE and failure is not None:
+                raise cache.error_of(failure)
+            if action is Action.SERVE and token is not None:
                 return token
-            # A flight is lost when its event loop ends: then start over.
-            if finished := self._served(await renewer.land(flight, timeout)):
-                return finished
+            flights = self._ready().flights
+            flight = flights.launch()
+            if action is Action.SERVE_AND_REFRESH and token is not None:
+                self._is_in_background = True
+                if not self._is_on_short_lived_loop():
+                    return token
+                stay = asyncio.get_running_loop().time() + _STAY
+                deadline = stay if deadline is None else min(stay, deadline)
+        left = None if deadline is None else deadline - asyncio.get_running_loop().time()
+        return flights.join(flight, left)
 
-    def _ready(self) -> RefreshMachinery:
-        renewer = self._renewer
-        if renewer is None:
-            renewer = self._renewer = RefreshMachinery(self._settings, self._cache, self._rest)
-        return renewer
+    @property
+    def _flight(self) -> Flight[Outcome] | None:
+        refresher = self._refresher
+        return None if refresher is None else refresher.flights.current
+
+    def _is_on_short_lived_loop(self) -> bool:
+        """
+        Tell whether a refresh may not be left to this loop, since its end would cut it off.
+
+        One asyncio.run after another over one provider: once a second loop was seen, or a flight
+        was lost, a caller stays until the refresh has ended, and spares the next loop a request.
+        """
+        loop = asyncio.get_running_loop()
+        if self._home is None:
+            self._home = weakref.ref(loop)
+        self._must_stay |= self._home() is not loop
+        return self._must_stay
+
+    def _ready(self) -> TokenRefresher:
+        refresher = self._refresher
+        if refresher is None:
+            refresher = TokenRefresher(self._settings, self._cache, self._ended)
+            self._refresher = refresher
+        return refresher
+
+    def _ended(self, flight: Flight[Outcome]) -> None:
+        self._is_in_background = False
+        self._must_stay |= flight.result is None
+        self._rest()
 
     def _rest(self) -> None:
-        # An idle provider keeps its token and little else: there may be thousands.
-        self._is_in_background = False
-        if self._renewer is not None and self._renewer.may_rest(self._cache):
-            self._renewer = None
+        # An idle provider keeps its token and little else: a process may have thousands.
+        if self._refresher is not None and self._refresher.is_disposable:
+            self._refresher = None
 
-    def _served(self, outcome: Obtained | RetryState | None) -> Token | None:
-        if not isinstance(outcome, RetryState):
-            return None if outcome is None else outcome.token
-        held = self._cache.held
-        if held.token is not None and held.is_alive(self._cache.now()):
-            return held.token
-        raise self._cache.error_of(outcome)
-
-    def invalidate(self, token: Token) -> bool:
-        """
-        Drop a token that an API refused, so that the next caller gets another.
-
-        Args:
-            token: The refused token, as `get_token` gave it.
-
-        Returns:
-            Whether it was dropped: False if it is no longer the cached one, or if a refresh was
-            forced so recently that another would not help.
-        """
-        with self._cache.lock:
-            dropped = self._cache.drop(token)
-        if dropped is not None:
-            notify(self._settings.on_event, TokenRejected(token.fingerprint, refreshes=dropped))
-        return dropped is True
+    def _served(self, outcome: Outcome | None) -> Token | None:
+        """Return the token for a caller that has waited; None if it must start over."""
+        cache = self._cache
+        current = cache.current
+        # Not the flight's own token: another may be newer, and time has passed since.
+        if current.token is not None and current.is_alive(cache.now()):
+            return current.token
+        if isinstance(outcome, RetryState):
+            raise cache.error_of(outcome)
+        # Closing has emptied the cache while the token was on its way to this caller.
+        return outcome.token if self._is_closed and outcome is not None else None
 
     def report_rejected(self, token: Token) -> bool:
         """
-        Report an API's 401.
+        Report that an API rejected a token: answered it with a 401.
+
+        The token is dropped, so that the next caller gets another, unless a refresh was forced so
+        recently that another would not help.
 
         Args:
-            token: The token that the request carried.
+            token: The token that the request carried, as `get_token` gave it.
 
         Returns:
-            Whether a different token can be had: a newer one is here or a refresh may be forced.
+            Whether a different token may be had: a newer one is here, or a refresh is forced.
         """
-        if self.invalidate(token):
+        if not isinstance(token, Token):
+            raise wrong_kind("token", "the Token that the request carried", token)
+        with STATE_LOCK:
+            is_dropped = self._cache.drop(token)
+        if is_dropped is None:
             return True
-        held = self._cache.held
-        return held.life is None or not held.holds(token)
+        notify(self._settings.on_event, TokenRejected(token.fingerprint, refreshes=is_dropped))
+        return is_dropped
 
     async def set_token(self, token: Token) -> None:
         """
         Put a token in place, and into the store, such as the one a sign-in has just brought.
+
+        Once called the token is written, whether or not the caller is cancelled meanwhile.
 
         Args:
             token: Its refresh token, if it has one, is used for the refreshes.
@@ -277,16 +363,18 @@ class TokenProvider(AsyncCloseable):
         Raises:
             ProviderClosedError: The provider was closed.
         """
-        with self._cache.lock:
+        if not isinstance(token, Token):
+            raise wrong_kind("token", "a Token, such as sign_in.token", token)
+        with STATE_LOCK:
             self._require_open()
-            coordinator = self._ready().coordinator
             token = self._cache.put(token)
-        if coordinator is not None:
-            await coordinator.keep(token)
+            refresher = None if self._settings.store is None else self._ready()
+        if refresher is not None:
+            await refresher.keep(token)
 
     async def forget(self) -> None:
         """
-        Forget the token, here and in the store, as when a person signs out; revoke it first.
+        Forget the token, here and in the store, as when an end-user signs out without `sign_out`.
 
         The provider stays usable: its grant gets another token if it may be presented again, and
         `set_token` brings the next sign-in. Others who share the store learn of it when they would
@@ -297,36 +385,77 @@ class TokenProvider(AsyncCloseable):
 
             StoreError: The store may have it still; here it is forgotten all the same.
         """
-        with self._cache.lock:
+        with STATE_LOCK:
             self._require_open()
-            renewer = self._ready()
+            refresher = self._ready()
+            self._cache.clear()
         try:
-            await renewer.forget()
+            await refresher.forget()
         finally:
-            with self._cache.lock:
-                self._cache.clear()
+            with STATE_LOCK:
+                if refresher.coordinator is not None:
+                    # A caller may have taken it from the store again before the store forgot it.
+                    self._cache.clear()
+                self._rest()
 
-    def status(self) -> ProviderStatus:
+    async def sign_out(self) -> None:
+        """
+        Revoke the token at the server, then forget it here and in the store.
+
+        The refresh token is revoked if there is one, else the access token. The token is forgotten
+        even if the server cannot be reached; the error then says so. A client without ``revoke``
+        only forgets.
+
+        Raises:
+            ProviderClosedError: The provider was closed.
+
+            AritmaAuthError: The token could not be revoked; it is forgotten all the same.
+
+            StoreError: The store may have it still; here it is forgotten all the same.
+
+        Spec: RFC 7009 §2.
+        """
+        client = self._settings.client
+        with STATE_LOCK:
+            self._require_open()
+            refresher = self._ready()
+        try:
+            # A refresh that is under way brings the token that must be revoked.
+            await refresher.flights.cancel()
+            token = await refresher.newest(self._cache.current.token)
+            if token is not None and isinstance(client, _Revoker):
+                await client.revoke(token)
+        finally:
+            await self.forget()
+
+    def status(self) -> "ProviderStatus":
         """Describe the provider for a health check; nothing in it is secret."""
-        with self._cache.lock:
-            return ProviderStatus.of(self._cache, is_refreshing=self.is_refreshing)
+        from aritma_auth.provider.status import ProviderStatus  # noqa: PLC0415 - for health checks only
 
-    @property
-    def is_refreshing(self) -> bool:
-        """A refresh is under way."""
-        with self._cache.lock:
-            renewer = self._renewer
-            return renewer is not None and renewer.flights.current is not None
+        with STATE_LOCK:
+            return ProviderStatus.of(self._cache, is_refreshing=self._flight is not None)
 
-    @property
-    def is_idle(self) -> bool:
-        """No refresh is under way, and no refresh token is known here alone."""
-        token = self._cache.held.token
-        is_sole_keeper = token is not None and token.refresh_token and self._settings.store is None
-        return not is_sole_keeper and not self.is_refreshing
+    def _may_be_evicted(self) -> bool:
+        """Tell a pool whether a new provider could take this one's place and lose nothing."""
+        with STATE_LOCK:
+            settings, cache = self._settings, self._cache
+            if self._flight is not None:
+                return False
+            # A server's Retry-After and a backoff are for the next provider of this key too.
+            if cache.failure is not None and cache.seconds_to_retry(cache.failure) > 0:
+                return False
+            token = cache.current.token
+            has_refresh_token = token is not None and token.refresh_token is not None
+            if not has_refresh_token or settings.grant.is_reusable:
+                return True
+            return self._refresher is not None and self._refresher.is_stored
 
     def middleware(
-        self, origins: Iterable[str] | None = None, *, strict: bool = False
+        self,
+        origins: Iterable[str] | None = None,
+        *,
+        strict: bool = False,
+        keep_authorization: bool = False,
     ) -> "BearerMiddleware":
         """
         Make the middleware that signs an aiohttp session's requests with this provider's token.
@@ -337,6 +466,9 @@ class TokenProvider(AsyncCloseable):
 
             strict: Refuse requests to other origins instead of sending them unsigned.
 
+            keep_authorization: Leave a request alone that has an ``Authorization`` header of its
+                own; by default the token replaces it, with an event.
+
         Raises:
             ConfigurationError: No origin is known, or one is not secure.
         """
@@ -344,20 +476,26 @@ class TokenProvider(AsyncCloseable):
 
         if origins is None:
             origins = self._settings.client.environment.api_urls
-        return BearerMiddleware(self, origins, strict=strict, on_event=self._settings.on_event)
+        return BearerMiddleware(
+            self,
+            origins,
+            strict=strict,
+            keep_authorization=keep_authorization,
+            on_event=self._settings.on_event,
+        )
 
     async def aclose(self) -> None:
         """
-        Close: no task, socket or thread is left, and callers in flight hear ProviderClosedError.
+        Close: no task, socket or thread is left, and callers in flight get ProviderClosedError.
 
         A refresh token that is being exchanged is waited for, so that its successor is not lost.
         """
-        with self._cache.lock:
+        with STATE_LOCK:
             self._is_closed = True
             self._cache.clear()
-            renewer = self._renewer
-        if renewer is not None:
-            await renewer.stop()
+            refresher = self._refresher
+        if refresher is not None:
+            await refresher.flights.cancel()
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"
@@ -365,3 +503,13 @@ class TokenProvider(AsyncCloseable):
     def _require_open(self) -> None:
         if self._is_closed:
             raise ProviderClosedError("this TokenProvider is closed: make a new one")
+
+
+@runtime_checkable
+class _Revoker(Protocol):
+    async def revoke(self, token: Token) -> None: ...
+
+
+def _deadline(timeout: float) -> float:
+    require_seconds("timeout", timeout)
+    return asyncio.get_running_loop().time() + timeout

@@ -1,4 +1,4 @@
-"""What a health check may see of a provider."""
+"""What a health check may show of a provider."""
 
 import attrs
 
@@ -42,20 +42,13 @@ class ProviderStatus:
 
     @classmethod
     def of(cls, cache: TokenCache, *, is_refreshing: bool) -> "ProviderStatus":
-        """
-        Describe a provider.
-
-        Args:
-            cache: What it remembers.
-
-            is_refreshing: A refresh is under way.
-        """
-        held, failure, now = cache.held, cache.failure, cache.now()
-        token = held.token if held.is_alive(now) else None
+        """Describe a provider by what it remembers."""
+        current, failure, now = cache.current, cache.failure, cache.now()
+        token = current.token if current.is_alive(now) else None
         return cls(
-            freshness=held.freshness(now).value,
-            expires_in=held.expires_at - now if token else None,
-            refresh_in=max(0.0, held.refresh_at - now) if token else None,
+            freshness=current.freshness(now).value,
+            expires_in=current.expires_at - now if token else None,
+            refresh_in=max(0.0, current.refresh_at - now) if token else None,
             is_refreshing=is_refreshing,
             failures=0 if failure is None else failure.count,
             retry_in=None if failure is None else cache.seconds_to_retry(failure),

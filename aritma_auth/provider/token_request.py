@@ -1,4 +1,4 @@
-"""Asking for a token: which grant, how often, and when asking again would do harm."""
+"""Token requests: which grant is presented, how often, and when repeating one would do harm."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -8,23 +8,39 @@ import attrs
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
+    ConfigurationError,
     InvalidGrantError,
+    InvalidResponseError,
+    OAuthError,
     ReauthenticationRequiredError,
+    TransportError,
+    VerificationError,
+    wrong_kind,
 )
 from aritma_auth.events import Listener
 from aritma_auth.protocol.client_auth import ClientAuth
-from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
+from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources
-from aritma_auth.protocol.sign_in import validate_refreshed_id_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
-from aritma_auth.provider.cache import Obtained
+from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
 from aritma_auth.stores import TokenStore
 
 LookAgain = Callable[[Token], Awaitable[Token | None]]
+
+_CLIENT_FAULTS = frozenset(
+    {
+        "invalid_client",
+        "invalid_scope",
+        "invalid_target",
+        "unsupported_grant_type",
+    }
+)
+"""Error codes that say nothing of the refresh token."""
 
 
 class TokenSource(Protocol):
@@ -65,187 +81,18 @@ class TokenSource(Protocol):
         ...
 
 
-async def credential_fingerprint(client: TokenSource) -> str:
-    """Return a text that changes with the client's secret, or why the secret cannot be loaded."""
-    secret = client.client_auth.secret
-    if secret is None:
-        return ""
-    try:
-        return (await secret.load()).fingerprint
-    except AritmaAuthError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - a secret's own callable or class may raise anything
-        return type(error).__name__
+_MEMBERS = ("client_id", "client_auth", "environment", "clock_skew", "fetch_token")
 
 
-class TokenRequester:
-    """
-    Gets a working token from the server, whichever way the grant allows.
-
-    Args:
-        client: Sends the requests.
-
-        grant: What entitles the client to its first token.
-
-        policy: Attempts, pauses and the time for it all.
-
-        clock: Tells the time.
-
-        draw: Random numbers in [0, 1) for the jitter.
-    """
-
-    def __init__(
-        self,
-        client: TokenSource,
-        grant: Grant,
-        policy: RefreshPolicy,
-        clock: Clock,
-        draw: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._grant = grant
-        self._policy = policy
-        self._clock = clock
-        self._draw = draw
-        self._is_spent = not grant.is_requestable
-        self.is_critical = False
-
-    @property
-    def can_start_over(self) -> bool:
-        """The grant itself may be presented as often as one likes."""
-        return self._grant.is_reusable
-
-    def forget(self) -> None:
-        """Count a grant that is good for one time only as spent: whoever it was for has left."""
-        self._is_spent = not self._grant.is_reusable
-
-    def spends_once(self, known: Token | None) -> bool:
-        """
-        Tell whether asking presents something that may be good for one time only.
-
-        Args:
-            known: The token so far.
-        """
-        if known is not None and known.refresh_token is not None:
-            return True
-        return not (self._grant.is_reusable or self._is_spent)
-
-    async def run(
-        self, known: Token | None, *, patient: bool, look_again: LookAgain | None = None
-    ) -> Obtained:
-        """
-        Ask until there is a token or asking makes no sense.
-
-        Args:
-            known: The token so far, whose refresh token is used if it has one.
-
-            patient: Callers wait, so try more than once; otherwise the caller's gate sets the pace.
-
-            look_again: Asked for a newer token when the refresh token turns out to be spent:
-                another process may have rotated it.
-
-        Raises:
-            AritmaAuthError: The last failure.
-
-            ReauthenticationRequiredError: Only the person can get another token.
-        """
-        while known is not None and known.refresh_token is not None:
-            resource = narrow_resources(self._grant.resource)
-            grant = RefreshTokenGrant(known.refresh_token, resource=resource)
-            try:
-                return await self._insist(grant, known, patient)
-            except InvalidGrantError:
-                # The refresh token has ended; what is left is the grant it came from.
-                self._is_spent = not self._grant.is_reusable
-            known, look_again = await look_again(known) if look_again else None, None
-        if self._is_spent:
-            raise ReauthenticationRequiredError(
-                "the sign-in has ended, or there was none, and it cannot be refreshed: "
-                "let the person sign in again"
-            )
-        return await self._insist(self._grant, known, patient)
-
-    async def _insist(self, grant: Grant, known: Token | None, patient: bool) -> Obtained:
-        deadline = self._clock.monotonic() + self._policy.refresh_timeout
-        attempts = self._policy.max_attempts if patient else 1
-        for attempt in range(1, attempts):
-            try:
-                return await self._ask(grant, known)
-            except AritmaAuthError as error:
-                pause = self._pause(error, attempt)
-                in_time = self._clock.monotonic() + pause < deadline
-                if error.is_permanent or not in_time or not _may_repeat(grant, error):
-                    raise
-            await self._clock.sleep(pause)
-        return await self._ask(grant, known)
-
-    async def _ask(self, grant: Grant, known: Token | None) -> Obtained:
-        # What can be spent only once must not be cut off between question and answer.
-        self.is_critical = not grant.is_reusable
-        issued_at = self._clock.monotonic()
-        is_first = grant is self._grant and not grant.is_reusable
-        try:
-            token = await self._client.fetch_token(grant)
-        except AritmaAuthError as error:
-            # A code whose answer was lost is never sent again (RFC 6749 §4.1.2); a refresh token
-            # whose answer was lost is all we have.
-            lost = is_ambiguous(error) and not isinstance(grant, RefreshTokenGrant)
-            if is_first and (lost or isinstance(error, InvalidGrantError)):
-                self._is_spent = True
-            raise
-        finally:
-            self.is_critical = False
-        self._is_spent |= is_first
-        if known is not None and isinstance(grant, RefreshTokenGrant):
-            validate_refreshed_id_token(known, token)
-        return Obtained(_inherit(token, grant, known), issued_at)
-
-    def _pause(self, error: AritmaAuthError, attempt: int) -> float:
-        if error.retry_after is not None:
-            return error.retry_after
-        return backoff(self._policy, attempt, self._draw())
-
-
-def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
-    return grant.is_reusable or not is_ambiguous(error)
-
-
-def _inherit(token: Token, grant: Grant, known: Token | None) -> Token:
-    """Keep what a refresh answer leaves out (RFC 6749 §5.1, §6)."""
-    if not isinstance(grant, RefreshTokenGrant):
-        return token
-    kept = attrs.evolve(token, refresh_token=token.refresh_token or grant.refresh_token)
-    if known is None:
-        return kept
-    return attrs.evolve(
-        kept,
-        id_token=token.id_token or known.id_token,
-        scope=known.scope if token.scope is None else token.scope,
-    )
+def require_source(client: object) -> None:
+    """Require a client to be a TokenSource; raise ConfigurationError."""
+    if isinstance(client, type) or not all(hasattr(client, name) for name in _MEMBERS):
+        raise wrong_kind("client", "a TokenSource, such as OAuthClient(client_id, secret)", client)
 
 
 @attrs.frozen(weakref_slot=False)
 class Settings:
-    """
-    What a provider was made with; the names are those of its arguments.
-
-    Attributes:
-        client: Asks the server.
-
-        grant: What entitles it to its first token.
-
-        store: Keeps tokens, or None.
-
-        policy: The numbers of a token's life.
-
-        sharing: The numbers of sharing its refresh.
-
-        clock: Tells the time.
-
-        draw: Random numbers in [0, 1).
-
-        on_event: Told what happens.
-    """
+    """What a provider was made with; the names are those of its arguments."""
 
     client: TokenSource
     grant: Grant
@@ -255,3 +102,275 @@ class Settings:
     clock: Clock
     draw: Callable[[], float]
     on_event: Listener | None
+
+
+async def credential_fingerprint(client: TokenSource, *, within: float = 30.0) -> str:
+    """
+    Return a text that changes with the client's secret, or why the secret cannot be loaded.
+
+    Args:
+        client: The client.
+
+        within: Seconds that loading the secret may take.
+    """
+    secret = client.client_auth.secret
+    if secret is None:
+        return ""
+
+    async def load() -> str:
+        return (await secret.load()).fingerprint
+
+    try:
+        return await run_within(within, load())
+    except AritmaAuthError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a secret's own callable or class may raise anything
+        return type(error).__name__
+
+
+class TokenRequester:
+    """Gets a working token from the server, whichever way the provider's grant allows."""
+
+    __slots__ = (
+        "_clock",
+        "_dead",
+        "_grant",
+        "_is_spent",
+        "_settings",
+        "_unanswered",
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._grant = settings.grant
+        self._clock = settings.clock
+        self._is_spent = not settings.grant.is_requestable
+        self._dead: str | None = None
+        self._unanswered: tuple[str, float] | None = None
+
+    @property
+    def can_start_over(self) -> bool:
+        """The grant itself may be presented any number of times."""
+        return self._grant.is_reusable
+
+    def forget(self) -> None:
+        """Count a grant that can be presented once as spent: its end-user has signed out."""
+        self._is_spent = not self._grant.is_reusable
+
+    def spends_once(self, known: Token | None) -> bool:
+        """Tell whether a request presents something that may be usable only once."""
+        if self._refresh_token_of(known) is not None:
+            return True
+        return not (self._grant.is_reusable or self._is_spent)
+
+    def _refresh_token_of(self, known: Token | None) -> str | None:
+        refresh_token = None if known is None else known.refresh_token
+        return None if refresh_token == self._dead else refresh_token
+
+    async def run(
+        self, known: Token | None, *, patient: bool, look_again: LookAgain | None = None
+    ) -> IssuedToken:
+        """
+        Send token requests until there is a token or another request makes no sense.
+
+        Args:
+            known: The newest token; its refresh token is used if it has one.
+
+            patient: Callers wait, so try more than once; otherwise the backoff sets the pace.
+
+            look_again: Looks for a newer token when the refresh token turns out to be spent:
+                another process may have rotated it.
+
+        Raises:
+            AritmaAuthError: The last failure.
+
+            ReauthenticationRequiredError: Only the end-user can bring another token.
+        """
+        deadline = self._clock.monotonic() + self._settings.policy.refresh_timeout
+        while known is not None and (presented := self._refresh_token_of(known)) is not None:
+            try:
+                return await self._insist(self._refresh_grant(presented), known, patient, deadline)
+            except AritmaAuthError as error:
+                if not _refuses_refresh_token(error):
+                    raise
+                # What is left is the grant that the sign-in began with.
+                self._dead = presented
+                self._is_spent = not self._grant.is_reusable
+            known, look_again = await look_again(known) if look_again else None, None
+        if not self._is_spent:
+            return await self._begin(known, patient, deadline)
+        raise ReauthenticationRequiredError(
+            "there is no token that could be refreshed: the sign-in has ended, or there was none. "
+            "Let the end-user sign in again"
+        )
+
+    def _refresh_grant(self, refresh_token: str) -> RefreshTokenGrant:
+        grant = self._grant
+        # Elsewhere the scope is left out: "as granted" (RFC 6749 §6), since a server may have
+        # granted less than the grant asked for.
+        names_scope = isinstance(grant, RefreshTokenGrant | SignedInGrant)
+        return RefreshTokenGrant(
+            refresh_token,
+            scope=grant.scope if names_scope else None,
+            resource=narrow_resources(grant.resource),
+            extra=dict(grant.extra),
+        )
+
+    async def _begin(self, known: Token | None, patient: bool, deadline: float) -> IssuedToken:
+        """Present the provider's own grant."""
+        grant, refusal = self._grant, ""
+        try:
+            issued = await self._insist(grant, known, patient, deadline)
+        except AritmaAuthError as error:
+            is_refused = not grant.is_reusable and _refuses_grant(grant, error)
+            self._is_spent = is_refused or _loses_code(grant, error)
+            if not is_refused:
+                raise
+            refusal = str(error)
+        else:
+            self._is_spent = not grant.is_reusable
+            return issued
+        # Outside the except block: a cause would keep every frame of the request alive.
+        raise ReauthenticationRequiredError(
+            f"the server refused the {type(grant).__name__} for good ({refusal}). "
+            "Let the end-user sign in again"
+        )
+
+    async def _insist(
+        self, grant: Grant, known: Token | None, patient: bool, deadline: float
+    ) -> IssuedToken:
+        attempts = self._settings.policy.max_attempts if patient else 1
+        for attempt in range(1, attempts):
+            try:
+                return await self._send(grant, known, deadline)
+            except AritmaAuthError as error:
+                pause = self._pause(error, attempt)
+                in_time = self._clock.monotonic() + pause < deadline
+                may_repeat = grant.is_reusable or not is_ambiguous(error)
+                if error.is_permanent or not in_time or not may_repeat:
+                    raise
+            await self._clock.sleep(pause)
+        return await self._send(grant, known, deadline)
+
+    def _pause(self, error: AritmaAuthError, attempt: int) -> float:
+        return max(
+            error.retry_after or 0.0,
+            backoff(self._settings.policy, attempt, self._settings.draw()),
+        )
+
+    async def _send(self, grant: Grant, known: Token | None, deadline: float) -> IssuedToken:
+        if grant.is_reusable:
+            return await self._exchange(grant, deadline)
+        await self._await_unanswered(grant)
+        # What can be presented once must not be interrupted between request and response.
+        with uninterrupted():
+            issued = await self._exchange_once(grant, deadline)
+        return _inherit(issued, grant, known) if isinstance(grant, RefreshTokenGrant) else issued
+
+    async def _await_unanswered(self, grant: Grant) -> None:
+        """
+        Wait until the server has surely forgotten or finished an earlier, unanswered request.
+
+        A flight whose loop was closed has left one behind: a refresh token that is presented again
+        meanwhile looks stolen to a server that detects reuse (RFC 9700 §4.14.2).
+        """
+        if self._unanswered is None or not isinstance(grant, RefreshTokenGrant):
+            return
+        refresh_token, since = self._unanswered
+        left = since + self._settings.sharing.redemption_timeout - self._clock.monotonic()
+        if refresh_token == grant.refresh_token.text and left > 0:
+            await self._clock.sleep(left)
+
+    async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
+        if isinstance(grant, RefreshTokenGrant):
+            self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
+        try:
+            issued = await self._exchange(grant, deadline)
+        except AritmaAuthError as error:
+            if not is_ambiguous(error):
+                self._unanswered = None
+            raise
+        self._unanswered = None
+        return issued
+
+    async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
+        issued_at, wall = self._clock.monotonic(), self._clock.time()
+        left = max(0.0, deadline - issued_at)
+        try:
+            token = await run_within(left, self._settings.client.fetch_token(grant))
+        except WorkCancelledError:
+            problem: AritmaAuthError = ConfigurationError(
+                "the client or its secret's callable raised CancelledError: await no cancelled task"
+            )
+        except TimeoutError as error:
+            if isinstance(error, AritmaAuthError):
+                raise
+            problem = TransportError(
+                f"no token within refresh_timeout ({self._settings.policy.refresh_timeout:g} s): "
+                "check the secret's callable and the network, or raise the number"
+            )
+        else:
+            return IssuedToken(token, issued_at, wall)
+        raise problem
+
+
+def _refuses_refresh_token(error: AritmaAuthError) -> bool:
+    """
+    Tell whether the server refuses a refresh token for good, under whatever name.
+
+    RFC 6749 §5.2 names invalid_grant. Servers in the field send a 400 with an empty body,
+    invalid_request, or a 403 with unauthorized_client.
+    """
+    if isinstance(error, InvalidGrantError):
+        return True
+    if isinstance(error, InvalidResponseError):
+        # A body is a page of something in between, which knows nothing of the refresh token.
+        return error.status == 400 and "the body is empty" in error.problems
+    return (
+        isinstance(error, OAuthError)
+        and error.is_permanent
+        and error.status in {400, 403}
+        and error.error not in _CLIENT_FAULTS
+    )
+
+
+def _refuses_grant(grant: Grant, error: AritmaAuthError) -> bool:
+    if isinstance(grant, RefreshTokenGrant):
+        return _refuses_refresh_token(error)
+    return isinstance(error, InvalidGrantError)
+
+
+def _loses_code(grant: Grant, error: AritmaAuthError) -> bool:
+    # A code whose response was lost is never presented again (RFC 6749 §4.1.2); a refresh token
+    # whose response was lost is all that is left.
+    is_once = not grant.is_reusable and not isinstance(grant, RefreshTokenGrant)
+    return is_once and is_ambiguous(error)
+
+
+def _inherit(issued: IssuedToken, grant: RefreshTokenGrant, known: Token | None) -> IssuedToken:
+    """Keep what a refresh response leaves out (RFC 6749 §5.1, §6), and validate its ID token."""
+    token = issued.token
+    kept = attrs.evolve(token, refresh_token=token.refresh_token or grant.refresh_token)
+    if known is None:
+        return attrs.evolve(issued, token=kept)
+    kept = attrs.evolve(kept, scope=known.scope if token.scope is None else token.scope)
+    problem = _id_token_problem(known, token)
+    if problem is None:
+        kept = attrs.evolve(kept, id_token=token.id_token or known.id_token)
+        return attrs.evolve(issued, token=kept)
+    # The refresh token that was presented is spent: its successor is kept before the failure is
+    # raised. The access token is not served, and later ID tokens are compared with the old one.
+    kept = attrs.evolve(kept, id_token=known.id_token, expires_at=token.issued_at or 0.0)
+    return attrs.evolve(issued, token=kept, problem=problem)
+
+
+def _id_token_problem(known: Token, refreshed: Token) -> VerificationError | None:
+    if known.id_token is None or refreshed.id_token is None:
+        return None
+    from aritma_auth.protocol.sign_in import validate_refreshed_id_token  # noqa: PLC0415 - of sign-ins only
+
+    try:
+        validate_refreshed_id_token(known, refreshed)
+    except VerificationError as error:
+        return error.copy()
+    return None

@@ -1,58 +1,49 @@
-"""A lock for state that threads share, held for microseconds and never across an await."""
+"""
+Locks for state that threads share: held for microseconds, never across an await.
+
+A child of fork inherits a lock as it was, perhaps held by a thread that the child does not have. So
+every lock is reset in the child before any of its code runs. A lock that looks for a fork when it
+is entered could be reset by one thread while another already holds it.
+"""
 
 import os
 import threading
-from types import TracebackType
+import weakref
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from threading import RLock
+
+_locks: "weakref.WeakSet[RLock]" = weakref.WeakSet()
 _forks = 0
 
 
+def fork_safe_lock() -> "RLock":
+    """Return a re-entrant lock: the garbage collector may end a flight while the lock is held."""
+    lock = threading.RLock()
+    _locks.add(lock)
+    return lock
+
+
 def forks() -> int:
-    """Give how often this process's line was forked: what a child inherits is of another number."""
+    """Return how many forks separate this process from its first ancestor with this module."""
     return _forks
 
 
-class ForkSafeLock:
-    """
-    A re-entrant thread lock that is new in a forked child.
-
-    Re-entrant because the garbage collector may run a flight's end inside it; new because a child
-    inherits a lock that a thread of its parent may have held.
-    """
-
-    __slots__ = ("_forks", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._forks = _forks
-
-    def __enter__(self) -> None:
-        if self._forks != _forks:
-            # A child begins with one thread: nobody else is here.
-            self._lock, self._forks = threading.RLock(), _forks
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-
-STATE_LOCK = ForkSafeLock()
-"""
-The lock of every provider's state: one for all, so that no two can be waited for in turn.
-
-It is taken on the slow path alone, for microseconds.
-"""
-
-
-def _after_fork() -> None:
-    global _forks  # noqa: PLW0603 - counts, for the whole process
+def _after_fork_in_child() -> None:
+    global _forks  # noqa: PLW0603 - one count for the whole process
     _forks += 1
+    for lock in list(_locks):
+        # What threading and logging do with their own locks.
+        lock._at_fork_reinit()  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name
 
 
 # Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork_in_child)
+
+STATE_LOCK = fork_safe_lock()
+"""
+The lock of every provider's state: one for all, so that no two can wait for each other.
+
+Only the slow path takes it.
+"""

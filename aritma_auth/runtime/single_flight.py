@@ -1,26 +1,49 @@
 """
-One piece of work in flight, joined by whoever needs its result.
+At most one run of some work at a time, joined by every caller that needs its result.
 
-The flight is a task that nobody who waits owns: cancelling any caller, also the one that started
-it, ends that caller's wait and nothing else. A thread lock guards it, held for microseconds and
-never across an await, so that several event loops and threads may share one flight.
+Theory of operation
+-------------------
+
+::
+
+      loop 1                                    loop 2, in another thread
+      caller A --- future --+               +-- future --- caller C looks every 0.1 s
+      caller B --- future --+-- Flight -----+              whether loop 1 still runs
+                                |
+                    guard task -> work task     no caller owns them
+
+A flight is one run. The first caller launches it on its own loop; every caller, the first one
+included, waits for a future of its own. A cancelled caller abandons its future and changes nothing
+else. When the work task ends, whatever ended it, a callback takes its result, forgets the flight
+and resolves the futures of each loop on that loop.
+
+A flight is *lost* when it ends without a result: it was cancelled, or its loop was closed, or its
+loop has stood still for longer than a waiter's patience. Its waiters get None and start over.
+
+The state is one thread lock's: taken for microseconds, never across an await. asyncio's own locks
+belong to one loop. The work must report its failures as values: one exception object raised by
+thousands of waiters grows a traceback with a frame of each.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from contextvars import Context
-from typing import Generic, TypeVar
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from aritma_auth.runtime.lock import ForkSafeLock, forks
+from aritma_auth.runtime.lock import forks
+from aritma_auth.runtime.tasks import GuardedTask
+
+if TYPE_CHECKING:
+    from threading import RLock
 
 R = TypeVar("R")
 
 _LOOK_AGAIN = 0.1
 """Seconds after which a waiter in another loop looks whether the flight's loop still runs."""
 
-_PATIENCE = 10
-"""Looks at a loop that stands still before its flight counts as lost."""
+_PATIENCE = 1.0
+"""Seconds that a loop may stand still before its flight counts as lost."""
 
 
 class Flight(Generic[R]):
@@ -30,199 +53,192 @@ class Flight(Generic[R]):
     Attributes:
         loop: The event loop that runs it.
 
-        is_over: It has finished or was lost.
+        is_over: It has ended.
 
-        result: What it brought, or None if it was lost: cancelled, or its loop is gone.
+        result: Its result, or None if it is under way or was lost.
 
         bug: Name of the exception that the work raised although it must not, or None.
     """
 
-    __slots__ = ("bug", "is_over", "loop", "result", "task", "waiting")
+    __slots__ = ("bug", "forks", "is_over", "loop", "result", "task", "waiting")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.task: asyncio.Task[None] | None = None
-        self.waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.forks = forks()
+        self.task: GuardedTask[R] | None = None
+        self.waiting: list[asyncio.Future[R | None]] = []
         self.is_over = False
         self.result: R | None = None
         self.bug: str | None = None
 
+    def resolve(self, future: "asyncio.Future[R | None]") -> None:
+        """Give a waiter the outcome."""
+        if future.done():
+            return
+        if self.bug is None:
+            future.set_result(self.result)
+        else:
+            # Starting over would raise it again, for ever.
+            future.set_exception(RuntimeError(f"the work in flight raised {self.bug}"))
+
 
 class SingleFlight(Generic[R]):
     """
-    At most one run of some work at a time, whoever comes, goes or is cancelled.
+    At most one run of some work at a time.
 
     Args:
         work: Makes the work's coroutine; its result is a value, failures included, never None.
 
-        lock: Guards the flight, and whatever else changes together with it.
+        lock: Guards the flight, and what the work's owner changes together with it.
 
-        on_finished: Called under the lock when a flight is over.
+        on_end: Called with the lock held when a flight has ended.
+
+        patience: Returns the seconds that a flight's loop may stand still; the default is 1 s.
     """
 
-    __slots__ = ("_flight", "_forks", "_lock", "_on_finished", "_work")
+    __slots__ = ("_flight", "_lock", "_on_end", "_patience", "_work")
 
     def __init__(
         self,
-        work: Callable[[], Awaitable[R]],
-        lock: ForkSafeLock,
-        on_finished: Callable[[], None] | None = None,
+        work: Callable[[], Coroutine[object, object, R]],
+        lock: "RLock",
+        on_end: Callable[[Flight[R]], None] | None = None,
+        patience: Callable[[Flight[R]], float] | None = None,
     ) -> None:
         self._work = work
         self._lock = lock
-        self._on_finished = on_finished
+        self._on_end = on_end
+        self._patience = patience
         self._flight: Flight[R] | None = None
-        self._forks = forks()
 
     @property
     def current(self) -> Flight[R] | None:
         """The flight under way, or None."""
+        flight = self._flight
+        if flight is None:
+            return None
         with self._lock:
-            if self._forks != forks():
-                # A forked child: its parent's flight and waiters are not its own.
-                self._flight, self._forks = None, forks()
-            flight = self._flight
-            if flight is not None and flight.loop.is_closed():
-                self._finish(flight, None)
+            if flight.forks != forks():
+                # Its task and its waiters are those of the parent process.
+                self._flight = None
+            elif flight.loop.is_closed():
+                self._end(flight, None)
             return self._flight
 
     def launch(self) -> Flight[R]:
-        """Give the flight under way, or start one on the running loop; nobody waits for it yet."""
+        """Return the flight under way, or start one on the running loop."""
         with self._lock:
             flight = self.current
             if flight is None:
-                flight = self._flight = Flight(asyncio.get_running_loop())
-                self._start(flight)
+                flight = self._flight = Flight()
+                try:
+                    flight.task = GuardedTask(
+                        self._run(), "aritma-auth refresh", lambda task: self._ended(flight, task)
+                    )
+                except BaseException:
+                    self._flight = None
+                    raise
             return flight
 
-    def _start(self, flight: Flight[R]) -> None:
-        run = self._run(flight)
-        try:
-            # A clean context: not the first caller's tracing span or log fields.
-            flight.task = flight.loop.create_task(
-                run, name="aritma-auth refresh", context=Context()
-            )
-        except BaseException:
-            run.close()
-            self._flight = None
-            raise
-        # A loop closed in mid-flight destroys the task: that is accounted for in `current`.
-        with contextlib.suppress(AttributeError):
-            flight.task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - no other way
+    async def _run(self) -> R:
+        # An eager task factory runs a task's first step inside create_task, under our lock.
+        await asyncio.sleep(0)
+        return await self._work()
 
-    async def _run(self, flight: Flight[R]) -> None:
-        result: R | None = None
-        try:
-            # Eager task factories run a task's first step inside create_task, under our lock.
-            await asyncio.sleep(0)
-            result = await self._work()
-        except Exception as error:  # noqa: BLE001 - told to every waiter
-            flight.bug = type(error).__name__
-        finally:
-            self._finish(flight, result)
-
-    async def join(self, flight: Flight[R], timeout: float | None = None) -> R | None:
+    def join(self, flight: Flight[R], timeout: float | None = None) -> Awaitable[R | None]:
         """
-        Wait for a flight, from any loop.
+        Return what a caller awaits to get a flight's result, from any loop.
 
         Args:
-            flight: What `launch` gave.
+            flight: What `launch` returned.
 
             timeout: Seconds to wait at most; the flight goes on.
 
         Returns:
-            What it brought, or None if it was lost.
+            Its result, or None if it was lost.
 
         Raises:
             TimeoutError: The time is over.
 
             RuntimeError: The work raised, which it must not.
         """
-        loop = asyncio.get_running_loop()
+        # In a stampede each coroutine counts ten thousand times: on the flight's own loop the
+        # future itself will do.
+        if timeout is None and asyncio.get_running_loop() is flight.loop:
+            return self._future(flight)
+        return self._watch(flight, timeout)
+
+    def _future(self, flight: Flight[R]) -> "asyncio.Future[R | None]":
+        future: asyncio.Future[R | None] = asyncio.get_running_loop().create_future()
         with self._lock:
             if flight.is_over:
-                return _result_of(flight)
-            future = loop.create_future()
-            flight.waiting.setdefault(loop, []).append(future)
-        if timeout is None and loop is flight.loop:
-            await future
-        else:
-            async with asyncio.timeout(timeout):
-                await self._watch(flight, future)
-        return _result_of(flight)
+                flight.resolve(future)
+            else:
+                flight.waiting.append(future)
+        return future
 
-    async def _watch(self, flight: Flight[R], future: asyncio.Future[None]) -> None:
-        if future.get_loop() is flight.loop:
-            await future
-            return
-        standing_still = 0
-        while not future.done():
-            await asyncio.wait((future,), timeout=_LOOK_AGAIN)
-            standing_still = 0 if flight.loop.is_running() else standing_still + 1
-            if flight.loop.is_closed() or standing_still > _PATIENCE:
-                self._finish(flight, None)
+    async def _watch(self, flight: Flight[R], timeout: float | None) -> R | None:
+        future = self._future(flight)
+        async with asyncio.timeout(timeout):
+            if future.get_loop() is flight.loop:
+                return await future
+            standing_still = 0.0
+            while not future.done():
+                await asyncio.wait((future,), timeout=_LOOK_AGAIN)
+                standing_still = 0.0 if flight.loop.is_running() else standing_still + _LOOK_AGAIN
+                patience = _PATIENCE if self._patience is None else self._patience(flight)
+                if flight.loop.is_closed() or standing_still > patience:
+                    self._end(flight, None)
+            return future.result()
 
-    async def cancel(self, *, unless: Callable[[], bool]) -> None:
-        """
-        Cancel the flight under way, if any, and wait until it has ended.
-
-        Args:
-            unless: Asked on the flight's own loop; if True the flight goes on to its end.
-        """
+    async def cancel(self) -> None:
+        """Cancel the flight under way as soon as it may be interrupted, and wait for its end."""
         flight = self.current
         if flight is None or flight.task is None:
             return
-        task = flight.task
-
-        def cut_off() -> None:
-            # On its own loop nothing can begin between the look and the cut.
-            if not unless():
-                task.cancel()
-
         if flight.loop is asyncio.get_running_loop():
-            cut_off()
-            await asyncio.wait((task,))
+            flight.task.cut()
+            await flight.task.end()
         else:
             with contextlib.suppress(RuntimeError):
-                flight.loop.call_soon_threadsafe(cut_off)
-            await self.join(flight)
+                flight.loop.call_soon_threadsafe(flight.task.cut)
+            await self._watch(flight, None)
 
-    def _finish(self, flight: Flight[R], result: R | None) -> None:
+    def _ended(self, flight: Flight[R], task: "asyncio.Task[R]") -> None:
+        result: R | None = None
+        if not task.cancelled():
+            error = task.exception()
+            if error is None:
+                result = task.result()
+            else:
+                flight.bug = type(error).__name__
+        self._end(flight, result)
+
+    def _end(self, flight: Flight[R], result: R | None) -> None:
         with self._lock:
             if flight.is_over:
                 return
             flight.is_over = True
             flight.result = result
+            waiting, flight.waiting = flight.waiting, []
             if self._flight is flight:
                 self._flight = None
-                if self._on_finished is not None:
-                    self._on_finished()
-            waiting, flight.waiting = flight.waiting, {}
-        here = _running_loop()
-        for loop, futures in waiting.items():
+                if self._on_end is not None:
+                    self._on_end(flight)
+        here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises
+        elsewhere = defaultdict(list)
+        for future in waiting:
+            loop = future.get_loop()
             if loop is here:
-                _wake(futures)
+                flight.resolve(future)
             else:
-                # A closed loop has no waiters left to wake.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_wake, futures)
+                elsewhere[loop].append(future)
+        for loop, futures in elsewhere.items():
+            # A closed loop has no waiters left.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve_all, flight, futures)
 
 
-def _result_of(flight: Flight[R]) -> R | None:
-    if flight.bug is not None:
-        # Starting over would do it again, for ever.
-        raise RuntimeError(f"the work in flight raised {flight.bug}")
-    return flight.result
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _wake(futures: list[asyncio.Future[None]]) -> None:
+def _resolve_all(flight: Flight[R], futures: "list[asyncio.Future[R | None]]") -> None:
     for future in futures:
-        if not future.done():
-            future.set_result(None)
+        flight.resolve(future)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from aritma_auth.runtime.lock import ForkSafeLock, forks
+from aritma_auth.runtime.lock import fork_safe_lock, forks
 
 R = TypeVar("R")
 
@@ -36,7 +36,7 @@ class WorkerThreads:
     def __init__(self, name: str, limit: int = 4) -> None:
         self._name = name
         self._limit = limit
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
         self._start_over()
 
     def _start_over(self) -> None:

@@ -9,7 +9,7 @@ import attrs
 
 from aritma_auth.errors import wrong_kind
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.runtime.lock import ForkSafeLock
+from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.stores.contract import Entry, Lease, Record
 
 _MAX_SIGN_OUTS = 1000
@@ -53,7 +53,7 @@ class MemoryTokenStore:
         self._watching: dict[str, list[asyncio.Future[None]]] = {}
         self._signed_out: dict[str, None] = {}
         self._sweep_at = _MIN_SWEEP
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe_lock()
 
     async def load(self, key: str) -> Entry | None:
         """Return the entry of a key, or None."""

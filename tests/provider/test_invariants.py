@@ -81,7 +81,7 @@ class WatchedClient(FakeClient):
         if failure is None or self.clock.mono >= failure.not_before:
             return
         fingerprint = SecretText(self.secret.value).fingerprint
-        changed = self.provider._renewer._refresh._refused_credential != f"0 {fingerprint}"
+        changed = failure.refused != f"0 {fingerprint}"
         assert failure.error.is_permanent, "a request before its gate"
         assert changed, "a request before its gate, with the refused credential"
 
@@ -137,7 +137,7 @@ class Provider(RuleBasedStateMachine):
         try:
             token = await self.provider.get_token(min_ttl)
         except aa.AritmaAuthError:
-            held = self.provider._cache.held
+            held = self.provider._cache.current
             alive = held.token is not None and held.is_alive(self.clock.mono)
             assert not alive, "a failure while a live token was in hand"
             return None
@@ -196,10 +196,10 @@ class Provider(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.settle()
 
-    @precondition(lambda self: self.provider._cache.held.life is not None)
+    @precondition(lambda self: self.provider._cache.current.is_usable)
     @rule()
     def time_passes_to_the_next_mark(self):
-        life = self.provider._cache.held.life
+        life = self.provider._cache.current
         marks = (life.refresh_at, life.must_refresh_at, life.expires_at)
         self.clock.advance(
             max(0.0, min((m for m in marks if m > self.clock.mono), default=0) - self.clock.mono)
@@ -214,7 +214,7 @@ class Provider(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_api_refuses_a_token(self, data):
         token = data.draw(st.sampled_from(self.seen))
-        if self.provider.invalidate(token):
+        if self.provider.report_rejected(token):
             self.client.rejected.add(token.access_token)
         self.settle()
 

@@ -9,6 +9,7 @@ from aritma_auth.errors import (
     InvalidClientError,
     TransportError,
 )
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import (
     ForcedRefreshLimiter,
     RetryState,
@@ -25,7 +26,9 @@ REFUSED = InvalidClientError("invalid_client")
 
 
 def life(lifetime, draw=0.0, policy=POLICY, at=1000.0):
-    return plan_lifetime(policy, lifetime, issued_at=at, wall=5000.0, draw=draw)
+    expires_at = None if lifetime is None else 5000.0 + lifetime
+    token = Token("x", issued_at=5000.0, expires_at=expires_at)
+    return plan_lifetime(policy, token, issued_at=at, wall=5000.0, draw=draw)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,8 @@ F, S, E, X, N = (
     Freshness.NONE,
 )
 CLOSED, OPEN = RetryState(DOWN, 1, 2000.0), RetryState(DOWN, 1, 500.0)
-REFUSAL, OLD_REFUSAL = RetryState(REFUSED, 1, 2000.0), RetryState(REFUSED, 1, 500.0)
+REFUSAL, OLD_REFUSAL = RetryState(REFUSED, 1, 2000.0, 1001.0), RetryState(REFUSED, 1, 500.0)
+LOOK = RetryState(REFUSED, 1, 2000.0, 1000.0)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,8 @@ REFUSAL, OLD_REFUSAL = RetryState(REFUSED, 1, 2000.0), RetryState(REFUSED, 1, 50
         (X, True, CLOSED, Action.REFUSE),
         (N, True, None, Action.WAIT),
         (N, True, CLOSED, Action.REFUSE),
-        (N, True, REFUSAL, Action.WAIT),
+        (N, True, REFUSAL, Action.REFUSE),
+        (N, True, LOOK, Action.WAIT),
         (N, True, OLD_REFUSAL, Action.WAIT),
     ],
 )
@@ -224,13 +229,13 @@ def test_a_401_forces_one_refresh_and_closes_the_gate():
     gate, now, found = ForcedRefreshLimiter(), 0.0, []
     for _ in range(6):
         gate = gate.admit(POLICY, now=now, lifetime=3600)
-        found.append(gate.pause)
+        found.append(gate.interval)
         assert gate.admit(POLICY, now=gate.closed_until - 0.1, lifetime=3600) is None
         now = gate.closed_until
 
     assert found == [30, 60, 120, 240, 300, 300]
-    assert gate.admit(POLICY, now=now + 301, lifetime=3600).pause == 30
-    assert gate.admit(POLICY, now=now + 301, lifetime=10).pause == 5
+    assert gate.admit(POLICY, now=now + 301, lifetime=3600).interval == 30
+    assert gate.admit(POLICY, now=now + 301, lifetime=10).interval == 5
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ async def test_strict_refuses_other_origins(open_bank):
     bank = await open_bank(strict=True)
     strangers = Api()
     async with serving(strangers) as stranger:
-        with pytest.raises(aa.ConfigurationError, match="not an origin that the token may go to"):
+        with pytest.raises(aa.ConfigurationError, match="only, not to"):
             await bank.get("/redirect", params={"to": stranger})
 
     assert strangers.seen == []
@@ -579,7 +579,7 @@ def test_origins_are_compared_whole(url, allowed):
 async def test_the_same_host_by_another_scheme_is_another_origin(bank):
     """Although its authority was judged before, by https."""
     middleware = bank.provider.middleware([bank.url.replace("http:", "https:")])
-    assert middleware._verifier(URL(bank.url).with_scheme("https"))
+    assert middleware._allow(URL(bank.url).with_scheme("https"))
     async with aiohttp.ClientSession(middlewares=[middleware]) as session:
         async with session.get(bank.url) as response:
             status = response.status
@@ -594,27 +594,31 @@ async def test_many_spellings_of_an_origin_fill_no_memory():
     middleware = provider.middleware()
     urls = [URL(f"https://user{number}@api.example/x", encoded=True) for number in range(200)]
 
-    assert all(middleware._verifier(url) for url in urls)
-    assert len(middleware._judged) == 64
+    assert all(middleware._allow(url) for url in urls)
+    assert len(middleware._allowed) == 64
 
 
 @pytest.mark.parametrize(
     ("origins", "problem"),
     [
-        ([], "no API's origin is known"),
+        ([], "at least one API"),
         (["http://api.example"], "must use https"),
-        ("https://api.example", "not one string"),
+        ("https://api.example", r"a collection of URLs, such as \[url\]; it is of type str"),
+        (["api.example/v3"], "such as 'https://api.example', not 'api.example/v3'"),
+        ([42], "each of origins must be a URL; it is of type int"),
+        (None, "a collection of URLs"),
     ],
 )
 def test_wrong_origins_are_refused_at_once(origins, problem):
     """Before any request."""
     with pytest.raises(aa.ConfigurationError, match=problem):
-        BearerMiddleware(None, origins)
+        BearerMiddleware(aa.TokenProvider(FakeClient(FakeClock()), GRANT), origins)
 
 
 def test_the_repr_names_the_origins():
     """And nothing else."""
-    middleware = BearerMiddleware(None, ["https://b.example", "https://a.example:8443/path"])
+    provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)
+    middleware = BearerMiddleware(provider, ["https://b.example", "https://a.example:8443/path"])
 
     assert repr(middleware) == (
         "<BearerMiddleware for https://a.example:8443, https://b.example:443>"

@@ -150,17 +150,14 @@ async def test_closing_closes_every_provider():
 async def test_a_pool_that_is_closed_while_a_provider_is_made_keeps_none():
     """The factory may take its time."""
     makers = Makers()
-    closing = []
 
     def make(key):
-        closing.append(asyncio.ensure_future(pool.aclose()))
-        pool._is_closed = True
+        asyncio.run(pool.aclose())
         return makers(key)
 
     pool = aa.TokenProviderPool(make)
     with pytest.raises(aa.ProviderClosedError):
-        pool.provider("a")
-    await asyncio.gather(*closing)
+        await asyncio.to_thread(pool.provider, "a")
 
     assert len(pool) == 0
 
@@ -301,7 +298,7 @@ async def test_strangers_get_no_token_and_need_no_tenant(api):
     strict = pool.middleware(ContextVar("tenant"), ["https://api.example"], strict=True)
     async with aiohttp.ClientSession(api["url"]) as session:
         text = await get(session, "/", middlewares=[lenient])
-        with pytest.raises(aa.ConfigurationError, match="not an origin"):
+        with pytest.raises(aa.ConfigurationError, match="only, not to"):
             await get(session, "/", middlewares=[strict])
 
     assert text == "None"
@@ -330,11 +327,3 @@ def test_a_picking_middleware_tells_its_origins():
     assert repr(middleware) == (
         "<KeyedBearerMiddleware over <BearerMiddleware for https://api.example:443>>"
     )
-
-
-async def test_an_unpicked_token_is_never_asked_for():
-    """What stands behind unsigned requests has none."""
-    middleware = aa.TokenProviderPool(Makers()).middleware(str, ["https://api.example"])
-
-    with pytest.raises(aa.ConfigurationError, match="no token was picked"):
-        await middleware._bearer._source.get_token()

@@ -359,7 +359,7 @@ async def test_an_outage_costs_requests_by_the_gate_and_not_by_the_load(rig):
     results = await asyncio.gather(*(rig.get() for _ in range(25)), return_exceptions=True)
 
     assert requests_at_first == 3
-    assert rig.client.requests == 6
+    assert rig.client.requests == 4
     assert {type(result) for result in results} == {aa.TransportError}
     assert rig.client.peak == 1
 
@@ -422,13 +422,18 @@ async def test_permanent_pauses_grow(rig):
     assert pauses == [1, 2, 4]
 
 
-async def test_a_changed_credential_opens_the_gate_at_once(rig):
-    """A new secret is tried without waiting."""
-    rig.client.answers = [REFUSED]
-    with pytest.raises(aa.InvalidClientError):
-        await rig.get()
+async def test_a_changed_credential_ends_a_refusal(rig):
+    """A new secret is tried a second after the refusal at the latest, however long the pause."""
+    rig.client.answers = [REFUSED] * 3
+    for _ in range(3):
+        with pytest.raises(aa.InvalidClientError) as caught:
+            await rig.get()
+        if caught.value.retry_after < 4:
+            rig.clock.advance(caught.value.retry_after)
     rig.client.secret.value = "two"
+    rig.clock.advance(1)
 
+    assert caught.value.retry_after == 4
     assert await rig.get() == "token-1"
 
 
@@ -463,21 +468,21 @@ async def test_a_client_that_cannot_tell_its_credential_stays_refused(rig):
     assert rig.client.requests == 1
 
 
-async def test_invalidate_drops_the_cached_token_once(rig):
-    """A late refusal of an old token does not hurt the new one."""
+async def test_a_rejected_token_is_dropped_once(rig):
+    """A late rejection of an old token does not hurt the new one."""
     old = await rig.provider.get_token()
 
-    assert rig.provider.invalidate(old) is True
-    assert rig.provider.invalidate(old) is False
+    assert rig.provider.report_rejected(old) is True
+    assert rig.provider.report_rejected(old) is True
     assert await rig.get() == "token-2"
-    assert rig.provider.invalidate(old) is False
+    assert rig.provider.report_rejected(old) is True
     assert await rig.get() == "token-2"
     assert [event.refreshes for event in rig.happened(TokenRejected)] == [True]
 
 
 async def test_an_api_that_refuses_every_token_makes_no_storm(rig):
     """A second refusal within 30 s forces no refresh."""
-    rig.provider.invalidate(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
     second = await rig.provider.get_token()
     refused_again = rig.provider.report_rejected(second)
     rig.clock.advance(30)
@@ -676,6 +681,7 @@ async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
     with pytest.raises(aa.InvalidClientError):
         await provider.get_token()
     client.secret.value = "two"
+    clock.advance(1)
     await provider.get_token()
 
     levels = [record.levelname for record in caplog.records if record.name == "aritma_auth"]
@@ -685,5 +691,5 @@ async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
 @pytest.mark.parametrize("grant", ["client_credentials", aa.ClientCredentialsGrant, None])
 def test_what_is_no_grant_is_refused_at_once(clock, grant):
     """Not when the first token is asked for."""
-    with pytest.raises(aa.ConfigurationError, match="a grant's value"):
+    with pytest.raises(aa.ConfigurationError, match="grant must be a grant, such as Client"):
         aa.TokenProvider(FakeClient(clock), grant)

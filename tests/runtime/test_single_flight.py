@@ -12,8 +12,9 @@ import weakref
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.runtime.lock import ForkSafeLock, _after_fork
+from aritma_auth.runtime.lock import STATE_LOCK, _after_fork_in_child, fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
+from aritma_auth.runtime.tasks import uninterrupted
 from support.clock import FakeClock
 from support.fakes import FakeClient
 from support.loops import new_eager_loop
@@ -22,7 +23,7 @@ GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 
 
 def make(work):
-    return SingleFlight(work, ForkSafeLock())
+    return SingleFlight(work, fork_safe_lock())
 
 
 class SlowClient(FakeClient):
@@ -65,14 +66,14 @@ async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
         await asyncio.Event().wait()
 
     single = make(work)
-    waiting = asyncio.create_task(single.join(single.launch()))
+    waiting = asyncio.ensure_future(single.join(single.launch()))
     await asyncio.sleep(0.01)
-    await single.cancel(unless=bool)
-    await single.cancel(unless=bool)
+    await single.cancel()
+    await single.cancel()
 
     assert await waiting is None
     assert single.launch() is single.current
-    await single.cancel(unless=bool)
+    await single.cancel()
 
 
 async def test_work_that_raises_is_told_and_not_repeated():
@@ -267,23 +268,20 @@ def test_a_provider_is_closed_from_another_loop():
 
 
 async def test_another_loop_does_not_cut_off_what_becomes_critical_meanwhile():
-    """Whether it may be is asked on the flight's own loop, in the moment of the cut."""
-    asked, going_on = [], asyncio.Event()
+    """Whether it may be cut is decided on the flight's own loop, in the moment of the cut."""
+    entered = asyncio.Event()
 
     async def work():
-        await going_on.wait()
+        with uninterrupted():
+            entered.set()
+            await asyncio.sleep(0.2)
         return "result"
 
-    def is_critical():
-        asked.append(threading.current_thread())
-        going_on.set()
-        return True
-
-    single = SingleFlight(work, ForkSafeLock())
+    single = make(work)
     flight = single.launch()
-    await asyncio.to_thread(asyncio.run, single.cancel(unless=is_critical))
+    await entered.wait()
+    await asyncio.to_thread(asyncio.run, single.cancel())
 
-    assert asked == [threading.current_thread()]
     assert flight.result == "result"
 
 
@@ -306,7 +304,7 @@ def test_a_forked_child_starts_anew():
     client = SlowClient(5)
     provider = provider_of(client)
     loop, caller = hold_in_another_loop(provider)
-    with provider._cache.lock:
+    with STATE_LOCK:
         child = os.fork()
         if child == 0:
             asyncio.events._set_running_loop(None)
@@ -326,17 +324,20 @@ def test_after_a_fork_locks_and_flights_are_new():
     """The same, looked at from inside."""
     provider = provider_of(SlowClient(5))
     loop, caller = hold_in_another_loop(provider)
-    flight = provider._renewer.flights.current
-    lock = provider._cache.lock._lock
-    _after_fork()
+    flight = provider._flight
+    holder = threading.Thread(target=STATE_LOCK.acquire)
+    holder.start()
+    holder.join()
+    was_free = STATE_LOCK.acquire(blocking=False)
+    _after_fork_in_child()
     is_refreshing = provider.status().is_refreshing
     caller.cancel()
-    flight.task.cancel()
-    loop.run_until_complete(asyncio.wait((caller, flight.task)))
+    flight.task.work.cancel()
+    loop.run_until_complete(asyncio.wait((caller, flight.task.work)))
     loop.close()
 
+    assert not was_free
     assert not is_refreshing
-    assert provider._cache.lock._lock is not lock
 
 
 def test_a_flight_that_ends_outside_of_any_loop_wakes_nobody():
@@ -357,8 +358,8 @@ def test_a_flight_that_ends_outside_of_any_loop_wakes_nobody():
 
     flight = loop.run_until_complete(start())
     loop.close()
-    single._finish(flight, None)
-    single._finish(flight, None)
+    single._end(flight, None)
+    single._end(flight, None)
 
     assert flight.is_over
     assert single.current is None

@@ -14,13 +14,14 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError, StoreError, TransportError
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.cache import Obtained
+from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.shared.leader import Leader
 from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
 from aritma_auth.provider.shared.stored_token import (
     Need,
     StoredTokenReader,
     VersionedToken,
+    newest_of,
     serial_of_new,
 )
 from aritma_auth.provider.token_request import Settings, TokenRequester
@@ -74,14 +75,9 @@ class RefreshCoordinator:
         self._draw = settings.draw
         self._serial = 0
         self._last_seen = 0
-        self._is_saving = False
+        self.is_stored = True
 
-    @property
-    def is_critical(self) -> bool:
-        """Cutting off what is under way would lose something that can be had only once."""
-        return self._is_saving or self._leader.is_saving or self._requester.is_critical
-
-    async def run(self, need: Need) -> Obtained | Postponed:
+    async def run(self, need: Need) -> IssuedToken | Postponed:
         """
         Give the store's token if it is fresh, else one from the server, kept before it is given.
 
@@ -104,7 +100,7 @@ class RefreshCoordinator:
         except AritmaAuthError as error:
             return self._spare_or_raise(need, error)
 
-    def _spare_or_raise(self, need: Need, error: AritmaAuthError) -> Obtained:
+    def _spare_or_raise(self, need: Need, error: AritmaAuthError) -> IssuedToken:
         # Static stability across a restart: what lives in the store is better than nothing.
         spare = self._reader.spare
         if spare is None or not need.is_patient:
@@ -112,7 +108,7 @@ class RefreshCoordinator:
         self._serial = spare.serial
         return spare.obtained
 
-    async def _share(self, need: Need) -> Obtained | Postponed:
+    async def _share(self, need: Need) -> IssuedToken | Postponed:
         entry = await self._store.load()
         deadline = self._clock.monotonic() + self._policy.refresh_timeout
         pauses = self._pauses()
@@ -140,7 +136,7 @@ class RefreshCoordinator:
             yield pause * (0.5 + self._draw())
             pause = min(pause * _GROWTH, self._sharing.max_poll)
 
-    async def _find(self, entry: Entry | None, need: Need) -> Obtained | None:
+    async def _find(self, entry: Entry | None, need: Need) -> IssuedToken | None:
         found = await self._reader.find(entry, need, self._serial)
         if found is None:
             return None
@@ -153,7 +149,7 @@ class RefreshCoordinator:
             replaces = 0 if entry is None else entry.generation
             await self._store.save(Record(need.known, self._serial), replaces=replaces)
 
-    async def _lead(self, fence: int, need: Need) -> Obtained:
+    async def _lead(self, fence: int, need: Need) -> IssuedToken:
         known = VersionedToken(need.known, self._serial)
         entry = await self._store.load()
         found = await self._find(entry, need)
@@ -164,6 +160,7 @@ class RefreshCoordinator:
             if found is not None:
                 return found
         led = await self._leader.lead(entry, known, fence, is_patient=need.is_patient)
+        self.is_stored = self._leader.is_stored
         if self._serial == known.serial:
             self._serial = led.serial
         else:
@@ -173,7 +170,7 @@ class RefreshCoordinator:
 
     async def _claim(
         self, entry: Entry | None, known: VersionedToken, fence: int, need: Need
-    ) -> tuple[Entry | None, Obtained | None]:
+    ) -> tuple[Entry | None, IssuedToken | None]:
         """Wait for whoever may be exchanging the same refresh token; if nothing comes, claim it."""
         deadline = (
             self._clock.monotonic()
@@ -198,7 +195,7 @@ class RefreshCoordinator:
             may_have_arrived=False,
         )
 
-    async def _ask_alone(self, need: Need) -> Obtained:
+    async def _ask_alone(self, need: Need) -> IssuedToken:
         known = need.known
         if self._requester.spends_once(known) and not self._sharing.refresh_without_store:
             if not self._requester.can_start_over:
@@ -212,6 +209,7 @@ class RefreshCoordinator:
         obtained = await self._requester.run(known, patient=need.is_patient)
         # Newer than what the store has: it is kept at the next chance.
         self._serial += 1
+        self.is_stored = False
         return obtained
 
     async def keep(self, token: Token) -> None:
@@ -240,20 +238,30 @@ class RefreshCoordinator:
             raise StoreError("the token store has not forgotten the token: forget it again later")
 
     async def _put(self, token: Token | None) -> bool:
-        self._is_saving = True
+        self.is_stored = False
         # Newer than whatever was there, also while the store cannot be asked.
         self._serial = serial_of_new(self._serial, now=self._clock.time())
-        try:
-            for _ in range(_WRITES):
-                entry = await self._store.load()
-                if entry is not None:
-                    self._serial = max(self._serial, entry.record.serial + 1)
-                replaces = 0 if entry is None else entry.generation
-                if await self._store.save(Record(token, self._serial), replaces=replaces):
-                    return True
-            return False
-        finally:
-            self._is_saving = False
+        for _ in range(_WRITES):
+            entry = await self._store.load()
+            if entry is not None:
+                self._serial = max(self._serial, entry.record.serial + 1)
+            replaces = 0 if entry is None else entry.generation
+            if await self._store.save(Record(token, self._serial), replaces=replaces):
+                self.is_stored = True
+                return True
+        return False
+
+    async def newest(self, known: Token | None) -> Token | None:
+        """
+        Give the store's token if it is newer than what this process knows.
+
+        Args:
+            known: The newest token of this process.
+        """
+        with contextlib.suppress(StoreUnavailableError):
+            entry = await self._store.load()
+            return newest_of(entry, VersionedToken(known, self._serial)).token
+        return known
 
     async def serial(self) -> int:
         """Give the number of the stored token; it changes with each new one, and 0 means none."""

@@ -17,6 +17,7 @@ from aritma_auth.provider.backoff import plan_shared_pause
 from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
 from aritma_auth.provider.shared.stored_token import Found, VersionedToken, newest_of
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
+from aritma_auth.runtime.tasks import uninterrupted
 from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _WRITES = 3
@@ -34,7 +35,7 @@ class Leader:
         store: Where the tokens are kept.
 
     Attributes:
-        is_saving: A new token is on its way into the store.
+        is_stored: The last token of the server is in the store.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Leader:
         self._on_event = settings.on_event
         self._mark: float | None = None
         self._mark_seen_at = 0.0
-        self.is_saving = False
+        self.is_stored = True
 
     def must_claim(self, entry: Entry | None, known: VersionedToken) -> bool:
         """
@@ -163,29 +164,29 @@ class Leader:
         return None
 
     async def _keep(self, new: Found, entry: Entry | None, fence: int) -> Found:
-        self.is_saving = True
         # The others wait so long for what came of a refresh token, before they present the same.
         deadline = self._clock.monotonic() + self._sharing.redemption_timeout
         is_precious = self._requester.spends_once(new.obtained.token)
-        try:
+        with uninterrupted():
             while True:
                 with contextlib.suppress(StoreUnavailableError):
                     return await self._write(new, entry, fence)
                 if not is_precious or self._clock.monotonic() >= deadline:
                     return new
                 await self._clock.sleep(self._sharing.store_retry_interval)
-        finally:
-            self.is_saving = False
 
     async def _write(self, new: Found, entry: Entry | None, fence: int) -> Found:
         record = Record(new.obtained.token, new.serial)
+        self.is_stored = False
         for _ in range(_WRITES):
             replaces = 0 if entry is None else entry.generation
             if await self._store.save(record, replaces=replaces, fence=fence):
+                self.is_stored = True
                 return new
             entry = await self._store.load()
             if entry is not None and entry.record.serial >= new.serial:
                 # Somebody signed in again meanwhile: theirs counts, and is adopted next.
+                self.is_stored = True
                 return Found(new.obtained, new.serial - 1)
         self.tell_lost()
         return new

@@ -9,6 +9,7 @@ from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
 from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.tasks import uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
 T = TypeVar("T")
@@ -102,9 +103,10 @@ class ResilientStore:
         try:
             yield lease.fence
         finally:
-            beating.cancel()
-            await asyncio.wait((beating,))
-            await self._attempt(lease.release)
+            with uninterrupted():
+                beating.cancel()
+                await asyncio.wait((beating,))
+                await self._attempt(lease.release)
 
     async def _keep(self, lease: Lease) -> None:
         # The engine's time, not the provider's clock: a lease runs out in the engine.

@@ -4,7 +4,7 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.cache import Obtained
+from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.lifecycle import Freshness, TokenLifetime, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.token_request import TokenRequester, TokenSource, credential_fingerprint
@@ -38,7 +38,7 @@ class Found:
         serial: Grows with each new one.
     """
 
-    obtained: Obtained
+    obtained: IssuedToken
     serial: int
 
 
@@ -149,7 +149,10 @@ class StoredTokenReader:
         # How long the token in hand lives its provider knows best: whichever clock ends it first.
         if token is not None and not _same(token, need.known, need.rejected):
             life, now = self._life_of(entry, token), self._clock.monotonic()
-            found = Found(Obtained(token, life.issued_at, is_adopted=True), entry.record.serial)
+            found = Found(
+                IssuedToken(token, life.issued_at, life.wall_issued_at, is_adopted=True),
+                entry.record.serial,
+            )
             if life.freshness(now) is Freshness.FRESH:
                 return found
             self._spare, self._spare_until = found, life.expires_at
@@ -184,7 +187,6 @@ class StoredTokenReader:
         return is_older and not self._requester.can_start_over
 
     def _life_of(self, entry: Entry, token: Token) -> TokenLifetime:
-        stated = None if token.expires_at is None else token.expires_at - token.issued_at
         age = self._clock.time() - token.issued_at if entry.token_age is None else entry.token_age
         if age < -_CLOCKS_DIFFER:
             # The clock was set back since: nobody knows how old it is.
@@ -192,7 +194,7 @@ class StoredTokenReader:
         age = max(0.0, age)
         return plan_lifetime(
             self._policy,
-            stated,
+            token,
             issued_at=self._clock.monotonic() - age,
             wall=self._clock.time() - age,
             draw=0.0,

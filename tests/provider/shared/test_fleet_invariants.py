@@ -231,7 +231,7 @@ class Fleet(RuleBasedStateMachine):
         passed = max(0.0, moment - self.clock.mono)
         self.clock.advance(passed)
         for process in self.processes:
-            is_cut_off = process.way.fault is not None and process.provider.is_refreshing
+            is_cut_off = process.way.fault is not None and process.provider.status().is_refreshing
             process.way.broken_for = process.way.broken_for + passed if is_cut_off else 0.0
             self.is_tainted |= process.way.broken_for > BLINK
         self.settle()
@@ -345,13 +345,13 @@ class Fleet(RuleBasedStateMachine):
     @rule(which=PROCESSES)
     def a_process_is_killed(self, which):
         killed = self.processes[which]
-        renewer = killed.provider._renewer
-        flight = renewer and renewer.flights.current
+        refresher = killed.provider._refresher
+        flight = refresher and refresher.flights.current
         if flight is not None:
-            self.is_tainted |= renewer.is_critical
+            self.is_tainted |= flight.task.is_uninterruptible
             # Neither does it release what it holds, nor write anything any more.
             killed.way.fault = "refuse"
-            flight.task.cancel()
+            flight.task.work.cancel()
         self.spawn(killed.provider.aclose())
         self.processes[which] = self.start()
 
@@ -368,7 +368,7 @@ class Fleet(RuleBasedStateMachine):
         return self.grant.is_reusable and any(
             process.way.fault
             or (
-                (r := process.provider._renewer) is not None
+                (r := process.provider._refresher) is not None
                 and r.coordinator._leader._store._away_until is not None
             )
             for process in self.processes + self.gone

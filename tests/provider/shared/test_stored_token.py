@@ -71,7 +71,7 @@ async def test_a_stored_token_survives_a_restart_without_a_server(clock, store):
 async def test_a_rejected_token_is_not_adopted(clock, store):
     """The store's copy was refused too."""
     rig = Rig(clock, store=store)
-    rig.provider.invalidate(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
 
     assert await rig.get() == "token-2"
     assert (await Rig(clock, store=store).get()) == "token-2"
@@ -80,7 +80,7 @@ async def test_a_rejected_token_is_not_adopted(clock, store):
 async def test_a_rejected_token_is_not_served_from_the_store_when_the_server_is_down(clock, store):
     """Better none than one that an API has refused."""
     rig = Rig(clock, store=store)
-    rig.provider.invalidate(await rig.provider.get_token())
+    rig.provider.report_rejected(await rig.provider.get_token())
     rig.client.answers = [DOWN] * 3
 
     with pytest.raises(aa.TransportError):
@@ -221,6 +221,7 @@ async def test_a_new_sign_in_in_the_store_opens_the_gate(clock, store):
     (key,) = store._entries
     fresh = Token("signed-in", issued_at=clock.time(), expires_at=clock.time() + 3600)
     await store.save(key, Record(fresh, 9), replaces=store._entries[key].generation)
+    clock.advance(1)
 
     assert await rig.get() == "signed-in"
 

@@ -1,0 +1,207 @@
+"""
+Tasks that neither end too early nor run too long.
+
+asyncio.run ends with a cancellation: it cancels each task of its loop that asyncio lists, waits
+for them, and closes the loop. A token request that this cuts in two loses a one-time refresh token.
+So a GuardedTask consists of two tasks:
+
+    guard   listed        asyncio.run cancels it, and waits for it
+      |                   it passes the cancellation on to the work, but not inside `uninterrupted`
+      v
+    work    not listed    runs the coroutine; only its guard can cancel it
+
+The loop's end then waits for the section that must not be interrupted, and for no more.
+"""
+
+import asyncio
+import contextlib
+from asyncio.tasks import _unregister_task
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import Context, ContextVar
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_GRACE = 1.0
+"""Seconds that a cancelled coroutine may take to end before it is left to itself."""
+
+
+class WorkCancelledError(Exception):
+    """The awaited work ended as cancelled, although nothing here had cancelled it."""
+
+
+class GuardedTask(Generic[T]):
+    """
+    Runs a coroutine on the running loop, in a clean context and with a guard of its own.
+
+    Attributes:
+        loop: The event loop that runs it.
+
+        work: The task of the coroutine.
+    """
+
+    __slots__ = ("_cut_is_due", "_guard", "_sections", "loop", "work")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[object, object, T],
+        name: str,
+        on_end: "Callable[[asyncio.Task[T]], None] | None" = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._sections = 0
+        self._cut_is_due = False
+        # A clean context: neither the first caller's tracing span nor its log fields.
+        context = Context()
+        context.run(_current.set, self)
+        self.work = _start_unlisted(self.loop, coroutine, name, context)
+        if on_end is not None:
+            # A callback and not a finally: a task cancelled before its first step enters neither.
+            self.work.add_done_callback(on_end, context=context)
+        self._guard = self.loop.create_task(self._watch(), name=f"{name} (guard)", context=context)
+        _silence(self._guard)
+
+    @property
+    def is_uninterruptible(self) -> bool:
+        """The work is inside `uninterrupted`."""
+        return self._sections > 0
+
+    def cut(self) -> None:
+        """Cancel the work as soon as it may be interrupted; call this on its own loop."""
+        if self._sections:
+            self._cut_is_due = True
+        else:
+            self.work.cancel()
+
+    async def end(self) -> None:
+        """Wait until the work and its guard have ended; call it on their own loop."""
+        await asyncio.wait((self._guard,))
+
+    async def _watch(self) -> None:
+        while not self.work.done():
+            try:
+                await asyncio.wait((self.work,))
+            except asyncio.CancelledError:
+                self.cut()
+
+    def enter(self) -> None:
+        """Begin a section that must not be interrupted."""
+        self._sections += 1
+
+    def leave(self) -> None:
+        """End such a section; a cancellation that came meanwhile follows in the next turn."""
+        self._sections -= 1
+        if self._cut_is_due:
+            # Not at once: the next section may begin before the work awaits anything.
+            self._cut_is_due = False
+            self.loop.call_soon(self.cut)
+
+
+_current: "ContextVar[GuardedTask[Any] | None]" = ContextVar("_current", default=None)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let neither the loop's end nor `GuardedTask.cut` interrupt what is awaited inside."""
+    task = _current.get()
+    if task is None:
+        yield
+        return
+    task.enter()
+    try:
+        yield
+    finally:
+        task.leave()
+
+
+async def run_to_the_end(coroutine: Coroutine[object, object, T], name: str) -> T:
+    """
+    Await a coroutine that nothing interrupts; a cancelled caller leaves it running.
+
+    Args:
+        coroutine: Ends by itself in bounded time.
+
+        name: The task's name.
+    """
+
+    async def run() -> T:
+        with uninterrupted():
+            return await coroutine
+
+    task = GuardedTask(run(), name, _retrieve)
+    await asyncio.wait((task.work,))
+    return task.work.result()
+
+
+async def run_within(
+    seconds: float, coroutine: Coroutine[object, object, T], name: str = "aritma-auth work"
+) -> T:
+    """
+    Await a coroutine for so long, whatever it does.
+
+    asyncio.timeout does not do: it waits for ever for a coroutine that swallows its cancellation,
+    and a CancelledError that the coroutine raises by itself looks like the caller's own.
+
+    Args:
+        seconds: Time on the loop's clock.
+
+        coroutine: Perhaps a user's own code.
+
+        name: The task's name.
+
+    Raises:
+        TimeoutError: The time is over. The coroutine is cancelled, and left to itself if it does
+            not end within a second.
+
+        WorkCancelledError: The coroutine ended as cancelled by itself.
+    """
+    task = _start_unlisted(asyncio.get_running_loop(), coroutine, name, None)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    except asyncio.CancelledError:
+        await _stop(task)
+        raise
+    if not task.done():
+        await _stop(task)
+        if not task.done() or task.cancelled():
+            raise TimeoutError
+    elif task.cancelled():
+        raise WorkCancelledError
+    return task.result()
+
+
+async def _stop(task: "asyncio.Task[T]") -> None:
+    if not task.done():
+        task.cancel()
+        task.add_done_callback(_retrieve)
+        await asyncio.wait((task,), timeout=_GRACE)
+
+
+def _start_unlisted(
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[object, object, T],
+    name: str,
+    context: Context | None,
+) -> "asyncio.Task[T]":
+    try:
+        task = loop.create_task(coroutine, name=name, context=context)
+    except BaseException:
+        coroutine.close()
+        raise
+    _silence(task)
+    # Documented for task implementations ("Extending" in asyncio's reference): asyncio.all_tasks,
+    # and so the cancellation at the end of asyncio.run, no longer lists it.
+    _unregister_task(task)
+    return task
+
+
+def _silence(task: "asyncio.Task[T]") -> None:
+    # A loop that is closed without cancelling its tasks destroys them; waiters account for it.
+    with contextlib.suppress(AttributeError):
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name
+
+
+def _retrieve(task: "asyncio.Task[T]") -> None:
+    # asyncio would report an exception that nobody is left to receive.
+    if not task.cancelled():
+        task.exception()
