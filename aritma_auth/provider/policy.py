@@ -9,6 +9,18 @@ from aritma_auth.errors import ConfigurationError
 V = TypeVar("V", int, float)
 
 
+class _Numbers:
+    """Numbers with defaults; the ``repr`` shows those that were set."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        cls: type[attrs.AttrsInstance] = type(self)  # type: ignore[assignment] # of the two below
+        given = ((field, getattr(self, field.name)) for field in attrs.fields(cls))
+        changed = (f"{field.name}={value!r}" for field, value in given if value != field.default)
+        return f"{cls.__name__}({', '.join(changed)})"
+
+
 def _positive(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
     if not value > 0:
         raise ConfigurationError(
@@ -31,8 +43,8 @@ def _fraction(default: float) -> float:
     return attrs.field(default=default, validator=_share)
 
 
-@attrs.frozen(kw_only=True)
-class RefreshPolicy:
+@attrs.frozen(kw_only=True, repr=False)
+class RefreshPolicy(_Numbers):
     """
     Every number of a token's life; all times in seconds.
 
@@ -95,8 +107,8 @@ class RefreshPolicy:
     forced_refresh_interval_cap: float = _seconds(300.0)
 
 
-@attrs.frozen(kw_only=True)
-class SharingPolicy:
+@attrs.frozen(kw_only=True, repr=False)
+class SharingPolicy(_Numbers):
     """
     How processes that share a store share one refresh; all times in seconds.
 

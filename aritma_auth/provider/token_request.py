@@ -200,8 +200,8 @@ class TokenRequester:
         if not self._is_spent:
             return await self._begin(known, patient, deadline)
         raise ReauthenticationRequiredError(
-            "there is no token that could be refreshed: the sign-in has ended, or there was none. "
-            "Let the end-user sign in again"
+            "the token cannot be refreshed: the sign-in has ended, or there was none. Let the "
+            "end-user sign in again"
         )
 
     def _refresh_grant(self, refresh_token: str) -> RefreshTokenGrant:

@@ -301,3 +301,9 @@ def test_the_server_is_asked_again_when_the_token_ends():
 
     assert failure.not_before == 105.0
     assert pause == 5.0
+
+
+def test_a_policy_shows_what_was_set():
+    """Its repr names the numbers that differ from the defaults, as a signature's default shows."""
+    assert repr(RefreshPolicy()) == "RefreshPolicy()"
+    assert repr(SharingPolicy(lease=5.0)) == "SharingPolicy(lease=5.0)"
