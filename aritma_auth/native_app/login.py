@@ -17,7 +17,7 @@ from aritma_auth.errors import (
     printable,
     require_seconds,
 )
-from aritma_auth.events import Listener, log_event
+from aritma_auth.events import Event, Listener, RefreshFailed, log_event, notify
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
 from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
 from aritma_auth.protocol.device_authorization import DeviceAuthorization
@@ -242,17 +242,30 @@ async def signed_in_provider(
         AritmaAuthError: The refresh or the sign-in failed. A store that is away, and a server that
             is, are such failures: neither asks the end-user to sign in.
     """
+    is_first_look = True
+
+    def listen(event: Event) -> None:
+        # Without a usable stored sign-in the end-user signs in next: that is no failure to report.
+        if not (is_first_look and _demands_sign_in(event)):
+            notify(on_event, event)
+
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
-            TokenProvider(client, SignedInGrant(end_user), store=store, on_event=on_event)
+            TokenProvider(client, SignedInGrant(end_user), store=store, on_event=listen)
         )
         try:
             await provider.get_token()
+            must_sign_in = False
         except ReauthenticationRequiredError:
-            is_over = True
-        else:
-            is_over = False
-        if is_over:
+            must_sign_in = True
+        is_first_look = False
+        if must_sign_in:
             await provider.set_token((await sign_in(client)).require_token())
         stack.pop_all()
         return provider
+
+
+def _demands_sign_in(event: Event) -> bool:
+    return isinstance(event, RefreshFailed) and isinstance(
+        event.error, ReauthenticationRequiredError
+    )

@@ -9,6 +9,7 @@ import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
+import attrs
 import pytest
 
 import aritma_auth as aa
@@ -553,6 +554,25 @@ async def test_a_provider_signs_in_when_it_must(client, aritma_sandbox):
     assert [request.grant_type for request in aritma_sandbox.token_requests] == [
         "authorization_code"
     ]
+
+
+@pytest.mark.parametrize("store", [None, aa.MemoryTokenStore()], ids=["no store", "empty store"])
+async def test_a_first_sign_in_is_reported_as_no_failure(client, aritma_sandbox, caplog, store):
+    """A provider without a stored sign-in warns of nothing, and reports later failures."""
+    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
+    with caplog.at_level("DEBUG", "aritma_auth"):
+        async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
+            seen = [record for record in caplog.records if record.name == "aritma_auth"]
+            assert [record for record in seen if record.levelname != "DEBUG"] == []
+            assert "sign-in has ended" not in caplog.text
+            token = await tokens.get_token()
+            ended = attrs.evolve(token, expires_at=1.0, refresh_token=None)
+            await tokens.forget()
+            await tokens.set_token(ended)
+            with pytest.raises(aa.ReauthenticationRequiredError):
+                await tokens.get_token()
+
+    assert "RefreshFailed(error=ReauthenticationRequiredError" in caplog.text
 
 
 async def test_end_users_have_their_own_tokens(client, aritma_sandbox):
