@@ -62,7 +62,7 @@ class ScaStep:
         Raises:
             ConfigurationError: An argument is not usable.
         """
-        others = parse_words(parameters.pop("acr_values", ()))
+        others = parse_words(parameters.pop("acr_values", ()), "acr_values")
         parameters["acr_values"] = (*self.acr_values, *others)
         return await client.begin_sign_in(redirect_uri, scope, **parameters)
 
@@ -124,7 +124,7 @@ def parse_sca_step(
     authorization_id = members.get("authorizationId")
     return ScaStep(
         confirmation=confirmation,
-        acr_values=_acr_values(members) or parse_words(acr_values),
+        acr_values=_acr_values(members) or parse_words(acr_values, "acr_values"),
         authorization_id=authorization_id if isinstance(authorization_id, str) else None,
     )
 

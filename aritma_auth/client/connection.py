@@ -30,7 +30,7 @@ from aritma_auth.protocol.http_messages import (
     parse_http_date,
 )
 from aritma_auth.protocol.json_response import is_ambiguous
-from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
@@ -89,8 +89,7 @@ class ServerConnection:
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
             self.clock_skew = date - self.clock.time()
-        credential = request.headers.get("Authorization", "").partition(" ")[2]
-        return attrs.evolve(response, sent=(HiddenStr(credential),)) if credential else response
+        return attrs.evolve(response, sent=request.secrets)
 
     async def post_authenticated(
         self,
@@ -136,8 +135,7 @@ class ServerConnection:
                 url, parameters, client_auth=self.client_auth, credential=credential
             )
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
-            sent = (*response.sent, *_secrets(parameters, secret))
-            return parse(attrs.evolve(response, sent=sent), sent_at)
+            return parse(response, sent_at)
 
         secret = await self._load_secret()
         refusal: AritmaAuthError
@@ -235,8 +233,3 @@ def _is_unused(error: AritmaAuthError) -> bool:
     if isinstance(error, InvalidResponseError):
         return error.status in _NOT_PROCESSED
     return not (error.is_permanent or is_ambiguous(error))
-
-
-def _secrets(parameters: Parameters, secret: SecretText | None) -> tuple[HiddenStr, ...]:
-    sent = tuple(value for _, value in parameters if isinstance(value, HiddenStr))
-    return sent if secret is None else (*sent, secret.text)

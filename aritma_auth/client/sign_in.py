@@ -22,6 +22,7 @@ from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
+    build_front_channel_sign_in,
     expect_id_token,
     require_same_sign_in,
     require_subject,
@@ -93,7 +94,7 @@ class SignInFlow:
                 raise ConfigurationError(
                     "an authorization response counts once: begin a new sign-in"
                 )
-            return SignIn(response.token, front or Members(), response.session_state)
+            return build_front_channel_sign_in(response, front)
         grant = AuthorizationCodeGrant(response, resource=narrow_resources(request.resource))
         token = await self._connection.fetch_token(grant)
         if not request.expects_id_token:

@@ -1,34 +1,47 @@
 """
 The authorization request, as a value that outlives its process.
 
-The callback usually lands in another process than the one that sent the person away; the request
-travels there as JSON. `validate_authorization_response` is the only way to a code.
+The callback usually reaches another process than the one that redirected the browser; the request
+travels there as JSON. `validate_authorization_response` is the only way from it to a code.
 """
 
 import json
-import math
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Self, TypedDict, Unpack
+from typing import NamedTuple, Self, TypedDict, Unpack
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError, StepUpRequiredError
-from aritma_auth.protocol.http_messages import Parameters, encode_form, parse_extra
+from aritma_auth.errors import (
+    ConfigurationError,
+    StateMismatchError,
+    StepUpRequiredError,
+    require_seconds,
+    wrong_kind,
+)
+from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.parameters import (
     Scope,
-    parse_prompts,
-    parse_resources,
+    parse_extra,
+    parse_prompt,
+    parse_resource,
     parse_scope,
     parse_words,
 )
 from aritma_auth.protocol.pkce import build_code_challenge, generate_code_verifier
-from aritma_auth.protocol.redaction import HiddenStr, SecretText, as_optional_secret
+from aritma_auth.protocol.redaction import (
+    HiddenStr,
+    SecretParameters,
+    SecretText,
+    as_optional_secret,
+    as_secret,
+    require_secret,
+)
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
-from aritma_auth.protocol.www_authenticate import add_step_up
 
+RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
 RESPONSE_TYPES = frozenset(
     {
         "code",
@@ -40,9 +53,10 @@ RESPONSE_TYPES = frozenset(
         "token",
     }
 )
-RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
+
+_DEFAULT_LIFETIME = 600.0
 _FORMAT = 1
-_TAKEN = frozenset(
+_RESERVED = frozenset(
     {
         "acr_values",
         "client_id",
@@ -63,218 +77,6 @@ _TAKEN = frozenset(
         "ui_locales",
     }
 )
-
-
-def _response_type(value: str) -> str:
-    response_type = " ".join(sorted(value.split()))
-    if response_type not in RESPONSE_TYPES:
-        raise ConfigurationError("response_type is made of code, token and id_token")
-    return response_type
-
-
-def _issuers(value: str | Iterable[str]) -> frozenset[str]:
-    return frozenset((value,) if isinstance(value, str) else value)
-
-
-def _endpoint(value: str) -> str:
-    require_secure_url(value, "authorization_endpoint")
-    return value
-
-
-def _redirect_uri(value: str) -> str:
-    return require_redirect_uri(value, "redirect_uri")
-
-
-def _extra(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> Parameters:
-    return parse_extra(value, taken=_TAKEN)
-
-
-def _check_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{field.name} is a text")
-
-
-def _check_secret(_request: object, field: "attrs.Attribute[SecretText]", value: object) -> None:
-    if not isinstance(value, SecretText) or not value.text:
-        raise ConfigurationError(f"{field.name} is a text that nobody can guess")
-
-
-def _check_number(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ConfigurationError(f"{field.name} is a number of seconds")
-
-
-def _check_age(_request: object, _field: "attrs.Attribute[int]", value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigurationError("max_age is a number of seconds, 0 or more")
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class AuthorizationRequest:
-    """
-    What a person is sent to the server with, and what is needed to judge the way back.
-
-    Made by `OAuthClient.begin_sign_in`. One request is good for one answer.
-
-    Attributes:
-        url: Where to send the person's browser.
-
-        redirect_uri: Where the server sends it back to.
-
-        scope: Scope asked for, or None.
-
-        state: Binds the callback to this request; never shown.
-
-        response_type: ``code``, or what else was asked for.
-
-        response_mode: ``query``, ``fragment`` or ``form_post``: how the answer travels.
-
-        acr_values: How the person should sign in; the server may do otherwise.
-
-        requires_acr: It may not: the ID token's ``acr`` must be one of these.
-
-        created_at: POSIX seconds.
-
-        lifetime: Seconds within which the answer must come.
-
-    Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2.
-    """
-
-    authorization_endpoint: str = attrs.field(converter=_endpoint)
-    issuers: frozenset[str] = attrs.field(converter=_issuers)
-    requires_iss: bool = False
-    client_id: str = attrs.field(validator=_check_text)
-    redirect_uri: str = attrs.field(converter=_redirect_uri)
-    response_type: str = attrs.field(default="code", converter=_response_type)
-    response_mode: str = ""
-    scope: Scope | None = attrs.field(default=None, converter=parse_scope)
-    state: SecretText = attrs.field(converter=as_optional_secret, validator=_check_secret)
-    nonce: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
-    code_verifier: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
-    prompt: tuple[str, ...] = attrs.field(default=(), converter=parse_prompts)
-    max_age: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_age))
-    login_hint: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_check_text), repr=False
-    )
-    acr_values: tuple[str, ...] = attrs.field(default=(), converter=parse_words)
-    requires_acr: bool = False
-    ui_locales: tuple[str, ...] = attrs.field(default=(), converter=parse_words)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resources)
-    extra: Parameters = attrs.field(default=(), converter=_extra, repr=False)
-    created_at: float = attrs.field(validator=_check_number)
-    lifetime: float = attrs.field(default=600.0, validator=_check_number)
-    single_use: SingleUse = attrs.field(factory=SingleUse, init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        if not self.response_mode:
-            object.__setattr__(self, "response_mode", self._usual_mode)
-        if self.response_mode not in RESPONSE_MODES:
-            raise ConfigurationError("response_mode is query, fragment or form_post")
-        if self.response_type != "code" and self.response_mode == "query":
-            raise ConfigurationError("tokens never travel in a query: use fragment or form_post")
-        if "id_token" in self.response_type:
-            if not self.expects_id_token:
-                raise ConfigurationError("an ID token needs the scope openid")
-            if self.nonce is None:
-                raise ConfigurationError("an ID token that a browser brings needs a nonce")
-        elif self.response_type == "token" and self.expects_id_token:
-            raise ConfigurationError("openid needs an ID token: ask for one, or for a code")
-        if self.requires_acr and not (self.acr_values and self.expects_id_token):
-            raise ConfigurationError("requires_acr needs acr_values and the scope openid")
-
-    @property
-    def expects_id_token(self) -> bool:
-        """The answer must prove who signed in."""
-        return "openid" in (self.scope or ())
-
-    def is_by(self, client_id: str, issuer: str) -> bool:
-        """
-        Tell whether a client has made this request: its code is for nobody else.
-
-        Args:
-            client_id: The client's identifier.
-
-            issuer: The server that the client would send the code to.
-
-        Spec: RFC 9700 §4.4.2.
-        """
-        return client_id == self.client_id and issuer in self.issuers
-
-    @property
-    def _usual_mode(self) -> str:
-        return "query" if self.response_type == "code" else "fragment"
-
-    @property
-    def url(self) -> str:
-        """Where to send the person's browser."""
-        return add_query(self.authorization_endpoint, encode_form(self._parameters()).decode())
-
-    def _parameters(self) -> Parameters:
-        verifier, mode = self.code_verifier, self.response_mode
-        optional = (
-            ("scope", None if self.scope is None else " ".join(self.scope)),
-            ("state", self.state.text),
-            ("response_mode", None if mode == self._usual_mode else mode),
-            ("nonce", None if self.nonce is None else self.nonce.text),
-            ("code_challenge", None if verifier is None else build_code_challenge(verifier.text)),
-            ("code_challenge_method", None if verifier is None else "S256"),
-            ("prompt", " ".join(self.prompt) or None),
-            ("max_age", None if self.max_age is None else str(self.max_age)),
-            ("login_hint", self.login_hint),
-            ("acr_values", " ".join(self.acr_values) or None),
-            ("ui_locales", " ".join(self.ui_locales) or None),
-        )
-        return (
-            ("response_type", self.response_type),
-            ("client_id", self.client_id),
-            ("redirect_uri", self.redirect_uri),
-            *((name, value) for name, value in optional if value is not None),
-            *(("resource", resource) for resource in self.resource),
-            *self.extra,
-        )
-
-    def to_json(self) -> str:
-        """
-        Write the request down, for the process that will meet the callback.
-
-        It holds the verifier: keep it in a server's session or encrypted, never in plain sight, and
-        delete it when it is taken, so that nobody can answer it twice.
-
-        Raises:
-            StateMismatchError: It has been answered already.
-        """
-        if not self.single_use.is_left:
-            raise StateMismatchError("this sign-in was answered already: start a new one")
-        fields = attrs.asdict(
-            self, filter=lambda field, _: field.name != "single_use", recurse=False
-        )
-        plain = {
-            name: value.text if isinstance(value, SecretText) else value
-            for name, value in fields.items()
-        }
-        return HiddenStr(json.dumps({"format": _FORMAT, **plain, "issuers": sorted(self.issuers)}))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """
-        Read what `to_json` wrote.
-
-        Args:
-            text: The JSON text.
-
-        Raises:
-            StateMismatchError: It is no pending sign-in of this version: start a new one.
-        """
-        text = HiddenStr(text)
-        try:
-            fields = dict(parse_json_object(text.encode()).items())
-            if fields.pop("format") == _FORMAT:
-                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
-        except Exception:  # noqa: BLE001 - whatever a foreign text breaks
-            fields = {}
-        fields.clear()
-        # Outside the except block: what was caught may hold the text.
-        raise StateMismatchError("this is no pending sign-in: start a new one")
 
 
 class AuthorizationParameters(TypedDict, total=False):
@@ -329,6 +131,243 @@ class AuthorizationParameters(TypedDict, total=False):
     lifetime: float
 
 
+def _parse_response_type(value: str) -> str:
+    if not isinstance(value, str):
+        raise wrong_kind("response_type", "a combination of code, token and id_token", value)
+    response_type = " ".join(sorted(value.split()))
+    if response_type not in RESPONSE_TYPES:
+        raise ConfigurationError(
+            f"response_type must be a combination of code, token and id_token, not {value!r:.60}"
+        )
+    return response_type
+
+
+def _parse_issuers(value: str | Iterable[str]) -> frozenset[str]:
+    return frozenset((value,) if isinstance(value, str) else value)
+
+
+def _parse_endpoint(value: str) -> str:
+    require_secure_url(value, "authorization_endpoint")
+    return value
+
+
+def _parse_redirect_uri(value: str) -> str:
+    return require_redirect_uri(value, "redirect_uri")
+
+
+def _parse_acr_values(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_words(value, "acr_values")
+
+
+def _parse_ui_locales(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_words(value, "ui_locales")
+
+
+def _parse_extra(value: Mapping[str, str] | SecretParameters) -> SecretParameters:
+    return parse_extra(value, reserved=_RESERVED)
+
+
+def _require_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+def _require_seconds(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
+    require_seconds(field.name, value)
+
+
+def _parse_age(value: int | None) -> int | None:
+    if value is not None:
+        if type(value) is not int:
+            raise wrong_kind("max_age", "a whole number of seconds, 0 or more", value)
+        require_seconds("max_age", value)
+    return value
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class AuthorizationRequest:
+    """
+    What the browser is redirected with, and what is needed to validate the response.
+
+    Made by `OAuthClient.begin_sign_in`. One request is good for one response.
+
+    Attributes:
+        url: Where to redirect the end-user's browser.
+
+        redirect_uri: Where the server redirects it back to.
+
+        scope: Scope asked for, or None.
+
+        state: Binds the callback to this request; never shown.
+
+        response_type: ``code``, or what else was asked for.
+
+        response_mode: ``query``, ``fragment`` or ``form_post``: how the response travels.
+
+        acr_values: How the end-user should sign in; the server may choose another way.
+
+        requires_acr: It may not: the ID token's ``acr`` must be one of these.
+
+        created_at: POSIX seconds.
+
+        lifetime: Seconds within which the response must arrive.
+
+    Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2.
+    """
+
+    authorization_endpoint: str = attrs.field(converter=_parse_endpoint)
+    issuers: frozenset[str] = attrs.field(converter=_parse_issuers)
+    requires_iss: bool = False
+    client_id: str = attrs.field(validator=_require_text)
+    redirect_uri: str = attrs.field(converter=_parse_redirect_uri)
+    response_type: str = attrs.field(default="code", converter=_parse_response_type)
+    response_mode: str = ""
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope)
+    state: SecretText = attrs.field(converter=as_secret, validator=require_secret)
+    nonce: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    code_verifier: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    prompt: tuple[str, ...] = attrs.field(default=(), converter=parse_prompt)
+    max_age: int | None = attrs.field(default=None, converter=_parse_age)
+    login_hint: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_text), repr=False
+    )
+    acr_values: tuple[str, ...] = attrs.field(default=(), converter=_parse_acr_values)
+    requires_acr: bool = False
+    ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
+    extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_parse_extra)
+    created_at: float = attrs.field(validator=_require_seconds)
+    lifetime: float = attrs.field(default=_DEFAULT_LIFETIME, validator=_require_seconds)
+    single_use: SingleUse = attrs.field(factory=SingleUse, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.response_mode:
+            object.__setattr__(self, "response_mode", self._default_mode)
+        if self.response_mode not in RESPONSE_MODES:
+            raise ConfigurationError(
+                "response_mode must be query, fragment or form_post, "
+                f"not {self.response_mode!r:.60}"
+            )
+        if self.response_type != "code" and self.response_mode == "query":
+            raise ConfigurationError(
+                "response_mode must not be query, since tokens never travel in a query: "
+                "use fragment or form_post"
+            )
+        if "id_token" in self.response_type:
+            if not self.expects_id_token:
+                raise ConfigurationError("an ID token needs the scope openid")
+            if self.nonce is None:
+                raise ConfigurationError("an ID token that a browser brings needs a nonce")
+        elif self.response_type == "token" and self.expects_id_token:
+            raise ConfigurationError(
+                "the scope openid needs an ID token: ask for response_type id_token, or for a code"
+            )
+        if self.requires_acr and not (self.acr_values and self.expects_id_token):
+            raise ConfigurationError("requires_acr needs acr_values and the scope openid")
+
+    @property
+    def expects_id_token(self) -> bool:
+        """The response must prove who signed in."""
+        return "openid" in (self.scope or ())
+
+    def is_by(self, client_id: str, issuer: str) -> bool:
+        """
+        Tell whether a client made this request; no other client may exchange its code.
+
+        Args:
+            client_id: The client's identifier.
+
+            issuer: The server that the client would send the code to.
+
+        Spec: RFC 9700 §4.4.2.
+        """
+        return client_id == self.client_id and issuer in self.issuers
+
+    @property
+    def _default_mode(self) -> str:
+        return "query" if self.response_type == "code" else "fragment"
+
+    @property
+    def url(self) -> str:
+        """Where to redirect the end-user's browser."""
+        return add_query(self.authorization_endpoint, encode_form(self._parameters()).decode())
+
+    def _parameters(self) -> Parameters:
+        verifier, mode = self.code_verifier, self.response_mode
+        optional = (
+            ("scope", None if self.scope is None else " ".join(self.scope)),
+            ("state", self.state.text),
+            ("response_mode", None if mode == self._default_mode else mode),
+            ("nonce", None if self.nonce is None else self.nonce.text),
+            ("code_challenge", None if verifier is None else build_code_challenge(verifier.text)),
+            ("code_challenge_method", None if verifier is None else "S256"),
+            ("prompt", " ".join(self.prompt) or None),
+            ("max_age", None if self.max_age is None else str(self.max_age)),
+            ("login_hint", self.login_hint),
+            ("acr_values", " ".join(self.acr_values) or None),
+            ("ui_locales", " ".join(self.ui_locales) or None),
+        )
+        return (
+            ("response_type", self.response_type),
+            ("client_id", self.client_id),
+            ("redirect_uri", self.redirect_uri),
+            *((name, value) for name, value in optional if value is not None),
+            *(("resource", resource) for resource in self.resource),
+            *self.extra,
+        )
+
+    def to_json(self) -> str:
+        """
+        Serialise the request for the process that will receive the callback.
+
+        It holds the code verifier: keep it in a server-side session or encrypted, and delete it
+        when it is read, so that no second response is accepted for it.
+
+        Raises:
+            StateMismatchError: A response was accepted already.
+        """
+        if not self.single_use.is_left:
+            raise StateMismatchError(_USED)
+        fields = attrs.asdict(
+            self, filter=lambda field, _: field.name != "single_use", recurse=False
+        )
+        plain = {
+            name: value.text if isinstance(value, SecretText) else value
+            for name, value in fields.items()
+        }
+        special = {"issuers": sorted(self.issuers), "extra": list(self.extra)}
+        return HiddenStr(json.dumps({"format": _FORMAT, **plain, **special}))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """
+        Deserialise what `to_json` wrote.
+
+        Args:
+            text: The JSON text.
+
+        Raises:
+            StateMismatchError: It is no pending sign-in of this version: begin a new one.
+        """
+        text = HiddenStr(text)
+        try:
+            fields = dict(parse_json_object(text.encode()).items())
+            if fields.pop("format") == _FORMAT:
+                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
+        except Exception:  # noqa: BLE001 - a foreign text can break anything
+            fields = {}
+        fields.clear()
+        # Outside the except block: what was caught may hold the text.
+        raise StateMismatchError(
+            "the text is no pending sign-in that to_json of this version wrote: begin a new one"
+        )
+
+
+_USED = "a response to this sign-in was accepted already: begin a new one"
+
+
 def generate_authorization_request(
     *,
     authorization_endpoint: str,
@@ -352,30 +391,56 @@ def generate_authorization_request(
     """
     unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
     if unknown:
-        raise ConfigurationError(f"a sign-in has no parameter {', '.join(sorted(unknown))}")
-    wish = add_step_up(
+        raise ConfigurationError(
+            f"{', '.join(sorted(unknown))} must be left out: AuthorizationParameters lists the rest"
+        )
+    demands = _add_step_up(
         scope,
         parameters.pop("acr_values", ()),
         parameters.pop("max_age", None),
         parameters.pop("step_up", None),
     )
+    response_type = _parse_response_type(parameters.pop("response_type", "code"))
     return AuthorizationRequest(
         authorization_endpoint=authorization_endpoint,
         issuers=issuers,
         requires_iss=requires_iss,
         client_id=client_id,
         redirect_uri=redirect_uri,
-        scope=wish.scope,
+        response_type=response_type,
+        scope=demands.scope,
         state=secrets.token_urlsafe(32),
-        nonce=secrets.token_urlsafe(32) if "openid" in (wish.scope or ()) else None,
-        code_verifier=(
-            generate_code_verifier()
-            if "code" in parameters.get("response_type", "code").split()
-            else None
-        ),
-        acr_values=wish.acr_values,
-        max_age=wish.max_age,
+        nonce=secrets.token_urlsafe(32) if "openid" in (demands.scope or ()) else None,
+        code_verifier=generate_code_verifier() if "code" in response_type.split() else None,
+        acr_values=demands.acr_values,
+        max_age=demands.max_age,
         created_at=now,
         extra=parameters.pop("extra", None) or {},
-        **parameters,  # type: ignore[misc,arg-type]
+        **parameters,  # type: ignore[arg-type,misc] # the fields check themselves
+    )
+
+
+class _Demands(NamedTuple):
+    scope: Scope | None
+    acr_values: tuple[str, ...]
+    max_age: int | None
+
+
+def _add_step_up(
+    scope: str | Iterable[str] | None,
+    acr_values: str | Iterable[str],
+    max_age: int | None,
+    step_up: StepUpRequiredError | None,
+) -> _Demands:
+    """Join both scopes and both lists, the API's first, and take the smaller age (RFC 9470 §4)."""
+    wanted, words = parse_scope(scope), parse_words(acr_values, "acr_values")
+    if step_up is None:
+        return _Demands(wanted, words, max_age)
+    if not isinstance(step_up, StepUpRequiredError):
+        raise wrong_kind("step_up", "the StepUpRequiredError that an API caused", step_up)
+    ages = [age for age in (_parse_age(max_age), step_up.max_age) if age is not None]
+    return _Demands(
+        parse_scope((*(wanted or ()), *(step_up.scope or ()))) or wanted,
+        parse_words((*step_up.acr_values, *words), "acr_values"),
+        min(ages, default=None),
     )

@@ -1,4 +1,10 @@
-"""The answer that a browser brings back, and every check before it counts."""
+"""
+The authorization response, and every check before it is believed.
+
+The checks run in an order that tells nothing to a forger and takes nothing from the end-user: the
+state first, since without it anyone could have sent the callback; then the single use and the time;
+then the issuer, before the code or an error is believed of it; the code last.
+"""
 
 import attrs
 
@@ -9,14 +15,23 @@ from aritma_auth.errors import (
     StateMismatchError,
     VerificationError,
     oauth_error,
+    wrong_kind,
 )
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
+from aritma_auth.protocol.echoes import hide_echoes
 from aritma_auth.protocol.jwt import parse_unverified_claims
-from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret, is_same_text
+from aritma_auth.protocol.redaction import (
+    HiddenStr,
+    Members,
+    SecretText,
+    as_optional_secret,
+    is_same_text,
+)
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.token_endpoint import parse_token
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.urls import describe_issuer
 
 _CLOCK_STEP = 60
 _MEMBERS = {"code": "code", "token": "access_token", "id_token": "id_token"}
@@ -26,19 +41,19 @@ _VALIDATED = object()
 @attrs.frozen(init=False, eq=False)
 class AuthorizationResponse:
     """
-    A callback that has passed every check; only `validate_authorization_response` makes one.
+    A callback that has passed every check; only `validate_authorization_response` creates one.
 
     Attributes:
-        request: The request that it answers.
+        request: The request that it responds to.
 
-        issuer: The server that it names itself to be from, or None if it does not.
+        issuer: The server that it names as its sender, or None if it names none.
 
         code: The code, for one exchange, or None.
 
         token: An access token that came through the browser: usable until it expires, and it
             cannot be refreshed. None in the code flow.
 
-        id_token: An ID token that came through the browser, not yet checked, or None.
+        id_token: An ID token that came through the browser, not yet verified, or None.
 
         session_state: What `build_session_page` needs, unread, or None.
     """
@@ -63,10 +78,17 @@ class AuthorizationResponse:
         session_state: str | None,
     ) -> None:
         if proof is not _VALIDATED:
-            raise ConfigurationError("an answer comes from validate_authorization_response")
-        sealed_code, sealed_id_token = as_optional_secret(code), as_optional_secret(id_token)
+            raise ConfigurationError(
+                "an AuthorizationResponse must come from validate_authorization_response"
+            )
         self.__attrs_init__(
-            request, issuer, sealed_code, token, sealed_id_token, session_state, SingleUse()
+            request,
+            issuer,
+            as_optional_secret(code),
+            token,
+            as_optional_secret(id_token),
+            session_state,
+            SingleUse(),
         )
 
 
@@ -77,7 +99,8 @@ def validate_authorization_response(
     Validate what the browser brought back.
 
     Args:
-        request: What the person was sent away with; this call uses it up.
+        request: The request that the browser was redirected with; a response with its state uses
+            it up.
 
         callback: The callback's URL; for form_post its body; or the decoded pairs of either,
             such as ``request.query`` or the result of ``request.post()`` in aiohttp.
@@ -85,85 +108,133 @@ def validate_authorization_response(
         now: POSIX seconds.
 
     Returns:
-        The answer, good for one exchange.
+        The response, good for one exchange.
 
     Raises:
+        ConfigurationError: ``request`` or ``callback`` is of the wrong kind.
+
         StateMismatchError: It belongs to another sign-in, comes too late or a second time.
 
         IssuerMismatchError: It comes from another server (mix-up).
 
         VerificationError: A parameter is missing, not usable or given twice.
 
-        OAuthError: The server or the person said no.
+        OAuthError: The server or the end-user refused.
 
     Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
     """
     callback = hide_callback(callback)
-    answer = parse_callback(callback, response_mode=request.response_mode)
-    state = answer.get("state")
-    if not isinstance(state, str) or not is_same_text(state, request.state.text):
-        raise StateMismatchError("the callback belongs to another sign-in: start a new one")
+    if not isinstance(request, AuthorizationRequest):
+        raise wrong_kind("request", "the AuthorizationRequest of this sign-in", request)
+    members = parse_callback(callback, response_mode=request.response_mode)
+    _require_state(members, request)
     if not request.single_use.take():
-        raise StateMismatchError("this sign-in was answered already: start a new one")
+        raise StateMismatchError("a response to this sign-in was accepted already: begin a new one")
     if not request.created_at - _CLOCK_STEP <= now <= request.created_at + request.lifetime:
-        raise StateMismatchError("the sign-in took too long: start a new one")
+        raise StateMismatchError(
+            f"the sign-in took too long: the response must arrive within {request.lifetime:g} s; "
+            "begin a new sign-in"
+        )
     wanted = request.response_type.split()
-    issuer = _check_issuer(answer, request, has_id_token="id_token" in wanted)
-    _raise_refusal(answer)
-    missing = [_MEMBERS[name] for name in wanted if _MEMBERS[name] not in answer]
+    issuer = _validate_issuer(members, request, has_id_token="id_token" in wanted)
+    _raise_refusal(members, request)
+    missing = [_MEMBERS[name] for name in wanted if _MEMBERS[name] not in members]
     if missing:
-        raise VerificationError(f"the callback brought no {' and no '.join(missing)}")
+        raise VerificationError(
+            f"the callback brought no {' and no '.join(missing)}, which response_type asked for: "
+            "begin a new sign-in"
+        )
     return AuthorizationResponse(
         _VALIDATED,
         request=request,
         issuer=issuer,
-        code=_text(answer, "code") if "code" in wanted else None,
-        token=_read_token(answer, now) if "token" in wanted else None,
-        id_token=_text(answer, "id_token") if "id_token" in wanted else None,
-        session_state=_text(answer, "session_state"),
+        code=_text(members, "code") if "code" in wanted else None,
+        token=_parse_token(members, now) if "token" in wanted else None,
+        id_token=_text(members, "id_token") if "id_token" in wanted else None,
+        session_state=_text(members, "session_state"),
     )
 
 
-def _text(answer: Members, name: str) -> str | None:
-    value = answer.get(name)
-    return value if isinstance(value, str) else None
+def _text(members: Members, name: str) -> HiddenStr | None:
+    value = members.get(name)
+    return HiddenStr(value) if isinstance(value, str) else None
 
 
-def _check_issuer(
-    answer: Members, request: AuthorizationRequest, *, has_id_token: bool
+def _require_state(members: Members, request: AuthorizationRequest) -> None:
+    state = _text(members, "state")
+    if state is None:
+        advice = (
+            "; a fragment never reaches a server: ask for response_mode form_post"
+            if request.response_mode == "fragment"
+            else ""
+        )
+        raise StateMismatchError(
+            f"the callback has no state, so it belongs to another sign-in or to none{advice}"
+        )
+    if not is_same_text(state, request.state.text):
+        raise StateMismatchError(
+            "the callback's state is not that of this sign-in: it belongs to another sign-in"
+        )
+
+
+def _validate_issuer(
+    members: Members, request: AuthorizationRequest, *, has_id_token: bool
 ) -> str | None:
-    issuer = _text(answer, "iss")
-    said = _issuer_of(_text(answer, "id_token")) if has_id_token else None
-    if issuer is not None and said is not None and issuer != said:
-        raise IssuerMismatchError("the callback and its ID token name different servers")
-    # Servers such as oidc-provider leave it to an ID token beside it to name them.
-    issuer = issuer or said
-    if issuer is None and request.requires_iss:
-        raise IssuerMismatchError("the callback does not say which server it is from")
-    if issuer is not None and issuer not in request.issuers:
-        raise IssuerMismatchError("the callback is from another authorization server")
-    return issuer
+    named = _text(members, "iss")
+    claimed = _issuer_of(_text(members, "id_token")) if has_id_token else None
+    if named is not None and claimed is not None and named != claimed:
+        raise IssuerMismatchError(
+            f"the callback and its ID token name different servers: {describe_issuer(named)} and "
+            f"{describe_issuer(claimed)}"
+        )
+    # Servers such as oidc-provider send no iss beside an ID token, which names them.
+    issuer = named or claimed
+    expected = ", ".join(sorted(request.issuers))
+    if issuer is None:
+        if request.requires_iss:
+            # Some servers announce iss and leave it out of errors.
+            what = "error" if "error" in members else "callback"
+            raise IssuerMismatchError(
+                f"the {what} must name its issuer (iss), as {expected} announces, but names none: "
+                "begin a new sign-in"
+            )
+        return None
+    if issuer not in request.issuers:
+        raise IssuerMismatchError(
+            f"the callback must come from {expected}, but its iss is {describe_issuer(issuer)}"
+        )
+    return str(issuer)
 
 
 def _issuer_of(id_token: str | None) -> str | None:
-    # Not verified yet: a false one fails here or, later, its signature.
+    # Not verified yet: a forged one fails here or, later, at its signature.
     claims = None if id_token is None else parse_unverified_claims(id_token)
     return None if claims is None else _text(claims, "iss")
 
 
-def _raise_refusal(answer: Members) -> None:
-    error = _text(answer, "error")
-    if error is not None:
-        description, uri = _text(answer, "error_description"), _text(answer, "error_uri")
-        raise oauth_error(error, description, uri=uri)
+def _raise_refusal(members: Members, request: AuthorizationRequest) -> None:
+    error = _text(members, "error")
+    if error is None:
+        return
+    sent = [
+        request.state.text,
+        *(secret.text for secret in (request.nonce, request.code_verifier) if secret),
+        *(value for _, value in request.extra),
+    ]
+    description, uri = _text(members, "error_description"), _text(members, "error_uri")
+    raise oauth_error(
+        hide_echoes(error, sent),
+        hide_echoes(description, sent) if description else None,
+        uri=hide_echoes(uri, sent) if uri else None,
+    )
 
 
-def _read_token(answer: Members, now: float) -> Token:
+def _parse_token(members: Members, now: float) -> Token:
     try:
-        token = parse_token(answer, status=200, sent_at=now)
+        token = parse_token(members, status=200, sent_at=now)
     except InvalidResponseError as error:
         problems = error.problems
     else:
-        # A browser brings no refresh token, and the rest belongs to the answer (RFC 6749 §4.2.2).
+        # A browser brings no refresh token, and the rest belongs to the response (RFC 6749 §4.2.2).
         return attrs.evolve(token, refresh_token=None, id_token=None, extra=Members())
     raise VerificationError(f"the callback's token is unusable: {'; '.join(problems)}")

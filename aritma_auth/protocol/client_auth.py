@@ -8,14 +8,13 @@ and handed in as a `ClientCredential`, so that nothing here awaits.
 import secrets
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Awaitable, Mapping
-from typing import ClassVar, Protocol
+from collections.abc import Awaitable, Generator, Mapping
+from typing import ClassVar, Protocol, final, runtime_checkable
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters, form_encode
-from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, sign_jwt
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 
 __all__ = [
@@ -25,25 +24,63 @@ __all__ = [
     "ClientSecretPost",
     "CredentialSource",
     "NoClientAuth",
+    "PlainSecret",
     "PrivateKeyJwt",
     "Proof",
     "TlsClientAuth",
     "generate_jti",
 ]
 
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+
+@runtime_checkable
 class CredentialSource(Protocol):
     """Where a secret comes from; `aritma_auth.Secret` is one."""
 
     def load(self) -> Awaitable[SecretText]:
-        """Give the secret as it is now."""
+        """Return the secret as it is now."""
         ...
+
+
+@final
+@attrs.frozen
+class PlainSecret:
+    """A secret that was given as text: the same each time it is loaded."""
+
+    text: SecretText
+
+    def load(self) -> Awaitable[SecretText]:
+        """Return the secret."""
+        return self
+
+    def __await__(self) -> Generator[None, None, SecretText]:
+        yield from ()
+        return self.text
+
+
+def _as_source(value: str | SecretText | CredentialSource) -> CredentialSource:
+    if isinstance(value, str):
+        value = SecretText(value)
+    return PlainSecret(value) if isinstance(value, SecretText) else value
+
+
+def _require_source(
+    _auth: object, field: "attrs.Attribute[CredentialSource]", value: object
+) -> None:
+    if isinstance(value, type) or not isinstance(value, CredentialSource):
+        problem = wrong_kind(field.name, "a string or a Secret", value)
+        # A traceback with local variables would show the value.
+        del value
+        raise problem
+    if isinstance(value, PlainSecret) and not value.text.text:
+        raise ConfigurationError(f"{field.name} must not be empty")
 
 
 @attrs.frozen
 class ClientCredential:
     """
-    What one authentication needs.
+    What authenticates one request.
 
     Attributes:
         client_id: The client's identifier.
@@ -54,7 +91,7 @@ class ClientCredential:
 
         issuer: The authorization server's issuer identifier.
 
-        now: POSIX seconds by the server's clock as well as we know it.
+        now: POSIX seconds by the server's clock, as well as we know it.
 
         jti: A fresh identifier for an assertion, as `generate_jti` makes it.
     """
@@ -68,13 +105,13 @@ class ClientCredential:
 
 
 def generate_jti() -> str:
-    """Give a fresh identifier for one assertion: 128 random bits."""
+    """Generate an identifier for one assertion: 128 random bits."""
     return secrets.token_urlsafe(16)
 
 
 @attrs.frozen
 class Proof:
-    """Parameters and header fields that prove who the client is; their values never show."""
+    """Parameters and header fields that authenticate the client; their values never show."""
 
     parameters: Parameters = attrs.field(default=(), repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
@@ -98,7 +135,7 @@ class ClientAuth(ABC):
 
     @abstractmethod
     def prove(self, credential: ClientCredential) -> Proof:
-        """Make the proof for one request."""
+        """Return the proof for one request."""
 
 
 @attrs.frozen
@@ -107,17 +144,20 @@ class ClientSecretPost(ClientAuth):
     The secret in the form, as every sample of Aritma sends it.
 
     Attributes:
-        secret: Where the secret comes from.
+        secret: The secret, or where it comes from.
+
+    Raises:
+        ConfigurationError: ``secret`` is neither a string nor a `Secret`.
 
     Spec: RFC 6749 §2.3.1; Aritma's authentication page.
     """
 
     method: ClassVar[str] = "client_secret_post"
-    secret: CredentialSource
+    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Put id and secret into the form."""
-        secret = _require_secret(credential, self.method)
+        secret = _require_loaded(credential, self.method)
         return Proof((("client_id", credential.client_id), ("client_secret", secret)))
 
 
@@ -127,40 +167,56 @@ class ClientSecretBasic(ClientAuth):
     The secret in the ``Authorization`` header.
 
     Attributes:
-        secret: Where the secret comes from.
+        secret: The secret, or where it comes from.
 
         is_form_encoded: Id and secret are form-encoded before base64, as RFC 6749 demands and
             IdentityServer undoes. False is for servers that take them as they come.
 
     Raises:
-        ConfigurationError: The client id holds a colon and must not be encoded.
+        ConfigurationError: ``secret`` is neither a string nor a `Secret`; or the client id holds a
+            colon and must not be encoded.
 
     Spec: RFC 6749 §2.3.1; RFC 7617 §2.
     """
 
     method: ClassVar[str] = "client_secret_basic"
-    secret: CredentialSource
+    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
     is_form_encoded: bool = attrs.field(default=True, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Put id and secret into the header."""
-        name, secret = credential.client_id, _require_secret(credential, self.method)
+        name, secret = credential.client_id, _require_loaded(credential, self.method)
         if self.is_form_encoded:
             name, secret = form_encode(name), form_encode(secret)
         elif ":" in name:
-            raise ConfigurationError("a client id with a colon must be form-encoded (RFC 7617 §2)")
+            raise ConfigurationError(
+                "the client id must not hold a colon unless it is form-encoded (RFC 7617 §2)"
+            )
         pair = HiddenStr(f"{name}:{secret}")
         return Proof(
             headers={"Authorization": HiddenStr(f"Basic {b64encode(pair.encode()).decode()}")}
         )
 
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+def _require_algorithm(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS  # noqa: PLC0415
 
-
-def _known_algorithm(_instance: object, _attribute: object, value: str) -> None:
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, f"one of {', '.join(SIGNATURE_ALGORITHMS)}", value)
     if value not in SIGNATURE_ALGORITHMS:
-        raise ConfigurationError(f"algorithm must be one of {', '.join(SIGNATURE_ALGORITHMS)}")
+        raise ConfigurationError(
+            f"{field.name} must be one of {', '.join(SIGNATURE_ALGORITHMS)}, not {value!r:.40}"
+        )
+
+
+def _require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+
+
+def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: object) -> None:
+    require_seconds(field.name, value, above_zero=True)
 
 
 @attrs.frozen
@@ -168,10 +224,10 @@ class PrivateKeyJwt(ClientAuth):
     """
     A signed assertion instead of a secret; needs the extra ``oidc``.
 
-    Each request has an assertion of its own, since IdentityServer takes each only once.
+    Each request has an assertion of its own, since IdentityServer accepts each only once.
 
     Attributes:
-        secret: Where the private key comes from, in PEM or as a JSON Web Key.
+        secret: The private key, or where it comes from, in PEM or as a JSON Web Key.
 
         algorithm: Its signature algorithm.
 
@@ -182,20 +238,30 @@ class PrivateKeyJwt(ClientAuth):
 
         lifetime: Seconds that an assertion is valid.
 
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
+
     Spec: OpenID Connect Core 1.0 §9; RFC 7523 §2.2, §3; Aritma ID's page on client assertions.
     """
 
     method: ClassVar[str] = "private_key_jwt"
-    secret: CredentialSource
-    algorithm: str = attrs.field(default="RS256", validator=_known_algorithm, kw_only=True)
-    key_id: str | None = attrs.field(default=None, kw_only=True)
-    audience: str | None = attrs.field(default=None, kw_only=True)
-    lifetime: int = attrs.field(default=60, kw_only=True)
+    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
+    algorithm: str = attrs.field(default="RS256", validator=_require_algorithm, kw_only=True)
+    key_id: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_text), kw_only=True
+    )
+    audience: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_text), kw_only=True
+    )
+    lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Sign an assertion for one request."""
+        # Imported here: a client with a secret does not load what signs.
+        from aritma_auth.protocol.jws import sign_jwt  # noqa: PLC0415
+
         if credential.secret is None:
-            raise ConfigurationError("private_key_jwt needs a private key")
+            raise ConfigurationError("private_key_jwt needs a private key, but none was loaded")
         issued_at = int(credential.now)
         claims: dict[str, JsonValue] = {
             "iss": credential.client_id,
@@ -203,12 +269,18 @@ class PrivateKeyJwt(ClientAuth):
             "aud": self.audience or credential.token_endpoint,
             "jti": credential.jti,
             "iat": issued_at,
-            "exp": issued_at + self.lifetime,
+            "exp": issued_at + int(self.lifetime),
         }
         assertion = sign_jwt(
             claims, credential.secret, algorithm=self.algorithm, key_id=self.key_id
         )
         return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
+
+
+def _require_context(_auth: object, field: "attrs.Attribute[object]", value: object) -> None:
+    # The pure rooms do not import ssl: a context is what can wrap a socket.
+    if isinstance(value, type) or not callable(getattr(value, "wrap_bio", None)):
+        raise wrong_kind(field.name, "an ssl.SSLContext with the client's certificate", value)
 
 
 @attrs.frozen
@@ -222,15 +294,18 @@ class TlsClientAuth(ClientAuth):
         thumbprint: The certificate's, if the server binds its tokens to it (``x5t#S256``): tokens
             of one certificate are then never taken from a store by another.
 
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
+
     Spec: RFC 8705 §2, §3.1.
     """
 
     method: ClassVar[str] = "tls_client_auth"
-    ssl_context: object = attrs.field(repr=False)
-    thumbprint: str = ""
+    ssl_context: object = attrs.field(repr=False, validator=_require_context)
+    thumbprint: str = attrs.field(default="", validator=_require_text)
 
     def prove(self, credential: ClientCredential) -> Proof:
-        """Name the client; the certificate is the connection's (RFC 8705 §2)."""
+        """Name the client; the connection carries the certificate (RFC 8705 §2)."""
         return Proof((("client_id", credential.client_id),))
 
 
@@ -249,7 +324,7 @@ class NoClientAuth(ClientAuth):
         return Proof((("client_id", credential.client_id),))
 
 
-def _require_secret(credential: ClientCredential, method: str) -> HiddenStr:
+def _require_loaded(credential: ClientCredential, method: str) -> HiddenStr:
     if credential.secret is None:
-        raise ConfigurationError(f"{method} needs a client secret")
+        raise ConfigurationError(f"{method} needs a client secret, but none was loaded")
     return credential.secret.text

@@ -1,4 +1,4 @@
-"""Signing in on another device: the codes, and the rhythm of the questions."""
+"""Signing in on another device (RFC 8628): the codes, and the interval between two polls."""
 
 import attrs
 
@@ -12,17 +12,19 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.grants import DeviceCodeGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.redaction import SecretText, as_secret
+from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
 
 _DEFAULT_INTERVAL = 5.0
-_SLOWER = 5.0
-_LONGEST_PAUSE = 300.0
+_MIN_INTERVAL = 1.0
+_MAX_INTERVAL = 60.0
+_SLOW_DOWN = 5.0
+_MAX_BACKOFF = 300.0
 
 
 @attrs.frozen(repr=False)
-class _Answer:
+class _DeviceResponse:
     device_code: str
     user_code: str
     verification_uri: str
@@ -34,25 +36,25 @@ class _Answer:
 @attrs.frozen(kw_only=True)
 class DeviceAuthorization:
     """
-    What to show a person who signs in on another device.
+    What to show an end-user who signs in on another device.
 
     Attributes:
-        user_code: What the person types there; show it beside the complete address too.
+        user_code: What the end-user types there; show it beside the complete address too.
 
-        verification_uri: Where the person goes.
+        verification_uri: The address to open there.
 
         verification_uri_complete: The same with the code in it, for a QR code, or None.
 
-        expires_at: POSIX seconds until which it can be done.
+        expires_at: POSIX seconds at which the codes expire.
 
-        interval: Seconds between two questions at least.
+        interval: Seconds between two polls at least.
 
-        expects_id_token: The sign-in must prove who it was: ``openid`` was asked for.
+        expects_id_token: ``openid`` was asked for, so an ID token must prove who signed in.
 
     Spec: RFC 8628 §3.2, §3.3.
     """
 
-    _device_code: SecretText = attrs.field(converter=as_secret)
+    _device_code: SecretText = attrs.field(converter=as_secret, validator=require_secret)
     user_code: str = attrs.field(repr=False)
     verification_uri: str
     verification_uri_complete: str | None = attrs.field(repr=False)
@@ -62,7 +64,7 @@ class DeviceAuthorization:
 
     @property
     def grant(self) -> DeviceCodeGrant:
-        """What the token is asked for with."""
+        """The grant that polls for the token."""
         return DeviceCodeGrant(self._device_code)
 
 
@@ -70,10 +72,10 @@ def parse_device_authorization_response(
     response: HttpResponse, *, sent_at: float, expects_id_token: bool = False
 ) -> DeviceAuthorization:
     """
-    Read the device authorization endpoint's answer.
+    Parse the device authorization endpoint's response.
 
     Args:
-        response: The answer.
+        response: The response.
 
         sent_at: POSIX seconds when the request left.
 
@@ -86,66 +88,80 @@ def parse_device_authorization_response(
 
     Spec: RFC 8628 §3.2.
     """
-    members = parse_json_response(response, now=sent_at, what="the device authorization endpoint")
+    members = parse_json_response(
+        response, now=sent_at, what="the device authorization endpoint", is_authenticated=True
+    )
     problems: tuple[str, ...]
     try:
-        answer = structure(members, _Answer)
+        received = structure(members, _DeviceResponse)
     except StructureError as error:
         problems = error.problems
     else:
-        problems = _problems(answer)
+        problems = _find_problems(received)
         if not problems:
             return DeviceAuthorization(
-                device_code=answer.device_code,
-                user_code=answer.user_code,
-                verification_uri=answer.verification_uri,
-                verification_uri_complete=answer.verification_uri_complete,
-                expires_at=sent_at + answer.expires_in,
-                interval=max(answer.interval or 0.0, 0.0) or _DEFAULT_INTERVAL,
+                device_code=received.device_code,
+                user_code=received.user_code,
+                verification_uri=received.verification_uri,
+                # Some servers send an empty string for "none".
+                verification_uri_complete=received.verification_uri_complete or None,
+                expires_at=sent_at + received.expires_in,
+                interval=_limit_interval(received.interval, received.expires_in),
                 expects_id_token=expects_id_token,
             )
     raise InvalidResponseError(
-        f"the device answer is unusable: {'; '.join(problems)}",
+        f"the device authorization response is unusable: {'; '.join(problems)}",
         status=response.status,
         problems=problems,
     )
 
 
-def _problems(answer: _Answer) -> tuple[str, ...]:
+def _limit_interval(interval: float | None, expires_in: float) -> float:
+    if interval is None or interval <= 0:
+        interval = _DEFAULT_INTERVAL
+    # An interval beyond the code's life would never poll; one near zero would hammer the server.
+    return max(_MIN_INTERVAL, min(interval, _MAX_INTERVAL, expires_in / 2))
+
+
+def _find_problems(received: _DeviceResponse) -> tuple[str, ...]:
     problems = []
-    if not answer.device_code or not answer.user_code.isprintable() or not answer.user_code:
-        problems.append("device_code or user_code is not usable")
+    if not received.device_code:
+        problems.append("device_code must not be empty")
+    if not received.user_code or not received.user_code.isprintable():
+        problems.append("user_code must be printable and not empty")
+    if not received.verification_uri:
+        problems.append("verification_uri must not be empty")
     for name in ("verification_uri", "verification_uri_complete"):
-        url = getattr(answer, name)
+        url = getattr(received, name)
         try:
-            _ = None if url is None else require_secure_url(url, name)
+            _ = require_secure_url(url, name) if url else None
         except ConfigurationError as error:
             problems.append(str(error))
-    if not answer.expires_in > 0:
-        problems.append("expires_in is not usable")
+    if not received.expires_in > 0:
+        problems.append("expires_in must be greater than 0")
     return tuple(problems)
 
 
 def next_interval(interval: float, error: Exception) -> float | None:
     """
-    Say how long to wait before the next question.
+    Compute how long to wait before the next poll.
 
     Args:
         interval: Seconds waited before the last one.
 
-        error: What the last one brought.
+        error: What the last one raised.
 
     Returns:
-        Seconds, or None if asking again makes no sense.
+        Seconds, or None if no further poll can succeed.
 
     Spec: RFC 8628 §3.5.
     """
     if isinstance(error, SlowDownError):
-        return interval + _SLOWER
+        return interval + _SLOW_DOWN
     if isinstance(error, AuthorizationPendingError):
         return interval
     if isinstance(error, AritmaAuthError) and not error.is_permanent:
-        # As after a lost connection, for which RFC 8628 demands exponential back-off.
-        longer = min(interval * 2, max(_LONGEST_PAUSE, interval))
+        # RFC 8628 §3.5 demands exponential backoff after a lost connection.
+        longer = min(interval * 2, max(_MAX_BACKOFF, interval))
         return max(longer, error.retry_after or 0.0)
     return None

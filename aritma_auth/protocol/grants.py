@@ -1,22 +1,38 @@
 """
 Grants as frozen values: what entitles a client to a token.
 
-A new grant is one class here: its ``grant_type`` and its own parameters.
+A new grant is one class here: its ``grant_type`` and its own parameters. What the end-user or the
+caller keeps secret is a `SecretText`, further parameters are `SecretParameters`: neither a log nor
+a serialiser of the grant shows them.
 """
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.authorization_response import AuthorizationResponse
-from aritma_auth.protocol.http_messages import Parameters, parse_extra
-from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_resources, parse_scope
-from aritma_auth.protocol.redaction import SecretText, as_optional_secret, as_secret
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.parameters import (
+    IDENTITY_SCOPES,
+    Scope,
+    parse_extra,
+    parse_resource,
+    parse_scope,
+)
+from aritma_auth.protocol.redaction import (
+    SecretParameters,
+    SecretText,
+    as_optional_secret,
+    as_secret,
+    require_secret,
+)
 from aritma_auth.protocol.single_use import SingleUse
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.authorization_response import AuthorizationResponse
 
 __all__ = [
     "AuthorizationCodeGrant",
@@ -31,7 +47,9 @@ __all__ = [
     "TokenExchangeGrant",
 ]
 
-_PROTECTED = frozenset(
+_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+_RESERVED = frozenset(
     {
         "client_assertion",
         "client_assertion_type",
@@ -44,9 +62,26 @@ _PROTECTED = frozenset(
 )
 
 
-def _parse_grant_extra(value: Mapping[str, str]) -> Parameters:
-    """Take further parameters; the client's authentication is not for callers to write."""
-    return parse_extra(value, taken=_PROTECTED)
+_Extra = Mapping[str, str] | SecretParameters
+
+
+def _extra(value: _Extra) -> SecretParameters:
+    # The client's authentication is not for callers to write.
+    return parse_extra(value, reserved=_RESERVED)
+
+
+def _fields(value: _Extra) -> SecretParameters:
+    return parse_extra(value, reserved=_RESERVED, name="fields")
+
+
+def _require_text(_grant: object, field: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+_OPTIONAL_TEXT = attrs.validators.optional(_require_text)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,27 +92,31 @@ class Grant(ABC):
     Attributes:
         scope: Scope to ask for: text or tokens; None sends none.
 
-        resource: Absolute URIs of the APIs the token is for (RFC 8707).
+        resource: Absolute URIs of the APIs that the token is for (RFC 8707).
 
         extra: Further parameters of this server, name to value; never shown.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind, or ``extra`` replaces a parameter.
     """
 
     grant_type: ClassVar[str]
     is_reusable: ClassVar[bool] = True
-    """The same value may be presented again: for the next token, or after an answer was lost."""
+    """The same value may be presented again: for the next token, or after a lost response."""
     is_requestable: ClassVar[bool] = True
     """It can be sent to a token endpoint."""
 
     scope: Scope | None = attrs.field(default=None, converter=parse_scope)
-    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resources)
-    extra: Parameters = attrs.field(factory=dict, converter=_parse_grant_extra, repr=False)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
+    extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_extra)
 
     @extra.validator
-    def _replaces_nothing(self, _attribute: object, extra: Parameters) -> None:
-        parse_extra(extra, taken=(name for name, _ in self.own_parameters()) if extra else ())
+    def _replaces_nothing(self, _attribute: object, extra: SecretParameters) -> None:
+        if len(extra):
+            parse_extra(extra, reserved=(name for name, _ in self.own_parameters()))
 
     def parameters(self) -> Parameters:
-        """Give the form of this grant, without the client's authentication."""
+        """Return the form of this grant, without the client's authentication."""
         scope = () if self.scope is None else (("scope", " ".join(self.scope)),)
         resources = tuple(("resource", resource) for resource in self.resource)
         return (
@@ -94,12 +133,12 @@ class Grant(ABC):
 
     @property
     def single_use(self) -> SingleUse | None:
-        """A mark that is taken when it is presented, if it can be presented once only."""
+        """A mark that is taken when the grant is presented, if it can be presented once only."""
         return None
 
     @abstractmethod
     def own_parameters(self) -> Parameters:
-        """Give the parameters that only this grant has."""
+        """Return the parameters that only this grant has."""
 
     def identity(self) -> Parameters | None:
         """
@@ -127,15 +166,18 @@ class ClientCredentialsGrant(Grant):
     scope: Scope | None = attrs.field(default=None, converter=parse_scope, kw_only=False)
 
     def own_parameters(self) -> Parameters:
-        """Give none: the client's authentication says it all."""
+        """Return none: the client's authentication is the grant."""
         return ()
 
     def problems(self) -> tuple[str, ...]:
-        """Refuse identity scopes: IdentityServer answers them with ``invalid_scope``."""
+        """Refuse identity scopes, which IdentityServer refuses with ``invalid_scope``."""
         wrong = sorted(IDENTITY_SCOPES.intersection(self.scope or ()))
         if not wrong:
             return ()
-        return (f"client_credentials cannot have the scope {' '.join(wrong)}: no person signs in",)
+        return (
+            f"client_credentials must not ask for the scope {' '.join(wrong)}: no end-user signs "
+            "in; leave it out",
+        )
 
 
 @attrs.frozen
@@ -148,51 +190,61 @@ class RefreshTokenGrant(Grant):
 
     grant_type: ClassVar[str] = "refresh_token"
     is_reusable: ClassVar[bool] = False
-    refresh_token: SecretText = attrs.field(converter=as_secret, kw_only=False)
+    refresh_token: SecretText = attrs.field(
+        converter=as_secret, validator=require_secret, kw_only=False
+    )
 
     def own_parameters(self) -> Parameters:
-        """Give the refresh token."""
+        """Return the refresh token."""
         return (("refresh_token", self.refresh_token.text),)
 
 
-def _with_code(answer: AuthorizationResponse) -> AuthorizationResponse:
-    # Whoever looks like an answer is none: the proof is the type.
-    if type(answer) is not AuthorizationResponse or answer.code is None:
+def _with_code(response: "AuthorizationResponse") -> "AuthorizationResponse":
+    # Imported here: a service that signs nobody in does not load the sign-in.
+    from aritma_auth.protocol.authorization_response import (  # noqa: PLC0415
+        AuthorizationResponse,
+    )
+
+    # Exact type: only validate_authorization_response can create one.
+    if type(response) is not AuthorizationResponse:
+        raise wrong_kind("response", "what validate_authorization_response returned", response)
+    if response.code is None:
         raise ConfigurationError(
-            "give the answer of validate_authorization_response, and ask for a code"
+            "response must hold a code: ask for one by response_type, and give what "
+            "validate_authorization_response returned"
         )
-    return answer
+    return response
 
 
 @attrs.frozen
 class AuthorizationCodeGrant(Grant):
     """
-    The code of a validated callback; it can be presented once.
+    The code of a validated authorization response; it can be presented once.
 
     Attributes:
-        response: What `validate_authorization_response` gave: code, redirect URI and verifier.
+        response: What `validate_authorization_response` returned: code, redirect URI and verifier.
 
     Raises:
-        ConfigurationError: The answer has no code: it was not asked for.
+        ConfigurationError: The response has no code: the request did not ask for one.
 
     Spec: RFC 6749 §4.1.3; RFC 7636 §4.5.
     """
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    response: AuthorizationResponse = attrs.field(converter=_with_code, kw_only=False)
+    response: "AuthorizationResponse" = attrs.field(converter=_with_code, kw_only=False)
 
     def is_for(self, client_id: str, issuer: str) -> bool:
-        """Tell whether it is the client that began the sign-in, at the same server."""
+        """Tell whether the client began this sign-in, at the same server."""
         return self.response.request.is_by(client_id, issuer)
 
     @property
     def single_use(self) -> SingleUse:
-        """Taken when the code is presented."""
+        """A mark that is taken when the code is presented."""
         return self.response.single_use
 
     def own_parameters(self) -> Parameters:
-        """Give code, redirect URI and verifier."""
+        """Return code, redirect URI and verifier."""
         request, code = self.response.request, self.response.code
         verifier = request.code_verifier
         named = (
@@ -206,10 +258,10 @@ class AuthorizationCodeGrant(Grant):
 @attrs.frozen
 class SignedInGrant(Grant):
     """
-    A sign-in that has happened, or will: nothing here can be sent.
+    A sign-in that has taken place, or will: it cannot be sent itself.
 
     Its provider lives on the token that `TokenProvider.set_token` or a store brings, and on that
-    token's refresh token; without either the person must sign in.
+    token's refresh token; without either the end-user must sign in.
 
     Attributes:
         end_user: Distinguishes the stored tokens of several end-users: the subject, a session's
@@ -223,8 +275,13 @@ class SignedInGrant(Grant):
     is_requestable: ClassVar[bool] = False
     end_user: str | None = attrs.field(default=None, kw_only=False)
 
+    @end_user.validator
+    def _is_text(self, _attribute: object, end_user: object) -> None:
+        if end_user is not None and not isinstance(end_user, str):
+            raise wrong_kind("end_user", "a string or None", end_user)
+
     def own_parameters(self) -> Parameters:
-        """Give none."""
+        """Return none."""
         return ()
 
     def identity(self) -> Parameters | None:
@@ -239,31 +296,31 @@ class SignedInGrant(Grant):
 @attrs.frozen
 class PasswordGrant(Grant):
     """
-    A person's own name and password, typed into your program.
+    An end-user's own name and password, typed into your program.
 
     Aritma documents it and advises against it, as RFC 9700 §2.4 does: making one warns.
 
     Attributes:
-        username: The person's name.
+        username: The end-user's name.
 
-        password: The person's password.
+        password: The end-user's password.
 
     Spec: RFC 6749 §4.3.2; Aritma's authentication page.
     """
 
     grant_type: ClassVar[str] = "password"
-    username: str = attrs.field(kw_only=False)
-    password: SecretText = attrs.field(converter=as_secret, kw_only=False)
+    username: str = attrs.field(validator=_require_text, kw_only=False)
+    password: SecretText = attrs.field(converter=as_secret, validator=require_secret, kw_only=False)
 
     def __attrs_post_init__(self) -> None:
         warnings.warn(
-            "the password grant is discouraged (RFC 9700 §2.4): let people sign in at Aritma ID",
+            "the password grant is discouraged (RFC 9700 §2.4): let end-users sign in at Aritma ID",
             DeprecationWarning,
             stacklevel=3,
         )
 
     def own_parameters(self) -> Parameters:
-        """Give name and password."""
+        """Return name and password."""
         return (("username", self.username), ("password", self.password.text))
 
     def identity(self) -> None:
@@ -279,7 +336,7 @@ class PasswordGrant(Grant):
 @attrs.frozen
 class DeviceCodeGrant(Grant):
     """
-    A device code, while the person signs in elsewhere.
+    A device code, while the end-user signs in on another device.
 
     Attributes:
         device_code: The code that the device authorization endpoint gave.
@@ -289,10 +346,12 @@ class DeviceCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:device_code"
     is_reusable: ClassVar[bool] = False
-    device_code: SecretText = attrs.field(converter=as_secret, kw_only=False)
+    device_code: SecretText = attrs.field(
+        converter=as_secret, validator=require_secret, kw_only=False
+    )
 
     def own_parameters(self) -> Parameters:
-        """Give the device code."""
+        """Return the device code."""
         return (("device_code", self.device_code.text),)
 
 
@@ -310,13 +369,27 @@ class DelegationGrant(Grant):
     """
 
     grant_type: ClassVar[str] = "delegation"
-    token: SecretText = attrs.field(converter=as_secret, kw_only=False)
-    provider: str | None = None
+    token: SecretText = attrs.field(converter=as_secret, validator=require_secret, kw_only=False)
+    provider: str | None = attrs.field(default=None, validator=_OPTIONAL_TEXT)
 
     def own_parameters(self) -> Parameters:
-        """Give the token and where it comes from."""
+        """Return the token and where it comes from."""
         provider = () if self.provider is None else (("provider", self.provider),)
         return (("token", self.token.text), *provider)
+
+
+def _audience(value: str | Iterable[str]) -> tuple[str, ...]:
+    try:
+        audience = (value,) if isinstance(value, str) else tuple(value)
+    except TypeError:
+        audience = ("",)
+    if not all(map(_is_name, audience)):
+        raise wrong_kind("audience", "a name or an iterable of names", value)
+    return audience
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 @attrs.frozen
@@ -325,31 +398,37 @@ class TokenExchangeGrant(Grant):
     A token exchanged for another.
 
     Attributes:
-        subject_token: The token that says for whom.
+        subject_token: The token of whom the new one is for.
 
         subject_token_type: Its kind, as a URI of RFC 8693 §3.
 
-        actor_token: The token that says who acts, or None.
+        actor_token: The token of who acts, or None.
 
         actor_token_type: Its kind.
 
         requested_token_type: The kind wanted, or None for the server's choice.
 
-        audience: Names of the services that the token is for.
+        audience: Names of the services that the token is for: one, or several.
 
     Spec: RFC 8693 §2.1.
     """
 
     grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:token-exchange"
-    subject_token: SecretText = attrs.field(converter=as_secret, kw_only=False)
-    subject_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
-    actor_token: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
-    actor_token_type: str = "urn:ietf:params:oauth:token-type:access_token"
-    requested_token_type: str | None = None
-    audience: tuple[str, ...] = ()
+    subject_token: SecretText = attrs.field(
+        converter=as_secret, validator=require_secret, kw_only=False
+    )
+    subject_token_type: str = attrs.field(default=_ACCESS_TOKEN, validator=_require_text)
+    actor_token: SecretText | None = attrs.field(
+        default=None,
+        converter=as_optional_secret,
+        validator=attrs.validators.optional(require_secret),
+    )
+    actor_token_type: str = attrs.field(default=_ACCESS_TOKEN, validator=_require_text)
+    requested_token_type: str | None = attrs.field(default=None, validator=_OPTIONAL_TEXT)
+    audience: tuple[str, ...] = attrs.field(default=(), converter=_audience)
 
     def own_parameters(self) -> Parameters:
-        """Give the tokens with their kinds, what is wanted and for whom."""
+        """Return the tokens with their kinds, the kind wanted and the audience."""
         actor, wanted = self.actor_token, self.requested_token_type
         return (
             ("subject_token", self.subject_token.text),
@@ -369,7 +448,7 @@ class CustomGrant(Grant):
     """
     An extension grant of a server's own.
 
-    It is not known whether it may be presented again, so it is treated as usable once.
+    Whether it may be presented again is unknown, so it is treated as usable once.
 
     Attributes:
         name: Its ``grant_type``, as the server names it.
@@ -381,13 +460,13 @@ class CustomGrant(Grant):
 
     grant_type: ClassVar[str] = ""
     is_reusable: ClassVar[bool] = False
-    name: str = attrs.field(kw_only=False)
-    fields: Parameters = attrs.field(
-        factory=dict, converter=_parse_grant_extra, repr=False, kw_only=False
+    name: str = attrs.field(validator=_require_text, kw_only=False)
+    fields: SecretParameters = attrs.field(
+        default=SecretParameters(), converter=_fields, kw_only=False
     )
 
     def parameters(self) -> Parameters:
-        """Give the form of this grant, without the client's authentication."""
+        """Return the form of this grant, without the client's authentication."""
         return (("grant_type", self.name), *super().parameters()[1:])
 
     def identity(self) -> Parameters | None:
@@ -395,5 +474,5 @@ class CustomGrant(Grant):
         return None if self.name == PasswordGrant.grant_type else self.parameters()
 
     def own_parameters(self) -> Parameters:
-        """Give the server's own parameters."""
-        return self.fields
+        """Return the server's own parameters."""
+        return tuple(self.fields)

@@ -1,4 +1,4 @@
-"""HTTP requests and answers as values, forms, and the two header fields that carry time."""
+"""HTTP requests and responses as values, form encoding, and the two header fields with a time."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC
@@ -7,44 +7,22 @@ from urllib.parse import quote_plus
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 
 BODY_LIMIT = 1 << 20
-"""Bytes of an answer read at most."""
+"""Bytes of a response that are read at most."""
 
 FORM = "application/x-www-form-urlencoded"
 
 Parameters = tuple[tuple[str, str], ...]
 
 
-def parse_extra(
-    extra: Mapping[str, str] | Iterable[tuple[str, str]], *, taken: Iterable[str]
-) -> Parameters:
-    """
-    Take further parameters of a server, as a caller gives them.
-
-    Args:
-        extra: Name to value.
-
-        taken: Names that have an argument of their own, or are not for callers.
-
-    Raises:
-        ConfigurationError: A name is taken, or a value is no text.
-
-    Spec: RFC 6749 §3.1, §3.2 (no parameter twice).
-    """
-    parameters = dict(extra)
-    wrong = parameters.keys() & set(taken)
-    if wrong:
-        raise ConfigurationError(f"extra must not replace {', '.join(sorted(wrong))}")
-    if not all(isinstance(value, str) for value in parameters.values()):
-        raise ConfigurationError("extra parameters are texts")
-    return tuple(parameters.items())
-
-
 def _hide(body: bytes) -> HiddenBytes:
     return HiddenBytes(body)
+
+
+def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 @attrs.frozen
@@ -60,22 +38,21 @@ class HttpRequest:
         headers: Header fields; values never show.
 
         body: The encoded body; never shows.
+
+        secrets: What of it no message may repeat.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: HiddenBytes = attrs.field(default=HiddenBytes(), repr=False, converter=_hide)
-
-
-def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    secrets: tuple[HiddenStr, ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen
 class HttpResponse:
     """
-    One protocol answer, exactly as received.
+    One protocol response, exactly as received.
 
     Attributes:
         status: HTTP status.
@@ -94,7 +71,7 @@ class HttpResponse:
 
     @property
     def media_type(self) -> str:
-        """The answer's media type without parameters, in lower case; empty if none was sent."""
+        """The media type without parameters, in lower case; empty if none was sent."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -122,7 +99,7 @@ def form_encode(text: str) -> HiddenStr:
 
 def parse_http_date(text: str) -> float | None:
     """
-    Read an HTTP date.
+    Parse an HTTP date.
 
     Args:
         text: The header's value.
@@ -134,7 +111,7 @@ def parse_http_date(text: str) -> float | None:
     """
     try:
         date = parsedate_to_datetime(text)
-        # Without a zone it is Greenwich's, as every HTTP date is, and not this machine's.
+        # HTTP dates are UTC: do not fall back to local time.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
@@ -142,12 +119,12 @@ def parse_http_date(text: str) -> float | None:
 
 def parse_retry_after(response: HttpResponse, *, now: float) -> float | None:
     """
-    Read how long the server asks to wait.
+    Parse how long the server asks the client to wait.
 
     Args:
-        response: The answer.
+        response: The response.
 
-        now: POSIX seconds; a date counts from the answer's own ``Date`` when it has one.
+        now: POSIX seconds; a date counts from the response's own ``Date`` when it has one.
 
     Returns:
         Seconds, never negative, or None if absent or unreadable.
@@ -160,6 +137,6 @@ def parse_retry_after(response: HttpResponse, *, now: float) -> float | None:
     at = parse_http_date(text)
     if at is None:
         return None
-    # The server's own clock where it shows: ours may be wrong.
+    # Prefer the server's own clock: ours may be wrong.
     sent = parse_http_date(response.headers.get("date", ""))
     return max(0.0, at - (now if sent is None else sent))

@@ -1,4 +1,12 @@
-"""ID tokens: who has signed in, and every check before that is believed."""
+"""
+ID tokens: who has signed in, and every check before that is believed.
+
+Nothing is optional by omission. What an ID token must prove is an `IdTokenExpectation`, whose
+``nonce`` has no default: a request without a nonce says so by None, and a token that carries one
+then is as wrong as one that lacks it.
+
+Spec: OpenID Connect Core 1.0 §3.1.3.7.
+"""
 
 from collections.abc import Iterable
 
@@ -6,11 +14,12 @@ import attrs
 
 from aritma_auth.errors import IdTokenError, VerificationError
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
-from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, verify_signature
+from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
+from aritma_auth.protocol.urls import describe_issuer
 
 DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
-"""IdentityServer signs with RS256; FAPI wants PS256 or ES256."""
+"""IdentityServer signs with RS256; FAPI 2.0 demands PS256, ES256 or EdDSA."""
 
 _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 _TYPES = frozenset({"jwt", "application/jwt"})
@@ -23,29 +32,31 @@ def _hide(text: str | None) -> HiddenStr | None:
 @attrs.frozen(kw_only=True)
 class IdTokenExpectation:
     """
-    What an ID token must prove. Nothing is left unchecked because nobody said what to expect.
+    What an ID token must prove.
 
     Attributes:
         issuers: The issuer and its aliases, compared exactly.
 
-        client_id: Who asked for it.
+        client_id: The client that it must be for.
 
         nonce: What the authorization request carried; None means that it carried none, and then
             the token must carry none either.
 
-        max_age: Seconds since the sign-in that will do, or None if the request did not say.
+        max_age: Seconds since the authentication at most, or None if the request did not say.
 
         acr_values: One of them must be the ``acr``; none means any, or none at all.
 
-        issued_within: Seconds ago at most that it was made, or None if that does not matter.
+        issued_within: Seconds since it was issued at most, or None for any time.
 
-        access_token: The token that came beside it, for ``at_hash``.
+        access_token: The access token that came with it, for ``at_hash``.
 
-        code: The code that came beside it, for ``c_hash``.
+        code: The code that came with it, for ``c_hash``.
 
-        state: The state that came beside it, for ``s_hash``, which few servers write.
+        state: The state that came with it, for ``s_hash``, which few servers write.
 
         is_front_channel: It came through the browser: then the hashes must be there.
+
+        trusted_audiences: Further audiences that it may name; any other is refused.
 
         algorithms: Signature algorithms accepted.
 
@@ -62,6 +73,7 @@ class IdTokenExpectation:
     code: str | None = attrs.field(default=None, repr=False, converter=_hide)
     state: str | None = attrs.field(default=None, repr=False, converter=_hide)
     is_front_channel: bool = False
+    trusted_audiences: frozenset[str] = frozenset()
     algorithms: frozenset[str] = DEFAULT_ALGORITHMS
     leeway: float = 30.0
 
@@ -70,7 +82,7 @@ def verify_id_token(
     id_token: str, keys: Iterable[JsonWebKey], expected: IdTokenExpectation, *, now: float
 ) -> Members:
     """
-    Check an ID token and give its claims.
+    Verify an ID token and return its claims.
 
     Args:
         id_token: The compact serialisation.
@@ -112,9 +124,9 @@ def verify_id_token(
 
 def _check_type(signed: SignedToken) -> None:
     typ = signed.header.get("typ", "JWT")
-    # An access token (at+jwt), a proof or a logout token is none (RFC 8725 §3.11).
+    # Refuse an access token (at+jwt), a proof or a logout token (RFC 8725 §3.11).
     if not isinstance(typ, str) or typ.lower() not in _TYPES:
-        raise IdTokenError("typ says that this is no ID token", claim="typ")
+        raise IdTokenError("typ must be JWT, as of an ID token", claim="typ")
 
 
 def _check_presence(claims: Members) -> None:
@@ -123,29 +135,32 @@ def _check_presence(claims: Members) -> None:
         raise IdTokenError(f"the ID token lacks {', '.join(missing)}", claim=missing[0])
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject:
-        raise IdTokenError("sub must be a text", claim="sub")
+        raise IdTokenError("sub must be a string that is not empty", claim="sub")
 
 
 def _check_parties(claims: Members, expected: IdTokenExpectation) -> None:
     issuer = claims["iss"]
     if not isinstance(issuer, str) or issuer not in expected.issuers:
-        raise IdTokenError("iss is another authorization server", claim="iss")
-    audience = claims["aud"]
-    audiences = audience if isinstance(audience, list) else [audience]
-    # A further audience would be a stranger who may use the token too.
-    if audiences != [expected.client_id]:
-        raise IdTokenError("aud is not this client, and this client alone", claim="aud")
+        raise IdTokenError(
+            f"iss must be {' or '.join(sorted(expected.issuers))}, not {describe_issuer(issuer)}",
+            claim="iss",
+        )
+    # A further audience could use the token as well: it must be named as trusted.
+    if not is_audience(claims["aud"], expected.client_id, expected.trusted_audiences):
+        raise IdTokenError(
+            "aud must be this client, beside none that is not in trusted_audiences", claim="aud"
+        )
     if claims.get("azp") not in (None, expected.client_id):
-        raise IdTokenError("azp is another client", claim="azp")
+        raise IdTokenError("azp must be this client", claim="azp")
 
 
 def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> None:
     leeway = expected.leeway
     if _seconds(claims, "exp") + leeway <= now:
-        raise IdTokenError("the ID token has expired", claim="exp")
+        raise IdTokenError("the ID token has expired, or the clocks differ", claim="exp")
     for name in ("iat", "nbf"):
         if claims.get(name) is not None and _seconds(claims, name) - leeway > now:
-            raise IdTokenError(f"{name} lies in the future: check the clocks", claim=name)
+            raise IdTokenError(f"{name} is in the future: check the clocks", claim=name)
     within = expected.issued_within
     if within is not None and _seconds(claims, "iat") + within + leeway < now:
         raise IdTokenError("the ID token is older than the sign-in", claim="iat")
@@ -154,12 +169,12 @@ def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> N
     if claims.get("auth_time") is None:
         raise IdTokenError("auth_time is missing although max_age was asked", claim="auth_time")
     if _seconds(claims, "auth_time") + expected.max_age + leeway < now:
-        raise IdTokenError("the sign-in is older than max_age", claim="auth_time")
+        raise IdTokenError("the sign-in is older than max_age: sign in again", claim="auth_time")
 
 
 def _seconds(claims: Members, name: str) -> float:
     value = claims[name]
-    # Fractions are allowed (RFC 7519 §2); true and false are no numbers.
+    # RFC 7519 §2 allows fractions; bool is an int in Python and not in JSON.
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
         raise IdTokenError(f"{name} must be a number of seconds", claim=name)
     return float(value)
@@ -176,7 +191,7 @@ def _check_nonce(claims: Members, nonce: str | None) -> None:
 
 def _check_acr(claims: Members, acr_values: tuple[str, ...]) -> None:
     if acr_values and claims.get("acr") not in acr_values:
-        raise IdTokenError("acr is none of those demanded", claim="acr")
+        raise IdTokenError(f"acr must be one of {', '.join(acr_values)}", claim="acr")
 
 
 def _check_hash(signed: SignedToken, claim: str, text: str | None, *, is_required: bool) -> None:

@@ -1,6 +1,12 @@
-"""JSON answers of every endpoint: an object with status 200, or what the server said instead."""
+"""
+The JSON response of any endpoint: an object with status 200, or what the server said instead.
 
-from collections.abc import Iterable
+Two kinds of failure are told apart, because different people act on them: the server's refusal (an
+OAuth error, in whatever status it comes, or a 401 to a client that authenticated) and everything
+that does not come from an OAuth server at all, such as the page of a proxy.
+"""
+
+import re
 
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -8,27 +14,38 @@ from aritma_auth.errors import (
     OAuthError,
     TransportError,
     oauth_error,
+    printable,
 )
+from aritma_auth.protocol.echoes import hide_echoes
 from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
-_SHORTEST_SECRET = 4
+_EXCERPT = 60
+_EXCERPT_READ = 512
+# Whatever looks like a credential: long, and of the characters that tokens are made of.
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=%-]{16,}")
+_MAY_HOLD_TOKEN = re.compile(rb"token|secret|assertion|password|bearer|eyJ", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/ -]{1,60}")
 
 
-def parse_json_response(response: HttpResponse, *, now: float, what: str) -> Members:
+def parse_json_response(
+    response: HttpResponse, *, now: float, what: str, is_authenticated: bool = False
+) -> Members:
     """
-    Read the JSON object of a 200 answer, or raise what the server said instead.
+    Parse the JSON object of a response with status 200, or raise what the server said instead.
 
     Args:
-        response: The answer.
+        response: The response.
 
         now: POSIX seconds, for ``Retry-After`` dates.
 
-        what: Who answered, for the error's message.
+        what: The endpoint, for the error's message.
+
+        is_authenticated: The request authenticated the client, so a bare 401 refuses the client.
 
     Raises:
-        OAuthError: The answer is an OAuth error, whatever its status.
+        OAuthError: The response is an OAuth error, whatever its status, or refuses the client.
 
         InvalidResponseError: Neither a JSON object with status 200 nor an OAuth error.
 
@@ -41,82 +58,86 @@ def parse_json_response(response: HttpResponse, *, now: float, what: str) -> Mem
     except JsonError as error:
         problem = str(error)
     else:
-        refusal = _read_refusal(members, response, retry_after)
+        refusal = _parse_refusal(members, response, retry_after)
         if refusal is not None:
             raise refusal
         if response.status == 200:
             return members
         problem = "the body is not an OAuth error"
+    if is_authenticated and response.status == 401:
+        # IdentityServer refuses an introspecting client by the status alone (RFC 7662 §2.3).
+        said = f"status 401 with {_kind(response)} and no OAuth error"
+        raise oauth_error("invalid_client", said, status=401, retry_after=retry_after)
     raise _unusable(response, what, problem, retry_after)
 
 
-def _unusable(
-    response: HttpResponse, what: str, problem: str, retry_after: float | None
-) -> AritmaAuthError:
-    kind = response.media_type or "no media type"
-    if 300 <= response.status < 400:
-        problem = "a redirect is never followed with a credential: configure the final URL"
-    return InvalidResponseError(
-        f"{what} answered {response.status} with {printable_kind(kind)}: {problem}",
-        status=response.status,
-        problems=(problem,),
-        retry_after=retry_after,
-    )
-
-
-def printable_kind(media_type: str) -> str:
-    """Shorten a media type for a message; anything that is not one is not shown."""
-    known = all(char.isalnum() or char in "/+-._ " for char in media_type)
-    return media_type[:60] if known and media_type.isascii() else "an unreadable media type"
-
-
-def _read_refusal(
+def _parse_refusal(
     members: Members, response: HttpResponse, retry_after: float | None
 ) -> OAuthError | None:
     error, status = members.get("error"), response.status
-    # Some servers answer 200 with an error; a token beside it would be no error.
+    # Some servers send an error with status 200; beside a token "error" is a custom member.
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
         return None
     return oauth_error(
         hide_echoes(error, response.sent),
-        _said(members, "error_description", response),
-        uri=_said(members, "error_uri", response),
+        _text(members, "error_description", response),
+        uri=_text(members, "error_uri", response),
         status=status,
         retry_after=retry_after,
     )
 
 
-def _said(members: Members, name: str, response: HttpResponse) -> str | None:
+def _text(members: Members, name: str, response: HttpResponse) -> str | None:
     text = members.get(name)
     return hide_echoes(text, response.sent) if isinstance(text, str) and text else None
 
 
-def hide_echoes(text: str, secrets: Iterable[str]) -> str:
-    """
-    Take out of a server's text what we had sent: some repeat the code or token they refuse.
+def _unusable(
+    response: HttpResponse, what: str, problem: str, retry_after: float | None
+) -> InvalidResponseError:
+    status = response.status
+    if 300 <= status < 400:
+        problem = "a redirect is never followed with a credential: configure the final URL"
+    return InvalidResponseError(
+        f"{what} responded {status} with {_kind(response)}: {problem}{_excerpt(response)}",
+        status=status,
+        problems=(problem,),
+        retry_after=retry_after,
+    )
 
-    Args:
-        text: What the server says, uncut.
 
-        secrets: What must not show; the few shortest could be any word.
-    """
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***")
-    return text
+def _kind(response: HttpResponse) -> str:
+    media_type = response.media_type
+    if not media_type:
+        return "no media type"
+    # A log is a terminal: anything that is not a media type is not shown.
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else "an unreadable media type"
+
+
+def _excerpt(response: HttpResponse) -> str:
+    """Show how an error page begins: that is how a user recognises the proxy that sent it."""
+    start = response.body[:_EXCERPT_READ]
+    # A token comes with status 200, or in JSON that was cut off, or in a form.
+    if response.status < 400 or start.lstrip()[:1] in {b"", b"{", b"[", b'"'}:
+        return ""
+    if _MAY_HOLD_TOKEN.search(response.body):
+        return ""
+    text = " ".join(hide_echoes(start.decode(errors="replace"), response.sent).split())
+    shown = printable(_TOKEN_LIKE.sub("***", text), _EXCERPT)
+    return f"; it begins {shown!r}"
 
 
 def is_ambiguous(error: AritmaAuthError) -> bool:
     """
-    Tell whether the server may have done what was asked although no good answer came.
+    Tell whether the server may have acted on a request although no usable response came.
 
     Args:
-        error: What came instead of an answer.
+        error: What came instead.
     """
     if isinstance(error, TransportError):
         return error.may_have_arrived
     if isinstance(error, InvalidResponseError | OAuthError):
-        # 429 and 503 are given before the request is worked on.
+        # 429 and 503 are sent before the request is worked on.
         return error.status == 200 or (
             error.status is not None and error.status >= 500 and error.status != 503
         )

@@ -1,4 +1,12 @@
-"""JSON Web Signatures; the only module that knows joserfc (extra ``oidc``)."""
+"""
+JSON Web Signatures: the algorithms, signing and checking; the only module that knows joserfc.
+
+joserfc comes with the extra ``oidc`` and is imported when something is signed or verified. Its
+primitives are used and not its token functions: which key and which algorithm may verify a token
+is decided in `aritma_auth.protocol.jwt`, from the issuer's key set and never from the token.
+
+Spec: RFC 7515; RFC 7518.
+"""
 
 import json
 import re
@@ -10,36 +18,13 @@ from typing import Literal, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
 
-_ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
+MIN_RSA_BITS = 2048
+"""Bits of an RSA modulus at least, ours and the server's (RFC 7518 §3.3, §3.5)."""
 
-
-def encode_base64url(data: bytes) -> str:
-    """Encode without padding (RFC 7515 §2)."""
-    return urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def decode_base64url(text: str) -> bytes:
-    """
-    Decode strictly.
-
-    Python's own decoder skips what it does not know, so that one signature would have many
-    spellings.
-
-    Args:
-        text: Without padding.
-
-    Raises:
-        ValueError: A foreign character, padding, or bits beyond the last byte.
-
-    Spec: RFC 7515 §2; RFC 4648 §3.5.
-    """
-    if _ALPHABET.fullmatch(text) is not None and len(text) % 4 != 1:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if encode_base64url(data) == text:
-            return data
-    raise ValueError("the text is not base64url")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
 
 
 class _Hash(Protocol):
@@ -56,7 +41,7 @@ class SignatureAlgorithm:
 
         key_type: The ``kty`` of its keys.
 
-        digest: The hash that ID tokens signed with it bind their neighbours by.
+        digest: The hash by which an ID token signed with it binds the code and the access token.
 
         curve: The ``crv`` of its keys, or None.
 
@@ -75,7 +60,7 @@ SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
         SignatureAlgorithm("ES256", "EC", sha256, "P-256"),
         SignatureAlgorithm("ES384", "EC", sha384, "P-384"),
         SignatureAlgorithm("ES512", "EC", sha512, "P-521"),
-        # Two names of one: RFC 9864 says which curve the older one means.
+        # EdDSA is deprecated; accepted for Ed25519 only (RFC 9864 §2.2).
         SignatureAlgorithm("Ed25519", "OKP", sha512, "Ed25519"),
         SignatureAlgorithm("EdDSA", "OKP", sha512, "Ed25519"),
         SignatureAlgorithm("PS256", "RSA", sha256),
@@ -86,29 +71,72 @@ SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
         SignatureAlgorithm("RS512", "RSA", sha512),
     )
 }
-"""The algorithms by name. A shared secret signs nothing here, and ``none`` is no algorithm."""
+"""The algorithms by name. None of them has a shared key, and ``none`` is not among them."""
 
 
 def parse_algorithms(names: str | Iterable[str]) -> frozenset[str]:
     """
-    Read the algorithms that a caller accepts.
+    Parse the algorithms that a caller accepts.
 
     Args:
         names: One name, or several.
 
     Raises:
-        ConfigurationError: There is none, or one is not known.
+        ConfigurationError: There is none, or one is unknown.
 
     Spec: RFC 8725 §3.1.
     """
     algorithms = frozenset((names,) if isinstance(names, str) else names)
     if not algorithms or not algorithms <= SIGNATURE_ALGORITHMS.keys():
         known = ", ".join(SIGNATURE_ALGORITHMS)
-        raise ConfigurationError(f"accept asymmetric signature algorithms, some of {known}")
+        raise ConfigurationError(f"algorithms must be asymmetric ones, some of {known}")
     return algorithms
 
 
-_PUBLIC = ("kty", "n", "e", "crv", "x", "y")
+def encode_base64url(data: bytes) -> str:
+    """Encode without padding (RFC 7515 §2)."""
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def decode_base64url(text: str) -> HiddenBytes:
+    """
+    Decode strictly: of each value exactly one encoding is accepted.
+
+    Python's own decoder skips unknown characters and ignores spare bits, so that one signature
+    would have many encodings.
+
+    Args:
+        text: Without padding.
+
+    Raises:
+        ValueError: A character outside the alphabet, padding, or bits beyond the last byte.
+
+    Spec: RFC 7515 §2; RFC 4648 §3.5.
+    """
+    if _BASE64URL.fullmatch(text) is not None and len(text) % 4 != 1:
+        data = HiddenBytes(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if encode_base64url(data) == text:
+            return data
+    raise ValueError("the text is not base64url")
+
+
+def require_joserfc() -> None:
+    """
+    Require the extra that verifies signatures, before an end-user signs in for nothing.
+
+    Raises:
+        ConfigurationError: joserfc is missing.
+    """
+    try:
+        import joserfc  # noqa: F401, PLC0415 - extra "oidc"
+    except ImportError:
+        is_missing = True
+    else:
+        is_missing = False
+    if is_missing:
+        raise ConfigurationError(
+            'verifying signatures needs joserfc: pip install "aritma-auth[oidc]"'
+        )
 
 
 def sign_jwt(
@@ -127,48 +155,65 @@ def sign_jwt(
         key_id: The header's ``kid``, if the server wants one.
 
     Raises:
-        ConfigurationError: joserfc is missing, the key is none, or it does not fit the algorithm.
+        ConfigurationError: joserfc is missing, or the key is not private, does not fit the
+            algorithm, or is an RSA key of fewer than 2048 bits.
 
-    Spec: RFC 7515 §3.1, RFC 7519 §7.1.
+    Spec: RFC 7515 §3.1, RFC 7519 §7.1; RFC 7518 §3.3, §3.5.
     """
     header = {"alg": algorithm, "typ": "JWT"} | ({} if key_id is None else {"kid": key_id})
     signing_input = HiddenStr(".".join(map(_encode, (header, dict(claims)))))
+    signature = _sign(signing_input.encode(), key, algorithm)
+    if isinstance(signature, str):
+        raise ConfigurationError(signature)
+    return HiddenStr(f"{signing_input}.{encode_base64url(signature)}")
+
+
+def _sign(signing_input: bytes, key: SecretText, algorithm: str) -> bytes | str:
+    """Return the signature, or the problem: a traceback through this frame would show the key."""
     try:
         from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
 
         value = json.loads(key.text) if key.text.lstrip().startswith("{") else key.text
         private = jwk.import_key(value, SIGNATURE_ALGORITHMS[algorithm].key_type)
         if not private.is_private:
-            raise ValueError  # noqa: TRY301 - told below, like all that is wrong with a key
+            return f"the key must be private to sign with {algorithm}, not public: check the key"
+        bits = _count_bits(private.as_dict(private=False).get("n"))
+        if private.key_type == "RSA" and bits < MIN_RSA_BITS:
+            return (
+                f"the RSA key must have at least {MIN_RSA_BITS} bits, not {bits}: "
+                "generate a new one and register it (RFC 7518 §3.3)"
+            )
         signer = jws.JWSRegistry.algorithms[_implementation(algorithm)]
         signer.check_key(private)
-        signature = signer.sign(signing_input.encode(), private)
-        return HiddenStr(f"{signing_input}.{encode_base64url(signature)}")
+        return signer.sign(signing_input, private)
     except ImportError:
-        problem = 'signing needs joserfc: pip install "aritma-auth[oidc]"'
+        return 'signing needs joserfc: pip install "aritma-auth[oidc]"'
     except Exception as error:  # noqa: BLE001 - joserfc and cryptography raise many kinds
-        problem = f"the key cannot sign with {algorithm} ({type(error).__name__}): check the key"
-    # Outside the except block: the caught error may hold the key.
-    raise ConfigurationError(problem)
-
-
-def require_joserfc() -> None:
-    """
-    Say at once that signatures cannot be checked, before a person signs in for nothing.
-
-    Raises:
-        ConfigurationError: joserfc is missing.
-    """
-    try:
-        import joserfc  # noqa: F401, PLC0415 - extra "oidc"
-    except ImportError:
-        is_missing = True
-    else:
-        is_missing = False
-    if is_missing:
-        raise ConfigurationError(
-            'checking signatures needs joserfc: pip install "aritma-auth[oidc]"'
+        return (
+            f"the key must be one that signs with {algorithm}, in PEM or as a JSON Web Key "
+            f"({type(error).__name__}): check the key"
         )
+
+
+def count_modulus_bits(key: Mapping[str, JsonValue]) -> int:
+    """
+    Count the bits of an RSA key's modulus.
+
+    Args:
+        key: A JSON Web Key.
+
+    Returns:
+        0 if it has no modulus.
+    """
+    return _count_bits(key.get("n"))
+
+
+def _count_bits(modulus: object) -> int:
+    try:
+        number = decode_base64url(modulus) if isinstance(modulus, str) else b""
+    except ValueError:
+        return 0
+    return int.from_bytes(number).bit_length()
 
 
 def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bool:
@@ -192,18 +237,18 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
 
     signing_input, _, signature = token.rpartition(".")
     public: dict[str, str | list[str]] = {
-        name: value for name in _PUBLIC if isinstance(value := key.get(name), str)
+        name: value for name in _PUBLIC_MEMBERS if isinstance(value := key.get(name), str)
     }
     try:
         known = jwk.import_key(public, SIGNATURE_ALGORITHMS[algorithm].key_type)
         verifier = jws.JWSRegistry.algorithms[_implementation(algorithm)]
         return verifier.verify(signing_input.encode(), decode_base64url(signature), known)
-    except Exception:  # noqa: BLE001 - one bad key must not take its issuer down
+    except Exception:  # noqa: BLE001 - one unusable key must not take its issuer down
         return False
 
 
 def _implementation(algorithm: str) -> str:
-    # joserfc warns of the older name, under which it takes other curves too.
+    # joserfc warns of the name EdDSA, under which it also accepts Ed448.
     return "Ed25519" if algorithm == "EdDSA" else algorithm
 
 

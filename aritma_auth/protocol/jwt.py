@@ -1,4 +1,12 @@
-"""Signed tokens from strangers: which key may have signed, and whether it did."""
+"""
+Signed tokens: which key may have signed one, and whether it did.
+
+The token is not believed about itself. Of its header ``alg`` must be an algorithm that the caller
+accepts, ``kid`` chooses among the issuer's keys, and everything else is ignored or refused: a key
+or a URL that a token brings along would let its forger choose what verifies it.
+
+Spec: RFC 7515; RFC 7517; RFC 8725.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +14,9 @@ import attrs
 
 from aritma_auth.errors import InvalidResponseError, VerificationError
 from aritma_auth.protocol.jws import (
+    MIN_RSA_BITS,
     SIGNATURE_ALGORITHMS,
+    count_modulus_bits,
     decode_base64url,
     is_signed_by,
     parse_algorithms,
@@ -16,14 +26,13 @@ from aritma_auth.protocol.strict_json import parse_json_object
 
 JsonWebKey = Mapping[str, JsonValue]
 
-_SMALLEST_RSA = 2048
-_LONGEST = 1 << 17
+_MAX_LENGTH = 1 << 17
 
 
 @attrs.frozen
 class SignedToken:
     """
-    A token whose signature holds.
+    A token whose signature is verified.
 
     Attributes:
         header: Its header; only ``alg``, ``kid`` and ``typ`` mean anything.
@@ -47,7 +56,7 @@ def verify_signature(
     Args:
         token: The compact serialisation.
 
-        keys: The issuer's JSON Web Keys; what cannot be used is passed over.
+        keys: The issuer's JSON Web Keys; unusable ones are passed over.
 
         algorithms: Algorithms that this client accepts, all of them asymmetric.
 
@@ -62,9 +71,14 @@ def verify_signature(
     header, claims = _open(token)
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in accepted:
-        raise VerificationError("the token is signed with an algorithm that is not accepted")
+        raise VerificationError(
+            "the token is signed with an algorithm that is not accepted: it must be one of "
+            f"{', '.join(sorted(accepted))}"
+        )
     if "crit" in header:
-        raise VerificationError("the token's header demands an extension that is not known")
+        raise VerificationError(
+            "the token's header demands an extension (crit), which must not be ignored"
+        )
     fitting = [key for key in keys if _fits(key, algorithm, kid)]
     if not any(is_signed_by(token, key, algorithm) for key in fitting):
         raise VerificationError("no key of the issuer has signed the token")
@@ -73,14 +87,14 @@ def verify_signature(
 
 def _open(token: str) -> tuple[Members, Members]:
     parts = [HiddenStr(part) for part in token.split(".")]
-    if len(parts) == 3 and len(token) <= _LONGEST and token.isascii():
+    if len(parts) == 3 and len(token) <= _MAX_LENGTH and token.isascii():
         try:
-            # Of one signature there is one spelling.
+            # Reject non-canonical base64url: each signature has exactly one encoding.
             header, claims, _ = map(decode_base64url, parts)
             return parse_json_object(header), parse_json_object(claims)
         except ValueError:
             pass
-    raise VerificationError("the token is no signed JWT")
+    raise VerificationError("the token is no signed JWT in compact serialisation")
 
 
 def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
@@ -91,22 +105,14 @@ def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
         and key.get("use", "sig") == "sig"
         and _may_verify(key.get("key_ops"))
         and key.get("alg", algorithm) == algorithm
-        # Without a kid, every key that fits is tried.
+        # Without a kid, each key that fits is tried.
         and (kid is None or key.get("kid") == kid)
-        and (key.get("kty") != "RSA" or _bits(key.get("n")) >= _SMALLEST_RSA)
+        and (key.get("kty") != "RSA" or count_modulus_bits(key) >= MIN_RSA_BITS)
     )
 
 
 def _may_verify(operations: JsonValue) -> bool:
     return operations is None or (isinstance(operations, list) and "verify" in operations)
-
-
-def _bits(modulus: JsonValue) -> int:
-    try:
-        number = decode_base64url(modulus) if isinstance(modulus, str) else b""
-    except ValueError:
-        return 0
-    return int.from_bytes(number).bit_length()
 
 
 def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:
@@ -127,7 +133,7 @@ def names_unknown_key(token: str, keys: Iterable[JsonWebKey]) -> bool:
 
 def parse_key_set(members: Members) -> list[dict[str, JsonValue]]:
     """
-    Read a key set; what is no key is left out.
+    Parse a key set; members that are no keys are left out.
 
     Args:
         members: The set's members.
@@ -143,9 +149,27 @@ def parse_key_set(members: Members) -> list[dict[str, JsonValue]]:
     return [key for key in keys if isinstance(key, dict)]
 
 
+def is_audience(audience: JsonValue, client_id: str, trusted: frozenset[str]) -> bool:
+    """
+    Tell whether a token is for a client, and for no one else that the client does not trust.
+
+    Args:
+        audience: The claim ``aud``.
+
+        client_id: The client that must be among them.
+
+        trusted: Further audiences that the client trusts with the token.
+
+    Spec: OpenID Connect Core 1.0 §3.1.3.7 (3).
+    """
+    named = audience if isinstance(audience, list) else [audience]
+    others = [name for name in named if name != client_id]
+    return client_id in named and all(isinstance(n, str) and n in trusted for n in others)
+
+
 def parse_unverified_claims(access_token: str) -> Members | None:
     """
-    Read the claims of an access token without checking anything.
+    Parse the claims of an access token without verifying anything.
 
     Args:
         access_token: The token's text.
@@ -153,7 +177,7 @@ def parse_unverified_claims(access_token: str) -> Members | None:
     Returns:
         The claims, or None if the token is opaque, as it may well be.
 
-    Spec: RFC 9068 §6 (a client must not look inside; a person may).
+    Spec: RFC 9068 §6 (a client must not look inside; a developer may).
     """
     parts = access_token.split(".")
     if len(parts) != 3:

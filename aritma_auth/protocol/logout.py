@@ -1,4 +1,10 @@
-"""Signing out: to the server's page and back, and the logouts that the server announces."""
+"""
+Signing out: the redirect to the server and back, and the logouts that the server announces.
+
+Three specifications meet here. RP-Initiated Logout redirects the browser to the server's page;
+Front-Channel Logout comes through the browser, as a frame that the server's page loads;
+Back-Channel Logout comes from the server itself, as a signed token.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,10 +12,11 @@ import attrs
 
 from aritma_auth.errors import IssuerMismatchError, StateMismatchError, VerificationError
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
-from aritma_auth.protocol.http_messages import encode_form, parse_extra
-from aritma_auth.protocol.jwt import JsonWebKey, verify_signature
+from aritma_auth.protocol.http_messages import encode_form
+from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
+from aritma_auth.protocol.parameters import parse_extra
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
-from aritma_auth.protocol.urls import add_query, require_redirect_uri
+from aritma_auth.protocol.urls import add_query, describe_issuer, require_redirect_uri
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # "JWT" is what IdentityServer wrote before 6.3.
@@ -27,16 +34,16 @@ def build_end_session_url(
     extra: Mapping[str, str] | None = None,
 ) -> str:
     """
-    Build the URL that signs a person out at the server.
+    Build the URL that signs the end-user out at the server.
 
     Args:
         endpoint: The end-session endpoint.
 
         id_token_hint: The ID token of the session that ends; an expired one will do.
 
-        client_id: The client, where no ID token is at hand.
+        client_id: The client; some servers redirect back only with it beside the hint.
 
-        post_logout_redirect_uri: Where the person comes back to; registered at the server.
+        post_logout_redirect_uri: Where the browser comes back to; registered at the server.
 
         state: Comes back unchanged; compare it with `validate_logout_callback`.
 
@@ -45,8 +52,8 @@ def build_end_session_url(
         extra: Further parameters.
 
     Raises:
-        ConfigurationError: ``post_logout_redirect_uri`` is not secure, or ``extra`` replaces what
-            has an argument of its own.
+        ConfigurationError: ``post_logout_redirect_uri`` is not secure, or ``extra`` replaces a
+            parameter that has an argument of its own.
 
     Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
     """
@@ -60,24 +67,24 @@ def build_end_session_url(
         ("state", state),
         ("ui_locales", ui_locales),
     )
-    others = parse_extra(extra or {}, taken=(name for name, _ in named))
+    further = parse_extra({} if extra is None else extra, reserved=(name for name, _ in named))
     given = ((name, value) for name, value in named if value is not None)
     # The hint is an ID token, which no log should hold.
-    return HiddenStr(add_query(endpoint, encode_form((*given, *others)).decode()))
+    return HiddenStr(add_query(endpoint, encode_form((*given, *further)).decode()))
 
 
 def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
     """
-    Check the way back from the server's sign-out page.
+    Validate the redirect back from the server's sign-out page.
 
     Args:
         callback: The URL or the decoded parameters.
 
-        state: What `OAuthClient.end_session_url` was given, as this browser's cookie keeps it. Of
-            a browser that has none, nobody is on the way back: nothing passes.
+        state: What `OAuthClient.end_session_url` was given, as this browser's cookie keeps it. A
+            browser without it has begun no sign-out: nothing passes.
 
     Raises:
-        StateMismatchError: The state is missing or another, here or there.
+        StateMismatchError: The state is missing or differs, here or there.
 
         VerificationError: A parameter appears twice.
 
@@ -86,7 +93,9 @@ def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
     callback = hide_callback(callback)
     given = parse_callback(callback, response_mode="query").get("state")
     if not state or not isinstance(given, str) or not is_same_text(given, state):
-        raise StateMismatchError("the way back from signing out belongs to something else")
+        raise StateMismatchError(
+            "state must be that of the sign-out which this browser began: ignore this callback"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -95,9 +104,9 @@ class LogoutToken:
     The server's announcement that a session has ended.
 
     Attributes:
-        subject: Whose sessions end, or None.
+        subject: The end-user whose sessions end, or None.
 
-        session_id: Which session ends (``sid``), or None for all of the person's.
+        session_id: The session that ends (``sid``), or None for all of the end-user's.
 
         token_id: ``jti``: remember it until ``expires_at`` and refuse it a second time.
 
@@ -120,9 +129,11 @@ class LogoutExpectation:
     Attributes:
         issuers: The issuer and its aliases.
 
-        client_id: Whom it must be for.
+        client_id: The client that it must be for.
 
         algorithms: Signature algorithms accepted.
+
+        trusted_audiences: Further audiences that the token may name.
 
         leeway: Seconds that the clocks may differ.
     """
@@ -130,6 +141,7 @@ class LogoutExpectation:
     issuers: frozenset[str]
     client_id: str
     algorithms: frozenset[str]
+    trusted_audiences: frozenset[str] = frozenset()
     leeway: float = 30.0
 
 
@@ -137,7 +149,7 @@ def verify_logout_token(
     logout_token: str, keys: Iterable[JsonWebKey], expected: LogoutExpectation, *, now: float
 ) -> LogoutToken:
     """
-    Check a logout token; answer the server 200 if this returns and 400 if it raises.
+    Verify a logout token; respond 200 to the server if this returns and 400 if it raises.
 
     Args:
         logout_token: The form's ``logout_token``.
@@ -157,9 +169,9 @@ def verify_logout_token(
     claims = signed.claims
     typ = signed.header.get("typ", "JWT")
     problem = (
-        "typ is no logout token's"
+        "typ must be logout+jwt"
         if not isinstance(typ, str) or typ.lower() not in _TYPES
-        else _problem(claims, expected, now)
+        else _find_problem(claims, expected, now)
     )
     if problem is not None:
         raise VerificationError(f"the logout token is refused: {problem}")
@@ -171,19 +183,23 @@ def verify_logout_token(
     )
 
 
-def _problem(claims: Members, expected: LogoutExpectation, now: float) -> str | None:
-    issuer, audience, events = claims.get("iss"), claims.get("aud"), claims.get("events")
-    audiences = audience if isinstance(audience, list) else [audience]
+def _find_problem(claims: Members, expected: LogoutExpectation, now: float) -> str | None:
+    issuer, events = claims.get("iss"), claims.get("events")
     expires_at, issued_at = _seconds(claims, "exp"), _seconds(claims, "iat")
     checks = (
         (isinstance(issuer, str) and issuer in expected.issuers, "iss is another server"),
-        # As in an ID token: a further audience would be a stranger.
-        (audiences == [expected.client_id], "aud is not this client, and this client alone"),
+        (
+            is_audience(claims.get("aud"), expected.client_id, expected.trusted_audiences),
+            "aud must be this client, beside none that it does not trust",
+        ),
         (issued_at is not None, "iat is missing"),
         (expires_at is not None, "exp is missing"),
         (expires_at is None or expires_at + expected.leeway > now, "it has expired"),
-        (issued_at is None or issued_at - expected.leeway <= now, "iat lies in the future"),
-        (isinstance(events, dict) and isinstance(events.get(_EVENT), dict), "events lacks logout"),
+        (issued_at is None or issued_at - expected.leeway <= now, "iat is in the future"),
+        (
+            isinstance(events, dict) and isinstance(events.get(_EVENT), dict),
+            "events lacks the logout",
+        ),
         ("nonce" not in claims, "it has a nonce, as only ID tokens do"),
         (_text(claims, "jti") is not None, "jti is missing"),
         (
@@ -209,10 +225,10 @@ def validate_front_channel_logout(
     callback: Callback, *, issuers: Iterable[str], session_id: str
 ) -> None:
     """
-    Check that a call of your ``frontchannel_logout_uri`` means this browser's session.
+    Validate a request to your ``frontchannel_logout_uri``: it must mean this browser's session.
 
     The server must be registered to send both parameters, as IdentityServer does; without them
-    any page could sign people out.
+    any page could sign end-users out.
 
     Args:
         callback: The URL or the decoded parameters.
@@ -229,8 +245,11 @@ def validate_front_channel_logout(
     Spec: OpenID Connect Front-Channel Logout 1.0 §2.
     """
     given = parse_callback(callback, response_mode="query")
-    if given.get("iss") not in frozenset(issuers):
-        raise IssuerMismatchError("the call to sign out is another server's")
+    issuer = given.get("iss")
+    if issuer not in frozenset(issuers):
+        raise IssuerMismatchError(
+            f"iss must be this client's server, not {describe_issuer(issuer)}: sign nobody out"
+        )
     named = given.get("sid")
     if not isinstance(named, str) or not is_same_text(named, session_id):
-        raise VerificationError("the call to sign out means another session")
+        raise VerificationError("sid names another session than this browser's: keep the session")

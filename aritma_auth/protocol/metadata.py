@@ -1,4 +1,9 @@
-"""Server metadata: where the endpoints are, and which of them may be believed."""
+"""
+Server metadata (RFC 8414): the endpoints, and which of them may be believed.
+
+A document is believed about its issuer's own origin. An endpoint on another host is used only if
+the caller has listed that host: otherwise the document alone would decide where the secrets go.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +18,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
-from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.protocol.urls import Origin, describe_issuer, origin_of, require_secure_url
 
 ENDPOINT_NAMES = (
     "authorization_endpoint",
@@ -36,19 +41,19 @@ _FOR_BROWSERS = frozenset(
 @attrs.frozen
 class ServerMetadata:
     """
-    What an authorization server says of itself, as far as it may be believed.
+    What an authorization server publishes about itself, as far as it may be believed.
 
     Attributes:
         issuer: The issuer it names, exactly.
 
         endpoints: URLs by metadata name; only those on the issuer's origin or a listed one.
 
-        foreign_endpoints: Names of the endpoints that stand on other origins: never used.
+        foreign_endpoints: Names of the endpoints on other origins, which are never used.
 
         mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
-            a person's browser goes to, which has no such certificate.
+            the end-user's browser opens, which has no such certificate.
 
-        members: All of the document.
+        members: The whole document.
 
     Spec: RFC 8414 §2; OpenID Connect Discovery 1.0 §3.
     """
@@ -61,7 +66,7 @@ class ServerMetadata:
 
     def endpoint(self, name: str, *, by_certificate: bool = False) -> str:
         """
-        Give an endpoint's URL.
+        Return an endpoint's URL.
 
         Args:
             name: Its metadata name, such as ``token_endpoint``.
@@ -69,7 +74,7 @@ class ServerMetadata:
             by_certificate: Prefer the alias for clients with a certificate.
 
         Raises:
-            ConfigurationError: The server has none, or it stands on an origin that is not listed.
+            ConfigurationError: The server has none, or it is on an origin that is not listed.
         """
         url = (self.mtls_endpoints.get(name) if by_certificate else None) or self.endpoints.get(
             name
@@ -78,19 +83,22 @@ class ServerMetadata:
             return url
         if name in self.foreign_endpoints:
             raise ConfigurationError(
-                f"{name} of {self.issuer} is on another host: list it in endpoint_origins"
+                f"{name} of {self.issuer} must be on the issuer's host: list its origin in "
+                "endpoint_origins if you trust it"
             )
-        raise ConfigurationError(f"{self.issuer} has no {name}: it does not offer that")
+        raise ConfigurationError(
+            f"{self.issuer} has no {name} in its metadata: it does not offer this"
+        )
 
     @property
     def names_issuer_in_responses(self) -> bool:
-        """Authorization answers carry ``iss`` (RFC 9207 §3)."""
+        """Authorization responses carry ``iss`` (RFC 9207 §3)."""
         return self.members.get("authorization_response_iss_parameter_supported") is True
 
 
 def build_metadata_urls(issuer: str) -> tuple[str, ...]:
     """
-    Give the addresses at which a server's metadata may be, in the order to try them.
+    Build the addresses at which a server's metadata may be, in the order to try them.
 
     Args:
         issuer: The issuer, with or without a path.
@@ -115,33 +123,37 @@ def parse_metadata_response(
     now: float,
 ) -> ServerMetadata:
     """
-    Read server metadata.
+    Parse server metadata.
 
     Args:
-        response: The answer.
+        response: The response.
 
         issuers: The issuer that was asked, and its aliases: compared exactly.
 
-        trusted: Origins, beside the issuer's own, on which endpoints may stand.
+        trusted: Origins, beside the issuer's own, on which endpoints may be.
 
         now: POSIX seconds.
 
     Raises:
         IssuerMismatchError: The document is another server's.
 
-        InvalidResponseError: It is no metadata.
+        InvalidResponseError: It is not metadata.
 
     Spec: RFC 8414 §3.2, §3.3; OpenID Connect Discovery 1.0 §4.3.
     """
     members = parse_json_response(response, now=now, what="the metadata's address")
     issuer = members.get("issuer")
     if not isinstance(issuer, str):
-        raise InvalidResponseError("the metadata names no issuer", status=response.status)
+        raise InvalidResponseError(
+            "the metadata names no issuer, and must name the one that was asked",
+            status=response.status,
+        )
     expected = frozenset(issuers)
     if issuer not in expected:
         raise IssuerMismatchError(
-            "the metadata is of another issuer than was asked: "
-            "give its exact issuer, or list it in issuer_aliases"
+            f"the metadata must be of {', '.join(sorted(expected))}, but its issuer is "
+            f"{describe_issuer(issuer)}: configure that issuer exactly, or list it in "
+            "issuer_aliases"
         )
     origins = trusted | {origin_of(URL(known)) for known in expected}
     endpoints, foreign = _believed(members, origins)

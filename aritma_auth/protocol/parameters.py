@@ -1,71 +1,44 @@
-"""Scope: a tuple of strings for us, one space-separated string on the wire."""
+"""
+Request parameters as callers write them: scope, prompt, acr_values, ui_locales, resource, extra.
 
-from collections.abc import Iterable
+A list is a tuple of strings here and one space-separated string on the wire. Everything is checked
+when a request is made, so a mistake is an error of the caller and not of the server.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError
-
-_PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
-
-
-def parse_words(value: str | Iterable[str]) -> tuple[str, ...]:
-    """
-    Read a list of words as a caller writes it.
-
-    Args:
-        value: Words with spaces between them, or an iterable of words.
-
-    Returns:
-        The words in their order, each once.
-
-    Raises:
-        ConfigurationError: One is empty, or holds a space or what does not print.
-    """
-    words = tuple(dict.fromkeys(value.split() if isinstance(value, str) else value))
-    if not all(map(is_word, words)):
-        raise ConfigurationError("prompt, acr_values and ui_locales are lists of single words")
-    return words
-
-
-def is_word(value: object) -> bool:
-    """Tell whether a value can stand in such a list."""
-    return isinstance(value, str) and bool(value) and value.isprintable() and " " not in value
-
-
-def parse_prompts(value: str | Iterable[str]) -> tuple[str, ...]:
-    """
-    Read ``prompt`` as a caller writes it.
-
-    Args:
-        value: ``none``, or some of ``login``, ``consent``, ``select_account`` and ``create``.
-
-    Raises:
-        ConfigurationError: Another word (IdentityServer 7 refuses it), or ``none`` beside others.
-
-    Spec: OpenID Connect Core 1.0 §3.1.2.1; Initiating User Registration 1.0 §4.
-    """
-    prompts = parse_words(value)
-    if not _PROMPTS.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
-        raise ConfigurationError(f"prompt is none alone, or some of {', '.join(sorted(_PROMPTS))}")
-    return prompts
-
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.redaction import SecretParameters
 
 Scope = tuple[str, ...]
+
+IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 
 SCOPE_LIMIT = 300
 """Characters of a whole scope parameter that IdentityServer accepts (InputLengthRestrictions)."""
 
-IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
+_PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
+
+
+def _split(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(value.split()))
+    try:
+        return tuple(dict.fromkeys(value))
+    except TypeError:
+        problem = wrong_kind(name, "a string or an iterable of strings", value)
+    raise problem
 
 
 def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
     """
-    Read a scope as a caller writes it.
+    Parse a scope.
 
     Args:
-        scope: Space-separated text, an iterable of scope tokens, or None for "send no scope",
-            which IdentityServer answers with every API scope of the client.
+        scope: Space-separated text, an iterable of scope tokens, or None for "send no scope", to
+            which IdentityServer grants every API scope of the client.
 
     Returns:
         The scope tokens in their order, each once.
@@ -78,23 +51,77 @@ def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
     """
     if scope is None:
         return None
-    tokens = tuple(dict.fromkeys(scope.split() if isinstance(scope, str) else scope))
-    if not all(map(is_scope_token, tokens)):
+    tokens = _split(scope, "scope")
+    wrong = next((token for token in tokens if not is_scope_token(token)), None)
+    if wrong is not None:
         raise ConfigurationError(
-            "scope must be a space-separated string or an iterable of scope tokens (RFC 6749 §3.3)"
+            "scope must be a space-separated string or an iterable of scope tokens, each of "
+            f"visible ASCII without quotes and backslashes (RFC 6749 §3.3), not {wrong!r:.60}"
         )
-    if len(" ".join(tokens)) > SCOPE_LIMIT:
-        raise ConfigurationError(f"scope is longer than {SCOPE_LIMIT} characters: ask for less")
+    length = len(" ".join(tokens))
+    if length > SCOPE_LIMIT:
+        raise ConfigurationError(
+            f"scope must have at most {SCOPE_LIMIT} characters, not {length}: ask for less"
+        )
     return tokens
 
 
 def is_scope_token(token: object) -> bool:
-    """Tell whether a value can stand in a scope (RFC 6749 §3.3)."""
+    """Tell whether a value is a scope token (RFC 6749 §3.3)."""
     return (
         isinstance(token, str)
         and token != ""
         and all("!" <= char <= "~" and char not in '"\\' for char in token)
     )
+
+
+def parse_words(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Parse a list of words.
+
+    Args:
+        value: Words with spaces between them, or an iterable of words.
+
+        name: The parameter, for the error.
+
+    Returns:
+        The words in their order, each once.
+
+    Raises:
+        ConfigurationError: A word is empty, or holds a space or a character that does not print.
+    """
+    words = _split(value, name)
+    wrong = next((word for word in words if not is_word(word)), None)
+    if wrong is not None:
+        raise ConfigurationError(f"{name} must be a list of single words, not {wrong!r:.60}")
+    return words
+
+
+def is_word(value: object) -> bool:
+    """Tell whether a value can be one word of a list."""
+    return isinstance(value, str) and bool(value) and value.isprintable() and " " not in value
+
+
+def parse_prompt(value: str | Iterable[str]) -> tuple[str, ...]:
+    """
+    Parse ``prompt``.
+
+    Args:
+        value: ``none``, or some of ``login``, ``consent``, ``select_account`` and ``create``.
+
+    Raises:
+        ConfigurationError: It has another word, which IdentityServer 7 refuses, or ``none`` beside
+            others.
+
+    Spec: OpenID Connect Core 1.0 §3.1.2.1; Initiating User Registration 1.0 §4.
+    """
+    prompt = parse_words(value, "prompt")
+    if not _PROMPTS.issuperset(prompt) or ("none" in prompt and len(prompt) > 1):
+        raise ConfigurationError(
+            f"prompt must be none alone, or some of {', '.join(sorted(_PROMPTS - {'none'}))}, "
+            f"not {' '.join(prompt)!r:.60}"
+        )
+    return prompt
 
 
 def build_acr_values(
@@ -105,14 +132,14 @@ def build_acr_values(
     tenant: str | None = None,
 ) -> tuple[str, ...]:
     """
-    Say how a person should sign in, in Aritma's words.
+    Build ``acr_values`` as Aritma ID understands them: how the end-user is to sign in.
 
     Args:
         others: Further values, as they are.
 
         mfa: A fresh second factor.
 
-        verify: Verification anew with BankID, for calls that an API refused with that reason.
+        verify: A new verification with BankID, for calls that an API refused with that reason.
 
         idp: Scheme of the identity provider to go to at once.
 
@@ -124,7 +151,7 @@ def build_acr_values(
     Source: Aritma ID's page on acr_values; IdentityServer's authorize endpoint.
     """
     if idp == "" or tenant == "":
-        raise ConfigurationError("idp and tenant are names, or None")
+        raise ConfigurationError("idp and tenant must be names, or None; they must not be empty")
     named = (("idp", idp), ("tenant", tenant))
     return parse_words(
         (
@@ -132,45 +159,92 @@ def build_acr_values(
             *(("verify",) if verify else ()),
             *(f"{name}:{value}" for name, value in named if value is not None),
             *others,
-        )
+        ),
+        "acr_values",
     )
 
 
-def parse_resources(value: str | Iterable[str]) -> tuple[str, ...]:
+def parse_resource(value: str | Iterable[str]) -> tuple[str, ...]:
     """
-    Read the resources that a caller names.
+    Parse the resources that a token is for.
 
     Args:
         value: One URI, or several.
 
     Raises:
-        ConfigurationError: One is not absolute, or carries a fragment.
+        ConfigurationError: One is not absolute, or has a fragment.
 
     Spec: RFC 8707 §2.
     """
-    resources = (value,) if isinstance(value, str) else tuple(value)
-    if not all(map(_is_resource, resources)):
-        raise ConfigurationError("resource must be an absolute URI without fragment (RFC 8707)")
-    return resources
+    resource = (value,) if isinstance(value, str) else _split(value, "resource")
+    wrong = next((uri for uri in resource if not _is_resource(uri)), None)
+    if wrong is not None:
+        raise ConfigurationError(
+            f"resource must be an absolute URI without a fragment (RFC 8707 §2), not {wrong!r:.100}"
+        )
+    return resource
 
 
-def _is_resource(resource: str) -> bool:
+def _is_resource(resource: object) -> bool:
     try:
-        return bool(URL(resource).scheme) and "#" not in resource
+        return isinstance(resource, str) and bool(URL(resource).scheme) and "#" not in resource
     except ValueError:
         return False
 
 
-def narrow_resources(resources: tuple[str, ...]) -> tuple[str, ...]:
+def narrow_resources(resource: tuple[str, ...]) -> tuple[str, ...]:
     """
-    Give what the token endpoint is told of the resources that a person has agreed to.
+    Choose what the token request names of the resources that the end-user has agreed to.
 
-    Unless one is named again, some servers give a token for UserInfo alone. Of several none is
-    named: a token is for one of them or for all, and IdentityServer refuses more than one.
+    One is named again, because some servers otherwise give a token for UserInfo alone. Of several
+    none is named: a token is for one of them or for all, and IdentityServer refuses more than one.
 
     Args:
-        resources: What the sign-in asked for.
+        resource: What the authorization request named.
 
     Spec: RFC 8707 §2.2.
     """
-    return resources if len(resources) == 1 else ()
+    return resource if len(resource) == 1 else ()
+
+
+def parse_extra(
+    extra: Mapping[str, str] | SecretParameters,
+    *,
+    reserved: Iterable[str],
+    name: str = "extra",
+) -> SecretParameters:
+    """
+    Parse further parameters of a server.
+
+    Args:
+        extra: Name to value.
+
+        reserved: Names that have an argument of their own, or that callers must not set.
+
+        name: The argument, for the error.
+
+    Raises:
+        ConfigurationError: A parameter is reserved, or its name or value is not a string.
+
+    Spec: RFC 6749 §3.1, §3.2 (no parameter twice).
+    """
+    parameters: dict[str, str] | None
+    try:
+        parameters = dict(extra)
+    except (TypeError, ValueError):
+        parameters = None
+    if parameters is None:
+        problem = wrong_kind(name, "a mapping of parameter names to strings", extra)
+        del extra
+        raise problem
+    wrong = parameters.keys() & set(reserved)
+    if wrong:
+        raise ConfigurationError(
+            f"{name} must not replace {', '.join(sorted(wrong))}: the request sets it itself"
+        )
+    for key, value in parameters.items():
+        if not all(isinstance(text, str) for text in (key, value)):
+            problem = wrong_kind(f"{name}[{key!r:.40}]", "a string, and its name too", value)
+            del extra, parameters, value
+            raise problem
+    return SecretParameters(parameters.items())

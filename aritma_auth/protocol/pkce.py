@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange: only who started a sign-in can finish it."""
+"""Proof Key for Code Exchange (RFC 7636): only the client that began a sign-in can complete it."""
 
 import secrets
 from base64 import urlsafe_b64encode
@@ -11,13 +11,13 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 def generate_code_verifier() -> SecretText:
-    """Make a verifier of 256 random bits (RFC 7636 §4.1, §7.1)."""
+    """Generate a code verifier of 256 random bits (RFC 7636 §4.1, §7.1)."""
     return SecretText(secrets.token_urlsafe(32))
 
 
 def build_code_challenge(code_verifier: str) -> str:
     """
-    Make the S256 challenge of a verifier; there is no "plain" here.
+    Build the S256 challenge of a verifier; "plain" is not offered.
 
     Args:
         code_verifier: 43 to 128 unreserved characters.
@@ -30,6 +30,7 @@ def build_code_challenge(code_verifier: str) -> str:
     code_verifier = HiddenStr(code_verifier)
     if not 43 <= len(code_verifier) <= 128 or not _UNRESERVED.issuperset(code_verifier):
         raise ConfigurationError(
-            "a code verifier is 43 to 128 letters, digits and -._~ (RFC 7636 §4.1)"
+            "the code verifier must be 43 to 128 letters, digits and -._~, not "
+            f"{len(code_verifier)} characters of any kind (RFC 7636 §4.1)"
         )
     return urlsafe_b64encode(sha256(code_verifier.encode()).digest()).decode().rstrip("=")

@@ -1,19 +1,33 @@
-"""Wrappers that keep secrets out of sight."""
+"""
+Values that hide what they hold.
+
+A secret reaches a log, an error report or a traceback through ``repr``, ``str``, pickling or a
+serialiser that walks every field. Each type here closes those ways and leaves one open: asking for
+the value by name. None of them is a mapping, a list or an attrs class by type, so ``attrs.asdict``
+and cattrs pass them on unopened.
+"""
 
 import hmac
-from collections.abc import ItemsView, Iterator, KeysView, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping
 from hashlib import sha256
-from typing import NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, Self, final
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+
+if TYPE_CHECKING:
+    import attrs
 
 __all__ = [
     "HiddenBytes",
     "HiddenStr",
     "JsonValue",
     "Members",
+    "SecretParameters",
     "SecretText",
     "as_optional_secret",
     "as_secret",
     "is_same_text",
+    "require_secret",
 ]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -22,18 +36,18 @@ _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it agai
 
 
 def is_same_text(one: str, other: str) -> bool:
-    """Compare a secret with what a stranger sent, in a time that tells nothing about it."""
+    """Compare a secret with received text in a time that does not depend on their content."""
     return hmac.compare_digest(_to_bytes(one), _to_bytes(other))
 
 
 def _to_bytes(text: str) -> bytes:
-    # JSON can smuggle half a character in, which plain UTF-8 refuses to write.
+    # JSON can carry a lone surrogate, which strict UTF-8 cannot encode.
     return text.encode(errors="surrogatepass")
 
 
 @final
 class HiddenStr(str):
-    """A string whose ``repr`` is hidden: it may stand in headers, locals and traces."""
+    """A string whose ``repr`` is hidden: safe in headers, local variables and tracebacks."""
 
     __slots__ = ()
 
@@ -56,9 +70,9 @@ class HiddenBytes(bytes):
 @final
 class SecretText:
     """
-    A secret text that shows only when it is asked for by name.
+    A secret text that shows only when ``text`` is read.
 
-    Neither ``repr``, ``str`` and ``format`` nor pickling, ``attrs.asdict`` and cattrs give it away.
+    Neither ``repr``, ``str`` and ``format`` nor pickling, ``attrs.asdict`` and cattrs reveal it.
     """
 
     __slots__ = ("text",)
@@ -83,10 +97,10 @@ class SecretText:
     def __hash__(self) -> int:
         return hash(self.text)
 
-    def __copy__(self) -> "SecretText":
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> "SecretText":
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __reduce__(self) -> NoReturn:
@@ -94,21 +108,87 @@ class SecretText:
 
 
 def as_secret(text: str | SecretText) -> SecretText:
-    """Seal a text; a sealed one stays as it is."""
-    return text if isinstance(text, SecretText) else SecretText(text)
+    """Wrap a text; a `SecretText` stays as it is, and anything else is left to `require_secret`."""
+    return SecretText(text) if isinstance(text, str) else text
 
 
 def as_optional_secret(text: str | SecretText | None) -> SecretText | None:
-    """Seal a text if there is one."""
+    """Wrap a text if there is one."""
     return None if text is None else as_secret(text)
+
+
+def require_secret(_instance: object, field: "attrs.Attribute[SecretText]", value: object) -> None:
+    """
+    Require an attribute to be a secret that is not empty; a validator for attrs.
+
+    Args:
+        field: The attribute.
+
+        value: What `as_secret` made of the argument.
+
+    Raises:
+        ConfigurationError: It is of another type, or empty; the message names the argument.
+    """
+    name = field.name.lstrip("_")
+    if not isinstance(value, SecretText):
+        problem = wrong_kind(name, "a string or SecretText", value)
+        # A traceback with local variables would show the value.
+        del value
+        raise problem
+    if not value.text:
+        raise ConfigurationError(f"{name} must not be empty")
+
+
+@final
+class SecretParameters:
+    """
+    Form parameters in their order: read-only pairs, shown by name and never by value.
+
+    Args:
+        parameters: Pairs of name and value.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, parameters: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = tuple((name, HiddenStr(value)) for name, value in parameters)
+
+    def __iter__(self) -> Iterator[tuple[str, HiddenStr]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, SecretParameters):
+            return self._pairs == other._pairs
+        return self._pairs == other
+
+    def __hash__(self) -> int:
+        return hash(self._pairs)
+
+    def __repr__(self) -> str:
+        return f"SecretParameters({', '.join(name for name, _ in self._pairs)})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PICKLED)
 
 
 @final
 class Members:
     """
-    JSON members that no specification names: read-only, shown by name and never by value.
+    Members of a JSON object: read-only, shown by name and never by value.
 
-    It reads like a mapping but is none by type, so that no serialiser opens it unasked.
+    It reads like a mapping.
+
+    Args:
+        members: Names and values.
     """
 
     __slots__ = ("_members",)

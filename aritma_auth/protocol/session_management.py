@@ -1,4 +1,4 @@
-"""A page of your own, for a hidden frame, that notices when a session at the server ends."""
+"""A page for a hidden frame of your application that notices the end of the server's session."""
 
 import hashlib
 from base64 import b64encode
@@ -7,11 +7,11 @@ from html import escape
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_seconds
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
 _DAY = 86_400
-# Always the same text, so that one hash lets it run: what differs stands in its attributes.
+# The text never varies, so that one hash in the policy allows it; data attributes vary.
 _SCRIPT = """
 "use strict";
 const { message, src, seconds } = document.currentScript.dataset;
@@ -58,23 +58,22 @@ def build_session_page(
     check_session_iframe: str, *, client_id: str, session_state: str, interval: float = 5.0
 ) -> SessionPage:
     """
-    Build the page that asks the server's frame whether the person still is signed in there.
+    Build the page that asks the server's frame whether the end-user is still signed in there.
 
     Serve it at the origin of your ``redirect_uri``, which the server has put into
     ``session_state``, and show it in a hidden frame. When the session has changed, it posts
-    ``session changed`` to the page around it, if that is of the same origin, and asks no more:
-    then try an authorization request with ``prompt="none"``, in place of signing anybody out at
-    once. If the server's frame answers with an error it falls silent, as it must, for another
-    request could bring no better answer.
+    ``session changed`` to the page around it, if that has the same origin, and stops polling: then
+    send an authorization request with ``prompt="none"`` before you sign the end-user out. If the
+    server's frame responds with an error, polling stops without a message (§3.1).
 
     Args:
-        check_session_iframe: The server's frame; `OAuthClient.endpoint` gives it by this name.
+        check_session_iframe: The server's frame, from its metadata.
 
-        client_id: The client that the person signed in to.
+        client_id: The client that the end-user signed in to.
 
         session_state: `SignIn.session_state`, unchanged.
 
-        interval: Seconds between two questions; they stay within the browser.
+        interval: Seconds between two polls; they stay within the browser.
 
     Raises:
         ConfigurationError: ``check_session_iframe`` is not secure, or ``interval`` is not between
@@ -83,8 +82,9 @@ def build_session_page(
     Spec: OpenID Connect Session Management 1.0 §3.1.
     """
     origin = origin_of(require_secure_url(check_session_iframe, "check_session_iframe"))
-    if not 0 < interval <= _DAY:
-        raise ConfigurationError("interval must be more than no seconds and at most a day")
+    require_seconds("interval", interval, above_zero=True)
+    if interval > _DAY:
+        raise ConfigurationError(f"interval must be at most a day, not {interval} seconds")
     data = {
         "message": f"{client_id} {session_state}",
         "src": check_session_iframe,
@@ -101,7 +101,7 @@ def build_session_page(
         {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": policy,
-            # It belongs to one person's session.
+            # It belongs to one end-user's session.
             "Cache-Control": "no-store",
         },
     )

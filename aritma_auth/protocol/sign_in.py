@@ -1,4 +1,4 @@
-"""A sign-in that has passed every check."""
+"""A completed sign-in, and what its ID tokens must prove together."""
 
 import attrs
 
@@ -6,7 +6,7 @@ from aritma_auth.errors import ConfigurationError, IdTokenError
 from aritma_auth.protocol.authorization_response import AuthorizationResponse
 from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jwt import parse_unverified_claims
-from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret
 from aritma_auth.protocol.tokens import Token
 
 _DAY = 86_400.0
@@ -15,7 +15,7 @@ _DAY = 86_400.0
 @attrs.frozen
 class SignIn:
     """
-    What a person's sign-in has brought.
+    What an end-user's sign-in has brought.
 
     Attributes:
         token: The tokens, or None if only an ID token was asked for.
@@ -24,22 +24,34 @@ class SignIn:
 
         session_state: What `build_session_page` needs, or None if the server did not send it.
 
+        id_token: The raw ID token, for `OAuthClient.end_session_url`, or None; never shown.
+
     Spec: OpenID Connect Core 1.0 §3.1.3.7; OpenID Connect Session Management 1.0 §2.
     """
 
     token: Token | None
     claims: Members = attrs.field(factory=Members)
     session_state: str | None = None
+    _id_token: SecretText | None = attrs.field(
+        default=None, converter=as_optional_secret, alias="id_token"
+    )
+
+    @property
+    def id_token(self) -> str | None:
+        """The raw ID token's text: the token's own, or the one that came through the browser."""
+        if self.token is not None and self.token.id_token is not None:
+            return self.token.id_token
+        return None if self._id_token is None else self._id_token.text
 
     @property
     def subject(self) -> str | None:
-        """The person's identifier at this server (``sub``), or None without an ID token."""
+        """The end-user's identifier at this server (``sub``), or None without an ID token."""
         subject = self.claims.get("sub")
         return subject if isinstance(subject, str) else None
 
     def require_token(self) -> Token:
         """
-        Give the tokens, which are there whenever a code was asked for.
+        Return the tokens, which are there whenever a code was asked for.
 
         Raises:
             ConfigurationError: An ID token alone was asked for.
@@ -50,7 +62,7 @@ class SignIn:
 
     def require_subject(self) -> str:
         """
-        Give the person's identifier, which is there whenever ``openid`` was asked for.
+        Return the end-user's identifier, which is there whenever ``openid`` was asked for.
 
         Raises:
             ConfigurationError: It was not.
@@ -60,39 +72,64 @@ class SignIn:
         return self.subject
 
 
-def expect_id_token(
-    answer: AuthorizationResponse, *, now: float, token: Token | None = None
-) -> IdTokenExpectation:
+def build_front_channel_sign_in(response: AuthorizationResponse, claims: Members | None) -> SignIn:
     """
-    Say what the ID token of a sign-in must prove.
+    Build the sign-in of a response that needs no exchange, once its ID token is verified.
 
     Args:
-        answer: What the browser brought back.
+        response: What the browser brought back.
+
+        claims: Claims of its verified ID token, or None if it has none.
+
+    Spec: OpenID Connect Core 1.0 §3.2.2.5.
+    """
+    token = response.token
+    if token is not None and claims is not None:
+        # Only now, so that an unverified ID token never stands beside an access token.
+        token = attrs.evolve(token, id_token=response.id_token)
+    return SignIn(token, claims or Members(), response.session_state, response.id_token)
+
+
+def expect_id_token(
+    response: AuthorizationResponse,
+    *,
+    now: float,
+    token: Token | None = None,
+    trusted_audiences: frozenset[str] = frozenset(),
+) -> IdTokenExpectation:
+    """
+    Compute what the ID token of a sign-in must prove.
+
+    Args:
+        response: What the browser brought back.
 
         now: POSIX seconds, by the clock that the request was made with.
 
-        token: What the token endpoint gave; None means the ID token that came with the answer.
+        token: What the token endpoint gave; None means the ID token that the browser brought.
+
+        trusted_audiences: Further audiences that the client trusts with its ID tokens.
 
     Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12; RFC 9207 §2.4.
     """
-    request, code = answer.request, answer.code
+    request, code = response.request, response.code
     elapsed = now - request.created_at
     expected = IdTokenExpectation(
         issuers=request.issuers,
         client_id=request.client_id,
         nonce=None if request.nonce is None else request.nonce.text,
-        # The server judges it when the person arrives; reading and consenting takes time too.
+        # The server applies max_age when the end-user arrives; reading and consenting takes time.
         max_age=None if request.max_age is None else request.max_age + elapsed,
         acr_values=request.acr_values if request.requires_acr else (),
         # A day more than the sign-in took, for clocks in the wrong zone.
         issued_within=elapsed + _DAY,
+        trusted_audiences=trusted_audiences,
     )
     if token is not None:
         return attrs.evolve(expected, access_token=token.access_token)
     return attrs.evolve(
         expected,
-        issuers=request.issuers if answer.issuer is None else frozenset({answer.issuer}),
-        access_token=None if answer.token is None else answer.token.access_token,
+        issuers=request.issuers if response.issuer is None else frozenset({response.issuer}),
+        access_token=None if response.token is None else response.token.access_token,
         code=None if code is None else code.text,
         state=request.state.text,
         is_front_channel=True,
@@ -101,7 +138,7 @@ def expect_id_token(
 
 def require_same_sign_in(front: Members | None, back: Members) -> None:
     """
-    Check that the ID tokens of both channels speak of the same sign-in.
+    Require the ID tokens of both channels to be about the same sign-in.
 
     Args:
         front: Claims of the one that came through the browser, or None.
@@ -120,17 +157,17 @@ def require_same_sign_in(front: Members | None, back: Members) -> None:
 
 def validate_refreshed_id_token(known: Token, refreshed: Token) -> None:
     """
-    Check that a refresh's ID token speaks of the same sign-in as the one before.
+    Validate that a refresh's ID token is about the same sign-in as the one before.
 
-    The answer came from the token endpoint over TLS, which stands for the signature here.
+    The response came from the token endpoint over TLS, which stands in for the signature here.
 
     Args:
         known: The token that was refreshed.
 
-        refreshed: What came.
+        refreshed: The new token.
 
     Raises:
-        IdTokenError: Another issuer, person, client or moment of sign-in: do not use the tokens.
+        IdTokenError: Another issuer, end-user, client or time of sign-in: do not use the tokens.
 
     Spec: OpenID Connect Core 1.0 §12.2.
     """
@@ -144,10 +181,10 @@ def validate_refreshed_id_token(known: Token, refreshed: Token) -> None:
         raise IdTokenError("the refresh's ID token is no JWT")
     for claim in ("iss", "sub", "aud"):
         if _as_set(before, claim) != _as_set(after, claim):
-            raise IdTokenError(f"{claim} changed with the refresh: sign in again", claim=claim)
+            raise IdTokenError(f"{claim} must not change: sign in again", claim=claim)
     for claim in ("azp", "auth_time", "nonce"):
         if after.get(claim) is not None and after.get(claim) != before.get(claim):
-            raise IdTokenError(f"{claim} changed with the refresh: sign in again", claim=claim)
+            raise IdTokenError(f"{claim} must not change: sign in again", claim=claim)
 
 
 def _as_set(claims: Members, name: str) -> set[object]:
@@ -161,19 +198,19 @@ def _as_set(claims: Members, name: str) -> set[object]:
 
 def require_subject(token: Token, subject: str | None) -> str:
     """
-    Give the person that UserInfo must be about.
+    Return the end-user that UserInfo must be about.
 
     Args:
-        token: Whose ID token says it, if ``subject`` does not.
+        token: Its ID token names the end-user, if ``subject`` does not.
 
         subject: ``sub`` of a verified ID token, or None.
 
     Raises:
-        ConfigurationError: Nothing says who it must be.
+        ConfigurationError: Neither names one.
     """
     if subject is None and token.id_token is not None:
-        said = (parse_unverified_claims(token.id_token) or Members()).get("sub")
-        subject = said if isinstance(said, str) else None
+        claimed = (parse_unverified_claims(token.id_token) or Members()).get("sub")
+        subject = claimed if isinstance(claimed, str) else None
     if not subject:
-        raise ConfigurationError("say whose claims they must be: userinfo(token, subject=...)")
+        raise ConfigurationError("the token has no ID token that names its end-user: give subject=")
     return subject

@@ -6,7 +6,7 @@ from typing import NoReturn, Self, final
 @final
 class SingleUse:
     """
-    Can be taken once, by whoever comes first, in whatever thread; a copy is the same mark.
+    Can be taken once, by the first caller in any thread; a copy is the same mark.
 
     Args:
         is_left: It has not been taken yet.
@@ -20,7 +20,7 @@ class SingleUse:
 
     @property
     def is_left(self) -> bool:
-        """Nobody has taken it yet."""
+        """It has not been taken yet."""
         return bool(self._left)
 
     def take(self) -> bool:
@@ -32,7 +32,7 @@ class SingleUse:
         return True
 
     def give_back(self) -> None:
-        """Undo the taking: what was to be used provably was not."""
+        """Undo `take`, because what it guards was provably not used."""
         if not self._left:
             self._left.append(None)
 
@@ -43,7 +43,7 @@ class SingleUse:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("what may be used once is not pickled: it could be used twice")
+        raise TypeError("a SingleUse is not pickled: it could be used twice")
 
     def __repr__(self) -> str:
         return f"<SingleUse {'left' if self._left else 'taken'}>"

@@ -1,4 +1,11 @@
-"""JSON read strictly, as answers from strangers must be."""
+"""
+JSON as a server may send it: decoded strictly, then structured into an attrs class.
+
+Python's json and cattrs are lenient where security asks otherwise: of a member that appears twice
+the last one wins, NaN is a number, ``null`` becomes ``"None"`` and ``true`` becomes 1. Both are
+wrapped here, and nothing else of the package calls them on what a server sent. No error quotes a
+value, and none is raised inside an ``except`` block, whose error holds the whole text.
+"""
 
 import json
 import math
@@ -11,90 +18,17 @@ from aritma_auth.protocol.redaction import JsonValue, Members
 if TYPE_CHECKING:
     import cattrs
 
+T = TypeVar("T")
 
-_HALF = re.compile("[\ud800-\udfff]")
-_ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_DECIMAL = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?")
+# Beyond thirty million years: larger ones, such as INT64_MAX for "never", are cut to it.
+_MAX_SECONDS = 1e15
 
 
 class JsonError(ValueError):
     """What is wrong with a JSON text, in words that quote nothing of it."""
-
-
-def parse_json_object(body: bytes) -> Members:
-    """
-    Read a JSON object strictly.
-
-    Args:
-        body: The bytes as received.
-
-    Returns:
-        The object's members; their values never show.
-
-    Raises:
-        JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
-            not finite, half a character, or nesting beyond reason.
-
-    Spec: RFC 8259 §4, §6, §8.1, §8.2.
-    """
-    problem: JsonError
-    try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_unique_members,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
-        if _ESCAPED_HALF.search(body):
-            _refuse_halves(value)
-    except JsonError as error:
-        problem = error.with_traceback(None)
-    except UnicodeDecodeError:
-        problem = JsonError("the body is not UTF-8")
-    except RecursionError:
-        problem = JsonError("the JSON is nested too deeply")
-    except ValueError:
-        problem = JsonError("the body is not JSON" if body.strip() else "the body is empty")
-    else:
-        if isinstance(value, dict):
-            return Members(value)
-        problem = JsonError("the JSON is not an object")
-    # Outside the except block: json's own error holds the whole text.
-    problem.__context__ = None
-    raise problem
-
-
-def _unique_members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise JsonError("a JSON member appears twice")
-    return members
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise JsonError("a JSON number is not finite")
-
-
-def is_whole(text: str) -> bool:
-    """Tell whether a text holds whole characters alone: another cannot be sent or stored."""
-    return _HALF.search(text) is None
-
-
-def _refuse_halves(value: JsonValue) -> None:
-    # Two escapes that belong together have become one character by now.
-    if not is_whole(json.dumps(value, ensure_ascii=False)):
-        raise JsonError("a JSON text holds half a character")
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise JsonError("a JSON number is not finite")
-    return number
-
-
-T = TypeVar("T")
-
-_DIGITS_LIMIT = 18
 
 
 class StructureError(ValueError):
@@ -122,8 +56,120 @@ class WireScope(tuple[str, ...]):
     __slots__ = ()
 
 
+def parse_json_object(body: bytes) -> Members:
+    """
+    Parse a JSON object strictly.
+
+    Args:
+        body: The bytes as received.
+
+    Returns:
+        The object's members; their values never show.
+
+    Raises:
+        JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
+            not finite, a lone surrogate, or too deep a nesting.
+
+    Spec: RFC 8259 §4, §6, §8.1, §8.2.
+    """
+    problem: JsonError
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique_members,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+        )
+        if _ESCAPED_SURROGATE.search(body):
+            _refuse_surrogates(value)
+    except JsonError as error:
+        problem = error.with_traceback(None)
+    except UnicodeDecodeError:
+        problem = JsonError("the body is not UTF-8")
+    except RecursionError:
+        problem = JsonError("the JSON is nested too deeply")
+    except ValueError:
+        problem = JsonError("the body is not JSON" if body.strip() else "the body is empty")
+    else:
+        if isinstance(value, dict):
+            return Members(value)
+        problem = JsonError("the JSON is not an object")
+    problem.__context__ = None
+    raise problem
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text has no lone surrogate, so that it can be sent and stored."""
+    return _SURROGATE.search(text) is None
+
+
+def _unique_members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise JsonError("a JSON member appears twice")
+    return members
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise JsonError("a JSON number is not finite")
+
+
+def _refuse_surrogates(value: JsonValue) -> None:
+    # The decoder has joined each pair into one character: what is left is alone.
+    if not is_whole(json.dumps(value, ensure_ascii=False)):
+        raise JsonError("a JSON text holds a lone surrogate")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise JsonError("a JSON number is not finite")
+    return number
+
+
+def structure(members: Members, model: type[T]) -> T:
+    """
+    Make a value of a model from JSON members; null counts as absent, unknown members are ignored.
+
+    Args:
+        members: A JSON object.
+
+        model: An attrs class whose fields are the members' names.
+
+    Returns:
+        The value.
+
+    Raises:
+        StructureError: A member is missing or of the wrong type.
+    """
+    import cattrs  # noqa: PLC0415 - a tenth of aiohttp's import: only when a response is parsed
+
+    present = {name: value for name, value in members.items() if value is not None}
+    try:
+        return _converter().structure(present, model)
+    except cattrs.BaseValidationError as error:
+        problems = tuple(
+            map(_subject_first, cattrs.transform_error(error, format_exception=_problem))
+        )
+    raise StructureError(problems)
+
+
+@cache
+def _converter() -> "cattrs.Converter":
+    import cattrs  # noqa: PLC0415 - as in structure
+
+    converter = cattrs.Converter(detailed_validation=True)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(bool, _boolean)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(WireNumber, _wire_number)
+    converter.register_structure_hook(WireScope, _wire_scope)
+    return converter
+
+
 def _text(value: object, _type: object) -> str:
-    # A callback's values are texts of a kind that hides itself.
+    # isinstance, not the exact type: a callback's values are HiddenStr.
     if not isinstance(value, str):
         raise TypeError("must be a string")
     return value
@@ -149,69 +195,20 @@ def _number(value: object, _type: object) -> float:
 
 def _wire_number(value: object, _type: object) -> WireNumber:
     # Several servers send "3600" in quotes, and always do in a fragment.
-    if (
-        isinstance(value, str)
-        and value.isascii()
-        and value.isdigit()
-        and len(value) <= _DIGITS_LIMIT
-    ):
-        return WireNumber(value)
-    if type(value) is int and abs(value) < 10**_DIGITS_LIMIT:
-        return WireNumber(value)
-    if type(value) is float and math.isfinite(value):
-        return WireNumber(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
+    if (type(value) is int or type(value) is float) and not math.isnan(value):
+        return WireNumber(max(-_MAX_SECONDS, min(value, _MAX_SECONDS)))
     raise TypeError("must be a number of seconds")
 
 
 def _wire_scope(value: object, _type: object) -> WireScope:
     if isinstance(value, str):
         return WireScope(value.split())
-    # Twitch and some home-made servers send a list.
+    # Twitch and some other servers send a list.
     if type(value) is list and all(type(token) is str for token in value):
         return WireScope(value)
     raise TypeError("must be a string")
-
-
-@cache
-def _converter() -> "cattrs.Converter":
-    import cattrs  # noqa: PLC0415 - a tenth of aiohttp's import: only when an answer is read
-
-    converter = cattrs.Converter(detailed_validation=True)
-    converter.register_structure_hook(str, _text)
-    converter.register_structure_hook(int, _integer)
-    converter.register_structure_hook(bool, _boolean)
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(WireNumber, _wire_number)
-    converter.register_structure_hook(WireScope, _wire_scope)
-    return converter
-
-
-def structure(members: Members, model: type[T]) -> T:
-    """
-    Make a value of a model from JSON members; null members count as absent, unknown ones are left.
-
-    Args:
-        members: A JSON object.
-
-        model: An attrs class whose fields are the members' names.
-
-    Returns:
-        The value.
-
-    Raises:
-        StructureError: A member is missing or of the wrong type.
-    """
-    import cattrs  # noqa: PLC0415 - as above
-
-    present = {name: value for name, value in members.items() if value is not None}
-    try:
-        return _converter().structure(present, model)
-    except cattrs.BaseValidationError as error:
-        problems = tuple(
-            map(_subject_first, cattrs.transform_error(error, format_exception=_problem))
-        )
-    # Outside the except block: the caught group's tracebacks hold the values.
-    raise StructureError(problems)
 
 
 def _subject_first(sentence: str) -> str:

@@ -1,4 +1,4 @@
-"""Requests that ask for a token, or for anything else a client must authenticate for."""
+"""The token endpoint: requests that authenticate the client, and the tokens that come back."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,13 @@ from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 from aritma_auth.protocol.tokens import Token
+
+_MAX_LIFETIME = 10 * 365 * 86_400.0
+_BEARER = frozenset({"bearer"})
+_CANONICAL_TYPES = {"dpop": "DPoP", "n_a": "N_A"}
 
 
 def build_authenticated_request(
@@ -28,23 +32,29 @@ def build_authenticated_request(
 
         parameters: The form, without the client's authentication.
 
-        client_auth: How the client proves who it is.
+        client_auth: How the client authenticates.
 
-        credential: The proof's ingredients.
+        credential: What authenticates this request.
 
     Spec: RFC 6749 §2.3.
     """
     proof = client_auth.prove(credential)
+    form = (*parameters, *proof.parameters)
     return HttpRequest(
         "POST",
         endpoint,
         {"Accept": "application/json", "Content-Type": FORM, **proof.headers},
-        encode_form((*parameters, *proof.parameters)),
+        encode_form(form),
+        (
+            *(value for _, value in form if isinstance(value, HiddenStr)),
+            *((credential.secret.text,) if credential.secret is not None else ()),
+            *(HiddenStr(value.partition(" ")[2]) for value in proof.headers.values()),
+        ),
     )
 
 
 @attrs.frozen(repr=False)
-class _TokenAnswer:
+class _TokenResponse:
     access_token: str
     token_type: str
     expires_in: WireNumber | None = None
@@ -53,17 +63,14 @@ class _TokenAnswer:
     id_token: str | None = None
 
 
-_KNOWN = frozenset(field.name for field in attrs.fields(_TokenAnswer))
+_KNOWN = frozenset(field.name for field in attrs.fields(_TokenResponse))
 
 
 def parse_token_response(
-    response: HttpResponse,
-    *,
-    sent_at: float,
-    token_types: frozenset[str] = frozenset({"bearer"}),
+    response: HttpResponse, *, sent_at: float, token_types: frozenset[str] = _BEARER
 ) -> Token:
     """
-    Read the token endpoint's answer.
+    Parse the token endpoint's response.
 
     Args:
         response: Status, headers and body exactly as received.
@@ -83,7 +90,9 @@ def parse_token_response(
 
     Spec: RFC 6749 §5.1, §5.2, §7.1.
     """
-    members = parse_json_response(response, now=sent_at, what="the token endpoint")
+    members = parse_json_response(
+        response, now=sent_at, what="the token endpoint", is_authenticated=True
+    )
     return parse_token(members, status=response.status, sent_at=sent_at, token_types=token_types)
 
 
@@ -92,10 +101,10 @@ def parse_token(
     *,
     status: int,
     sent_at: float,
-    token_types: frozenset[str] = frozenset({"bearer"}),
+    token_types: frozenset[str] = _BEARER,
 ) -> Token:
     """
-    Make a token of an answer's members, from JSON or from a callback's parameters.
+    Make a token of a response's members, from JSON or from a callback's parameters.
 
     Args:
         members: Names and values as received.
@@ -113,43 +122,45 @@ def parse_token(
     """
     problems: tuple[str, ...]
     try:
-        answer = structure(members, _TokenAnswer)
+        received = structure(members, _TokenResponse)
     except StructureError as problem:
         problems = problem.problems
     else:
-        problems = _token_problems(answer, token_types)
+        problems = _find_problems(received, token_types)
         if not problems:
-            lifetime = answer.expires_in
-            # Zero or less says nothing usable about the future: RFC 6749 §5.1 wants seconds.
-            expires_at = sent_at + lifetime if lifetime is not None and lifetime > 0 else None
             return Token(
-                answer.access_token,
-                _canonical_type(answer.token_type),
-                expires_at=expires_at,
-                scope=answer.scope,
-                # Some servers send an empty text for "none".
-                refresh_token=answer.refresh_token or None,
-                id_token=answer.id_token or None,
+                received.access_token,
+                _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
+                expires_at=_expiry(received.expires_in, sent_at),
+                scope=received.scope,
+                # Some servers send an empty string for "none".
+                refresh_token=received.refresh_token or None,
+                id_token=received.id_token or None,
                 issued_at=sent_at,
                 extra=Members({k: v for k, v in members.items() if k not in _KNOWN}),
             )
     raise InvalidResponseError(
-        f"the token answer is unusable: {'; '.join(problems)}", status=status, problems=problems
+        f"the token response is unusable: {'; '.join(problems)}", status=status, problems=problems
     )
 
 
-def _canonical_type(token_type: str) -> str:
-    return {"dpop": "DPoP", "n_a": "N_A"}.get(token_type.lower(), "Bearer")
+def _expiry(expires_in: float | None, sent_at: float) -> float | None:
+    # A server that returns one token for its whole lifetime counts down to 0: it has ended.
+    # Another sends INT64_MAX for "never".
+    return None if expires_in is None else sent_at + min(max(expires_in, 0.0), _MAX_LIFETIME)
 
 
-def _token_problems(answer: _TokenAnswer, token_types: frozenset[str]) -> tuple[str, ...]:
+def _find_problems(received: _TokenResponse, token_types: frozenset[str]) -> tuple[str, ...]:
     problems = []
-    if answer.token_type.lower() not in token_types:
-        problems.append("token_type is of a kind that must not be used (RFC 6749 §7.1)")
-    if not answer.access_token:
+    if received.token_type.lower() not in token_types:
+        problems.append(
+            f"token_type is of a kind that must not be used, since it is not "
+            f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
+        )
+    if not received.access_token:
         problems.append("access_token is empty")
     for name in ("access_token", "refresh_token", "id_token"):
-        text = getattr(answer, name) or ""
+        text = getattr(received, name) or ""
         # Visible ASCII only: anything else would change or break a header.
         if not all("!" <= char <= "~" for char in text):
             problems.append(f"{name} holds characters that no token may hold")

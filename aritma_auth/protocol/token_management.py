@@ -1,8 +1,8 @@
-"""Introspection and revocation of tokens."""
+"""Introspection (RFC 7662) and revocation (RFC 7009) of tokens."""
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError, oauth_error
+from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.parameters import Scope
@@ -12,7 +12,7 @@ from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireSco
 
 def build_token_parameters(token: str, token_type_hint: str | None) -> Parameters:
     """
-    Give the form that names a token.
+    Build the form that names a token.
 
     Args:
         token: The token's text.
@@ -26,7 +26,7 @@ def build_token_parameters(token: str, token_type_hint: str | None) -> Parameter
 
 
 @attrs.frozen
-class _Answer:
+class _IntrospectionResponse:
     active: bool
     scope: WireScope | None = None
     client_id: str | None = None
@@ -37,20 +37,20 @@ class _Answer:
 @attrs.frozen(kw_only=True)
 class Introspection:
     """
-    What the server says of a token.
+    The server's statement about a token.
 
     Attributes:
-        active: The token is good now; of any other nothing else is known.
+        active: The token is valid now; of an inactive one nothing else is known.
 
-        scope: What it is for, as far as the asker may know, or None.
+        scope: What it is for, as far as this client may know, or None.
 
-        client_id: Whose it is, or None.
+        client_id: The client that it was issued to, or None.
 
-        subject: The person, or None.
+        subject: The end-user, or None.
 
         expires_at: POSIX seconds, or None.
 
-        claims: All that was said.
+        claims: The whole response.
 
     Spec: RFC 7662 §2.2.
     """
@@ -65,42 +65,41 @@ class Introspection:
 
 def parse_introspection_response(response: HttpResponse, *, now: float) -> Introspection:
     """
-    Read an introspection answer.
+    Parse the introspection endpoint's response.
 
     Args:
-        response: The answer.
+        response: The response.
 
         now: POSIX seconds.
 
     Raises:
-        OAuthError: The server refused the asker.
+        OAuthError: The server refused this client; IdentityServer says so by status 401 alone.
 
         InvalidResponseError: It does not say whether the token is active.
 
     Spec: RFC 7662 §2.2, §2.3.
     """
-    if response.status == 401:
-        # IdentityServer says no more than that (RFC 7662 §2.3).
-        raise oauth_error("invalid_client", status=401)
-    claims = parse_json_response(response, now=now, what="the introspection endpoint")
+    claims = parse_json_response(
+        response, now=now, what="the introspection endpoint", is_authenticated=True
+    )
     problems: tuple[str, ...]
     try:
-        answer = structure(claims, _Answer)
+        received = structure(claims, _IntrospectionResponse)
     except StructureError as error:
         problems = error.problems
     else:
-        if not answer.active:
+        if not received.active:
             return Introspection(active=False)
         return Introspection(
             active=True,
-            scope=answer.scope,
-            client_id=answer.client_id,
-            subject=answer.sub,
-            expires_at=answer.exp,
+            scope=received.scope,
+            client_id=received.client_id,
+            subject=received.sub,
+            expires_at=received.exp,
             claims=claims,
         )
     raise InvalidResponseError(
-        f"the introspection answer is unusable: {'; '.join(problems)}",
+        f"the introspection response is unusable: {'; '.join(problems)}",
         status=response.status,
         problems=problems,
     )
@@ -108,20 +107,22 @@ def parse_introspection_response(response: HttpResponse, *, now: float) -> Intro
 
 def parse_revocation_response(response: HttpResponse, *, now: float) -> None:
     """
-    Read a revocation answer: 200 means that the token is dead, whatever the body says.
+    Parse the revocation endpoint's response: 200 says that the token has ended.
 
     Args:
-        response: The answer.
+        response: The response.
 
         now: POSIX seconds.
 
     Raises:
         OAuthError: The server refused.
 
-        InvalidResponseError: Another status; after a 503 the token still lives.
+        InvalidResponseError: Another status; after a 503 the token is still valid.
 
     Spec: RFC 7009 §2.2.
     """
-    # Servers answer with nothing, "{}" or "OK".
+    # The body says nothing: servers send none, "{}" or "OK".
     if response.status != 200:
-        parse_json_response(response, now=now, what="the revocation endpoint")
+        parse_json_response(
+            response, now=now, what="the revocation endpoint", is_authenticated=True
+        )

@@ -1,9 +1,10 @@
-"""The token as a value that gives nothing away."""
+"""The token as a value that shows none of its secrets."""
 
 from typing import NoReturn
 
 import attrs
 
+from aritma_auth.errors import wrong_kind
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -17,12 +18,23 @@ _NONE = Members()
 
 
 def _or_none(members: Members) -> Members:
-    # Shared by all tokens that have none: a pool holds thousands.
+    # One object for all tokens without extra members: a pool holds thousands.
     return members if len(members) else _NONE
 
 
+def _require_text(_token: object, field: "attrs.Attribute[SecretText]", value: object) -> None:
+    # An empty text is left to the parser of responses, which names the server's fault.
+    if not isinstance(value, SecretText):
+        problem = wrong_kind(field.name.lstrip("_"), "a string", value)
+        del value
+        raise problem
+
+
+_OPTIONAL_TEXT = attrs.validators.optional(_require_text)
+
+
 class _Signed:
-    # No field of attrs: asdict would give it away. No property: each signed request reads it.
+    # Not an attrs field, which asdict would reveal; not a property, since each request reads it.
     __slots__ = ("authorization",)
 
     authorization: HiddenStr
@@ -33,15 +45,15 @@ class Token(_Signed):
     """
     An access token and what came with it.
 
-    Neither ``repr``, ``str``, ``attrs.asdict`` nor pickling gives its secrets away; the properties
-    ``access_token``, ``refresh_token`` and ``id_token`` do, when asked by name.
+    Neither ``repr``, ``str``, ``attrs.asdict`` nor pickling reveals its secrets; the properties
+    ``access_token``, ``refresh_token`` and ``id_token`` do.
 
     Attributes:
         token_type: ``Bearer``, whatever its case was on the wire.
 
         expires_at: POSIX seconds, or None if the server did not say.
 
-        scope: What was granted, or None if the server left it out: as requested.
+        scope: What was granted, or None if the server left it out, which means as requested.
 
         issued_at: POSIX seconds when the request left, from which ``expires_at`` counts.
 
@@ -52,15 +64,23 @@ class Token(_Signed):
     Spec: RFC 6749 §5.1; https://developer.aritma.com (Authentication, Access Token).
     """
 
-    _access_token: SecretText = attrs.field(converter=as_secret, alias="access_token")
+    _access_token: SecretText = attrs.field(
+        converter=as_secret, validator=_require_text, alias="access_token"
+    )
     token_type: str = "Bearer"
     expires_at: float | None = None
     scope: Scope | None = None
     _refresh_token: SecretText | None = attrs.field(
-        default=None, converter=as_optional_secret, alias="refresh_token"
+        default=None,
+        converter=as_optional_secret,
+        validator=_OPTIONAL_TEXT,
+        alias="refresh_token",
     )
     _id_token: SecretText | None = attrs.field(
-        default=None, converter=as_optional_secret, alias="id_token"
+        default=None,
+        converter=as_optional_secret,
+        validator=_OPTIONAL_TEXT,
+        alias="id_token",
     )
     issued_at: float = 0.0
     extra: Members = attrs.field(default=_NONE, converter=_or_none)
@@ -86,7 +106,7 @@ class Token(_Signed):
 
     @property
     def fingerprint(self) -> str:
-        """Eight hex digits that tell tokens apart in logs and give nothing away."""
+        """Eight hex digits that tell tokens apart in logs and reveal nothing."""
         return self._access_token.fingerprint
 
     def __repr__(self) -> str:

@@ -1,12 +1,20 @@
-"""Where a request may go: https, loopback, origins."""
+"""
+URLs: where a request may go, where a browser may be redirected, and which origin a URL has.
+
+Everything is checked on the parsed URL and refused where its text could be understood in two ways:
+the browser or the HTTP client that opens it later must not see another address than was checked.
+"""
 
 from typing import NamedTuple
 
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, printable, wrong_kind
+from aritma_auth.protocol.redaction import HiddenStr
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 def is_loopback(host: str | None) -> bool:
@@ -21,7 +29,7 @@ def is_loopback(host: str | None) -> bool:
 
 def require_secure_url(url: str, what: str) -> URL:
     """
-    Check a configured or discovered URL before anything is sent to it.
+    Require a configured or discovered URL to be one that a secret may be sent to.
 
     Args:
         url: The URL.
@@ -37,30 +45,50 @@ def require_secure_url(url: str, what: str) -> URL:
 
     Spec: RFC 6749 §3.1, §3.2; RFC 9700 §2.6.
     """
-    try:
-        parsed = URL(url)
-        usable = parsed.raw_host is not None and parsed.port is not None and _is_plain(url)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigurationError(f"{what} is not an absolute URL")
+    if not isinstance(url, str):
+        raise wrong_kind(what, "an absolute URL", url)
+    # A traceback with local variables would show its user name and password.
+    url = HiddenStr(url)
+    parsed = _parse(url)
+    if parsed is None or parsed.raw_host is None or parsed.port is None:
+        raise ConfigurationError(
+            f"{what} must be an absolute https URL (http is allowed on loopback), not "
+            f"{_describe(url)}"
+        )
+    problem = None
     if parsed.raw_user is not None or parsed.raw_password is not None:
-        raise ConfigurationError(f"{what} carries a user name or password: remove it")
-    if "#" in url:
-        raise ConfigurationError(f"{what} carries a fragment: remove it")
-    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.raw_host)):
-        raise ConfigurationError(f"{what} must use https (http is for loopback only)")
+        problem = "must not carry a user name or password: remove it"
+    elif "#" in url:
+        problem = "must not carry a fragment: remove it"
+    elif not (
+        parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.raw_host))
+    ):
+        problem = f"must use https (http is allowed on loopback only), not {_describe(url)}"
+    if problem is not None:
+        del parsed
+        raise ConfigurationError(f"{what} {problem}")
     return parsed
 
 
-def _is_plain(url: str) -> bool:
-    # Browsers drop or bend white space and backslashes: what was checked must be what they open.
-    return url.isprintable() and " " not in url and "\\" not in url
+def _parse(url: str) -> URL | None:
+    # Browsers drop or rewrite white space and backslashes.
+    if not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        return URL(url)
+    except ValueError:
+        return None
+
+
+def _describe(url: str) -> str:
+    """Show scheme, host and path alone: a user name or a query may hold a secret."""
+    scheme, separator, rest = url.partition("?")[0].partition("#")[0].rpartition("://")
+    return repr(printable(f"{scheme}{separator}{rest.rpartition('@')[2]}", 100))
 
 
 def require_redirect_uri(url: str, what: str) -> str:
     """
-    Check an address that the server sends a browser back to.
+    Require an address to be one that the server may redirect a browser to.
 
     Args:
         url: The address: https, http on loopback, or an app's own scheme in reverse-domain form.
@@ -75,24 +103,30 @@ def require_redirect_uri(url: str, what: str) -> str:
 
     Spec: RFC 6749 §3.1.2; RFC 8252 §7.1, §7.3.
     """
-    try:
-        parsed = URL(url)
-        is_private = "." in parsed.scheme and parsed.raw_user is None and _is_plain(url)
-    except ValueError:
-        is_private = False
-    if not is_private or "#" in url:
+    if not isinstance(url, str):
+        raise wrong_kind(what, "an absolute URL", url)
+    url = HiddenStr(url)
+    parsed = _parse(url)
+    is_own_scheme = parsed is not None and "." in parsed.scheme and parsed.raw_user is None
+    del parsed
+    if not is_own_scheme or "#" in url:
         require_secure_url(url, what)
-    return url
+    return str(url)
+
+
+def describe_issuer(issuer: object) -> str:
+    """Describe a received issuer for an error: made printable, or none."""
+    return repr(printable(str(issuer), 100)) if isinstance(issuer, str) and issuer else "none"
 
 
 def add_query(url: str, query: str) -> str:
     """
-    Add to a URL's query, which is kept (RFC 6749 §3.1).
+    Append to a URL's query, keeping what it has (RFC 6749 §3.1).
 
     Args:
         url: A URL without fragment.
 
-        query: The encoded addition.
+        query: The encoded parameters.
     """
     joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
     return f"{url}{joint}{query}" if query else url
@@ -100,7 +134,7 @@ def add_query(url: str, query: str) -> str:
 
 class Origin(NamedTuple):
     """
-    Scheme, host and port: what decides where a token may go.
+    Scheme, host and port: they decide where a token may go.
 
     Spec: RFC 6454 §4.
     """
@@ -111,21 +145,18 @@ class Origin(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The origin as a URL, its port always written out."""
+        """The origin as a URL, with its port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
-_SCHEMES = {"ws": "http", "wss": "https"}
-
-
 def origin_of(url: URL) -> Origin:
     """
-    Give a URL's origin; a WebSocket's is that of the HTTP request which opens it.
+    Return a URL's origin; a WebSocket's is that of the HTTP request which opens it.
 
     Args:
         url: An absolute URL with a host.
     """
     scheme = url.scheme
-    # yarl keeps an explicit default port in origin(): compared part by part instead.
-    return Origin(_SCHEMES.get(scheme, scheme), url.raw_host or "", url.port or 0)
+    # yarl's own origin() keeps an explicit default port: https://a:443 would differ from https://a.
+    return Origin(_HTTP_SCHEMES.get(scheme, scheme), url.raw_host or "", url.port or 0)

@@ -1,4 +1,20 @@
-"""``WWW-Authenticate``: what an API wants, read by the full grammar."""
+"""
+``WWW-Authenticate``: the challenges of a response, by the full grammar.
+
+One field may hold several challenges, and each challenge several parameters, all separated by
+commas; whether a word begins a challenge or a parameter shows only when "=" follows:
+
+::
+
+    Basic realm="a, b", Bearer error="insufficient_scope", scope="x y", Negotiate oWOBoAMK==
+    └──── challenge ──┘ └──────────────── challenge ─────────────────┘ └─ with token68 ───┘
+
+The reader goes from element to element with anchored patterns that cannot backtrack over each
+other, so a hostile field costs time linear in its length. What follows a break of the grammar in a
+field is ignored: guessing there would let one field forge another's challenge.
+
+Spec: RFC 9110 §11.6.1; RFC 6750 §3; RFC 9470 §3.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +22,10 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import StepUpRequiredError, printable
-from aritma_auth.protocol.parameters import Scope, is_scope_token, is_word, parse_scope, parse_words
+from aritma_auth.protocol.echoes import hide_echoes
+from aritma_auth.protocol.parameters import is_scope_token, is_word
 
-_LONGEST = 16384
+_MAX_LENGTH = 16384
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _COMMAS = re.compile(r"[ \t]*(?:,[ \t]*)*")
 _LAST = r"(?=[ \t]*(?:,|\Z))"
@@ -18,6 +35,14 @@ _PARAMETER = re.compile(
     rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"){_LAST}', re.DOTALL
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+_STEP_UP_SCHEMES = frozenset({"bearer", "dpop"})
+_STEP_UP_MESSAGES = {
+    "insufficient_scope": "the API requires a token of wider scope: sign in with step_up=error",
+    "insufficient_user_authentication": (
+        "the API requires a stronger or more recent sign-in: sign in with step_up=error"
+    ),
+}
 
 
 @attrs.frozen
@@ -42,7 +67,7 @@ class Challenge:
 
 def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
     """
-    Read the challenges of an answer.
+    Parse the challenges of a response.
 
     Args:
         fields: The values of its ``WWW-Authenticate`` fields.
@@ -52,26 +77,28 @@ def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
 
     Spec: RFC 9110 §11.6.1.
     """
-    # Field by field: what breaks the grammar in one must not hide the next.
-    return [challenge for text in fields if len(text) <= _LONGEST for challenge in _read(text)]
+    # Field by field: a break of the grammar in one must not hide the next.
+    return [
+        challenge for text in fields if len(text) <= _MAX_LENGTH for challenge in _parse_field(text)
+    ]
 
 
-def _read(text: str) -> list[Challenge]:
+def _parse_field(text: str) -> list[Challenge]:
     challenges: list[Challenge] = []
     at = _end(_COMMAS, text, 0)
     while at < len(text):
-        end = _read_element(text, at, challenges)
+        end = _parse_element(text, at, challenges)
         at = _end(_COMMAS, text, end)
         if at == end:
-            # No comma where one must be: the grammar ends here.
+            # A comma must stand here: the grammar ends.
             break
     return challenges
 
 
-def _read_element(text: str, at: int, challenges: list[Challenge]) -> int:
+def _parse_element(text: str, at: int, challenges: list[Challenge]) -> int:
     parameter = _PARAMETER.match(text, at)
     if parameter is not None:
-        # "name =" belongs to the challenge before; anything else begins a new one.
+        # "name =" belongs to the challenge before it; anything else begins a new one.
         if not challenges or challenges[-1].token68 is not None:
             return at
         return _add(challenges[-1], parameter)
@@ -98,93 +125,37 @@ def _add(challenge: Challenge, found: re.Match[str]) -> int:
     return found.end()
 
 
-_MESSAGES = {
-    "insufficient_scope": "the API wants a token of wider scope: ask for it",
-    "insufficient_user_authentication": "the API wants a stronger or fresher sign-in: ask for it",
-}
-
-
-def find_step_up(fields: Iterable[str]) -> StepUpRequiredError | None:
+def find_step_up(fields: Iterable[str], *, sent: Iterable[str] = ()) -> StepUpRequiredError | None:
     """
-    Tell whether an API asks for more than the token proves, and what to ask for.
+    Find the challenge by which an API asks for more than the token proves.
 
     Args:
-        fields: The values of the answer's ``WWW-Authenticate`` fields.
+        fields: The values of the response's ``WWW-Authenticate`` fields.
+
+        sent: Secrets of the request, such as the token, which the error must not repeat.
 
     Returns:
-        The error to raise, or None if no challenge says so.
+        The error to raise, or None if no challenge asks for more.
 
     Spec: RFC 6750 §3.1 (insufficient_scope); RFC 9470 §3.
     """
     for challenge in parse_challenges(fields):
-        message = _MESSAGES.get(challenge.parameters.get("error", ""))
-        if challenge.scheme in {"bearer", "dpop"} and message is not None:
-            return _step_up(challenge, message)
+        message = _STEP_UP_MESSAGES.get(challenge.parameters.get("error", ""))
+        if challenge.scheme in _STEP_UP_SCHEMES and message is not None:
+            return _step_up(challenge, message, sent)
     return None
 
 
-def _step_up(challenge: Challenge, message: str) -> StepUpRequiredError:
-    said = challenge.parameters.get("error_description")
+def _step_up(challenge: Challenge, message: str, sent: Iterable[str]) -> StepUpRequiredError:
+    description = challenge.parameters.get("error_description")
     max_age = challenge.parameters.get("max_age", "")
     is_number = max_age.isascii() and max_age.isdigit() and len(max_age) < 12
-    # What no request can carry is not asked for.
+    # A value that no request can carry is left out.
     words = challenge.parameters.get("acr_values", "").split()
     scope = challenge.parameters.get("scope", "").split()
     return StepUpRequiredError(
-        f"{message}: {printable(said)}" if said else message,
+        f"{message}: {printable(hide_echoes(description, sent))}" if description else message,
         acr_values=tuple(filter(is_word, words)),
         max_age=int(max_age) if is_number else None,
         scope=tuple(filter(is_scope_token, scope)) or None,
-    )
-
-
-@attrs.frozen
-class Wish:
-    """
-    What a sign-in is to bring.
-
-    Attributes:
-        scope: Scope to ask for, or None.
-
-        acr_values: How the person should sign in, the most wanted first.
-
-        max_age: Seconds since the last sign-in that will do, or None.
-    """
-
-    scope: Scope | None
-    acr_values: tuple[str, ...]
-    max_age: int | None
-
-
-def add_step_up(
-    scope: str | Iterable[str] | None,
-    acr_values: str | Iterable[str],
-    max_age: int | None,
-    step_up: StepUpRequiredError | None,
-) -> Wish:
-    """
-    Add what an API asks for to what a sign-in would ask for anyway.
-
-    Args:
-        scope: Scope that the application needs.
-
-        acr_values: What the application asks for, such as a tenant.
-
-        max_age: What the application tolerates.
-
-        step_up: What the API raised, or None.
-
-    Returns:
-        Both scopes, both lists with the API's first, and the smaller age.
-
-    Spec: RFC 9470 §4; RFC 6750 §3.1.
-    """
-    wanted, words = parse_scope(scope), parse_words(acr_values)
-    if step_up is None:
-        return Wish(wanted, words, max_age)
-    ages = [age for age in (max_age, step_up.max_age) if age is not None]
-    return Wish(
-        parse_scope((*(wanted or ()), *(step_up.scope or ()))) or wanted,
-        parse_words((*step_up.acr_values, *words)),
-        min(ages, default=None),
     )

@@ -292,7 +292,7 @@ def test_a_sign_in_that_could_not_be_verified_is_not_begun(
 
     assert cli.run(["login", way]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: checking signatures needs joserfc: pip install")
+    assert said.startswith("error: verifying signatures needs joserfc: pip install")
     assert "connect/authorize" not in said
 
 

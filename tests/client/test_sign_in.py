@@ -436,9 +436,9 @@ async def test_userinfo_is_about_the_person_who_signed_in(sandbox, client):
     done = await sign_in(client, "openid profile email")
     claims = await client.fetch_userinfo(done.token)
     sandbox.overrides.userinfo = {"sub": "user-mallory"}
-    with pytest.raises(aa.VerificationError, match="another person"):
+    with pytest.raises(aa.VerificationError, match="another end-user"):
         await client.fetch_userinfo(done.token)
-    with pytest.raises(aa.VerificationError, match="another person"):
+    with pytest.raises(aa.VerificationError, match="another end-user"):
         await client.fetch_userinfo(done.token, subject=done.subject)
 
     assert (claims["name"], claims["email"]) == ("Alice Almås", "alice@sandbox.example")

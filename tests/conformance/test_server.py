@@ -151,7 +151,7 @@ async def test_userinfo_about_another_person_is_refused(sandbox, overrides, modu
     done = await sign_in(client)
     for changed in ("user-mallory", None):
         overrides.userinfo = {"sub": changed}
-        with pytest.raises(aa.VerificationError, match="another person"):
+        with pytest.raises(aa.VerificationError, match="another end-user"):
             await client.fetch_userinfo(done.token)
 
 

@@ -141,8 +141,8 @@ REFUSED = [
     ({"response_type": "id_token", "nonce": None}, "needs a nonce"),
     ({"response_type": "token", "scope": "openid api"}, "openid needs an ID token"),
     ({"scope": 'a"b'}, "scope"),
-    ({"prompt": "none login"}, "prompt is none alone"),
-    ({"prompt": "signup"}, "prompt is none alone"),
+    ({"prompt": "none login"}, "prompt must be none alone"),
+    ({"prompt": "signup"}, "prompt must be none alone"),
     ({"prompt": ["log in"]}, "single words"),
     ({"max_age": -1}, "max_age"),
     ({"max_age": True}, "max_age"),
@@ -166,25 +166,25 @@ REFUSED = [
     ({"lifetime": float("inf")}, "lifetime"),
     ({"extra": {"state": "mine"}}, "extra must not replace state"),
     ({"extra": {"request_uri": "x", "prompt": "none"}}, "replace prompt, request_uri"),
-    ({"extra": {"display": 5}}, "texts"),
+    ({"extra": {"display": 5}}, "must be a string"),
     ({"authorization_endpoint": "http://id.example/"}, "authorization_endpoint must use https"),
-    ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint is not"),
+    ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint must be"),
     ({"authorization_endpoint": f"{BASE}#"}, "fragment"),
     ({"redirect_uri": "http://me.example/cb"}, "redirect_uri must use https"),
     ({"redirect_uri": "https://me.example/cb#"}, "fragment"),
     ({"redirect_uri": "https://me.example/cb#x"}, "fragment"),
     ({"redirect_uri": "https://user@me.example/cb"}, "user name"),
     ({"redirect_uri": "https://:pw@me.example/cb"}, "user name"),
-    ({"redirect_uri": "/cb"}, "not an absolute URL"),
-    ({"redirect_uri": "myapp:/cb"}, "not an absolute URL"),
-    ({"redirect_uri": "urn:ietf:wg:oauth:2.0:oob"}, "not an absolute URL"),
-    ({"redirect_uri": "https://me.example/c b"}, "not an absolute URL"),
-    ({"redirect_uri": "https://me.example/\n"}, "not an absolute URL"),
-    ({"redirect_uri": "https://me.example\\@evil.example/"}, "not an absolute URL"),
-    ({"redirect_uri": "https://[broken/"}, "not an absolute URL"),
-    ({"redirect_uri": "no.example.app:/cb#x"}, "absolute URL"),
+    ({"redirect_uri": "/cb"}, "must be an absolute https URL"),
+    ({"redirect_uri": "myapp:/cb"}, "must be an absolute https URL"),
+    ({"redirect_uri": "urn:ietf:wg:oauth:2.0:oob"}, "must be an absolute https URL"),
+    ({"redirect_uri": "https://me.example/c b"}, "must be an absolute https URL"),
+    ({"redirect_uri": "https://me.example/\n"}, "must be an absolute https URL"),
+    ({"redirect_uri": "https://me.example\\@evil.example/"}, "must be an absolute https URL"),
+    ({"redirect_uri": "https://[broken/"}, "must be an absolute https URL"),
+    ({"redirect_uri": "no.example.app:/cb#x"}, "absolute https URL"),
     ({"redirect_uri": "no.example.app://user@host/cb"}, "user name|absolute"),
-    ({"redirect_uri": "no.example.app:/c b"}, "absolute URL"),
+    ({"redirect_uri": "no.example.app:/c b"}, "absolute https URL"),
     ({"code_verifier": "short"}, "43 to 128"),
 ]
 
@@ -419,7 +419,7 @@ def test_an_answered_request_is_not_written_down():
     request = make_request()
     validate_authorization_response(request, good_callback(request), now=NOW)
 
-    with pytest.raises(StateMismatchError, match="answered already"):
+    with pytest.raises(StateMismatchError, match="accepted already"):
         request.to_json()
 
 
@@ -430,7 +430,7 @@ def test_no_copy_is_good_for_a_second_answer():
     validate_authorization_response(request, good_callback(request), now=NOW)
 
     for twin in twins:
-        with pytest.raises(StateMismatchError, match="answered already"):
+        with pytest.raises(StateMismatchError, match="accepted already"):
             validate_authorization_response(twin, good_callback(twin), now=NOW)
     with pytest.raises(TypeError):
         pickle.dumps(make_request())

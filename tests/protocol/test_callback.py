@@ -102,7 +102,7 @@ def test_an_empty_parameter_is_absent():
     ids=repr,
 )
 def test_what_is_no_text_is_hostile(callback):
-    """An uploaded file, a list, half a character."""
+    """An uploaded file, a list, lone surrogate."""
     with pytest.raises(VerificationError, match="no text"):
         parse_callback(callback, response_mode="form_post")
 
@@ -119,7 +119,7 @@ def test_what_is_no_text_is_hostile(callback):
 )
 def test_what_is_beyond_reason_is_hostile(callback):
     """Limits far above any server's answer."""
-    with pytest.raises(VerificationError, match="no answer"):
+    with pytest.raises(VerificationError, match="no authorization response"):
         parse_callback(callback, response_mode="query")
 
 

@@ -185,7 +185,7 @@ def test_no_parameter_is_sent_twice(make, name):
 
 def test_further_parameters_are_texts():
     """A number is refused where it is written, not where it is sent."""
-    with pytest.raises(aa.ConfigurationError, match="texts"):
+    with pytest.raises(aa.ConfigurationError, match="must be a string"):
         aa.ClientCredentialsGrant(extra={"a": 5})
 
 

@@ -24,7 +24,7 @@ def test_an_object_with_status_200_is_an_answer():
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (201, b'{"a": 1}', "the endpoint answered 201"),
+        (201, b'{"a": 1}', "the endpoint responded 201"),
         (200, b"[]", "not an object"),
         (200, b"", "empty"),
         (200, b'{"a": 1, "a": 2}', "twice"),

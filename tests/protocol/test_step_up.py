@@ -31,7 +31,7 @@ def test_insufficient_scope_becomes_an_error():
     assert error.scope == ("payments", "accounts")
     assert error.acr_values == ()
     assert error.max_age is None
-    assert str(error) == "the API wants a token of wider scope: ask for it"
+    assert str(error) == "the API requires a token of wider scope: sign in with step_up=error"
 
 
 def test_dpop_challenges_count_too():

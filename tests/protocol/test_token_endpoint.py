@@ -31,7 +31,7 @@ def build(grant, client_auth, client_id="my-client", secret="my-secret", endpoin
 
 def test_client_credentials_equal_aritmas_curl_sample():
     """The request of the authentication page's curl sample, byte for byte."""
-    request = build(ClientCredentialsGrant(), ClientSecretPost(None))
+    request = build(ClientCredentialsGrant(), ClientSecretPost("unused"))
 
     assert request.method == "POST"
     assert request.url == "https://id.aritma.io/connect/token"
@@ -56,7 +56,7 @@ def test_reserved_characters_are_form_encoded_in_the_body():
     """A secret with reserved characters survives the form."""
     request = build(
         ClientCredentialsGrant(scope="bankservice api"),
-        ClientSecretPost(None),
+        ClientSecretPost("unused"),
         secret="s3cr3tV@lue!+% å",
     )
 
@@ -69,7 +69,7 @@ def test_reserved_characters_are_form_encoded_in_the_body():
 def test_basic_is_form_encoded_before_base64():
     """Both halves of Basic are form-encoded first, as RFC 6749 §2.3.1 demands."""
     request = build(
-        ClientCredentialsGrant(), ClientSecretBasic(None), "my client:%", "s3cr3tV@lue!+%"
+        ClientCredentialsGrant(), ClientSecretBasic("unused"), "my client:%", "s3cr3tV@lue!+%"
     )
 
     scheme, encoded = request.headers["Authorization"].split()
@@ -80,7 +80,7 @@ def test_basic_is_form_encoded_before_base64():
 
 def test_basic_can_leave_id_and_secret_as_they_are():
     """For servers that decode nothing, where that is asked for."""
-    raw = ClientSecretBasic(None, is_form_encoded=False)
+    raw = ClientSecretBasic("unused", is_form_encoded=False)
     request = build(ClientCredentialsGrant(), raw, "my client%", "s3cr3tV@lue!+:% å")
 
     scheme, encoded = request.headers["Authorization"].split()
@@ -142,7 +142,7 @@ def test_other_grants_are_not_known_to_be_refused():
     assert RefreshTokenGrant("handle", scope="openid").problems() == ()
 
 
-@pytest.mark.parametrize("client_auth", [ClientSecretPost(None), ClientSecretBasic(None)])
+@pytest.mark.parametrize("client_auth", [ClientSecretPost("unused"), ClientSecretBasic("unused")])
 def test_a_secret_method_without_a_secret_is_refused(client_auth):
     """A missing secret is the caller's error, not an empty one on the wire."""
     with pytest.raises(ConfigurationError, match="needs a client secret"):
@@ -153,7 +153,7 @@ def test_no_repr_shows_the_secret(canary):
     """Neither request, proof, credential nor grant shows what it carries."""
     credential = ClientCredential("id", SecretText(canary.text))
     grant = RefreshTokenGrant(canary.text, extra={"x": canary.text})
-    for method in (ClientSecretPost(None), ClientSecretBasic(None)):
+    for method in (ClientSecretPost("unused"), ClientSecretBasic("unused")):
         request = build_authenticated_request(
             PRODUCTION.token_endpoint, grant.parameters(), client_auth=method, credential=credential
         )
@@ -174,10 +174,10 @@ def test_any_credential_survives_form_and_basic(client_id, secret):
     posted = build_authenticated_request(
         PRODUCTION.token_endpoint,
         ClientCredentialsGrant().parameters(),
-        client_auth=ClientSecretPost(None),
+        client_auth=ClientSecretPost("unused"),
         credential=credential,
     )
-    header = ClientSecretBasic(None).prove(credential).headers["Authorization"]
+    header = ClientSecretBasic("unused").prove(credential).headers["Authorization"]
 
     form = dict(parse_qsl(bytes(posted.body).decode(), keep_blank_values=True))
     name, _, value = b64decode(header.removeprefix("Basic ")).decode().partition(":")

@@ -28,12 +28,12 @@ def test_https_and_loopback_are_secure(url):
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("/connect/token", "not an absolute URL"),
-        ("", "not an absolute URL"),
-        ("https://", "not an absolute URL"),
-        ("https://host:99999/", "not an absolute URL"),
-        ("https://[bad/", "not an absolute URL"),
-        ("mailto:x@y.example", "not an absolute URL"),
+        ("/connect/token", "must be an absolute https URL"),
+        ("", "must be an absolute https URL"),
+        ("https://", "must be an absolute https URL"),
+        ("https://host:99999/", "must be an absolute https URL"),
+        ("https://[bad/", "must be an absolute https URL"),
+        ("mailto:x@y.example", "must be an absolute https URL"),
         ("http://id.aritma.io/", "must use https"),
         ("http://localhost.evil.example/", "must use https"),
         ("http://127.0.0.1.evil.example/", "must use https"),

@@ -1,6 +1,7 @@
 """Keys of stored tokens: every part of an identity counts, and none shows."""
 
 import re
+import ssl
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 import aritma_auth as aa
 from aritma_auth.stores.key import token_key
 from support.rig import GRANT
+
+CONTEXT = ssl.create_default_context()
 
 
 def client(issuer="https://idp.example", client_id="client", auth="secret", **environment):
@@ -25,8 +28,8 @@ CLIENTS = [
     client(client_id="other"),
     client(client_id="clientclient_secret_post"),
     client(auth=aa.PrivateKeyJwt(aa.Secret("key"))),
-    client(auth=aa.TlsClientAuth(None)),
-    client(auth=aa.TlsClientAuth(None, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2Hg")),
+    client(auth=aa.TlsClientAuth(CONTEXT)),
+    client(auth=aa.TlsClientAuth(CONTEXT, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2Hg")),
     client(auth=None),
 ]
 GRANTS = [
