@@ -185,8 +185,8 @@ class LoopbackListener(AsyncCloseable):
         """
         Return an address of this listener that redirects to a URL, once.
 
-        It is safe on a command line: whoever reads it there learns nothing of the URL, and cannot
-        follow it in the place of the browser that it was meant for.
+        It is safe on a command line: it discloses nothing of the URL, it works once, and on Linux
+        it does not work for another user.
 
         Args:
             url: Where to redirect to, such as an authorization request.

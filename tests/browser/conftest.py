@@ -124,7 +124,7 @@ class Window:
 
 @contextlib.asynccontextmanager
 async def opening(chromium):
-    """Open a window of a person's own: nobody else's cookies are in it."""
+    """Open a window with cookies of its own."""
     context = await chromium.new_context()
     try:
         yield Window(await context.new_page())

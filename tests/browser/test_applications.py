@@ -1,4 +1,4 @@
-"""The web applications in docs/examples, as a person meets them."""
+"""The web applications in docs/examples, in a real browser."""
 
 import pytest
 import pytest_asyncio
@@ -31,7 +31,7 @@ async def test_a_person_comes_and_goes(app, window):
     assert window.page.url.startswith(f"{app.url}/signed-out?")
     await window.follow("Home")
     assert await window.page.get_by_role("link", name="Sign in").is_visible()
-    # Aritma ID has forgotten the person too.
+    # The session at Aritma ID has ended, too.
     await window.go(f"{app.url}/accounts")
     assert await window.heading == "Sign in"
 
@@ -39,9 +39,9 @@ async def test_a_person_comes_and_goes(app, window):
 async def test_two_people_sit_at_two_browsers(app, window, open_window):
     """Neither end-user sees anything of the other."""
     async with open_window() as other:
-        for person, name in ((window, "alice"), (other, "bob")):
-            await person.go(f"{app.url}/accounts")
-            await person.sign_in(name)
+        for each, name in ((window, "alice"), (other, "bob")):
+            await each.go(f"{app.url}/accounts")
+            await each.sign_in(name)
         assert "Alice" in await window.page.get_by_role("main").inner_text()
         assert "Bob" in await other.page.get_by_role("main").inner_text()
 

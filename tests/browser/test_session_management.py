@@ -80,7 +80,7 @@ async def app(window, client_of):
         yield application
 
 
-async def hears(frame, text, times=1):
+async def receives(frame, text, times=1):
     """Wait until a frame has been told something so many times."""
     found = "([text, times]) => heard.filter((each) => each === text).length >= times"
     await frame.wait_for_function(found, arg=[text, times])
@@ -89,17 +89,17 @@ async def hears(frame, text, times=1):
 async def told(page, session):
     """Give what the session's page has posted to the page around it so far."""
     await session.evaluate("parent.postMessage('the last', '*')")
-    await hears(page, "the last")
+    await receives(page, "the last")
     return [text for text in await page.evaluate("heard") if text != "the last"]
 
 
 async def test_a_sign_out_in_another_window_is_noticed(app):
     """The frame reports ``changed`` once after the sign-out, and not before it."""
     page, session, _ = await app.open()
-    await hears(session, "unchanged", times=3)
+    await receives(session, "unchanged", times=3)
     assert await told(page, session) == []
     await app.sign_out()
-    await hears(page, "session changed")
+    await receives(page, "session changed")
     await session.evaluate(SEVERAL_INTERVALS)
 
     assert await told(page, session) == ["session changed"]
@@ -117,7 +117,7 @@ async def test_who_signs_in_again_is_still_there(app):
     await other.get_by_role("button", name="Sign in").click()
     await other.wait_for_url(f"{app.url}/callback?**")
     before = len(await session.evaluate("heard"))
-    await hears(session, "unchanged", times=before + 3)
+    await receives(session, "unchanged", times=before + 3)
 
     assert await told(page, session) == []
 
@@ -130,9 +130,9 @@ async def test_what_others_say_does_nothing(app, who):
         await page.evaluate("frames[0].postMessage('changed', '*')")
     else:
         await other.evaluate("parent.frames[0].postMessage('changed', '*')")
-    await hears(session, "changed")
+    await receives(session, "changed")
     before = len(await session.evaluate("heard"))
-    await hears(session, "unchanged", times=before + 3)
+    await receives(session, "unchanged", times=before + 3)
 
     assert await told(page, session) == []
 
@@ -142,10 +142,10 @@ async def test_another_page_in_the_servers_place_does_nothing(app):
     app.is_guarded = False
     page, session, _ = await app.open()
     (server,) = session.child_frames
-    await hears(session, "unchanged")
+    await receives(session, "unchanged")
     await server.goto(f"{app.url}/elsewhere")
     await server.evaluate("parent.postMessage('changed', '*')")
-    await hears(session, "changed")
+    await receives(session, "changed")
 
     assert await told(page, session) == []
 
@@ -154,7 +154,7 @@ async def test_no_other_page_takes_the_servers_place(app):
     """The content security policy keeps the frame to the server's origin."""
     _, session, _ = await app.open()
     (server,) = session.child_frames
-    await hears(session, "unchanged")
+    await receives(session, "unchanged")
     async with app.window.page.expect_console_message(lambda said: "frame-src" in said.text):
         await session.evaluate("(url) => { document.querySelector('iframe').src = url; }", app.url)
 
@@ -166,7 +166,7 @@ async def test_an_error_ends_the_questions(app):
     """An ``error`` ends the polling and begins no request."""
     await app.watch("no-salt")
     page, session, _ = await app.open()
-    await hears(session, "error")
+    await receives(session, "error")
     await session.evaluate(SEVERAL_INTERVALS)
 
     assert await session.evaluate("heard") == ["error"]
@@ -175,14 +175,14 @@ async def test_an_error_ends_the_questions(app):
 
 async def test_a_strangers_page_hears_nothing(app):
     """The policy keeps other pages from framing it, and without the policy nothing is posted to them."""
-    async with serving(app) as stranger:
-        _, session, _ = await app.open(stranger)
+    async with serving(app) as foreign:
+        _, session, _ = await app.open(foreign)
         assert not session.url.startswith(app.url)
         app.is_guarded = False
-        page, session, _ = await app.open(stranger)
-        await hears(session, "unchanged")
+        page, session, _ = await app.open(foreign)
+        await receives(session, "unchanged")
         await app.sign_out()
-        await hears(session, "changed")
+        await receives(session, "changed")
         assert await told(page, session) == []
     (complaint,) = app.window.complaints
     assert "frame-ancestors 'self'" in complaint

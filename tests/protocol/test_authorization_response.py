@@ -16,7 +16,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.authorization_request import RESPONSE_TYPES, AuthorizationRequest
 from aritma_auth.protocol.authorization_response import validate_authorization_response
-from support.sign_ins import ISSUER, NOW, callback_url, good_callback, make_answer, make_request
+from support.sign_ins import ISSUER, NOW, callback_url, good_callback, make_request, make_response
 
 
 def judge(request, now=NOW, **changes):
@@ -292,7 +292,7 @@ def test_only_the_very_state_counts(state):
 
 def test_an_answer_is_of_its_request():
     """Code, verifier and redirect URI cannot be mixed from several sign-ins."""
-    answer = make_answer(state="mine")
+    answer = make_response(state="mine")
 
     assert answer.request.state.text == "mine"
     assert answer.single_use.is_left

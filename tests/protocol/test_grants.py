@@ -8,7 +8,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.protocol.http_messages import encode_form
 from aritma_auth.protocol.redaction import SecretText
-from support.sign_ins import make_answer
+from support.sign_ins import make_response
 
 ACCESS_TOKEN = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
 
@@ -27,14 +27,14 @@ GRANTS = [
     ),
     (
         lambda: aa.AuthorizationCodeGrant(
-            make_answer(redirect_uri="https://me.example/cb?x=1", callback={"code": "the code"})
+            make_response(redirect_uri="https://me.example/cb?x=1", callback={"code": "the code"})
         ),
         "grant_type=authorization_code&code=the+code&redirect_uri=https%3A%2F%2Fme.example%2Fcb%3Fx%3D1"
         f"&code_verifier={'v' * 43}",
     ),
     (
         lambda: aa.AuthorizationCodeGrant(
-            make_answer(redirect_uri="http://127.0.0.1:5", code_verifier=None)
+            make_response(redirect_uri="http://127.0.0.1:5", code_verifier=None)
         ),
         "grant_type=authorization_code&code=the-code&redirect_uri=http%3A%2F%2F127.0.0.1%3A5",
     ),
@@ -88,7 +88,7 @@ def test_each_grant_is_a_form(make, form):
         (lambda: aa.DelegationGrant("t"), True),
         (lambda: aa.TokenExchangeGrant("t"), True),
         (lambda: aa.RefreshTokenGrant("t"), False),
-        (lambda: aa.AuthorizationCodeGrant(make_answer()), False),
+        (lambda: aa.AuthorizationCodeGrant(make_response()), False),
         (lambda: aa.SignedInGrant("alice"), False),
         (lambda: aa.DeviceCodeGrant("d"), False),
         (lambda: aa.CustomGrant("x"), False),
@@ -103,7 +103,7 @@ def test_no_grant_shows_its_secret(canary):
     """Codes, verifiers, passwords and tokens."""
     text = canary.text
     canary.assert_hidden(
-        aa.AuthorizationCodeGrant(make_answer(code_verifier=text, callback={"code": text})),
+        aa.AuthorizationCodeGrant(make_response(code_verifier=text, callback={"code": text})),
         password_grant("alice", text),
         aa.DeviceCodeGrant(text),
         aa.DelegationGrant(text),
@@ -128,7 +128,7 @@ class Lookalike(aa.AuthorizationResponse):
         pytest.param("the-code", id="a bare code"),
         pytest.param(SimpleNamespace(code=SecretText("c")), id="what has a code"),
         pytest.param(Lookalike.__new__(Lookalike), id="what derives from an answer"),
-        pytest.param(make_answer("id_token"), id="an answer without a code"),
+        pytest.param(make_response("id_token"), id="an answer without a code"),
     ],
 )
 def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
@@ -144,12 +144,12 @@ def test_nobody_can_make_an_answer():
     with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
         aa.AuthorizationResponse(object(), **parts)
     with pytest.raises(TypeError):
-        attrs.evolve(make_answer(), code=SecretText("another"))
+        attrs.evolve(make_response(), code=SecretText("another"))
 
 
 def test_a_code_grant_is_taken_with_its_answer():
     """However many grants are made of one answer, the code is presented once."""
-    answer = make_answer()
+    answer = make_response()
     one, other = aa.AuthorizationCodeGrant(answer), aa.AuthorizationCodeGrant(answer)
 
     assert one.single_use.take()
@@ -159,7 +159,7 @@ def test_a_code_grant_is_taken_with_its_answer():
 
 def test_state_and_nonce_stay_with_the_client():
     """The token request does not repeat them."""
-    names = [name for name, _ in aa.AuthorizationCodeGrant(make_answer()).parameters()]
+    names = [name for name, _ in aa.AuthorizationCodeGrant(make_response()).parameters()]
 
     assert names == ["grant_type", "code", "redirect_uri", "code_verifier"]
 
@@ -167,8 +167,8 @@ def test_state_and_nonce_stay_with_the_client():
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (lambda extra: aa.AuthorizationCodeGrant(make_answer(), extra=extra), "code"),
-        (lambda extra: aa.AuthorizationCodeGrant(make_answer(), extra=extra), "code_verifier"),
+        (lambda extra: aa.AuthorizationCodeGrant(make_response(), extra=extra), "code"),
+        (lambda extra: aa.AuthorizationCodeGrant(make_response(), extra=extra), "code_verifier"),
         (lambda extra: aa.RefreshTokenGrant("r", extra=extra), "refresh_token"),
         (lambda extra: aa.DelegationGrant("t", extra=extra), "token"),
         (lambda extra: aa.DeviceCodeGrant("d", extra=extra), "device_code"),

@@ -14,7 +14,7 @@ from aritma_auth.protocol.sign_in import (
     validate_refreshed_id_token,
 )
 from aritma_auth.protocol.tokens import Token
-from support.sign_ins import ISSUER, NOW, make_answer
+from support.sign_ins import ISSUER, NOW, make_response
 from support.signing import encode, jwk, sign
 
 CLAIMS = {"iss": ISSUER, "sub": "alice", "aud": "me", "exp": NOW + 900, "iat": NOW + 20}
@@ -47,7 +47,7 @@ def prove(claims, answer, token=None, now=NOW + 30):
 )
 def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, claims):
     """Each hash that is there, and each that must be (§3.2.2.11, §3.3.2.12)."""
-    answer = make_answer(response_type)
+    answer = make_response(response_type)
 
     assert prove(claims, answer)["sub"] == "alice"
     for claim in claims:
@@ -64,20 +64,20 @@ def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, clai
 
 def test_the_token_endpoints_id_token_needs_no_hash():
     """But one that is there must fit the access token that came with it (§3.1.3.8)."""
-    answer, token = make_answer(), Token("new")
+    answer, token = make_response(), Token("new")
 
     assert prove({}, answer, token)["sub"] == "alice"
     assert prove({"at_hash": half_hash("new"), "c_hash": "x"}, answer, token)["sub"] == "alice"
     with pytest.raises(IdTokenError, match="at_hash"):
-        prove({"at_hash": HASHES["at_hash"]}, make_answer("code token", scope="openid"), token)
+        prove({"at_hash": HASHES["at_hash"]}, make_response("code token", scope="openid"), token)
 
 
 def test_the_nonce_is_that_of_the_request():
     """And none where none was sent, as a request without openid."""
     with pytest.raises(IdTokenError, match="nonce"):
-        prove({"nonce": "other"}, make_answer(), Token("t"))
+        prove({"nonce": "other"}, make_response(), Token("t"))
     with pytest.raises(IdTokenError, match="nonce is there"):
-        prove({}, make_answer(nonce=None), Token("t"))
+        prove({}, make_response(nonce=None), Token("t"))
 
 
 def test_what_must_be_there_can_be_had_without_asking_twice():
@@ -96,13 +96,13 @@ def test_what_must_be_there_can_be_had_without_asking_twice():
 def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
     """RFC 9207 §2.4: an alias is another name, and two names are a mix-up."""
     known = {"issuers": [ISSUER, "https://id.zdata.no"]}
-    named = make_answer("id_token", **known)
-    unnamed = make_answer("id_token", callback={"iss": None}, **known)
+    named = make_response("id_token", **known)
+    unnamed = make_response("id_token", callback={"iss": None}, **known)
     with pytest.raises(IdTokenError, match="iss"):
         prove({"iss": "https://id.zdata.no"}, named)
 
     assert prove({"iss": "https://id.zdata.no"}, unnamed)["sub"] == "alice"
-    assert prove({"iss": "https://id.zdata.no"}, make_answer(**known), Token("t"))
+    assert prove({"iss": "https://id.zdata.no"}, make_response(**known), Token("t"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
 )
 def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
     """Five minutes at the consent page make no sign-in older than it was asked to be."""
-    answer, claims = make_answer(max_age=60), {"auth_time": auth_time}
+    answer, claims = make_response(max_age=60), {"auth_time": auth_time}
     for now in (NOW, NOW + 30, NOW + 300):
         if is_good:
             assert prove(claims, answer, Token("t"), now=now)
@@ -123,10 +123,10 @@ def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
 def test_an_id_token_is_made_for_this_sign_in():
     """One of last week is somebody's replay, however long it is good."""
     with pytest.raises(IdTokenError, match="older than the sign-in"):
-        prove({"iat": NOW - 7 * 86_400}, make_answer(), Token("t"))
+        prove({"iat": NOW - 7 * 86_400}, make_response(), Token("t"))
 
-    assert prove({"iat": NOW - 3600}, make_answer(), Token("t"), now=NOW)
-    assert prove({}, make_answer(), Token("t"), now=NOW - 5)
+    assert prove({"iat": NOW - 3600}, make_response(), Token("t"), now=NOW)
+    assert prove({}, make_response(), Token("t"), now=NOW - 5)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_id_token_is_made_for_this_sign_in():
 )
 def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
     """OpenID Connect lets the server do otherwise, unless the application demands it."""
-    answer = make_answer(acr_values="mfa verify", requires_acr=requires_acr)
+    answer = make_response(acr_values="mfa verify", requires_acr=requires_acr)
     if is_good:
         assert prove({"acr": acr}, answer, Token("t"))
         return
@@ -153,7 +153,7 @@ def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
 def test_an_expectation_shows_no_secret(canary):
     """Nonce, state, code and token."""
     secrets = {"state": canary.text, "nonce": canary.text}
-    answer = make_answer("code id_token token", callback={"code": canary.text}, **secrets)
+    answer = make_response("code id_token token", callback={"code": canary.text}, **secrets)
 
     canary.assert_hidden(
         expect_id_token(answer, now=NOW), expect_id_token(answer, now=NOW, token=Token(canary.text))
@@ -263,5 +263,5 @@ def test_claims_are_asked_for_of_a_known_person_alone():
 
 def test_a_browsers_token_brings_no_id_token_along():
     """So that nothing unchecked can pass for checked."""
-    assert make_answer("id_token token").token.id_token is None
+    assert make_response("id_token token").token.id_token is None
     assert attrs.fields(SignIn).token is not None

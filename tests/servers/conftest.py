@@ -28,7 +28,7 @@ class RealServer:
 
         secret: The secret of its clients that have one.
 
-        redirect_uri: Where its clients let people come back to.
+        redirect_uri: The redirect URI of its clients.
     """
 
     issuer: str
@@ -132,6 +132,6 @@ def django_oauth_toolkit(tmp_path_factory):
 
 @pytest.fixture
 async def browser(server):
-    """Give a person's new browser; the test module says which ``server`` it is for."""
+    """Give a new browser; the test module says which ``server`` it is for."""
     async with PlainBrowser(server.issuer) as browser:
         yield browser

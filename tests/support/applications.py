@@ -20,7 +20,7 @@ CHALLENGE = {
 
 
 def load(name):
-    """Import an example as it overrides in the documentation."""
+    """Import an example from the documentation."""
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -96,7 +96,7 @@ class Application:
         return serve(self.site, listener)
 
     async def token(self):
-        """Give the token of the one person who has signed in."""
+        """Give the token of the one end-user who has signed in."""
         if self.kind == "aiohttp":
             (session,) = self.site.sessions.values()
             return await session.tokens.get_token()
@@ -105,7 +105,7 @@ class Application:
 
     @property
     def session_id(self):
-        """What the sandbox calls the session of whoever signs in automatically."""
+        """The sandbox's id of the session of the user who signs in automatically."""
         return self.sandbox.session_id
 
     def logout_token(self, session_id, subject="user-alice"):

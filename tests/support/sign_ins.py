@@ -1,4 +1,4 @@
-"""Sign-ins by browser as values: a request, and the callback that answers it."""
+"""Sign-ins by browser as values: an authorization request, and the response to it."""
 
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ REDIRECT_URI = "https://me.example/cb"
 
 
 def make_request(response_type="code", **changes):
-    """Make a request whose secrets are known; the browser leaves at NOW."""
+    """Make an authorization request whose secrets are known, begun at NOW."""
     fields = {
         "authorization_endpoint": f"{ISSUER}/connect/authorize",
         "issuers": [ISSUER],
@@ -27,7 +27,7 @@ def make_request(response_type="code", **changes):
 
 
 def good_callback(request, **changes):
-    """Give the parameters of a good answer; None leaves one out."""
+    """Give the parameters of a good authorization response; None leaves one out."""
     wanted = request.response_type.split()
     parameters = {"state": request.state.text, "iss": ISSUER}
     if "code" in wanted:
@@ -39,8 +39,8 @@ def good_callback(request, **changes):
     return {name: value for name, value in (parameters | changes).items() if value is not None}
 
 
-def make_answer(response_type="code", *, now=NOW, callback=None, **changes):
-    """Make an answer by the only way there is."""
+def make_response(response_type="code", *, now=NOW, callback=None, **changes):
+    """Make an AuthorizationResponse, by the only way there is."""
     request = make_request(response_type, **changes)
     return validate_authorization_response(
         request, good_callback(request, **(callback or {})), now=now
@@ -48,6 +48,6 @@ def make_answer(response_type="code", *, now=NOW, callback=None, **changes):
 
 
 def callback_url(request, **changes):
-    """Write a good answer as the URL that the browser opens."""
+    """Write a good authorization response as the URL that the browser opens."""
     joint = "#" if request.response_mode == "fragment" else "?"
     return f"{request.redirect_uri}{joint}{urlencode(good_callback(request, **changes))}"
