@@ -307,6 +307,7 @@ PUBLIC_MODULES = [
     "aritma_auth.protocol.grants",
     "aritma_auth.protocol.redaction",
     "aritma_auth.sandbox",
+    "aritma_auth.stores",
 ]
 
 
