@@ -14,11 +14,13 @@ from aritma_auth.errors import (
     InvalidClientError,
     InvalidResponseError,
     OAuthError,
+    TransportError,
     wrong_kind,
 )
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientCredential,
+    CredentialSource,
     TlsClientAuth,
     generate_jti,
 )
@@ -34,6 +36,7 @@ from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.tasks import run_within
 
 T = TypeVar("T")
 
@@ -215,7 +218,29 @@ class ServerConnection:
 
     async def _load_secret(self) -> SecretText | None:
         source = self.client_auth.secret
-        return None if source is None else await source.load()
+        if source is None:
+            return None
+        timeout = self._transport.timeout
+        failure: AritmaAuthError
+        try:
+            return await run_within(timeout, _load(source), "aritma-auth secret")
+        except AritmaAuthError:
+            raise
+        except TimeoutError:
+            failure = TransportError(
+                f"the client's credential did not load within {timeout:g} seconds: try again later",
+                may_have_arrived=False,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
+            failure = ConfigurationError(
+                f"the source of the client's credential raised {type(error).__name__}"
+            )
+        # Outside the except block: the caught error may hold the secret.
+        raise failure
+
+
+async def _load(source: CredentialSource) -> SecretText:
+    return await source.load()
 
 
 def _has_status(error: AritmaAuthError, status: int) -> bool:

@@ -7,7 +7,6 @@ what `_Connections` names: default headers, cookies, middlewares, traces, ``rais
 """
 
 import asyncio
-import contextlib
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -28,15 +27,10 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
+from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 from aritma_auth.version import __version__
 
 _CHUNK = 1 << 16
-_TURNS = 20
-"""Turns of the loop in which a response that has arrived is still read after the time-out."""
-
-_CANCEL_TIMEOUT = 1.0
-"""Seconds in which a request that timed out closes its connection."""
-
 _UNSENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ClientSSLError)
 """Raised before a request leaves: the resolver, the connection, the handshake, the proxy."""
 
@@ -157,7 +151,7 @@ class Transport:
             _require_verified(ssl_context, "ssl_context")
         require_seconds("timeout", timeout, above_zero=True)
         self._session = session
-        self._timeout = timeout
+        self.timeout = timeout
         self._ssl_context = ssl_context
 
     async def send(
@@ -192,7 +186,7 @@ class Transport:
         """
         url = require_secure_url(request.url, "the endpoint")
         exchange = _Exchange(self._connections(), url, self._ssl_context, is_one_time=is_one_time)
-        return await exchange.run(request, self._timeout if timeout is None else timeout)
+        return await exchange.run(request, self.timeout if timeout is None else timeout)
 
     def _connections(self) -> _Connections:
         session = self._session
@@ -221,32 +215,14 @@ class _Exchange:
         self._is_sent = False
 
     async def run(self, request: HttpRequest, timeout: float) -> HttpResponse:
-        """
-        Send the request in a task of its own.
-
-        aiohttp's own time-out would fire first when the loop stood still for longer than it, and
-        throw away a response that lies in the socket: here the loop gets some turns to read it.
-        """
-        task = asyncio.create_task(self._send(request))
-        # A loop that is closed in mid-request destroys the task: its waiter notices that itself.
-        with contextlib.suppress(AttributeError):
-            task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - no other way
+        """Send the request and read its response within a time."""
         try:
-            await asyncio.wait((task,), timeout=timeout)
-            turns = 0
-            while not task.done() and turns < _TURNS:
-                await asyncio.sleep(0)
-                turns += 1
-        except asyncio.CancelledError:
-            await _cancel(task)
-            raise
-        if not task.done():
-            await _cancel(task)
-            raise TransportError(
+            outcome = await run_within(timeout, self._send(request), "aritma-auth request")
+        except (TimeoutError, WorkCancelledError):
+            outcome = TransportError(
                 f"no response from {self._place} within {timeout:g} seconds: try again later",
                 may_have_arrived=self._is_sent,
             )
-        outcome = task.result()
         if isinstance(outcome, AritmaAuthError):
             raise outcome
         return outcome
@@ -333,12 +309,6 @@ class _Exchange:
             isinstance(error, TimeoutError) and not self._is_sent
         )
         return TransportError(problem, may_have_arrived=not is_unsent)
-
-
-async def _cancel(task: "asyncio.Task[HttpResponse | AritmaAuthError]") -> None:
-    task.cancel()
-    # Bounded: CPython 3.11 can lose a cancellation.
-    await asyncio.wait((task,), timeout=_CANCEL_TIMEOUT)
 
 
 def _require_verified(given: object, what: str) -> None:

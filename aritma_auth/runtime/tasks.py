@@ -26,6 +26,10 @@ _GRACE = 1.0
 """Seconds that a cancelled coroutine may take to end before it is left to itself."""
 
 
+_TURNS = 20
+"""Turns of the loop in which a coroutine may take what has arrived before its time was over."""
+
+
 class WorkCancelledError(Exception):
     """The awaited work ended as cancelled, although nothing here had cancelled it."""
 
@@ -140,7 +144,8 @@ async def run_within(
     Await a coroutine for so long, whatever it does.
 
     asyncio.timeout does not do: it waits for ever for a coroutine that swallows its cancellation,
-    and a CancelledError that the coroutine raises by itself looks like the caller's own.
+    a CancelledError that the coroutine raises by itself looks like the caller's own, and when the
+    loop stood still for longer than the time, it cancels a coroutine whose result is there.
 
     Args:
         seconds: Time on the loop's clock.
@@ -158,6 +163,10 @@ async def run_within(
     task = _start_unlisted(asyncio.get_running_loop(), coroutine, name, None)
     try:
         await asyncio.wait((task,), timeout=seconds)
+        turns = 0
+        while not task.done() and turns < _TURNS:
+            await asyncio.sleep(0)
+            turns += 1
     except asyncio.CancelledError:
         await _stop(task)
         raise
