@@ -45,6 +45,11 @@ class FileLease:
         """The lease's number; 0 before it is acquired."""
         return self._fence
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease was acquired and has not ended."""
+        return self._lock.is_held
+
     def acquire(self) -> bool:
         """Try to acquire the lease, as `FileLock.acquire` does."""
         is_held = self._lock.acquire()
@@ -59,7 +64,7 @@ class FileLease:
 
     async def keep(self) -> bool:
         """Restart the lease's time, and return whether the lease was still held."""
-        is_held = self._lock.is_held
+        is_held = self.is_held
         if is_held:
             _expiry.watch(self, self._seconds)
         return is_held

@@ -16,7 +16,7 @@ from typing import final
 
 from aritma_auth.stores.private_files import make_folder, open_lock_file
 
-_PATIENCE = 2.0
+PATIENCE = 2.0
 """Seconds that a writer waits for others; each holds the lock for milliseconds."""
 
 _MIN_PAUSE, _MAX_PAUSE, _GROWTH = 0.0005, 0.02, 1.5
@@ -131,7 +131,7 @@ def exclusive(path: Path) -> Iterator[None]:
         OSError: The lock file cannot be used.
     """
     lock = FileLock(path)
-    deadline, pause = time.monotonic() + _PATIENCE, _MIN_PAUSE
+    deadline, pause = time.monotonic() + PATIENCE, _MIN_PAUSE
     while not lock.acquire():
         if time.monotonic() >= deadline:
             raise TimeoutError("another process holds the lock of the entry")
@@ -146,11 +146,12 @@ def exclusive(path: Path) -> Iterator[None]:
 _all_locks: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 
 
-def _after_fork() -> None:
+def abandon_all_locks() -> None:
+    """Leave every lock to the parent process, in a forked child."""
     # A child that kept the file open would keep the lock alive after its parent's end.
     for lock in list(_all_locks):
         lock.abandon()
 
 
 # Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+getattr(os, "register_at_fork", dict)(after_in_child=abandon_all_locks)

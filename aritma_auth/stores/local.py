@@ -5,18 +5,20 @@ Stores of one machine: its processes take turns by lock files, wherever the entr
     <name>.lease    held by the process that refreshes the token; counts the leases
 """
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
+from zlib import crc32
 
 from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.threads import WorkerThreads
 from aritma_auth.stores.contract import Entry, Lease, Record
 from aritma_auth.stores.encryption import EncryptionKeys
 from aritma_auth.stores.envelope import Kept, pack, unpack, unreadable
@@ -26,6 +28,14 @@ from aritma_auth.stores.private_files import Found
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_POOLS = tuple(WorkerThreads(f"aritma-auth store {number}") for number in range(8))
+"""
+All the threads of local stores, however many stores there are and however many disks hang.
+
+A folder always has the same pool, so that a dead disk takes the threads of few other stores.
+"""
 
 
 class Shelf(Protocol):
@@ -73,6 +83,7 @@ class LocalTokenStore:
         self._realm = realm
         self._keys = keys
         self._clock = clock
+        self._threads = _POOLS[crc32(f"{realm}\n{folder}".encode()) % len(_POOLS)]
 
     async def load(self, key: str) -> Entry | None:
         """
@@ -119,7 +130,7 @@ class LocalTokenStore:
 
     async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            return await self._threads.run(partial(work, *args, **kwargs))
         except OSError as error:
             problem = error.strerror or str(error)
             raise StoreError(f"{self!r} cannot be used: {problem}") from error

@@ -1,6 +1,7 @@
-"""Every kind of store, opened twice over the same data, as two processes would."""
+"""Every kind of store, opened twice over the same data, and what the tests of one kind share."""
 
 import contextlib
+import gc
 import shutil
 from secrets import token_hex
 
@@ -8,36 +9,35 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.stores import keyring as keyring_store
-from aritma_auth.stores.encryption import EncryptionKeys
+from support.disk import open_files
 from support.keyrings import DictKeyring
-from support.valkey import shared_server
-
-SEALING_KEYS = EncryptionKeys.generate()
+from support.stores import KEY, KEYS
+from support.valkey import Server, shared_server
 
 
 @contextlib.asynccontextmanager
 async def memory(_tmp_path):
-    """Both are the same object: there is one process."""
+    """Open one store: there is one process."""
     store = aa.MemoryTokenStore()
     yield store, store
 
 
 @contextlib.asynccontextmanager
 async def file(tmp_path):
-    """Two stores over one folder that they have to make."""
+    """Open two stores over one folder that they have to create."""
     yield aa.FileTokenStore(tmp_path / "tokens"), aa.FileTokenStore(tmp_path / "tokens")
 
 
 @contextlib.asynccontextmanager
-async def sealed_file(tmp_path):
-    """The same, sealed."""
-    one, two = (aa.FileTokenStore(tmp_path / "tokens", keys=SEALING_KEYS) for _ in range(2))
+async def encrypted_file(tmp_path):
+    """Open two stores over one folder, with encryption keys."""
+    one, two = (aa.FileTokenStore(tmp_path / "tokens", keys=KEYS) for _ in range(2))
     yield one, two
 
 
 @contextlib.asynccontextmanager
 async def keyring(tmp_path):
-    """Two stores over one keyring."""
+    """Open two stores over one keyring."""
     backend, settings = DictKeyring(), {"lock_folder": tmp_path / "locks"}
     yield (
         aa.KeyringTokenStore(keyring=backend, **settings),
@@ -47,7 +47,7 @@ async def keyring(tmp_path):
 
 @contextlib.asynccontextmanager
 async def keyring_in_parts(tmp_path):
-    """The same over a keyring that keeps short texts only."""
+    """Open two stores over one keyring that keeps short texts only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keyring_store, "PART_SIZE", 100)
         async with keyring(tmp_path) as stores:
@@ -56,10 +56,10 @@ async def keyring_in_parts(tmp_path):
 
 @contextlib.asynccontextmanager
 async def valkey(_tmp_path, *, binary=None):
-    """Two stores with connections of their own."""
+    """Open two stores with connections of their own."""
     url = shared_server(binary).url
     # A busy machine is no defect.
-    settings = {"keys": SEALING_KEYS, "prefix": token_hex(4), "timeout": 30}
+    settings = {"keys": KEYS, "prefix": token_hex(4), "timeout": 30}
     async with (
         aa.RedisTokenStore(url, **settings) as one,
         aa.RedisTokenStore(url, **settings) as two,
@@ -68,11 +68,11 @@ async def valkey(_tmp_path, *, binary=None):
 
 
 def redis(tmp_path):
-    """The same with Redis where one is installed."""
+    """Open two stores over Redis, where it is installed."""
     return valkey(tmp_path, binary=shutil.which("redis-server"))
 
 
-STORES = [memory, file, sealed_file, keyring, keyring_in_parts, valkey] + [redis] * (
+STORES = [memory, file, encrypted_file, keyring, keyring_in_parts, valkey] + [redis] * (
     shutil.which("redis-server") is not None
 )
 """A new store adds one function above and its name here."""
@@ -93,3 +93,49 @@ def store(both_stores):
 @pytest.fixture
 def other(both_stores):
     return both_stores[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give the path of a folder; the test must close whatever it opens there."""
+    yield tmp_path / "tokens"
+    gc.collect()
+    assert open_files(tmp_path) == []
+
+
+@pytest.fixture
+def server():
+    """Give a server that many tests share."""
+    return shared_server()
+
+
+@pytest.fixture(scope="module")
+def own_server():
+    """Give a server that tests break and repair."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def prefix():
+    return token_hex(4)
+
+
+@pytest.fixture
+def open_store(prefix):
+    """Return a function that opens a store with this test's prefix."""
+
+    def open_store(server, **settings):
+        url = getattr(server, "url", server)
+        # A busy machine is no defect.
+        return aa.RedisTokenStore(
+            url, **{"keys": KEYS, "prefix": prefix, "timeout": 30, **settings}
+        )
+
+    return open_store
+
+
+@pytest.fixture
+def names(prefix):
+    """Return the names of the key's value, lease and fences."""
+    return [f"{prefix}:{{{KEY}}}:{kind}" for kind in "vlf"]

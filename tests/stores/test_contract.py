@@ -41,7 +41,7 @@ async def test_an_empty_store_has_nothing(store):
 
 
 async def test_what_is_saved_is_loaded_by_all(store, other):
-    """Every part of a token and its serial; under its own key alone."""
+    """Every part of a token and its serial is loaded by another store, under its own key alone."""
     assert await store.save(KEY, Record(FULL, 7), replaces=0)
     entry = await other.load(KEY)
 
@@ -58,14 +58,14 @@ async def test_what_is_saved_is_loaded_by_all(store, other):
 
 
 async def test_a_token_without_an_end_is_kept(store, other):
-    """Its provider decides how long it is used."""
+    """A token without a lifetime is kept: its provider decides how long it is used."""
     await store.save(KEY, Record(aa.Token("endless", issued_at=NOW)), replaces=0)
 
     assert (await other.load(KEY)).token.expires_at is None
 
 
 async def test_a_mark_is_kept_with_the_token(store, other):
-    """Whoever comes next knows that the refresh token may be spent."""
+    """The next process learns that the refresh token may be spent."""
     await store.save(KEY, Record(FULL, 1, redeeming_since=NOW), replaces=0)
 
     assert (await other.load(KEY)).record.redeeming_since == NOW
@@ -73,7 +73,7 @@ async def test_a_mark_is_kept_with_the_token(store, other):
 
 
 async def test_a_mark_is_kept_without_a_token(store, other):
-    """The first exchange of a code or a refresh token leaves one too."""
+    """The first exchange of a code or a refresh token leaves a mark too."""
     await store.save(KEY, Record(redeeming_since=NOW), replaces=0)
     entry = await other.load(KEY)
 
@@ -83,7 +83,7 @@ async def test_a_mark_is_kept_without_a_token(store, other):
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 async def test_a_failure_is_shared(store, other, error):
-    """Its kind, its words and the seconds that are left; a success forgets it."""
+    """The kind, the words and the remaining seconds of a failure are shared, until a success."""
     await store.save(KEY, Record(backoff=SharedBackoff(error, 3, 20.0, "cred")), replaces=0)
     gate = (await other.load(KEY)).record.backoff
 
@@ -99,7 +99,7 @@ async def test_a_failure_is_shared(store, other, error):
     assert (await store.load(KEY)).record.backoff is None
 
 
-async def test_a_gate_that_is_over_remembers_how_often(store, other):
+async def test_a_backoff_that_has_ended_keeps_its_count(store, other):
     """The next failure in a row pauses longer."""
     await store.save(KEY, Record(backoff=SharedBackoff(ERRORS[0], 3, 0.0)), replaces=0)
     gate = (await other.load(KEY)).record.backoff
@@ -121,7 +121,7 @@ async def test_a_shared_backoff_runs_out_by_itself(store, other, seconds):
 
 
 async def test_a_slow_writer_overwrites_nothing(store, other):
-    """Compare and swap by generation."""
+    """A write compares the generation before it swaps the record."""
     await store.save(KEY, record("one"), replaces=0)
 
     assert not await other.save(KEY, record("two"), replaces=0)
@@ -133,7 +133,7 @@ async def test_a_slow_writer_overwrites_nothing(store, other):
 
 
 async def test_of_many_writers_at_once_one_wins(store, other):
-    """However they interleave."""
+    """One writer wins, however many write at once and however they interleave."""
     won = await asyncio.gather(
         *(
             (store if number % 2 else other).save(KEY, record(str(number)), replaces=0)
@@ -146,7 +146,7 @@ async def test_of_many_writers_at_once_one_wins(store, other):
 
 
 async def test_a_lease_is_held_by_one(store, other):
-    """Until it is released; releasing twice is no error."""
+    """A lease excludes others until it is released; releasing it twice is no error."""
     lease = await store.acquire(KEY, seconds=30)
     while_held = await other.acquire(KEY, seconds=30)
     elsewhere = await other.acquire(OTHER_KEY, seconds=30)
@@ -163,8 +163,8 @@ async def test_a_lease_is_held_by_one(store, other):
     await elsewhere.release()
 
 
-async def test_of_many_askers_one_is_granted(store, other):
-    """However they interleave."""
+async def test_of_many_requests_for_a_lease_one_is_granted(store, other):
+    """One request for a lease is granted, however they interleave."""
     asked = await asyncio.gather(
         *((store if n % 2 else other).acquire(KEY, seconds=30) for n in range(20))
     )
@@ -175,7 +175,7 @@ async def test_of_many_askers_one_is_granted(store, other):
 
 
 async def test_a_released_lease_does_not_end_the_next(store, other):
-    """It belongs to somebody else by now."""
+    """Releasing a lease again leaves the lease of the next holder alone."""
     first = await store.acquire(KEY, seconds=30)
     await first.release()
     second = await other.acquire(KEY, seconds=30)
@@ -187,7 +187,7 @@ async def test_a_released_lease_does_not_end_the_next(store, other):
 
 
 async def test_a_write_under_an_older_lease_comes_too_late(store, other):
-    """After a write under a newer one; before that it is still welcome."""
+    """A write under an older lease is refused once a newer lease has written, and not before."""
     old = await store.acquire(KEY, seconds=30)
     await old.release()
     new = await other.acquire(KEY, seconds=30)
@@ -201,7 +201,7 @@ async def test_a_write_under_an_older_lease_comes_too_late(store, other):
 
 
 async def test_a_change_ends_the_watch(store, other):
-    """Where the engine can tell."""
+    """A store that can watch wakes the waiter at the next write."""
     if not store.can_watch:
         return
     await store.save(KEY, record("one"), replaces=0)
@@ -216,7 +216,7 @@ async def test_a_change_ends_the_watch(store, other):
 
 
 async def test_a_store_shows_no_secret(store, canary):
-    """Nor do its entries, nor its leases."""
+    """Neither a store nor its entries and leases show a secret."""
     token = aa.Token(canary.text, refresh_token=canary.text, id_token=canary.text)
     await store.save(KEY, Record(token), replaces=0)
     lease = await store.acquire(KEY, seconds=30)

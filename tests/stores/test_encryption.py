@@ -17,39 +17,39 @@ KEYS = aa.EncryptionKeys({"1": OLD})
 SEALED = KEYS.encrypt(b"body", place="here")
 
 
-def test_what_is_sealed_is_opened():
-    """By an equal key elsewhere; the body does not show in what is kept."""
+def test_what_is_encrypted_is_decrypted():
+    """Equal keys elsewhere decrypt the bytes, and the body does not show in what is kept."""
     assert aa.EncryptionKeys({"1": OLD}).decrypt(SEALED, place="here") == b"body"
     assert b"body" not in SEALED
 
 
-def test_the_sealed_bytes_have_this_shape():
-    """Format, length and name of the key, 12 bytes of nonce, body, 16 bytes of tag."""
+def test_the_encrypted_bytes_have_this_layout():
+    """They are format, length and name of the key, 12 bytes of nonce, the body, and 16 bytes of tag."""
     assert SEALED[:3] == b"\x01\x011"
     assert len(SEALED) == 3 + 12 + len(b"body") + 16
 
 
-def test_a_seal_of_an_earlier_day_opens():
-    """The format is kept: these bytes were sealed once and for all."""
+def test_bytes_of_an_earlier_day_are_decrypted():
+    """The format is kept: these bytes were encrypted once and for all."""
     sealed = base64.b64decode("AQExZJwYdQksD4Mn7OfYT319tbhADQPicf9VAb1Ztqa2PAs=")
 
     assert KEYS.decrypt(sealed, place="here") == b"body"
 
 
-def test_no_two_seals_are_alike():
-    """Each has a nonce of its own."""
+def test_no_two_results_are_alike():
+    """Each encryption has a nonce of its own."""
     assert len({KEYS.encrypt(b"body", place="here") for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("place", ["", "her", "here ", "Here", "elsewhere"])
-def test_it_opens_in_no_other_place(place):
-    """An entry that somebody copies over another is no entry."""
+def test_it_is_decrypted_in_no_other_place(place):
+    """An entry that was copied over another cannot be decrypted."""
     with pytest.raises(RecordError, match="another place"):
         KEYS.decrypt(SEALED, place=place)
 
 
 def test_the_name_of_the_key_does_not_run_into_the_place():
-    """Key 1 at place 1x is not key 11 at place x."""
+    """Key 1 at place 1x is distinct from key 11 at place x."""
     sealed = aa.EncryptionKeys({"1": OLD}).encrypt(b"body", place="1x")
     keys = aa.EncryptionKeys({"11": OLD})
     forged = b"\x01\x0211" + sealed[3:]
@@ -58,22 +58,22 @@ def test_the_name_of_the_key_does_not_run_into_the_place():
         keys.decrypt(forged, place="x")
 
 
-def test_another_key_of_the_same_name_does_not_open():
-    """Nor does one of another name."""
+def test_another_key_of_the_same_name_does_not_decrypt():
+    """Neither another key of the same name nor an unknown name decrypts the bytes."""
     with pytest.raises(RecordError, match="authentication tag"):
         aa.EncryptionKeys({"1": NEW}).decrypt(SEALED, place="here")
     with pytest.raises(RecordError, match="known here"):
         aa.EncryptionKeys({"2": OLD}).decrypt(SEALED, place="here")
 
 
-def test_another_format_is_told_from_a_broken_seal():
-    """Somebody may have installed an older version."""
+def test_another_format_is_distinguished_from_damage():
+    """An older version of the package reports an unknown key, not damage."""
     with pytest.raises(RecordError, match="known here"):
         KEYS.decrypt(b"\x02" + SEALED[1:], place="here")
 
 
 def test_keys_are_changed_in_three_steps():
-    """At each step every process opens what any process of this step or the last has sealed."""
+    """At each step every process decrypts what any process of this step or the last has encrypted."""
     steps = [{"1": OLD}, {"1": OLD, "2": NEW}, {"2": NEW, "1": OLD}, {"2": NEW}]
     rings = [aa.EncryptionKeys(step) for step in steps]
     seals = [ring.encrypt(b"body", place="here") for ring in rings]
@@ -86,7 +86,7 @@ def test_keys_are_changed_in_three_steps():
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
 def test_no_bit_can_be_flipped(bit):
-    """Not in the format, the name, the nonce, the body or the tag."""
+    """A flipped bit in the format, the name, the nonce, the body or the tag is detected."""
     forged = bytearray(SEALED)
     forged[bit // 8] ^= 1 << bit % 8
 
@@ -96,27 +96,27 @@ def test_no_bit_can_be_flipped(bit):
 
 @pytest.mark.parametrize("length", range(len(SEALED)))
 def test_nothing_can_be_cut_off(length):
-    """Wherever it ends."""
+    """Truncated bytes are refused, wherever they end."""
     with pytest.raises(RecordError):
         KEYS.decrypt(SEALED[:length], place="here")
 
 
 def test_nothing_can_be_added():
-    """At its end."""
+    """Bytes with something appended are refused."""
     with pytest.raises(RecordError):
         KEYS.decrypt(SEALED + b"\0", place="here")
 
 
 @given(st.binary())
 def test_no_bytes_crash_it(sealed):
-    """Nothing but its own error."""
+    """Arbitrary bytes raise a RecordError and nothing else."""
     with pytest.raises(RecordError):
         KEYS.decrypt(sealed, place="here")
 
 
 @given(st.binary(), st.text(st.characters(codec="utf-8")))
-def test_any_bytes_are_sealed_in_any_place(body, place):
-    """Empty ones too."""
+def test_any_bytes_are_encrypted_in_any_place(body, place):
+    """Any body comes back from any place, empty ones included."""
     assert KEYS.decrypt(KEYS.encrypt(body, place=place), place=place) == body
 
 
@@ -133,7 +133,7 @@ RAW = b"\xfb\xff" + bytes(30)
     ids=["base64", "base64url", "unpadded"],
 )
 def test_a_key_may_be_a_text(text):
-    """As openssl, or whatever keeps secrets, gives it."""
+    """A key may be base64 or base64url text, as openssl and secret managers write it."""
     sealed = aa.EncryptionKeys({"1": RAW}).encrypt(b"body", place="here")
 
     assert aa.EncryptionKeys({"1": text}).decrypt(sealed, place="here") == b"body"
@@ -159,7 +159,7 @@ BAD_KEYS = {
 
 @pytest.mark.parametrize("name", BAD_KEYS)
 def test_what_is_no_key_is_refused(name, canary):
-    """Before anything is sealed with it, and without showing it."""
+    """A wrong key is refused before anything is encrypted with it, and is not shown."""
     keys, words = BAD_KEYS[name]
     planted = {
         name: canary.text.encode() if key == b"canary" else canary.text if key == "canary" else key
@@ -172,14 +172,14 @@ def test_what_is_no_key_is_refused(name, canary):
 
 
 def test_the_longest_name_is_good():
-    """32 characters."""
+    """A name of 32 characters is accepted."""
     keys = aa.EncryptionKeys({"n" * 32: OLD})
 
     assert keys.decrypt(keys.encrypt(b"body", place="here"), place="here") == b"body"
 
 
 def test_without_cryptography_the_extra_is_named(monkeypatch):
-    """It is an extra dependency."""
+    """The error names the extras that install cryptography."""
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
     with pytest.raises(aa.ConfigurationError, match=r"\[file\]. or .aritma-auth\[redis\]"):
@@ -187,7 +187,7 @@ def test_without_cryptography_the_extra_is_named(monkeypatch):
 
 
 def test_keys_do_not_show_and_are_not_pickled():
-    """By name alone."""
+    """The repr shows the names alone, and keys cannot be pickled or copied."""
     keys = aa.EncryptionKeys({"2026": OLD, "2025": NEW})
 
     assert repr(keys) == str(keys) == "<EncryptionKeys 2026, 2025>"
@@ -197,7 +197,7 @@ def test_keys_do_not_show_and_are_not_pickled():
 
 
 def test_a_generated_key_is_a_new_one():
-    """Under the name that it is given."""
+    """Each generated key is new, and has the name that it is given."""
     one, other = (aa.EncryptionKeys.generate("new") for _ in range(2))
 
     assert repr(one) == "<EncryptionKeys new>"
@@ -205,8 +205,8 @@ def test_a_generated_key_is_a_new_one():
         other.decrypt(one.encrypt(b"body", place="here"), place="here")
 
 
-def test_what_is_opened_does_not_show(canary):
-    """In no repr, and in no error's traceback."""
+def test_what_is_decrypted_does_not_show(canary):
+    """The decrypted bytes show in no repr, and in no error's traceback."""
     sealed = KEYS.encrypt(canary.text.encode(), place="here")
     canary.assert_hidden(KEYS.decrypt(sealed, place="here"))
     with pytest.raises(RecordError) as caught:
@@ -216,7 +216,7 @@ def test_what_is_opened_does_not_show(canary):
 
 
 def test_a_key_without_a_name_is_refused(canary):
-    """It could never be changed."""
+    """A key without a name is refused, since it could never be rotated."""
     with pytest.raises(aa.ConfigurationError, match="keys by name") as caught:
         aa.EncryptionKeys(canary.text)
 

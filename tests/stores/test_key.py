@@ -60,14 +60,14 @@ GRANTS = [
 
 
 def test_no_two_identities_share_a_key():
-    """Each part counts: no scope differs from an empty one."""
+    """Each part of an identity counts, and no scope differs from an empty one."""
     keys = {token_key(registered, grant) for registered in CLIENTS for grant in GRANTS}
 
     assert len(keys) == len(CLIENTS) * len(GRANTS)
 
 
 def test_a_key_is_the_same_in_every_process():
-    """Whoever starts tomorrow finds what was kept today."""
+    """A process that starts tomorrow finds what was kept today."""
     assert token_key(CLIENTS[0], GRANTS[3]) == "ee2c76a33727f4b38227bf41ff8133d2"
 
 
@@ -89,8 +89,8 @@ def test_a_grant_without_an_identity_has_no_key():
     ],
     ids=["scope", "resource", "extra"],
 )
-def test_the_order_of_what_is_asked_for_does_not_matter(one, other):
-    """They are sets to the server."""
+def test_the_order_of_parameters_does_not_matter(one, other):
+    """Scope, resources and extra parameters are sets to the server."""
     keys = {token_key(CLIENTS[0], aa.ClientCredentialsGrant(**asked)) for asked in (one, other)}
 
     assert len(keys) == 1

@@ -45,7 +45,7 @@ def small(monkeypatch, tmp_path):
 
 
 async def test_an_entry_is_one_text(store, backend):
-    """Of the service; with its generation, its fence and a sum over all of it."""
+    """An entry is one text of the service, with generation, fence and a sum over all of it."""
     await store.save(KEY, OLD, replaces=0, fence=7)
     ((service, name), text) = next(iter(backend.texts.items()))
 
@@ -57,7 +57,7 @@ async def test_an_entry_is_one_text(store, backend):
 
 
 async def test_two_services_share_nothing(backend, tmp_path):
-    """Neither entries nor leases, though they share a folder."""
+    """Two services in one folder share neither entries nor leases."""
     one, other = (
         aa.KeyringTokenStore(name, keyring=backend, lock_folder=tmp_path) for name in ("a", "b")
     )
@@ -72,7 +72,7 @@ async def test_two_services_share_nothing(backend, tmp_path):
 
 
 async def test_a_file_store_may_share_the_folder(store, tmp_path):
-    """By default both are in the state folder."""
+    """A FileTokenStore may share the folder, as both do by default."""
     files = aa.FileTokenStore(tmp_path)
     leases = [await each.acquire(KEY, seconds=1) for each in (store, files)]
 
@@ -81,8 +81,8 @@ async def test_a_file_store_may_share_the_folder(store, tmp_path):
         await lease.release()
 
 
-async def test_the_keyring_is_asked_in_a_thread(store, backend, monkeypatch):
-    """It may wait for the person."""
+async def test_the_keyring_is_called_in_a_thread(store, backend, monkeypatch):
+    """The keyring may block while the end-user unlocks it."""
     threads = []
     get = backend.get_password
     monkeypatch.setattr(
@@ -98,8 +98,8 @@ async def test_the_keyring_is_asked_in_a_thread(store, backend, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "hunter2", "ä\ud800", "aritma-auth 2 plain 1 0 ", "{}"])
-async def test_what_is_strange_is_told_and_replaced(store, backend, text):
-    """Another program's, or another version's."""
+async def test_what_the_store_did_not_write_is_an_unreadable_entry(store, backend, text):
+    """A text of another program or version is an unreadable entry."""
     await store.save(KEY, OLD, replaces=0)
     (place,) = backend.texts
     backend.texts[place] = text
@@ -113,7 +113,7 @@ async def test_what_is_strange_is_told_and_replaced(store, backend, text):
 
 
 async def test_long_entries_are_cut_where_only_short_ones_fit(small):
-    """Into parts beside each other; whatever came before is removed."""
+    """A long entry is written in parts beside the old ones, which are then removed."""
     store, backend = small
     for generation, record in enumerate([LONG, OLD, LONG, LONG, SHORT, LONG]):
         assert await store.save(KEY, record, replaces=generation)
@@ -129,7 +129,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("after", range(9))
 async def test_a_writer_killed_between_parts_leaves_the_old_entry(small, monkeypatch, after):
-    """Until the one text that says where they are is replaced."""
+    """The old entry stands until the text that names its parts is replaced."""
     store, backend = small
     changed = Record(aa.Token("z" * 6000, id_token="y" * 3000), 5)
     await store.save(KEY, LONG, replaces=0)
@@ -155,7 +155,7 @@ async def test_a_writer_killed_between_parts_leaves_the_old_entry(small, monkeyp
 @pytest.mark.parametrize("part", [0, 7])
 @pytest.mark.parametrize("damage", ["lost", "changed", "swapped"])
 async def test_a_damaged_part_shows(small, part, damage):
-    """In the sum of the whole."""
+    """A lost, changed or swapped part is detected by the checksum of the whole."""
     store, backend = small
     await store.save(KEY, LONG, replaces=0)
     places = [place for place in backend.texts if ".a" in place[1]]
@@ -175,7 +175,7 @@ async def test_a_damaged_part_shows(small, part, damage):
 
 
 def test_a_part_fits_where_windows_keeps_it(monkeypatch):
-    """2,560 bytes, two of them a character."""
+    """A part has fewer characters than the 1,280 that Windows keeps."""
     monkeypatch.setattr(sys, "platform", "win32")
     spec = importlib.util.spec_from_file_location("elsewhere", keyring_store.__file__)
     elsewhere = importlib.util.module_from_spec(spec)
@@ -194,7 +194,7 @@ FAILURES = [
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("call", ["get_password", "set_password"])
 async def test_a_keyring_that_fails_is_away(store, backend, monkeypatch, call, error, canary):
-    """Its own error does not leave the store; the entry stands, and nothing is locked."""
+    """The keyring's own error does not leave the store, the entry stands, and nothing stays locked."""
     await store.save(KEY, OLD, replaces=0)
 
     def failing(*texts):
@@ -229,7 +229,7 @@ async def test_a_keyring_that_keeps_old_parts_says_so(small, monkeypatch):
 
 
 async def test_a_lock_folder_that_cannot_be_used_makes_it_away(backend, tmp_path):
-    """As with files."""
+    """A lock folder that cannot be used is a StoreError, as with files."""
     (tmp_path / "file").write_text("mine")
     store = aa.KeyringTokenStore(keyring=backend, lock_folder=tmp_path / "file")
 
@@ -239,8 +239,8 @@ async def test_a_lock_folder_that_cannot_be_used_makes_it_away(backend, tmp_path
 
 
 @pytest.mark.parametrize("kind", [fail.Keyring, null.Keyring])
-def test_a_machine_without_keyring_is_told(monkeypatch, kind):
-    """When the store is made; one that keeps nothing is none."""
+def test_a_machine_without_keyring_is_refused(monkeypatch, kind):
+    """The constructor refuses a machine without a keyring, or with one that keeps nothing."""
     monkeypatch.setattr(keyring, "get_keyring", kind)
 
     with pytest.raises(aa.ConfigurationError, match="this machine has none"):
@@ -248,7 +248,7 @@ def test_a_machine_without_keyring_is_told(monkeypatch, kind):
 
 
 async def test_by_default_it_is_the_machines_keyring(monkeypatch, backend, tmp_path):
-    """As python-keyring finds it; the locks are in the state folder."""
+    """By default python-keyring chooses the keyring, and the locks are in the state folder."""
     monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
     monkeypatch.setattr(platformdirs, "user_state_path", lambda name, **settings: tmp_path / name)
     await aa.KeyringTokenStore().save(KEY, OLD, replaces=0)
@@ -259,7 +259,7 @@ async def test_by_default_it_is_the_machines_keyring(monkeypatch, backend, tmp_p
 
 @pytest.mark.parametrize("module", ["keyring", "filelock", "platformdirs"])
 def test_without_the_extra_it_is_named(monkeypatch, backend, module):
-    """When the store is made."""
+    """The constructor names the extra that is not installed."""
     monkeypatch.setitem(sys.modules, module, None)
 
     with pytest.raises(aa.ConfigurationError, match=rf"{module} .*aritma-auth\[keyring\]"):
@@ -267,7 +267,7 @@ def test_without_the_extra_it_is_named(monkeypatch, backend, module):
 
 
 async def test_many_writers_of_long_entries_lose_nothing(small):
-    """Parts of one are never read with parts of another."""
+    """A reader never combines the parts of two writes."""
     store, _ = small
 
     async def add_one():

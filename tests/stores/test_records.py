@@ -83,7 +83,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_record_is_these_bytes(name):
-    """Other versions of this package read them: a change needs a new version number."""
+    """Other versions of this package read these bytes: a change needs a new version number."""
     record, golden = GOLDEN[name]
 
     assert bytes(dump_record(record, now=NOW)) == golden
@@ -91,7 +91,7 @@ def test_a_record_is_these_bytes(name):
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_what_was_written_is_read(name):
-    """Errors by kind and words, since they know no equality."""
+    """A record that was written is read, its error by kind and words."""
     record, golden = GOLDEN[name]
     read = parse_record(golden, now=NOW)
 
@@ -107,16 +107,16 @@ def described(gate):
     return type(error), str(error), vars(error), gate.count, gate.seconds, gate.credential
 
 
-def test_the_seconds_of_a_gate_run_while_it_is_kept():
-    """It is written down when it began and for how long."""
+def test_the_seconds_of_a_backoff_run_while_it_is_kept():
+    """The record states when the backoff began and how long it lasts."""
     body = dump_record(Record(backoff=SharedBackoff(aa.TransportError("down"), 1, 30.0)), now=NOW)
 
     assert parse_record(body, now=NOW + 10).backoff.seconds == 20
     assert parse_record(body, now=NOW + 40).backoff.seconds == -10
 
 
-def test_a_gate_of_the_future_is_over():
-    """The clock was set back since: it would keep everybody out for as long."""
+def test_a_backoff_of_the_future_has_ended():
+    """A clock that was set back must not stop the fleet for the difference."""
     body = dump_record(Record(backoff=SharedBackoff(aa.TransportError("down"), 4, 30.0)), now=NOW)
 
     assert parse_record(body, now=NOW - 50).backoff.seconds == 80
@@ -135,7 +135,7 @@ def test_a_gate_of_the_future_is_over():
     ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
 )
 def test_a_failure_of_a_kind_that_is_shared_keeps_its_kind(error, kind):
-    """A subclass becomes what all versions know."""
+    """A subclass is read as the class that all versions know."""
     assert (
         type(
             parse_record(
@@ -150,7 +150,7 @@ def test_a_failure_of_a_kind_that_is_shared_keeps_its_kind(error, kind):
     "error", [aa.ProviderClosedError("closed"), aa.TokenTimeoutError("late")], ids=str
 )
 def test_a_failure_of_this_process_alone_is_not_shared(error):
-    """The token beside it is."""
+    """The token beside a local failure is shared without it."""
     record = parse_record(
         dump_record(Record(TOKEN, 1, backoff=SharedBackoff(error)), now=NOW), now=NOW
     )
@@ -159,7 +159,7 @@ def test_a_failure_of_this_process_alone_is_not_shared(error):
 
 
 def changed(**members):
-    """Give a good record with changes."""
+    """Return a good record with changes."""
     record = json.loads(GOLDEN["a token"][1]) | {
         "backoff": json.loads(GOLDEN["an outage"][1])["backoff"]
     }
@@ -219,7 +219,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_record_is_refused(name, canary):
-    """In words that quote nothing of it, and with no secret in the traceback."""
+    """The error quotes nothing of the bytes, and its traceback shows no secret."""
     body, words = BAD[name]
     with pytest.raises(RecordError, match=words) as caught:
         parse_record(body.replace(b"canary", canary.text.encode()), now=NOW)
@@ -230,13 +230,13 @@ def test_what_is_no_record_is_refused(name, canary):
 
 
 def test_the_table_of_bad_records_is_about_what_it_says():
-    """The record that it changes is a good one."""
+    """The record that the table changes is a good one."""
     assert parse_record(changed(), now=NOW).token == TOKEN
 
 
 @given(st.binary())
 def test_no_bytes_crash_the_reader(body):
-    """Nothing but its own error."""
+    """Arbitrary bytes raise a RecordError and nothing else."""
     with pytest.raises(RecordError):
         parse_record(body, now=NOW)
 
@@ -266,12 +266,12 @@ records = st.builds(Record, st.none() | tokens, st.integers(0), st.none() | seco
 
 @given(records)
 def test_whatever_is_written_is_read(record):
-    """Every text, every number that is one."""
+    """Every text and every finite number comes back."""
     assert parse_record(dump_record(record, now=NOW), now=NOW) == record
 
 
 def test_a_record_as_bytes_shows_no_secret(canary):
-    """Nor when it is read."""
+    """The bytes of a record and the record read from them show no secret."""
     body = dump_record(Record(aa.Token(canary.text, extra={"a": canary.text})), now=NOW)
 
     canary.assert_hidden(body, parse_record(body, now=NOW))

@@ -19,7 +19,7 @@ KEYS = aa.EncryptionKeys({"1": bytes(32)})
 
 @pytest.fixture
 def clock():
-    """Give a clock that starts now: the server has the machine's time."""
+    """Give a clock that starts now, since the server has the machine's time."""
     clock = FakeClock()
     clock.wall = time.time()
     return clock
@@ -40,7 +40,7 @@ async def store(server):
 
 @contextlib.contextmanager
 def killed(server):
-    """Nobody listens."""
+    """Kill the server: nobody listens on its port."""
     server.kill()
     try:
         yield
@@ -50,7 +50,7 @@ def killed(server):
 
 @contextlib.contextmanager
 def read_only(server):
-    """It has become a replica, as in the middle of a fail-over."""
+    """Make the server a replica, as in the middle of a failover."""
     server.do("REPLICAOF", "127.0.0.1", "1")
     try:
         yield
@@ -60,14 +60,14 @@ def read_only(server):
 
 @contextlib.contextmanager
 def full(server):
-    """It takes nothing new."""
+    """Let the server refuse everything new."""
     with server.configured("maxmemory-policy", "noeviction"), server.configured("maxmemory", "1"):
         yield
 
 
 @contextlib.contextmanager
 def hung(server):
-    """It accepts connections and answers nothing."""
+    """Let the server accept connections and respond to nothing."""
     with server.hung():
         yield
 
@@ -77,7 +77,7 @@ FAULTS = [killed, hung, full, read_only]
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_a_service_goes_on_by_itself_and_comes_back(server, store, clock, fault):
-    """It says so; once the server is back, its token is shared again, without a herd."""
+    """A service works without Redis, reports it, and shares its token again afterwards without a stampede."""
     rig = Rig(clock, store=store)
     with fault(server):
         first = await asyncio.wait_for(rig.get(), 20)
@@ -97,7 +97,7 @@ async def test_a_service_goes_on_by_itself_and_comes_back(server, store, clock, 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_callers_with_a_living_token_notice_nothing(server, store, clock, fault):
-    """The store is only touched when a token is refreshed."""
+    """The store is used only when a token is refreshed."""
     rig = Rig(clock, store=store)
     token = await rig.get()
     with fault(server):
@@ -108,8 +108,8 @@ async def test_callers_with_a_living_token_notice_nothing(server, store, clock, 
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_a_refresh_token_waits_for_its_lock(server, store, clock, fault):
-    """What lives is served; then a transient error; then the same refresh token, once."""
+async def test_a_refresh_token_waits_for_its_lease(server, store, clock, fault):
+    """The live token is served, then a transient error comes, then the refresh token is presented once."""
     rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
     rig.client.answers = [rig.client.make_token(refresh_token="second")]
     token = await rig.get()
@@ -129,7 +129,7 @@ async def test_a_refresh_token_waits_for_its_lock(server, store, clock, fault):
 
 
 async def test_a_server_that_restarts_empty_costs_one_request(server, clock):
-    """Whoever comes first asks; the others adopt."""
+    """One process requests a token, and the others adopt it."""
     server.do("FLUSHALL")
     async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=10) as store:
         rigs = [Rig(clock, store=store) for _ in range(4)]
@@ -147,7 +147,7 @@ async def test_a_server_that_restarts_empty_costs_one_request(server, clock):
 
 
 async def test_an_emptied_server_gets_the_refresh_token_back(server, store, clock):
-    """From whoever has it in memory."""
+    """A process that has the refresh token in memory writes it back."""
     rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
     rig.client.answers = [rig.client.make_token(refresh_token="second")]
     await rig.get()
@@ -163,7 +163,7 @@ async def test_an_emptied_server_gets_the_refresh_token_back(server, store, cloc
 
 
 async def test_one_token_request_for_a_cold_start_of_many(server, clock):
-    """Each with connections of its own, as processes have."""
+    """Processes with connections of their own start with one token request."""
     server.do("FLUSHALL")
     async with contextlib.AsyncExitStack() as stack:
         stores = [

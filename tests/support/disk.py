@@ -1,11 +1,12 @@
-"""A disk that fails, and a look at what is open."""
+"""A disk that fails, and a look at what lies on it and what is open."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 
 def open_files(folder):
-    """Give the files under a folder that this process has open; none where that is not told."""
+    """Return the files under a folder that this process has open, where the system tells."""
     descriptors = Path("/proc/self/fd")
     if not descriptors.exists():
         return []
@@ -18,8 +19,37 @@ def open_files(folder):
     return sorted(path for path in found if path.startswith(str(folder)))
 
 
+def descriptor_of(path):
+    """Return the descriptor under which this process has a file open."""
+    (found,) = (
+        int(entry.name)
+        for entry in Path("/proc/self/fd").iterdir()
+        if os.path.realpath(entry) == str(path)
+    )
+    return found
+
+
+def entry_file(folder, key="0" * 32):
+    """Return the file in which a FileTokenStore keeps a key."""
+    name = sha256(f"file\n{key}".encode()).hexdigest()[:32]
+    return folder / f"{name}.token"
+
+
+def suffixes(folder):
+    """Return what kinds of files are in a folder, sorted."""
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+def make_link(path):
+    """Make a symbolic link to a private file beside it."""
+    target = path.with_suffix(".elsewhere")
+    target.write_bytes(b"mine")
+    target.chmod(0o600)
+    path.symlink_to(target)
+
+
 class FailingCall:
-    """A function of ``os`` that raises an error when its arguments are of a kind."""
+    """A function of ``os`` that raises an error when its arguments satisfy a condition."""
 
     def __init__(self, monkeypatch, name, error, when=lambda *arguments: True):
         self._real = getattr(os, name)

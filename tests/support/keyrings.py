@@ -4,7 +4,7 @@ from keyring.errors import PasswordDeleteError
 
 
 class DictKeyring:
-    """Keeps texts in a dict, and is as strict as real ones."""
+    """Keeps texts in a dict, and refuses what real keyrings refuse."""
 
     def __init__(self, limit=None):
         self.texts = {}

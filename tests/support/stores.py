@@ -11,6 +11,16 @@ NEW = Record(aa.Token("new", refresh_token="new-refresh"), 2)
 KEYS = aa.EncryptionKeys.generate()
 
 
+OPERATIONS = {
+    "load": lambda store, lease: store.load(KEY),
+    "save": lambda store, lease: store.save(KEY, Record(fresh_token()), replaces=0),
+    "acquire": lambda store, lease: store.acquire(KEY, seconds=9),
+    "keep": lambda store, lease: lease.keep(),
+    "release": lambda store, lease: lease.release(),
+}
+"""What can be done with a store and a lease of it."""
+
+
 def fresh_token(text="one", *, age=0.0, lifetime=3600.0, **others):
     """Return a token that was issued some seconds ago by the machine's clock."""
     now = time.time() - age

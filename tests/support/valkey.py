@@ -19,7 +19,7 @@ ADMINISTRATOR = "administrator"
 
 
 def unused_port():
-    """Give a port that nobody listens on now."""
+    """Return a port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         return unused.getsockname()[1]
 
@@ -72,7 +72,7 @@ class Server:
 
     @contextlib.contextmanager
     def hung(self):
-        """Let it accept connections and answer nothing."""
+        """Let it accept connections and respond to nothing."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -114,7 +114,7 @@ class Server:
 
 @functools.cache
 def shared_server(binary=None):
-    """Give the server that tests share, which take a prefix of their own each."""
+    """Return the server that tests share; each test takes a prefix of its own."""
     server = Server(binary=binary)
     atexit.register(server.close)
     return server
