@@ -6,13 +6,12 @@ application, whose name resolution runs there, and keep the process from ending.
 """
 
 import asyncio
-import queue
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
-
-from aritma_auth.runtime.lock import fork_safe_lock, forks
 
 R = TypeVar("R")
 
@@ -22,26 +21,28 @@ _IDLE = 1.0
 
 class WorkerThreads:
     """
-    At most so many daemon threads, made when they are needed, ended when they are idle.
+    At most so many daemon threads, started when they are needed, ended when they are idle.
 
-    Calls beyond that wait in a queue. A caller that is cancelled waits no longer: its call is
-    dropped if it has not begun, and holds its thread until it returns if it has.
+    Further calls wait in a queue. A cancelled caller does not wait for its call, which is dropped
+    if it has not begun, so that a thousand calls to a dead disk leave nothing behind. A call that
+    has begun occupies its thread until it returns.
 
     Args:
-        name: The threads' name.
+        name: The name of the threads.
 
-        limit: How many there are at most.
+        limit: The highest number of threads.
     """
 
     def __init__(self, name: str, limit: int = 4) -> None:
         self._name = name
         self._limit = limit
-        self._lock = fork_safe_lock()
-        self._start_over()
+        self.start_over()
+        _all_workers.add(self)
 
-    def _start_over(self) -> None:
-        self._forks = forks()
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    def start_over(self) -> None:
+        """Forget threads and calls, which a forked child does not have."""
+        self._changed = threading.Condition()
+        self._calls: dict[Future[None], Callable[[], None]] = {}
         self._threads = 0
         self._idle = 0
 
@@ -55,27 +56,32 @@ class WorkerThreads:
         Returns:
             What it returns; what it raises is raised here.
         """
-        future: Future[R] = Future()
+        done: Future[None] = Future()
+        results: list[R] = []
 
         def call() -> None:
-            if not future.set_running_or_notify_cancel():
+            if not done.set_running_or_notify_cancel():
                 return
             try:
-                result = function()
+                results.append(function())
             except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-                future.set_exception(error)
+                done.set_exception(error)
             else:
-                future.set_result(result)
+                done.set_result(None)
 
-        with self._lock:
-            if self._forks != forks():
-                # A forked child has none of its parent's threads.
-                self._start_over()
-            self._calls.put(call)
-            if self._calls.qsize() > self._idle and self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-        return await asyncio.wrap_future(future)
+        try:
+            with self._changed:
+                self._calls[done] = call
+                if len(self._calls) > self._idle and self._threads < self._limit:
+                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                    self._threads += 1
+                else:
+                    self._changed.notify()
+            await asyncio.wrap_future(done)
+        finally:
+            with self._changed:
+                self._calls.pop(done, None)
+        return results[0]
 
     def _work(self) -> None:
         while (call := self._next_call()) is not None:
@@ -84,17 +90,24 @@ class WorkerThreads:
             del call
 
     def _next_call(self) -> Callable[[], None] | None:
-        with self._lock:
+        with self._changed:
             self._idle += 1
-        try:
-            call = self._calls.get(timeout=_IDLE)
-        except queue.Empty:
-            call = None
-        with self._lock:
+            has_call = self._changed.wait_for(lambda: self._calls, _IDLE)
             self._idle -= 1
-            if call is None and not self._calls.empty():
-                # It was put just as the time was over.
-                call = self._calls.get()
-            if call is None:
-                self._threads -= 1
-        return call
+            if has_call:
+                return self._calls.pop(next(iter(self._calls)))
+            self._threads -= 1
+            return None
+
+
+_all_workers: "weakref.WeakSet[WorkerThreads]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # Before the child runs anything else, so that no two of its threads can come at once.
+    for workers in list(_all_workers):
+        workers.start_over()
+
+
+# Windows has no fork.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)

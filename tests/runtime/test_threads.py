@@ -1,9 +1,11 @@
 """A bounded number of threads for calls that may block for ever."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -61,6 +63,26 @@ async def test_calls_that_hang_hold_no_more_threads_than_the_limit(workers, requ
     release.set()
     assert await workers.run(lambda: "next") == "next"
     assert len(begun) == 2
+
+
+async def test_calls_that_nobody_waits_for_are_let_go_while_all_threads_hang(workers):
+    """A disk that is dead for a day costs no memory for each attempt to use it."""
+    release = threading.Event()
+    hanging = [asyncio.create_task(workers.run(release.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    kept = []
+    for _ in range(1000):
+        argument = type("Argument", (), {})()
+        kept.append(weakref.ref(argument))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await workers.run(lambda argument=argument: argument)
+        del argument
+    gc.collect()
+
+    assert sum(argument() is not None for argument in kept) <= 1
+    release.set()
+    assert await asyncio.gather(*hanging) == [True, True]
 
 
 async def test_idle_threads_end(workers, request):
