@@ -106,6 +106,26 @@ def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
     return ConfigurationError(f"{name} must be {required}; it is {found}")
 
 
+def require_instance(name: str, required: str, given: object, kind: type) -> None:
+    """
+    Require an argument to be of a class.
+
+    Args:
+        name: The argument.
+
+        required: What it must be, in words.
+
+        given: What was given.
+
+        kind: The class.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(given, kind):
+        raise wrong_kind(name, required, given)
+
+
 def require_seconds(name: str, given: object, *, above_zero: bool = False) -> None:
     """
     Require an argument to be a finite number of seconds, 0 or more.

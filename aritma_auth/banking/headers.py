@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_instance
 
 _CHANNEL_TYPES = frozenset({"openBanking", "psd2", "unspecified"})
 
@@ -128,7 +128,10 @@ def build_api_headers(
     Source: Banking v4's OpenAPI.
     """
     fields = _fields({"api-version": version, "Idempotency-Key": idempotency_key})
-    return fields if context is None else fields | context.headers()
+    if context is None:
+        return fields
+    require_instance("context", "an ApiContext or None", context, ApiContext)
+    return fields | context.headers()
 
 
 def _fields(values: Mapping[str, str | None]) -> dict[str, str]:
@@ -183,6 +186,7 @@ def was_replayed(headers: Mapping[str, str]) -> bool:
 
 
 def _list(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
+    require_instance("headers", "a mapping, such as response.headers", headers, Mapping)
     fields = [value for field, value in headers.items() if field.lower() == name]
     return tuple(word.strip() for word in ",".join(fields).split(",") if word.strip())
 

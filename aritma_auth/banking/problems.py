@@ -2,7 +2,7 @@
 
 import attrs
 
-from aritma_auth.errors import printable
+from aritma_auth.errors import printable, require_instance
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
@@ -43,7 +43,7 @@ class ApiProblem:
 
 def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProblem:
     """
-    Parse an API's response of status 400 or more. This never raises: a gateway may send anything.
+    Parse an API's response of status 400 or more. Whatever a gateway sends, this does not raise.
 
     Args:
         status: HTTP status.
@@ -55,8 +55,13 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
     Returns:
         The problem; control characters in its texts are replaced.
 
+    Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
     Spec: RFC 9457 §3; RFC 7807.
     """
+    require_instance("body", "bytes, such as await response.read()", body, bytes)
+    require_instance("content_type", "a text, such as response.content_type", content_type, str)
     media_type = content_type.partition(";")[0].strip().lower()
     try:
         is_json = not media_type or media_type == "application/json" or media_type[-5:] == "+json"

@@ -13,6 +13,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     VerificationError,
     printable,
+    require_instance,
 )
 from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
 from aritma_auth.protocol.parameters import is_word, parse_words
@@ -62,6 +63,7 @@ class ScaStep:
         Raises:
             ConfigurationError: An argument is not usable.
         """
+        require_instance("client", "an OAuthClient", client, OAuthClient)
         others = parse_words(parameters.pop("acr_values", ()), "acr_values")
         parameters["acr_values"] = (*self.acr_values, *others)
         return await client.begin_sign_in(redirect_uri, scope, **parameters)
@@ -76,6 +78,7 @@ class ScaStep:
             member: Name of the member that holds the access token. Aritma's public pages do not
                 show this body: ask Aritma.
         """
+        require_instance("token", "a Token, such as sign_in.require_token()", token, Token)
         return {member: token.access_token}
 
 
@@ -107,6 +110,7 @@ def parse_sca_step(
 
     Source: Banking v4's OpenAPI (start authorization).
     """
+    require_instance("environment", "an Environment", environment, Environment)
     authority, confirmation = (_link(members, name) for name in ("scaOauth", "confirmation"))
     if authority is None or confirmation is None:
         raise InvalidResponseError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError, wrong_kind
+from aritma_auth.errors import ConfigurationError, StateMismatchError, require_instance, wrong_kind
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -59,8 +59,7 @@ class PendingSignIns:
     """
 
     def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
-        if not isinstance(clock, Clock):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         self._limit = _require_count(limit)
         self._clock = clock
         self._lock = fork_safe_lock()
@@ -79,6 +78,7 @@ class PendingSignIns:
         Returns:
             The pending sign-in: set its ``cookie`` to its ``handle`` in the browser.
         """
+        require_instance("request", "an AuthorizationRequest", request, AuthorizationRequest)
         name = _cookie_name(request.state)
         pending = PendingSignIn(request, return_to, name, secrets.token_urlsafe(_HANDLE_BYTES))
         with self._lock:
@@ -100,7 +100,8 @@ class PendingSignIns:
             StateMismatchError: This browser has no such sign-in pending: start a new one. Nothing
                 else that is pending is forgotten.
         """
-        given = SecretText(state or "")
+        require_instance("cookies", "a mapping, such as request.cookies", cookies, Mapping)
+        given = SecretText(state if isinstance(state, str) else "")
         handle = cookies.get(_cookie_name(given), "")
         with self._lock:
             pending = self._pending.get(handle)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import sys
 import threading
 import webbrowser
@@ -15,9 +16,11 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
     TokenTimeoutError,
     printable,
+    require_instance,
     require_seconds,
+    wrong_kind,
 )
-from aritma_auth.events import Event, Listener, RefreshFailed, log_event, notify
+from aritma_auth.events import Event, Listener, RefreshFailed, log_event, notify, require_listener
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
 from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
 from aritma_auth.protocol.device_authorization import DeviceAuthorization
@@ -31,6 +34,7 @@ DEFAULT_SCOPE = "openid profile offline_access"
 
 _URL_LIMIT = 2000
 _EXCHANGE_TIME = 60.0
+_SIGN_IN_FUNCTION = "a coroutine function that takes the client and returns a SignIn"
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
 
@@ -127,8 +131,12 @@ async def login_with_browser(
 
     Spec: RFC 8252 §6, §7.3, §8.
     """
+    _require_client(client)
+    _require_function("show", show)
+    if open_browser is not None:
+        _require_function("open_browser", open_browser)
     mode = parameters.setdefault("response_mode", "query")
-    if mode not in {"form_post", "query"}:
+    if mode not in ("form_post", "query"):
         raise ConfigurationError(
             f"response_mode must be query or form_post, not {mode!r}: a listener sees no fragment"
         )
@@ -207,6 +215,8 @@ async def login_with_device(
 
     Spec: RFC 8628.
     """
+    _require_client(client)
+    _require_function("show", show)
     authorization = await client.begin_device_sign_in(scope)
     show(authorization)
     return await client.complete_device_sign_in(authorization)
@@ -242,6 +252,10 @@ async def signed_in_provider(
         AritmaAuthError: The refresh or the sign-in failed. A store that is away, and a server that
             is, are such failures: neither asks the end-user to sign in.
     """
+    _require_client(client)
+    require_listener(on_event)
+    if not callable(sign_in):
+        raise wrong_kind("sign_in", _SIGN_IN_FUNCTION, sign_in)
     is_first_look = True
 
     def listen(event: Event) -> None:
@@ -260,9 +274,28 @@ async def signed_in_provider(
             must_sign_in = True
         is_first_look = False
         if must_sign_in:
-            await provider.set_token((await sign_in(client)).require_token())
+            await provider.set_token((await _sign_in(client, sign_in)).require_token())
         stack.pop_all()
         return provider
+
+
+async def _sign_in(
+    client: OAuthClient, sign_in: Callable[[OAuthClient], Awaitable[SignIn]]
+) -> SignIn:
+    returned = sign_in(client)
+    require_instance("sign_in", _SIGN_IN_FUNCTION, returned, Awaitable)
+    signed_in = await returned
+    require_instance("sign_in", _SIGN_IN_FUNCTION, signed_in, SignIn)
+    return signed_in
+
+
+def _require_client(client: object) -> None:
+    require_instance("client", "an OAuthClient", client, OAuthClient)
+
+
+def _require_function(name: str, given: object) -> None:
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        raise wrong_kind(name, "a plain function, which is called and not awaited", given)
 
 
 def _demands_sign_in(event: Event) -> bool:

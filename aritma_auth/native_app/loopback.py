@@ -132,7 +132,7 @@ class LoopbackListener(AsyncCloseable):
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, path: str = "/callback") -> None:
-        if host not in {"127.0.0.1", "::1"}:
+        if host not in ("127.0.0.1", "::1"):
             raise ConfigurationError(f"host must be 127.0.0.1 or ::1, not {host!r}")
         if not _is_port(port):
             raise ConfigurationError(f"port must be a number from 0 to {_LAST_PORT}, not {port!r}")

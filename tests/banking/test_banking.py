@@ -128,6 +128,20 @@ def test_a_responses_headers_tell_versions_and_replays(kind):
     assert not banking.was_replayed(kind({"Idempotent-Replayed": "false"}))
 
 
+@pytest.mark.parametrize("wrong", [None, "api-version: 1.0", [("api-version", "1.0")]], ids=repr)
+@pytest.mark.parametrize("parse", [banking.parse_api_versions, banking.was_replayed])
+def test_headers_are_a_mapping(parse, wrong):
+    """Header fields of the wrong kind are refused by name."""
+    with pytest.raises(aa.ConfigurationError, match="headers must be a mapping"):
+        parse(wrong)
+
+
+def test_a_context_is_an_api_context():
+    """A mapping in the place of the context is refused by name."""
+    with pytest.raises(aa.ConfigurationError, match="context must be an ApiContext"):
+        banking.build_api_headers(context={"Consent-ID": "consent"})
+
+
 # Problems
 
 
@@ -179,6 +193,16 @@ def test_whatever_a_gateway_sends_is_a_problem(body, content_type):
     assert problem == banking.ApiProblem(status=502)
     assert str(problem) == "502"
     assert problem.type == "about:blank"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((404, "{}"), "body"), ((404, None), "body"), ((404, b"{}", None), "content_type")],
+)
+def test_a_problem_is_read_from_bytes(arguments, name):
+    """A body that was decoded already, or no media type, is refused by name."""
+    with pytest.raises(aa.ConfigurationError, match=f"{name} must be"):
+        banking.parse_problem(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -328,6 +352,25 @@ def test_a_step_without_aritma_id_is_told_apart(other):
     with pytest.raises(aa.InvalidResponseError, match="scaStatus is not there") as caught:
         parse(other)
     assert caught.value.status == 201
+
+
+@pytest.mark.parametrize("environment", ["production", None], ids=repr)
+def test_an_environment_is_needed_to_trust_links(environment):
+    """A name in the place of the environment is refused."""
+    with pytest.raises(aa.ConfigurationError, match="environment must be an Environment"):
+        banking.parse_sca_step(response(), environment=environment)
+
+
+async def test_a_step_takes_a_client_and_a_token():
+    """An argument of the wrong kind is refused by name, without its value."""
+    step = parse(response())
+    with pytest.raises(aa.ConfigurationError, match="client must be an OAuthClient"):
+        await step.begin_sign_in("client", CALLBACK)
+    with pytest.raises(
+        aa.ConfigurationError, match=r"token must be a Token, .* of type str"
+    ) as told:
+        step.confirmation_body("secret-token")
+    assert "secret-token" not in str(told.value)
 
 
 @pytest.mark.parametrize("status", ["finalised", "\x1b[2Jfailed\u202e"])

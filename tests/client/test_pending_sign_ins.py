@@ -67,7 +67,7 @@ async def test_tabs_of_one_browser_sign_in_at_the_same_time(browser, order):
 
 
 @pytest.mark.parametrize(
-    "state", [None, "", "wrong", "Ålesund", "\udcff", "x" * 100_000], ids=ascii
+    "state", [None, 5, "", "wrong", "Ålesund", "\udcff", "x" * 100_000], ids=ascii
 )
 async def test_a_wrong_state_takes_nothing_away(browser, state):
     """A response with another state, or none, leaves the pending sign-in to the right one."""
@@ -175,6 +175,20 @@ def test_a_limit_is_a_number_of_one_or_more(limit):
     """A limit that would keep no sign-in, or is no number, is refused at construction."""
     with pytest.raises(aa.ConfigurationError, match="1 or more"):
         aa.PendingSignIns(limit=limit)
+
+
+@pytest.mark.parametrize("request_", ["request", None], ids=repr)
+def test_a_request_is_an_authorization_request(pending, request_):
+    """A URL in the place of the request is refused."""
+    with pytest.raises(aa.ConfigurationError, match="request must be an AuthorizationRequest"):
+        pending.add(request_)
+
+
+@pytest.mark.parametrize("cookies", [None, "sign-in-1=2", ["sign-in-1"]], ids=repr)
+def test_cookies_are_a_mapping(pending, cookies):
+    """A header field in the place of the cookies is refused."""
+    with pytest.raises(aa.ConfigurationError, match="cookies must be a mapping"):
+        pending.take(cookies, "state")
 
 
 def test_a_clock_is_a_clock():

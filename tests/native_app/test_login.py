@@ -165,12 +165,21 @@ async def test_the_redirect_uri_is_as_registered(client, unused_tcp_port):
         ({"host": "localhost"}, "host"),
         ({"port": 70000}, "port"),
         ({"prompt": "sing"}, "prompt"),
+        ({"response_mode": ["query"]}, "query or form_post"),
+        ({"host": ["127.0.0.1"]}, "host"),
+        ({"open_browser": "firefox"}, "open_browser must be a plain function"),
+        ({"show": None}, "show must be a plain function"),
+        ({"show": asyncio.sleep}, "show must be a plain function"),
+        ({"open_browser": asyncio.sleep}, "open_browser must be a plain function"),
+        ({"scope": 5}, "scope"),
     ],
 )
 async def test_an_unusable_argument_is_refused(client, settings, said):
     """An argument that is not usable raises before anything is shown or opened."""
     with pytest.raises(aa.ConfigurationError, match=said):
-        await login.login_with_browser(client, open_browser=None, show=pytest.fail, **settings)
+        await login.login_with_browser(
+            client, **({"open_browser": None, "show": pytest.fail} | settings)
+        )
 
 
 async def test_a_taken_port_is_reported(client):
@@ -605,6 +614,45 @@ async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
 
     assert token.access_token != "old"
     assert (await client.fetch_userinfo(token))["sub"] == "user-alice"
+
+
+@pytest.mark.parametrize("client", ["client", None, aa.OAuthClient], ids=repr)
+@pytest.mark.parametrize(
+    "function", [login.login_with_browser, login.login_with_device, login.signed_in_provider]
+)
+async def test_a_client_is_an_oauth_client(function, client):
+    """Every function refuses an argument that is no client before anything is shown or opened."""
+    with pytest.raises(aa.ConfigurationError, match="client must be an OAuthClient"):
+        await function(client)
+
+
+async def give_a_text(client):
+    return "token"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sign_in": "browser"}, "sign_in must be a coroutine function"),
+        ({"sign_in": lambda client: aa.SignIn(None)}, "sign_in must be a coroutine function"),
+        ({"sign_in": give_a_text}, "returns a SignIn; it is of type str"),
+        ({"on_event": "log"}, "on_event must be a function"),
+        ({"on_event": give_a_text}, "on_event must be a plain function"),
+        ({"end_user": 5}, "end_user must be"),
+        ({"store": "/tmp/tokens"}, "store must be a TokenStore"),
+    ],
+)
+async def test_an_unusable_argument_of_a_provider_is_refused(client, settings, said):
+    """A wrong kind of argument is named, with what it must be."""
+    with pytest.raises(aa.ConfigurationError, match=said):
+        await login.signed_in_provider(client, **({"sign_in": refuse} | settings))
+
+
+@pytest.mark.parametrize("show", ["show", None])
+async def test_a_device_code_is_shown_by_a_function(client, aritma_sandbox, show):
+    """A `show` that cannot be called is refused before the server is asked for a code."""
+    with pytest.raises(aa.ConfigurationError, match="show must be a plain function"):
+        await login.login_with_device(client, show=show)
 
 
 async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):
