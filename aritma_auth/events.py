@@ -8,6 +8,22 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
 
+__all__ = [
+    "AuthorizationReplaced",
+    "ClockSkewed",
+    "Event",
+    "Listener",
+    "RefreshFailed",
+    "RefreshTokenAtRisk",
+    "RequestUnsigned",
+    "StoreFailed",
+    "StoreReturned",
+    "TokenAdopted",
+    "TokenRefreshed",
+    "TokenRejected",
+    "log_event",
+]
+
 _log = logging.getLogger("aritma_auth")
 
 

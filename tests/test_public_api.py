@@ -55,6 +55,19 @@ def test_a_public_module_lists_its_public_names(name):
     assert defined <= set(module.__all__)
 
 
+def test_every_event_is_public():
+    """``aritma_auth.events.__all__`` is sorted and has every event of the module."""
+    events = importlib.import_module("aritma_auth.events")
+    kinds = [name for name, value in vars(events).items() if inspect.isclass(value)]
+
+    assert events.__all__ == sorted(events.__all__)
+    assert [
+        name
+        for name in kinds
+        if issubclass(getattr(events, name), events.Event) and name not in events.__all__
+    ] == []
+
+
 @pytest.mark.parametrize("name", aritma_auth.__all__)
 def test_every_name_is_documented(name):
     """It has a docstring of its own, or a line in the source, and a place in the reference."""

@@ -303,6 +303,7 @@ def test_the_readme_marks_its_commands(name):
 PUBLIC_MODULES = [
     "aritma_auth",
     "aritma_auth.banking",
+    "aritma_auth.events",
     "aritma_auth.protocol.client_auth",
     "aritma_auth.protocol.grants",
     "aritma_auth.protocol.redaction",
