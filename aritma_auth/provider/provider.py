@@ -259,10 +259,10 @@ class TokenProvider(AsyncCloseable):
 
     def _step(self, min_ttl: float, deadline: float | None) -> Token | Awaitable[Outcome | None]:
         """Return the token to serve, or what to wait for."""
-        cache = self._cache
+        cache, loop = self._cache, asyncio.get_running_loop()
         with STATE_LOCK:
-            if self._is_closed:
-                raise ProviderClosedError("this TokenProvider is closed: make a new one")
+            self._require_open()
+            self._visit(loop)
             flight = self._flight
             is_in_background = flight is not None and self._is_in_background
             action = cache.decide(min_ttl, is_refreshing=is_in_background)
@@ -275,30 +275,28 @@ class TokenProvider(AsyncCloseable):
             flight = flights.launch()
             if action is Action.SERVE_AND_REFRESH and token is not None:
                 self._is_in_background = True
-                if not self._is_on_short_lived_loop():
+                if not self._must_stay:
                     return token
-                stay = asyncio.get_running_loop().time() + _STAY
-                deadline = stay if deadline is None else min(stay, deadline)
-        left = None if deadline is None else deadline - asyncio.get_running_loop().time()
-        return flights.join(flight, left)
+                deadline = min(loop.time() + _STAY, deadline or float("inf"))
+        return flights.join(flight, None if deadline is None else deadline - loop.time())
 
     @property
     def _flight(self) -> Flight[Outcome] | None:
         refresher = self._refresher
         return None if refresher is None else refresher.flights.current
 
-    def _is_on_short_lived_loop(self) -> bool:
+    def _visit(self, loop: asyncio.AbstractEventLoop) -> None:
         """
-        Tell whether a refresh may not be left to this loop, since its end would cut it off.
+        Remember the first loop, and whether there is another.
 
-        One asyncio.run after another over one provider: once a second loop was seen, or a flight
-        was lost, a caller stays until the refresh has ended, and spares the next loop a request.
+        One asyncio.run after another over one provider: a refresh may not be left to a loop whose end
+        would cut it off. Once a second loop was seen, or a flight was lost, a caller stays until the
+        refresh has ended, and spares the next loop a request.
         """
-        loop = asyncio.get_running_loop()
         if self._home is None:
             self._home = weakref.ref(loop)
-        self._must_stay |= self._home() is not loop
-        return self._must_stay
+        elif self._home() is not loop:
+            self._must_stay = True
 
     def _ready(self) -> TokenRefresher:
         refresher = self._refresher
@@ -367,6 +365,7 @@ class TokenProvider(AsyncCloseable):
             raise wrong_kind("token", "a Token, such as sign_in.token", token)
         with STATE_LOCK:
             self._require_open()
+            self._visit(asyncio.get_running_loop())
             token = self._cache.put(token)
             refresher = None if self._settings.store is None else self._ready()
         if refresher is not None:

@@ -27,11 +27,11 @@ thousands of waiters grows a traceback with a frame of each.
 
 import asyncio
 import contextlib
+import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from aritma_auth.runtime.lock import forks
 from aritma_auth.runtime.tasks import GuardedTask
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ class Flight(Generic[R]):
         bug: Name of the exception that the work raised although it must not, or None.
     """
 
-    __slots__ = ("bug", "forks", "is_over", "loop", "result", "task", "waiting")
+    __slots__ = ("bug", "is_over", "loop", "pid", "result", "task", "waiting")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.forks = forks()
+        self.pid = os.getpid()
         self.task: GuardedTask[R] | None = None
         self.waiting: list[asyncio.Future[R | None]] = []
         self.is_over = False
@@ -118,7 +118,7 @@ class SingleFlight(Generic[R]):
         if flight is None:
             return None
         with self._lock:
-            if flight.forks != forks():
+            if flight.pid != os.getpid():
                 # Its task and its waiters are those of the parent process.
                 self._flight = None
             elif flight.loop.is_closed():

@@ -320,7 +320,7 @@ def test_a_forked_child_starts_anew():
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_after_a_fork_locks_and_flights_are_new():
+def test_after_a_fork_locks_and_flights_are_new(monkeypatch):
     """The same, looked at from inside."""
     provider = provider_of(SlowClient(5))
     loop, caller = hold_in_another_loop(provider)
@@ -330,6 +330,7 @@ def test_after_a_fork_locks_and_flights_are_new():
     holder.join()
     was_free = STATE_LOCK.acquire(blocking=False)
     _after_fork_in_child()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
     is_refreshing = provider.status().is_refreshing
     caller.cancel()
     flight.task.work.cancel()

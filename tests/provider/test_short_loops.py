@@ -1,0 +1,182 @@
+"""One event loop after another over one provider, as with one asyncio.run per job."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.protocol.tokens import Token
+from support.clock import FakeClock
+from support.fakes import FakeClient
+
+SERVICE = aa.ClientCredentialsGrant("bankservice")
+SIGNED_IN = aa.SignedInGrant("alice")
+
+
+class RotatingServer(FakeClient):
+    """Takes real time for each request, and accepts each refresh token once."""
+
+    def __init__(self, seconds=0.05, lifetime=3600):
+        super().__init__(FakeClock(), lifetime)
+        self.seconds = seconds
+        self.accepted = {"refresh-0"}
+        self.reused = []
+        self.times = []
+
+    async def fetch_token(self, grant, *, timeout=None):
+        self.grants.append(grant)
+        self.times.append(time.monotonic())
+        refresh_token = None
+        if isinstance(grant, aa.RefreshTokenGrant):
+            # The server rotates as the request arrives, whatever becomes of its response.
+            if grant.refresh_token.text not in self.accepted:
+                self.reused.append(grant.refresh_token.text)
+            self.accepted = {refresh_token := f"refresh-{len(self.grants)}"}
+        await asyncio.sleep(self.seconds)
+        return self.make_token(refresh_token=refresh_token)
+
+
+def provider_of(client, grant, **settings):
+    return aa.TokenProvider(client, grant, clock=client.clock, on_event=None, **settings)
+
+
+def signed_in(client):
+    """Make a provider of a sign-in whose token is in its background window."""
+    provider = provider_of(client, SIGNED_IN)
+    now = client.clock.time()
+    token = Token("old", issued_at=now, expires_at=now + 3600, refresh_token="refresh-0")
+    asyncio.run(provider.set_token(token))
+    client.clock.advance(3000)
+    return provider
+
+
+def run_jobs(provider, count, seconds=0.0):
+    """Run one job a loop; give the tokens."""
+
+    async def job():
+        token = await provider.get_token()
+        await asyncio.sleep(seconds)
+        return token.access_token
+
+    return [asyncio.run(job()) for _ in range(count)]
+
+
+def test_a_sign_in_outlives_jobs_in_its_background_window():
+    """The loop's end waits for the exchange that the first job has begun in the background."""
+    client = RotatingServer()
+    tokens = run_jobs(signed_in(client), 5)
+
+    assert client.reused == []
+    assert client.requests == 1
+    assert tokens[-1] == "token-1"
+
+
+def test_jobs_of_a_service_make_one_request():
+    """A job on a second loop stays until the refresh has ended, and so spares the next one."""
+    client = RotatingServer()
+    provider = provider_of(client, SERVICE)
+    asyncio.run(provider.get_token())
+    client.clock.advance(3000)
+    tokens = run_jobs(provider, 20)
+
+    assert client.requests == 2
+    assert set(tokens) == {"token-2"}
+
+
+def test_a_flight_lost_with_its_loop_is_not_lost_twice():
+    """After the first loss the next job stays until the refresh has ended."""
+    client = RotatingServer(0.2)
+    provider = provider_of(client, SERVICE)
+
+    async def first():
+        await provider.get_token()
+        client.clock.advance(3000)
+        await provider.get_token()
+
+    asyncio.run(first())
+    tokens = run_jobs(provider, 5)
+
+    assert client.requests == 3
+    assert set(tokens) == {"token-2"}
+
+
+def test_a_job_stays_no_longer_than_a_second(monkeypatch):
+    """A token server that hangs does not stall the jobs of a living token."""
+    monkeypatch.setattr("aritma_auth.provider.provider._STAY", 0.05)
+    client = RotatingServer()
+    provider = provider_of(client, SERVICE)
+    asyncio.run(provider.get_token())
+    client.clock.advance(3000)
+    client.seconds = 30
+    started = time.monotonic()
+    tokens = run_jobs(provider, 2)
+
+    assert tokens == ["token-1"] * 2
+    assert time.monotonic() - started < 5
+
+
+def test_a_cancelled_job_does_not_cut_off_an_exchange():
+    """asyncio.run waits for the response to a one-time refresh token, and its token is kept."""
+    client = RotatingServer(0.1)
+    provider = signed_in(client)
+    client.clock.advance(3600)
+
+    async def job():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(provider.get_token(), 0.02)
+
+    asyncio.run(job())
+
+    assert asyncio.run(provider.get_token()).access_token == "token-1"
+    assert client.requests == 1
+
+
+def stand_still(provider):
+    """Begin an exchange on a loop that a synchronous wrapper then leaves alone; give the loop."""
+    loop = asyncio.new_event_loop()
+
+    async def call():
+        with pytest.raises(aa.TokenTimeoutError):
+            await provider.get_token(timeout=0.05)
+
+    loop.run_until_complete(call())
+    return loop
+
+
+def test_a_loop_that_stands_still_keeps_its_exchange():
+    """Another loop does not present the same refresh token before its redemption time is over."""
+    client = RotatingServer(0.2)
+    provider = signed_in(client)
+    client.clock.advance(3600)
+    loop = stand_still(provider)
+
+    async def second():
+        with pytest.raises(aa.TokenTimeoutError):
+            await provider.get_token(timeout=1.5)
+
+    asyncio.run(second())
+    requests = client.requests
+    resumed = threading.Timer(0.2, lambda: loop.run_until_complete(asyncio.sleep(0.3)))
+    resumed.start()
+    token = asyncio.run(provider.get_token())
+    resumed.join()
+    loop.close()
+
+    assert requests == 1
+    assert token.access_token == "token-1"
+    assert client.reused == []
+
+
+def test_an_exchange_of_a_closed_loop_is_repeated_after_its_redemption_time():
+    """Nobody can receive its response any more: the refresh token is all that is left."""
+    client = RotatingServer(5)
+    provider = signed_in(client)
+    client.clock.advance(3600)
+    stand_still(provider).close()
+    client.seconds = 0
+    asyncio.run(provider.get_token())
+
+    assert client.clock.slept == [10.0]
+    assert [grant.refresh_token.text for grant in client.grants] == ["refresh-0"] * 2
