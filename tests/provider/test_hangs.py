@@ -1,0 +1,338 @@
+"""Whatever hangs, raises CancelledError or is cancelled: callers and closing end in bounded time."""
+
+import asyncio
+import time
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.runtime.lock import fork_safe_lock
+from aritma_auth.runtime.single_flight import SingleFlight
+from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from support.fakes import FakeClient, settle
+from support.rig import GRANT, Rig, rotated
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+QUICK = aa.RefreshPolicy(refresh_timeout=0.1, max_attempts=1)
+
+
+async def hang():
+    """Wait for ever, as for a vault that never answers."""
+    await asyncio.Event().wait()
+
+
+async def hang_on():
+    """Wait for a while whatever is cancelled."""
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            continue
+    return "late"
+
+
+async def await_a_cancelled_task():
+    """Raise CancelledError although nobody has cancelled the caller."""
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+def provider_of(source, **settings):
+    """Make a provider whose client's secret comes from a callable."""
+    environment = aa.Environment.at("http://127.0.0.1:1")
+    client = aa.OAuthClient("id", aa.Secret.from_callable(source), environment=environment)
+    settings = {"policy": QUICK, "on_event": None} | settings
+    return aa.TokenProvider(client, GRANT, **settings)
+
+
+@pytest.mark.parametrize("source", [hang, hang_on])
+async def test_a_secret_that_hangs_ends_the_refresh_and_not_the_provider(source, monkeypatch):
+    """The refresh has a time-out of its own, also if the callable swallows its cancellation."""
+    monkeypatch.setattr("aritma_auth.runtime.tasks._GRACE", 0.1)
+    provider = provider_of(source)
+    started = time.monotonic()
+    with pytest.raises(aa.TransportError, match=r"no token within refresh_timeout \(0.1 s\)"):
+        await provider.get_token()
+    await provider.aclose()
+    await asyncio.sleep(0.5)
+
+    assert time.monotonic() - started < 5
+
+
+async def test_a_provider_recovers_when_a_hung_secret_comes_back():
+    """The next refresh loads the secret anew."""
+    answers = [hang, hang]
+
+    async def source():
+        if answers:
+            await answers.pop()()
+        raise KeyError("back")
+
+    provider = provider_of(source)
+    for _ in range(2):
+        with pytest.raises(aa.TransportError) as caught:
+            await provider.get_token()
+        await asyncio.sleep(caught.value.retry_after)
+    with pytest.raises(aa.ConfigurationError, match="KeyError"):
+        await provider.get_token()
+    await provider.aclose()
+
+
+async def test_closing_cuts_off_a_secret_that_hangs():
+    """Nothing was sent yet, so nothing is waited for."""
+    provider = provider_of(hang, policy=aa.RefreshPolicy(refresh_timeout=60))
+    caller = asyncio.ensure_future(provider.get_token())
+    await asyncio.sleep(0.05)
+    started = time.monotonic()
+    await provider.aclose()
+
+    with pytest.raises(aa.ProviderClosedError):
+        await caller
+    assert time.monotonic() - started < 1
+
+
+async def test_a_one_time_grant_whose_client_hangs_ends_too(clock):
+    """A refresh token that is being exchanged is waited for until the refresh's time-out."""
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), policy=QUICK)
+    rig.client.hold()
+    caller = asyncio.ensure_future(rig.get())
+    await settle()
+    await rig.provider.aclose()
+
+    with pytest.raises(aa.AritmaAuthError):
+        await caller
+
+
+async def test_a_callable_that_raises_cancelled_error_is_a_failure_like_any_other():
+    """Callers get an error and a backoff, and no loop of lost flights."""
+    loads = []
+
+    async def source():
+        loads.append(1)
+        await await_a_cancelled_task()
+
+    provider = provider_of(source)
+    for _ in range(3):
+        with pytest.raises(aa.ConfigurationError, match="CancelledError"):
+            await provider.get_token(timeout=1)
+    await provider.aclose()
+
+    assert len(loads) <= 3
+
+
+async def test_a_client_that_raises_cancelled_error_is_a_failure_like_any_other(clock):
+    """The same for a TokenSource of the caller's own, in the background and in the foreground."""
+    rig = Rig(clock)
+    rig.client.answers = [None, asyncio.CancelledError(), asyncio.CancelledError()]
+    await rig.get()
+    clock.advance(2800)
+    await rig.get()
+    await settle()
+    failures = rig.provider.status().failures
+    clock.advance(800)
+
+    with pytest.raises(aa.ConfigurationError, match="raised CancelledError"):
+        await rig.get()
+    assert failures == 1
+
+
+async def test_flights_that_are_always_lost_end_after_some_rounds(clock):
+    """A caller does not spin if each of its flights is cut off by somebody else."""
+    rig = Rig(clock)
+
+    async def cut_off(grant, *, timeout=None):
+        rig.client.grants.append(grant)
+        rig.provider._flight.task.work.cancel()
+        await hang()
+
+    rig.client.fetch_token = cut_off
+    with pytest.raises(aa.TransportError, match="10 refreshes in a row were cut off"):
+        await rig.get()
+
+    assert rig.client.requests == 10
+
+
+async def test_a_callers_timeout_counts_over_all_of_its_flights(clock):
+    """It does not start anew with each lost flight."""
+    rig = Rig(clock)
+
+    async def cut_off_late(grant, *, timeout=None):
+        await asyncio.sleep(0.08)
+        rig.provider._flight.task.work.cancel()
+        await hang()
+
+    rig.client.fetch_token = cut_off_late
+    started = time.monotonic()
+    with pytest.raises(aa.TokenTimeoutError):
+        await rig.get(timeout=0.2)
+
+    assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize("end", ["aclose", "forget"])
+async def test_a_flight_that_is_cancelled_before_its_first_step_ends(clock, end):
+    """Its task is never entered, so its end is seen by a callback."""
+    rig = Rig(clock)
+    caller = asyncio.ensure_future(rig.get())
+    ending = asyncio.ensure_future(getattr(rig.provider, end)())
+    await asyncio.wait((caller, ending), timeout=2)
+    is_refreshing = rig.provider.status().is_refreshing
+    heard = caller.exception() if end == "aclose" else caller.result()
+    await rig.provider.aclose()
+
+    assert ending.done()
+    assert not is_refreshing
+    assert heard == "token-1" if end == "forget" else isinstance(heard, aa.ProviderClosedError)
+
+
+async def test_work_that_is_cancelled_before_its_first_step_is_lost():
+    """The same for any single flight: its waiters hear at once."""
+    single = SingleFlight(hang, fork_safe_lock())
+    flight = single.launch()
+    waiting = asyncio.ensure_future(single.join(flight))
+    flight.task.work.cancel()
+
+    assert await asyncio.wait_for(waiting, 1) is None
+    assert single.current is None
+
+
+async def test_the_last_attempt_ends_with_the_refresh(clock):
+    """An attempt that starts late has only the rest of refresh_timeout."""
+    rig = Rig(clock, policy=aa.RefreshPolicy(refresh_timeout=30))
+    rig.draw = 0.999
+    left = []
+
+    async def fetch(grant, *, timeout=None):
+        clock.advance(14)
+        raise aa.TransportError("slow", may_have_arrived=False)
+
+    async def watch(seconds, coroutine, name=""):
+        left.append(seconds)
+        return await coroutine
+
+    rig.client.fetch_token = fetch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aritma_auth.provider.token_request.run_within", watch)
+        with pytest.raises(aa.TransportError):
+            await rig.get()
+
+    assert left == [30.0, pytest.approx(15.0, abs=0.01)]
+
+
+async def test_closing_a_pool_can_be_repeated(clock):
+    """A call that was cut short goes on where it was."""
+    client = FakeClient(clock)
+    grant = aa.RefreshTokenGrant("first")
+    pool = aa.TokenProviderPool(lambda key: aa.TokenProvider(client, grant, clock=clock))
+    answer = client.hold()
+    caller = asyncio.ensure_future(pool.get_token("a"))
+    await settle()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pool.aclose(), 0.05)
+    again = asyncio.ensure_future(pool.aclose())
+    await settle()
+    is_waiting = not again.done()
+    answer.set_result(client.make_token(refresh_token="second"))
+    await again
+    await pool.aclose()
+
+    assert is_waiting
+    assert client.in_flight == 0
+    assert (await caller).refresh_token == "second"
+
+
+async def test_set_token_is_written_although_its_caller_is_cancelled(clock):
+    """Once called it is written: the store has the sign-in, and the next process finds it."""
+    store = aa.MemoryTokenStore()
+    gate = asyncio.Event()
+    save = store.save
+
+    async def save_late(*args, **kwargs):
+        await gate.wait()
+        return await save(*args, **kwargs)
+
+    store.save = save_late
+    grant = aa.SignedInGrant("alice")
+    one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
+    caller = asyncio.ensure_future(one.provider.set_token(rotated(one, refresh_token="new")))
+    await settle()
+    caller.cancel()
+    await settle()
+    gate.set()
+    await settle()
+
+    assert caller.cancelled()
+    assert await other.get() == "token-1"
+
+
+def test_set_token_is_written_although_its_loop_ends(clock):
+    """asyncio.run waits for the store, as it waits for a token request."""
+    store = aa.MemoryTokenStore()
+    save = store.save
+
+    async def save_late(*args, **kwargs):
+        await asyncio.sleep(0.05)
+        return await save(*args, **kwargs)
+
+    store.save = save_late
+    grant = aa.SignedInGrant("alice")
+    one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
+
+    async def job():
+        asyncio.ensure_future(one.provider.set_token(rotated(one, refresh_token="new")))
+        await asyncio.sleep(0.01)
+
+    asyncio.run(job())
+
+    assert asyncio.run(other.get()) == "token-1"
+
+
+async def test_bounded_work_returns_its_result_and_raises_its_error():
+    """Within its time it behaves as if it were awaited directly."""
+
+    async def succeed():
+        return "result"
+
+    async def fail():
+        raise KeyError("detail")
+
+    assert await run_within(1, succeed()) == "result"
+    with pytest.raises(KeyError):
+        await run_within(1, fail())
+
+
+async def test_bounded_work_ends_with_its_caller():
+    """A cancelled caller takes the work along, and waits for it."""
+    ended = []
+
+    async def work():
+        try:
+            await hang()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(1)
+
+    caller = asyncio.ensure_future(run_within(10, work()))
+    await settle()
+    caller.cancel()
+    await asyncio.wait((caller,))
+
+    assert caller.cancelled()
+    assert ended == [1]
+
+
+async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
+    """A result that comes in the last moment is not thrown away."""
+
+    async def work():
+        try:
+            await hang()
+        except asyncio.CancelledError:
+            return "result"
+
+    assert await run_within(0.01, work()) == "result"
+    with pytest.raises(WorkCancelledError):
+        await run_within(1, await_a_cancelled_task())
