@@ -289,9 +289,9 @@ class TokenProvider(AsyncCloseable):
         """
         Remember the first loop, and whether there is another.
 
-        One asyncio.run after another over one provider: a refresh may not be left to a loop whose end
-        would cut it off. Once a second loop was seen, or a flight was lost, a caller stays until the
-        refresh has ended, and spares the next loop a request.
+        A refresh may not be left to a loop whose end would cut it off, as in one asyncio.run after
+        another over one provider. Once a second loop was seen, or a flight was lost, a caller stays
+        until the refresh has ended, and spares the next loop a request.
         """
         if self._home is None:
             self._home = weakref.ref(loop)

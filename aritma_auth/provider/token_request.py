@@ -246,8 +246,7 @@ class TokenRequester:
             except AritmaAuthError as error:
                 pause = self._pause(error, attempt)
                 in_time = self._clock.monotonic() + pause < deadline
-                may_repeat = grant.is_reusable or not is_ambiguous(error)
-                if error.is_permanent or not in_time or not may_repeat:
+                if not in_time or not _may_repeat(grant, error):
                     raise
             await self._clock.sleep(pause)
         return await self._send(grant, known, deadline)
@@ -312,6 +311,16 @@ class TokenRequester:
         else:
             return IssuedToken(token, issued_at, wall)
         raise problem
+
+
+def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
+    """Tell whether the same request may help, and does no harm, within the same refresh."""
+    if error.is_permanent or _refuses_grant(grant, error):
+        return False
+    if not grant.is_reusable and is_ambiguous(error):
+        return False
+    # A complete response that cannot be used, such as another token type, comes again.
+    return not (isinstance(error, InvalidResponseError) and error.status == 200)
 
 
 def _refuses_refresh_token(error: AritmaAuthError) -> bool:

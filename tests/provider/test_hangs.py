@@ -282,8 +282,8 @@ def test_set_token_is_written_although_its_loop_ends(clock):
     one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
 
     async def job():
-        asyncio.ensure_future(one.provider.set_token(rotated(one, refresh_token="new")))
-        await asyncio.sleep(0.01)
+        signing_in = one.provider.set_token(rotated(one, refresh_token="new"))
+        await asyncio.wait((asyncio.ensure_future(signing_in),), timeout=0.01)
 
     asyncio.run(job())
 

@@ -642,6 +642,92 @@ async def test_a_sleeping_monotonic_clock_is_corrected_by_the_wall_clock():
     assert await rig.get() == "token-2"
 
 
+@pytest.mark.parametrize("counts_suspend", [True, False])
+async def test_a_sleep_during_the_request_counts(counts_suspend):
+    """The lifetime counts from when the request left, also if the monotonic clock stood still."""
+    clock = FakeClock(counts_suspend=counts_suspend)
+    rig = Rig(clock)
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    token = rig.client.make_token()
+    clock.wall += 3000
+    clock.mono += 3000 if counts_suspend else 0
+    answer.set_result(token)
+    await caller
+    left = rig.provider.status().expires_in
+    clock.wall += 601
+    clock.mono += 601 if counts_suspend else 0
+
+    assert left == pytest.approx(600)
+    assert rig.provider.status().freshness == "expired"
+    await rig.provider.aclose()
+
+
+async def test_a_freeze_between_the_refresh_and_the_waiters_waking_counts(rig):
+    """A waiter looks at the clock when it serves, and starts over if the token has ended."""
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    flight = rig.provider._flight
+    answer.set_result(None)
+    while not flight.is_over:
+        await asyncio.sleep(0)
+    rig.clock.advance(3601)
+
+    assert await caller == "token-2"
+
+
+async def test_a_timeout_serves_a_token_that_still_lives(rig):
+    """A caller that is out of time is better served with a token that ends soon than with none."""
+    await rig.get()
+    rig.clock.advance(3590)
+    answer = rig.client.hold()
+    served = await rig.get(timeout=0.01)
+    rig.clock.advance(10)
+    with pytest.raises(aa.TokenTimeoutError):
+        await rig.get(timeout=0.01)
+    answer.set_result(None)
+
+    assert served == "token-1"
+
+
+async def test_a_timeout_serves_a_token_that_is_shorter_than_wished(rig):
+    """The same for a caller whose min_ttl asks for more than is left."""
+    await rig.get()
+    rig.clock.advance(2000)
+    answer = rig.client.hold()
+    served = await rig.get(min_ttl=2000, timeout=0.01)
+    answer.set_result(None)
+    await settle()
+
+    assert served == "token-1"
+
+
+async def test_a_timeout_serves_no_rejected_token(rig):
+    """A token that an API rejected is not served, in time or out of it."""
+    rig.provider.report_rejected(await rig.provider.get_token())
+    answer = rig.client.hold()
+    with pytest.raises(aa.TokenTimeoutError):
+        await rig.get(timeout=0.01)
+    answer.set_result(None)
+
+    assert await rig.get() == "token-2"
+
+
+async def test_a_call_after_set_token_gets_the_new_sign_in(rig):
+    """It does not get the token of a refresh that began before, even if its own has ended."""
+    answer = rig.client.hold()
+    earlier = asyncio.create_task(rig.get())
+    await settle()
+    await rig.provider.set_token(Token("newer", expires_at=rig.clock.time() + 3600))
+    later = asyncio.create_task(rig.get(min_ttl=10))
+    await settle()
+    answer.set_result(None)
+
+    assert await later == await earlier == "newer"
+
+
 async def test_the_repr_shows_no_secret(rig, canary):
     """Provider, status and events."""
     await rig.provider.set_token(Token(canary.text))

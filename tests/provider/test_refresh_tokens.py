@@ -89,6 +89,44 @@ async def test_a_refresh_names_the_api_again(clock):
     assert [grant.resource for grant in rig.client.grants] == [("https://bank.example/",)]
 
 
+@pytest.mark.parametrize(
+    ("grant", "scope", "extra"),
+    [
+        pytest.param(
+            aa.SignedInGrant("alice", scope="a b", extra={"tenant": "t1"}),
+            ("a", "b"),
+            (("tenant", "t1"),),
+            id="a sign-in",
+        ),
+        pytest.param(
+            aa.RefreshTokenGrant("zero", scope="a", extra={"tenant": "t1"}),
+            ("a",),
+            (("tenant", "t1"),),
+            id="a refresh token",
+        ),
+        pytest.param(
+            aa.ClientCredentialsGrant("a b", extra={"acr_values": "tenant:acme"}),
+            None,
+            (("acr_values", "tenant:acme"),),
+            id="a service: the scope is as granted",
+        ),
+        pytest.param(aa.SignedInGrant("alice"), None, (), id="nothing"),
+    ],
+)
+async def test_a_refresh_sends_what_the_grant_was_given(clock, grant, scope, extra):
+    """Scope, resource and further parameters of the grant are part of each refresh request."""
+    rig = Rig(clock, grant=grant)
+    rig.client.answers = [rotated(rig, refresh_token=f"next-{number}") for number in range(2)]
+    await rig.provider.set_token(aa.Token("old", refresh_token="first", expires_at=clock.time()))
+    for _ in range(2):
+        await rig.get()
+        clock.advance(3600)
+    await rig.provider.aclose()
+
+    assert [(grant.scope, grant.extra) for grant in rig.client.grants] == [(scope, extra)] * 2
+    assert presented(rig) == ["first", "next-0"]
+
+
 async def test_a_spent_refresh_token_asks_for_the_person(rig):
     """Nothing else can help, and the server is not asked again."""
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
