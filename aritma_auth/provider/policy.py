@@ -1,5 +1,6 @@
-"""Every number of a token's life, with its default."""
+"""Every number of a token's life and of sharing its refresh, with its default."""
 
+import math
 from typing import TypeVar
 
 import attrs
@@ -21,26 +22,44 @@ class _Numbers:
         return f"{cls.__name__}({', '.join(changed)})"
 
 
-def _positive(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
-    if not value > 0:
+def _require(instance: object, name: str, value: object, required: str, *, holds: bool) -> None:
+    if not holds:
+        found = repr(value) if isinstance(value, int | float) else f"of type {type(value).__name__}"
         raise ConfigurationError(
-            f"{type(instance).__name__}: {attribute.name} must be greater than 0"
+            f"{type(instance).__name__}: {name} must be {required}; it is {found}"
         )
 
 
-def _share(instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ConfigurationError(
-            f"{type(instance).__name__}: {attribute.name} must be between 0 and 1"
-        )
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _seconds_above_zero(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
+    holds = _is_number(value) and value > 0
+    _require(instance, attribute.name, value, "a number of seconds, more than 0", holds=holds)
+
+
+def _from_zero_to_one(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
+    holds = _is_number(value) and 0 <= value <= 1
+    _require(instance, attribute.name, value, "a number from 0 to 1", holds=holds)
+
+
+def _at_least_one(instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
+    holds = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    _require(instance, attribute.name, value, "a whole number, 1 or more", holds=holds)
+
+
+def _yes_or_no(instance: object, attribute: "attrs.Attribute[bool]", value: object) -> None:
+    holds = isinstance(value, bool)
+    _require(instance, attribute.name, value, "True or False", holds=holds)
 
 
 def _seconds(default: float) -> float:
-    return attrs.field(default=default, validator=_positive)
+    return attrs.field(default=default, validator=_seconds_above_zero)
 
 
 def _fraction(default: float) -> float:
-    return attrs.field(default=default, validator=_share)
+    return attrs.field(default=default, validator=_from_zero_to_one)
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -49,43 +68,52 @@ class RefreshPolicy(_Numbers):
     Every number of a token's life; all times in seconds.
 
     Attributes:
-        background_window_fraction: Share of the lifetime, before its end, in which refresh goes on
-            in the background.
+        background_window_fraction: A refresh starts in the background when this fraction of the
+            token's lifetime is left; the token is served meanwhile.
 
-        background_window_cap: That window at most.
+        background_window_cap: A refresh starts in the background no earlier than this before the
+            token's end, however long it lives.
 
-        background_window_jitter: Share of that window over which its start is spread, so that a
-            fleet does not move as one.
+        background_window_jitter: The start of the background refresh is drawn anew for each token,
+            within this fraction of the window, so that many processes do not refresh at once.
 
-        blocking_window_fraction: Share of the lifetime, before its end, in which callers wait for a
-            refresh.
+        blocking_window_fraction: Callers wait for the refresh when this fraction of the token's
+            lifetime is left; if the refresh fails they still get the token.
 
-        blocking_window_cap: That window at most.
+        blocking_window_cap: Callers wait no earlier than this before the token's end.
 
-        default_lifetime: Lifetime when the server states none (RFC 6749 §5.1 only recommends it).
+        default_lifetime: A token counts as this long-lived if the server states no ``expires_in``
+            (RFC 6749 §5.1 only recommends it).
 
-        max_lifetime: Lifetime believed at most.
+        max_lifetime: A token counts as no longer-lived than this, whatever the server states.
 
-        refresh_timeout: One whole refresh, retries included.
+        refresh_timeout: One refresh ends after this, with a failure if need be: loading the secret,
+            all attempts and the pauses between them.
 
-        max_attempts: Requests in one refresh at most, when no live token is in hand.
+        max_attempts: One refresh sends at most this many token requests. Only the first refresh
+            after a success sends more than one, and only if no living token is cached.
 
-        backoff_base: Longest first pause after a transient failure; doubles from there.
+        backoff_base: The first pause after a transient failure is at most this long; each further
+            failure doubles it.
 
-        backoff_cap: That pause at most.
+        backoff_cap: No pause after transient failures is longer than this.
 
-        permanent_error_backoff_base: First pause after a permanent no; doubles from there.
+        permanent_error_backoff_base: The first pause after a permanent failure; each further one
+            doubles it. Meanwhile a caller looks this often whether the credential has changed.
 
-        permanent_error_backoff_cap: That pause at most.
+        permanent_error_backoff_cap: No pause after permanent failures is longer than this.
 
         retry_after_cap: A server's ``Retry-After`` is obeyed up to this.
 
-        retry_after_jitter: Share by which such a pause is stretched at most.
+        retry_after_jitter: Such a pause is stretched by up to this fraction of it.
 
-        forced_refresh_interval_base: After a refresh that an API's 401 forced, no other is forced
-            for so long, or for half the token's lifetime if that is shorter.
+        forced_refresh_interval_base: After an API's 401 has forced a refresh, no other 401 forces
+            one for this long, or for half of the token's lifetime if that is shorter.
 
-        forced_refresh_interval_cap: That pause at most, when the API keeps refusing.
+        forced_refresh_interval_cap: That interval doubles up to this while the API keeps rejecting.
+
+    Raises:
+        ConfigurationError: A number makes no sense; the message names it.
     """
 
     background_window_fraction: float = _fraction(0.25)
@@ -96,7 +124,7 @@ class RefreshPolicy(_Numbers):
     default_lifetime: float = _seconds(300.0)
     max_lifetime: float = _seconds(30 * 86400.0)
     refresh_timeout: float = _seconds(30.0)
-    max_attempts: int = attrs.field(default=3, validator=_positive)
+    max_attempts: int = attrs.field(default=3, validator=_at_least_one)
     backoff_base: float = _seconds(1.0)
     backoff_cap: float = _seconds(300.0)
     permanent_error_backoff_base: float = _seconds(1.0)
@@ -110,36 +138,40 @@ class RefreshPolicy(_Numbers):
 @attrs.frozen(kw_only=True, repr=False)
 class SharingPolicy(_Numbers):
     """
-    How processes that share a store share one refresh; all times in seconds.
+    Every number of sharing one refresh through a store; all times in seconds.
 
     Attributes:
-        lease: How long the right to refresh lasts when its holder dies.
+        lease: The right to refresh ends this long after the process that held it has died.
 
-        max_lease: How long one refresh may keep it.
+        max_lease: One refresh keeps that right no longer than this.
 
-        recheck_interval: While somebody else refreshes a token that still lives: when to look
-            again.
+        recheck_interval: While another process refreshes and the cached token lives, the store is
+            looked at again after about this.
 
-        min_poll: While somebody else refreshes and callers wait: when to look first; the pauses
-            grow from there.
+        min_poll: While another process refreshes and callers wait, the store is looked at first
+            after about this; the pauses grow from there.
 
-        max_poll: Those pauses at most.
+        max_poll: Those pauses grow up to this.
 
-        store_timeout: One operation of the store.
+        store_timeout: One operation of the store ends after this, with a failure if need be.
 
-        store_retry_interval: After a failed one the store is left alone for so long.
+        store_retry_interval: After a failed operation the store is left alone for this long.
 
-        shared_backoff_cap: A failure without ``Retry-After`` keeps the whole fleet from asking for
-            so long at most; lower than a process's own, so that a server that is back is soon used.
+        shared_backoff_cap: A transient failure without ``Retry-After`` keeps all processes from
+            sending a token request for at most this long. It is lower than one process's own cap,
+            so that a server that is back is soon used.
 
-        redemption_timeout: A refresh token that somebody began to exchange and whose successor has
-            not come is presented again after so long: the time-out of that request.
+        redemption_timeout: A refresh token that is being exchanged, and whose successor does not
+            come, is presented again after this: the time-out of a token request.
 
-        store_loss_grace: After the store has lost its memory: how long to wait for a process that
+        store_loss_grace: After the store has lost its memory, wait this long for a process that
             knows a newer refresh token than this one.
 
-        refresh_without_store: A one-time refresh token is presented although the store is away.
-            Only for servers with a grace for tokens presented twice: others end the sign-in.
+        refresh_without_store: Present a one-time refresh token although the store is away. Only for
+            servers with a grace for tokens that are presented twice: others end the sign-in.
+
+    Raises:
+        ConfigurationError: A number makes no sense; the message names it.
     """
 
     lease: float = _seconds(10.0)
@@ -152,4 +184,4 @@ class SharingPolicy(_Numbers):
     shared_backoff_cap: float = _seconds(30.0)
     redemption_timeout: float = _seconds(10.0)
     store_loss_grace: float = _seconds(1.0)
-    refresh_without_store: bool = False
+    refresh_without_store: bool = attrs.field(default=False, validator=_yes_or_no)

@@ -14,6 +14,7 @@ from aritma_auth.errors import ConfigurationError, ProviderClosedError, wrong_ki
 from aritma_auth.events import Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 _POLICY = RefreshPolicy()
+
+_BACKOFFS = 10_000
+"""Backoffs of evicted providers that are kept at most: a hundredth of what a provider takes."""
 
 _LOOKS = 64
 """Providers looked at to make room for one; if all of them must stay, the pool grows."""
@@ -60,10 +64,10 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
     """
     One provider a key, made when it is first asked for, evicted when others are used more.
 
-    The failures of one key are no other's. A provider stays while it refreshes, while a backoff or
-    a server's ``Retry-After`` is not over, and while it has the only copy of an end-user's refresh
-    token: give those a store. An evicted provider that is still referenced elsewhere is found again
-    instead of made anew, so that a key never has two.
+    The failures of one key are no other's, and a backoff or a server's ``Retry-After`` outlives its
+    provider. A provider stays while it refreshes, and while it has the only copy of an end-user's
+    refresh token: give those a store. An evicted provider that is still referenced elsewhere is
+    found again instead of made anew, so that a key never has two.
 
     Args:
         factory: Makes the provider of a key; let the providers share what they can, such as the
@@ -86,6 +90,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         self._max_size = max_size
         self._providers: dict[K, TokenProvider] = {}
         self._evicted: weakref.WeakValueDictionary[K, TokenProvider] = weakref.WeakValueDictionary()
+        self._backoffs: dict[K, RetryState] = {}
         self._closing: list[TokenProvider] | None = None
 
     @staticmethod
@@ -169,6 +174,9 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             # Another thread may have been faster, and its provider evicted again.
             known = self._evicted.pop(key, made)
             provider = self._providers.setdefault(key, known)
+            backoff = self._backoffs.pop(key, None)
+            if backoff is not None:
+                provider._backoff = backoff  # noqa: SLF001 - for the pool alone
             self._make_room(provider)
         return provider
 
@@ -185,6 +193,18 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
                 providers[key] = provider
             else:
                 self._evicted[key] = provider
+                self._keep_backoff(key, provider)
+
+    def _keep_backoff(self, key: K, provider: TokenProvider) -> None:
+        """Keep what an evicted provider knows of its server's pauses; let go of what is over."""
+        backoffs = self._backoffs
+        for old in list(islice(backoffs, 2)):
+            is_over = provider._is_over(backoffs[old])  # noqa: SLF001 - for the pool alone
+            if is_over or len(backoffs) >= _BACKOFFS:
+                del backoffs[old]
+        failure = provider._backoff  # noqa: SLF001 - as above
+        if failure is not None:
+            backoffs[key] = failure
 
     def _require_open(self) -> None:
         if self._closing is not None:

@@ -224,9 +224,10 @@ class TokenProvider(AsyncCloseable):
         if (
             moment < current.refresh_at
             and token is not None
-            and (not min_ttl or moment + min_ttl <= current.expires_at)
+            and (not min_ttl or moment + _seconds(min_ttl) <= current.expires_at)
         ):
             return token
+        min_ttl = min_ttl and _seconds(min_ttl)
         deadline = None if timeout is None else _deadline(timeout)
         try:
             for _ in range(_ROUNDS):
@@ -437,17 +438,27 @@ class TokenProvider(AsyncCloseable):
     def _may_be_evicted(self) -> bool:
         """Tell a pool whether a new provider could take this one's place and lose nothing."""
         with STATE_LOCK:
-            settings, cache = self._settings, self._cache
             if self._flight is not None:
                 return False
-            # A server's Retry-After and a backoff are for the next provider of this key too.
-            if cache.failure is not None and cache.seconds_to_retry(cache.failure) > 0:
-                return False
-            token = cache.current.token
+            token, refresher = self._cache.current.token, self._refresher
             has_refresh_token = token is not None and token.refresh_token is not None
-            if not has_refresh_token or settings.grant.is_reusable:
+            if not has_refresh_token or self._settings.grant.is_reusable:
                 return True
-            return self._refresher is not None and self._refresher.is_stored
+            return refresher is not None and refresher.is_stored
+
+    @property
+    def _backoff(self) -> RetryState | None:
+        """The failures whose pause is not over: a pool hands them to the next provider of a key."""
+        failure = self._cache.failure
+        return None if failure is None or self._is_over(failure) else failure
+
+    @_backoff.setter
+    def _backoff(self, failure: RetryState) -> None:
+        with STATE_LOCK:
+            self._cache.failure = self._cache.failure or failure
+
+    def _is_over(self, failure: RetryState) -> bool:
+        return self._cache.seconds_to_retry(failure) == 0
 
     def middleware(
         self,
@@ -507,6 +518,11 @@ class TokenProvider(AsyncCloseable):
 @runtime_checkable
 class _Revoker(Protocol):
     async def revoke(self, token: Token) -> None: ...
+
+
+def _seconds(min_ttl: float) -> float:
+    require_seconds("min_ttl", min_ttl)
+    return min_ttl
 
 
 def _deadline(timeout: float) -> float:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import aritma_auth as aa
-from support.fakes import settle
+from support.fakes import FakeClient, settle
 from support.rig import Rig, presented, rotated
 from support.stores import FailingStore
 
@@ -188,3 +188,124 @@ async def test_a_pool_that_was_emptied_meanwhile_is_left_alone(clock, store):
     await pool.forget("alice")
 
     assert len(pool) == 0
+
+
+class RevokingClient(FakeClient):
+    """A client that can revoke tokens."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.revoked = []
+        self.failure = None
+
+    async def revoke(self, token):
+        if self.failure is not None:
+            raise self.failure
+        self.revoked.append(token.refresh_token or token.access_token)
+
+
+def revoking(clock, store=None, grant=ALICE):
+    client = RevokingClient(clock)
+    return client, aa.TokenProvider(client, grant, store=store, clock=clock, on_event=None)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_signing_out_revokes_and_forgets(clock, store, shared):
+    """The refresh token ends at the server, here and in the store."""
+    client, provider = revoking(clock, store if shared else None)
+    await provider.set_token(client.make_token(refresh_token="second"))
+    await provider.sign_out()
+
+    assert client.revoked == ["second"]
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await provider.get_token()
+    assert not shared or entry_of(store).token is None
+
+
+async def test_signing_out_revokes_what_another_process_has_stored(clock, store):
+    """The store's token is newer than this process's, which may have none."""
+    rig = Rig(clock, grant=ALICE, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    client, provider = revoking(clock, store)
+    await provider.sign_out()
+
+    assert client.revoked == ["second"]
+    assert entry_of(store).token is None
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_signing_out_without_a_token_revokes_nothing(clock, store, shared):
+    """There may have been no sign-in."""
+    client, provider = revoking(clock, store if shared else None)
+    await provider.sign_out()
+
+    assert client.revoked == []
+
+
+async def test_a_service_revokes_its_access_token(clock):
+    """Its grant gets another token afterwards."""
+    client, provider = revoking(clock, grant=aa.ClientCredentialsGrant())
+    await provider.get_token()
+    await provider.sign_out()
+
+    assert client.revoked == ["token-1"]
+    assert (await provider.get_token()).access_token == "token-2"
+
+
+async def test_a_token_that_cannot_be_revoked_is_forgotten_all_the_same(clock, store):
+    """The caller gets the error, and the end-user is signed out here."""
+    client, provider = revoking(clock, store)
+    await provider.set_token(client.make_token(refresh_token="second"))
+    client.failure = aa.TransportError("down")
+    with pytest.raises(aa.TransportError):
+        await provider.sign_out()
+
+    assert provider.peek() is None
+    assert entry_of(store).token is None
+
+
+async def test_signing_out_revokes_the_successor_of_an_exchange_under_way(clock):
+    """A refresh that is under way brings the token that must be revoked."""
+    client, provider = revoking(clock)
+    await provider.set_token(client.make_token(refresh_token="second"))
+    clock.advance(3600)
+    answer = client.hold()
+    caller = asyncio.ensure_future(provider.get_token())
+    await settle()
+    leaving = asyncio.ensure_future(provider.sign_out())
+    await settle()
+    answer.set_result(client.make_token(refresh_token="third"))
+    await asyncio.wait((caller, leaving))
+
+    assert leaving.exception() is None
+    assert client.revoked == ["third"]
+
+
+async def test_a_client_that_cannot_revoke_only_forgets(clock):
+    """A TokenSource need not be able to."""
+    rig = Rig(clock, grant=ALICE)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    await rig.provider.sign_out()
+
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+
+
+async def test_a_closed_provider_signs_nobody_out(clock):
+    """It says so, as it does for everything else."""
+    _, provider = revoking(clock)
+    await provider.aclose()
+
+    with pytest.raises(aa.ProviderClosedError):
+        await provider.sign_out()
+
+
+async def test_signing_out_while_the_store_is_away_revokes_what_is_known(clock, store):
+    """The caller gets the StoreError: the store may have the token still."""
+    client, provider = revoking(clock, store)
+    await provider.set_token(client.make_token(refresh_token="second"))
+    store.failing = {"load"}
+    with pytest.raises(aa.StoreError):
+        await provider.sign_out()
+
+    assert client.revoked == ["second"]

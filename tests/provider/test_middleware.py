@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import time
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -10,7 +12,7 @@ from aiohttp import WSServerHandshakeError, web
 from yarl import URL
 
 import aritma_auth as aa
-from aritma_auth.events import RequestUnsigned
+from aritma_auth.events import AuthorizationReplaced, RequestUnsigned
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.middleware import BearerMiddleware
 from support.clock import FakeClock
@@ -124,6 +126,134 @@ async def test_another_source_signs_with_the_same_origins(bank):
 
     assert bank.api.seen == ["Bearer other", "Bearer token-1"]
     assert repr(twin) == repr(bank.middleware)
+
+
+async def test_a_replaced_header_is_reported(bank):
+    """The event names the origin alone; neither header shows."""
+    await bank.get(headers={"Authorization": "Basic c2VjcmV0"})
+
+    (event,) = [event for event in bank.events if isinstance(event, AuthorizationReplaced)]
+    assert event.origin == bank.url
+    assert bank.api.seen == ["Bearer token-1"]
+
+
+async def test_a_sessions_own_header_is_replaced_too(open_bank):
+    """The session's default headers are part of each of its requests."""
+    bank = await open_bank({"headers": {"Authorization": "Basic c2VjcmV0"}})
+    await bank.get()
+
+    assert bank.api.seen == ["Bearer token-1"]
+    assert [type(event).__name__ for event in bank.events if "Replaced" in type(event).__name__]
+
+
+@pytest.mark.parametrize("header", ["Bearer mine", "Basic c2VjcmV0"])
+async def test_a_header_set_by_hand_is_kept_if_wanted(open_bank, header):
+    """Such a request is the caller's: no token is fetched for it, and a 401 is not repeated."""
+    bank = await open_bank(keep_authorization=True)
+    bank.api.refused.add(header)
+    status, _ = await bank.get(headers={"Authorization": header})
+    signed, _ = await bank.get()
+
+    assert (status, signed) == (401, 200)
+    assert bank.api.seen == [header, "Bearer token-1"]
+    assert bank.client.requests == 1
+
+
+async def test_a_refused_token_that_comes_again_gets_no_repetition(bank):
+    """The caller gets the API's first response, whose body can still be read."""
+    same = bank.client.make_token()
+    bank.client.answers = [same] * 3
+    bank.api.refused.add(same.authorization)
+    status, text = await bank.get()
+
+    assert (status, text) == (401, '{"title":"no"}')
+    assert bank.api.seen == ["Bearer token-1"]
+    assert bank.client.requests == 2
+
+
+async def test_a_refused_token_that_comes_again_later_makes_no_storm(bank):
+    """Neither at the API nor at the token endpoint, however many calls there are."""
+    same = bank.client.make_token()
+    bank.client.answers = [same] * 300
+    bank.api.refused.add(same.authorization)
+    statuses = [(await bank.get())[0] for _ in range(20)]
+
+    assert set(statuses) == {401}
+    assert len(bank.api.seen) == 20
+    assert bank.client.requests == 2
+
+
+async def test_the_first_unsigned_request_to_an_origin_is_a_warning(open_bank, caplog):
+    """The same call with a 401 would else be read as a lack of permission."""
+    caplog.set_level("DEBUG", "aritma_auth")
+    bank = await open_bank()
+    others = [Api(), Api()]
+    middleware = aa.BearerMiddleware(bank.provider, ["https://elsewhere.example"])
+    async with serving(others[0]) as one, serving(others[1]) as other:
+        async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+            for url in (one, one, other):
+                async with session.get(url):
+                    pass
+
+    levels = [r.levelname for r in caplog.records if "RequestUnsigned" in r.getMessage()]
+    assert levels == ["WARNING", "DEBUG", "WARNING"]
+
+
+async def test_any_number_of_other_origins_fills_no_memory():
+    """Those beyond the first 64 are logged for debugging alone."""
+    events = []
+    provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT, on_event=events.append)
+    middleware = provider.middleware()
+
+    async def handler(request):
+        return None
+
+    for number in range(100):
+        request = SimpleNamespace(url=URL(f"https://host{number}.example"), headers={})
+        await middleware(request, handler)
+
+    assert [event.is_first for event in events] == [True] * 64 + [False] * 36
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 60\r\n\r\nx",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+        b"\r\nx",
+    ],
+    ids=["a length", "chunks", "until the end of the connection"],
+)
+async def test_a_refused_response_that_stops_is_not_waited_for(clock, head, monkeypatch):
+    """A second at most; then the connection is closed and the call is repeated on another."""
+    monkeypatch.setattr("aritma_auth.provider.middleware._READ_WITHIN", 0.1)
+    calls, ending = [], asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        calls.append(1)
+        if len(calls) == 1:
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\n" + head)
+            await writer.drain()
+            await ending.wait()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    provider = aa.TokenProvider(FakeClient(clock), GRANT, clock=clock, on_event=None)
+    started = time.monotonic()
+    async with aiohttp.ClientSession(url, middlewares=[provider.middleware([url])]) as session:
+        async with session.get("/") as response:
+            text = await response.text()
+    took = time.monotonic() - started
+    ending.set()
+    server.close()
+    await server.wait_closed()
+
+    assert text == "ok"
+    assert took < 5
 
 
 async def test_a_header_set_by_hand_is_replaced(bank):

@@ -14,6 +14,7 @@ from support.clock import FakeClock
 from support.fakes import FakeClient, settle
 from support.loopback import serving
 from support.rig import DOWN, GRANT
+from support.stores import FailingStore
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -327,3 +328,100 @@ def test_a_picking_middleware_tells_its_origins():
     assert repr(middleware) == (
         "<KeyedBearerMiddleware over <BearerMiddleware for https://api.example:443>>"
     )
+
+
+async def test_refresh_tokens_of_services_fill_no_pool():
+    """A service's grant gets another token, so the refresh token that came with it may go."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=10)
+    for number in range(100):
+        pool.provider(number)
+        client = makers.clients[number]
+        client.answers = [client.make_token(refresh_token=f"refresh-{number}")]
+        await pool.get_token(number)
+
+    assert len(pool) == 10
+
+
+async def test_an_end_users_refresh_token_stays_in_the_pool():
+    """It is the only copy of a sign-in: the pool grows instead of losing it."""
+    makers = Makers(grant=aa.SignedInGrant("alice"))
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    for number in range(3):
+        token = aa.Token("x", refresh_token="y", expires_at=makers.clock.time() + 3600)
+        await pool.provider(number).set_token(token)
+
+    assert len(pool) == 3
+
+
+async def test_a_sign_in_that_its_store_has_not_stays_in_the_pool():
+    """The store was away at the sign-in: the provider is the only copy until it has written it."""
+    store = FailingStore()
+    makers = Makers(grant=aa.SignedInGrant("alice"), store=store)
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    store.failing = {"save"}
+    token = aa.Token("x", refresh_token="y", expires_at=makers.clock.time() + 3600)
+    await pool.provider("a").set_token(token)
+    for number in range(3):
+        pool.provider(number)
+    kept = pool.provider("a").peek()
+
+    assert kept is not None
+    assert makers.made.count("a") == 1
+
+
+async def test_a_backoff_outlives_its_provider():
+    """A pool that is smaller than its working set obeys Retry-After all the same."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=2)
+    for _ in range(3):
+        for number in range(10):
+            pool.provider(number)
+            makers.clients[number].answers = [aa.TransportError("busy", retry_after=60)] * 9
+            with pytest.raises(aa.TransportError):
+                await pool.get_token(number)
+            gc.collect()
+    requests = [client.requests for client in makers.clients.values()]
+    makers.clock.advance(70)
+    for number in range(10):
+        makers.clients[number].answers = []
+        await pool.get_token(number)
+
+    assert len(pool) == 2
+    assert requests == [1] * 10
+
+
+async def test_backoffs_of_evicted_providers_are_let_go(monkeypatch):
+    """They are bounded while they last, and dropped when they are over."""
+    monkeypatch.setattr("aritma_auth.provider.pool._BACKOFFS", 5)
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    for number in range(20):
+        pool.provider(number)
+        makers.clients[number].answers = [aa.TransportError("busy", retry_after=60)]
+        with pytest.raises(aa.TransportError):
+            await pool.get_token(number)
+    most = len(pool._backoffs)
+    makers.clock.advance(70)
+    for number in range(20, 30):
+        pool.provider(number)
+
+    assert most == 5
+    assert len(pool._backoffs) == 0
+
+
+def test_a_pool_refuses_what_it_cannot_use():
+    """Each message names the argument and what it must be, when the pool is made or first used."""
+    with pytest.raises(aa.ConfigurationError, match="factory must be a function"):
+        aa.TokenProviderPool(None)
+    for size in ("10", 1.5, True):
+        with pytest.raises(aa.ConfigurationError, match="max_size must be a whole number"):
+            aa.TokenProviderPool(Makers(), max_size=size)
+    with pytest.raises(aa.ConfigurationError, match="1 or more, not 0"):
+        aa.TokenProviderPool(Makers(), max_size=0)
+    with pytest.raises(aa.ConfigurationError, match="factory returns must be a TokenProvider"):
+        aa.TokenProviderPool(lambda key: "provider").provider("a")
+    with pytest.raises(aa.ConfigurationError, match="key must be a function of a request"):
+        aa.TokenProviderPool(Makers()).middleware("tenant", ["https://api.example"])
+    with pytest.raises(aa.ConfigurationError, match="pool must be a TokenProviderPool"):
+        aa.KeyedBearerMiddleware({}, str, ["https://api.example"])
