@@ -158,7 +158,8 @@ class Environment:
         Find an environment by its name in a configuration.
 
         Args:
-            name: ``production``, ``development``, or the issuer's URL.
+            name: ``production``, ``development``, or the issuer's URL: then the server's metadata
+                has the endpoints.
 
         Raises:
             ConfigurationError: None of these.
@@ -171,7 +172,7 @@ class Environment:
                 "the environment must be production, development or an issuer's URL, such as "
                 f"https://idp.example, not {name!r}"
             )
-        return known or cls.at(name)
+        return known or cls.at(name, discover=True)
 
     def for_tenant(self, tenant: str, *, shares_issuer: bool = False) -> Self:
         """

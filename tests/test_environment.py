@@ -150,8 +150,16 @@ def test_one_string_is_no_collection_of_origins():
     ],
 )
 def test_configurations_name_an_environment(name, issuer):
-    """By name or by URL."""
+    """A configuration names an environment by its name or by the issuer's URL."""
     assert Environment.named(name).issuer == issuer
+
+
+@pytest.mark.parametrize("url", ["https://idp.example", "https://idp.example/realms/a/"])
+def test_an_issuers_url_leads_to_its_metadata(url):
+    """Only Aritma's own environments have IdentityServer's paths; others publish theirs."""
+    assert Environment.named(url).discovers
+    assert Environment.named(url).for_tenant("acme").discovers
+    assert not Environment.named("production").discovers
 
 
 def test_an_unknown_name_is_refused():

@@ -75,15 +75,19 @@ def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:
 
 
 def _examine_token_endpoint(client: OAuthClient, metadata: ServerMetadata) -> Finding:
-    used = client.environment.token_endpoint
+    environment = client.environment
     published = metadata.endpoints.get("token_endpoint")
-    if published in {used, None}:
+    is_discovered = environment.discovers and "token_endpoint" not in environment.endpoints
+    if is_discovered and published is None:
+        return Finding("token endpoint", "none", "no token can be requested")
+    if is_discovered or published in {environment.token_endpoint, None}:
         return Finding("token endpoint", published or "not published")
     return Finding(
         "token endpoint",
         published,
-        f"this environment sends token requests to {used}; set ARITMA_ENVIRONMENT to "
-        f"{metadata.issuer}, or use Environment.discover({metadata.issuer!r}) in a program",
+        f"this environment sends token requests to {environment.token_endpoint}; set "
+        f"ARITMA_ENVIRONMENT to {metadata.issuer}, or in a program use "
+        f"Environment.at({metadata.issuer!r}, discover=True)",
     )
 
 

@@ -58,7 +58,8 @@ def show_url(url: str) -> None:
     Args:
         url: The address.
     """
-    sys.stderr.write(f"Sign in with your browser. If none opens, go to:\n\n  {url}\n\n")
+    shown = printable(url, limit=len(url))
+    sys.stderr.write(f"Sign in with your browser. If none opens, go to:\n\n  {shown}\n\n")
 
 
 def show_device_code(authorization: DeviceAuthorization) -> None:

@@ -33,7 +33,8 @@ def sandbox(running, monkeypatch):
 
 @pytest.fixture
 def service(monkeypatch):
-    """Give the settings of a service at an identity server that the test mocks."""
+    """Give the settings of a service at Aritma's development environment; yield its endpoint."""
     monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
-    monkeypatch.setenv("ARITMA_ENVIRONMENT", "https://idp.example")
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
+    return "https://id.dev.aritma.io/connect/token"

@@ -53,11 +53,11 @@ def test_an_error_of_the_operating_system_is_one_line(monkeypatch, capsys, error
 def test_a_wrong_environment_is_suspected(service, capsys, http_mock, status):
     """A response that is not usable, or none, leads to advice about ARITMA_ENVIRONMENT."""
     response = {"exception": aiohttp.ClientError()} if status is None else {"status": status}
-    http_mock.post("https://idp.example/connect/token", **response, repeat=True)
+    http_mock.post(service, **response, repeat=True)
 
     assert cli.run(["token"]) == 1
     assert capsys.readouterr().err.endswith(
-        " (is the environment right? ARITMA_ENVIRONMENT means https://idp.example)\n"
+        " (is the environment right? ARITMA_ENVIRONMENT means development)\n"
     )
 
 

@@ -76,8 +76,30 @@ def test_another_token_endpoint_is_named_with_what_to_do(endpoint):
 
     assert finding.found == endpoint
     assert "sends token requests to https://idp.example/connect/token" in finding.problem
-    assert "Environment.discover('https://idp.example')" in finding.problem
+    assert "Environment.at('https://idp.example', discover=True)" in finding.problem
     assert "set ARITMA_ENVIRONMENT to https://idp.example" in finding.problem
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint", "has_problem"),
+    [
+        ({}, "https://idp.example/token", False),
+        ({}, None, True),
+        (
+            {"endpoints": {"token_endpoint": "https://idp.example/a"}},
+            "https://idp.example/a",
+            False,
+        ),
+        ({"endpoints": {"token_endpoint": "https://idp.example/a"}}, "https://idp.example/b", True),
+    ],
+)
+def test_a_discovered_token_endpoint_is_no_problem(settings, endpoint, has_problem):
+    """With discovery the published endpoint is the one in use, unless another is configured."""
+    environment = aa.Environment.at("https://idp.example", discover=True, **settings)
+    client = aa.OAuthClient("id", "secret", environment=environment)
+    finding = findings_of(GOOD, client, endpoint=endpoint)["token endpoint"]
+
+    assert (finding.problem is not None) is has_problem
 
 
 def test_a_token_endpoint_that_is_not_published_is_no_problem():

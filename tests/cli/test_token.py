@@ -8,7 +8,7 @@ from aritma_auth import cli
 def test_an_opaque_token_cannot_be_inspected(service, capsys, http_mock):
     """--inspect says that a token is opaque if it is no JWT."""
     http_mock.post(
-        "https://idp.example/connect/token",
+        service,
         payload={"access_token": "opaque", "token_type": "Bearer"},
     )
 
@@ -20,9 +20,7 @@ def test_an_opaque_token_cannot_be_inspected(service, capsys, http_mock):
 def test_a_refusal_shows_no_secret(service, monkeypatch, capsys, http_mock, canary, arguments):
     """A refused client credential is one line that says what to check, without the secret."""
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", canary.text)
-    http_mock.post(
-        "https://idp.example/connect/token", payload={"error": "invalid_client"}, status=400
-    )
+    http_mock.post(service, payload={"error": "invalid_client"}, status=400)
 
     assert cli.run(arguments) == 1
     shown = capsys.readouterr().err

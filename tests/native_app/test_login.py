@@ -515,6 +515,16 @@ async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sand
         await login.login_with_device(client, show=shown.append)
 
 
+def test_a_url_cannot_steer_the_terminal(capsys):
+    """Control characters of an address are replaced, and the address is shown whole."""
+    login.show_url(f"https://idp.example/\x1b[2J\u202e\n?{'x' * 5000}")
+    shown = capsys.readouterr().err
+
+    assert shown.count("\n") == 4
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "x" * 5000 in shown
+
+
 @pytest.mark.parametrize(
     ("complete", "lines"), [(None, 1), ("https://idp.example/?code=ABCD\x1b[2J\n", 2)]
 )
