@@ -184,8 +184,8 @@ def _validate_issuer(
     claimed = _issuer_of(_text(members, "id_token")) if has_id_token else None
     if named is not None and claimed is not None and named != claimed:
         raise IssuerMismatchError(
-            f"the callback and its ID token name different servers: {describe_issuer(named)} and "
-            f"{describe_issuer(claimed)}"
+            "the callback and its ID token name different servers: "
+            f"{_describe(named, request)} and {_describe(claimed, request)}"
         )
     # Servers such as oidc-provider send no iss beside an ID token, which names them.
     issuer = named or claimed
@@ -201,9 +201,13 @@ def _validate_issuer(
         return None
     if issuer not in request.issuers:
         raise IssuerMismatchError(
-            f"the callback must come from {expected}, but its iss is {describe_issuer(issuer)}"
+            f"the callback must come from {expected}, but its iss is {_describe(issuer, request)}"
         )
     return str(issuer)
+
+
+def _describe(issuer: str, request: AuthorizationRequest) -> str:
+    return describe_issuer(hide_echoes(issuer, _secrets_of(request)))
 
 
 def _issuer_of(id_token: str | None) -> str | None:
@@ -212,15 +216,19 @@ def _issuer_of(id_token: str | None) -> str | None:
     return None if claims is None else _text(claims, "iss")
 
 
-def _raise_refusal(members: Members, request: AuthorizationRequest) -> None:
-    error = _text(members, "error")
-    if error is None:
-        return
-    sent = [
+def _secrets_of(request: AuthorizationRequest) -> list[str]:
+    return [
         request.state.text,
         *(secret.text for secret in (request.nonce, request.code_verifier) if secret),
         *(value for _, value in request.extra),
     ]
+
+
+def _raise_refusal(members: Members, request: AuthorizationRequest) -> None:
+    error = _text(members, "error")
+    if error is None:
+        return
+    sent = _secrets_of(request)
     description, uri = _text(members, "error_description"), _text(members, "error_uri")
     raise oauth_error(
         hide_echoes(error, sent),

@@ -15,12 +15,13 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from html import unescape
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 MASK = "***"
 
 _MIN_SECRET = 4
 _SHOWN = 256
+_MAX_SEARCHED = 4096
 _DECODINGS = 2
 # One unit of an encoded text: percent (URL, form), backslash (JSON), ampersand (HTML), or itself.
 _UNIT = re.compile(
@@ -63,6 +64,15 @@ def hide_echoes(text: str, secrets: Iterable[str]) -> str:
     return _mask(_to_latin1(text), found).encode("latin-1").decode(errors="replace")
 
 
+def is_echo(text: str, secrets: Iterable[str]) -> bool:
+    """Tell whether a server's text repeats a secret; a very long one is taken to do so."""
+    known = tuple(secrets)
+    text = text.replace(MASK, "")
+    return len(text) > _MAX_SEARCHED or any(
+        MASK in hide_echoes(text[at:], known) for at in range(0, len(text), _SHOWN)
+    )
+
+
 def _to_latin1(text: str) -> str:
     # One character a byte of its UTF-8, since percent-encoding spells bytes.
     return text.encode(errors="surrogatepass").decode("latin-1")
@@ -95,7 +105,13 @@ def _find(units: _Units, secrets: list[str]) -> Iterator[tuple[int, int]]:
     for secret in secrets:
         yield from _occurrences(plain, _to_latin1(secret).translate(_SPACE), units)
         # In a Basic header the form-encoded secret stands behind the client's id.
-        for spelling in {secret, quote_plus(secret), quote(secret, safe="")}:
+        # Without the encoding, a server that decodes it nevertheless repeats another text.
+        for spelling in {
+            secret,
+            quote_plus(secret),
+            quote(secret, safe=""),
+            unquote_plus(secret),
+        }:
             for part in _base64_parts(spelling.encode(errors="surrogatepass")):
                 yield from _occurrences(base64, part, units)
 

@@ -6,6 +6,7 @@ import attrs
 
 from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
+from aritma_auth.protocol.echoes import is_echo
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
@@ -93,7 +94,13 @@ def parse_token_response(
     members = parse_json_response(
         response, now=sent_at, what="the token endpoint", is_authenticated=True
     )
-    return parse_token(members, status=response.status, sent_at=sent_at, token_types=token_types)
+    return parse_token(
+        members,
+        status=response.status,
+        sent_at=sent_at,
+        token_types=token_types,
+        sent=response.sent,
+    )
 
 
 def parse_token(
@@ -102,6 +109,7 @@ def parse_token(
     status: int,
     sent_at: float,
     token_types: frozenset[str] = _BEARER,
+    sent: Iterable[str] = (),
 ) -> Token:
     """
     Make a token of a response's members, from JSON or from a callback's parameters.
@@ -114,6 +122,8 @@ def parse_token(
         sent_at: POSIX seconds from which ``expires_in`` counts.
 
         token_types: Lower-case token types that the caller knows how to use.
+
+        sent: Secrets of the request, which the token's ``repr`` must not repeat.
 
     Raises:
         InvalidResponseError: A member is missing, of the wrong type or not fit for a header.
@@ -132,7 +142,7 @@ def parse_token(
                 received.access_token,
                 _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
                 expires_at=_expiry(received.expires_in, sent_at),
-                scope=received.scope,
+                scope=_without_echoes(received.scope, sent),
                 # Some servers send an empty string for "none".
                 refresh_token=received.refresh_token or None,
                 id_token=received.id_token or None,
@@ -142,6 +152,13 @@ def parse_token(
     raise InvalidResponseError(
         f"the token response is unusable: {'; '.join(problems)}", status=status, problems=problems
     )
+
+
+def _without_echoes(scope: tuple[str, ...] | None, sent: Iterable[str]) -> tuple[str, ...] | None:
+    """Hide the words of a scope that repeats a secret from ``repr``; their values stay."""
+    said = " ".join(scope or ())
+    # A secret with a space in it is several words of a scope.
+    return scope if scope is None or not is_echo(said, sent) else tuple(map(HiddenStr, scope))
 
 
 def _expiry(expires_in: float | None, sent_at: float) -> float | None:

@@ -12,6 +12,7 @@ from aritma_auth.protocol.redaction import (
     SecretText,
     as_optional_secret,
     as_secret,
+    show,
 )
 
 _NONE = Members()
@@ -118,7 +119,7 @@ class Token(_Signed):
             )
             if value is not None
         )
-        scope = None if self.scope is None else " ".join(self.scope)
+        scope = None if self.scope is None else " ".join(map(show, self.scope))
         return (
             f"<Token {self.fingerprint}{also} {self.token_type} scope={scope!r} "
             f"expires_at={self.expires_at}>"

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import StepUpRequiredError, printable
-from aritma_auth.protocol.echoes import hide_echoes
+from aritma_auth.protocol.echoes import hide_echoes, is_echo
 from aritma_auth.protocol.parameters import is_scope_token, is_word
 
 _MAX_LENGTH = 16384
@@ -150,12 +150,14 @@ def _step_up(challenge: Challenge, message: str, sent: Iterable[str]) -> StepUpR
     description = challenge.parameters.get("error_description")
     max_age = challenge.parameters.get("max_age", "")
     is_number = max_age.isascii() and max_age.isdigit() and len(max_age) < 12
-    # A value that no request can carry is left out.
+    # A value that no request can carry is left out, and so is one that repeats a secret.
     words = challenge.parameters.get("acr_values", "").split()
     scope = challenge.parameters.get("scope", "").split()
+    secrets = tuple(sent)
     return StepUpRequiredError(
-        f"{message}: {printable(hide_echoes(description, sent))}" if description else message,
-        acr_values=tuple(filter(is_word, words)),
+        f"{message}: {printable(hide_echoes(description, secrets))}" if description else message,
+        acr_values=tuple(word for word in words if is_word(word) and not is_echo(word, secrets)),
         max_age=int(max_age) if is_number else None,
-        scope=tuple(filter(is_scope_token, scope)) or None,
+        scope=tuple(word for word in scope if is_scope_token(word) and not is_echo(word, secrets))
+        or None,
     )

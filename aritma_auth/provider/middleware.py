@@ -121,36 +121,41 @@ class BearerMiddleware:
             headers.pop(_AUTHORIZATION, None)
         if response.status < 401 or response.status not in _REFUSALS:
             return response
-        await _raise_step_up(response)
+        refused = _Refused(response)
+        del response
+        await _raise_step_up(refused, token)
         if (
-            response.status != 401
+            refused.response.status != 401
             or not _is_replayable(request)
             or not source.report_rejected(token)
         ):
-            return response
-        await _let_go(response)
-        return await self._repeat(request, handler, response, token)
+            return refused.response
+        await _let_go(refused)
+        return await self._repeat(request, handler, refused, token)
 
     async def _repeat(
         self,
         request: ClientRequest,
         handler: ClientHandlerType,
-        refused: ClientResponse,
+        refused: "_Refused",
         rejected: Token,
     ) -> ClientResponse:
         token = await self._source.get_token()
         if token.access_token == rejected.access_token:
             # The server has no other one: the API would answer the same.
-            return refused
-        refused.release()
+            return refused.response
+        refused.response.release()
         request.headers[_AUTHORIZATION] = token.authorization
         try:
             response = await handler(request)
         finally:
             request.headers.pop(_AUTHORIZATION, None)
-        if response.status in _REFUSALS:
-            await _raise_step_up(response)
-        return response
+        if response.status not in _REFUSALS:
+            return response
+        refused = _Refused(response)
+        del response
+        await _raise_step_up(refused, token)
+        return refused.response
 
     def with_source(self, source: BearerTokenSource) -> "BearerMiddleware":
         """
@@ -232,21 +237,38 @@ def _is_replayable(request: ClientRequest) -> bool:
     return not getattr(request.body, "consumed", False)
 
 
-async def _raise_step_up(response: ClientResponse) -> None:
+class _Refused:
+    """
+    An API's refusal, for frames that may raise.
+
+    aiohttp's ``repr`` of a response shows its headers, and a challenge may repeat the token: an
+    error reporter that captures local variables would show it.
+    """
+
+    __slots__ = ("response",)
+
+    def __init__(self, response: ClientResponse) -> None:
+        self.response = response
+
+
+async def _raise_step_up(refused: _Refused, token: Token) -> None:
     """Raise what an API asks for, if its challenge says more than "another token"."""
-    step_up = find_step_up(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))
+    step_up = find_step_up(
+        refused.response.headers.getall(hdrs.WWW_AUTHENTICATE, ()), sent=(token.access_token,)
+    )
     if step_up is not None:
-        await _let_go(response)
-        response.release()
+        await _let_go(refused)
+        refused.response.release()
         raise step_up
 
 
-async def _let_go(response: ClientResponse) -> None:
+async def _let_go(refused: _Refused) -> None:
     """
     Free a refused response's connection before the refresh or the repetition needs one.
 
     A body that has been read to its end has freed it, and remains readable for the caller.
     """
+    response = refused.response
     length = response.content_length
     if length is None or length <= _SMALL_BODY:
         try:

@@ -437,7 +437,9 @@ async def test_the_automatic_mode_is_one_session(sandbox):
         for asked in ({}, {"prompt": "login"}, stronger):
             response_of(await browser.open(authorize_url(sandbox, **asked)))
             sessions.append(session_of(browser))
+        assert sandbox.session_id is not None
         sandbox.sign_in_automatically("bob")
+        assert sandbox.session_id is None
         response_of(await browser.open(authorize_url(sandbox)))
         sandbox.sign_in_automatically(None)
         assert sessions[0] == sessions[1] == sessions[2] != session_of(browser)

@@ -82,6 +82,10 @@ class FaultQueue:
         """
         self._queue.extend([fault] * times)
 
+    def clear(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._queue.clear()
+
     def hold(self) -> Hold:
         """Hold every request from now on, until the hold is released."""
         self._hold = Hold()

@@ -1,0 +1,399 @@
+"""
+Servers and APIs that repeat the secrets they were sent: nothing of ours passes the echo on.
+
+A canary stands in each secret that can be sent. The server repeats it in each text that it controls,
+in each spelling. Logs at DEBUG, events, exceptions with their frames' locals, reprs, serialisers,
+pickles and standard output are then searched for every piece of it.
+"""
+
+import base64
+import contextlib
+import functools
+import json
+import logging
+import os
+import pickle
+import re
+import traceback
+from urllib.parse import quote_plus
+
+import aiohttp
+import attrs
+import cattrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.token_endpoint import parse_token_response
+from aritma_auth.sandbox import Sandbox
+from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS
+from aritma_auth.sandbox.identity.keys import signing_key
+from support.journeys import REDIRECT_URI, begin, client_of
+
+pytestmark = [
+    pytest.mark.usefixtures("no_leftovers"),
+    pytest.mark.filterwarnings("ignore:the password grant is discouraged"),
+]
+
+CORE = "k7Qx2mZr9TbWv4Lc8NdY"
+"""The middle of each canary: no spelling but percent, escapes and base64 changes these characters."""
+
+SECRET = f"cän/+ %&\"'<{CORE}>~"
+"""A canary with whatever any spelling changes."""
+
+BEARER = f"can/+~{CORE}.-_="
+"""The same within what a header may carry (RFC 6750 §2.1)."""
+
+JWT_START = "eyJhbGciOiJSUzI1NiI"
+"""How the client assertions below begin; no test knows how they go on."""
+
+_PIECE = 7
+
+
+@functools.cache
+def traces_of(secret, core=CORE):
+    """Make a pattern of every spelling of every seven characters of a secret's core."""
+    plain = [core[at : at + _PIECE] for at in range(len(core) - _PIECE + 1)]
+    traces = set(plain)
+    for name in ("percent", "unicode-escapes"):
+        spelled = [SPELLINGS[name](piece) for piece in plain]
+        traces.update(spelled, map(str.upper, spelled))
+    for around in (secret, quote_plus(secret)):
+        head, _, tail = around.encode().partition(core.encode())
+        for offset in range(3):
+            # The characters of base64 depend on how many stand before, modulo three.
+            before = bytes(offset) + head
+            encoded = base64.b64encode(before + core.encode() + tail).decode().rstrip("=")
+            own = encoded[4 * len(before) // 3 + 1 : 4 * (len(before) + len(core)) // 3 - 1]
+            traces.update(own[at : at + _PIECE] for at in range(len(own) - _PIECE + 1))
+    return re.compile("|".join(map(re.escape, traces)))
+
+
+class Watch(logging.Handler):
+    """Collects every text that a run shows to anyone."""
+
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.texts = []
+        self.events = []
+
+    def emit(self, record):
+        self.texts += [record.getMessage(), repr(record.__dict__)]
+        if record.exc_info and record.exc_info[1] is not None:
+            self.add(record.exc_info[1])
+
+    def on_event(self, event):
+        self.events.append(event)
+
+    def add(self, *things):
+        """Show a thing in every way in which a program or an error reporter may show it."""
+        for thing in things:
+            self.texts += [repr(thing), str(thing), "%s %r" % (thing, thing)]  # noqa: UP031
+            for dump in (attrs.asdict, attrs.astuple, cattrs.unstructure, vars):
+                with contextlib.suppress(Exception):
+                    self.texts.append(repr(dump(thing)))
+            with contextlib.suppress(Exception):
+                self.texts.append(pickle.dumps(thing, protocol=0).decode("latin-1"))
+            if isinstance(thing, BaseException):
+                self._add_error(thing)
+
+    def _add_error(self, error):
+        self.texts.append(repr(error.args))
+        report = traceback.TracebackException.from_exception(error, capture_locals=True)
+        frames = [frame for frame in report.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
+        report.stack = traceback.StackSummary.from_list(frames)
+        self.texts += list(report.format())
+        for related in (error.__cause__, error.__context__):
+            if related is not None:
+                self.add(related)
+
+    def found(self, secret, core=CORE):
+        """Give the texts in which a piece of the secret stands."""
+        pattern = traces_of(secret, core)
+        # A repr doubles each backslash.
+        return [
+            text
+            for text in self.texts
+            if pattern.search(text) or pattern.search(text.replace("\\\\", "\\"))
+        ]
+
+
+@pytest.fixture
+def watch(capfd):
+    """Watch logs at DEBUG, standard output and standard error."""
+    watch = Watch()
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.DEBUG)
+    root.addHandler(watch)
+    yield watch
+    root.removeHandler(watch)
+    root.setLevel(level)
+
+
+@pytest.fixture
+async def sandbox():
+    async with Sandbox(server_version="duende-7.4") as sandbox:
+        sandbox.sign_in_automatically("alice")
+        yield sandbox
+
+
+def confidential(sandbox, auth=None, client_id="sandbox-web"):
+    auth = aa.ClientSecretPost(aa.Secret("unrelated-secret")) if auth is None else auth
+    return aa.OAuthClient(client_id, auth, environment=sandbox.environment, clock=sandbox.clock)
+
+
+def by_grant(grant_of, auth_of=lambda: None):
+    """Make a sender of token requests: a provider with a listener, as services use it."""
+
+    async def send(sandbox, watch):
+        grant = grant_of()
+        client = confidential(sandbox, auth_of())
+        async with aa.TokenProvider(
+            client,
+            grant,
+            policy=aa.RefreshPolicy(max_attempts=1),
+            clock=sandbox.clock,
+            on_event=watch.on_event,
+        ) as tokens:
+            watch.add(grant, client, client.client_auth, tokens, tokens.status())
+            await collect(watch, tokens.get_token())
+            watch.add(tokens, tokens.status())
+
+    return send
+
+
+async def collect(watch, awaitable):
+    """Await what may fail, and look at what came of it."""
+    try:
+        watch.add(await awaitable)
+    except aa.AritmaAuthError as error:
+        watch.add(error)
+
+
+async def send_code(sandbox, watch):
+    client = client_of(sandbox)
+    sandbox.overrides.authorization_response = {"code": SECRET}
+    request, callback = await begin(client)
+    watch.add(request)
+    await collect(watch, client.complete_sign_in(request, callback))
+
+
+async def send_refresh_token(sandbox, watch):
+    client = confidential(sandbox)
+    async with aa.TokenProvider(
+        client,
+        aa.SignedInGrant("alice"),
+        policy=aa.RefreshPolicy(max_attempts=1),
+        clock=sandbox.clock,
+        on_event=watch.on_event,
+    ) as tokens:
+        expires_at = sandbox.clock.time() + 60
+        await tokens.set_token(aa.Token("a-token", refresh_token=SECRET, expires_at=expires_at))
+        sandbox.clock.advance(61)
+        await collect(watch, tokens.get_token())
+
+
+async def send_device_request(sandbox, watch):
+    client = confidential(sandbox, aa.ClientSecretPost(aa.Secret(SECRET)))
+    await collect(watch, client.begin_device_sign_in("openid"))
+
+
+async def send_revocation(sandbox, watch):
+    await collect(watch, confidential(sandbox).revoke(SECRET))
+
+
+async def send_introspection(sandbox, watch):
+    await collect(watch, confidential(sandbox).introspect(SECRET))
+
+
+async def send_userinfo(sandbox, watch):
+    await collect(
+        watch, confidential(sandbox).fetch_userinfo(aa.Token(BEARER), subject="user-alice")
+    )
+
+
+async def send_api_request(sandbox, watch):
+    client = confidential(sandbox)
+    async with (
+        aa.TokenProvider(
+            client, aa.SignedInGrant("alice"), clock=sandbox.clock, on_event=watch.on_event
+        ) as tokens,
+        aiohttp.ClientSession(sandbox.banking_url, middlewares=[tokens.middleware()]) as bank,
+    ):
+        expires_at = sandbox.clock.time() + 3600
+        await tokens.set_token(aa.Token(BEARER, expires_at=expires_at))
+        try:
+            async with bank.get("api/accounts") as response:
+                # The response is the caller's; what it becomes through our parsers is ours.
+                watch.add(response.request_info)
+        except (aiohttp.ClientError, aa.AritmaAuthError) as error:
+            watch.add(error)
+        watch.add(tokens, tokens.status())
+
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SENDERS = {
+    "client_secret in the form": (
+        by_grant(
+            lambda: aa.ClientCredentialsGrant("api"),
+            lambda: aa.ClientSecretPost(aa.Secret(SECRET)),
+        ),
+        "token",
+    ),
+    "client_secret in Basic": (
+        by_grant(
+            lambda: aa.ClientCredentialsGrant("api"),
+            lambda: aa.ClientSecretBasic(aa.Secret(SECRET)),
+        ),
+        "token",
+    ),
+    "client_secret in plain Basic": (
+        by_grant(
+            lambda: aa.ClientCredentialsGrant("api"),
+            lambda: aa.ClientSecretBasic(aa.Secret(SECRET), is_form_encoded=False),
+        ),
+        "token",
+    ),
+    "client assertion": (
+        by_grant(
+            lambda: aa.ClientCredentialsGrant("api"),
+            lambda: aa.PrivateKeyJwt(aa.Secret(signing_key(0).private.decode())),
+        ),
+        "token",
+    ),
+    "password": (by_grant(lambda: aa.PasswordGrant("alice", SECRET)), "token"),
+    "code": (send_code, "token"),
+    "refresh token": (send_refresh_token, "token"),
+    "device code": (by_grant(lambda: aa.DeviceCodeGrant(SECRET)), "token"),
+    "delegated token": (by_grant(lambda: aa.DelegationGrant(SECRET)), "token"),
+    "subject token": (by_grant(lambda: aa.TokenExchangeGrant(SECRET)), "token"),
+    "actor token": (
+        by_grant(lambda: aa.TokenExchangeGrant("subject-token", actor_token=SECRET)),
+        "token",
+    ),
+    "field of a custom grant": (
+        by_grant(lambda: aa.CustomGrant(EXCHANGE, {"assertion": SECRET})),
+        "token",
+    ),
+    "extra parameter": (
+        by_grant(lambda: aa.ClientCredentialsGrant("api", extra={"api_key": SECRET})),
+        "token",
+    ),
+    "client_secret for a device": (send_device_request, "deviceauthorization"),
+    "revoked token": (send_revocation, "revocation"),
+    "introspected token": (send_introspection, "introspect"),
+    "bearer token at UserInfo": (send_userinfo, "userinfo"),
+    "bearer token at an API": (send_api_request, "api"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES_IN_RESPONSE)
+@pytest.mark.parametrize("sent", SENDERS)
+async def test_an_echo_is_not_passed_on(sandbox, watch, capfd, sent, place):
+    """A secret that the server repeats, in any spelling and place, shows nowhere at this side."""
+    send, where = SENDERS[sent]
+    secret, core = (BEARER if "bearer" in sent else SECRET), CORE
+    if sent == "client assertion":
+        secret = core = JWT_START
+    leaks = {}
+    for spelling in SPELLINGS:
+        watch.texts.clear()
+        watch.events.clear()
+        before = sandbox.requests_at(where)
+        # A 401 is read by another way, as a refused client or token.
+        for status in (400, 401) if place in {"error_description", "html"} else (401,):
+            sandbox.faults.echo_next(spelling, place, status=status, where=where, times=4)
+            await send(sandbox, watch)
+            sandbox.faults.at(where).clear()
+        watch.add(*watch.events)
+        watch.texts += capfd.readouterr()
+        assert sandbox.requests_at(where) > before
+        if found := watch.found(secret, core):
+            leaks[spelling] = found[:3]
+
+    assert leaks == {}
+
+
+@pytest.mark.parametrize("member", ["error", "error_description", "error_uri", "iss"])
+@pytest.mark.parametrize("name", ["state", "nonce"])
+async def test_an_authorization_response_that_repeats_the_request(sandbox, watch, name, member):
+    """The browser brings back what the request held, in any text of an error."""
+    client = client_of(sandbox)
+    leaks = {}
+    for spelling, spell in SPELLINGS.items():
+        request = await client.begin_sign_in(REDIRECT_URI)
+        secret = getattr(request, name).text
+        callback = {"error": "access_denied", "state": request.state.text}
+        callback["iss"] = sandbox.identity_url
+        callback[member] = spell(str(secret))
+        watch.texts.clear()
+        await collect(watch, client.complete_sign_in(request, callback))
+        watch.add(request)
+        if found := watch.found(secret, secret):
+            leaks[spelling] = found[:3]
+
+    assert leaks == {}
+
+
+@pytest.mark.parametrize("member", ["token_endpoint", "jwks_uri", "x-trace"])
+async def test_metadata_that_repeat_a_secret(sandbox, watch, member):
+    """A server may put a secret that it was sent before into its metadata; issuers are quoted."""
+    environment = aa.Environment.at(sandbox.identity_url, discover=True)
+    client = aa.OAuthClient("sandbox-service", SECRET, environment=environment, clock=sandbox.clock)
+    leaks = {}
+    for spelling, spell in SPELLINGS.items():
+        watch.texts.clear()
+        sandbox.overrides.metadata = {member: f"https://evil.example/{spell(SECRET)}"}
+        await collect(watch, client.fetch_metadata())
+        sandbox.faults.fail_next(404, page="empty")
+        await collect(watch, client.fetch_token(aa.ClientCredentialsGrant("api")))
+        if found := watch.found(SECRET):
+            leaks[spelling] = found[:3]
+
+    assert leaks == {}
+
+
+async def test_a_step_up_challenge_that_repeats_the_token(sandbox, watch):
+    """The error of a step-up holds what the API asks for, and no echo of the token."""
+    leaks = {}
+    for spelling, spell in SPELLINGS.items():
+        watch.texts.clear()
+        text = spell(BEARER).replace("\\", "\\\\").replace('"', '\\"')
+        challenge = (
+            f'Bearer error="insufficient_user_authentication", error_description="{text}", '
+            f'acr_values="{text}"'
+        )
+        sandbox.faults.respond_next(
+            b"", status=401, headers={"WWW-Authenticate": challenge}, where="api", times=4
+        )
+        await send_api_request(sandbox, watch)
+        sandbox.faults.at("api").clear()
+        if found := watch.found(BEARER):
+            leaks[spelling] = found[:3]
+
+    assert leaks == {}
+
+
+def test_the_search_finds_every_spelling():
+    """Each spelling of the canary, whole, in a repr or cut after ten characters of its core, is found."""
+    cut = SECRET[: SECRET.index(CORE) + 10]
+    for text in (SECRET, cut, f"the-client:{quote_plus(SECRET)}", BEARER):
+        secret = BEARER if text is BEARER else SECRET
+        for spelling, spell in SPELLINGS.items():
+            watch = Watch()
+            watch.texts = [repr({"said": f"no: {spell(text)}"})]
+            assert watch.found(secret), (spelling, text)
+
+
+def test_an_echo_hides_a_scope_and_leaves_its_value():
+    """A scope that repeats a secret, or is too long to be searched, is usable and never shown."""
+    for granted, is_shown in ((f"api {CORE}", False), (f"api {'x' * 5000}", False), ("api", True)):
+        body = json.dumps({"access_token": "a", "token_type": "Bearer", "scope": granted})
+        token = parse_token_response(
+            HttpResponse(200, {}, body.encode(), (HiddenStr(CORE),)), sent_at=0.0
+        )
+
+        assert token.scope == tuple(granted.split())
+        assert ("api" in repr(token)) is is_shown
