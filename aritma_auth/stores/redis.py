@@ -131,15 +131,20 @@ class RedisTokenStore(AsyncCloseable):
         generation, encrypted, age, backoff_left = cast(
             "tuple[int, bytes | None, int | None, int | None]", found
         )
+        now = self._clock.time()
         try:
             body = self._keys.decrypt(encrypted or b"", place=names.place)
-            record = parse_record(body, now=self._clock.time())
+            record = parse_record(body, now=now)
         except RecordError as error:
             return Entry(Record(), generation, problem=str(error))
-        if record.backoff is not None:
-            backoff = attrs.evolve(record.backoff, seconds=(backoff_left or 0) / 1000)
-            record = attrs.evolve(record, backoff=backoff)
-        token_age = None if age is None or record.token is None else max(0, age) / 1000
+        # The stamps are in clear: a writer without the key, or a server whose clock was set back,
+        # must neither make a token younger nor a backoff longer than the encrypted record says.
+        backoff, token, token_age = record.backoff, record.token, None
+        if backoff is not None:
+            seconds = min(backoff.seconds, (backoff_left or 0) / 1000)
+            record = attrs.evolve(record, backoff=attrs.evolve(backoff, seconds=seconds))
+        if token is not None:
+            token_age = max(0.0, (age or 0) / 1000, now - token.issued_at)
         return Entry(record, generation, token_age)
 
     async def save(self, key: str, record: Record, *, replaces: int, fence: int = 0) -> bool:

@@ -8,6 +8,9 @@ The five scripts that a Redis server runs for the store, each of constant cost.
 The braces are part of the names: a cluster keeps the three in one slot. A value of another type
 under these names counts as none and is replaced. A script that the client sends twice, because the
 first response was lost, returns the same the second time.
+
+Time stamps, generations and fences are in clear, since the scripts compute with them. They do not
+outrank the encrypted record: a token is at least as old, and a backoff at most as long, as it says.
 """
 
 import contextlib
@@ -23,7 +26,9 @@ local function field(key, name)
   return type(value) == 'string' and value or false
 end
 local function number(key, name)
-  return tonumber(field(key, name) or '')
+  local value = tonumber(field(key, name) or '')
+  -- Neither negative, nor NaN, nor beyond what a double counts exactly.
+  return value and value >= 0 and value <= 9007199254740991 and value or false
 end
 local function generation_of(key)
   return number(key, 'generation') or redis.call('EXISTS', key)
@@ -144,8 +149,9 @@ if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
 -- A key that never expires is no lease of ours, and would keep everybody out.
 if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
 if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
-local fence = (number(fences, 'granted') or 0) + 1
-replace(fences, 'granted', whole(fence), 'written', whole(number(fences, 'written') or 0))
+local written = number(fences, 'written') or 0
+local fence = math.max(number(fences, 'granted') or 0, written) + 1
+replace(fences, 'granted', whole(fence), 'written', whole(written))
 redis.call('PEXPIRE', fences, ARGV[3])
 return fence
 """

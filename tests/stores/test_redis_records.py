@@ -1,15 +1,18 @@
 """Records in Redis and Valkey: names, lifetimes, ages, and what cannot be read."""
 
+import asyncio
 import time
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.stores import EncryptionKeys, Record, SharedBackoff
+from aritma_auth.stores.key import token_key
+from support.clock import ShiftedClock
 from support.proxy import proxied
+from support.rig import Rig
 from support.stores import KEY, KEYS, OTHER_KEY, fresh_token
 from support.valkey import Server
 
@@ -137,20 +140,18 @@ async def test_the_retention_and_the_default_lifetime_can_be_set(server, open_st
     assert 490_000 < server.do("PTTL", names[0]) <= 500_000
 
 
-async def test_the_server_tells_how_old_a_token_is(server, open_store, monkeypatch):
-    """Whatever the clocks of those who read and write it say."""
+async def test_the_server_tells_how_old_a_token_is(server, open_store):
+    """The server's clock counts the age, also for a reader and a writer whose clock is behind."""
     old = fresh_token(age=100)
-    async with open_store(server) as store:
+    behind = ShiftedClock(SYSTEM_CLOCK, -3600)
+    async with open_store(server) as store, open_store(server, clock=behind) as late:
         await store.save(KEY, Record(old), replaces=0)
-        # From now on this machine's clock is an hour ahead.
-        ahead = SimpleNamespace(time=lambda: time.time() + 3600)
-        monkeypatch.setattr(SYSTEM_CLOCK, "time", ahead.time)
-        found = [await store.load(KEY)]
-        await store.save(KEY, Record(old, redeeming_since=1.0), replaces=1)
-        found.append(await store.load(KEY))
-        await store.save(KEY, Record(fresh_token("two", age=-3600)), replaces=2)
-        new = await store.load(KEY)
-        await store.save(KEY, Record(), replaces=3)
+        found = [await late.load(KEY)]
+        await late.save(KEY, Record(old, redeeming_since=1.0), replaces=1)
+        found += [await late.load(KEY), await store.load(KEY)]
+        await late.save(KEY, Record(fresh_token("two", age=3600)), replaces=2)
+        new = await late.load(KEY)
+        await late.save(KEY, Record(), replaces=3)
         without_token = await store.load(KEY)
 
     assert all(100 <= entry.token_age < 120 for entry in found)
@@ -158,25 +159,106 @@ async def test_the_server_tells_how_old_a_token_is(server, open_store, monkeypat
     assert without_token.token_age is None
 
 
-async def test_a_token_that_is_older_by_its_writers_clock_is_not_younger_than_new(
-    store, server, names
+async def test_a_reader_whose_clock_is_ahead_takes_a_token_for_older(server, open_store):
+    """Such a reader cannot be distinguished from a server whose clock was set back: see below."""
+    ahead = ShiftedClock(SYSTEM_CLOCK, 3600)
+    async with open_store(server) as store, open_store(server, clock=ahead) as early:
+        await store.save(KEY, Record(fresh_token(age=100)), replaces=0)
+
+        assert 3700 <= (await early.load(KEY)).token_age < 3720
+        assert 100 <= (await store.load(KEY)).token_age < 120
+
+
+async def test_a_token_of_a_writer_whose_clock_is_ahead_is_not_younger_than_new(store):
+    """An age is never negative."""
+    await store.save(KEY, Record(fresh_token(age=-50)), replaces=0)
+
+    assert 0 <= (await store.load(KEY)).token_age < 20
+
+
+STAMPS = {
+    "an hour ahead": lambda now: now + 3_600_000,
+    "far ahead": lambda now: 99_999_999_999_999,
+    "a word": lambda now: "soon",
+    "infinite": lambda now: "inf",
+    "no number": lambda now: "nan",
+    "negative": lambda now: -1,
+    "0": lambda now: 0,
+}
+"""Stamps in clear that a writer without the key, or a server whose clock was set back, leaves."""
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+async def test_no_stamp_makes_an_old_token_younger(store, server, names, stamp):
+    """The encrypted record says when the token was issued, and nothing in clear outranks it."""
+    await store.save(
+        KEY, Record(fresh_token(age=3600, lifetime=3590, refresh_token="r")), replaces=0
+    )
+    server.do("HSET", names[0], "born", STAMPS[stamp](int(time.time() * 1000)))
+
+    assert (await store.load(KEY)).token_age >= 3600
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+async def test_no_stamp_makes_a_backoff_longer(store, server, names, stamp):
+    """The encrypted record says when the backoff began and for how long."""
+    await store.save(KEY, Record(backoff=SharedBackoff(DOWN, 2, 0.3)), replaces=0)
+    server.do("HSET", names[0], "backoff", STAMPS[stamp](int(time.time() * 1000)))
+    before = (await store.load(KEY)).record.backoff
+    await asyncio.sleep(0.35)
+    after = (await store.load(KEY)).record.backoff
+
+    assert before.seconds <= 0.3
+    assert after.seconds <= 0
+    assert after.count == 2
+
+
+@pytest.mark.parametrize("field", ["granted", "written"])
+@pytest.mark.parametrize("value", ["1e300", "inf", "nan", "-5", "word", "41"])
+async def test_no_fence_in_clear_keeps_holders_of_a_lease_from_writing(
+    store, server, names, field, value
 ):
-    """An age is never negative, even if the server's clock was set back."""
-    await store.save(KEY, Record(fresh_token()), replaces=0)
-    server.do("HSET", names[0], "born", "99999999999999")
+    """The next lease has a higher fence than any that can have written."""
+    await (await store.acquire(KEY, seconds=9)).release()
+    server.do("HSET", names[2], field, value)
+    lease = await store.acquire(KEY, seconds=9)
 
-    assert (await store.load(KEY)).token_age == 0
+    assert lease.fence == 42 if value == "41" else lease.fence in {1, 2}
+    assert await store.save(KEY, Record(fresh_token()), replaces=0, fence=lease.fence)
 
 
-async def test_the_server_tells_what_is_left_of_a_backoff(store, monkeypatch):
-    """The server's clock counts the seconds, whatever the clocks of readers and writers say."""
-    await store.save(KEY, Record(backoff=SharedBackoff(DOWN, 2, 60.0)), replaces=0)
-    ahead = SimpleNamespace(time=lambda: time.time() + 3600)
-    monkeypatch.setattr(SYSTEM_CLOCK, "time", ahead.time)
-    gate = (await store.load(KEY)).record.backoff
+@pytest.mark.parametrize("ahead", [0, -50])
+async def test_the_server_tells_what_is_left_of_a_backoff(server, open_store, ahead):
+    """The server's clock counts the seconds, also for a reader whose clock is behind."""
+    clock = ShiftedClock(SYSTEM_CLOCK, ahead)
+    async with open_store(server) as store, open_store(server, clock=clock) as other:
+        await store.save(KEY, Record(backoff=SharedBackoff(DOWN, 2, 60.0)), replaces=0)
+        backoff = (await other.load(KEY)).record.backoff
 
-    assert 40 < gate.seconds <= 60
-    assert gate.count == 2
+    assert 40 < backoff.seconds <= 60
+    assert backoff.count == 2
+
+
+async def test_a_provider_refuses_what_moved_stamps_would_let_it_do(store, server, prefix):
+    """An expired token is not served, and a short backoff does not stop the fleet for an hour."""
+    rig = Rig(SYSTEM_CLOCK, store=store)
+    key = token_key(rig.client, rig.grant)
+    name = f"{prefix}:{{{key}}}:v"
+    in_an_hour = int(time.time() * 1000) + 3_600_000
+    await store.save(key, Record(fresh_token("old", age=3605, refresh_token="r"), 1), replaces=0)
+    server.do("HSET", name, "born", in_an_hour)
+
+    assert await rig.get() == "token-1"
+
+    other = Rig(SYSTEM_CLOCK, store=store, grant=aa.ClientCredentialsGrant("other"))
+    key = token_key(other.client, other.grant)
+    await store.save(key, Record(backoff=SharedBackoff(DOWN, 1, 0.3)), replaces=0)
+    server.do("HSET", f"{prefix}:{{{key}}}:v", "backoff", in_an_hour)
+    with pytest.raises(aa.TransportError) as caught:
+        await other.get()
+    assert caught.value.retry_after <= 0.3
+    await asyncio.sleep(0.4)
+    assert await other.get() == "token-1"
 
 
 def copy_of_another(server, names):
