@@ -123,16 +123,15 @@ class EncryptionKeys:
         raise TypeError("encryption keys cannot be pickled: load them again in the other process")
 
 
-def require_encryption_keys(keys: object) -> None:
+def encryption_keys_problem(keys: object) -> ConfigurationError | None:
     """
-    Require an argument ``keys`` to be encryption keys.
+    Return the error for an argument ``keys`` that is no EncryptionKeys; it says how to make a key.
 
-    Raises:
-        ConfigurationError: It is something else; the message shows how to make a key.
+    It is returned, not raised: a traceback with locals would show a key in the wrong place.
     """
     if isinstance(keys, EncryptionKeys):
-        return
-    raise wrong_kind(
+        return None
+    return wrong_kind(
         "keys",
         'EncryptionKeys({"1": key}), with a key from '
         'python -c "import secrets; print(secrets.token_urlsafe(32))"',

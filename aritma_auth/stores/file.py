@@ -9,7 +9,7 @@ import attrs
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.stores import private_files
-from aritma_auth.stores.encryption import EncryptionKeys, require_encryption_keys
+from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import Found, has_folder, read_private, write_private
 
@@ -45,14 +45,18 @@ class FileTokenStore(LocalTokenStore):
         keys: EncryptionKeys | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if keys is not None:
-            require_encryption_keys(keys)
+        self._shown = ""
+        problem = None if keys is None else encryption_keys_problem(keys)
+        if problem is not None:
+            # A traceback with locals would show the key.
+            del keys
+            raise problem
         folder = local_folder("path", path, extra="file")
         super().__init__(_Files(folder), folder, realm="file", keys=keys, clock=clock)
+        self._shown = f" {'plain' if keys is None else 'encrypted'} in {folder}"
 
     def __repr__(self) -> str:
-        kind = "plain" if self._keys is None else "encrypted"
-        return f"<FileTokenStore {kind} in {self._folder}>"
+        return f"<FileTokenStore{self._shown}>"
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from aritma_auth.environment import Environment
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.events import Listener, StoreFailed, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant
@@ -93,11 +93,13 @@ def store_for(
     """
     if store is None:
         return None
-    missing = [name for name in _METHODS if not callable(getattr(store, name, None))]
-    if missing or isinstance(store, type):
-        raise ConfigurationError(
-            "store must be a TokenStore, such as FileTokenStore(path) or RedisTokenStore(url, "
-            f"keys=keys), not {_kind(store)}"
+    if isinstance(store, type) or not all(
+        callable(getattr(store, name, None)) for name in _METHODS
+    ):
+        raise wrong_kind(
+            "store",
+            "a TokenStore, such as FileTokenStore(path) or RedisTokenStore(url, keys=keys)",
+            store,
         )
     if grant.identity() is not None:
         return store
@@ -112,10 +114,6 @@ _UNNAMED = (
     "the SignedInGrant has no end_user, so its tokens stay in this process: give it the subject, "
     "or the identifier of your session"
 )
-
-
-def _kind(store: object) -> str:
-    return f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
 
 
 def _require_identity(grant: Grant) -> Parameters:

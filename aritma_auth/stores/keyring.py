@@ -82,6 +82,7 @@ class KeyringTokenStore(LocalTokenStore):
         lock_folder: str | os.PathLike[str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._service = service
         if not isinstance(service, str):
             raise wrong_kind("service", "a name, such as 'my-program'", service)
         if not service:
@@ -90,7 +91,6 @@ class KeyringTokenStore(LocalTokenStore):
         shelf = KeyringShelf(_require_keyring(keyring), service, PART_SIZE)
         folder = local_folder("lock_folder", lock_folder, extra="keyring")
         super().__init__(shelf, folder, realm=f"keyring {service}", keys=None, clock=clock)
-        self._service = service
 
     def __repr__(self) -> str:
         return f"<KeyringTokenStore {self._service!r}>"

@@ -42,10 +42,10 @@ class MemoryTokenStore:
     can_watch = True
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._entries: dict[str, Entry] = {}
         if not isinstance(clock, Clock):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         self._clock = clock
-        self._entries: dict[str, Entry] = {}
         self._writes: dict[str, _Write] = {}
         self._leases: dict[str, _MemoryLease] = {}
         # Counts for all keys, so that what is let go of a key never repeats a fence.

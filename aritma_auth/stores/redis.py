@@ -14,7 +14,7 @@ from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.secret import Secret
 from aritma_auth.stores.contract import Entry, Lease, Record
-from aritma_auth.stores.encryption import EncryptionKeys, require_encryption_keys
+from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_connection import open_clients, problem_of
 from aritma_auth.stores.redis_scripts import (
@@ -89,18 +89,19 @@ class RedisTokenStore(AsyncCloseable):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         # A traceback with locals would show the passwords.
+        self._shown = ""
+        problem = encryption_keys_problem(keys) or _credential_problem(server, password)
+        if problem is not None:
+            del server, keys, password
+            raise problem
         server = HiddenStr(server) if isinstance(server, str) else server
         password = Secret(password) if isinstance(password, str) else password
-        self._shown = ""
-        require_encryption_keys(keys)
         if not isinstance(prefix, str):
             raise wrong_kind("prefix", "a short word, such as 'aa'", prefix)
         if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
             raise ConfigurationError(
                 f"prefix must be a short word without spaces and braces, not {prefix!r}"
             )
-        if not isinstance(password, Secret | None):
-            raise wrong_kind("password", "a Secret, its text or None", password)
         if not isinstance(clock, Clock):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         require_seconds("timeout", timeout, above_zero=True)
@@ -238,6 +239,15 @@ class RedisTokenStore(AsyncCloseable):
 
     def __repr__(self) -> str:
         return f"<RedisTokenStore{self._shown}>"
+
+
+def _credential_problem(server: object, password: object) -> ConfigurationError | None:
+    # Returned, not raised: the traceback would show what was given.
+    if isinstance(server, bytes):
+        return wrong_kind("server", "a rediss:// URL as text, or a client of redis.asyncio", server)
+    if not isinstance(password, Secret | str | None):
+        return wrong_kind("password", "a Secret, its text or None", password)
+    return None
 
 
 class _Names(NamedTuple):

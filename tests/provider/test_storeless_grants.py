@@ -98,15 +98,15 @@ async def test_a_password_is_presented_instead_of_its_refresh_token(clock):
 @pytest.mark.parametrize(
     ("store", "given"),
     [
-        ("/tmp/x", "not str"),
-        (b"/tmp/x", "not bytes"),
-        ({}, "not dict"),
-        (aa.MemoryTokenStore, "not the class MemoryTokenStore"),
-        (0, "not int"),
+        ("/tmp/x", "str"),
+        (b"/tmp/x", "bytes"),
+        ({}, "dict"),
+        (aa.MemoryTokenStore, "type"),
+        (0, "int"),
     ],
     ids=repr,
 )
 def test_what_is_no_store_is_refused_at_construction(clock, store, given):
     """The error names the argument, what it must be and the type that was given."""
-    with pytest.raises(aa.ConfigurationError, match=rf"^store must be a TokenStore.*{given}$"):
+    with pytest.raises(aa.ConfigurationError, match=rf"^store must be a TokenStore.*type {given}$"):
         Rig(clock, store=store)

@@ -1,0 +1,145 @@
+"""Wrong arguments of stores: refused at construction, by name, with what each must be."""
+
+import os
+import pwd
+import traceback
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+import aritma_auth as aa
+from support.keyrings import DictKeyring
+
+KEY = b"k" * 32
+KEYS = aa.EncryptionKeys({"1": KEY})
+
+
+def file_store(path=None, **settings):
+    return lambda: aa.FileTokenStore(path, **settings)
+
+
+def redis_store(server="redis://localhost", **settings):
+    return lambda: aa.RedisTokenStore(server, **{"keys": KEYS} | settings)
+
+
+def keyring_store(**settings):
+    return lambda: aa.KeyringTokenStore(**{"keyring": DictKeyring()} | settings)
+
+
+WRONG = {
+    "a number as path": (file_store(42), r"^path must be the path of a folder.*type int$"),
+    "bytes as path": (file_store(b"/tmp"), r"^path must be .*type bytes$"),
+    "an empty path": (file_store(""), r"^path must be the path of a folder, not ''$"),
+    "a path with NUL": (file_store("a\0b"), r"^path must be the path of a folder, not"),
+    "a key alone": (file_store("/tmp/x", keys=KEY), r"^keys must be EncryptionKeys.*type bytes$"),
+    "a key as text": (file_store("/tmp/x", keys="secret"), r"^keys must be .*type str$"),
+    "keys in a dict": (file_store("/tmp/x", keys={"1": KEY}), r"^keys must be .*type dict$"),
+    "no clock": (file_store("/tmp/x", clock=print), r"^clock must be a Clock.*type"),
+    "no keys for Redis": (redis_store(keys=None), r"^keys must be .*token_urlsafe.*is None$"),
+    "a key for Redis": (redis_store(keys="secret"), r"^keys must be .*type str$"),
+    "a number as server": (redis_store(42), r"^server must be a rediss:// URL.*type int$"),
+    "a class as server": (redis_store(redis.asyncio.Redis), r"^server must be .*type \w+$"),
+    "bytes as URL": (redis_store(b"redis://localhost"), r"^server must be .*type bytes$"),
+    "no URL": (redis_store("/run/redis.sock"), r"^server must be a URL such as rediss://"),
+    "a time-out in words": (redis_store(timeout="1"), r"^timeout must be .*type str$"),
+    "no time at all": (redis_store(timeout=0), r"^timeout must be .*more than 0, not 0$"),
+    "a retention in words": (redis_store(retention="1 day"), r"^retention must be .*type str$"),
+    "an endless lifetime": (
+        redis_store(default_lifetime=float("inf")),
+        r"^default_lifetime must be a number of seconds, more than 0, not inf$",
+    ),
+    "no prefix": (redis_store(prefix=None), r"^prefix must be a short word.*is None$"),
+    "a prefix in braces": (redis_store(prefix="{a}"), r"^prefix must be .*, not '\{a\}'$"),
+    "a number as password": (redis_store(password=1234), r"^password must be a Secret.*type int$"),
+    "no clock for Redis": (redis_store(clock=12.5), r"^clock must be a Clock.*type float$"),
+    "no clock in memory": (lambda: aa.MemoryTokenStore(clock=0), r"^clock must be .*type int$"),
+    "no service": (keyring_store(service=None), r"^service must be a name.*is None$"),
+    "an empty service": (keyring_store(service=""), r"^service must be a name.*not ''$"),
+    "no keyring": (keyring_store(keyring=object()), r"^keyring must be a backend.*type object$"),
+    "a keyring's class": (keyring_store(keyring=DictKeyring), r"^keyring must be .*type type$"),
+    "a number as folder": (keyring_store(lock_folder=1), r"^lock_folder must be .*type int$"),
+    "keys in a list": (lambda: aa.EncryptionKeys([KEY]), r"^keys must be keys by name.*type list$"),
+    "a key without a name": (lambda: aa.EncryptionKeys(KEY), r"^keys must be .*type bytes$"),
+    "a number as key": (lambda: aa.EncryptionKeys({"1": 42}), r"^encryption key '1' must be 32"),
+    "no key": (lambda: aa.EncryptionKeys({"1": None}), r"^encryption key '1' must be 32 random"),
+    "a number as name": (
+        lambda: aa.EncryptionKeys({1: KEY}),
+        r"^the name of an encryption key must",
+    ),
+    "no keys at all": (lambda: aa.EncryptionKeys({}), r"^keys must hold at least one"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_is_refused_by_name(name):
+    """The error names the argument, what it must be, and the type or harmless value given."""
+    make, words = WRONG[name]
+    with pytest.raises(aa.ConfigurationError, match=words) as caught:
+        make()
+    # An error reporter shows the half-made store among the locals.
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+
+@pytest.mark.parametrize("name", ["server", "bytes", "password", "keys", "file keys", "key"])
+def test_a_refused_argument_is_not_shown(name, canary):
+    """A secret in the wrong place shows neither in the error nor in its traceback."""
+    make = {
+        "server": redis_store(canary.text),
+        "bytes": redis_store(f"redis://:{canary.text}@localhost".encode()),
+        "file keys": file_store(keys=canary.text.encode()),
+        "password": redis_store(password=canary.text.encode()),
+        "keys": redis_store(keys=canary.text),
+        "key": lambda: aa.EncryptionKeys({"1": canary.text}),
+    }[name]
+    with pytest.raises(aa.ConfigurationError) as caught:
+        make()
+
+    canary.assert_hidden(caught.value)
+
+
+def test_a_password_in_clear_becomes_a_secret(canary):
+    """A RedisTokenStore takes the text of a password, as a client takes that of a secret."""
+    store = aa.RedisTokenStore("redis://localhost", keys=KEYS, password=canary.text)
+
+    canary.assert_hidden(store)
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """Make this user one without HOME and without an entry in the user database."""
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_STATE_HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [(file_store(), "path"), (keyring_store(), "lock_folder")],
+    ids=["file", "keyring"],
+)
+def test_a_user_without_a_home_directory_must_name_a_folder(homeless, make, argument):
+    """The error is ours and says what to give; a container often runs as such a user."""
+    with pytest.raises(
+        aa.ConfigurationError, match=rf"^{argument} must be given.*no home directory"
+    ):
+        make()
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_STATE_HOME"])
+def test_a_relative_home_is_no_home(homeless, monkeypatch, variable):
+    """Tokens must not end up in whatever folder the program happens to run in."""
+    monkeypatch.setenv(variable, "somewhere")
+
+    with pytest.raises(aa.ConfigurationError, match="no home directory"):
+        aa.FileTokenStore()
+
+
+def test_a_user_without_a_home_directory_may_name_a_folder(homeless, tmp_path):
+    """A given folder needs no home directory."""
+    assert str(tmp_path) in repr(aa.FileTokenStore(tmp_path))
+    assert str(tmp_path) in repr(aa.FileTokenStore(Path(os.fspath(tmp_path))))
