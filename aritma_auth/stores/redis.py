@@ -95,7 +95,8 @@ class RedisTokenStore(AsyncCloseable):
             del server, keys, password
             raise problem
         server = HiddenStr(server) if isinstance(server, str) else server
-        password = Secret(password) if isinstance(password, str) else password
+        password = HiddenStr(password) if isinstance(password, str) else password
+        password = Secret(password) if isinstance(password, HiddenStr) else password
         if not isinstance(prefix, str):
             raise wrong_kind("prefix", "a short word, such as 'aa'", prefix)
         if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):

@@ -84,6 +84,8 @@ def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
             "server must be a rediss:// URL, since redis:// sends the password in clear to another "
             "machine: use rediss://, or allow_plaintext=True"
         )
+    if not (parsed.password or "").isprintable():
+        return "the password in a Redis URL must not hold control characters, not even encoded ones"
     if not parsed.query.keys() <= set(_TLS_FILES):
         return (
             f"the query of a Redis URL may hold {', '.join(_TLS_FILES)} only: for other settings "

@@ -81,11 +81,15 @@ def test_a_wrong_argument_is_refused_by_name(name):
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
-@pytest.mark.parametrize("name", ["server", "bytes", "password", "keys", "file keys", "key"])
+@pytest.mark.parametrize(
+    "name", ["server", "URL", "text", "bytes", "password", "keys", "file keys", "key"]
+)
 def test_a_refused_argument_is_not_shown(name, canary):
     """A secret in the wrong place shows neither in the error nor in its traceback."""
     make = {
         "server": redis_store(canary.text),
+        "URL": redis_store(f"redis://:{canary.text}%0A@localhost"),
+        "text": redis_store(password=f"{canary.text}\n"),
         "bytes": redis_store(f"redis://:{canary.text}@localhost".encode()),
         "file keys": file_store(keys=canary.text.encode()),
         "password": redis_store(password=canary.text.encode()),
