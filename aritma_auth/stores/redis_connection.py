@@ -14,7 +14,7 @@ from aritma_auth.secret import Secret
 from aritma_auth.stores.redis_scripts import RedisClient
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from redis.asyncio import Connection, Redis
     from redis.credentials import CredentialProvider
 
 _PORT = 6379
@@ -143,19 +143,14 @@ class OwnClients:
         return client
 
     def _make(self) -> "Redis":
-        from redis.asyncio import (  # noqa: PLC0415 - extra "redis"
-            BlockingConnectionPool,
-            Connection,
-            Redis,
-            SSLConnection,
-        )
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - extra "redis"
         from redis.asyncio.retry import Retry  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
         address, password = self._address, self._address.password
         settings: dict[str, Any] = {
             **address.files,
-            "connection_class": SSLConnection if address.is_tls else Connection,
+            "connection_class": _connection_class(is_tls=address.is_tls),
             "host": address.host,
             "port": address.port,
             "db": address.database,
@@ -210,6 +205,26 @@ def _is_async_client(client: object) -> TypeGuard[RedisClient]:
 
     is_instance = not isinstance(client, type | Redis | RedisCluster)
     return is_instance and callable(getattr(client, "execute_command", None))
+
+
+def _connection_class(*, is_tls: bool) -> "type[Connection]":
+    from redis.asyncio import Connection, SSLConnection  # noqa: PLC0415 - extra "redis"
+
+    base: type[Connection] = SSLConnection if is_tls else Connection
+
+    class WholeConnection(base):  # type: ignore[valid-type, misc] # one of two
+        """A connection that is logged in to its database, or closed."""
+
+        async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT002
+            # redis-py would reuse the connection of a cancelled log-in: without the password, and
+            # in database 0.
+            try:
+                await super().on_connect_check_health(check_health)
+            except BaseException:
+                await self.disconnect(nowait=True)
+                raise
+
+    return WholeConnection
 
 
 def _credentials(user: str | None, password: Secret) -> "CredentialProvider":

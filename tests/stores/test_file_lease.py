@@ -1,14 +1,17 @@
 """Leases of files and keyrings: they end however their holder does."""
 
 import asyncio
+import contextlib
 import gc
+import os
 import threading
+import time
 
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.stores.file_lease import FileLease
-from support.stores import KEY
+from support.stores import KEY, NEW, OLD
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -75,3 +78,139 @@ async def test_a_caller_that_is_cancelled_leaves_no_lease(store, monkeypatch, wh
 
     assert after is not None
     await after.release()
+
+
+async def gone(name="aritma-auth leases"):
+    """Wait until no thread of that name is left."""
+    for _ in range(500):
+        if not any(thread.name == name for thread in threading.enumerate()):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def test_a_lease_that_nobody_keeps_ends_in_time(store):
+    """The holder's loop may stand still for ever, and its process may live on."""
+    lease = await store.acquire(KEY, seconds=0.1)
+    assert await store.acquire(KEY, seconds=30) is None
+    await asyncio.sleep(0.2)
+    after = await store.acquire(KEY, seconds=30)
+
+    assert after is not None
+    assert not await lease.keep()
+    assert after.fence == lease.fence + 1
+    await lease.release()
+    assert await after.keep()
+    await after.release()
+
+
+async def test_a_lease_that_is_kept_does_not_end(store):
+    """Each call of keep() restarts the lease's time."""
+    lease = await store.acquire(KEY, seconds=0.5)
+    for _ in range(4):
+        await asyncio.sleep(0.2)
+        assert await lease.keep()
+
+    assert await store.acquire(KEY, seconds=1) is None
+    await lease.release()
+
+
+@pytest.mark.parametrize("mode", ["stands still", "is closed"])
+def test_a_lease_whose_loop_runs_no_more_ends_in_time(store, mode):
+    """A synchronous wrapper with a time-out leaves a loop, and a lease, behind."""
+    loop = asyncio.new_event_loop()
+    lease = loop.run_until_complete(store.acquire(KEY, seconds=0.2))
+    if mode == "is closed":
+        loop.close()
+    assert asyncio.run(store.acquire(KEY, seconds=1)) is None
+    time.sleep(0.3)
+    after = asyncio.run(store.acquire(KEY, seconds=1))
+
+    assert after is not None
+    assert not lease.is_held
+    asyncio.run(after.release())
+    loop.close()
+
+
+async def test_the_thread_that_ends_leases_ends_with_them(store):
+    """Nothing is left after the last lease was released, dropped or ended in time."""
+    leases = [await store.acquire(str(number), seconds=30) for number in range(3)]
+    assert sum(thread.name == "aritma-auth leases" for thread in threading.enumerate()) == 1
+    await leases[0].release()
+    leases[1].end()
+    leases.clear()
+    gc.collect()
+    short = await store.acquire("short", seconds=0.05)
+
+    assert await gone()
+    assert not short.is_held
+
+
+async def test_a_holder_that_writes_after_its_time_does_not_overwrite_the_next(store):
+    """The fence refuses the write of a holder that was frozen longer than its lease."""
+    late = await store.acquire(KEY, seconds=0.05)
+    await asyncio.sleep(0.15)
+    next_one = await store.acquire(KEY, seconds=30)
+    assert await store.save(KEY, NEW, replaces=0, fence=next_one.fence)
+
+    assert not await store.save(KEY, OLD, replaces=1, fence=late.fence)
+    assert (await store.load(KEY)).record == NEW
+    await next_one.release()
+
+
+async def test_a_cancelled_release_has_released(store):
+    """Releasing awaits nothing, so that no cancellation can come between."""
+    lease = await store.acquire(KEY, seconds=30)
+
+    async def release():
+        asyncio.current_task().cancel()
+        await lease.release()
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.ensure_future(release())
+    after = await store.acquire(KEY, seconds=1)
+
+    assert after is not None
+    await after.release()
+
+
+async def test_a_lease_is_held_without_a_thread_that_could_not_start(tmp_path, monkeypatch):
+    """An interpreter that shuts down starts no thread; the lease then ends with the process."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    assert await gone()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        lease = FileLease(tmp_path / "a.lease", lambda: 0, 0.05)
+        assert lease.acquire()
+    assert lease.is_held
+    lease.end()
+
+
+def in_child(path, inherited):
+    """Return whether a lease of a forked child ends in time, and the parent's is not held there."""
+    own = FileLease(path, lambda: 0, 0.05)
+    own.acquire()
+    time.sleep(0.2)
+    return not own.is_held and not inherited.is_held
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_forked_child_ends_leases_of_its_own(store, tmp_path):
+    """The child has neither its parent's leases nor the thread that ends them."""
+    lease = await store.acquire(KEY, seconds=30)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            code = 7 if in_child(tmp_path / "a.lease", lease) else 2
+        os._exit(code)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert await lease.keep()
+    await lease.release()

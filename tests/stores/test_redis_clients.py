@@ -179,6 +179,28 @@ async def test_a_password_that_cannot_be_read_says_so(server, open_store, monkey
                 await store.load(KEY)
 
 
+@pytest.mark.parametrize("database", [0, 3])
+async def test_a_connection_whose_log_in_was_cut_short_is_not_used(server, open_store, database):
+    """Otherwise commands would go out without the password, and to database 0."""
+    may_load = asyncio.Event()
+
+    async def load():
+        await may_load.wait()
+        return "wrong"
+
+    secret = aa.Secret.from_callable(load)
+    url = f"redis://127.0.0.1:{server.port}/{database}"
+    async with open_store(url, password=secret, timeout=0.2) as store:
+        for _ in range(3):
+            with pytest.raises(aa.StoreError):
+                await store.save(KEY, Record(fresh_token()), replaces=0)
+        may_load.set()
+        with pytest.raises(aa.StoreError, match="AuthenticationError"):
+            await store.load(KEY)
+    async with open_store(server) as other:
+        assert await other.load(KEY) is None
+
+
 async def test_errors_show_neither_password_nor_tokens(open_store, canary):
     """Neither the errors nor their tracebacks show a secret."""
     url = f"redis://user:{canary.text}@localhost:{unused_port()}"
