@@ -16,6 +16,7 @@ import attrs
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
+from aritma_auth.protocol.values import Value
 
 __all__ = [
     "ClientAuth",
@@ -44,8 +45,8 @@ class CredentialSource(Protocol):
 
 
 @final
-@attrs.frozen
-class PlainSecret:
+@attrs.frozen(eq=False, repr=False)
+class PlainSecret(Value):
     """A secret that was given as text: the same each time it is loaded."""
 
     text: SecretText
@@ -77,8 +78,8 @@ def _require_source(
         raise ConfigurationError(f"{field.name} must not be empty")
 
 
-@attrs.frozen
-class ClientCredential:
+@attrs.frozen(eq=False, repr=False)
+class ClientCredential(Value):
     """
     What authenticates one request.
 
@@ -109,8 +110,8 @@ def generate_jti() -> str:
     return secrets.token_urlsafe(16)
 
 
-@attrs.frozen
-class Proof:
+@attrs.frozen(eq=False, repr=False)
+class Proof(Value):
     """Parameters and header fields that authenticate the client; their values never show."""
 
     parameters: Parameters = attrs.field(default=(), repr=False)
@@ -138,8 +139,8 @@ class ClientAuth(ABC):
         """Return the proof for one request."""
 
 
-@attrs.frozen
-class ClientSecretPost(ClientAuth):
+@attrs.frozen(eq=False, repr=False)
+class ClientSecretPost(Value, ClientAuth):
     """
     The secret in the form, as every sample of Aritma sends it.
 
@@ -161,8 +162,8 @@ class ClientSecretPost(ClientAuth):
         return Proof((("client_id", credential.client_id), ("client_secret", secret)))
 
 
-@attrs.frozen
-class ClientSecretBasic(ClientAuth):
+@attrs.frozen(eq=False, repr=False)
+class ClientSecretBasic(Value, ClientAuth):
     """
     The secret in the ``Authorization`` header.
 
@@ -219,8 +220,8 @@ def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: objec
     require_seconds(field.name, value, above_zero=True)
 
 
-@attrs.frozen
-class PrivateKeyJwt(ClientAuth):
+@attrs.frozen(eq=False, repr=False)
+class PrivateKeyJwt(Value, ClientAuth):
     """
     A signed assertion instead of a secret; needs the extra ``oidc``.
 
@@ -283,8 +284,8 @@ def _require_context(_auth: object, field: "attrs.Attribute[object]", value: obj
         raise wrong_kind(field.name, "an ssl.SSLContext with the client's certificate", value)
 
 
-@attrs.frozen
-class TlsClientAuth(ClientAuth):
+@attrs.frozen(eq=False, repr=False)
+class TlsClientAuth(Value, ClientAuth):
     """
     A client certificate instead of a secret.
 
@@ -309,8 +310,8 @@ class TlsClientAuth(ClientAuth):
         return Proof((("client_id", credential.client_id),))
 
 
-@attrs.frozen
-class NoClientAuth(ClientAuth):
+@attrs.frozen(eq=False, repr=False)
+class NoClientAuth(Value, ClientAuth):
     """
     A public client: it names itself and proves nothing.
 

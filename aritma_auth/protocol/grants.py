@@ -30,6 +30,7 @@ from aritma_auth.protocol.redaction import (
     require_secret,
 )
 from aritma_auth.protocol.single_use import SingleUse
+from aritma_auth.protocol.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
@@ -84,8 +85,8 @@ def _require_text(_grant: object, field: "attrs.Attribute[str]", value: object) 
 _OPTIONAL_TEXT = attrs.validators.optional(_require_text)
 
 
-@attrs.frozen(kw_only=True)
-class Grant(ABC):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Grant(Value, ABC):
     """
     What entitles a client to a token.
 
@@ -154,7 +155,7 @@ class Grant(ABC):
         return ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ClientCredentialsGrant(Grant):
     """
     The client on its own behalf.
@@ -180,7 +181,7 @@ class ClientCredentialsGrant(Grant):
         )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RefreshTokenGrant(Grant):
     """
     A refresh token; treated as usable once, since servers may rotate it.
@@ -216,7 +217,7 @@ def _with_code(response: "AuthorizationResponse") -> "AuthorizationResponse":
     return response
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AuthorizationCodeGrant(Grant):
     """
     The code of a validated authorization response; it can be presented once.
@@ -255,7 +256,7 @@ class AuthorizationCodeGrant(Grant):
         return tuple((name, value) for name, value in named if value)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SignedInGrant(Grant):
     """
     A sign-in that has taken place, or will: it cannot be sent itself.
@@ -293,7 +294,7 @@ class SignedInGrant(Grant):
         return ("a SignedInGrant is no request: give it to a TokenProvider",)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PasswordGrant(Grant):
     """
     An end-user's own name and password, typed into your program.
@@ -333,7 +334,7 @@ class PasswordGrant(Grant):
         return
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DeviceCodeGrant(Grant):
     """
     A device code, while the end-user signs in on another device.
@@ -355,7 +356,7 @@ class DeviceCodeGrant(Grant):
         return (("device_code", self.device_code.text),)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DelegationGrant(Grant):
     """
     Another token, exchanged for one to call on with: Aritma's own grant, not RFC 8693.
@@ -392,7 +393,7 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenExchangeGrant(Grant):
     """
     A token exchanged for another.
@@ -443,7 +444,7 @@ class TokenExchangeGrant(Grant):
         )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CustomGrant(Grant):
     """
     An extension grant of a server's own.

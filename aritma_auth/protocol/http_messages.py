@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
+from aritma_auth.protocol.values import Value
 
 BODY_LIMIT = 1 << 20
 """Bytes of a response that are read at most."""
@@ -25,8 +26,8 @@ def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-@attrs.frozen
-class HttpRequest:
+@attrs.frozen(eq=False, repr=False)
+class HttpRequest(Value):
     """
     One protocol request, ready to be sent.
 
@@ -49,8 +50,8 @@ class HttpRequest:
     secrets: tuple[HiddenStr, ...] = attrs.field(default=(), repr=False)
 
 
-@attrs.frozen
-class HttpResponse:
+@attrs.frozen(eq=False, repr=False)
+class HttpResponse(Value):
     """
     One protocol response, exactly as received.
 

@@ -16,7 +16,6 @@ from aritma_auth.errors import (
     oauth_error,
     printable,
 )
-from aritma_auth.protocol.echoes import hide_echoes
 from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
@@ -79,7 +78,7 @@ def _parse_refusal(
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
         return None
     return oauth_error(
-        hide_echoes(error, response.sent),
+        _hide(error, response),
         _text(members, "error_description", response),
         uri=_text(members, "error_uri", response),
         status=status,
@@ -89,7 +88,14 @@ def _parse_refusal(
 
 def _text(members: Members, name: str, response: HttpResponse) -> str | None:
     text = members.get(name)
-    return hide_echoes(text, response.sent) if isinstance(text, str) and text else None
+    return _hide(text, response) if isinstance(text, str) and text else None
+
+
+def _hide(text: str, response: HttpResponse) -> str:
+    # Imported here: only a refusal is searched for what it repeats.
+    from aritma_auth.protocol.echoes import hide_echoes  # noqa: PLC0415
+
+    return hide_echoes(text, response.sent)
 
 
 def _unusable(
@@ -122,7 +128,7 @@ def _excerpt(response: HttpResponse) -> str:
         return ""
     if _MAY_HOLD_TOKEN.search(response.body):
         return ""
-    text = " ".join(hide_echoes(start.decode(errors="replace"), response.sent).split())
+    text = " ".join(_hide(start.decode(errors="replace"), response).split())
     shown = printable(_TOKEN_LIKE.sub("***", text), _EXCERPT)
     return f"; it begins {shown!r}"
 

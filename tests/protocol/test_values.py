@@ -1,0 +1,38 @@
+"""Values whose equality, hash and repr are written once."""
+
+import attrs
+import pytest
+
+from aritma_auth.protocol.values import Value
+
+
+@attrs.frozen(eq=False, repr=False)
+class Pair(Value):
+    name: str
+    secret: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Other(Value):
+    name: str
+    secret: str = attrs.field(default="", repr=False)
+
+
+def test_equal_fields_of_one_class_are_equal():
+    """Two values of the same class with equal fields are equal and have one hash."""
+    assert Pair("a", "b") == Pair("a", "b")
+    assert len({Pair("a", "b"), Pair("a", "b")}) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [Pair("a", "c"), Pair("b", "b"), Other("a", "b"), ("a", "b"), None]
+)
+def test_anything_else_is_not_equal(other):
+    """Another field, another class or another type makes a value unequal."""
+    assert Pair("a", "b") != other
+
+
+def test_the_repr_shows_what_it_may():
+    """A field with repr=False is left out, as attrs leaves it out."""
+    assert repr(Pair("a", "b")) == "Pair(name='a')"
+    assert repr(Pair("a", "b")) == repr(attrs.make_class("Pair", {"name": attrs.field()})("a"))
