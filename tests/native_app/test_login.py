@@ -611,19 +611,63 @@ async def test_end_users_have_their_own_tokens(client, aritma_sandbox):
             assert claims["sub"] == f"user-{name}"
 
 
-async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox):
-    """A refresh token that the server refuses leads to a new sign-in."""
+@pytest.fixture
+async def store(client):
+    """Give a store with an expired token and a refresh token that the server does not know."""
     clock, store = FakeClock(), aa.MemoryTokenStore()
-    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
     async with aa.TokenProvider(client, aa.SignedInGrant("me"), store=store, clock=clock) as tokens:
         await tokens.set_token(
             aa.Token("old", expires_at=clock.time() - 1, refresh_token="revoked", issued_at=1.0)
         )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (None, 400),
+        (b"", 400),
+        (b'{"error":"invalid_request","error_description":"no such token"}', 400),
+        (b'{"error":"unauthorized_client"}', 403),
+        (b'{"error":"token_expired"}', 400),
+    ],
+    ids=str,
+)
+async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox, store, body, status):
+    """A refresh token that the server refuses, by whatever name, leads to a new sign-in."""
+
+    async def by_alice(client):
+        return await sign_in_as("alice", aritma_sandbox, client)
+
+    if body is not None:
+        aritma_sandbox.faults.respond_next(body, status=status)
     async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
         token = await tokens.get_token()
 
     assert token.access_token != "old"
     assert (await client.fetch_userinfo(token))["sub"] == "user-alice"
+    async with await login.signed_in_provider(client, store=store, sign_in=refuse) as tokens:
+        assert (await tokens.get_token()).access_token == token.access_token
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 503),
+        (b"<html>default backend</html>", 404),
+        (b"<html>blocked</html>", 403),
+        (b'{"error":"invalid_client"}', 401),
+        (b'{"error":"temporarily_unavailable"}', 400),
+    ],
+    ids=str,
+)
+async def test_another_failure_asks_for_no_sign_in(client, aritma_sandbox, store, body, status):
+    """An outage, a page of a gateway or a refused client is raised, and no sign-in begins."""
+    aritma_sandbox.faults.respond_next(body, status=status, times=10)
+    with pytest.raises(aa.AritmaAuthError) as caught:
+        await login.signed_in_provider(client, store=store, sign_in=refuse)
+
+    assert not isinstance(caught.value, aa.ReauthenticationRequiredError)
 
 
 @pytest.mark.parametrize("client", ["client", None, aa.OAuthClient], ids=repr)
