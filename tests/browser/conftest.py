@@ -67,6 +67,10 @@ class Window:
         if message.type == "error" and not is_status:
             self.complaints.append(message.text)
 
+    async def open_tab(self):
+        """Open another tab of the same browser: it has the same cookies."""
+        return Window(await self.page.context.new_page())
+
     async def go(self, url):
         response = await self.page.goto(url)
         await self.check()

@@ -16,7 +16,7 @@ async def app(request, sandbox):
         yield application
 
 
-async def test_a_person_comes_and_goes(app, window):
+async def test_an_end_user_signs_in_and_out(app, window):
     """An end-user signs in, sees the accounts, signs out at Aritma ID and returns."""
     await window.go(app.url)
     await window.follow("Sign in")
@@ -36,7 +36,7 @@ async def test_a_person_comes_and_goes(app, window):
     assert await window.heading == "Sign in"
 
 
-async def test_two_people_sit_at_two_browsers(app, window, open_window):
+async def test_two_end_users_have_two_browsers(app, window, open_window):
     """Neither end-user sees anything of the other."""
     async with open_window() as other:
         for each, name in ((window, "alice"), (other, "bob")):
@@ -46,7 +46,19 @@ async def test_two_people_sit_at_two_browsers(app, window, open_window):
         assert "Bob" in await other.page.get_by_role("main").inner_text()
 
 
-async def test_who_cancels_is_told_so(app, window):
+async def test_two_tabs_finish_in_reverse_order(app, window):
+    """Two tabs begin a sign-in, and the one that began last finishes first."""
+    second = await window.open_tab()
+    await window.go(f"{app.url}/accounts?tab=1")
+    await second.go(f"{app.url}/accounts?tab=2")
+    for tab, number in ((second, 2), (window, 1)):
+        await tab.sign_in()
+        assert tab.page.url == f"{app.url}/accounts?tab={number}"
+        assert await tab.heading == "Accounts"
+    assert second.complaints == []
+
+
+async def test_a_cancelled_sign_in_is_reported(app, window):
     """An end-user who cancels is told so and can begin again."""
     await window.go(f"{app.url}/accounts")
     await window.click("Cancel")
