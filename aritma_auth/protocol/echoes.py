@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from html import unescape
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from aritma_auth.protocol.redaction import HiddenStr
+
 MASK = "***"
 
 _MIN_SECRET = 4
@@ -71,6 +73,11 @@ def is_echo(text: str, secrets: Iterable[str]) -> bool:
     return len(text) > _MAX_SEARCHED or any(
         MASK in hide_echoes(text[at:], known) for at in range(0, len(text), _SHOWN)
     )
+
+
+def mask_hidden(text: str) -> str:
+    """Give a text for a ``repr``: the mask if it is hidden."""
+    return MASK if isinstance(text, HiddenStr) else text
 
 
 def _to_latin1(text: str) -> str:

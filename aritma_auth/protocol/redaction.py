@@ -28,7 +28,6 @@ __all__ = [
     "as_secret",
     "is_same_text",
     "require_secret",
-    "show",
 ]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -54,11 +53,6 @@ class HiddenStr(str):
 
     def __repr__(self) -> str:
         return "'***'"
-
-
-def show(text: str) -> str:
-    """Give a text for a ``repr``: a mask if it is hidden."""
-    return "***" if isinstance(text, HiddenStr) else text
 
 
 @final

@@ -5,6 +5,7 @@ from typing import NoReturn
 import attrs
 
 from aritma_auth.errors import wrong_kind
+from aritma_auth.protocol.echoes import mask_hidden
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -12,7 +13,6 @@ from aritma_auth.protocol.redaction import (
     SecretText,
     as_optional_secret,
     as_secret,
-    show,
 )
 
 _NONE = Members()
@@ -119,7 +119,7 @@ class Token(_Signed):
             )
             if value is not None
         )
-        scope = None if self.scope is None else " ".join(map(show, self.scope))
+        scope = None if self.scope is None else " ".join(map(mask_hidden, self.scope))
         return (
             f"<Token {self.fingerprint}{also} {self.token_type} scope={scope!r} "
             f"expires_at={self.expires_at}>"

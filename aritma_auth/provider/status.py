@@ -2,7 +2,7 @@
 
 import attrs
 
-from aritma_auth.protocol.redaction import show
+from aritma_auth.protocol.echoes import mask_hidden
 from aritma_auth.provider.cache import TokenCache
 
 
@@ -55,5 +55,7 @@ class ProviderStatus:
             retry_in=None if failure is None else cache.seconds_to_retry(failure),
             last_error=None if failure is None else str(failure.error),
             fingerprint=token.fingerprint if token else None,
-            scope=tuple(map(show, token.scope)) if token and token.scope is not None else None,
+            scope=tuple(map(mask_hidden, token.scope))
+            if token and token.scope is not None
+            else None,
         )

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 
 
@@ -50,7 +52,14 @@ class SandboxClock(Clock):
         Args:
             seconds: By how much. A negative number sets the wall clock back, as an operator does;
                 the monotonic clock stays.
+
+        Raises:
+            ConfigurationError: ``seconds`` is not a finite number.
         """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise wrong_kind("seconds", "a number", seconds)
+        if not math.isfinite(seconds):
+            raise ConfigurationError(f"seconds must be finite, not {seconds}")
         self.offset += seconds
         self._elapsed += max(seconds, 0.0)
         self._wake_sleepers()

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Self
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.server import LoopbackServers
@@ -59,8 +59,8 @@ class Sandbox(AsyncCloseable):
         logout_responses: Statuses of the clients' responses to logout tokens; None for no response.
 
     Raises:
-        ConfigurationError: ``host`` is not loopback, a port is out of range, or the version is
-            unknown.
+        ConfigurationError: ``host`` is not loopback, a port is out of range, the version is
+            unknown, or an argument is of the wrong type.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class Sandbox(AsyncCloseable):
                 "host must be 127.0.0.1, ::1 or localhost, since the sandbox's secrets are public, "
                 f"not {host!r}"
             )
+        require_seconds("lifetime", lifetime, above_zero=True)
         for name, port in (("identity_port", identity_port), ("banking_port", banking_port)):
+            require_instance(name, "a number", port, int)
             if not 0 <= port <= _MAX_PORT:
                 raise ConfigurationError(f"{name} must be from 0 to {_MAX_PORT}, not {port}")
         self._state = state = SandboxState(lifetime, server_version)
@@ -141,7 +143,11 @@ class Sandbox(AsyncCloseable):
 
         Args:
             client: The client.
+
+        Raises:
+            ConfigurationError: ``client`` is of another type.
         """
+        require_instance("client", "a SandboxClient", client, SandboxClient)
         self.clients[client.client_id] = client
         return client
 

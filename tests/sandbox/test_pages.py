@@ -272,7 +272,7 @@ async def test_an_end_user_decides_for_a_device(sandbox, browser, decision, outc
     assert ("is signed in" in done.text) is (decision == "yes")
     assert await poll(sandbox, started) == outcome
     again = await browser.submit(page, decision="yes")
-    assert "There is no such code" in again.text
+    assert "This code is unknown" in again.text
 
 
 async def test_a_devices_code_grows_old(sandbox, browser):
@@ -282,7 +282,7 @@ async def test_a_devices_code_grows_old(sandbox, browser):
     sandbox.clock.advance(300)
     page = await browser.open(started["verification_uri_complete"])
 
-    assert "too old" in page.text
+    assert "has expired" in page.text
 
 
 async def test_a_device_needs_an_end_user(sandbox, browser):

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox import Sandbox
+from aritma_auth.sandbox import Sandbox, SandboxClient, User
 from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.faults.controls import PLACES
 
@@ -193,9 +193,14 @@ async def test_connections_break_before_or_after_the_work(sandbox, http, fault, 
     assert len(sandbox.token_requests) == answered
 
 
-def test_a_connection_that_is_gone_already_cannot_break():
+@pytest.mark.parametrize(
+    "fault", [injection.drop(processed=False), injection.send_raw(b"HTTP/1.1 200 OK\r\n\r\n")]
+)
+async def test_a_connection_that_is_gone_already_cannot_break(fault):
     """A caller may have left before the fault closes the connection."""
-    assert injection._close_connection(SimpleNamespace(transport=None)).status == 500
+    gone = SimpleNamespace(transport=None)
+
+    assert (await fault(gone, None)).status == 500
 
 
 async def test_a_response_can_be_truncated(sandbox, http):
@@ -350,3 +355,40 @@ def test_without_joserfc_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
     with pytest.raises(ConfigurationError, match=r"aritma-auth\[sandbox\]"):
         signing_key(99)
+
+
+@pytest.mark.parametrize(
+    ("named", "make"),
+    [
+        ("identity_port", lambda: Sandbox(identity_port="5000")),
+        ("lifetime", lambda: Sandbox(lifetime="an hour")),
+        ("lifetime", lambda: Sandbox(lifetime=0)),
+        ("host", lambda: Sandbox(host=None)),
+        ("server_version", lambda: Sandbox(server_version=7)),
+        ("client_id", lambda: SandboxClient(client_id=42)),
+        ("secrets", lambda: SandboxClient(client_id="a", secrets=42)),
+        ("secrets", lambda: SandboxClient(client_id="a", secrets=[b"s3cr3t"])),
+        ("username", lambda: User("sub", None, "password")),
+        ("password", lambda: User("sub", "alice", b"s3cr3t")),
+        ("client", lambda: Sandbox().add_client("sandbox-web")),
+        ("seconds", lambda: Sandbox().clock.advance("60")),
+        ("seconds", lambda: Sandbox().clock.advance(True)),
+        ("seconds", lambda: Sandbox().clock.advance(float("nan"))),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named(named, make):
+    """The error names the argument and what it must be, and shows no secret."""
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        make()
+
+    assert "s3cr3t" not in str(caught.value)
+
+
+async def test_bytes_come_as_they_are(sandbox):
+    """A response can be written without any HTTP of the server's own."""
+    sandbox.faults.send_raw_next(b"HTTP/1.0 200 Fine\r\nX-Odd: 1\r\n\r\nbody")
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{sandbox.identity_url}/connect/token") as response:
+            assert (response.status, response.reason) == (200, "Fine")
+            assert response.version == aiohttp.HttpVersion10
+            assert await response.text() == "body"

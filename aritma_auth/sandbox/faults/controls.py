@@ -184,6 +184,21 @@ class Faults:
         fields = {"Content-Type": "application/json"} if headers is None else headers
         self.at(where).add(injection.respond(status, body, fields), times)
 
+    def send_raw_next(self, octets: bytes, *, times: int = 1, where: str = "token") -> None:
+        """
+        Write bytes to the connections of the next requests, and close them.
+
+        For what no HTTP server writes: HTTP/1.0, odd headers, a response without a reason phrase.
+
+        Args:
+            octets: The whole response, status line and header included.
+
+            times: Number of requests.
+
+            where: One of the places.
+        """
+        self.at(where).add(injection.send_raw(octets), times)
+
     def redirect_next(self, location: str, *, status: int = 307, where: str = "token") -> None:
         """
         Redirect the next request.

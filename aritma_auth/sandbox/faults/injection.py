@@ -191,6 +191,18 @@ def stall(status: int, headers: Mapping[str, str]) -> Fault:
     return fault
 
 
+def send_raw(octets: bytes) -> Fault:
+    """Write bytes to the connection as they are, without HTTP of the server's own, and close it."""
+
+    async def fault(request: web.Request, _handler: Handler) -> web.StreamResponse:
+        if (transport := request.transport) is not None:
+            transport.write(octets)
+            transport.close()
+        return web.Response(status=500)
+
+    return fault
+
+
 def endless(interval: float, chunk: bytes) -> Fault:
     """Send the same chunk again and again, with seconds in between."""
 

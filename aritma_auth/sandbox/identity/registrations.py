@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from aritma_auth.errors import wrong_kind
+
 API_SCOPES = (
     "api",
     "banking.ais.read",
@@ -25,8 +27,24 @@ RESOURCES = {
 """Resource indicators (RFC 8707), each with its scopes."""
 
 
-def _tuple(values: str | Iterable[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)
+def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Make a tuple of one text or several."""
+    given: object = values
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable) or not all(isinstance(each, str) for each in (*given,)):
+        problem = wrong_kind(
+            "each of a client's secrets, scopes, grant types and addresses", "a text", given
+        )
+        # The traceback's local variables would show a secret.
+        del values, given
+        raise problem
+    return tuple(values)
+
+
+def _require_text(_value: object, field: "attrs.Attribute[str]", given: object) -> None:
+    if not isinstance(given, str):
+        raise wrong_kind(field.name, "a text", given)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,16 +84,16 @@ class SandboxClient:
         front_channel_logout_uri: The address that the signed-out page loads in a frame, or None.
     """
 
-    client_id: str
-    secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
-    expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    client_id: str = attrs.field(validator=_require_text)
+    secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     public_key: str | None = None
-    grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_tuple)
-    scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_tuple)
+    grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_texts)
+    scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_texts)
     lifetime: int = 3600
     refresh_tokens_rotate: bool | None = None
-    redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
-    post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     requires_pkce: bool = True
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
@@ -111,9 +129,9 @@ class User:
         one_time_code: The second factor, which stands for BankID too.
     """
 
-    subject: str
-    username: str
-    password: str = attrs.field(repr=False)
+    subject: str = attrs.field(validator=_require_text)
+    username: str = attrs.field(validator=_require_text)
+    password: str = attrs.field(repr=False, validator=_require_text)
     name: str = ""
     one_time_code: str = attrs.field(default="123456", repr=False)
 

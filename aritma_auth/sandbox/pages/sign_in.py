@@ -240,7 +240,7 @@ def _authentication_event(
     )
 
 
-_UNKNOWN = "There is no such code, or it is too old."
+_UNKNOWN = "This code is unknown or has expired."
 
 
 class DevicePages:

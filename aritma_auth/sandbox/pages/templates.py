@@ -123,7 +123,7 @@ def consent_page(token: str, return_url: str, client_id: str, scope: Sequence[st
 def error_page(error: str, description: str | None) -> web.Response:
     """Show the error of a request that does not reach the client."""
     said = f"<p>{escape(description)}</p>" if description else ""
-    return _page("This sign-in cannot go on", said, status=400, problem=error)
+    return _page("This sign-in cannot continue", said, status=400, problem=error)
 
 
 def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
