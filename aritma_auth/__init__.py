@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aritma_auth.errors import TokenTimeoutError as TokenTimeoutError
     from aritma_auth.errors import TransportError as TransportError
     from aritma_auth.errors import VerificationError as VerificationError
+    from aritma_auth.events import Event as Event
     from aritma_auth.native_app.login import login_with_browser as login_with_browser
     from aritma_auth.native_app.login import login_with_device as login_with_device
     from aritma_auth.native_app.login import signed_in_provider as signed_in_provider
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
     from aritma_auth.provider.token_request import TokenSource as TokenSource
+    from aritma_auth.runtime.clock import Clock as Clock
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores.contract import Record as Record
     from aritma_auth.stores.contract import TokenStore as TokenStore
@@ -143,6 +145,7 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
+    "events": ("Event",),
     "native_app.login": (
         "login_with_browser",
         "login_with_device",
@@ -212,6 +215,7 @@ _HOMES = {
     "provider.provider": ("TokenProvider",),
     "provider.status": ("ProviderStatus",),
     "provider.token_request": ("TokenSource",),
+    "runtime.clock": ("Clock",),
     "secret": ("Secret",),
     "stores.contract": (
         "Record",

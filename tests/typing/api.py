@@ -95,7 +95,7 @@ class VaultClient:
         return aa.Token(grant.grant_type, expires_at=timeout)
 
 
-def extend(on_event: list[object]) -> aa.TokenProvider:
+def extend(clock: aa.Clock, seen: list[aa.Event]) -> aa.TokenProvider:
     source: aa.TokenSource = VaultClient()
     grant = aa.ClientCredentialsGrant("api")
-    return aa.TokenProvider(source, grant, on_event=on_event.append)
+    return aa.TokenProvider(source, grant, clock=clock, on_event=seen.append)
