@@ -117,9 +117,9 @@ async def test_a_code_is_no_good_without_its_verifier(server, browser, web):
 @pytest.mark.parametrize(
     ("settings", "answers", "error"),
     [
-        ({}, {"answer": "no"}, "access_denied"),
+        ({}, {"decision": "no"}, "access_denied"),
         ({"prompt": "none"}, {}, "login_required"),
-        ({"response_mode": "form_post"}, {"answer": "no"}, "access_denied"),
+        ({"response_mode": "form_post"}, {"decision": "no"}, "access_denied"),
         ({"resource": ["https://unknown.example/"]}, {}, "invalid_target"),
     ],
     ids=["cancelled", "silent", "cancelled-by-form", "unknown-api"],
@@ -222,11 +222,11 @@ async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, web)
     before = await web.complete_sign_in(first, await arrive(browser, first))
     second = await begin(web, server)
     callback = await arrive(browser, second)
-    known = await web.keys()
+    known = await web.fetch_keys()
     await browser.open(f"{server.issuer}/test/rotate-keys")
     after = await web.complete_sign_in(second, callback)
 
-    assert len(await web.keys()) == len(known) + 3
+    assert len(await web.fetch_keys()) == len(known) + 3
     for signed_in, request in ((before, first), (after, second)):
         await web.verify_id_token(signed_in.token.id_token, nonce=request.nonce.text)
 

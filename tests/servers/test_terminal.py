@@ -39,7 +39,7 @@ async def test_a_person_signs_in_from_a_terminal(server, browser):
 
 @pytest.mark.parametrize(
     ("server", "refusal"),
-    [("oidc_provider", {"answer": "no"}), ("django_oauth_toolkit", {"allow": ""})],
+    [("oidc_provider", {"decision": "no"}), ("django_oauth_toolkit", {"allow": ""})],
     indirect=["server"],
 )
 async def test_a_person_who_says_no_is_told_so(server, browser, refusal):

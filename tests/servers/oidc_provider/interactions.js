@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { isPassword } from './people.js';
 
 const page = (fields) => `<!doctype html><title>Sign in</title><form method="post">${fields}
-  <button name="answer" value="yes">Continue</button><button name="answer" value="no">Cancel</button></form>`;
+  <button name="decision" value="yes">Continue</button><button name="decision" value="no">Cancel</button></form>`;
 
 const PAGES = {
   consent: page(''),
@@ -34,10 +34,10 @@ export async function handleInteraction(provider, request, response) {
   const form = new URLSearchParams(await text(request));
   const isLogin = details.prompt.name === 'login';
   const isRight = !isLogin || isPassword(form.get('login'), form.get('password'));
-  if (form.get('answer') === 'no') {
+  if (form.get('decision') === 'no') {
     const result = { error: 'access_denied', error_description: 'the person said no' };
     await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
-  } else if (form.get('answer') !== 'yes' || !isRight) {
+  } else if (form.get('decision') !== 'yes' || !isRight) {
     response.writeHead(200, { 'content-type': 'text/html' }).end(PAGES[details.prompt.name]);
   } else {
     const result = isLogin ? login(details, form) : await consent(provider, details);
