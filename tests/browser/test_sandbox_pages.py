@@ -7,7 +7,7 @@ import aritma_auth as aa
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_person_signs_in_by_typing_and_clicking(window, client_of, callback):
+async def test_an_end_user_signs_in_by_typing_and_clicking(window, client_of, callback):
     """The browser returns with an authorization response that the client can complete."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url, "openid bankservice")
@@ -68,7 +68,7 @@ async def test_consent_names_who_asks_and_for_what(window, client_of, callback):
     assert (await client.complete_sign_in(again, callback.arrived[1])).subject == "user-alice"
 
 
-async def test_an_answer_is_posted(window, client_of, callback):
+async def test_a_response_is_posted(window, client_of, callback):
     """The form_post page submits itself under its own content security policy."""
     client = client_of("sandbox-web")
     request = await client.begin_sign_in(callback.url, response_mode="form_post")
@@ -80,7 +80,7 @@ async def test_an_answer_is_posted(window, client_of, callback):
     assert (await client.complete_sign_in(request, callback.arrived[0])).subject == "user-alice"
 
 
-async def test_an_answer_comes_in_the_fragment(window, client_of, callback):
+async def test_a_response_comes_in_the_fragment(window, client_of, callback):
     """Only the browser sees an implicit response; the server's log does not."""
     client = client_of("sandbox-implicit")
     request = await client.begin_sign_in(

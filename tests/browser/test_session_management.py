@@ -173,7 +173,7 @@ async def test_an_error_ends_the_questions(app):
     assert await told(page, session) == []
 
 
-async def test_a_strangers_page_hears_nothing(app):
+async def test_a_foreign_page_receives_nothing(app):
     """The policy keeps other pages from framing it, and without the policy nothing is posted to them."""
     async with serving(app) as foreign:
         _, session, _ = await app.open(foreign)

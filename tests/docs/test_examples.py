@@ -71,7 +71,7 @@ def hidden_fields(page):
     return {name: html.unescape(value) for name, value in fields}
 
 
-async def test_a_person_signs_in_and_sees_their_accounts(app, browser):
+async def test_an_end_user_signs_in_and_sees_the_accounts(app, browser):
     """The page calls the API with the end-user's own token."""
     path, status, text = await see(browser, "/sign-in?next=/accounts")
     assert (path, status) == ("/accounts", 200)
@@ -189,7 +189,7 @@ async def test_a_parameter_given_twice_is_refused(app, browser):
         "",
     ],
 )
-async def test_nobody_is_sent_elsewhere(app, browser, elsewhere):
+async def test_a_link_redirects_to_no_other_host(app, browser, elsewhere):
     """A link to the sign-in leads back into the application only."""
     url = URL("/sign-in").with_query(next=elsewhere)
     async with browser.get(url) as response:
@@ -232,7 +232,7 @@ async def test_who_says_no_is_not_signed_in(app, browser):
     assert (status, "Not signed in" in text) == (403, True)
 
 
-async def test_two_people_have_two_tokens(app):
+async def test_two_end_users_have_two_tokens(app):
     """Each end-user sees their own name, and the sign-out of one leaves the other signed in."""
     app.sandbox.sign_in_automatically(None)
     async with a_browser(app) as hers, a_browser(app) as his:
@@ -329,7 +329,7 @@ async def announce(app, token, url=None):
 
 
 @pytest.mark.parametrize("which", ["one session", "all sessions"])
-async def test_the_server_announces_that_somebody_left(app, browser, which):
+async def test_a_back_channel_logout_ends_the_session(app, browser, which):
     """A logout token ends the session at once, and is refused a second time."""
     await see(browser, "/sign-in")
     token = app.logout_token(app.session_id if which == "one session" else None)

@@ -65,7 +65,7 @@ async def test_refusals_are_typed(server, secret, scope, error):
         ("hybrid", "code id_token token"),
     ],
 )
-async def test_a_person_signs_in(server, browser, client_id, response_type):
+async def test_an_end_user_signs_in(server, browser, client_id, response_type):
     """The metadata is found under the issuer's path, and every check passes."""
     has_secret = client_id in {"web", "hybrid"}
     client = server.client(client_id, server.secret if has_secret else None)
@@ -87,7 +87,7 @@ async def test_an_access_token_alone_comes_in_the_fragment(server, browser):
     assert signed_in.token.expires_at - signed_in.token.issued_at == 600
 
 
-async def test_a_person_says_no(server, browser, web):
+async def test_an_end_user_denies_access(server, browser, web):
     """A denied consent raises AccessDeniedError."""
     request = await web.begin_sign_in(server.redirect_uri, SCOPE)
     page = await browser.visit(request.url, **{**ALICE, "allow": ""})
@@ -96,7 +96,7 @@ async def test_a_person_says_no(server, browser, web):
         await web.complete_sign_in(request, page.callback)
 
 
-async def test_a_person_signs_in_by_password(server):
+async def test_an_end_user_signs_in_by_password(server):
     """This server returns no ID token here, even for ``openid``, and the token is refreshed all the same."""
     client = server.client("password", server.secret)
     with pytest.warns(DeprecationWarning, match="discouraged"):
@@ -129,7 +129,7 @@ async def test_a_token_is_introspected_and_revoked(server, browser, web):
     assert not (await web.introspect(token.access_token)).active
 
 
-async def test_a_person_signs_out(server, browser, web):
+async def test_an_end_user_signs_out(server, browser, web):
     """The server asks the end-user to confirm the sign-out."""
     signed_in = await sign_in(web, server, browser)
     url = await web.end_session_url(

@@ -80,7 +80,7 @@ async def test_an_unknown_scope_is_refused(client):
 
 
 @pytest.mark.parametrize("client_id", ["post", "public"])
-async def test_a_person_signs_in(server, browser, client_id):
+async def test_an_end_user_signs_in(server, browser, client_id):
     """The sign-in uses PKCE; this server names itself in the ID token alone."""
     client = server.client(client_id, server.secret if client_id == "post" else None)
     signed_in = await sign_in(client, server, browser)
@@ -90,7 +90,7 @@ async def test_a_person_signs_in(server, browser, client_id):
     assert (await client.fetch_userinfo(signed_in.token))["email"] == "alice@example.com"
 
 
-async def test_a_person_signs_in_by_password(client):
+async def test_an_end_user_signs_in_by_password(client):
     """The ID token has no nonce, since there was no authorization request."""
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "ecila", scope=SCOPE)
@@ -112,7 +112,7 @@ async def test_a_wrong_password_is_a_permanent_no(client):
     assert caught.value.is_permanent
 
 
-async def test_an_id_token_that_a_stranger_may_use_is_refused(server):
+async def test_an_id_token_with_a_foreign_audience_is_refused(server):
     """An ID token with an additional audience that the client does not trust is refused."""
     client = server.client("shared", server.secret)
     with pytest.warns(DeprecationWarning, match="discouraged"):
@@ -124,7 +124,7 @@ async def test_an_id_token_that_a_stranger_may_use_is_refused(server):
     assert caught.value.claim == "aud"
 
 
-async def test_refresh_rotate_whatever_the_crowd(server, browser, client, clock):
+async def test_refreshes_rotate_with_many_callers(server, browser, client, clock):
     """Concurrent callers cause one rotation, and a spent refresh token is never sent."""
     signed_in = await sign_in(client, server, browser)
     clock.wall = signed_in.token.issued_at
@@ -168,7 +168,7 @@ async def test_a_token_is_introspected_and_revoked(server, browser, client):
 
 
 @pytest.mark.parametrize("action", ["authorize", "deny"])
-async def test_a_person_decides_on_another_device(server, browser, action):
+async def test_an_end_user_decides_on_another_device(server, browser, action):
     """The device polls at the interval that this server states."""
     taken = []
 
@@ -200,7 +200,7 @@ async def test_keys_that_change_in_the_middle_of_a_sign_in(server, browser, clie
     assert (await client.complete_sign_in(request, page.callback)).subject == "alice"
 
 
-async def test_a_person_signs_out(server, browser, client):
+async def test_an_end_user_signs_out(server, browser, client):
     """The server returns the end-user with the state of the request."""
     signed_in = await sign_in(client, server, browser)
     url = await client.end_session_url(

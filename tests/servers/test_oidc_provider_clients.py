@@ -87,7 +87,7 @@ async def test_a_narrower_scope_is_shown_as_granted(post):
     assert token.scope == ("bankservice",)
 
 
-async def test_a_token_for_one_api_is_a_jwt_that_only_people_read(post):
+async def test_a_token_for_one_api_is_a_jwt(post):
     """A resource indicator brings an access token with that audience, which is no ID token."""
     grant = aa.ClientCredentialsGrant(scope="bankservice", resource="https://bank.example/")
     token = await post.fetch_token(grant)
@@ -99,7 +99,7 @@ async def test_a_token_for_one_api_is_a_jwt_that_only_people_read(post):
     assert caught.value.claim == "typ"
 
 
-async def test_a_person_signs_in_by_password(post):
+async def test_an_end_user_signs_in_by_password(post):
     """The response has all three tokens; the ID token has no nonce, since there was no authorization request."""
     token = await post.fetch_token(password_grant(scope="openid offline_access bankservice"))
     claims = await post.verify_id_token(token.id_token, nonce=None, access_token=token.access_token)

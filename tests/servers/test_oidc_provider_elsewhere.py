@@ -87,7 +87,7 @@ async def test_a_device_code_is_good_once(browser, device):
         await device.fetch_token(authorization.grant)
 
 
-async def test_a_person_signs_out(server, browser):
+async def test_an_end_user_signs_out(server, browser):
     """The state comes back, and the session and its tokens have ended."""
     client = server.client("web", server.secret)
     request = await client.begin_sign_in(server.redirect_uri)
@@ -118,7 +118,7 @@ async def test_signing_out_to_an_unknown_address_stays_on_the_servers_page(serve
     assert (page.is_elsewhere, page.status) == (False, 400)
 
 
-async def test_the_server_tells_an_application_that_a_person_has_left(server, browser):
+async def test_the_server_posts_a_back_channel_logout(server, browser):
     """A back-channel logout token is verified, and names the session of the sign-in."""
     posted = asyncio.get_running_loop().create_future()
 

@@ -42,7 +42,7 @@ async def arrive(browser, request, **answers):
 
 
 @pytest.mark.parametrize(("client_id", "response_type", "response_mode"), JOURNEYS)
-async def test_a_person_signs_in(server, browser, client_id, response_type, response_mode):
+async def test_an_end_user_signs_in(server, browser, client_id, response_type, response_mode):
     """Code, implicit and hybrid pass every check, in query, fragment and form."""
     client = server.client(client_id, None if client_id == "public" else server.secret)
     request = await begin(client, server, response_type=response_type, response_mode=response_mode)
@@ -172,7 +172,7 @@ async def test_a_second_sign_in_needs_no_password_unless_asked_for(server, brows
         assert signed_in.subject == "alice"
 
 
-async def test_a_person_steps_up(server, browser, web):
+async def test_an_end_user_steps_up(server, browser, web):
     """A session without a second factor is not enough, and the new sign-in states its ``acr`` and ``auth_time``."""
     first = await begin(web, server)
     await web.complete_sign_in(first, await arrive(browser, first))

@@ -153,7 +153,7 @@ async def test_a_revoked_sign_in_is_over(tokens, web, signed_in, clock):
         await tokens.get_token()
 
 
-async def test_revoking_what_nobody_knows_is_no_error(web):
+async def test_revoking_an_unknown_token_is_no_error(web):
     """Revoking an unknown token succeeds, since it is invalid already (RFC 7009 §2.2)."""
     await web.revoke("nonsense")
 
@@ -166,7 +166,7 @@ async def test_an_access_token_is_revoked_alone(web, signed_in):
     await web.fetch_token(aa.RefreshTokenGrant(signed_in.token.refresh_token))
 
 
-async def test_claims_of_a_person(web, signed_in):
+async def test_the_claims_of_an_end_user(web, signed_in):
     """A UserInfo response is accepted for the subject of the ID token alone."""
     claims = await web.fetch_userinfo(signed_in.token)
 
@@ -183,7 +183,7 @@ async def test_a_sign_in_for_one_api(server, browser, web):
     assert (claims["aud"], claims["sub"], claims["scope"]) == (BANK, "alice", "bankservice")
 
 
-async def test_refresh_stay_at_one_api(server, browser, web, clock):
+async def test_refreshes_stay_at_one_api(server, browser, web, clock):
     """Each refresh names the ``resource`` again, since this server would return another kind of token."""
     signed_in = await sign_in(web, server, browser, resource=[BANK])
     clock.wall = signed_in.token.issued_at

@@ -29,7 +29,7 @@ async def sign_in(server, browser, **answers):
     return await asyncio.gather(login, return_exceptions=True), response.status, said
 
 
-async def test_a_person_signs_in_from_a_terminal(server, browser):
+async def test_an_end_user_signs_in_from_a_terminal(server, browser):
     """The browser brings the code to the listener and shows its page (RFC 8252 §7.3)."""
     (signed_in,), status, _ = await sign_in(server, browser)
 
@@ -42,7 +42,7 @@ async def test_a_person_signs_in_from_a_terminal(server, browser):
     [("oidc_provider", {"decision": "no"}), ("django_oauth_toolkit", {"allow": ""})],
     indirect=["server"],
 )
-async def test_a_person_who_says_no_is_told_so(server, browser, refusal):
+async def test_a_denial_reaches_the_program_and_the_page(server, browser, refusal):
     """The terminal raises AccessDeniedError, and the browser's page says so."""
     (refused,), status, said = await sign_in(server, browser, **refusal)
 
