@@ -14,6 +14,7 @@ from aritma_auth.errors import (
     ConfigurationError,
     ReauthenticationRequiredError,
     TokenTimeoutError,
+    require_seconds,
 )
 from aritma_auth.native_app.login import (
     DEFAULT_SCOPE,
@@ -62,6 +63,7 @@ async def log_in(
     """
     if device and acr:
         raise ConfigurationError("--acr has no meaning for --device: leave one of them out")
+    require_seconds("--timeout", timeout, above_zero=True)
     requested = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
     async with open_sign_in(end_user) as signed_in:
         if device:

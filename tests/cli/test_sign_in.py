@@ -203,6 +203,24 @@ def test_a_device_cannot_be_told_how_to_sign_in(sandbox, store, capsys):
     )
 
 
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("way", ["--no-browser", "--device"])
+def test_a_time_out_is_a_number_of_seconds(sandbox, store, capsys, way, timeout):
+    """A time-out that ends at once or never is refused before the sign-in."""
+    assert cli.run(["login", way, f"--timeout={timeout}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: --timeout must be a number of seconds, more than 0, not ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["login", "whoami", "logout", "token"])
+def test_a_sign_in_has_a_name(sandbox, store, opened, capsys, command):
+    """An empty name is refused, since no store would keep the tokens."""
+    assert cli.run([command, "--end-user", ""]) == 1
+    assert capsys.readouterr().err == "error: --end-user must be a name, not an empty text\n"
+    assert opened == []
+
+
 def test_a_sign_in_without_openid_has_no_name(sandbox, store, opened, capsys):
     """A sign-in without openid has tokens and no name, and whoami refuses to guess."""
     assert cli.run(["login", "--scope", "api"]) == 0
