@@ -23,12 +23,14 @@ import cattrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth import cli
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.sandbox import Sandbox
 from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS
 from aritma_auth.sandbox.identity.keys import signing_key
+from support.apart import sandbox_apart
 from support.journeys import REDIRECT_URI, begin, client_of
 
 pytestmark = [
@@ -397,3 +399,26 @@ def test_an_echo_hides_a_scope_and_leaves_its_value():
 
         assert token.scope == tuple(granted.split())
         assert ("api" in repr(token)) is is_shown
+
+
+@pytest.mark.parametrize("command", [["token"], ["doctor"]], ids=" ".join)
+def test_a_command_shows_no_echo(watch, capfd, monkeypatch, command):
+    """The commands print errors and findings to a terminal, which must not show the secret either."""
+    for name in [name for name in os.environ if name.startswith("ARITMA_")]:
+        monkeypatch.delenv(name)
+    leaks = {}
+    with sandbox_apart() as sandbox:
+        monkeypatch.setenv("ARITMA_ENVIRONMENT", sandbox.identity_url)
+        monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-service")
+        monkeypatch.setenv("ARITMA_CLIENT_SECRET", SECRET)
+        for place in PLACES_IN_RESPONSE:
+            for spelling in SPELLINGS:
+                watch.texts.clear()
+                sandbox.faults.echo_next(spelling, place, status=401, times=4)
+                cli.run(command)
+                sandbox.faults.at("token").clear()
+                watch.texts += capfd.readouterr()
+                if found := watch.found(SECRET):
+                    leaks[place, spelling] = found[:3]
+
+    assert leaks == {}
