@@ -54,6 +54,11 @@ def _yes_or_no(instance: object, attribute: "attrs.Attribute[bool]", value: obje
     _require(instance, attribute.name, value, "True or False", holds=holds)
 
 
+def _zero_or_more(instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
+    holds = _is_number(value) and value >= 0
+    _require(instance, attribute.name, value, "a number of seconds, 0 or more", holds=holds)
+
+
 def _seconds(default: float) -> float:
     return attrs.field(default=default, validator=_seconds_above_zero)
 
@@ -170,6 +175,10 @@ class SharingPolicy(_Numbers):
         refresh_without_store: Present a one-time refresh token although the store is away. Only for
             servers with a grace for tokens that are presented twice: others end the sign-in.
 
+        reuse_grace: The server accepts a refresh token again within this after its first use; 30 to
+            60 where servers have such a grace, 0 where they have none. A refresh whose response was
+            lost is then repeated once ``redemption_timeout`` is over, and within the grace.
+
     Raises:
         ConfigurationError: A number makes no sense; the message names it.
     """
@@ -185,3 +194,4 @@ class SharingPolicy(_Numbers):
     redemption_timeout: float = _seconds(10.0)
     store_loss_grace: float = _seconds(1.0)
     refresh_without_store: bool = attrs.field(default=False, validator=_yes_or_no)
+    reuse_grace: float = attrs.field(default=0.0, validator=_zero_or_more)

@@ -1,0 +1,241 @@
+"""
+What one process knows of a shared token, and what follows from it; pure.
+
+Knowledge outlives a refresh, a view is what the store returned last, and a moment is everything
+that changes by itself: the clocks, a random number, and what the provider's cache holds.
+"""
+
+import attrs
+
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.lifecycle import TokenLifetime, plan_lifetime
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.stores import Entry, Record, SharedBackoff
+
+_CLOCKS_DIFFER = 300.0
+"""Seconds by which a token may seem to be from the future."""
+
+
+def is_same(one: Token | None, other: Token | None) -> bool:
+    """Tell whether two tokens are one, or both are none."""
+    if one is None or other is None:
+        return one is other
+    return one.access_token == other.access_token
+
+
+@attrs.frozen
+class VersionedToken:
+    """A token, or the lack of one, and its number: neither is replaced without the other."""
+
+    token: Token | None = None
+    serial: int = 0
+
+
+@attrs.frozen
+class Moment:
+    """What changes by itself, as it is when an event comes."""
+
+    now: float
+    """Monotonic seconds; all times without another word are."""
+    wall: float
+    """POSIX seconds."""
+    draw: float = 0.0
+    """A random number in [0, 1)."""
+    held: Token | None = None
+    """The token in the provider's cache."""
+    held_until: float = float("-inf")
+    """Until then it may be served."""
+    spare_until: float = float("-inf")
+    """Until then nobody needs to wait for another."""
+    rejected: Token | None = None
+    """The token that an API refused last."""
+
+    is_patient: bool = True
+    """Callers wait, and the failure before this was no failure: try more than once."""
+
+
+@attrs.frozen
+class View:
+    """What the store returned last."""
+
+    entry: Entry | None = None
+    asked_at: float = 0.0
+    """When the question left."""
+    asked_wall: float = 0.0
+    """The same in POSIX seconds."""
+    is_concerned: bool = True
+    """The entry's backoff is not about another credential than this process's."""
+
+    @property
+    def record(self) -> Record:
+        """The entry's record; an empty one without an entry."""
+        return Record() if self.entry is None else self.entry.record
+
+    @property
+    def generation(self) -> int:
+        """The entry's generation; 0 without an entry."""
+        return 0 if self.entry is None else self.entry.generation
+
+    @property
+    def is_unreadable(self) -> bool:
+        """There is an entry that this process cannot read: it may hold anything."""
+        return self.entry is not None and self.entry.problem is not None
+
+    def written(self, record: Record) -> "View":
+        """Give the view after this process has replaced the entry."""
+        return attrs.evolve(self, entry=Entry(record, self.generation + 1))
+
+    def life_of(self, token: Token, policy: RefreshPolicy) -> TokenLifetime:
+        """
+        Plan the stored token's life.
+
+        Its age counts from the question's departure: the store may have told it at any moment
+        before the response came.
+        """
+        stated = None if token.expires_at is None else token.expires_at - token.issued_at
+        told = None if self.entry is None else self.entry.token_age
+        age = self.asked_wall - token.issued_at if told is None else told
+        if age < -_CLOCKS_DIFFER:
+            # The wall clock was set back since the token was issued: its age is unknown.
+            age = policy.max_lifetime
+        began, wall = self.asked_at - max(0.0, age), self.asked_wall - max(0.0, age)
+        return plan_lifetime(policy, stated, issued_at=began, wall=wall, draw=0.0)
+
+
+@attrs.frozen
+class Found:
+    """A stored token that lives."""
+
+    token: Token
+    life: TokenLifetime
+
+
+@attrs.frozen
+class Knowledge:
+    """What one process knows of a key, from its first refresh to its end."""
+
+    is_reusable: bool
+    """The grant may be presented again: a token that is lost can be had again."""
+    is_grant_spent: bool = False
+    """The grant may not be presented any more."""
+    newest: VersionedToken = attrs.field(factory=VersionedToken)
+    """The newest token; without a token but with a serial the sign-in has ended."""
+    is_owed: bool = False
+    """The store does not have it, as far as is known: it must be written."""
+    is_by_user: bool = False
+    """It came from `set_token` or `forget` here, not from a refresh or the store."""
+    refused: Token | None = None
+    """The token whose refresh token the server refused for good."""
+    unresolved: int = 0
+    """Attempts to write it of which it is not known whether they were successful."""
+
+    def signed_in(self, token: Token | None, *, wall: float) -> "Knowledge":
+        """
+        Learn of a sign-in here, or with None of its end.
+
+        Its serial starts at the wall clock, so that it is newer than any refresh before it, also
+        while the store cannot be asked.
+        """
+        newest = VersionedToken(token, max(self.newest.serial + 1, int(wall)))
+        is_spent = not self.is_reusable
+        return attrs.evolve(
+            self,
+            newest=newest,
+            is_owed=True,
+            is_by_user=True,
+            is_grant_spent=is_spent,
+            unresolved=0,
+        )
+
+    def refreshed(self, token: Token) -> "Knowledge":
+        """Learn of a token from the server."""
+        newest = VersionedToken(token, self.newest.serial + 1)
+        is_spent = not self.is_reusable
+        return attrs.evolve(
+            self,
+            newest=newest,
+            is_owed=True,
+            is_by_user=False,
+            is_grant_spent=is_spent,
+            unresolved=0,
+        )
+
+    def outranking(self, record: Record) -> "Knowledge":
+        """
+        Number the user's sign-in, which came just now, above what is stored.
+
+        Not if it may have been stored before: then what is stored may be its successor.
+        """
+        if record.serial < self.newest.serial or self.unresolved:
+            return self
+        return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=record.serial + 1))
+
+    def wrote(self, record: Record, *, is_written: bool) -> "Knowledge":
+        """Learn what became of a write; a newer token may have come meanwhile."""
+        if self.newest != VersionedToken(record.token, record.serial):
+            return self
+        if is_written:
+            return attrs.evolve(self, is_owed=False)
+        return attrs.evolve(self, unresolved=max(0, self.unresolved - 1))
+
+    def saw(self, view: View) -> "Knowledge":
+        """Learn what is stored: the higher serial is the newer token, and the store wins a tie."""
+        record = view.record
+        if view.is_unreadable:
+            return self
+        if record.serial >= self.newest.serial:
+            newest = VersionedToken(record.token, record.serial)
+            is_by_user = self.is_by_user and is_same(newest.token, self.newest.token)
+            return attrs.evolve(self, newest=newest, is_owed=False, is_by_user=is_by_user)
+        return attrs.evolve(self, is_owed=self.is_owed or self.is_ahead_of(view))
+
+    def is_ahead_of(self, view: View) -> bool:
+        """
+        Tell whether what is stored must not be used, since this process knows better.
+
+        A service's stored token is as good as its own, unless its user signed in or out here.
+        """
+        is_behind = view.record.serial < self.newest.serial
+        return is_behind and (self.is_by_user or not self.is_reusable)
+
+    def owed_record(self, view: View) -> Record:
+        """Make the record that the store is owed; an outage remains one, whoever signs in."""
+        backoff = view.record.backoff
+        lasts = self.is_by_user and backoff is not None and not backoff.error.is_permanent
+        return Record(self.newest.token, self.newest.serial, None, backoff if lasts else None)
+
+    @property
+    def presentable(self) -> Token | None:
+        """The newest token if it has a refresh token that the server has not refused."""
+        token = self.newest.token
+        refused = None if self.refused is None else self.refused.refresh_token
+        is_good = token is not None and token.refresh_token not in {None, refused}
+        return token if is_good else None
+
+    @property
+    def is_grant_left(self) -> bool:
+        """The grant itself may be presented; with a serial the key has had a token by it."""
+        return self.is_reusable or not (self.is_grant_spent or self.newest.serial)
+
+    def alive_in(self, view: View, policy: RefreshPolicy, moment: Moment) -> Found | None:
+        """
+        Give the stored token if it may be served.
+
+        The one that the cache holds is the cache's, whose marks also account for suspend and
+        clock steps here.
+        """
+        token = view.record.token
+        is_known = token is None or is_same(token, moment.held) or is_same(token, moment.rejected)
+        if token is None or is_known or self.is_ahead_of(view):
+            return None
+        life = view.life_of(token, policy)
+        return Found(token, life) if moment.now < life.expires_at else None
+
+    def backoff_in(self, view: View) -> SharedBackoff | None:
+        """Give the failure because of which nobody asks the server now."""
+        backoff = view.record.backoff
+        if backoff is None or backoff.seconds <= 0 or not view.is_concerned:
+            return None
+        # The end of an older sign-in says nothing of a newer one.
+        is_old = backoff.error.is_permanent and self.is_ahead_of(view)
+        return None if is_old else backoff

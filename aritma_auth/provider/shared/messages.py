@@ -1,0 +1,147 @@
+"""Events and actions of the shared refresh: what happened, and what to do next."""
+
+import attrs
+
+from aritma_auth.errors import AritmaAuthError
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.shared.knowledge import View
+from aritma_auth.stores import Record
+
+
+@attrs.frozen
+class Loaded:
+    """The store returned the entry, at once or after a change."""
+
+    view: View
+
+
+@attrs.frozen
+class Unavailable:
+    """The store did not do what was asked, as far as is known."""
+
+
+@attrs.frozen
+class Leased:
+    """The store granted the lease of this number; with None another process holds it."""
+
+    fence: int | None
+
+
+@attrs.frozen
+class Saved:
+    """The store has written the record, or the entry was another one by then."""
+
+    is_written: bool
+
+
+@attrs.frozen
+class Responded:
+    """The server issued a token; the request for it left at ``asked_at``."""
+
+    token: Token
+    asked_at: float
+
+
+@attrs.frozen
+class Failed:
+    """No token came; a permanent error is about this credential."""
+
+    error: AritmaAuthError
+    credential: str = ""
+
+
+@attrs.frozen
+class Woke:
+    """A pause is over, or the lease is given back."""
+
+
+Event = Loaded | Unavailable | Leased | Saved | Responded | Failed | Woke
+
+
+@attrs.frozen
+class Load:
+    """Load the entry: Loaded, Unavailable."""
+
+
+@attrs.frozen
+class WaitForChange:
+    """Wait until the entry changes, at most so many seconds, and load it: Loaded, Unavailable."""
+
+    view: View
+    seconds: float
+
+
+@attrs.frozen
+class Acquire:
+    """Ask for the lease: Leased, Unavailable."""
+
+
+@attrs.frozen
+class Save:
+    """Replace the entry of this generation: Saved, Unavailable."""
+
+    record: Record
+    replaces: int
+    fence: int
+
+
+@attrs.frozen
+class Send:
+    """
+    Present a token's refresh token, or without one the grant itself: Responded, Failed.
+
+    After ``timeout`` seconds the request must be over, since others may present the same then. One
+    that is at risk may be spent.
+    """
+
+    token: Token | None
+    timeout: float
+    is_at_risk: bool
+
+
+@attrs.frozen
+class Pause:
+    """Wait: Woke."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Release:
+    """Give the lease back: Woke."""
+
+
+@attrs.frozen
+class Serve:
+    """The end: a token. If it is overtaken, others were always faster to write."""
+
+    token: Token
+    issued_at: float
+    is_adopted: bool = False
+    is_overtaken: bool = False
+
+
+@attrs.frozen
+class Postpone:
+    """The end: the cache's token is good for as many seconds more, or another refresh is needed."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Raise:
+    """The end: an error."""
+
+    error: AritmaAuthError
+
+
+@attrs.frozen
+class Wrote:
+    """The end of a write of what is owed."""
+
+    is_written: bool
+    is_overtaken: bool = False
+
+
+Outcome = Serve | Postpone | Raise | Wrote
+Action = Load | WaitForChange | Acquire | Save | Send | Pause | Release | Outcome
