@@ -19,7 +19,7 @@ from aritma_auth.events import Listener, TokenRejected, log_event, notify, requi
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
-from aritma_auth.provider.cache import TokenCache
+from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.provider.refresh import Outcome, TokenRefresher
@@ -326,7 +326,7 @@ class TokenProvider(AsyncCloseable):
         if isinstance(outcome, RetryState):
             raise cache.error_of(outcome)
         # Closing has emptied the cache while the token was on its way to this caller.
-        return outcome.token if self._is_closed and outcome is not None else None
+        return outcome.token if self._is_closed and isinstance(outcome, IssuedToken) else None
 
     def report_rejected(self, token: Token) -> bool:
         """
@@ -369,8 +369,10 @@ class TokenProvider(AsyncCloseable):
             self._visit(asyncio.get_running_loop())
             token = self._cache.put(token)
             refresher = None if self._settings.store is None else self._ready()
+            if refresher is not None:
+                refresher.signed_in(token)
         if refresher is not None:
-            await refresher.keep(token)
+            await refresher.keep()
 
     async def forget(self) -> None:
         """
@@ -388,14 +390,10 @@ class TokenProvider(AsyncCloseable):
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
-            self._cache.clear()
         try:
             await refresher.forget()
         finally:
             with STATE_LOCK:
-                if refresher.coordinator is not None:
-                    # A caller may have taken it from the store again before the store forgot it.
-                    self._cache.clear()
                 self._rest()
 
     async def sign_out(self) -> None:
@@ -422,7 +420,7 @@ class TokenProvider(AsyncCloseable):
         try:
             # A refresh that is under way brings the token that must be revoked.
             await refresher.flights.cancel()
-            token = await refresher.newest(self._cache.current.token)
+            token = await refresher.newest()
             if token is not None and isinstance(client, _Revoker):
                 await client.revoke(token)
         finally:
@@ -505,7 +503,7 @@ class TokenProvider(AsyncCloseable):
             self._cache.clear()
             refresher = self._refresher
         if refresher is not None:
-            await refresher.flights.cancel()
+            await refresher.aclose()
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"

@@ -1,7 +1,7 @@
 """One refresh: look at the backoff, get a token, and settle what came in the cache."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -10,17 +10,21 @@ from aritma_auth.events import ClockSkewed, RefreshFailed, TokenAdopted, TokenRe
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
-from aritma_auth.provider.lifecycle import TokenLifetime
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
 from aritma_auth.runtime.tasks import run_to_the_end
 
 if TYPE_CHECKING:
-    from aritma_auth.provider.shared.coordinator import Postponed, RefreshCoordinator
+    from aritma_auth.provider.shared.coordinator import RefreshCoordinator
+    from aritma_auth.provider.shared.messages import Postpone
 
-Outcome = IssuedToken | RetryState
-"""The result of a flight: a failure is a value too, of which each caller raises a copy."""
+Outcome = IssuedToken | RetryState | Literal[True]
+"""
+The result of a flight: True if the cache has a token as before.
+
+A failure is a value too, of which each caller raises a copy.
+"""
 
 _NOTABLE_SKEW = 30.0
 
@@ -48,7 +52,7 @@ class TokenRefresher:
         self._settings = settings
         self._cache = cache
         self._requester = TokenRequester(settings)
-        self.coordinator = _coordinator(settings, self._requester)
+        self.coordinator = self._coordinate()
         self.flights: SingleFlight[Outcome] = SingleFlight(
             self._run, STATE_LOCK, on_end, self._patience
         )
@@ -72,36 +76,59 @@ class TokenRefresher:
         """The newest token is in the store."""
         return self.coordinator is not None and self.coordinator.is_stored
 
-    async def newest(self, known: Token | None) -> Token | None:
-        """Return the store's token if it is newer than what this provider knows."""
-        return known if self.coordinator is None else await self.coordinator.newest(known)
+    async def newest(self) -> Token | None:
+        """Return the newest token that this provider or the store knows of."""
+        if self.coordinator is None:
+            return self._cache.current.token
+        return await self.coordinator.newest()
 
-    async def keep(self, token: Token) -> None:
-        """Write a token to the store that no refresh brought; once begun, it is written."""
+    def signed_in(self, token: Token) -> None:
+        """Learn of the token of `set_token`; the caller holds the state lock."""
         if self.coordinator is not None:
-            await run_to_the_end(self.coordinator.keep(token), "aritma-auth store")
+            self.coordinator.signed_in(token)
+
+    async def keep(self) -> None:
+        """Write that token to the store; once begun, it is written."""
+        if self.coordinator is not None:
+            await run_to_the_end(self.coordinator.write(), "aritma-auth store")
 
     async def forget(self) -> None:
         """
-        Stop the refresh, and forget the token in the store and what the sign-in began with.
+        Stop the refresh, and forget the token, here and in the store, and the grant it came by.
 
         Raises:
             StoreError: The store may have it still.
         """
+        try:
+            flight = self.flights.current
+            if flight is not None and flight.task is not None and flight.task.is_uninterruptible:
+                # Its callers get what it brings; then that is forgotten too.
+                await self.flights.cancel()
+        finally:
+            with STATE_LOCK:
+                self._cache.clear()
+                self._requester.forget()
+                if self.coordinator is not None:
+                    self.coordinator.signed_in(None)
         await self.flights.cancel()
-        self._requester.forget()
         if self.coordinator is not None:
             await run_to_the_end(self.coordinator.forget(), "aritma-auth store")
+
+    async def aclose(self) -> None:
+        """Stop the refresh, and try for the last time to write what the store does not have."""
+        await self.flights.cancel()
+        if self.coordinator is not None:
+            await run_to_the_end(self.coordinator.aclose(), "aritma-auth store")
 
     async def _run(self) -> Outcome:
         cache = self._cache
         with STATE_LOCK:
-            current, failure, generation = cache.current, cache.failure, cache.generation
+            failure, generation = cache.failure, cache.generation
         if failure is not None and await self._is_still_refused(failure):
             return failure
         error: AritmaAuthError
         try:
-            issued = await self._obtain(current, failure)
+            issued = await self._obtain(failure)
         except AritmaAuthError as known:
             error = known
         except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
@@ -112,7 +139,10 @@ class TokenRefresher:
         else:
             if isinstance(issued, IssuedToken):
                 return await self._accept(issued, generation)
-            return self._postpone(issued, current, generation)
+            with STATE_LOCK:
+                if cache.generation == generation:
+                    cache.postpone(issued.seconds)
+            return True
         return await self._refuse(error, generation)
 
     async def _is_still_refused(self, failure: RetryState) -> bool:
@@ -129,33 +159,12 @@ class TokenRefresher:
                 self._cache.failure = attrs.evolve(failure, look_at=look_at)
         return True
 
-    async def _obtain(
-        self, current: TokenLifetime, failure: RetryState | None
-    ) -> "IssuedToken | Postponed":
-        is_alive = current.is_alive(self._cache.now())
+    async def _obtain(self, failure: RetryState | None) -> "IssuedToken | Postpone":
+        if self.coordinator is not None:
+            return await self.coordinator.refresh()
         # After a failure one request is a probe; more would feed an outage.
-        is_patient = not is_alive and failure is None
-        if self.coordinator is None:
-            return await self._requester.run(current.token, patient=is_patient)
-        from aritma_auth.provider.shared.stored_token import Need  # noqa: PLC0415 - with a store only
-
-        return await self.coordinator.run(
-            Need(
-                current.token,
-                rejected=self._cache.rejected,
-                is_patient=is_patient,
-                spare=current.token,
-                spare_until=current.must_refresh_at,
-            )
-        )
-
-    def _postpone(
-        self, postponed: "Postponed", current: TokenLifetime, generation: int
-    ) -> IssuedToken:
-        with STATE_LOCK:
-            if self._cache.generation == generation:
-                self._cache.postpone(postponed.seconds)
-        return IssuedToken(postponed.token, current.issued_at, current.wall_issued_at)
+        is_patient = not self._cache.is_alive and failure is None
+        return await self._requester.run(self._cache.current.token, patient=is_patient)
 
     async def _accept(self, issued: IssuedToken, generation: int) -> Outcome:
         cache, settings = self._cache, self._settings
@@ -207,18 +216,33 @@ class TokenRefresher:
         )
         return f"{serial} {credential}"
 
+    def _coordinate(self) -> "RefreshCoordinator | None":
+        settings, cache = self._settings, self._cache
+        if settings.store is None:
+            return None
+        from aritma_auth.provider.shared.coordinator import RefreshCoordinator  # noqa: PLC0415 - with a store only
+        from aritma_auth.provider.shared.knowledge import Moment  # noqa: PLC0415 - as above
+        from aritma_auth.provider.shared.resilient_store import ResilientStore  # noqa: PLC0415 - as above
+        from aritma_auth.stores.key import token_key  # noqa: PLC0415 - as above
 
-def _coordinator(settings: Settings, requester: TokenRequester) -> "RefreshCoordinator | None":
-    store = settings.store
-    if store is None:
-        return None
-    from aritma_auth.provider.shared.coordinator import RefreshCoordinator  # noqa: PLC0415 - with a store only
-    from aritma_auth.provider.shared.resilient_store import ResilientStore  # noqa: PLC0415 - as above
-    from aritma_auth.stores.key import token_key  # noqa: PLC0415 - as above
+        def look_around() -> Moment:
+            current, now = cache.current, settings.clock.monotonic()
+            # The cache's clock may be ahead: it also counts the machine's sleep.
+            ahead = cache.now() - now
+            return Moment(
+                now,
+                settings.clock.time(),
+                settings.draw(),
+                held=current.token,
+                held_until=current.expires_at - ahead,
+                spare_until=current.must_refresh_at - ahead,
+                rejected=cache.rejected,
+                # After a failure one request is a probe; more would feed an outage.
+                is_patient=cache.failure is None and not cache.is_alive,
+            )
 
-    key = token_key(settings.client, settings.grant)
-    return RefreshCoordinator(
-        settings,
-        requester,
-        ResilientStore(store, key, settings.sharing, settings.clock, settings.on_event),
-    )
+        key = token_key(settings.client, settings.grant)
+        store = ResilientStore(
+            settings.store, key, settings.sharing, settings.clock, settings.on_event
+        )
+        return RefreshCoordinator(settings, self._requester, store, look_around)

@@ -1,6 +1,6 @@
 """Token requests: which grant is presented, how often, and when repeating one would do harm."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -30,8 +30,6 @@ from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
 from aritma_auth.stores import TokenStore
 
-LookAgain = Callable[[Token], Awaitable[Token | None]]
-
 _CLIENT_FAULTS = frozenset(
     {
         "invalid_client",
@@ -41,6 +39,12 @@ _CLIENT_FAULTS = frozenset(
     }
 )
 """Error codes that say nothing of the refresh token."""
+
+
+SIGN_IN_AGAIN = (
+    "the token cannot be refreshed: the sign-in has ended, or there was none. Let the end-user "
+    "sign in again"
+)
 
 
 class TokenSource(Protocol):
@@ -148,28 +152,15 @@ class TokenRequester:
         self._dead: str | None = None
         self._unanswered: tuple[str, float] | None = None
 
-    @property
-    def can_start_over(self) -> bool:
-        """The grant itself may be presented any number of times."""
-        return self._grant.is_reusable
-
     def forget(self) -> None:
         """Count a grant that can be presented once as spent: its end-user has signed out."""
         self._is_spent = not self._grant.is_reusable
-
-    def spends_once(self, known: Token | None) -> bool:
-        """Tell whether a request presents something that may be usable only once."""
-        if self._refresh_token_of(known) is not None:
-            return True
-        return not (self._grant.is_reusable or self._is_spent)
 
     def _refresh_token_of(self, known: Token | None) -> str | None:
         refresh_token = None if known is None else known.refresh_token
         return None if refresh_token == self._dead else refresh_token
 
-    async def run(
-        self, known: Token | None, *, patient: bool, look_again: LookAgain | None = None
-    ) -> IssuedToken:
+    async def run(self, known: Token | None, *, patient: bool) -> IssuedToken:
         """
         Send token requests until there is a token or another request makes no sense.
 
@@ -178,16 +169,13 @@ class TokenRequester:
 
             patient: Callers wait, so try more than once; otherwise the backoff sets the pace.
 
-            look_again: Looks for a newer token when the refresh token turns out to be spent:
-                another process may have rotated it.
-
         Raises:
             AritmaAuthError: The last failure.
 
             ReauthenticationRequiredError: Only the end-user can bring another token.
         """
         deadline = self._clock.monotonic() + self._settings.policy.refresh_timeout
-        while known is not None and (presented := self._refresh_token_of(known)) is not None:
+        if known is not None and (presented := self._refresh_token_of(known)) is not None:
             try:
                 return await self._insist(self._refresh_grant(presented), known, patient, deadline)
             except AritmaAuthError as error:
@@ -196,13 +184,31 @@ class TokenRequester:
                 # What is left is the grant that the sign-in began with.
                 self._dead = presented
                 self._is_spent = not self._grant.is_reusable
-            known, look_again = await look_again(known) if look_again else None, None
         if not self._is_spent:
-            return await self._begin(known, patient, deadline)
-        raise ReauthenticationRequiredError(
-            "the token cannot be refreshed: the sign-in has ended, or there was none. Let the "
-            "end-user sign in again"
-        )
+            return await self._begin(deadline, patient=patient)
+        raise ReauthenticationRequiredError(SIGN_IN_AGAIN)
+
+    async def send(self, known: Token | None, *, timeout: float) -> IssuedToken:
+        """
+        Send one token request: with a token's refresh token, or without one for the grant itself.
+
+        Raises:
+            ReauthenticationRequiredError: The server refuses it for good.
+
+            AritmaAuthError: The failure.
+        """
+        deadline = self._clock.monotonic() + timeout
+        if known is None or known.refresh_token is None:
+            return await self._begin(deadline, patient=False)
+        refusal = ""
+        try:
+            return await self._send(self._refresh_grant(known.refresh_token), known, deadline)
+        except AritmaAuthError as error:
+            if not _refuses_refresh_token(error):
+                raise
+            refusal = str(error)
+        # Outside the except block: a cause would keep every frame of the request alive.
+        raise ReauthenticationRequiredError(f"{SIGN_IN_AGAIN} ({refusal})")
 
     def _refresh_grant(self, refresh_token: str) -> RefreshTokenGrant:
         grant = self._grant
@@ -216,11 +222,11 @@ class TokenRequester:
             extra=dict(grant.extra),
         )
 
-    async def _begin(self, known: Token | None, patient: bool, deadline: float) -> IssuedToken:
+    async def _begin(self, deadline: float, *, patient: bool) -> IssuedToken:
         """Present the provider's own grant."""
         grant, refusal = self._grant, ""
         try:
-            issued = await self._insist(grant, known, patient, deadline)
+            issued = await self._insist(grant, None, patient, deadline)
         except AritmaAuthError as error:
             is_refused = not grant.is_reusable and _refuses_grant(grant, error)
             self._is_spent = is_refused or _loses_code(grant, error)

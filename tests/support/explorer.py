@@ -9,6 +9,7 @@ Time passes only when each process waits for it: a process takes no time for its
 it is the one that stands still for once.
 """
 
+import math
 from collections import deque
 
 import attrs
@@ -39,7 +40,12 @@ from aritma_auth.provider.shared.messages import (
 from aritma_auth.stores import Entry, Record
 
 POLICY = aa.RefreshPolicy(
-    refresh_timeout=6, default_lifetime=1e9, max_lifetime=1e9, max_attempts=1
+    backoff_cap=1,
+    permanent_error_backoff_cap=1,
+    refresh_timeout=6,
+    default_lifetime=1e9,
+    max_lifetime=1e9,
+    max_attempts=1,
 )
 SHARING = aa.SharingPolicy(
     redemption_timeout=2,
@@ -65,9 +71,7 @@ def token(name, *, is_fresh):
     return aa.Token(name, refresh_token=f"r-{name}", issued_at=1.0, expires_at=ends)
 
 
-TOKENS = {
-    name: token(name, is_fresh=len(name) > 1) for name in ("a", "a1", "a2", "b", "b1", "b2")
-}
+TOKENS = {name: token(name, is_fresh=len(name) > 1) for name in ("a", "a1", "a2", "b", "b1", "b2")}
 """Sign-ins a and b, whose access tokens have ended, and what they are exchanged for."""
 
 
@@ -103,6 +107,8 @@ class World:
     now: float = 1000.0
     processes: tuple[Process, ...] = ()
     entry: Entry | None = None
+    noted_at: float = 0.0
+    """When the entry's backoff began."""
     writer: int = 0
     """The process that wrote the entry: another one with a wrong key cannot read it."""
     lease: int | None = None
@@ -171,7 +177,17 @@ def _view(world, index):
     process, entry = world.processes[index], world.entry
     if entry is not None and not process.can_read and world.writer != index:
         entry = Entry(Record(), entry.generation, problem="another key")
+    elif entry is not None:
+        entry = attrs.evolve(entry, record=_aged(world))
     return View(entry, world.now, world.now)
+
+
+def _aged(world):
+    record = world.entry.record
+    if record.backoff is None:
+        return record
+    left = max(0.0, math.ceil(record.backoff.seconds) - (world.now - world.noted_at))
+    return attrs.evolve(record, backoff=attrs.evolve(record.backoff, seconds=left))
 
 
 def _begin(world, index, name, purpose):
@@ -268,7 +284,7 @@ def _write(world, index, process, action, name):
     if not is_readable and not (process.known.is_by_user and name == "write"):
         raise BrokenInvariantError("an entry that could not be read is replaced")
     entry = Entry(record, before.generation + 1)
-    return attrs.evolve(world, entry=entry, writer=index)
+    return attrs.evolve(world, entry=entry, writer=index, noted_at=world.now)
 
 
 def _present(world, index, job):
@@ -457,8 +473,9 @@ def key_of(world):
         return None if moment is None else max(-FAR, min(FAR, moment - now))
 
     def record(one):
-        mark = since(one.redeeming_since)
-        return _name(one.token), one.serial, mark, one.backoff is not None
+        # How often it failed does not matter: the pause is as long each time.
+        mark, backoff = since(one.redeeming_since), one.backoff
+        return _name(one.token), one.serial, mark, backoff and backoff.seconds
 
     def view(one):
         entry = one.entry
@@ -517,7 +534,7 @@ def key_of(world):
     return (
         tuple(process(one) for one in world.processes),
         rank[world.entry.generation],
-        record(world.entry.record),
+        record(_aged(world)),
         world.writer,
         world.lease,
         world.is_away and world.now == world.away_since,

@@ -1,271 +1,255 @@
 """
-A provider's way to its store: adopt what is there, or lead the refresh for all who share it.
+Carries out what the shared refresh decides; `machine` has the theory of operation.
 
-    look      fresh in the store?  adopt it.  A failure that all know of?  hear it.
-    lease     granted              look again, lead: ask the server, keep what came, release
-              held by another      a token lives: come back later; else wait for what comes
-              the store is away    ask alone, unless that could spend a refresh token twice
+Each action is awaited, and what came of it is told to the machine under the state lock, which gives
+the next action. Between the server's response and its write nothing else is done.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError, StoreError, TransportError
+from aritma_auth.errors import AritmaAuthError, StoreError
+from aritma_auth.events import RefreshTokenAtRisk, StoreFailed, notify
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import IssuedToken
-from aritma_auth.provider.shared.leader import Leader
-from aritma_auth.provider.shared.resilient_store import ResilientStore, StoreUnavailableError
-from aritma_auth.provider.shared.stored_token import (
-    Need,
-    StoredTokenReader,
-    VersionedToken,
-    newest_of,
-    serial_of_new,
+from aritma_auth.provider.shared import messages as msg
+from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
+from aritma_auth.provider.shared.machine import Purpose, Refresh, SharedRefresh
+from aritma_auth.provider.shared.resilient_store import (
+    HeldLease,
+    ResilientStore,
+    StoreUnavailableError,
 )
-from aritma_auth.provider.token_request import Settings, TokenRequester
-from aritma_auth.stores import Entry, Record
-
-_GROWTH = 1.6
-_WRITES = 3
-_CLAIMS = 100
-"""Claims of an entry that others are changing before giving up."""
-
-
-@attrs.frozen
-class Postponed:
-    """
-    Somebody else refreshes the token, and the one in hand still lives.
-
-    Attributes:
-        token: What is in hand.
-
-        seconds: When to look again.
-    """
-
-    token: Token
-    seconds: float
+from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
+from aritma_auth.runtime.lock import STATE_LOCK
+from aritma_auth.runtime.tasks import GuardedTask, uninterrupted
 
 
 class RefreshCoordinator:
     """
-    Gets tokens from a store or from the server, and keeps the server's in the store.
+    One process's part in the refreshes of a key.
 
     Args:
         settings: What the provider was made with.
 
-        requester: Asks the server.
+        requester: Sends the token requests.
 
-        store: Where the tokens are kept.
+        store: The key's entry.
+
+        look_around: Returns the clocks and what the cache holds, as they are now.
     """
 
     def __init__(
-        self, settings: Settings, requester: TokenRequester, store: ResilientStore
+        self,
+        settings: Settings,
+        requester: TokenRequester,
+        store: ResilientStore,
+        look_around: Callable[[], Moment],
     ) -> None:
-        self._requester = requester
-        self._store = store
-        self._reader = StoredTokenReader(
-            settings.client, requester, settings.policy, settings.clock
-        )
-        self._leader = Leader(settings, requester, store)
-        self._policy = settings.policy
-        self._sharing = settings.sharing
-        self._clock = settings.clock
-        self._draw = settings.draw
-        self._serial = 0
+        self.store = store
+        self.settings = settings
+        self.requester = requester
+        grant = settings.grant
+        self._rules = SharedRefresh(grant, settings.policy, settings.sharing)
+        self._known = Knowledge(grant.is_reusable, is_grant_spent=not grant.is_requestable)
+        self._look_around = look_around
         self._last_seen = 0
-        self.is_stored = True
+        self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: GuardedTask[None] | None = None
 
-    async def run(self, need: Need) -> IssuedToken | Postponed:
+    def begin(self, purpose: Purpose) -> tuple[Refresh, msg.Action]:
+        """Begin a refresh, or a write."""
+        with STATE_LOCK:
+            return self._rules.begin(self._known, purpose, self._look_around())
+
+    def step(self, state: Refresh, event: msg.Event) -> tuple[Refresh, msg.Action]:
+        """Tell the machine what happened: what this process knows now counts, not what it knew."""
+        with STATE_LOCK:
+            state = attrs.evolve(state, known=self._known)
+            state, action = self._rules.step(state, event, self._look_around())
+            self._known = state.known
+        return state, action
+
+    async def refresh(self) -> IssuedToken | msg.Postpone:
         """
-        Give the store's token if it is fresh, else one from the server, kept before it is given.
-
-        Args:
-            need: What the flight is after.
+        Adopt the stored token, or lead the refresh for all who share the store.
 
         Raises:
-            AritmaAuthError: The server's failure, met by this process or by another, when the store
-                has no token that lives.
+            AritmaAuthError: The failure of this process or of another, while no token lives.
         """
-        self._reader.start()
         try:
-            return await self._share(need)
-        except StoreUnavailableError:
-            pass
-        except AritmaAuthError as error:
-            return self._spare_or_raise(need, error)
+            return await _Run(self).refresh()
+        finally:
+            self._write_later()
+
+    @property
+    def is_stored(self) -> bool:
+        """The newest token is in the store, as far as is known."""
+        return not self._known.is_owed
+
+    def signed_in(self, token: Token | None) -> None:
+        """Learn of a sign-in here, or with None of its end; the caller holds the state lock."""
+        self._known = self._known.signed_in(token, wall=self.settings.clock.time())
+
+    async def write(self, purpose: Purpose = Purpose.WRITE_NOW) -> bool:
+        """Write the newest token or the sign-in's end to the store; tell whether it is there."""
         try:
-            return await self._ask_alone(need)
-        except AritmaAuthError as error:
-            return self._spare_or_raise(need, error)
-
-    def _spare_or_raise(self, need: Need, error: AritmaAuthError) -> IssuedToken:
-        # Static stability across a restart: what lives in the store is better than nothing.
-        spare = self._reader.spare
-        if spare is None or not need.is_patient:
-            raise error
-        self._serial = spare.serial
-        return spare.obtained
-
-    async def _share(self, need: Need) -> IssuedToken | Postponed:
-        entry = await self._store.load()
-        deadline = self._clock.monotonic() + self._policy.refresh_timeout
-        pauses = self._pauses()
-        while True:
-            found = await self._find(entry, need)
-            if found is not None:
-                return found
-            async with self._store.lease() as fence:
-                if fence is not None:
-                    return await self._lead(fence, need)
-            await self._remind(entry, need)
-            now = self._clock.monotonic()
-            if need.spare is not None and now < need.spare_until:
-                return Postponed(need.spare, self._sharing.recheck_interval * (0.5 + self._draw()))
-            if now >= deadline:
-                raise TransportError(
-                    "another process is refreshing the token and has not finished: try again later",
-                    may_have_arrived=False,
-                )
-            entry = await self._store.changed(entry, next(pauses))
-
-    def _pauses(self) -> Iterator[float]:
-        pause = self._sharing.min_poll
-        while True:
-            yield pause * (0.5 + self._draw())
-            pause = min(pause * _GROWTH, self._sharing.max_poll)
-
-    async def _find(self, entry: Entry | None, need: Need) -> IssuedToken | None:
-        found = await self._reader.find(entry, need, self._serial)
-        if found is None:
-            return None
-        self._serial = found.serial
-        return found.obtained
-
-    async def _remind(self, entry: Entry | None, need: Need) -> None:
-        """Tell whoever leads of a newer sign-in than the store's, which has lost its memory."""
-        if need.known is not None and self._reader.is_behind(entry, self._serial):
-            replaces = 0 if entry is None else entry.generation
-            await self._store.save(Record(need.known, self._serial), replaces=replaces)
-
-    async def _lead(self, fence: int, need: Need) -> IssuedToken:
-        known = VersionedToken(need.known, self._serial)
-        entry = await self._store.load()
-        found = await self._find(entry, need)
-        if found is not None:
-            return found
-        if self._leader.must_claim(entry, known):
-            entry, found = await self._claim(entry, known, fence, need)
-            if found is not None:
-                return found
-        led = await self._leader.lead(entry, known, fence, is_patient=need.is_patient)
-        self.is_stored = self._leader.is_stored
-        if self._serial == known.serial:
-            self._serial = led.serial
-        else:
-            # Somebody signed in here meanwhile: theirs is newer, whether it was kept or not.
-            self._serial = max(self._serial, led.serial + 1)
-        return led.obtained
-
-    async def _claim(
-        self, entry: Entry | None, known: VersionedToken, fence: int, need: Need
-    ) -> tuple[Entry | None, IssuedToken | None]:
-        """Wait for whoever may be exchanging the same refresh token; if nothing comes, claim it."""
-        deadline = (
-            self._clock.monotonic()
-            + self._sharing.redemption_timeout
-            + self._policy.refresh_timeout
-        )
-        claims = 0
-        while claims < _CLAIMS and self._clock.monotonic() < deadline:
-            left = self._leader.redeeming_left(entry, known)
-            if left > 0:
-                entry = await self._store.changed(entry, min(left, self._sharing.max_poll))
-            else:
-                claims += 1
-                entry, is_claimed = await self._leader.mark_redemption(entry, known, fence)
-                if is_claimed:
-                    return entry, None
-            found = await self._find(entry, need)
-            if found is not None:
-                return entry, found
-        raise TransportError(
-            "the stored token changes faster than it can be claimed: try again later",
-            may_have_arrived=False,
-        )
-
-    async def _ask_alone(self, need: Need) -> IssuedToken:
-        known = need.known
-        if self._requester.spends_once(known) and not self._sharing.refresh_without_store:
-            if not self._requester.can_start_over:
-                raise TransportError(
-                    "the token store is away, and a refresh token is not presented without its "
-                    "lock: it may be good for one time only",
-                    retry_after=self._sharing.store_retry_interval,
-                    may_have_arrived=False,
-                )
-            known = None
-        obtained = await self._requester.run(known, patient=need.is_patient)
-        # Newer than what the store has: it is kept at the next chance.
-        self._serial += 1
-        self.is_stored = False
-        return obtained
-
-    async def keep(self, token: Token) -> None:
-        """
-        Write a token to the store that came by another way, such as a sign-in.
-
-        Args:
-            token: The newest token.
-        """
-        with contextlib.suppress(StoreUnavailableError):
-            # Away was told already; the token is used all the same.
-            if not await self._put(token):
-                self._leader.tell_lost()
+            return await _Run(self).write(purpose)
+        finally:
+            self._write_later()
 
     async def forget(self) -> None:
         """
-        Write to the store that there is no token any more, so that nobody brings it back.
+        Write to the store that the sign-in has ended, so that nobody brings it back.
 
         Raises:
-            StoreError: It could not be written.
+            StoreError: It could not be written yet; it is tried again as long as the process lives.
         """
-        is_written = False
-        with contextlib.suppress(StoreUnavailableError):
-            is_written = await self._put(None)
-        if not is_written:
+        if not await self.write():
             raise StoreError("the token store has not forgotten the token: forget it again later")
 
-    async def _put(self, token: Token | None) -> bool:
-        self.is_stored = False
-        # Newer than whatever was there, also while the store cannot be asked.
-        self._serial = serial_of_new(self._serial, now=self._clock.time())
-        for _ in range(_WRITES):
-            entry = await self._store.load()
-            if entry is not None:
-                self._serial = max(self._serial, entry.record.serial + 1)
-            replaces = 0 if entry is None else entry.generation
-            if await self._store.save(Record(token, self._serial), replaces=replaces):
-                self.is_stored = True
-                return True
-        return False
+    def _write_later(self) -> None:
+        """Go on trying to write what is owed, as long as this loop runs."""
+        if self.is_stored or self._is_closed or self._timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        pause = self.settings.sharing.store_retry_interval * (1 + self.settings.draw() / 4)
+        self._timer = loop.call_later(pause, self._write_again)
 
-    async def newest(self, known: Token | None) -> Token | None:
-        """
-        Give the store's token if it is newer than what this process knows.
+    def _write_again(self) -> None:
+        self._timer = None
+        if not self.is_stored:
+            self._writing = GuardedTask(self._write_owed(), "aritma-auth store")
 
-        Args:
-            known: The newest token of this process.
-        """
+    async def _write_owed(self) -> None:
+        with uninterrupted():
+            await self.write(Purpose.WRITE)
+
+    async def aclose(self) -> None:
+        """Stop trying, after a last attempt."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None and self._writing.loop is asyncio.get_running_loop():
+            await self._writing.end()
+        if not self.is_stored:
+            await self.write(Purpose.WRITE)
+
+    async def newest(self) -> Token | None:
+        """Return the newest token that this process or the store knows of."""
         with contextlib.suppress(StoreUnavailableError):
-            entry = await self._store.load()
-            return newest_of(entry, VersionedToken(known, self._serial)).token
-        return known
+            view = await self.look()
+            with STATE_LOCK:
+                self._known = self._known.saw(view)
+        return self._known.newest.token
 
     async def serial(self) -> int:
-        """Give the number of the stored token; it changes with each new one, and 0 means none."""
+        """Return the number of the stored token; it changes with each new one, and 0 means none."""
         with contextlib.suppress(StoreUnavailableError):
-            entry = await self._store.load()
-            self._last_seen = 0 if entry is None else entry.record.serial
+            self._last_seen = (await self.look()).record.serial
         return self._last_seen
+
+    async def look(self) -> View:
+        """Load the entry."""
+        clock = self.settings.clock
+        asked_at, wall = clock.monotonic(), clock.time()
+        entry = await self.store.load()
+        backoff = None if entry is None else entry.record.backoff
+        if backoff is None or backoff.seconds <= 0 or not backoff.credential:
+            return View(entry, asked_at, wall)
+        # Another credential than the refused one may be tried.
+        return View(entry, asked_at, wall, backoff.credential == await self.credential())
+
+    async def credential(self) -> str:
+        """Return what changes with this process's credential."""
+        within = self.settings.policy.refresh_timeout
+        return await credential_fingerprint(self.settings.client, within=within)
+
+
+class _Run:
+    """Carries out one refresh, or one write."""
+
+    def __init__(self, coordinator: RefreshCoordinator) -> None:
+        self._coordinator = coordinator
+        self._lease: HeldLease | None = None
+        self._issued: IssuedToken | None = None
+
+    async def refresh(self) -> IssuedToken | msg.Postpone:
+        outcome = await self._run(Purpose.REFRESH)
+        if isinstance(outcome, msg.Raise):
+            raise outcome.error
+        if not isinstance(outcome, msg.Serve):
+            return msg.Postpone(getattr(outcome, "seconds", 0.0))
+        if self._issued is not None and self._issued.token is outcome.token:
+            return self._issued
+        clock = self._coordinator.settings.clock
+        wall = clock.time() - (clock.monotonic() - outcome.issued_at)
+        return IssuedToken(outcome.token, outcome.issued_at, wall, is_adopted=True)
+
+    async def write(self, purpose: Purpose) -> bool:
+        outcome = await self._run(purpose)
+        return isinstance(outcome, msg.Wrote) and outcome.is_written
+
+    async def _run(self, purpose: Purpose) -> msg.Outcome:
+        state, action = self._coordinator.begin(purpose)
+        try:
+            while not isinstance(action, msg.Outcome):
+                with uninterrupted() if state.is_critical else contextlib.nullcontext():
+                    event = await self._carry_out(action)
+                state, action = self._coordinator.step(state, event)
+        finally:
+            if self._lease is not None:
+                await self._lease.release()
+        if isinstance(action, msg.Serve | msg.Wrote) and action.is_overtaken:
+            notify(
+                self._coordinator.settings.on_event,
+                StoreFailed("save", "other writers were faster"),
+            )
+        return action
+
+    async def _carry_out(self, action: msg.Action) -> msg.Event:
+        try:
+            return await self._act(action)
+        except StoreUnavailableError:
+            return msg.Unavailable()
+
+    async def _act(self, action: msg.Action) -> msg.Event:
+        coordinator, store = self._coordinator, self._coordinator.store
+        match action:
+            case msg.Load():
+                return msg.Loaded(await coordinator.look())
+            case msg.WaitForChange(view, seconds):
+                await store.wait_for_change(view.generation, seconds)
+                return msg.Loaded(await coordinator.look())
+            case msg.Acquire():
+                self._lease = await store.acquire()
+                return msg.Leased(None if self._lease is None else self._lease.fence)
+            case msg.Save(record, replaces, fence):
+                return msg.Saved(await store.save(record, replaces=replaces, fence=fence))
+            case msg.Send():
+                return await self._send(action)
+            case msg.Pause(seconds):
+                await coordinator.settings.clock.sleep(seconds)
+            case msg.Release() if self._lease is not None:
+                lease, self._lease = self._lease, None
+                await lease.release()
+        return msg.Woke()
+
+    async def _send(self, action: msg.Send) -> msg.Event:
+        settings = self._coordinator.settings
+        if action.is_at_risk:
+            fingerprint = "" if action.token is None else action.token.fingerprint
+            notify(settings.on_event, RefreshTokenAtRisk(fingerprint))
+        try:
+            issued = await self._coordinator.requester.send(action.token, timeout=action.timeout)
+        except AritmaAuthError as error:
+            failure = error.copy()
+        else:
+            self._issued = issued
+            return msg.Responded(issued.token, issued.issued_at)
+        credential = await self._coordinator.credential() if failure.is_permanent else ""
+        return msg.Failed(failure, credential)

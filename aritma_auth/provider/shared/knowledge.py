@@ -92,14 +92,13 @@ class View:
         Its age counts from the question's departure: the store may have told it at any moment
         before the response came.
         """
-        stated = None if token.expires_at is None else token.expires_at - token.issued_at
         told = None if self.entry is None else self.entry.token_age
         age = self.asked_wall - token.issued_at if told is None else told
         if age < -_CLOCKS_DIFFER:
             # The wall clock was set back since the token was issued: its age is unknown.
             age = policy.max_lifetime
         began, wall = self.asked_at - max(0.0, age), self.asked_wall - max(0.0, age)
-        return plan_lifetime(policy, stated, issued_at=began, wall=wall, draw=0.0)
+        return plan_lifetime(policy, token, issued_at=began, wall=wall, draw=0.0)
 
 
 @attrs.frozen

@@ -100,6 +100,7 @@ from aritma_auth.provider.shared.messages import (
     Woke,
     Wrote,
 )
+from aritma_auth.provider.token_request import SIGN_IN_AGAIN
 from aritma_auth.stores import Record, SharedBackoff
 
 _POLL_GROWTH = 1.6
@@ -107,12 +108,14 @@ _WRITES = 3
 """Attempts to write a token while others change the entry."""
 _CLAIMS = 100
 """The same for a mark."""
+_LEADERS_SHARE = 2 / 3
+"""Part of the refresh's time that the holder of the lease may take for a grant that is reusable."""
 _GRACE_SPREAD = 5.0
 """Seconds over which the repeats within a server's grace are spread."""
 
 _AWAY = (
-    "the token store is away, and a refresh token is not presented without its lock: it may be good "
-    "for one time only"
+    "the token store is away, and a refresh token is not presented without its lock: it may be "
+    "good for one time only"
 )
 _UNREADABLE = (
     "this process cannot read the stored token: give it the encryption keys, and the version of "
@@ -120,10 +123,6 @@ _UNREADABLE = (
 )
 _REFRESHING = "another process is refreshing the token and has not finished: try again later"
 _CHANGING = "the stored token changes faster than it can be claimed: try again later"
-_SIGN_IN = (
-    "the sign-in has ended, or there was none, and it cannot be refreshed: "
-    "let the end-user sign in again"
-)
 
 
 class Purpose(enum.Enum):
@@ -189,8 +188,14 @@ class Refresh:
     response: Responded | None = None
     refusal: AritmaAuthError | None = None
     """Why the server refused the last basis for good."""
-    outcome: Outcome = Postpone(0.0)
+    outcome: Outcome = attrs.field(factory=lambda: Postpone(0.0))
     """The end, once the lease is given back."""
+
+    @property
+    def is_critical(self) -> bool:
+        """Something that can be had only once is on its way."""
+        is_sent = self.phase is Phase.ASK and not (self.known.is_reusable and self.basis is None)
+        return is_sent or self.response is not None or self.phase in {Phase.CLAIM, Phase.NOTE}
 
 
 Step = tuple[Refresh, Action]
@@ -208,7 +213,7 @@ class SharedRefresh:
         """Begin a refresh, or a write of what is owed."""
         return Refresh(known, purpose, moment.now, self.sharing.min_poll), Load()
 
-    def step(self, state: Refresh, event: Event, moment: Moment) -> Step:
+    def step(self, state: Refresh, event: Event, moment: Moment) -> Step:  # noqa: PLR0911 - a case each
         """Give the refresh after an event, and what to do next."""
         match event:
             case Loaded(view):
@@ -234,7 +239,11 @@ class SharedRefresh:
                 assert_never(event)
 
     def _left(self, state: Refresh, moment: Moment) -> float:
-        return state.began_at + self.policy.refresh_timeout - moment.now
+        limit = self.policy.refresh_timeout
+        if state.known.is_reusable and state.fence is not None:
+            # The rest is for those who wait for the lease, if its holder stands still.
+            limit *= _LEADERS_SHARE
+        return state.began_at + limit - moment.now
 
     def _is_once(self, state: Refresh) -> bool:
         return state.basis is not None or not self.grant.is_reusable
@@ -258,7 +267,7 @@ class SharedRefresh:
             state = attrs.evolve(state, mark_seen_at=view.asked_at)
         return self._decide(attrs.evolve(state, known=known, view=view), moment)
 
-    def _decide(self, state: Refresh, moment: Moment) -> Step:
+    def _decide(self, state: Refresh, moment: Moment) -> Step:  # noqa: PLR0911 - a rule each
         known, view = state.known, state.view
         if state.purpose is not Purpose.REFRESH:
             return self._write_owed(state)
@@ -295,9 +304,9 @@ class SharedRefresh:
             pause = self.sharing.recheck_interval * (0.5 + moment.draw)
             return self._release(state, Postpone(pause))
         waited = moment.now - state.began_at
-        if state.known.is_reusable and waited >= self.sharing.redemption_timeout:
-            # The holder may stand still for ever, and nothing is spent by asking twice: go on
-            # without the lease. The mark lets one process at a time do so.
+        if state.known.is_reusable and waited >= self.policy.refresh_timeout * _LEADERS_SHARE:
+            # The holder stands still, and nothing is spent by asking twice: go on without the
+            # lease. The mark lets one process at a time do so.
             return self._lead(state, moment)
         if self._left(state, moment) <= 0:
             return self._finish(state, Raise(_busy(_REFRESHING)), moment)
@@ -314,7 +323,7 @@ class SharedRefresh:
     def _lead(self, state: Refresh, moment: Moment) -> Step:
         known, view = state.known, state.view
         if known.presentable is None and not known.is_grant_left:
-            error = state.refusal or ReauthenticationRequiredError(_SIGN_IN)
+            error = state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN)
             return self._note(state, error, "", moment)
         state = self._base(state, known.presentable)
         if not self._is_once(state) and (state.fence is not None or view.is_unreadable):

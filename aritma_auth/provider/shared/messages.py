@@ -123,7 +123,7 @@ class Serve:
 
 @attrs.frozen
 class Postpone:
-    """The end: the cache's token is good for as many seconds more, or another refresh is needed."""
+    """The end: the cache has a token; another refresh is due in so many seconds."""
 
     seconds: float
 

@@ -1,15 +1,15 @@
-"""A store that may fail: bounded in time, left alone for a while after a failure, never trusted."""
+"""A store that may fail: bounded in time, and left alone for a while after a failure."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
 from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import uninterrupted
+from aritma_auth.runtime.tasks import run_to_the_end
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
 T = TypeVar("T")
@@ -26,16 +26,8 @@ class ResilientStore:
     """
     One key of a store.
 
-    Args:
-        store: The store.
-
-        key: The key.
-
-        sharing: How long operations, leases and pauses last.
-
-        clock: Tells the time.
-
-        on_event: Told when the store fails and when it is back.
+    Raises from each method StoreUnavailableError: whether the store has done what was asked is not
+    known.
     """
 
     def __init__(
@@ -53,90 +45,35 @@ class ResilientStore:
         self._on_event = on_event
         self._away_until: float | None = None
 
-    async def load(self) -> Entry | None:
-        """
-        Give the entry, or None.
+    @property
+    def is_left_alone(self) -> bool:
+        """It has failed, and has not been seen to work since."""
+        return self._away_until is not None
 
-        Raises:
-            StoreUnavailableError: It cannot be had.
-        """
+    async def load(self) -> Entry | None:
+        """Return the entry, or None."""
         entry = await self._run("load", lambda: self._store.load(self._key))
         if entry is not None and entry.problem is not None:
             notify(self._on_event, StoreFailed("read", entry.problem))
         return entry
 
-    async def save(self, record: Record, *, replaces: int, fence: int = 0) -> bool:
-        """
-        Write a record if nobody else has meanwhile.
-
-        Args:
-            record: What to keep.
-
-            replaces: Generation of the entry that was loaded, or 0 for none.
-
-            fence: Number of the lease, or 0.
-
-        Raises:
-            StoreUnavailableError: It is not known whether it was written.
-        """
+    async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
+        """Write a record if the entry is still of that generation; tell whether it was."""
         return await self._run(
             "save", lambda: self._store.save(self._key, record, replaces=replaces, fence=fence)
         )
 
-    @contextlib.asynccontextmanager
-    async def lease(self) -> AsyncIterator[int | None]:
-        """
-        Hold the right to refresh, kept alive as long as the context lasts.
-
-        Yields:
-            The lease's number, or None if somebody else holds it.
-
-        Raises:
-            StoreUnavailableError: It is not known whether it was granted.
-        """
+    async def acquire(self) -> "HeldLease | None":
+        """Ask for the right to refresh; None if another process has it."""
         seconds = self._sharing.lease
         lease = await self._run("lease", lambda: self._store.acquire(self._key, seconds=seconds))
-        if lease is None:
-            yield None
-            return
-        beating = asyncio.create_task(self._keep(lease))
-        try:
-            yield lease.fence
-        finally:
-            with uninterrupted():
-                beating.cancel()
-                await asyncio.wait((beating,))
-                await self._attempt(lease.release)
+        return None if lease is None else HeldLease(lease, self._sharing)
 
-    async def _keep(self, lease: Lease) -> None:
-        # The engine's time, not the provider's clock: a lease runs out in the engine.
-        pause = self._sharing.lease / _BEATS
-        for _ in range(int(self._sharing.max_lease / pause)):
-            await asyncio.sleep(pause)
-            await self._attempt(lease.keep)
-
-    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
-        # Also while the store is left alone, whatever comes of it: the lease ends by itself.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._sharing.store_timeout):
-                await work()
-
-    async def changed(self, entry: Entry | None, seconds: float) -> Entry | None:
-        """
-        Wait for a change of the entry, and give it as it is then.
-
-        Args:
-            entry: As it was loaded.
-
-            seconds: How long to wait at most; a store that cannot watch is looked at after that.
-
-        Raises:
-            StoreUnavailableError: It cannot be had.
-        """
+    async def wait_for_change(self, generation: int, seconds: float) -> None:
+        """Wait until the entry is of another generation, or for so long."""
         if not self._store.can_watch:
             await self._clock.sleep(seconds)
-            return await self.load()
-        generation = 0 if entry is None else entry.generation
+            return
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         watching = asyncio.ensure_future(self._store.watch(self._key, generation=generation))
         try:
@@ -147,8 +84,7 @@ class ResilientStore:
         finally:
             for task in (sleeping, watching):
                 task.cancel()
-            await asyncio.gather(sleeping, watching, return_exceptions=True)
-        return await self.load()
+            await asyncio.wait((sleeping, watching), timeout=self._sharing.store_timeout)
 
     async def _run(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
         away_until = self._away_until
@@ -160,6 +96,11 @@ class ResilientStore:
         except (ConfigurationError, StoreError) as error:
             # Ours: they hold no secret, and say what to do.
             problem = str(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            problem = "the store awaited a cancelled task"
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
         else:
@@ -170,3 +111,44 @@ class ResilientStore:
         self._away_until = self._clock.monotonic() + self._sharing.store_retry_interval
         notify(self._on_event, StoreFailed(operation, problem))
         raise StoreUnavailableError
+
+
+class HeldLease:
+    """A lease that is kept alive until it is released, though not for ever."""
+
+    def __init__(self, lease: Lease, sharing: SharingPolicy) -> None:
+        self._lease = lease
+        self._sharing = sharing
+        self._is_over = False
+        self._beating = asyncio.create_task(self._beat())
+
+    @property
+    def fence(self) -> int:
+        """The lease's number."""
+        return self._lease.fence
+
+    async def _beat(self) -> None:
+        # The engine's time, not the provider's clock: a lease runs out in the engine.
+        pause = self._sharing.lease / _BEATS
+        for _ in range(int(self._sharing.max_lease / pause)):
+            await asyncio.sleep(pause)
+            if self._is_over:
+                return
+            await self._attempt(self._lease.keep)
+
+    async def release(self) -> None:
+        """Give it back: to the end, whoever is cancelled meanwhile."""
+        self._is_over = True
+        self._beating.cancel()
+        await run_to_the_end(self._give_back(), "aritma-auth lease")
+
+    async def _give_back(self) -> None:
+        await self._attempt(self._lease.release)
+        # Bounded: CPython 3.11 loses a cancellation that meets the end of a wait_for.
+        await asyncio.wait((self._beating,), timeout=self._sharing.store_timeout)
+
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
+        # Also while the store is left alone, whatever comes of it: the lease ends by itself.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self._sharing.store_timeout):
+                await work()

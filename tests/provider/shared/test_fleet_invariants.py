@@ -368,8 +368,7 @@ class Fleet(RuleBasedStateMachine):
         return self.grant.is_reusable and any(
             process.way.fault
             or (
-                (r := process.provider._refresher) is not None
-                and r.coordinator._leader._store._away_until is not None
+                (r := process.provider._refresher) is not None and r.coordinator.store.is_left_alone
             )
             for process in self.processes + self.gone
         )

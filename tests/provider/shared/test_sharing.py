@@ -7,7 +7,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import RefreshFailed, RefreshTokenAtRisk, StoreFailed, StoreReturned
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.stores import Entry, Record, SharedBackoff
 from aritma_auth.stores.key import token_key
 from support.fakes import settle
@@ -125,7 +125,7 @@ async def test_whoever_needs_a_token_waits_for_the_one_that_refreshes_it(clock, 
 
 async def test_waiting_ends_in_time(clock, store):
     """Whatever the holder of the lease does."""
-    rig = Rig(clock, store=store)
+    rig = Rig(clock, grant=REFRESH, store=store)
     lease = await store.acquire(key_for(rig), seconds=3600)
 
     with pytest.raises(aa.TransportError, match="another process is refreshing"):
@@ -708,8 +708,8 @@ async def test_a_mark_of_a_clock_that_is_far_ahead_is_waited_for_once(clock, sto
 
 async def test_a_mark_may_be_waited_for_longer_than_a_hundred_looks(clock, store):
     """As long as the policy says."""
-    sharing = SharingPolicy(redemption_timeout=40)
-    rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
+    policy, sharing = RefreshPolicy(refresh_timeout=60), SharingPolicy(redemption_timeout=40)
+    rig = Rig(clock, grant=REFRESH, store=store, policy=policy, sharing=sharing)
     await store.save(key_for(rig), Record(None, 0, clock.time()), replaces=0)
     await rig.get()
 
@@ -894,7 +894,7 @@ async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, stor
 async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
     """The store is looked at as rarely as one that cannot watch."""
     store = FailingStore()
-    rig = Rig(clock, store=store)
+    rig = Rig(clock, grant=REFRESH, store=store)
     looks, load, slept = [], store.load, clock.sleep
 
     async def watch(_key, *, generation):

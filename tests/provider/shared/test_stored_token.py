@@ -189,7 +189,7 @@ async def test_a_refresh_token_that_another_process_rotated_is_found_in_the_stor
     caller = asyncio.create_task(rig.get())
     await settle()
     (key,) = store._entries
-    newer = Token("t", refresh_token="sibling", issued_at=clock.time(), expires_at=clock.time() + 1)
+    newer = Token("t", refresh_token="sibling", issued_at=clock.time() - 1, expires_at=clock.time())
     await store.save(key, Record(newer, 2), replaces=store._entries[key].generation)
     answer.set_exception(SPENT.copy())
     await caller
