@@ -39,7 +39,9 @@ class RotatingServer(FakeClient):
 
 
 def provider_of(client, grant, **settings):
-    return aa.TokenProvider(client, grant, clock=client.clock, on_event=None, **settings)
+    return aa.TokenProvider(
+        client, grant, clock=client.clock, draw=lambda: 0.0, on_event=None, **settings
+    )
 
 
 def signed_in(client):

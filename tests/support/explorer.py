@@ -89,7 +89,9 @@ class Job:
 
 @attrs.frozen
 class Process:
-    known: Knowledge = Knowledge(is_reusable=False, is_grant_spent=True)
+    known: Knowledge = attrs.field(
+        factory=lambda: Knowledge(is_reusable=False, is_grant_spent=True)
+    )
     refresh: Job | None = None
     write: Job | None = None
     keep_at: float | None = None
@@ -218,54 +220,70 @@ def _steps(world, index, process):
 
 
 def _act(world, index, process, name, job):
-    """Carry the job's action out, by one step."""
-
-    def tell(event, base=world):
-        return _tell(base, index, name, job, event)
-
-    def done(result, base):
-        return base.with_process(index, **{name: attrs.evolve(job, result=result)})
-
+    """Carry the job's action out, by one step: what happens, what follows, and whether it must."""
     action = job.action
-    if isinstance(action, Load):
-        event = Unavailable() if world.is_away else Loaded(_view(world, index))
-        yield "loads", tell(event), True
-    elif isinstance(action, WaitForChange):
-        is_over = world.now >= job.until
-        if is_over or _generation(world.entry) != action.view.generation:
-            event = Unavailable() if world.is_away else Loaded(_view(world, index))
-            yield "looks", tell(event), is_over
-    elif isinstance(action, Acquire):
-        if world.is_away:
-            yield "asks in vain for the lease", tell(Unavailable()), True
-        elif world.lease is None:
-            yield "gets the lease", tell(Leased(1), attrs.evolve(world, lease=index)), True
-        else:
-            yield "sees the lease held", tell(Leased(None)), True
-    elif isinstance(action, Save):
-        if job.result is not None:
-            yield "hears of its write", tell(job.result), True
-            if world.is_away:
-                yield "hears nothing of its write", tell(Unavailable()), True
-        elif world.is_away:
-            yield "cannot write", tell(Unavailable()), True
-        elif _generation(world.entry) != action.replaces:
-            yield "is too late to write", done(Saved(False), world), True
-        else:
-            yield "writes", done(Saved(True), _write(world, index, process, action, name)), True
-    elif isinstance(action, Send):
-        must = world.now >= job.until
-        if job.result is None:
-            after, result = _present(world, index, job)
-            yield "presents its token", done(result, after), must
-        else:
-            yield "gets a response", tell(job.result), must
-    elif isinstance(action, Pause):
-        if world.now >= job.until:
-            yield "wakes", tell(Woke()), True
-    elif isinstance(action, Release):
+    if isinstance(action, Load | WaitForChange):
+        return _look(world, index, name, job)
+    if isinstance(action, Save):
+        return _save(world, index, process, name, job)
+    if isinstance(action, Send):
+        return _send(world, index, name, job)
+    if isinstance(action, Acquire):
+        return _acquire(world, index, name, job)
+    if isinstance(action, Release):
         lease = None if world.lease == index else world.lease
-        yield "gives the lease back", tell(Woke(), attrs.evolve(world, lease=lease)), True
+        after = attrs.evolve(world, lease=lease)
+        return [("gives the lease back", _tell(after, index, name, job, Woke()), True)]
+    assert isinstance(action, Pause)
+    is_over = world.now >= job.until
+    return [("wakes", _tell(world, index, name, job, Woke()), True)] if is_over else []
+
+
+def _look(world, index, name, job):
+    action, is_over = job.action, True
+    if isinstance(action, WaitForChange):
+        is_over = world.now >= job.until
+        if not is_over and _generation(world.entry) == action.view.generation:
+            return
+    event = Unavailable() if world.is_away else Loaded(_view(world, index))
+    yield "looks", _tell(world, index, name, job, event), is_over
+
+
+def _acquire(world, index, name, job):
+    if world.is_away:
+        yield "asks in vain for the lease", _tell(world, index, name, job, Unavailable()), True
+    elif world.lease is None:
+        after = attrs.evolve(world, lease=index)
+        yield "gets the lease", _tell(after, index, name, job, Leased(1)), True
+    else:
+        yield "sees the lease held", _tell(world, index, name, job, Leased(None)), True
+
+
+def _save(world, index, process, name, job):
+    if job.result is not None:
+        yield "hears of its write", _tell(world, index, name, job, job.result), True
+        if world.is_away:
+            yield "hears nothing of its write", _tell(world, index, name, job, Unavailable()), True
+    elif world.is_away:
+        yield "cannot write", _tell(world, index, name, job, Unavailable()), True
+    elif _generation(world.entry) != job.action.replaces:
+        yield "is too late to write", _done(world, index, name, job, Saved(False)), True
+    else:
+        after = _write(world, index, process, job.action, name)
+        yield "writes", _done(after, index, name, job, Saved(True)), True
+
+
+def _send(world, index, name, job):
+    must = world.now >= job.until
+    if job.result is None:
+        after, result = _present(world, job)
+        yield "presents its token", _done(after, index, name, job, result), must
+    else:
+        yield "gets a response", _tell(world, index, name, job, job.result), must
+
+
+def _done(world, index, name, job, result):
+    return world.with_process(index, **{name: attrs.evolve(job, result=result)})
 
 
 def _generation(entry):
@@ -287,7 +305,7 @@ def _write(world, index, process, action, name):
     return attrs.evolve(world, entry=entry, writer=index, noted_at=world.now)
 
 
-def _present(world, index, job):
+def _present(world, job):
     presented, claimed_at = job.action.token.access_token, job.state.claimed_at
     family, spent = presented[0], dict(world.spent)
     refused = Failed(aa.ReauthenticationRequiredError("refused"))
@@ -467,7 +485,7 @@ def key_of(world):
     """Make equal of two worlds all that does not tell them apart."""
     generations = sorted(_generations(world))
     rank = {generation: number for number, generation in enumerate(generations)}
-    now = world.now
+    now, is_told_apart = world.now, not all(one.can_read for one in world.processes)
 
     def since(moment):
         return None if moment is None else max(-FAR, min(FAR, moment - now))
@@ -520,8 +538,10 @@ def key_of(world):
             type(state.refusal).__name__,
         )
 
-    def process(one):
+    def process(index, one):
         return (
+            world.lease == index,
+            is_told_apart and world.writer == index,
             known(one.known),
             job(one.refresh, one.generation),
             job(one.write, one.generation),
@@ -531,12 +551,12 @@ def key_of(world):
             one.is_frozen,
         )
 
+    # Which process is which does not matter.
+    processes = [process(index, one) for index, one in enumerate(world.processes)]
     return (
-        tuple(process(one) for one in world.processes),
+        tuple(sorted(processes, key=hash)),
         rank[world.entry.generation],
         record(_aged(world)),
-        world.writer,
-        world.lease,
         world.is_away and world.now == world.away_since,
         world.is_away,
         tuple((name, since(at)) for name, at in world.spent),

@@ -59,6 +59,7 @@ import attrs
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
+    InvalidResponseError,
     ReauthenticationRequiredError,
     TransportError,
     VerificationError,
@@ -432,7 +433,9 @@ class SharedRefresh:
         self, state: Refresh, error: AritmaAuthError, moment: Moment, *, is_refresh: bool
     ) -> float | None:
         left = self._left(state, moment)
-        if error.is_permanent or left <= 0:
+        # A complete response that cannot be used, such as another token type, comes again.
+        is_unusable = isinstance(error, InvalidResponseError) and error.status == 200
+        if error.is_permanent or is_unusable or left <= 0:
             return None
         if self._is_once(state) and is_ambiguous(error):
             # It may be spent: only a server with a grace takes it again, once the first request
