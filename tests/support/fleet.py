@@ -174,11 +174,11 @@ def make_provider(spec, store):
     # Whoever dies in mid-exchange costs lease and mark: less than the soft window's second half.
     sharing = SharingPolicy(
         lease=life / 10,
-        look_again=life / 100,
+        recheck_interval=life / 100,
         store_retry_interval=life / 50,
         shared_backoff_cap=life / 20,
         redemption_timeout=life / 10,
-        settle=life / 100,
+        store_loss_grace=life / 100,
     )
     environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])
     client = aa.OAuthClient("worker", environment=environment, timeout=life / 12)
