@@ -287,7 +287,9 @@ class SignedInGrant(Grant):
 
     def identity(self) -> Parameters | None:
         """Return whose sign-in it is; None if that is unknown: it could be any end-user's."""
-        return (("end_user", self.end_user), *self.parameters()) if self.end_user else None
+        if self.end_user is None or not self.end_user.strip():
+            return None
+        return (("end_user", self.end_user), *self.parameters())
 
     def problems(self) -> tuple[str, ...]:
         """Say that it cannot be sent."""

@@ -9,6 +9,8 @@ import json
 from hashlib import sha256
 from typing import Protocol
 
+from yarl import URL
+
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.events import Listener, StoreFailed, notify
@@ -55,12 +57,10 @@ def token_key(client: Registration, grant: Grant) -> str:
         ConfigurationError: The grant takes part in no store.
     """
     environment, client_auth = client.environment, client.client_auth
-    # A discovered endpoint may change; the issuer does not.
-    configured = environment.endpoints.get("token_endpoint", "")
     identity = [
         [
-            environment.issuer,
-            configured if environment.discovers else environment.token_endpoint,
+            str(URL(environment.issuer)),
+            _configured_token_endpoint(environment),
             client.client_id,
             client_auth.method,
             client_auth.thumbprint,
@@ -114,6 +114,14 @@ _UNNAMED = (
     "the SignedInGrant has no end_user, so its tokens stay in this process: give it the subject, "
     "or the identifier of your session"
 )
+
+
+def _configured_token_endpoint(environment: Environment) -> str:
+    """Return the token endpoint if the issuer alone does not imply it, else an empty text."""
+    # A discovered endpoint may change, and is unknown until then; the issuer is known and stays.
+    given = environment.endpoints.get("token_endpoint")
+    implied = f"{environment.issuer}/{environment.ENDPOINTS['token_endpoint']}"
+    return "" if given is None or URL(given) == URL(implied) else str(URL(given))
 
 
 def _require_identity(grant: Grant) -> Parameters:

@@ -239,6 +239,7 @@ def test_a_sign_in_cannot_be_sent():
         aa.SignedInGrant(),
         aa.SignedInGrant(None),
         aa.SignedInGrant(""),
+        aa.SignedInGrant(" \t"),
         aa.SignedInGrant("", scope="bankservice"),
         aa.CustomGrant("password", {"username": "alice", "password": "pw"}),
     ],

@@ -23,7 +23,6 @@ def client(issuer="https://idp.example", client_id="client", auth="secret", **en
 CLIENTS = [
     client(),
     client("https://idp.example/acme"),
-    client(discover=False),
     client(endpoints={"token_endpoint": "https://idp.example/other"}),
     client(client_id="other"),
     client(client_id="clientclient_secret_post"),

@@ -1,0 +1,233 @@
+"""
+What makes two tokens the same: a property over grants, clients, environments, tenants and people.
+
+Two providers share an entry if and only if the authorization server could not distinguish their token
+requests, or both hold the sign-in of the same named end-user. The requests are compared here as a
+server reads them, without a look at how the key is made.
+"""
+
+import asyncio
+import json
+import ssl
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import aritma_auth as aa
+from aritma_auth.stores.key import token_key
+from support.clock import FakeClock
+from support.fakes import FakeClient
+from support.sign_ins import make_response
+from support.stores import kept_in
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+names = st.sampled_from(["alice", "bob", "a", "a b"])
+secrets = st.sampled_from(["a", "b", "alice"])
+scopes = st.none() | st.lists(st.sampled_from(["a", "b", "ab"]), max_size=3)
+resources = st.lists(st.sampled_from(["urn:a", "urn:b"]), max_size=3)
+members = st.dictionaries(
+    st.sampled_from(["tenant", "acr_values", "end_user", "x"]),
+    st.sampled_from(["1", "2", "alice"]),
+    max_size=2,
+)
+asked = st.fixed_dictionaries({"scope": scopes, "resource": resources, "extra": members})
+RESPONSES = [make_response(), make_response()]
+
+
+def grants_of(kind, *arguments, **settings):
+    return st.builds(
+        lambda given, own, named: kind(*given, **named, **own),
+        st.tuples(*arguments),
+        asked,
+        st.fixed_dictionaries({}, optional=settings),
+    )
+
+
+grants = st.one_of(
+    st.builds(lambda own: aa.ClientCredentialsGrant(**own), asked),
+    grants_of(aa.RefreshTokenGrant, secrets),
+    grants_of(aa.DeviceCodeGrant, secrets),
+    grants_of(aa.DelegationGrant, secrets, provider=st.sampled_from(["idp", "other"])),
+    grants_of(
+        aa.TokenExchangeGrant,
+        secrets,
+        actor_token=secrets,
+        actor_token_type=st.sampled_from(["urn:x"]),
+        requested_token_type=st.sampled_from(["urn:y"]),
+        audience=st.lists(st.sampled_from(["api", "bank"]), max_size=2, unique=True).map(tuple),
+    ),
+    grants_of(aa.AuthorizationCodeGrant, st.sampled_from(RESPONSES)),
+    grants_of(aa.SignedInGrant, names),
+    grants_of(
+        aa.CustomGrant,
+        st.sampled_from(
+            ["urn:one", "client_credentials", "refresh_token", "delegation", "signed_in", EXCHANGE]
+        ),
+        st.dictionaries(
+            st.sampled_from(["token", "refresh_token", "subject_token", "provider"]),
+            secrets,
+            max_size=2,
+        ),
+    ),
+)
+environments = st.builds(
+    lambda issuer, settings, tenant: (
+        aa.Environment.at(issuer, **settings)
+        if tenant is None or "endpoints" in settings
+        else aa.Environment.at(issuer, **settings).for_tenant(tenant)
+    ),
+    st.sampled_from(
+        [
+            "https://idp.example",
+            "https://IDP.example:443",
+            "https://idp.example/acme",
+            "https://b.example",
+        ]
+    ),
+    st.sampled_from(
+        [
+            {},
+            {"discover": True},
+            {"name": "mine", "api_origins": ["https://api.example"]},
+            {"endpoints": {"token_endpoint": "https://idp.example/connect/token"}},
+            {"endpoints": {"token_endpoint": "https://idp.example/mtls/token"}},
+        ]
+    ),
+    st.none() | st.sampled_from(["acme", "b"]),
+)
+authentications = st.sampled_from(
+    [
+        lambda: None,
+        lambda: "secret",
+        lambda: aa.Secret("another"),
+        lambda: aa.ClientSecretBasic(aa.Secret("secret")),
+        lambda: aa.PrivateKeyJwt(aa.Secret("key")),
+        lambda: aa.TlsClientAuth(SSL),
+        lambda: aa.TlsClientAuth(SSL, "one"),
+        lambda: aa.TlsClientAuth(SSL, "two"),
+    ]
+)
+SSL = ssl.create_default_context()
+parts = st.tuples(st.sampled_from(["client", "other"]), authentications, environments)
+
+
+def client_of(parts):
+    client_id, auth, environment = parts
+    return aa.OAuthClient(client_id, auth(), environment=environment)
+
+
+clients = parts.map(client_of)
+
+
+def respelled(grant, draw):
+    """Return a grant that makes the same request, in other words."""
+    form = list(draw(st.permutations(grant.parameters())))
+    kind = next(value for name, value in form if name == "grant_type")
+    scope = next((value.split() for name, value in form if name == "scope"), None)
+    own = [pair for pair in form if pair[0] not in {"grant_type", "scope", "resource"}]
+    if not grant.is_requestable:
+        # No client can send this by itself; the other grant can be sent.
+        return draw(
+            st.sampled_from([grant, aa.CustomGrant("signed_in", {"end_user": grant.end_user})])
+        )
+    if len(dict(own)) < len(own):
+        return grant
+    cut = draw(st.integers(0, len(own)))
+    return aa.CustomGrant(
+        kind,
+        dict(own[:cut]),
+        scope=draw(st.permutations(scope)) if scope else scope,
+        resource=[value for name, value in form if name == "resource"],
+        extra=dict(own[cut:]),
+    )
+
+
+@st.composite
+def pairs(draw):
+    """Draw two providers, of which often one part alone differs, or the words of the request."""
+    one, grant = list(draw(parts)), draw(grants)
+    other = list(one)
+    if draw(st.booleans()):
+        part = draw(st.integers(0, 2))
+        other[part] = draw(parts)[part]
+    second = respelled(grant, draw) if draw(st.booleans()) else draw(grants)
+    return (client_of(one), grant), (client_of(other), second)
+
+
+def as_the_server_reads(client, grant):
+    """Return what the authorization server can tell of a provider's token request."""
+    environment = client.environment
+    form = sorted(
+        (name, tuple(sorted(value.split())) if name == "scope" else value)
+        for name, value in grant.parameters()
+    )
+    return (
+        # Nothing of a SignedInGrant is sent: it is its end-user's.
+        None if grant.is_requestable else grant.end_user,
+        environment.token_endpoint.lower().replace(":443/", "/"),
+        environment.issuer.lower().replace(":443", ""),
+        client.client_id,
+        client.client_auth.method,
+        client.client_auth.thumbprint,
+        json.dumps(form),
+    )
+
+
+@settings(max_examples=400)
+@given(pairs())
+def test_two_providers_have_one_key_exactly_if_the_server_cannot_distinguish_them(pair):
+    """Whatever the grants, clients and environments are, and in whatever words they are written."""
+    one, other = pair
+    assert (token_key(*one) == token_key(*other)) is (
+        as_the_server_reads(*one) == as_the_server_reads(*other)
+    )
+
+
+@settings(max_examples=60)
+@given(pairs())
+def test_two_providers_share_an_entry_exactly_if_they_have_one_key(pair):
+    """The second provider adopts the first one's token, or the store has an entry for each."""
+    store, clock = aa.MemoryTokenStore(), FakeClock()
+
+    async def use(client, grant):
+        fake = FakeClient(clock)
+        fake.client_id, fake.client_auth = client.client_id, client.client_auth
+        fake.environment = client.environment
+        provider = aa.TokenProvider(fake, grant, store=store, clock=clock, on_event=None)
+        if not grant.is_requestable and (await present(provider)) is None:
+            await provider.set_token(fake.make_token(refresh_token="r"))
+        await provider.get_token()
+        return fake.made
+
+    async def present(provider):
+        try:
+            return await provider.get_token()
+        except aa.ReauthenticationRequiredError:
+            return None
+
+    made = [asyncio.run(use(*provider)) for provider in pair]
+    is_shared = as_the_server_reads(*pair[0]) == as_the_server_reads(*pair[1])
+
+    assert made == [1, 0 if is_shared else 1]
+    assert len(kept_in(store)) == (1 if is_shared else 2)
+
+
+@given(clients, asked, st.sampled_from([None, "", " ", "\n"]), st.sampled_from(["alice", "None"]))
+@example(aa.OAuthClient("a", None), {"scope": None, "resource": [], "extra": {}}, None, "alice")
+def test_an_unnamed_end_user_has_no_key(client, own, nobody, somebody):
+    """Not even the scope, the resources or further parameters make an unnamed end-user a named one."""
+    with pytest.raises(aa.ConfigurationError):
+        token_key(client, aa.SignedInGrant(nobody, **own))
+    assert token_key(client, aa.SignedInGrant(somebody, **own))
+
+
+@given(clients, asked, st.sampled_from(["right", "wrong"]))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_password_has_no_key(client, own, password):
+    """Only the server can check a password, in whichever class and words it comes."""
+    fields = {"username": "alice", "password": password}
+    for grant in (aa.PasswordGrant("alice", password, **own), aa.CustomGrant("password", fields)):
+        with pytest.raises(aa.ConfigurationError):
+            token_key(client, grant)
