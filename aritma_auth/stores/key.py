@@ -59,7 +59,7 @@ def token_key(client: Registration, grant: Grant) -> str:
     environment, client_auth = client.environment, client.client_auth
     identity = [
         [
-            str(URL(environment.issuer)),
+            _normal(environment.issuer),
             _configured_token_endpoint(environment),
             client.client_id,
             client_auth.method,
@@ -119,9 +119,14 @@ _UNNAMED = (
 def _configured_token_endpoint(environment: Environment) -> str:
     """Return the token endpoint if the issuer alone does not imply it, else an empty text."""
     # A discovered endpoint may change, and is unknown until then; the issuer is known and stays.
-    given = environment.endpoints.get("token_endpoint")
+    given = _normal(environment.endpoints.get("token_endpoint", ""))
     implied = f"{environment.issuer}/{environment.ENDPOINTS['token_endpoint']}"
-    return "" if given is None or URL(given) == URL(implied) else str(URL(given))
+    return "" if given == _normal(implied) else given
+
+
+def _normal(url: str) -> str:
+    # As a request is sent: host in lower case, no default port.
+    return str(URL(url))
 
 
 def _require_identity(grant: Grant) -> Parameters:
