@@ -1,38 +1,21 @@
-"""Tests of signing in from a terminal: whole journeys against the sandbox, and hostile requests."""
+"""Tests of signing in with the browser: whole journeys at the sandbox, and hostile requests."""
 
 import asyncio
 import contextlib
-import functools
 import html
-import re
 import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
-import attrs
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.native_app import login
 from aritma_auth.native_app.loopback import LoopbackListener
-from aritma_auth.protocol.device_authorization import DeviceAuthorization
-from aritma_auth.sandbox import Sandbox
-from support.clock import FakeClock
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 SCOPE = "openid profile offline_access api"
-
-
-def client_of(sandbox, client_id="sandbox-cli"):
-    secret = sandbox.clients[client_id].client_secret or None
-    return aa.OAuthClient(client_id, secret, environment=sandbox.environment, clock=sandbox.clock)
-
-
-@pytest.fixture
-def client(aritma_sandbox):
-    aritma_sandbox.sign_in_automatically("alice")
-    return client_of(aritma_sandbox)
 
 
 class Journey:
@@ -481,40 +464,6 @@ async def test_by_default_the_address_is_shown_on_standard_error(client, capsys,
     assert f"\n  {client.environment.issuer}/connect/authorize?response_type=code&" in shown.err
 
 
-async def test_an_end_user_signs_in_on_another_device(client, aritma_sandbox, monkeypatch, capsys):
-    """The code is shown, and polled at the interval that the server gave."""
-    naps, shown = [], ""
-
-    async def sleep(seconds):
-        nonlocal shown
-        naps.append(seconds)
-        shown += capsys.readouterr().err
-        aritma_sandbox.clock.advance(seconds)
-        if len(naps) == 2:
-            aritma_sandbox.approve_device(re.search(r"the code (\d+)", shown)[1], "alice")
-
-    monkeypatch.setattr(aritma_sandbox.clock, "sleep", sleep)
-    sign_in = await login.login_with_device(client, SCOPE)
-
-    assert sign_in.subject == "user-alice"
-    assert naps == [5, 5]
-    assert shown.startswith(f"Go to {aritma_sandbox.identity_url}/device on any device")
-    assert f"\nOr go to {aritma_sandbox.identity_url}/device?user_code=" in shown
-
-
-async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox, monkeypatch):
-    """`show` replaces the text on standard error, for a QR code, for example."""
-    shown = []
-
-    async def sleep(seconds):
-        aritma_sandbox.clock.advance(seconds)
-        aritma_sandbox.approve_device(shown[0].user_code, None)
-
-    monkeypatch.setattr(aritma_sandbox.clock, "sleep", sleep)
-    with pytest.raises(aa.AccessDeniedError):
-        await login.login_with_device(client, show=shown.append)
-
-
 def test_a_url_cannot_steer_the_terminal(capsys):
     """Control characters of an address are replaced, and the address is shown whole."""
     login.show_url(f"https://idp.example/\x1b[2J\u202e\n?{'x' * 5000}")
@@ -525,151 +474,6 @@ def test_a_url_cannot_steer_the_terminal(capsys):
     assert "x" * 5000 in shown
 
 
-@pytest.mark.parametrize(
-    ("complete", "lines"), [(None, 1), ("https://idp.example/?code=ABCD\x1b[2J\n", 2)]
-)
-def test_a_devices_address_cannot_steer_the_terminal(capsys, complete, lines):
-    """Control characters of the server are replaced in each line that is shown."""
-    login.show_device_code(
-        DeviceAuthorization(
-            device_code="secret-code",
-            user_code="ABCD",
-            verification_uri="https://idp.example/\x1b[2J",
-            verification_uri_complete=complete,
-            expires_at=0,
-            interval=5,
-        )
-    )
-    shown = capsys.readouterr().err
-
-    assert shown.count("\n") == lines
-    assert "\x1b" not in shown
-    assert "ABCD" in shown
-    assert "secret-code" not in shown
-
-
-async def sign_in_as(username, sandbox, client):
-    """Sign in without a browser, as the `sign_in` of `signed_in_provider`."""
-    sandbox.sign_in_automatically(username)
-    async with signing_in(client) as journey:
-        await journey.go()
-        return await journey.task
-
-
-async def refuse(client):
-    pytest.fail("no sign-in must begin")
-
-
-async def test_a_provider_signs_in_when_it_must(client, aritma_sandbox):
-    """The first provider signs in, and the next one uses the stored tokens."""
-    store = aa.MemoryTokenStore()
-    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
-    async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
-        first = await tokens.get_token()
-    async with await login.signed_in_provider(client, store=store, sign_in=refuse) as tokens:
-        again = await tokens.get_token()
-
-    assert first.access_token == again.access_token
-    assert [request.grant_type for request in aritma_sandbox.token_requests] == [
-        "authorization_code"
-    ]
-
-
-@pytest.mark.parametrize("store", [None, aa.MemoryTokenStore()], ids=["no store", "empty store"])
-async def test_a_first_sign_in_is_reported_as_no_failure(client, aritma_sandbox, caplog, store):
-    """A provider without a stored sign-in warns of nothing, and reports later failures."""
-    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
-    with caplog.at_level("DEBUG", "aritma_auth"):
-        async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
-            seen = [record for record in caplog.records if record.name == "aritma_auth"]
-            assert [record for record in seen if record.levelname != "DEBUG"] == []
-            assert "sign-in has ended" not in caplog.text
-            token = await tokens.get_token()
-            ended = attrs.evolve(token, expires_at=1.0, refresh_token=None)
-            await tokens.forget()
-            await tokens.set_token(ended)
-            with pytest.raises(aa.ReauthenticationRequiredError):
-                await tokens.get_token()
-
-    assert "RefreshFailed(error=ReauthenticationRequiredError" in caplog.text
-
-
-async def test_end_users_have_their_own_tokens(client, aritma_sandbox):
-    """`end_user` distinguishes the stored tokens of two end-users."""
-    store = aa.MemoryTokenStore()
-    for name in ("alice", "bob"):
-        sign_in = functools.partial(sign_in_as, name, aritma_sandbox)
-        async with await login.signed_in_provider(
-            client, end_user=name, store=store, sign_in=sign_in
-        ):
-            pass
-    for name in ("alice", "bob"):
-        async with await login.signed_in_provider(
-            client, end_user=name, store=store, sign_in=refuse
-        ) as tokens:
-            claims = await client.fetch_userinfo(await tokens.get_token())
-            assert claims["sub"] == f"user-{name}"
-
-
-@pytest.fixture
-async def store(client):
-    """Give a store with an expired token and a refresh token that the server does not know."""
-    clock, store = FakeClock(), aa.MemoryTokenStore()
-    async with aa.TokenProvider(client, aa.SignedInGrant("me"), store=store, clock=clock) as tokens:
-        await tokens.set_token(
-            aa.Token("old", expires_at=clock.time() - 1, refresh_token="revoked", issued_at=1.0)
-        )
-    return store
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (None, 400),
-        (b"", 400),
-        (b'{"error":"invalid_request","error_description":"no such token"}', 400),
-        (b'{"error":"unauthorized_client"}', 403),
-        (b'{"error":"token_expired"}', 400),
-    ],
-    ids=str,
-)
-async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox, store, body, status):
-    """A refresh token that the server refuses, by whatever name, leads to a new sign-in."""
-
-    async def by_alice(client):
-        return await sign_in_as("alice", aritma_sandbox, client)
-
-    if body is not None:
-        aritma_sandbox.faults.respond_next(body, status=status)
-    async with await login.signed_in_provider(client, store=store, sign_in=by_alice) as tokens:
-        token = await tokens.get_token()
-
-    assert token.access_token != "old"
-    assert (await client.fetch_userinfo(token))["sub"] == "user-alice"
-    async with await login.signed_in_provider(client, store=store, sign_in=refuse) as tokens:
-        assert (await tokens.get_token()).access_token == token.access_token
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"", 503),
-        (b"<html>default backend</html>", 404),
-        (b"<html>blocked</html>", 403),
-        (b'{"error":"invalid_client"}', 401),
-        (b'{"error":"temporarily_unavailable"}', 400),
-    ],
-    ids=str,
-)
-async def test_another_failure_asks_for_no_sign_in(client, aritma_sandbox, store, body, status):
-    """An outage, a page of a gateway or a refused client is raised, and no sign-in begins."""
-    aritma_sandbox.faults.respond_next(body, status=status, times=10)
-    with pytest.raises(aa.AritmaAuthError) as caught:
-        await login.signed_in_provider(client, store=store, sign_in=refuse)
-
-    assert not isinstance(caught.value, aa.ReauthenticationRequiredError)
-
-
 @pytest.mark.parametrize("client", ["client", None, aa.OAuthClient], ids=repr)
 @pytest.mark.parametrize(
     "function", [login.login_with_browser, login.login_with_device, login.signed_in_provider]
@@ -678,53 +482,3 @@ async def test_a_client_is_an_oauth_client(function, client):
     """Every function refuses an argument that is no client before anything is shown or opened."""
     with pytest.raises(aa.ConfigurationError, match="client must be an OAuthClient"):
         await function(client)
-
-
-async def give_a_text(client):
-    return "token"
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"sign_in": "browser"}, "sign_in must be a coroutine function"),
-        ({"sign_in": lambda client: aa.SignIn(None)}, "sign_in must be a coroutine function"),
-        ({"sign_in": give_a_text}, "returns a SignIn; it is of type str"),
-        ({"on_event": "log"}, "on_event must be a function"),
-        ({"on_event": give_a_text}, "on_event must be a plain function"),
-        ({"end_user": 5}, "end_user must be"),
-        ({"store": "/tmp/tokens"}, "store must be a TokenStore"),
-    ],
-)
-async def test_an_unusable_argument_of_a_provider_is_refused(client, settings, said):
-    """A wrong kind of argument is named, with what it must be."""
-    with pytest.raises(aa.ConfigurationError, match=said):
-        await login.signed_in_provider(client, **({"sign_in": refuse} | settings))
-
-
-@pytest.mark.parametrize("show", ["show", None])
-async def test_a_device_code_is_shown_by_a_function(client, aritma_sandbox, show):
-    """A `show` that cannot be called is refused before the server is asked for a code."""
-    with pytest.raises(aa.ConfigurationError, match="show must be a plain function"):
-        await login.login_with_device(client, show=show)
-
-
-async def test_a_failed_sign_in_leaves_no_provider(client, aritma_sandbox):
-    """The error of the sign-in is raised, and the provider is closed."""
-
-    async def fail(client):
-        raise aa.AccessDeniedError("access_denied")
-
-    with pytest.raises(aa.AccessDeniedError):
-        await login.signed_in_provider(client, sign_in=fail)
-
-
-async def test_a_sign_in_without_a_token_is_refused():
-    """A sign-in that gave an ID token alone raises ConfigurationError."""
-
-    async def identify(client):
-        return aa.SignIn(None)
-
-    async with Sandbox() as sandbox:
-        with pytest.raises(aa.ConfigurationError, match="no token"):
-            await login.signed_in_provider(client_of(sandbox), sign_in=identify)
