@@ -9,6 +9,7 @@ from aritma_auth.client.transport import Transport
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -68,6 +69,9 @@ class OAuthClient(AsyncCloseable):
         leeway: Seconds that the server's clock and ours may differ when a signed token's times are
             validated.
 
+        trusted_audiences: Further audiences that this client trusts with its ID tokens and logout
+            tokens. A token that names any other is refused.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -85,6 +89,7 @@ class OAuthClient(AsyncCloseable):
         clock: Clock = SYSTEM_CLOCK,
         id_token_algorithms: str | Iterable[str] | None = None,
         leeway: float = 30.0,
+        trusted_audiences: str | Iterable[str] = (),
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -106,6 +111,7 @@ class OAuthClient(AsyncCloseable):
         self._connection = ServerConnection(transport, environment, client_id, auth, clock)
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
+        self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))
         self._made_verifier: TokenVerifier | None = None
         self._lock = fork_safe_lock()
 
@@ -512,7 +518,8 @@ class OAuthClient(AsyncCloseable):
         return build_end_session_url(
             await self._connection.discovery.endpoint("end_session_endpoint"),
             id_token_hint=id_token_hint,
-            client_id=None if id_token_hint else self.client_id,
+            # Beside the hint too: some servers redirect back only with both (§2 allows it).
+            client_id=self.client_id,
             post_logout_redirect_uri=post_logout_redirect_uri,
             state=state,
             ui_locales=ui_locales,
@@ -542,7 +549,10 @@ class OAuthClient(AsyncCloseable):
         with self._lock:
             if self._made_verifier is None:
                 self._made_verifier = TokenVerifier(
-                    self._connection, self._id_token_algorithms, self._leeway
+                    self._connection,
+                    self._id_token_algorithms,
+                    self._leeway,
+                    self._trusted_audiences,
                 )
             return self._made_verifier
 

@@ -32,11 +32,16 @@ class TokenVerifier:
     """
 
     def __init__(
-        self, connection: ServerConnection, algorithms: frozenset[str] | None, leeway: float
+        self,
+        connection: ServerConnection,
+        algorithms: frozenset[str] | None,
+        leeway: float,
+        trusted_audiences: frozenset[str],
     ) -> None:
         self._connection = connection
         self._algorithms = DEFAULT_ALGORITHMS if algorithms is None else algorithms
         self._leeway = leeway
+        self._trusted_audiences = trusted_audiences
         self._lock = fork_safe_lock()
         self._logouts: dict[str, None] = {}
 
@@ -52,14 +57,19 @@ class TokenVerifier:
         Args:
             id_token: The compact serialisation.
 
-            expected: What it must prove; algorithms and leeway are the client's.
+            expected: What it must prove; algorithms, leeway and audiences are the client's.
 
             keys: The server's keys; by default they are fetched and kept.
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
         """
         id_token = HiddenStr(id_token)
-        expected = attrs.evolve(expected, algorithms=self._algorithms, leeway=self._leeway)
+        expected = attrs.evolve(
+            expected,
+            algorithms=self._algorithms,
+            leeway=self._leeway,
+            trusted_audiences=self._trusted_audiences,
+        )
 
         def verify(known: Iterable[JsonWebKey]) -> Members:
             return verify_id_token(id_token, known, expected, now=self._connection.server_time)
@@ -78,6 +88,7 @@ class TokenVerifier:
             client_id=self._connection.client_id,
             algorithms=self._algorithms,
             leeway=self._leeway,
+            trusted_audiences=self._trusted_audiences,
         )
 
         def verify(keys: Iterable[JsonWebKey]) -> LogoutToken:

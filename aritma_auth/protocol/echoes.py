@@ -1,10 +1,11 @@
 """
-What a server repeats of our secrets, taken out of its text before anyone sees it.
+What a server repeats of our secrets, taken out of its text before it is shown.
 
 Servers quote what they refuse: the whole form, the header, the code. The quotation need not have
-our spelling, since it may come from a form, a JSON log line or an HTML page. So the text is
-searched as it came, decoded once and decoded twice, each decoded character remembering where it
-stood; each time for the secret itself and for its base64, which depends on what stands before it:
+our spelling, since it may come from a form, a JSON log line or an HTML page, or from one inside
+another. So the text is searched as it came, and decoded by one or two of these, each decoded
+character remembering where it stood; each time for the secret and for its base64, which depends on
+what stands before it:
 
 ::
 
@@ -13,8 +14,7 @@ stood; each time for the secret itself and for its base64, which depends on what
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
-from html import unescape
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from aritma_auth.protocol.redaction import HiddenStr
@@ -24,22 +24,12 @@ MASK = "***"
 _MIN_SECRET = 4
 _SHOWN = 256
 _MAX_SEARCHED = 4096
-_DECODINGS = 2
-# One unit of an encoded text: percent (URL, form), backslash (JSON), ampersand (HTML), or itself.
-_UNIT = re.compile(
-    r"%(?P<percent>[0-9A-Fa-f]{2})"
-    r"|\\u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})\\u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})"
-    r"|\\u(?P<unicode>[0-9A-Fa-f]{4})"
-    r"|\\x(?P<byte>[0-9A-Fa-f]{2})"
-    r"|\\(?P<escaped>[\"'\\/])"
-    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
-    r"|.",
-    re.DOTALL,
-)
+_MAX_SPELLING = 8
 # A form writes a space as "+"; base64url writes "-_" for "+/".
 _SPACE = str.maketrans(" ", "+")
 _URL_SAFE = str.maketrans("-_", "+/")
 
+# One character for each byte of the text's UTF-8, with the place in the text that it came from.
 _Units = list[tuple[str, int, int]]
 
 
@@ -56,14 +46,12 @@ def hide_echoes(text: str, secrets: Iterable[str]) -> str:
     hidden = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
     if not hidden:
         return text
-    # The longest spelling of a byte has six characters; a secret cut here is cut from the message.
-    text = text[: _SHOWN + 6 * max(len(_to_latin1(secret)) for secret in hidden)]
-    units: _Units = [(char, at, at + 1) for at, char in enumerate(_to_latin1(text))]
-    found: list[tuple[int, int]] = []
-    for decodings in range(_DECODINGS + 1):
-        units = _decode(units) if decodings else units
-        found.extend(_find(units, hidden))
-    return _mask(_to_latin1(text), found).encode("latin-1").decode(errors="replace")
+    # Beyond this length a secret that begins in the part that is shown has ended.
+    limit = _SHOWN + _MAX_SPELLING * max(len(_to_bytes(secret)) for secret in hidden)
+    whole = _to_bytes(text[:limit])
+    units: _Units = [(char, at, at + 1) for at, char in enumerate(whole)]
+    found = [span for form in _decodings(units) for span in _find(form, hidden)]
+    return _mask(whole, found).encode("latin-1").decode(errors="replace")
 
 
 def is_echo(text: str, secrets: Iterable[str]) -> bool:
@@ -80,47 +68,89 @@ def mask_hidden(text: str) -> str:
     return MASK if isinstance(text, HiddenStr) else text
 
 
-def _to_latin1(text: str) -> str:
-    # One character a byte of its UTF-8, since percent-encoding spells bytes.
+def _to_bytes(text: str) -> str:
+    # Percent-encoding spells bytes: Latin-1 gives each byte a character.
     return text.encode(errors="surrogatepass").decode("latin-1")
 
 
-def _decode(units: _Units) -> _Units:
+def _decodings(units: _Units) -> Iterator[_Units]:
+    yield units
+    for outer in _DECODERS:
+        once = _decode(units, *outer)
+        if once != units:
+            yield once
+            yield from (_decode(once, *inner) for inner in _DECODERS)
+
+
+def _decode(
+    units: _Units, pattern: re.Pattern[str], decode: Callable[[re.Match[str]], str]
+) -> _Units:
     decoded: _Units = []
-    for match in _UNIT.finditer("".join(char for char, _, _ in units)):
+    at = 0
+    for match in pattern.finditer("".join(char for char, _, _ in units)):
         start, end = units[match.start()][1], units[match.end() - 1][2]
-        decoded.extend((char, start, end) for char in _character(match))
-    return decoded
+        decoded += units[at : match.start()]
+        decoded += ((char, start, end) for char in decode(match))
+        at = match.end()
+    return decoded + units[at:]
 
 
-def _character(match: re.Match[str]) -> str:
-    kind, value = match.lastgroup, match[match.lastgroup or 0]
-    if kind in {"percent", "byte"}:
-        return chr(int(value, 16))
-    if kind == "unicode":
-        return _to_latin1(chr(int(value, 16)))
-    if kind == "low":
-        return _to_latin1(
-            chr(0x10000 + ((int(match["high"], 16) & 0x3FF) << 10) + (int(value, 16) & 0x3FF))
-        )
-    return _to_latin1(unescape(value)) if kind == "entity" else value
+def _from_percent(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16))
+
+
+def _from_backslash(match: re.Match[str]) -> str:
+    high, low, unit, byte, char = match.groups()
+    if high is not None:
+        code = 0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF)
+        return _to_bytes(chr(code))
+    if unit is not None:
+        return _to_bytes(chr(int(unit, 16)))
+    return char if byte is None else chr(int(byte, 16))
+
+
+def _from_entity(match: re.Match[str]) -> str:
+    # Imported here: its table of names is large, and few servers write HTML.
+    from html import unescape  # noqa: PLC0415
+
+    return _to_bytes(unescape(match[0]))
+
+
+_DECODERS = (
+    (re.compile(r"%([0-9A-Fa-f]{2})"), _from_percent),
+    (
+        re.compile(
+            r"\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F][0-9A-Fa-f]{2})"
+            r"|\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([\"'\\/])"
+        ),
+        _from_backslash,
+    ),
+    (re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"), _from_entity),
+)
 
 
 def _find(units: _Units, secrets: list[str]) -> Iterator[tuple[int, int]]:
     plain = "".join(char for char, _, _ in units).translate(_SPACE)
     base64 = plain.translate(_URL_SAFE)
     for secret in secrets:
-        yield from _occurrences(plain, _to_latin1(secret).translate(_SPACE), units)
-        # In a Basic header the form-encoded secret stands behind the client's id.
-        # Without the encoding, a server that decodes it nevertheless repeats another text.
-        for spelling in {
-            secret,
-            quote_plus(secret),
-            quote(secret, safe=""),
-            unquote_plus(secret),
-        }:
-            for part in _base64_parts(spelling.encode(errors="surrogatepass")):
+        yield from _occurrences(plain, _to_bytes(secret).translate(_SPACE), units)
+        # In a Basic header the secret stands behind the client's id, form-encoded or not.
+        for spelling in _spellings(secret):
+            for part in _base64_parts(spelling):
                 yield from _occurrences(base64, part, units)
+
+
+def _spellings(secret: str) -> set[bytes]:
+    raw = secret.encode(errors="surrogatepass")
+    decoded = unquote_plus(secret).encode(errors="surrogatepass")
+    return {raw, decoded, quote_plus(raw).encode(), quote(raw, safe="").encode()}
+
+
+def _base64_parts(secret: bytes) -> Iterator[str]:
+    """Return the characters that the secret alone decides, for each offset within three bytes."""
+    for offset in range(3):
+        encoded = b64encode(bytes(offset) + secret).decode()
+        yield encoded[-(-8 * offset // 6) : 8 * (offset + len(secret)) // 6]
 
 
 def _occurrences(text: str, wanted: str, units: _Units) -> Iterator[tuple[int, int]]:
@@ -128,13 +158,6 @@ def _occurrences(text: str, wanted: str, units: _Units) -> Iterator[tuple[int, i
     while at >= 0:
         yield units[at][1], units[at + len(wanted) - 1][2]
         at = text.find(wanted, at + 1)
-
-
-def _base64_parts(secret: bytes) -> Iterator[str]:
-    """Give the characters that the secret alone decides, for each offset within three bytes."""
-    for offset in range(3):
-        encoded = b64encode(bytes(offset) + secret).decode()
-        yield encoded[-(-8 * offset // 6) : 8 * (offset + len(secret)) // 6]
 
 
 def _mask(text: str, found: list[tuple[int, int]]) -> str:

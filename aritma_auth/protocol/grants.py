@@ -19,6 +19,7 @@ from aritma_auth.protocol.parameters import (
     IDENTITY_SCOPES,
     Scope,
     parse_extra,
+    parse_names,
     parse_resource,
     parse_scope,
 )
@@ -382,17 +383,7 @@ class DelegationGrant(Grant):
 
 
 def _audience(value: str | Iterable[str]) -> tuple[str, ...]:
-    try:
-        audience = (value,) if isinstance(value, str) else tuple(value)
-    except TypeError:
-        audience = ("",)
-    if not all(map(_is_name, audience)):
-        raise wrong_kind("audience", "a name or an iterable of names", value)
-    return audience
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return parse_names(value, "audience")
 
 
 @attrs.frozen(eq=False, repr=False)

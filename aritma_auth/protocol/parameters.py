@@ -25,11 +25,14 @@ _PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
 def _split(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(dict.fromkeys(value.split()))
+    items: tuple[str, ...] | None
     try:
-        return tuple(dict.fromkeys(value))
+        items = tuple(dict.fromkeys(value))
     except TypeError:
-        problem = wrong_kind(name, "a string or an iterable of strings", value)
-    raise problem
+        items = None
+    if items is None or isinstance(value, bytes | bytearray):
+        raise wrong_kind(name, "a string or an iterable of strings", value)
+    return items
 
 
 def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
@@ -190,6 +193,28 @@ def _is_resource(resource: object) -> bool:
         return isinstance(resource, str) and bool(URL(resource).scheme) and "#" not in resource
     except ValueError:
         return False
+
+
+def parse_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Parse one name, or several; a name may hold any character.
+
+    Args:
+        value: The name, or an iterable of names.
+
+        name: The argument, for the error.
+
+    Raises:
+        ConfigurationError: One is empty or no string.
+    """
+    names = (value,) if isinstance(value, str) else _split(value, name)
+    if not all(map(_is_name, names)):
+        raise ConfigurationError(f"{name} must be names that are not empty, each of them a string")
+    return names
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def narrow_resources(resource: tuple[str, ...]) -> tuple[str, ...]:

@@ -91,11 +91,7 @@ def build_front_channel_sign_in(response: AuthorizationResponse, claims: Members
 
 
 def expect_id_token(
-    response: AuthorizationResponse,
-    *,
-    now: float,
-    token: Token | None = None,
-    trusted_audiences: frozenset[str] = frozenset(),
+    response: AuthorizationResponse, *, now: float, token: Token | None = None
 ) -> IdTokenExpectation:
     """
     Compute what the ID token of a sign-in must prove.
@@ -106,8 +102,6 @@ def expect_id_token(
         now: POSIX seconds, by the clock that the request was made with.
 
         token: What the token endpoint gave; None means the ID token that the browser brought.
-
-        trusted_audiences: Further audiences that the client trusts with its ID tokens.
 
     Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12; RFC 9207 §2.4.
     """
@@ -122,7 +116,6 @@ def expect_id_token(
         acr_values=request.acr_values if request.requires_acr else (),
         # A day more than the sign-in took, for clocks in the wrong zone.
         issued_within=elapsed + _DAY,
-        trusted_audiences=trusted_audiences,
     )
     if token is not None:
         return attrs.evolve(expected, access_token=token.access_token)

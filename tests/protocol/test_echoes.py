@@ -1,0 +1,264 @@
+"""What a server repeats of our secrets is masked, in whatever spelling it repeats them."""
+
+import base64
+import html
+import json
+import traceback
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import aritma_auth as aa
+from aritma_auth.errors import AritmaAuthError, printable
+from aritma_auth.protocol.authorization_response import validate_authorization_response
+from aritma_auth.protocol.client_auth import (
+    ClientCredential,
+    ClientSecretBasic,
+    ClientSecretPost,
+    Proof,
+)
+from aritma_auth.protocol.echoes import MASK, hide_echoes
+from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
+from aritma_auth.protocol.www_authenticate import find_step_up
+from support.sign_ins import NOW, make_request
+
+SECRET = 'aG9+c2U/ å"\\<&>%41'
+SECRETS = [SECRET, "hunter22", "p w+d", "🔑-clé-\U0001f600", "a" * 500 + "/+="]
+
+
+def percent(text):
+    return "".join(f"%{byte:02x}" for byte in text.encode())
+
+
+def b64(prefix, suffix="", *, url=False, inner=lambda text: text):
+    encode = base64.urlsafe_b64encode if url else base64.b64encode
+    return lambda text: encode(f"{prefix}{inner(text)}{suffix}".encode()).decode()
+
+
+SPELLINGS = {
+    "raw": lambda text: text,
+    "form-encoded": quote_plus,
+    "form-encoded in lower case": lambda text: quote_plus(text).replace("%2B", "%2b"),
+    "percent-encoded": lambda text: quote(text, safe=""),
+    "percent-encoded, every byte": percent,
+    "percent-encoded twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON, every character": lambda text: "".join(
+        f"\\u{unit:04x}" for unit in memoryview(text.encode("utf-16-le")).cast("H")
+    ),
+    "JSON twice": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "form in JSON": lambda text: json.dumps(quote_plus(text))[1:-1],
+    "HTML": html.escape,
+    "HTML by number": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "base64": b64(""),
+    "base64url": b64("", url=True),
+    "base64url without padding": lambda text: b64("", url=True)(text).rstrip("="),
+    "base64 behind one byte": b64("x"),
+    "base64 behind two bytes": b64("xy"),
+    "Basic": b64("client-id:"),
+    "Basic, form-encoded first": b64("my client:", inner=quote_plus),
+    "Basic in a form": lambda text: quote_plus("Basic " + b64("client:")(text)),
+    "base64 in the middle": b64("id:", ":more"),
+}
+
+
+def core(spelled):
+    """Cut what stands beside a secret decides of its base64 off both ends."""
+    return spelled[len(spelled) // 2 : -8] if len(spelled) > 24 else spelled
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda text: text[:8])
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_no_spelling_of_a_secret_is_shown(spell, secret):
+    """The secret, however it is spelled, gives way to the mask; the words around it stay."""
+    spelled = spell(secret)
+    shown = hide_echoes(f"the client sent {spelled} to us", [secret])
+
+    assert shown.startswith("the client sent ")
+    assert MASK in shown
+    assert spelled not in shown
+    assert secret not in shown
+    assert core(spelled) not in shown
+
+
+def test_the_words_around_a_secret_stay():
+    """Only the secret is masked, each time it occurs."""
+    text = "code=abcd1234&code2=%61bcd1234; abcd123 is no code"
+
+    assert hide_echoes(text, ["abcd1234"]) == "code=***&code2=***; abcd123 is no code"
+    assert hide_echoes("nothing of ours", ["abcd1234"]) == "nothing of ours"
+
+
+@pytest.mark.parametrize("secret", ["", "a", "abc"])
+def test_the_shortest_secrets_are_left(secret):
+    """A secret of fewer than four characters could be any word."""
+    assert hide_echoes("an abc is a word", [secret]) == "an abc is a word"
+
+
+def test_of_two_secrets_that_overlap_none_is_shown():
+    """One mask covers both, wherever they begin."""
+    assert hide_echoes("x-abcdefgh-x", ["abcdef", "cdefgh"]) == "x-***-x"
+    assert hide_echoes("x-abcdefgh-x", ["abcdefgh", "cdef"]) == "x-***-x"
+
+
+def test_a_text_beyond_reason_costs_little_and_shows_nothing():
+    """A megabyte of text is cut before it is searched; what is shown has no secret."""
+    shown = hide_echoes("x" * 190 + SECRET * 60_000, [SECRET])
+
+    assert SECRET not in printable(shown)
+    assert len(shown) < 2_000
+
+
+@given(st.text(min_size=4, max_size=20), st.text(max_size=20), st.text(max_size=20))
+def test_any_secret_is_hidden_in_any_text(secret, before, after):
+    """No text makes a secret show raw or form-encoded, and none makes the search fail."""
+    try:
+        spelled = quote_plus(secret)
+    except UnicodeEncodeError:
+        spelled = secret
+    shown = hide_echoes(f"{before}{secret}{after}{spelled}", [secret])
+
+    assert MASK in shown
+    assert secret not in shown.replace(MASK, "\0") or secret in f"{before}{after}"
+
+
+@given(st.binary(max_size=60), st.binary(min_size=4, max_size=20))
+def test_any_bytes_can_be_searched(text, secret):
+    """A server may send anything."""
+    hide_echoes(text.decode("latin-1"), [secret.decode("latin-1")])
+    hide_echoes(text.decode(errors="surrogateescape"), [secret.decode("latin-1")])
+
+
+def request_with(client_auth, grant, secret=SECRET):
+    credential = ClientCredential("client-id", SecretText(secret))
+    return build_authenticated_request(
+        "https://id.example/token",
+        grant.parameters(),
+        client_auth=client_auth,
+        credential=credential,
+    )
+
+
+GRANTS = {
+    "refresh token": lambda text: aa.RefreshTokenGrant(text),
+    "device code": lambda text: aa.DeviceCodeGrant(text),
+    "delegated token": lambda text: aa.DelegationGrant(text),
+    "subject token": lambda text: aa.TokenExchangeGrant(text),
+    "actor token": lambda text: aa.TokenExchangeGrant("subject", actor_token=text),
+    "a field of a custom grant": lambda text: aa.CustomGrant("urn:x", {"assertion": text}),
+    "an extra parameter": lambda text: aa.ClientCredentialsGrant(extra={"voucher": text}),
+    "client secret": lambda text: aa.ClientCredentialsGrant(),
+}
+
+
+def shown_by(error):
+    """Write everything that an error reporter could show."""
+    lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    frames = [
+        line
+        for line in "".join(lines).split("\n  File ")
+        # The test's own frames hold the secret in plain text.
+        if "/tests/" not in line.split(",")[0]
+    ]
+    return "\n".join((str(error), repr(error), repr(vars(error)), *frames))
+
+
+@pytest.mark.parametrize("make", GRANTS.values(), ids=GRANTS)
+@pytest.mark.parametrize("client_auth", [ClientSecretPost("unused"), ClientSecretBasic("unused")])
+@pytest.mark.parametrize("member", ["error", "error_description", "error_uri"])
+@pytest.mark.parametrize(
+    "spell", [SPELLINGS["raw"], SPELLINGS["form-encoded"], SPELLINGS["Basic, form-encoded first"]]
+)
+def test_a_refusal_shows_nothing_that_was_sent(make, client_auth, member, spell):
+    """Whatever of the request the token endpoint quotes, no part of the error shows it."""
+    secret = "s3cr3t+/%<canary>åäö"
+    request = request_with(client_auth, make(secret), secret)
+    body = json.dumps({"error": "invalid_request", member: f"no {spell(secret)} here"}).encode()
+    response = HttpResponse(400, {}, body, request.secrets)
+    with pytest.raises(aa.OAuthError) as caught:
+        parse_token_response(response, sent_at=NOW)
+
+    shown = shown_by(caught.value)
+    assert secret not in shown
+    assert spell(secret) not in shown
+    assert core(spell(secret)) not in shown
+
+
+def test_an_echo_of_the_whole_form_shows_no_secret():
+    """The input that was found: the form comes back as it was sent."""
+    request = request_with(ClientSecretPost("unused"), aa.ClientCredentialsGrant(), "aG9+c2U/")
+    said = {"error": "invalid_client", "error_description": bytes(request.body).decode()}
+    with pytest.raises(aa.InvalidClientError) as caught:
+        parse_token_response(
+            HttpResponse(401, {}, json.dumps(said).encode(), request.secrets), sent_at=NOW
+        )
+
+    assert "client_secret=***" in str(caught.value)
+    assert "aG9%2Bc2U%2F" not in shown_by(caught.value)
+
+
+def test_an_echo_of_the_assertion_is_hidden():
+    """A client assertion is a credential too, though the client never chose it."""
+
+    class Made(aa.ClientAuth):
+        method = "private_key_jwt"
+
+        def prove(self, credential):
+            return Proof((("client_assertion", HiddenStr("eyJh.eyJz.c2ln")),))
+
+    request = request_with(Made(), aa.ClientCredentialsGrant())
+    body = b'{"error": "invalid_client", "error_description": "eyJh.eyJz.c2ln is too old"}'
+    with pytest.raises(aa.InvalidClientError, match=r"\*\*\* is too old"):
+        parse_token_response(HttpResponse(401, {}, body, request.secrets), sent_at=NOW)
+
+
+@pytest.mark.parametrize("in_body", [True, False])
+def test_userinfo_shows_no_token_that_its_challenge_repeats(in_body):
+    """The header of a 401 is the server's text as well."""
+    token = Token("t0ken+/=with-signs")
+    request = build_userinfo_request("https://id.example/userinfo", token, in_body=in_body)
+    echoed = quote_plus(token.access_token)
+    for field in (
+        f'Bearer error="invalid_token", error_description="no {echoed}"',
+        f'Bearer error="{echoed}"',
+    ):
+        response = HttpResponse(401, {"WWW-Authenticate": field}, b"", request.secrets)
+        with pytest.raises(aa.OAuthError) as caught:
+            parse_userinfo_response(response, subject="alice", now=NOW)
+
+        assert echoed not in shown_by(caught.value)
+        assert token.access_token not in shown_by(caught.value)
+
+
+def test_a_step_up_shows_no_token_that_the_api_repeats():
+    """An API may quote the token that is not enough."""
+    field = 'Bearer error="insufficient_scope", error_description="%74oken-1234 is too narrow"'
+    error = find_step_up([field], sent=["token-1234"])
+
+    assert str(error).endswith("*** is too narrow")
+
+
+@pytest.mark.parametrize("secret", ["the-state", "the-nonce", "v" * 43, "a-login-ticket"])
+def test_a_refused_sign_in_shows_no_secret_of_the_request(secret):
+    """The browser could bring back whatever the request had in its URL."""
+    request = make_request(extra={"ticket": "a-login-ticket"})
+    callback = {
+        "state": "the-state",
+        "iss": "https://id.aritma.io",
+        "error": "access_denied",
+        "error_description": f"no {percent(secret)}",
+        "error_uri": f"https://id.example/?{secret}",
+    }
+    with pytest.raises(aa.AccessDeniedError) as caught:
+        validate_authorization_response(request, callback, now=NOW)
+
+    assert isinstance(caught.value, AritmaAuthError)
+    assert percent(secret) not in str(caught.value)
+    assert secret not in str(caught.value.uri)
