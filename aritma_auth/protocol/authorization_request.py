@@ -40,6 +40,7 @@ from aritma_auth.protocol.redaction import (
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
+from aritma_auth.protocol.values import show
 
 RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
 RESPONSE_TYPES = frozenset(
@@ -186,7 +187,7 @@ def _parse_age(value: int | None) -> int | None:
     return value
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AuthorizationRequest:
     """
     What the browser is redirected with, and what is needed to validate the response.
@@ -266,6 +267,9 @@ class AuthorizationRequest:
             )
         if self.requires_acr and not (self.acr_values and self.expects_id_token):
             raise ConfigurationError("requires_acr needs acr_values and the scope openid")
+
+    def __repr__(self) -> str:
+        return show(self)
 
     @property
     def expects_id_token(self) -> bool:

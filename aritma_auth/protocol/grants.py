@@ -35,6 +35,9 @@ from aritma_auth.protocol.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
+else:
+    # A type that cattrs can resolve: the real one is loaded when the first code is exchanged.
+    AuthorizationResponse = object
 
 __all__ = [
     "AuthorizationCodeGrant",
@@ -201,14 +204,12 @@ class RefreshTokenGrant(Grant):
         return (("refresh_token", self.refresh_token.text),)
 
 
-def _with_code(response: "AuthorizationResponse") -> "AuthorizationResponse":
+def _with_code(response: AuthorizationResponse) -> AuthorizationResponse:
     # Imported here: a service that signs nobody in does not load the sign-in.
-    from aritma_auth.protocol.authorization_response import (  # noqa: PLC0415
-        AuthorizationResponse,
-    )
+    from aritma_auth.protocol import authorization_response  # noqa: PLC0415
 
     # Exact type: only validate_authorization_response can create one.
-    if type(response) is not AuthorizationResponse:
+    if type(response) is not authorization_response.AuthorizationResponse:
         raise wrong_kind("response", "what validate_authorization_response returned", response)
     if response.code is None:
         raise ConfigurationError(
@@ -234,7 +235,7 @@ class AuthorizationCodeGrant(Grant):
 
     grant_type: ClassVar[str] = "authorization_code"
     is_reusable: ClassVar[bool] = False
-    response: "AuthorizationResponse" = attrs.field(converter=_with_code, kw_only=False)
+    response: AuthorizationResponse = attrs.field(converter=_with_code, kw_only=False)
 
     def is_for(self, client_id: str, issuer: str) -> bool:
         """Tell whether the client began this sign-in, at the same server."""

@@ -6,7 +6,6 @@ import attrs
 
 from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
-from aritma_auth.protocol.echoes import is_echo
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
@@ -156,9 +155,13 @@ def parse_token(
 
 def _without_echoes(scope: tuple[str, ...] | None, sent: Iterable[str]) -> tuple[str, ...] | None:
     """Hide the words of a scope that repeats a secret from ``repr``; their values stay."""
-    said = " ".join(scope or ())
+    if not scope:
+        return scope
+    # Imported here: asking for a token loads what its first response needs only then.
+    from aritma_auth.protocol.echoes import is_echo  # noqa: PLC0415
+
     # A secret with a space in it is several words of a scope.
-    return scope if scope is None or not is_echo(said, sent) else tuple(map(HiddenStr, scope))
+    return tuple(map(HiddenStr, scope)) if is_echo(" ".join(scope), sent) else scope
 
 
 def _expiry(expires_in: float | None, sent_at: float) -> float | None:

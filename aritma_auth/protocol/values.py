@@ -7,6 +7,8 @@ more than everything else here; no value of these classes is compared or shown i
 
 import attrs
 
+_UNSET = object()
+
 
 class Value:
     """
@@ -20,21 +22,31 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._fields() == other._fields()
+        return _values(self) == _values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), self._fields()))
+        return hash((type(self), _values(self)))
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in attrs.fields(type(self))  # type: ignore[arg-type] # an attrs class
-            if field.repr
-        )
-        return f"{type(self).__qualname__}({shown})"
+        return show(self)
 
-    def _fields(self) -> tuple[object, ...]:
-        return tuple(
-            getattr(self, field.name)
-            for field in attrs.fields(type(self))  # type: ignore[arg-type] # an attrs class
-        )
+
+def show(value: object) -> str:
+    """
+    Show the fields of an attrs class that may be shown, as attrs does.
+
+    A value whose construction has failed has not all of its fields; an error reporter that shows
+    the frame of the constructor must not fail on it.
+
+    Args:
+        value: An instance of an attrs class.
+    """
+    fields = (field for field in attrs.fields(type(value)) if field.repr)  # type: ignore[arg-type]
+    named = ((field.name, getattr(value, field.name, _UNSET)) for field in fields)
+    shown = ", ".join(f"{name}={given!r}" for name, given in named if given is not _UNSET)
+    return f"{type(value).__qualname__}({shown})"
+
+
+def _values(value: object) -> tuple[object, ...]:
+    fields = attrs.fields(type(value))  # type: ignore[arg-type] # an attrs class
+    return tuple(getattr(value, field.name) for field in fields)
