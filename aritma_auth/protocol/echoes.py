@@ -17,9 +17,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from aritma_auth.protocol.redaction import HiddenStr
-
-MASK = "***"
+from aritma_auth.protocol.redaction import MASK
 
 _MIN_SECRET = 4
 _SHOWN = 256
@@ -61,11 +59,6 @@ def is_echo(text: str, secrets: Iterable[str]) -> bool:
     return len(text) > _MAX_SEARCHED or any(
         MASK in hide_echoes(text[at:], known) for at in range(0, len(text), _SHOWN)
     )
-
-
-def mask_hidden(text: str) -> str:
-    """Give a text for a ``repr``: the mask if it is hidden."""
-    return MASK if isinstance(text, HiddenStr) else text
 
 
 def _to_bytes(text: str) -> str:

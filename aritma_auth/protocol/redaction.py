@@ -27,10 +27,14 @@ __all__ = [
     "as_optional_secret",
     "as_secret",
     "is_same_text",
+    "mask_hidden",
     "require_secret",
 ]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+
+MASK = "***"
+"""Stands for what is hidden."""
 
 _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it again"
 
@@ -53,6 +57,11 @@ class HiddenStr(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+def mask_hidden(text: str) -> str:
+    """Return a text for a ``repr``: the mask if it is hidden."""
+    return MASK if isinstance(text, HiddenStr) else text
 
 
 @final

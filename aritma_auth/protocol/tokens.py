@@ -5,7 +5,6 @@ from typing import NoReturn
 import attrs
 
 from aritma_auth.errors import wrong_kind
-from aritma_auth.protocol.echoes import mask_hidden
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -13,6 +12,7 @@ from aritma_auth.protocol.redaction import (
     SecretText,
     as_optional_secret,
     as_secret,
+    mask_hidden,
 )
 
 _NONE = Members()

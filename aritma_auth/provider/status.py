@@ -2,7 +2,7 @@
 
 import attrs
 
-from aritma_auth.protocol.echoes import mask_hidden
+from aritma_auth.protocol.redaction import mask_hidden
 from aritma_auth.provider.cache import TokenCache
 
 
