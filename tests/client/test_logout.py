@@ -39,7 +39,7 @@ def logout_token(sandbox, session_id="s1"):
 
 
 async def test_the_way_out_and_back(sandbox, client):
-    """With the ID token as a hint, and the state back unchanged."""
+    """The hint and the client are both sent, since some servers need both; the state comes back."""
     done = await sign_in(client)
     url = await client.end_session_url(
         id_token_hint=done.token.id_token,
@@ -50,9 +50,20 @@ async def test_the_way_out_and_back(sandbox, client):
     async with PlainBrowser(sandbox.identity_url) as browser:
         page = await browser.open(url)
 
-    assert "client_id" not in parse_qs(urlsplit(url).query)
+    assert parse_qs(urlsplit(url).query)["client_id"] == ["sandbox-web"]
     assert page.callback.startswith(BACK)
     validate_logout_callback(page.callback, state="s t")
+
+
+@pytest.mark.parametrize("hint", [None, "e30.e30.e30", "an expired one"])
+async def test_every_sign_out_names_the_client(client, hint):
+    """With or without a hint, and whatever else is sent (RP-Initiated Logout 1.0 §2)."""
+    for further in ({}, {"state": "s"}, {"post_logout_redirect_uri": BACK, "ui_locales": "nb"}):
+        url = await client.end_session_url(id_token_hint=hint, **further)
+        query = parse_qs(urlsplit(url).query)
+
+        assert query["client_id"] == ["sandbox-web"]
+        assert query.get("id_token_hint") == (None if hint is None else [hint])
 
 
 async def test_without_an_id_token_the_client_is_named(client, sandbox):
