@@ -1,6 +1,7 @@
 """Tests of the provider of an end-user's tokens: stored ones, or those of a new sign-in."""
 
 import functools
+import secrets
 
 import attrs
 import pytest
@@ -134,6 +135,59 @@ async def test_another_failure_asks_for_no_sign_in(client, aritma_sandbox, store
         await login.signed_in_provider(client, store=store, sign_in=refuse)
 
     assert not isinstance(caught.value, aa.ReauthenticationRequiredError)
+
+
+class AwayStore(aa.MemoryTokenStore):
+    """A store that cannot be read for some times."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+        self.times = 0
+
+    async def load(self, key):
+        if self.times:
+            self.times -= 1
+            raise self.error
+        return await super().load(key)
+
+
+async def put(client, store):
+    """Store a live token of an end-user."""
+    async with aa.TokenProvider(client, aa.SignedInGrant("me"), store=store) as tokens:
+        await tokens.set_token(aa.Token("stored", expires_at=9e9, refresh_token="r"))
+
+
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize(
+    "error", [aa.StoreError("away"), PermissionError("away"), TimeoutError()], ids=repr
+)
+async def test_a_store_that_is_away_asks_for_no_sign_in(client, error, times):
+    """A store that fails once or for long is an outage; its sign-in is used when it is back."""
+    store, events = AwayStore(error), []
+    await put(client, store)
+    store.times = times
+    with pytest.raises((aa.StoreError, aa.TransportError)) as caught:
+        await login.signed_in_provider(client, store=store, sign_in=refuse, on_event=events.append)
+    assert not caught.value.is_permanent
+    assert "StoreFailed" in {type(event).__name__ for event in events}
+
+    store.times = 0
+    async with await login.signed_in_provider(client, store=store, sign_in=refuse) as tokens:
+        assert (await tokens.get_token()).access_token == "stored"
+
+
+async def test_an_entry_of_another_key_asks_for_no_sign_in(client, tmp_path):
+    """An entry that this process cannot decrypt is an outage, and stays for those who can."""
+    keys = [aa.EncryptionKeys({"1": secrets.token_urlsafe(32)}) for _ in range(2)]
+    mine, theirs = (aa.FileTokenStore(tmp_path, keys=each) for each in keys)
+    await put(client, theirs)
+    with pytest.raises((aa.StoreError, aa.TransportError)) as caught:
+        await login.signed_in_provider(client, store=mine, sign_in=refuse)
+    assert not caught.value.is_permanent
+
+    async with await login.signed_in_provider(client, store=theirs, sign_in=refuse) as tokens:
+        assert (await tokens.get_token()).access_token == "stored"
 
 
 async def give_a_text(client):
