@@ -106,7 +106,9 @@ def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
     return ConfigurationError(f"{name} must be {required}; it is {found}")
 
 
-def require_instance(name: str, required: str, given: object, kind: type) -> None:
+def require_instance(
+    name: str, required: str, given: object, kind: type | tuple[type, ...]
+) -> None:
     """
     Require an argument to be of a class.
 
@@ -117,7 +119,7 @@ def require_instance(name: str, required: str, given: object, kind: type) -> Non
 
         given: What was given.
 
-        kind: The class.
+        kind: The class, or several.
 
     Raises:
         ConfigurationError: It is not.

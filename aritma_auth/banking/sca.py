@@ -20,6 +20,9 @@ from aritma_auth.protocol.parameters import is_word, parse_words
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 
+# What a server may send in the place of an object is its fault; anything else is the caller's.
+_JSON = (Mapping, list, int, float, type(None))
+
 
 @attrs.frozen(kw_only=True)
 class ScaStep:
@@ -86,7 +89,7 @@ def parse_sca_step(
     members: Mapping[str, object],
     *,
     environment: Environment,
-    base_url: str = "",
+    base_url: str | URL = "",
     acr_values: str | Iterable[str] = (),
 ) -> ScaStep:
     """
@@ -97,11 +100,13 @@ def parse_sca_step(
 
         environment: The client's: the authorization server and the APIs that it trusts.
 
-        base_url: The URL that was called, if the links may be relative to it.
+        base_url: The URL that was called (``response.url``), if the links may be relative to it.
 
         acr_values: Authentication context classes to request if the response names none.
 
     Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
         InvalidResponseError: ``scaOauth`` or ``confirmation`` is missing: this authorization is not
             confirmed at Aritma ID; ``scaStatus`` and ``scaRedirect`` say how.
 
@@ -110,7 +115,9 @@ def parse_sca_step(
 
     Source: Banking v4's OpenAPI (start authorization).
     """
+    require_instance("members", "a JSON object, such as await response.json()", members, _JSON)
     require_instance("environment", "an Environment", environment, Environment)
+    require_instance("base_url", "a URL, such as response.url", base_url, (str, URL))
     authority, confirmation = (_link(members, name) for name in ("scaOauth", "confirmation"))
     if authority is None or confirmation is None:
         raise InvalidResponseError(
@@ -153,7 +160,7 @@ def _link(members: object, name: str) -> str | None:
     return link if isinstance(link, str) else None
 
 
-def _joined(base_url: str, link: str) -> str:
+def _joined(base_url: str | URL, link: str) -> str:
     try:
         return str(URL(base_url).join(URL(link))) if base_url else link
     except ValueError:

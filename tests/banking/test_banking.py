@@ -6,6 +6,7 @@ import uuid
 import aiohttp
 import pytest
 from multidict import CIMultiDict
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth import banking
@@ -295,9 +296,10 @@ def test_a_foreign_confirmation_is_refused(foreign):
         parse(response(confirmation=foreign))
 
 
-def test_a_relative_confirmation_is_joined_to_what_was_called():
+@pytest.mark.parametrize("kind", [str, URL])
+def test_a_relative_confirmation_is_joined_to_what_was_called(kind):
     """A relative link is joined to the URL called and then checked like any other."""
-    base_url = "https://banking.example/api/payments/1/authorizations"
+    base_url = kind("https://banking.example/api/payments/1/authorizations")
 
     step = parse(response(confirmation="authorizations/2"), base_url=base_url)
 
@@ -344,14 +346,33 @@ def test_links_may_be_objects():
         {"_links": {"scaOauth": "https://id.example"}},
         {"_links": {"scaOauth": 5, "confirmation": {"href": 5}}},
         [],
+        None,
+        5,
     ],
-    ids=["nothing", "null", "list", "redirect", "no confirmation", "no texts", "no object"],
+    ids=[
+        *("nothing", "null", "list", "redirect", "no confirmation", "no texts"),
+        *("no object", "null alone", "a number"),
+    ],
 )
 def test_a_step_without_aritma_id_is_told_apart(other):
     """A bank's own page, or nothing to confirm, raises an error that names scaStatus."""
     with pytest.raises(aa.InvalidResponseError, match="scaStatus is not there") as caught:
         parse(other)
     assert caught.value.status == 201
+
+
+@pytest.mark.parametrize("members", ["{}", b"{}", object(), aiohttp.ClientResponse], ids=type)
+def test_a_response_must_have_been_parsed(members):
+    """A body, or a response that was not awaited, is the caller's mistake and not the server's."""
+    with pytest.raises(aa.ConfigurationError, match="members must be a JSON object"):
+        parse(members)
+
+
+@pytest.mark.parametrize("base_url", [None, 5, b"https://banking.example"], ids=repr)
+def test_a_base_url_is_a_url(base_url):
+    """A base URL of the wrong kind is refused by name."""
+    with pytest.raises(aa.ConfigurationError, match="base_url must be a URL"):
+        parse(response(), base_url=base_url)
 
 
 @pytest.mark.parametrize("environment", ["production", None], ids=repr)
