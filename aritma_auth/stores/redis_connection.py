@@ -31,6 +31,15 @@ _ADVICE = {
     "ReadOnlyError": "the server is a replica",
 }
 
+_CODES = frozenset(
+    {
+        *("ASK", "BUSY", "BUSYKEY", "CLUSTERDOWN", "CROSSSLOT", "ERR", "EXECABORT", "LOADING"),
+        *("MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM", "NOREPLICAS", "NOSCRIPT", "OOM"),
+        *("READONLY", "TRYAGAIN", "UNKILLABLE", "WRONGPASS", "WRONGTYPE"),
+    }
+)
+"""Codes of errors that may be shown; any other first word could be a part of what was sent."""
+
 
 @attrs.frozen
 class Address:
@@ -251,6 +260,6 @@ def problem_of(error: Exception) -> str:
     if isinstance(cause, AritmaAuthError):
         return str(cause)
     code = str(error).partition(" ")[0]
-    if kind == "ResponseError" and code.isalpha() and code.isupper():
+    if kind == "ResponseError" and code in _CODES:
         return f"{kind} {code}"
     return f"{kind} ({_ADVICE[kind]})" if kind in _ADVICE else kind
