@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import attrs
 
 from aritma_auth.protocol.parameters import Scope, parse_scope
+from aritma_auth.runtime.values import Value
 
 
-@attrs.frozen
-class Api:
+@attrs.frozen(eq=False, repr=False)
+class Api(Value):
     """
     Defaults for one of Aritma's APIs.
 

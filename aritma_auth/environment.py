@@ -9,6 +9,7 @@ from yarl import URL
 from aritma_auth.apis import APIS
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.runtime.values import Value
 
 
 def _issuer(url: str) -> str:
@@ -48,8 +49,8 @@ def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
     return tuple(sorted(origin.url for origin in origins))
 
 
-@attrs.frozen
-class Environment:
+@attrs.frozen(eq=False, repr=False)
+class Environment(Value):
     """
     One Aritma ID and the APIs that trust it.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
+from aritma_auth.runtime.values import Value
 
 __all__ = [
     "AuthorizationReplaced",
@@ -27,12 +28,12 @@ __all__ = [
 _log = logging.getLogger("aritma_auth")
 
 
-@attrs.frozen
-class Event:
+@attrs.frozen(eq=False, repr=False)
+class Event(Value):
     """The parent of all events; none holds a secret."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenRefreshed(Event):
     """
     A new token is in use.
@@ -50,7 +51,7 @@ class TokenRefreshed(Event):
     took: float
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenAdopted(Event):
     """
     A token that another process had stored is in use; no token request was sent.
@@ -62,7 +63,7 @@ class TokenAdopted(Event):
     fingerprint: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RefreshFailed(Event):
     """
     A refresh failed.
@@ -83,7 +84,7 @@ class RefreshFailed(Event):
     has_live_token: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenRejected(Event):
     """
     An API refused a token.
@@ -98,7 +99,7 @@ class TokenRejected(Event):
     refreshes: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RequestUnsigned(Event):
     """
     A request went out without a token, since the token may not go to its origin.
@@ -113,7 +114,7 @@ class RequestUnsigned(Event):
     is_first: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AuthorizationReplaced(Event):
     """
     A request's own ``Authorization`` header was replaced by the token.
@@ -125,7 +126,7 @@ class AuthorizationReplaced(Event):
     origin: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StoreFailed(Event):
     """
     A token store could not be used.
@@ -141,12 +142,12 @@ class StoreFailed(Event):
     error: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StoreReturned(Event):
     """A token store that could not be used can be used again."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RefreshTokenAtRisk(Event):
     """
     A refresh token is presented although it may be spent: the process that began to use it ended.
@@ -159,7 +160,7 @@ class RefreshTokenAtRisk(Event):
     fingerprint: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ClockSkewed(Event):
     """
     The server's clock and ours differ by more than 30 s.

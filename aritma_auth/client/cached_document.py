@@ -9,6 +9,7 @@ from aritma_auth.errors import AritmaAuthError
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
+from aritma_auth.runtime.values import Value
 
 T = TypeVar("T")
 
@@ -24,14 +25,14 @@ COOL_DOWN = 60.0
 _FIRST_PAUSE = 1.0
 
 
-@attrs.frozen
-class _Kept(Generic[T]):
+@attrs.frozen(eq=False, repr=False)
+class _Kept(Value, Generic[T]):
     value: T
     fetched_at: float
 
 
-@attrs.frozen
-class _Failed:
+@attrs.frozen(eq=False, repr=False)
+class _Failed(Value):
     error: AritmaAuthError
     at: float
     pause: float

@@ -28,6 +28,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.values import Value
 from aritma_auth.version import __version__
 
 _CHUNK = 1 << 16
@@ -48,8 +49,8 @@ class _Limits(TypedDict, total=False):
     max_field_size: int
 
 
-@attrs.frozen
-class _Connections:
+@attrs.frozen(eq=False, repr=False)
+class _Connections(Value):
     """
     What is used of the caller's session: connector, proxy, and the limits on headers.
 

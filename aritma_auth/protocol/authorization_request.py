@@ -40,7 +40,7 @@ from aritma_auth.protocol.redaction import (
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
-from aritma_auth.protocol.values import show
+from aritma_auth.runtime.values import show
 
 RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
 RESPONSE_TYPES = frozenset(

@@ -16,7 +16,7 @@ import attrs
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
-from aritma_auth.protocol.values import Value
+from aritma_auth.runtime.values import Value
 
 __all__ = [
     "ClientAuth",

@@ -31,7 +31,7 @@ from aritma_auth.protocol.redaction import (
     require_secret,
 )
 from aritma_auth.protocol.single_use import SingleUse
-from aritma_auth.protocol.values import Value
+from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import AuthorizationResponse

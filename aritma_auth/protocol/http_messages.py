@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
-from aritma_auth.protocol.values import Value
+from aritma_auth.runtime.values import Value
 
 BODY_LIMIT = 1 << 20
 """Bytes of a response that are read at most."""

@@ -11,6 +11,7 @@ from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0
 _BEARER = frozenset({"bearer"})
@@ -53,8 +54,8 @@ def build_authenticated_request(
     )
 
 
-@attrs.frozen(repr=False)
-class _TokenResponse:
+@attrs.frozen(repr=False, eq=False)
+class _TokenResponse(Value):
     access_token: str
     token_type: str
     expires_in: WireNumber | None = None

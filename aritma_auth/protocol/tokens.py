@@ -14,6 +14,7 @@ from aritma_auth.protocol.redaction import (
     as_secret,
     mask_hidden,
 )
+from aritma_auth.runtime.values import Value
 
 _NONE = Members()
 
@@ -34,14 +35,14 @@ def _require_text(_token: object, field: "attrs.Attribute[SecretText]", value: o
 _OPTIONAL_TEXT = attrs.validators.optional(_require_text)
 
 
-class _Signed:
+class _Signed(Value):
     # Not an attrs field, which asdict would reveal; not a property, since each request reads it.
     __slots__ = ("authorization",)
 
     authorization: HiddenStr
 
 
-@attrs.frozen(repr=False, weakref_slot=False)
+@attrs.frozen(repr=False, weakref_slot=False, eq=False)
 class Token(_Signed):
     """
     An access token and what came with it.

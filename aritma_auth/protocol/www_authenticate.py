@@ -24,6 +24,7 @@ import attrs
 from aritma_auth.errors import StepUpRequiredError, printable
 from aritma_auth.protocol.echoes import hide_echoes, is_echo
 from aritma_auth.protocol.parameters import is_scope_token, is_word
+from aritma_auth.runtime.values import Value
 
 _MAX_LENGTH = 16384
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -45,8 +46,8 @@ _STEP_UP_MESSAGES = {
 }
 
 
-@attrs.frozen
-class Challenge:
+@attrs.frozen(eq=False, repr=False)
+class Challenge(Value):
     """
     One challenge.
 

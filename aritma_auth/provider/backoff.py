@@ -8,10 +8,11 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.runtime.values import Value
 
 
-@attrs.frozen
-class RetryState:
+@attrs.frozen(eq=False, repr=False)
+class RetryState(Value):
     """
     The refreshes that failed since the last success, and when the next may be tried.
 
@@ -151,8 +152,8 @@ def _doubled(base: float, cap: float, count: int) -> float:
     return float(min(cap, base * 2.0 ** min(count - 1, 60)))
 
 
-@attrs.frozen
-class ForcedRefreshLimiter:
+@attrs.frozen(eq=False, repr=False)
+class ForcedRefreshLimiter(Value):
     """
     How often an API's 401 may force a refresh.
 

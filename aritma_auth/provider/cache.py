@@ -16,12 +16,13 @@ from aritma_auth.provider.lifecycle import (
 )
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.values import Value
 
 _NOT_FORCED = ForcedRefreshLimiter()
 
 
-@attrs.frozen(weakref_slot=False, eq=False)
-class IssuedToken:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class IssuedToken(Value):
     """
     A token with the moment when its request left, by both clocks.
 

@@ -40,6 +40,7 @@ import attrs
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.runtime.values import Value
 
 _NEVER = float("-inf")
 
@@ -54,8 +55,8 @@ class Freshness(enum.Enum):
     EXPIRED = "expired"
 
 
-@attrs.frozen(weakref_slot=False, eq=False)
-class TokenLifetime:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class TokenLifetime(Value):
     """
     A token and the marks on its line of time.
 

@@ -6,11 +6,12 @@ from typing import TypeVar
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.runtime.values import Value
 
 V = TypeVar("V", int, float)
 
 
-class _Numbers:
+class _Numbers(Value):
     """Numbers with defaults; the ``repr`` shows those that were set."""
 
     __slots__ = ()
@@ -67,7 +68,7 @@ def _fraction(default: float) -> float:
     return attrs.field(default=default, validator=_from_zero_to_one)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class RefreshPolicy(_Numbers):
     """
     Every number of a token's life; all times in seconds.
@@ -140,7 +141,7 @@ class RefreshPolicy(_Numbers):
     forced_refresh_interval_cap: float = _seconds(300.0)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SharingPolicy(_Numbers):
     """
     Every number of sharing one refresh through a store; all times in seconds.

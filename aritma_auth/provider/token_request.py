@@ -1,7 +1,7 @@
 """Token requests: which grant is presented, how often, and when repeating one would do harm."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -28,7 +28,10 @@ from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
-from aritma_auth.stores import TokenStore
+from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.stores import TokenStore
 
 _CLIENT_FAULTS = frozenset(
     {
@@ -94,13 +97,13 @@ def require_source(client: object) -> None:
         raise wrong_kind("client", "a TokenSource, such as OAuthClient(client_id, secret)", client)
 
 
-@attrs.frozen(weakref_slot=False)
-class Settings:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Settings(Value):
     """What a provider was made with; the names are those of its arguments."""
 
     client: TokenSource
     grant: Grant
-    store: TokenStore | None
+    store: "TokenStore | None"
     policy: RefreshPolicy
     sharing: SharingPolicy
     clock: Clock

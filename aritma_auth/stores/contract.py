@@ -10,10 +10,11 @@ import attrs
 
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.values import Value
 
 
-@attrs.frozen
-class SharedBackoff:
+@attrs.frozen(eq=False, repr=False)
+class SharedBackoff(Value):
     """
     The latest failed refresh, which every process that shares the store takes into account.
 
@@ -35,8 +36,8 @@ class SharedBackoff:
     credential: str = ""
 
 
-@attrs.frozen
-class Record:
+@attrs.frozen(eq=False, repr=False)
+class Record(Value):
     """
     What a store keeps under one key.
 
@@ -58,8 +59,8 @@ class Record:
     backoff: SharedBackoff | None = None
 
 
-@attrs.frozen
-class Entry:
+@attrs.frozen(eq=False, repr=False)
+class Entry(Value):
     """
     A record as it was loaded.
 

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from aritma_auth.protocol.values import Value
+from aritma_auth.runtime.values import Value
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -36,3 +36,27 @@ def test_the_repr_shows_what_it_may():
     """A field with repr=False is left out, as attrs leaves it out."""
     assert repr(Pair("a", "b")) == "Pair(name='a')"
     assert repr(Pair("a", "b")) == repr(attrs.make_class("Pair", {"name": attrs.field()})("a"))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Marked(Value):
+    name: str
+    note: str = attrs.field(default="", eq=False)
+    pairs: dict = attrs.field(factory=dict, hash=False)
+
+
+def test_the_fields_own_settings_count():
+    """A field that attrs would leave out of equality or hash is left out here too."""
+    assert Marked("a", "x") == Marked("a", "y")
+    assert hash(Marked("a", pairs={"k": 1})) == hash(Marked("a", pairs={"k": 2}))
+    assert Marked("a", pairs={"k": 1}) != Marked("a", pairs={"k": 2})
+
+
+def test_a_class_inside_a_function_shows_its_own_name():
+    """The repr names the class and not the function around it."""
+
+    @attrs.frozen(eq=False, repr=False)
+    class Inner(Value):
+        name: str
+
+    assert repr(Inner("a")) == "Inner(name='a')"
