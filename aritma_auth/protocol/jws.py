@@ -174,15 +174,16 @@ def _sign(signing_input: bytes, key: SecretText, algorithm: str) -> bytes | str:
         from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
 
         value = json.loads(key.text) if key.text.lstrip().startswith("{") else key.text
-        private = jwk.import_key(value, SIGNATURE_ALGORITHMS[algorithm].key_type)
-        if not private.is_private:
-            return f"the key must be private to sign with {algorithm}, not public: check the key"
-        bits = _count_bits(private.as_dict(private=False).get("n"))
-        if private.key_type == "RSA" and bits < MIN_RSA_BITS:
+        key_type = SIGNATURE_ALGORITHMS[algorithm].key_type
+        bits = _count_rsa_bits(value) if key_type == "RSA" else None
+        if bits is not None and bits < MIN_RSA_BITS:
             return (
                 f"the RSA key must have at least {MIN_RSA_BITS} bits, not {bits}: "
                 "generate a new one and register it (RFC 7518 §3.3)"
             )
+        private = jwk.import_key(value, key_type)
+        if not private.is_private:
+            return f"the key must be private to sign with {algorithm}, not public: check the key"
         signer = jws.JWSRegistry.algorithms[_implementation(algorithm)]
         signer.check_key(private)
         return signer.sign(signing_input, private)
@@ -195,6 +196,19 @@ def _sign(signing_input: bytes, key: SecretText, algorithm: str) -> bytes | str:
         )
 
 
+def _count_rsa_bits(key: str | dict[str, JsonValue]) -> int | None:
+    """Count the bits before joserfc imports the key, which warns; None if it is no RSA key."""
+    if isinstance(key, dict):
+        return count_modulus_bits(key) if key.get("kty") == "RSA" else None
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - as joserfc does
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    if "PRIVATE KEY" not in key:
+        return None
+    loaded = load_pem_private_key(key.encode(), None, unsafe_skip_rsa_key_validation=True)
+    return loaded.key_size if isinstance(loaded, rsa.RSAPrivateKey) else None
+
+
 def count_modulus_bits(key: Mapping[str, JsonValue]) -> int:
     """
     Count the bits of an RSA key's modulus.
@@ -205,10 +219,7 @@ def count_modulus_bits(key: Mapping[str, JsonValue]) -> int:
     Returns:
         0 if it has no modulus.
     """
-    return _count_bits(key.get("n"))
-
-
-def _count_bits(modulus: object) -> int:
+    modulus = key.get("n")
     try:
         number = decode_base64url(modulus) if isinstance(modulus, str) else b""
     except ValueError:

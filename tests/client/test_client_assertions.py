@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -278,3 +280,33 @@ def test_a_key_in_lines_is_a_secret(canary):
     assert "Secret" in repr(aa.Secret(pem(RSA, private=True)))
     with pytest.raises(aa.ConfigurationError, match="control characters"):
         aa.Secret(f"two\nlines {canary.text}")
+
+
+def small_rsa(bits):
+    """Generate an RSA key of any size, in PEM and as a JSON Web Key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        web_key = RSAKey.import_key(text).as_dict(private=True)
+    return text.decode(), json.dumps(web_key)
+
+
+@pytest.mark.parametrize(("bits", "algorithm"), [(1024, "RS256"), (1536, "PS256"), (2040, "RS512")])
+def test_a_weak_key_of_ours_signs_nothing(bits, algorithm):
+    """An RSA key of fewer than 2048 bits is refused with its size (RFC 7518 §3.3)."""
+    for key in small_rsa(bits):
+        with pytest.raises(aa.ConfigurationError, match=f"at least 2048 bits, not {bits}"):
+            aa.PrivateKeyJwt("unused", algorithm=algorithm).prove(credential(key))
+
+
+def test_a_key_of_2048_bits_signs():
+    """The limit itself is allowed."""
+    for key in small_rsa(2048):
+        proof = aa.PrivateKeyJwt("unused").prove(credential(key))
+
+        assert proof.parameters[1][1].count(".") == 2

@@ -207,7 +207,39 @@ async def test_an_implicit_sign_in_needs_no_token_request(sandbox, response_type
     assert done.subject == ("user-alice" if "id_token" in response_type else None)
     assert (done.token is None) == (response_type == "id_token")
     assert done.token is None or done.token.refresh_token is None
+    assert done.token is None or done.token.id_token == done.id_token
+    assert (done.id_token is None) == ("id_token" not in response_type)
     assert sandbox.token_requests == []
+
+
+@pytest.mark.parametrize(
+    ("audience", "trusted", "is_good"),
+    [
+        (["sandbox-web", "ledger"], "ledger", True),
+        (["ledger", "sandbox-web"], ["archive", "ledger"], True),
+        (["sandbox-web", "ledger"], (), False),
+        (["sandbox-web", "another"], "ledger", False),
+        (["ledger"], "ledger", False),
+    ],
+)
+async def test_an_additional_audience_is_accepted_if_the_client_trusts_it(
+    sandbox, audience, trusted, is_good
+):
+    """``trusted_audiences`` names who else an ID token may be for; by default nobody is."""
+    sandbox.overrides.id_token = {"aud": audience}
+    client = client_of(sandbox, trusted_audiences=trusted)
+    if is_good:
+        assert (await sign_in(client)).subject == "user-alice"
+    else:
+        with pytest.raises(aa.IdTokenError, match="aud"):
+            await sign_in(client)
+
+
+@pytest.mark.parametrize("trusted", [5, [5], [""], None, b"ledger"])
+def test_an_audience_to_trust_is_a_name(sandbox, trusted):
+    """A wrong kind is refused when the client is made."""
+    with pytest.raises(aa.ConfigurationError, match=r"^trusted_audiences must be"):
+        client_of(sandbox, trusted_audiences=trusted)
 
 
 async def test_an_oauth_sign_in_brings_a_token_and_no_claims(sandbox, client):

@@ -1,11 +1,13 @@
 """The callback's parameters, from whatever a web framework gives."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import MultiDict, MultiDictProxy
 from starlette.datastructures import FormData, QueryParams, UploadFile
 from yarl import URL
 
-from aritma_auth.errors import VerificationError
+from aritma_auth.errors import ConfigurationError, StateMismatchError, VerificationError
 from aritma_auth.protocol.callback import hide_callback, parse_callback
 
 
@@ -138,3 +140,65 @@ def test_a_hidden_callback_shows_nothing(canary, make):
 
     assert canary.text not in repr(hidden)
     assert hide_callback(hidden) == hidden
+
+
+TOKENS_IN_QUERY = [
+    ("form_post", "https://me.example/cb?access_token=planted&state=s"),
+    ("form_post", "https://me.example/cb?state=s&id_token=planted"),
+    ("query", "https://me.example/cb?code=c&state=s&access_token=planted"),
+    ("fragment", "https://me.example/cb?access_token=planted#code=c&state=s"),
+    ("form_post", "/cb?id_token=planted&access_token=planted&state=s"),
+    ("form_post", "?access_token=planted&state=s"),
+    ("query", URL("https://me.example/cb?id_token=planted&state=s")),
+]
+
+
+@pytest.mark.parametrize(("response_mode", "callback"), TOKENS_IN_QUERY, ids=repr)
+def test_tokens_in_the_query_of_a_url_are_refused(response_mode, callback):
+    """A URL is logged and sent on: tokens never travel there, whatever was asked for."""
+    with pytest.raises(VerificationError, match="tokens must not come in the query") as caught:
+        parse_callback(callback, response_mode=response_mode)
+
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("response_mode", "callback", "where"),
+    [
+        ("fragment", "https://me.example/cb?code=c&id_token=planted&state=s", "query"),
+        ("fragment", "/cb?error=access_denied&state=s", "query"),
+        ("query", "https://me.example/cb#code=planted&state=s", "fragment"),
+        ("form_post", "https://me.example/cb#access_token=planted&state=s", "fragment"),
+    ],
+)
+def test_a_response_in_another_part_of_the_url_is_named(response_mode, callback, where):
+    """The message says where the response came and where it was expected, not another sign-in."""
+    with pytest.raises(StateMismatchError) as caught:
+        parse_callback(callback, response_mode=response_mode)
+
+    assert f"response_mode {response_mode}" in str(caught.value)
+    assert f"in the {where}" in str(caught.value)
+    assert "another sign-in" not in str(caught.value)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [5, None, object(), ["code"], [("code",)], [("a", "b", "c")], {"code"}, [5]],
+    ids=repr,
+)
+def test_what_is_no_callback_at_all_is_the_callers_mistake(callback):
+    """The message names the argument and its type, and no TypeError leaves the package."""
+    with pytest.raises(ConfigurationError, match=r"^callback must be"):
+        parse_callback(callback, response_mode="query")
+
+
+@given(st.text(), st.sampled_from(["query", "fragment", "form_post"]))
+def test_any_text_is_parsed_or_refused(text, response_mode):
+    """Whatever a browser brings, parameters come out or an error of ours."""
+    try:
+        members = parse_callback(text, response_mode=response_mode)
+    except VerificationError:
+        return
+
+    assert all(isinstance(value, str) and value for _, value in members.items())

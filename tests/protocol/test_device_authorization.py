@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aritma_auth.errors import (
     AccessDeniedError,
@@ -154,3 +156,55 @@ def test_codes_are_not_for_logs(canary):
 def test_how_long_to_wait_before_the_next_question(interval, error, seconds):
     """RFC 8628 §3.5: never faster, slower when told, and not for ever."""
     assert next_interval(interval, error) == seconds
+
+
+@pytest.mark.parametrize(
+    ("interval", "expires_in", "seconds"),
+    [
+        (0.001, 300, 1.0),
+        (0.5, 300, 1.0),
+        ("0", 300, 5.0),
+        (1e-300, 300, 1.0),
+        (3600, 300, 60.0),
+        (10**30, 300, 60.0),
+        (2**63 - 1, 86_400, 60.0),
+        (30, 20, 10.0),
+        (None, 4, 2.0),
+        (5, 1, 1.0),
+    ],
+)
+def test_an_absurd_interval_neither_hammers_nor_waits_for_ever(interval, expires_in, seconds):
+    """A poll waits a second at least, a minute at most, and comes before the code has ended."""
+    assert parse(ANSWER | {"interval": interval, "expires_in": expires_in}).interval == seconds
+
+
+@pytest.mark.parametrize("uri", ["", None])
+def test_an_empty_complete_address_counts_as_none(uri):
+    """Some servers send an empty string for "none"."""
+    assert parse(ANSWER | {"verification_uri_complete": uri}).verification_uri_complete is None
+    with pytest.raises(InvalidResponseError, match="verification_uri"):
+        parse(ANSWER | {"verification_uri": uri})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(ANSWER)),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"]))
+        | st.lists(st.integers(), max_size=2),
+    )
+)
+def test_whatever_a_server_sends_is_usable_or_an_error(changes):
+    """A parsed authorization can be shown and polled for; anything else is an error of ours."""
+    try:
+        device = parse(ANSWER | changes)
+    except InvalidResponseError:
+        return
+
+    assert device.user_code.isprintable()
+    assert device.verification_uri.startswith(("https://", "http://"))
+    assert 1.0 <= device.interval <= 60.0
+    assert device.expires_at > NOW

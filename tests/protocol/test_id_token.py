@@ -359,3 +359,56 @@ def test_any_text_is_refused_with_a_typed_error(text):
     """Nothing but a signed token passes, and nothing but our error comes."""
     with pytest.raises(IdTokenError):
         check(text)
+
+
+TRUSTED = frozenset({"ledger", "archive"})
+
+
+@pytest.mark.parametrize(
+    "audience", ["me", ["me"], ["me", "ledger"], ["ledger", "me"], ["archive", "me", "ledger"]]
+)
+def test_a_further_audience_must_be_trusted(audience):
+    """OpenID Connect Core §3.1.3.7 (3): an audience beside the client counts only if it is named."""
+    token = sign({"aud": audience})
+
+    assert check(token, trusted_audiences=TRUSTED)["sub"] == "user-alice"
+    if isinstance(audience, list) and len(audience) > 1:
+        with pytest.raises(IdTokenError) as caught:
+            check(token)
+        assert caught.value.claim == "aud"
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "ledger",
+        ["ledger"],
+        ["ledger", "archive"],
+        ["me", "stranger"],
+        ["me", "ledger", "stranger"],
+        ["me", "Ledger"],
+        ["me", 5],
+        ["me", None],
+        ["me", ["ledger"]],
+        [["me"]],
+        [],
+        "me ledger",
+        {"me": "ledger"},
+    ],
+)
+def test_trust_replaces_no_audience(audience):
+    """The client must be named itself, and every other audience must be a trusted one."""
+    with pytest.raises(IdTokenError) as caught:
+        check(sign({"aud": audience}), trusted_audiences=TRUSTED)
+
+    assert caught.value.claim == "aud"
+
+
+def test_another_server_is_named():
+    """The message gives the issuer that was expected and the one that came, made printable."""
+    with pytest.raises(IdTokenError) as caught:
+        check(sign({"iss": "https://evil.example\x1b[31m"}))
+
+    assert ISSUER in str(caught.value)
+    assert "https://evil.example" in str(caught.value)
+    assert "\x1b" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Signing out: the URL, the way back, and the server's own announcements."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,3 +225,27 @@ def test_any_text_is_refused_with_a_typed_error(text):
     """The address is open to the world."""
     with pytest.raises(VerificationError):
         verify_logout_token(text, [jwk()], EXPECTED, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("audience", "is_good"),
+    [
+        (["me", "ledger"], True),
+        ("me", True),
+        (["ledger"], False),
+        (["me", "stranger"], False),
+        (["me", 5], False),
+    ],
+)
+def test_a_further_audience_of_a_logout_token_must_be_trusted(audience, is_good):
+    """A logout token may name the audiences that an ID token may name, and no other."""
+    expected = attrs.evolve(EXPECTED, trusted_audiences=frozenset({"ledger"}))
+    token = sign(CLAIMS | {"aud": audience}, typ="logout+jwt")
+    if is_good:
+        assert verify_logout_token(token, [jwk()], expected, now=NOW).token_id == "j1"
+    else:
+        with pytest.raises(VerificationError, match="aud"):
+            verify_logout_token(token, [jwk()], expected, now=NOW)
+    if isinstance(audience, list):
+        with pytest.raises(VerificationError, match="aud"):
+            verify_logout_token(token, [jwk()], EXPECTED, now=NOW)

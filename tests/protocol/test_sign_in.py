@@ -8,6 +8,7 @@ from aritma_auth.protocol.id_token import verify_id_token
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
+    build_front_channel_sign_in,
     expect_id_token,
     require_same_sign_in,
     require_subject,
@@ -265,3 +266,28 @@ def test_a_browsers_token_brings_no_id_token_along():
     """So that nothing unchecked can pass for checked."""
     assert make_response("id_token token").token.id_token is None
     assert attrs.fields(SignIn).token is not None
+
+
+@pytest.mark.parametrize("response_type", ["id_token token", "id_token", "token"])
+def test_a_browsers_id_token_is_kept_for_the_sign_out(response_type):
+    """The raw ID token stays with the sign-in, and with its token once it is verified."""
+    response = make_response(response_type)
+    claims = Members({"sub": "alice"}) if "id_token" in response_type else None
+    done = build_front_channel_sign_in(response, claims)
+    expected = "e30.e30.e30" if "id_token" in response_type else None
+
+    assert done.id_token == expected
+    assert done.subject == (None if claims is None else "alice")
+    assert (done.token is None) == (response_type == "id_token")
+    if done.token is not None:
+        assert done.token.id_token == expected
+        assert done.token.access_token == "the-token"
+    assert "e30" not in repr(done)
+
+
+def test_a_sign_in_by_code_has_the_tokens_id_token():
+    """What the token endpoint gave comes first."""
+    token = Token("t", id_token="back")
+
+    assert SignIn(token, id_token="front").id_token == "back"
+    assert SignIn(Token("t")).id_token is None
