@@ -1,0 +1,213 @@
+"""Processes that stand still, clocks that go on, and numbers that hold all the same."""
+
+import asyncio
+
+import attrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.stores import Record
+from support.fakes import settle
+from support.rig import LOST, UNSENT, Rig, presented, rotated
+from support.sharing import entry_of, key_for, key_of
+from support.stores import lose_memory
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+ALICE = aa.SignedInGrant("alice")
+
+
+async def signed_in(clock, store, **settings):
+    """Make a provider whose sign-in must be refreshed."""
+    rig = Rig(clock, grant=ALICE, store=store, **settings)
+    await rig.provider.set_token(rotated(rig, refresh_token="old"))
+    clock.advance(3600)
+    return rig
+
+
+def after_claim(store, act):
+    """Let something happen once, between the writing of a mark and the news of it."""
+    save = store.save
+
+    async def save_and_act(key, record, **kwargs):
+        written = await save(key, record, **kwargs)
+        if record.redeeming_since is not None and store.save is save_and_act:
+            store.save = save
+            await act()
+        return written
+
+    store.save = save_and_act
+
+
+@pytest.mark.parametrize("frozen", [6, 11, 25])
+async def test_a_process_that_stood_still_claims_again(clock, store, frozen):
+    """The others count the age of its mark from before: it presents nothing under an old one."""
+    rig = await signed_in(clock, store)
+
+    async def freeze():
+        clock.advance(frozen)
+
+    after_claim(store, freeze)
+    marks, fetch = [], rig.client.fetch_token
+
+    async def fetch_token(grant, *, timeout=None):
+        marks.append(entry_of(store).record.redeeming_since)
+        return await fetch(grant)
+
+    rig.client.fetch_token = fetch_token
+    await rig.get()
+
+    assert marks == [clock.time()]
+    assert presented(rig) == ["old"]
+
+
+@pytest.mark.parametrize("frozen", [6, 11, 1000])
+async def test_a_process_that_stood_still_presents_nothing_that_another_has_spent(
+    clock, store, frozen
+):
+    """It finds the successor when it claims again."""
+    rig = await signed_in(clock, store)
+
+    async def freeze():
+        clock.advance(frozen)
+        successor = rotated(rig, refresh_token="successor")
+        entry = entry_of(store)
+        record = Record(successor, entry.record.serial + 1)
+        await store.save(key_of(store), record, replaces=entry.generation)
+
+    after_claim(store, freeze)
+    token = await rig.provider.get_token()
+
+    assert token.refresh_token == "successor"
+    assert presented(rig) == []
+
+
+@pytest.mark.parametrize(("took", "left"), [(0, 3600), (100, 3500), (3000, 600)])
+async def test_the_age_that_a_store_tells_counts_from_the_question(clock, store, took, left):
+    """The store may have told it long before its response arrived."""
+    await Rig(clock, store=store).get()
+    load = store.load
+
+    async def load_slowly(key):
+        entry = await load(key)
+        clock.advance(took)
+        return entry and attrs.evolve(entry, token_age=0.0)
+
+    store.load = load_slowly
+    rig = Rig(clock, store=store, sharing=SharingPolicy(store_timeout=9999))
+    rig.client.answers = [UNSENT] * 9
+    await rig.get()
+
+    assert rig.provider.status().expires_in == pytest.approx(left)
+
+
+@pytest.mark.parametrize("lifetime", [3600, 100, None])
+async def test_a_stored_token_that_came_too_late_is_not_served(clock, store, lifetime):
+    """Its life was over when the store's response arrived."""
+    await Rig(clock, store=store, lifetime=lifetime).get()
+    load = store.load
+
+    async def load_slowly(key):
+        entry = await load(key)
+        clock.advance(3601)
+        return entry and attrs.evolve(entry, token_age=0.0)
+
+    store.load = load_slowly
+    rig = Rig(clock, store=store)
+    rig.client.answers = [UNSENT] * 9
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+
+@pytest.mark.parametrize("timeout", [30, 12, 3])
+async def test_a_refresh_ends_by_its_time_out(clock, store, timeout):
+    """Whatever it waits for: a lease, a mark, or the next attempt."""
+    policy = RefreshPolicy(refresh_timeout=timeout)
+    rig = await signed_in(clock, store, policy=policy)
+    lease = await store.acquire(key_for(rig), seconds=9999)
+    began = clock.monotonic()
+    with pytest.raises(aa.TransportError, match="another process is refreshing"):
+        await rig.get()
+    waited = clock.monotonic() - began
+    await lease.release()
+
+    assert waited == pytest.approx(timeout)
+
+
+async def lose(clock, store, seconds, **numbers):
+    """Let the response to the first exchange be lost after some seconds; give the provider."""
+    rig = await signed_in(clock, store, sharing=SharingPolicy(**numbers))
+    times, fetch = [], rig.client.fetch_token
+
+    async def fetch_token(grant, *, timeout=None):
+        times.append(clock.monotonic())
+        if len(times) == 1:
+            clock.advance(seconds)
+            rig.client.answers = [LOST]
+        return await fetch(grant)
+
+    rig.client.fetch_token, rig.times = fetch_token, times
+    return rig
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("seconds", [0, 4, 10])
+async def test_a_lost_exchange_is_repeated_within_the_servers_grace(clock, store, seconds, draw):
+    """Ten to fifteen seconds after it was sent, when the user has said that there is a grace."""
+    rig = await lose(clock, store, seconds, reuse_grace=30)
+    rig.draw = draw
+    await rig.get()
+    first, second = rig.times
+
+    assert 10 <= second - first < 15
+    assert presented(rig) == ["old", "old"]
+    assert entry_of(store).record.redeeming_since is None
+
+
+@pytest.mark.parametrize("grace", [0, 5, 10])
+async def test_a_lost_exchange_is_not_repeated_without_a_grace(clock, store, grace):
+    """Nor when the grace is over before the first request must be."""
+    rig = await lose(clock, store, 2, reuse_grace=grace)
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+    assert presented(rig) == ["old"]
+
+
+async def test_a_lost_code_is_never_repeated(clock, store):
+    """A grace is for refresh tokens (RFC 6749 §4.1.2 ends a code's sign-in)."""
+    grant = aa.DeviceCodeGrant("code")
+    rig = Rig(clock, grant=grant, store=store, sharing=SharingPolicy(reuse_grace=60))
+    rig.client.answers = [LOST]
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+    clock.advance(60)
+    lose_memory(store)
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await rig.get()
+
+    assert rig.client.requests == 1
+
+
+async def test_the_write_follows_the_response_at_once(clock, store):
+    """Between them the store is asked for nothing else."""
+    rig = await signed_in(clock, store)
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    calls = []
+
+    def noted(name, method):
+        async def note(*args, **kwargs):
+            calls.append(name)
+            return await method(*args, **kwargs)
+
+        return note
+
+    for name in ("load", "save", "acquire"):
+        setattr(store, name, noted(name, getattr(store, name)))
+    answer.set_result(rotated(rig, refresh_token="new"))
+    await caller
+
+    assert calls == ["save"]

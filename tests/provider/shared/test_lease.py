@@ -1,0 +1,183 @@
+"""Leases: kept alive, given back whatever happens, and done without where nothing can be spent."""
+
+import asyncio
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.provider.policy import SharingPolicy
+from support.fakes import settle
+from support.rig import DOWN, Rig
+from support.sharing import key_for
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+ALICE = aa.SignedInGrant("alice")
+
+
+class StubbornLease:
+    """A lease that takes its time, or more, to be kept or given back."""
+
+    fence = 1
+
+    def __init__(self):
+        self.is_given_back = False
+        self.go_on = asyncio.Event()
+        self.is_kept = asyncio.Event()
+
+    async def keep(self):
+        self.is_kept.set()
+        return True
+
+    async def release(self):
+        await self.go_on.wait()
+        self.is_given_back = True
+
+
+def grant_lease(store, lease):
+    """Let a store grant this lease once."""
+
+    async def acquire(_key, *, seconds):
+        return lease
+
+    store.acquire = acquire
+
+
+@pytest.mark.parametrize("held_by", ["another provider", "a flight of its own"])
+async def test_a_service_goes_on_without_a_lease_that_is_never_given_back(clock, store, held_by):
+    """Its grant may be presented again, so that a holder that stands still stops nobody."""
+    rig = Rig(clock, store=store)
+    holder = rig if held_by == "a flight of its own" else Rig(clock, store=store)
+    lease = await store.acquire(key_for(holder), seconds=9999)
+    began = clock.monotonic()
+    token = await rig.get()
+    waited = clock.monotonic() - began
+    await lease.release()
+
+    assert token == "token-1"
+    assert 20 <= waited < 21
+
+
+async def test_one_at_a_time_goes_on_without_the_lease(clock, store):
+    """The mark stands for the lease: the others adopt what the first one gets."""
+    rigs = [Rig(clock, store=store) for _ in range(4)]
+    lease = await store.acquire(key_for(rigs[0]), seconds=9999)
+    tokens = await asyncio.gather(*(rig.get() for rig in rigs))
+    await lease.release()
+
+    assert len(set(tokens)) == 1
+    assert sum(rig.client.requests for rig in rigs) == 1
+
+
+async def test_a_failure_without_the_lease_is_shared_too(clock, store):
+    """An outage of the server is met once, also when the lease is stuck."""
+    rigs = [Rig(clock, store=store) for _ in range(3)]
+    for rig in rigs:
+        rig.client.answers = [DOWN] * 9
+    lease = await store.acquire(key_for(rigs[0]), seconds=9999)
+    for rig in rigs:
+        with pytest.raises(aa.TransportError, match="down"):
+            await rig.get()
+    await lease.release()
+
+    assert [rig.client.requests > 0 for rig in rigs] == [True, False, False]
+
+
+async def test_a_sign_in_waits_for_its_lease(clock, store):
+    """A one-time refresh token is not presented while another process may be at it."""
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
+    lease = await store.acquire(key_for(rig), seconds=9999)
+    with pytest.raises(aa.TransportError, match="another process is refreshing"):
+        await rig.get()
+    await lease.release()
+
+    assert rig.client.requests == 0
+
+
+@pytest.mark.parametrize("ending", ["aclose", "forget"])
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_lease_is_given_back_although_its_return_is_cut_short(clock, store, ending, turns):
+    """Closing is cancelled while the lease is on its way back."""
+    lease = StubbornLease()
+    grant_lease(store, lease)
+    rig = Rig(clock, store=store)
+    rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    leaving = asyncio.create_task(getattr(rig.provider, ending)())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait((leaving,))
+    lease.go_on.set()
+    caller.cancel()
+    await asyncio.wait((caller,))
+    await rig.provider.aclose()
+
+    assert lease.is_given_back
+
+
+def test_a_lease_is_given_back_at_the_end_of_its_loop(clock, store):
+    """asyncio.run cancels the refresh that its job has left behind."""
+    lease = StubbornLease()
+    rig = Rig(clock, store=store)
+
+    async def job():
+        grant_lease(store, lease)
+        lease.go_on.set()
+        rig.client.hold()
+        asyncio.get_running_loop().create_task(rig.get())
+        await settle()
+
+    asyncio.run(job())
+
+    assert lease.is_given_back
+
+
+@pytest.mark.parametrize("swallowed", [1, 2, 99])
+async def test_a_heartbeat_that_swallows_its_cancellation_delays_nobody(clock, store, swallowed):
+    """As CPython 3.11 does when a cancellation meets the end of a wait_for."""
+    lease = StubbornLease()
+    lease.go_on.set()
+    left = swallowed
+    freed = asyncio.Event()
+
+    async def keep():
+        nonlocal left
+        lease.is_kept.set()
+        while not freed.is_set():
+            try:
+                await freed.wait()
+            except asyncio.CancelledError:
+                left -= 1
+                if left <= 0:
+                    raise
+        return True
+
+    lease.keep = keep
+    grant_lease(store, lease)
+    sharing = SharingPolicy(lease=0.003, max_lease=60, store_timeout=0.05)
+    rig = Rig(clock, store=store, sharing=sharing)
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await lease.is_kept.wait()
+    answer.set_result(rig.client.make_token())
+    async with asyncio.timeout(1):
+        token = await caller
+    freed.set()
+
+    assert token == "token-1"
+    assert lease.is_given_back
+
+
+async def test_a_store_that_awaits_a_cancelled_task_counts_as_away(clock, store):
+    """Its CancelledError is not taken for the caller's."""
+
+    async def load(_key):
+        raise asyncio.CancelledError
+
+    store.load = load
+    rig = Rig(clock, store=store)
+
+    assert await rig.get() == "token-1"
+    assert rig.events[0].error == "the store awaited a cancelled task"

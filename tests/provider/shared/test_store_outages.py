@@ -1,0 +1,272 @@
+"""A store that is away, has lost its memory or cannot be read."""
+
+import attrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.events import (
+    StoreFailed,
+    StoreReturned,
+)
+from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.stores import Entry, Record, SharedBackoff
+from support.fakes import settle
+from support.rig import DOWN, UNSENT, Rig, presented, rotated
+from support.sharing import entry_of, hold_lease, key_for, key_of, put_entry
+from support.stores import lose_memory
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+REFRESH = aa.RefreshTokenGrant("first")
+
+
+async def test_without_its_store_a_service_asks_for_itself(clock, store):
+    """client_credentials harm nobody; the store is left alone for a while."""
+    store.failing = {"load", "save", "lease"}
+    rig = Rig(clock, store=store)
+    await rig.get()
+    clock.advance(3600)
+    await rig.get()
+    store.failing = set()
+    clock.advance(3600)
+    await rig.get()
+
+    assert rig.client.requests == 3
+    assert len(rig.happened(StoreFailed)) == 2
+    assert rig.happened(StoreReturned) == [StoreReturned()]
+
+
+async def test_a_store_that_comes_back_gets_the_newer_token(clock, store):
+    """And whoever shares it adopts that."""
+    rig = Rig(clock, store=store)
+    await rig.get()
+    clock.advance(3600)
+    store.failing = {"load"}
+    await rig.get()
+    store.failing = set()
+    clock.advance(3600)
+    await rig.get()
+
+    assert entry_of(store).record.serial == 3
+
+
+async def test_without_its_store_a_refresh_token_is_not_presented(clock, store):
+    """It may be good for one time only, and another process may be at it."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    token = await rig.get()
+    clock.advance(3000)
+    store.failing = {"lease"}
+    served = await rig.get()
+    await settle()
+    clock.advance(600)
+    with pytest.raises(aa.TransportError, match="not presented without its lock") as caught:
+        await rig.get()
+
+    assert served == token
+    assert not caught.value.is_permanent
+    assert presented(rig) == ["first"]
+
+
+async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
+    """By the caller's own word."""
+    sharing = SharingPolicy(refresh_without_store=True)
+    rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
+    store.failing = {"load"}
+    await rig.get()
+
+    assert presented(rig) == ["first"]
+
+
+async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, store):
+    """The lease fails after the look: the token that lives is better than none."""
+    await Rig(clock, store=store).get()
+    clock.advance(3000)
+    store.failing = {"lease"}
+    rig = Rig(clock, store=store)
+    rig.client.answers = [DOWN] * 9
+
+    assert await rig.get() == "token-1"
+
+
+async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
+    """It counts as none, and is told."""
+    rig = Rig(clock, store=store)
+    put_entry(store, key_for(rig), Entry(Record(), 5, problem="odd"))
+    await rig.get()
+
+    assert entry_of(store).generation == 6
+    assert StoreFailed("read", "odd") in rig.events
+
+
+async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
+    """A process that knows a newer refresh token has a moment to say so."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    newer = rotated(rig, refresh_token="third")
+    key = key_of(store)
+    lose_memory(store)
+    slept = clock.sleep
+
+    async def sleep(seconds):
+        if entry_of(store).record.serial == 1:
+            await store.save(key, Record(newer, 2), replaces=entry_of(store).generation)
+        await slept(seconds)
+
+    clock.sleep = sleep
+    token = await rig.provider.get_token()
+
+    assert token.refresh_token == "third"
+    assert presented(rig) == ["first"]
+
+
+async def test_a_store_that_lost_its_memory_is_filled_by_whoever_knows(clock, store):
+    """Nobody else spoke: this one's is the newest."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    lose_memory(store)
+    await rig.get()
+
+    assert presented(rig) == ["first", "second"]
+
+
+async def test_an_older_token_in_the_store_does_not_beat_the_own_one(clock, store):
+    """Another process has written back what it had, after the store lost its memory."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    rig.client.answers = [rotated(rig, refresh_token="third")]
+    await rig.get()
+    clock.advance(3600)
+    older = Record(aa.Token("old", refresh_token="second"), 1)
+    await store.save(key_of(store), older, replaces=entry_of(store).generation)
+    await rig.get()
+
+    assert presented(rig) == ["first", "second", "third"]
+
+
+async def test_whoever_leads_after_a_loss_hears_of_the_newer_token(clock, store):
+    """Also from one whose own still lives: it does not only wait for what the other gets."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="newest"))
+    older = Record(rotated(rig, refresh_token="older"), 1)
+    lose_memory(store)
+    await store.save(key_for(rig), older, replaces=0)
+    lease = await hold_lease(store)
+    clock.advance(3000)
+    await rig.get()
+    await settle()
+    await lease.release()
+
+    assert entry_of(store).token.refresh_token == "newest"
+
+
+async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
+    """It is the server's, whoever signed in."""
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    await store.save(key_for(rig), Record(None, 1, None, SharedBackoff(DOWN, 1, 9.0)), replaces=0)
+    store.failing = {"load"}
+    await rig.provider.set_token(rotated(rig, refresh_token="new"))
+    store.failing = set()
+    clock.advance(3600)
+    with pytest.raises(aa.TransportError, match="down"):
+        await rig.get()
+
+    assert presented(rig) == []
+
+
+async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, store):
+    """Its refresh token is not lost with the store's memory."""
+    grant = aa.SignedInGrant("alice")
+    one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
+    await one.provider.set_token(rotated(one, refresh_token="second"))
+    clock.advance(3000)
+    other.client.answers = [UNSENT] * 3
+    await other.get()
+    lose_memory(store)
+    clock.advance(600)
+    await other.get()
+
+    assert presented(other)[-1] == "second"
+
+
+async def test_nobody_waits_for_a_store_that_a_service_can_do_without(clock, store):
+    """What it got could be had again."""
+    store.failing = {"save"}
+    rig = Rig(clock, store=store)
+
+    assert await rig.get() == "token-1"
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("kind", [aa.StoreError, aa.ConfigurationError])
+async def test_a_stores_own_words_are_told(clock, store, kind):
+    """They say what to do, and hold no secret."""
+
+    async def load(_key):
+        raise kind("give tokens a folder that is yours alone")
+
+    store.load = load
+    rig = Rig(clock, store=store)
+    await rig.get()
+
+    assert rig.events[0] == StoreFailed("load", "give tokens a folder that is yours alone")
+
+
+async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
+    clock, store, canary
+):
+    """The next refresh still presents the newest refresh token, from memory."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    store.failing = {"keep"}
+    rig.client.answers = [rotated(rig, refresh_token="third")]
+    rig.client.answers[0] = attrs.evolve(
+        rig.client.answers[0], issued_at=clock.time(), expires_at=clock.time() + 3600
+    )
+    served = await rig.provider.get_token()
+    clock.advance(3600)
+    store.failing = set()
+    await rig.get()
+
+    assert served.refresh_token == "third"
+    assert set(rig.happened(StoreFailed)) == {StoreFailed("save", "OSError")}
+    assert presented(rig) == ["first", "second", "third"]
+
+
+async def test_a_successor_is_kept_as_soon_as_the_store_is_back(clock, store):
+    """The others wait for it as long as this one tries, before they present its predecessor."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    await rig.get()
+    clock.advance(3600)
+    store.failing = {"keep"}
+    slept = clock.sleep
+
+    async def sleep(seconds):
+        await slept(seconds)
+        if clock.wall >= 1_700_003_608:
+            store.failing = set()
+
+    clock.sleep = sleep
+    rig.client.answers = [rotated(rig, refresh_token="third")]
+    await rig.get()
+
+    assert entry_of(store).token.refresh_token == "third"
+    assert set(clock.slept) == {2.0}
+
+
+async def test_a_store_that_cannot_be_read_costs_nobody_a_token(clock, store):
+    """The server is asked instead."""
+    store.failing = {"load"}
+    rig = Rig(clock, store=store)
+
+    assert await rig.get() == "token-1"
+    assert StoreFailed("load", "OSError") in rig.happened(StoreFailed)
