@@ -340,6 +340,25 @@ def test_the_files_and_folders_that_a_page_names_exist(page):
     assert [name for name in names if not any((place / name).exists() for place in places)] == []
 
 
+def test_the_picture_of_the_architecture_names_what_exists():
+    """Each label of docs/explanation/figures/architecture.svg is a module, a folder or a class."""
+    picture = (ROOT / "docs/explanation/figures/architecture.svg").read_text()
+    labels = re.findall(r'class="[bm]"[^>]*>([\w/]+)<', picture)
+    package = ROOT / "aritma_auth"
+    modules = {path.stem for path in package.rglob("*.py")}
+    folders = {f"{path.name}" for path in package.rglob("*") if path.is_dir()}
+    classes = set(
+        re.findall(
+            r"^class (\w+)",
+            "\n".join(path.read_text() for path in package.rglob("*.py")),
+            re.MULTILINE,
+        )
+    )
+
+    assert len(labels) > 40
+    assert [label for label in labels if label.rstrip("/") not in modules | folders | classes] == []
+
+
 def test_the_layers_on_the_page_are_those_that_are_enforced():
     """docs/explanation/architecture.md shows the layers of import-linter's contract."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
