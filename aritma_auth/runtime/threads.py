@@ -103,11 +103,12 @@ class WorkerThreads:
 _all_workers: "weakref.WeakSet[WorkerThreads]" = weakref.WeakSet()
 
 
-def _after_fork() -> None:
+def start_all_over() -> None:
+    """Forget all threads and calls, in a forked child."""
     # Before the child runs anything else, so that no two of its threads can come at once.
     for workers in list(_all_workers):
         workers.start_over()
 
 
 # Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+getattr(os, "register_at_fork", dict)(after_in_child=start_all_over)

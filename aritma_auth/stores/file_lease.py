@@ -122,6 +122,7 @@ class _Expiry:
         now = time.monotonic()
         for lease, end in list(self._ends.items()):
             if end <= now:
+                del self._ends[lease]
                 lease.end()
         return min((end - now for end in self._ends.values()), default=None)
 
@@ -129,11 +130,12 @@ class _Expiry:
 _expiry = _Expiry()
 
 
-def _after_fork() -> None:
-    # The child has neither the thread nor the leases, and another thread may have held the lock.
+def watch_anew() -> None:
+    """Watch no lease, in a forked child: it has neither its parent's leases nor the thread."""
+    # Another thread of the parent may have held the lock.
     global _expiry  # noqa: PLW0603 - one for the process
     _expiry = _Expiry()
 
 
 # Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+getattr(os, "register_at_fork", dict)(after_in_child=watch_anew)

@@ -105,6 +105,14 @@ async def test_a_call_that_comes_as_a_thread_ends_is_not_forgotten(workers):
         await asyncio.sleep(0.05)
 
 
+async def test_all_workers_start_over(workers):
+    """What a forked child does first: new threads run what comes next."""
+    await workers.run(time.monotonic)
+    threads.start_all_over()
+
+    assert await workers.run(lambda: 7) == 7
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 async def test_a_forked_child_makes_threads_of_its_own(workers):

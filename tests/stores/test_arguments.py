@@ -5,6 +5,7 @@ import pwd
 import traceback
 from pathlib import Path
 
+import platformdirs
 import pytest
 import redis.asyncio
 
@@ -138,6 +139,16 @@ def test_a_user_without_a_home_directory_must_name_a_folder(homeless, make, argu
 def test_a_relative_home_is_no_home(homeless, monkeypatch, variable):
     """Tokens must not end up in whatever folder the program happens to run in."""
     monkeypatch.setenv(variable, "somewhere")
+
+    with pytest.raises(aa.ConfigurationError, match="no home directory"):
+        aa.FileTokenStore()
+
+
+def test_a_home_that_was_not_expanded_is_no_home(monkeypatch):
+    """Some versions of platformdirs return the tilde as it is."""
+    monkeypatch.setattr(
+        platformdirs, "user_state_path", lambda name, **settings: Path("~/.local/state") / name
+    )
 
     with pytest.raises(aa.ConfigurationError, match="no home directory"):
         aa.FileTokenStore()

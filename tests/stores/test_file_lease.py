@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.stores import file_lease
 from aritma_auth.stores.file_lease import FileLease
 from support.stores import KEY, NEW, OLD
 
@@ -193,6 +194,20 @@ async def test_a_lease_is_held_without_a_thread_that_could_not_start(tmp_path, m
         assert lease.acquire()
     assert lease.is_held
     lease.end()
+
+
+async def test_leases_of_before_are_not_watched_in_a_child(tmp_path):
+    """Watching anew leaves the old lease to its own process, and ends the new one in time."""
+    assert await gone()
+    old = FileLease(tmp_path / "old.lease", lambda: 0, 0.1)
+    assert old.acquire()
+    file_lease.watch_anew()
+    new = FileLease(tmp_path / "new.lease", lambda: 0, 0.05)
+    assert new.acquire()
+    assert await gone()
+
+    assert not new.is_held
+    old.end()
 
 
 def in_child(path, inherited):

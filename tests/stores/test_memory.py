@@ -181,6 +181,29 @@ async def test_a_waiter_that_leaves_is_let_go(store):
     assert future() is None
 
 
+async def test_of_two_waiters_one_may_leave(store):
+    """The other one hears of the next write."""
+    waiting = [asyncio.create_task(store.watch(KEY, generation=0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    await store.save(KEY, Record(serial=1), replaces=0)
+
+    await asyncio.wait_for(waiting[1], 5)
+
+
+async def test_a_waiter_may_leave_just_as_the_write_comes(store):
+    """The wake-up of a waiter that was cancelled meanwhile does nothing."""
+    waiting = asyncio.create_task(store.watch(KEY, generation=0))
+    await asyncio.sleep(0)
+    await store.save(KEY, Record(serial=1), replaces=0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await asyncio.sleep(0)
+
+    assert waiting.cancelled()
+
+
 def test_a_provider_that_fails_recovers_with_a_store_in_memory():
     """The first version kept the seconds of a backoff as they were: nobody asked again, ever."""
 
