@@ -237,8 +237,10 @@ class TokenProvider(AsyncCloseable):
                 served = self._served(await step)
                 if served is not None:
                     return served
-        except TimeoutError:
-            pass
+        except TimeoutError as error:
+            if isinstance(error, TokenTimeoutError):
+                # The refresh's own failure: its client has a time-out like this one.
+                raise
         else:
             raise TransportError(
                 f"{_ROUNDS} refreshes in a row were cut off, or brought a token that had ended: "

@@ -8,7 +8,6 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 from support.fakes import FakeClient, settle
 from support.rig import GRANT, Rig, rotated
 
@@ -288,51 +287,3 @@ def test_set_token_is_written_although_its_loop_ends(clock):
     asyncio.run(job())
 
     assert asyncio.run(other.get()) == "token-1"
-
-
-async def test_bounded_work_returns_its_result_and_raises_its_error():
-    """Within its time it behaves as if it were awaited directly."""
-
-    async def succeed():
-        return "result"
-
-    async def fail():
-        raise KeyError("detail")
-
-    assert await run_within(1, succeed()) == "result"
-    with pytest.raises(KeyError):
-        await run_within(1, fail())
-
-
-async def test_bounded_work_ends_with_its_caller():
-    """A cancelled caller takes the work along, and waits for it."""
-    ended = []
-
-    async def work():
-        try:
-            await hang()
-        finally:
-            await asyncio.sleep(0)
-            ended.append(1)
-
-    caller = asyncio.ensure_future(run_within(10, work()))
-    await settle()
-    caller.cancel()
-    await asyncio.wait((caller,))
-
-    assert caller.cancelled()
-    assert ended == [1]
-
-
-async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
-    """A result that comes in the last moment is not thrown away."""
-
-    async def work():
-        try:
-            await hang()
-        except asyncio.CancelledError:
-            return "result"
-
-    assert await run_within(0.01, work()) == "result"
-    with pytest.raises(WorkCancelledError):
-        await run_within(1, await_a_cancelled_task())

@@ -8,6 +8,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import ClockSkewed, RefreshFailed, TokenRefreshed, TokenRejected
+from aritma_auth.protocol.client_auth import NoClientAuth
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
@@ -455,6 +456,25 @@ async def test_a_clients_own_bug_is_named_and_not_swallowed(rig):
     with pytest.raises(aa.ConfigurationError, match="KeyError") as caught:
         await rig.get()
     assert "secret detail" not in str(caught.value)
+
+
+async def test_a_client_without_a_secret_stays_refused(rig):
+    """There is no secret that could change."""
+    rig.client.client_auth = NoClientAuth()
+    rig.client.answers = [REFUSED]
+    for _ in range(2):
+        with pytest.raises(aa.InvalidClientError):
+            await rig.get()
+    rig.clock.advance(0.5)
+
+    assert rig.client.requests == 1
+
+
+async def test_a_clients_own_time_out_is_told_as_it_is(rig):
+    """A TokenSource may be another provider, whose caller's time is over."""
+    rig.client.answers = [aa.TokenTimeoutError("its own")] * 3
+    with pytest.raises(aa.TokenTimeoutError, match="its own"):
+        await rig.get()
 
 
 async def test_a_client_that_cannot_tell_its_credential_stays_refused(rig):

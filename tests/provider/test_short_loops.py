@@ -15,6 +15,12 @@ SERVICE = aa.ClientCredentialsGrant("bankservice")
 SIGNED_IN = aa.SignedInGrant("alice")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Let jobs stay as long as they must: this machine may be busy."""
+    monkeypatch.setattr("aritma_auth.provider.provider._STAY", 30)
+
+
 class RotatingServer(FakeClient):
     """Takes real time for each request, and accepts each refresh token once."""
 

@@ -1,0 +1,152 @@
+"""Tasks that neither end too early nor run too long."""
+
+import asyncio
+import gc
+
+import pytest
+
+from aritma_auth.runtime.tasks import (
+    GuardedTask,
+    WorkCancelledError,
+    run_to_the_end,
+    run_within,
+    uninterrupted,
+)
+from support.fakes import settle
+
+
+async def hang():
+    """Wait for ever, as for a vault that never answers."""
+    await asyncio.Event().wait()
+
+
+async def await_a_cancelled_task():
+    """Raise CancelledError although nobody has cancelled the caller."""
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+async def test_bounded_work_returns_its_result_and_raises_its_error():
+    """Within its time it behaves as if it were awaited directly."""
+
+    async def succeed():
+        return "result"
+
+    async def fail():
+        raise KeyError("detail")
+
+    assert await run_within(1, succeed()) == "result"
+    with pytest.raises(KeyError):
+        await run_within(1, fail())
+
+
+async def test_bounded_work_ends_with_its_caller():
+    """A cancelled caller takes the work along, and waits for it."""
+    ended = []
+
+    async def work():
+        try:
+            await hang()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(1)
+
+    caller = asyncio.ensure_future(run_within(10, work()))
+    await settle()
+    caller.cancel()
+    await asyncio.wait((caller,))
+
+    assert caller.cancelled()
+    assert ended == [1]
+
+
+async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
+    """A result that comes in the last moment is not thrown away."""
+
+    async def work():
+        try:
+            await hang()
+        except asyncio.CancelledError:
+            return "result"
+
+    assert await run_within(0.01, work()) == "result"
+    with pytest.raises(WorkCancelledError):
+        await run_within(1, await_a_cancelled_task())
+
+
+async def test_a_section_outside_of_any_guarded_task_changes_nothing():
+    """A store may be used by a caller's own code too: its cancellation is the caller's affair."""
+
+    async def work():
+        with uninterrupted():
+            await hang()
+
+    task = asyncio.ensure_future(work())
+    await settle()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_loops_end_waits_for_a_section_and_for_no_more():
+    """asyncio.run returns when the section has ended, and cuts off what comes after it."""
+    steps = []
+
+    async def work():
+        with uninterrupted():
+            await asyncio.sleep(0.05)
+            steps.append("inside")
+            with uninterrupted():
+                await asyncio.sleep(0)
+            steps.append("still inside")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        steps.append("after")
+
+    async def job():
+        task = asyncio.ensure_future(run_to_the_end_of(work))
+        await asyncio.wait((task,), timeout=0.01)
+
+    asyncio.run(job())
+
+    assert steps == ["inside", "still inside"]
+
+
+async def run_to_the_end_of(work):
+    """Run work in a guarded task, and wait for it."""
+    task = GuardedTask(work(), "test", lambda task: None)
+    await asyncio.wait((task.work,))
+
+
+async def test_work_that_runs_to_the_end_returns_its_result_and_raises_its_error():
+    """It behaves as if it were awaited directly."""
+
+    async def succeed():
+        return "result"
+
+    async def fail():
+        raise KeyError("detail")
+
+    assert await run_to_the_end(succeed(), "test") == "result"
+    with pytest.raises(KeyError):
+        await run_to_the_end(fail(), "test")
+
+
+def test_an_error_that_nobody_receives_is_not_reported(caplog):
+    """Its caller was cancelled; asyncio would report the error when it is collected."""
+
+    async def fail():
+        await asyncio.sleep(0.02)
+        raise KeyError("detail")
+
+    async def job():
+        task = asyncio.ensure_future(run_to_the_end(fail(), "test"))
+        await settle()
+        task.cancel()
+
+    asyncio.run(job())
+    gc.collect()
+
+    assert caplog.text == ""
