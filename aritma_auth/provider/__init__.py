@@ -1,17 +1,18 @@
 """
-What a provider does when its cached token will not do any longer.
+One token, cached and refreshed for every caller.
 
-    cache.py        what it remembers: the token, failures, gates
-    settings.py     what the provider was made with
-    renewer.py      puts the rest together when a refresh begins, and lets go of it after
-    work.py         one flight: look at the gate, get a token, settle what came
-    keeping.py      the store first: adopt, follow whoever refreshes, or lead
-    looking.py      what a stored entry is worth: a token to adopt, a failure to hear of
-    leading.py      refreshing for all who share the store: claim, ask, keep, tell
-    numbering.py    which of two tokens is the newer
-    guarding.py     a store that may fail, bounded in time
-    requesting.py   asking the server: which grant, how often, when asking again does harm
+    provider.py       TokenProvider: the cached path, and what callers wait for
+    cache.py          what a provider remembers: token, failures, the last rejected token
+    refresh.py        one refresh: look at the backoff, get a token, settle what came
+    token_request.py  which grant is presented, how often, and when a repetition would do harm
+    shared/           one refresh for all processes that share a store
+    middleware.py     signs an aiohttp session's requests
+    pool.py           one provider a key
+    status.py         what a health check may show
 
-Around it stand ``provider.py``, which has the cached path, ``flight.py``, one run at a time, and
-the pure trio ``lifecycle.py``, ``gates.py`` and ``policy.py``.
+Pure, without await, clock or randomness:
+
+    lifecycle.py      a token's life, and the decision of get_token
+    backoff.py        when the next token request may be sent
+    policy.py         every number
 """

@@ -202,6 +202,12 @@ class TokenCache:
         """Make one caller's own error of a failure."""
         return failure.as_error(now=self._clock.monotonic())
 
+    @property
+    def backoff(self) -> RetryState | None:
+        """The failures whose pause is not over, or None."""
+        failure = self.failure
+        return failure if failure is not None and self.seconds_to_retry(failure) > 0 else None
+
     def seconds_to_retry(self, failure: RetryState) -> float:
         """Return the seconds before the next refresh may be tried."""
         return max(0.0, failure.not_before - self._clock.monotonic())

@@ -1,4 +1,5 @@
 """Thousands of tenants, end-users or scopes: one provider for each, as many as fit."""
+# ruff: noqa: SLF001 - a pool looks after its providers from inside
 
 import asyncio
 import weakref
@@ -160,7 +161,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         except KeyError:
             return self._make(key)
         # Second chance: a reference bit costs less than keeping the keys in order would.
-        provider._is_wanted = True  # noqa: SLF001 - the bit is the pool's
+        provider._is_wanted = True
         return provider
 
     def _make(self, key: K) -> TokenProvider:
@@ -176,7 +177,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             provider = self._providers.setdefault(key, known)
             backoff = self._backoffs.pop(key, None)
             if backoff is not None:
-                provider._backoff = backoff  # noqa: SLF001 - for the pool alone
+                provider._cache.failure = provider._cache.failure or backoff
             self._make_room(provider)
         return provider
 
@@ -187,9 +188,9 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             if len(providers) <= self._max_size:
                 return
             del providers[key]
-            is_wanted = provider._is_wanted or provider is newest  # noqa: SLF001 - as above
-            if is_wanted or not provider._may_be_evicted():  # noqa: SLF001 - for the pool alone
-                provider._is_wanted = False  # noqa: SLF001 - as above
+            is_wanted = provider._is_wanted or provider is newest
+            if is_wanted or not _may_be_evicted(provider):
+                provider._is_wanted = False
                 providers[key] = provider
             else:
                 self._evicted[key] = provider
@@ -197,14 +198,12 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
     def _keep_backoff(self, key: K, provider: TokenProvider) -> None:
         """Keep what an evicted provider knows of its server's pauses; let go of what is over."""
-        backoffs = self._backoffs
+        backoffs, cache = self._backoffs, provider._cache
         for old in list(islice(backoffs, 2)):
-            is_over = provider._is_over(backoffs[old])  # noqa: SLF001 - for the pool alone
-            if is_over or len(backoffs) >= _BACKOFFS:
+            if len(backoffs) >= _BACKOFFS or cache.seconds_to_retry(backoffs[old]) == 0:
                 del backoffs[old]
-        failure = provider._backoff  # noqa: SLF001 - as above
-        if failure is not None:
-            backoffs[key] = failure
+        if cache.backoff is not None:
+            backoffs[key] = cache.backoff
 
     def _require_open(self) -> None:
         if self._closing is not None:
@@ -307,3 +306,14 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
     def __repr__(self) -> str:
         return f"<TokenProviderPool of {len(self)} providers>"
+
+
+def _may_be_evicted(provider: TokenProvider) -> bool:
+    """Tell whether a new provider could take this one's place and lose nothing."""
+    if provider._flight is not None:
+        return False
+    token, refresher = provider._cache.current.token, provider._refresher
+    has_refresh_token = token is not None and token.refresh_token is not None
+    if not has_refresh_token or provider._settings.grant.is_reusable:
+        return True
+    return refresher is not None and refresher.is_stored

@@ -5,7 +5,7 @@ import os
 import random
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Self
 
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
@@ -415,16 +415,11 @@ class TokenProvider(AsyncCloseable):
 
         Spec: RFC 7009 §2.
         """
-        client = self._settings.client
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
         try:
-            # A refresh that is under way brings the token that must be revoked.
-            await refresher.flights.cancel()
-            token = await refresher.newest()
-            if token is not None and isinstance(client, _Revoker):
-                await client.revoke(token)
+            await refresher.revoke()
         finally:
             await self.forget()
 
@@ -434,31 +429,6 @@ class TokenProvider(AsyncCloseable):
 
         with STATE_LOCK:
             return ProviderStatus.of(self._cache, is_refreshing=self._flight is not None)
-
-    def _may_be_evicted(self) -> bool:
-        """Tell a pool whether a new provider could take this one's place and lose nothing."""
-        with STATE_LOCK:
-            if self._flight is not None:
-                return False
-            token, refresher = self._cache.current.token, self._refresher
-            has_refresh_token = token is not None and token.refresh_token is not None
-            if not has_refresh_token or self._settings.grant.is_reusable:
-                return True
-            return refresher is not None and refresher.is_stored
-
-    @property
-    def _backoff(self) -> RetryState | None:
-        """The failures whose pause is not over: a pool hands them to the next provider of a key."""
-        failure = self._cache.failure
-        return None if failure is None or self._is_over(failure) else failure
-
-    @_backoff.setter
-    def _backoff(self, failure: RetryState) -> None:
-        with STATE_LOCK:
-            self._cache.failure = self._cache.failure or failure
-
-    def _is_over(self, failure: RetryState) -> bool:
-        return self._cache.seconds_to_retry(failure) == 0
 
     def middleware(
         self,
@@ -513,11 +483,6 @@ class TokenProvider(AsyncCloseable):
     def _require_open(self) -> None:
         if self._is_closed:
             raise ProviderClosedError("this TokenProvider is closed: make a new one")
-
-
-@runtime_checkable
-class _Revoker(Protocol):
-    async def revoke(self, token: Token) -> None: ...
 
 
 def _seconds(min_ttl: float) -> float:

@@ -1,7 +1,7 @@
 """One refresh: look at the backoff, get a token, and settle what came in the cache."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import attrs
 
@@ -27,6 +27,11 @@ A failure is a value too, of which each caller raises a copy.
 """
 
 _NOTABLE_SKEW = 30.0
+
+
+@runtime_checkable
+class _Revoker(Protocol):
+    async def revoke(self, token: Token) -> None: ...
 
 
 class TokenRefresher:
@@ -76,11 +81,15 @@ class TokenRefresher:
         """The newest token is in the store."""
         return self.coordinator is not None and self.coordinator.is_stored
 
-    async def newest(self) -> Token | None:
-        """Return the newest token that this provider or the store knows of."""
-        if self.coordinator is None:
-            return self._cache.current.token
-        return await self.coordinator.newest()
+    async def revoke(self) -> None:
+        """Stop the refresh, and revoke the newest token if the client can."""
+        # A refresh that is under way brings the token that must be revoked.
+        await self.flights.cancel()
+        client, token = self._settings.client, self._cache.current.token
+        if self.coordinator is not None:
+            token = await self.coordinator.newest()
+        if token is not None and isinstance(client, _Revoker):
+            await client.revoke(token)
 
     def signed_in(self, token: Token) -> None:
         """Learn of the token of `set_token`; the caller holds the state lock."""

@@ -50,7 +50,7 @@ class GuardedTask(Generic[T]):
         self,
         coroutine: Coroutine[object, object, T],
         name: str,
-        on_end: "Callable[[asyncio.Task[T]], None]",
+        on_end: "Callable[[asyncio.Task[T]], None] | None" = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._sections = 0
@@ -59,8 +59,9 @@ class GuardedTask(Generic[T]):
         context = Context()
         context.run(_current.set, self)
         self.work = _start_unlisted(self.loop, coroutine, name, context)
-        # A callback, since a task that is cancelled before its first step never enters a finally.
-        self.work.add_done_callback(on_end, context=context)
+        if on_end is not None:
+            # A task that is cancelled before its first step never enters a finally.
+            self.work.add_done_callback(on_end, context=context)
         self._guard = self.loop.create_task(self._watch(), name=f"{name} (guard)", context=context)
         _silence(self._guard)
 
