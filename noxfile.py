@@ -13,22 +13,27 @@ LOOPS_ON = "3.13"
 """Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
 LOOP_TESTS = [
-    "tests/stores",
-    "tests/client/test_discovery.py",
-    "tests/sandbox/test_faults.py",
-    "tests/provider/test_middleware.py",
-    "tests/provider/test_pool.py",
-    "tests/provider/test_provider.py",
     "tests/client/test_cached_document.py",
-    "tests/provider/test_refresh_tokens.py",
+    "tests/client/test_discovery.py",
+    "tests/client/test_sign_in.py",
+    "tests/client/test_transport.py",
     "tests/provider/shared/test_adopt.py",
     "tests/provider/shared/test_claim.py",
     "tests/provider/shared/test_lead.py",
     "tests/provider/shared/test_shared_backoff.py",
     "tests/provider/shared/test_sign_ins.py",
     "tests/provider/shared/test_store_outages.py",
-    "tests/client/test_sign_in.py",
-    "tests/client/test_transport.py",
+    "tests/provider/test_forget.py",
+    "tests/provider/test_hangs.py",
+    "tests/provider/test_middleware.py",
+    "tests/provider/test_pool.py",
+    "tests/provider/test_provider.py",
+    "tests/provider/test_refresh_tokens.py",
+    "tests/provider/test_refusals.py",
+    "tests/provider/test_short_loops.py",
+    "tests/runtime",
+    "tests/sandbox/test_faults.py",
+    "tests/stores",
 ]
 PROJECT = nox.project.load_toml("pyproject.toml")
 

@@ -44,7 +44,7 @@ class Process:
 
 @attrs.define
 class Load:
-    """What the identity server saw."""
+    """The requests that the identity server received."""
 
     seconds: Counter = attrs.field(factory=Counter)
 

@@ -1,7 +1,7 @@
 """
 The token endpoint is down for five seconds: python tests/benchmarks/outage.py
 
-SingleUse it answers 503, once it hangs, while calls go on. What counts: calls that failed while the old
+Once it responds with 503, once it hangs, while calls go on. What counts: calls that failed while the old
 token lived and after its end, calls that waited, token requests in all and at once, and how soon
 after the outage there is a new token.
 """
@@ -17,7 +17,7 @@ LIFETIME, OUTAGE, PAUSE, STALL = 24.0, 5.0, 0.01, 0.05
 
 
 class FailingClient(Client):
-    """Has hours of opening."""
+    """A client whose server is down for a while."""
 
     hangs = False
     down_until = 0.0

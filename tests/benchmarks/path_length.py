@@ -20,7 +20,7 @@ PACKAGE = str(Path(aa.__file__).parent)
 
 
 async def issue(_request):
-    """Answer as a token endpoint does."""
+    """Respond as a token endpoint does."""
     token = {"access_token": "x" * 40, "token_type": "Bearer", "expires_in": 3600}
     return web.json_response(token)
 

@@ -2,7 +2,7 @@
 Signed requests next to those of a session with a constant header:
 python tests/benchmarks/signed_request.py
 
-Both ask the same server on loopback in turn, at concurrency 1 and 64. The server is a few lines on
+Both call the same server on loopback in turn, at concurrency 1 and 64. The server is a few lines on
 a plain protocol, so that little of what is measured is its own. What counts are the ratios.
 """
 
@@ -21,7 +21,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/jso
 
 
 class Server(asyncio.Protocol):
-    """Answers whatever ends with an empty line, if it is signed."""
+    """Responds to whatever ends with an empty line, if it is signed."""
 
     def connection_made(self, transport):
         self.transport = transport

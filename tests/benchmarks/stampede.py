@@ -1,7 +1,7 @@
 """
 Ten thousand callers and no token: python tests/benchmarks/stampede.py
 
-The limit is one shared future that everybody awaits. Both run in turn; what counts are the token
+The limit is one shared future that all callers await. Both run in turn; what counts are the token
 requests, and CPU time and memory per waiter next to the limit's. Then half of the callers are
 cancelled at random, and fifty callers lose the one that came first, one of them, or all.
 """

@@ -63,14 +63,14 @@ async def test_only_a_token_is_put_in_place_or_reported(clock, given):
 
 @pytest.mark.parametrize("timeout", ["10", -1, float("nan"), True])
 async def test_a_callers_timeout_is_a_number_of_seconds(clock, timeout):
-    """The error names it."""
+    """The error names the argument and what it must be."""
     with pytest.raises(aa.ConfigurationError, match="timeout must be a number of seconds"):
         await Rig(clock).get(timeout=timeout)
 
 
 @pytest.mark.parametrize("min_ttl", ["10", -1, float("nan")])
 async def test_a_wished_lifetime_is_a_number_of_seconds(clock, min_ttl):
-    """The error names it, whether or not a token is cached."""
+    """The error names the argument, whether or not a token is cached."""
     rig = Rig(clock)
     for _ in range(2):
         with pytest.raises(aa.ConfigurationError, match="min_ttl must be a number of seconds"):
@@ -102,7 +102,7 @@ def test_a_yes_or_no_of_sharing_is_one():
 
 
 def test_a_middleware_refuses_what_it_cannot_use():
-    """Source and listener are looked at when it is made."""
+    """Source and listener are checked when it is made."""
     with pytest.raises(aa.ConfigurationError, match="source must be a TokenProvider"):
         aa.BearerMiddleware(CLIENT, ["https://api.example"])
     provider = aa.TokenProvider(CLIENT, GRANT)

@@ -1,4 +1,4 @@
-"""Signing out: what a provider, its pool and whoever shares its store forget."""
+"""Signing out: what a provider, its pool and the other processes of its store forget."""
 
 import asyncio
 
@@ -50,7 +50,7 @@ async def test_a_person_must_sign_in_again(clock, store, shared):
 
 
 async def test_nobody_brings_a_forgotten_token_back(clock, store):
-    """Whoever knows it still learns of the end at its next refresh."""
+    """A process that still knows the token learns of its end at the next refresh."""
     one, other = (Rig(clock, grant=ALICE, store=store) for _ in range(2))
     await one.provider.set_token(rotated(one, refresh_token="second"))
     await other.get()
@@ -79,7 +79,7 @@ async def test_the_next_sign_in_counts_for_all(clock, store):
 
 @pytest.mark.parametrize("trouble", ["load", "save", "conflict"])
 async def test_a_store_that_has_not_forgotten_is_told(clock, store, trouble):
-    """The caller hears of it; here the token is forgotten, and is not taken back."""
+    """The caller gets the error; here the token is forgotten, and is not adopted again."""
     rig = Rig(clock, grant=ALICE, store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
     clock.advance(10)
@@ -97,7 +97,7 @@ async def test_a_store_that_has_not_forgotten_is_told(clock, store, trouble):
 
 
 async def test_a_refresh_under_way_is_cut_off(clock):
-    """Whoever waits for it gets what comes after."""
+    """A caller that waits for it gets the token of the next refresh."""
     rig = Rig(clock)
     rig.client.hold()
     waiting = asyncio.create_task(rig.get())
@@ -108,7 +108,7 @@ async def test_a_refresh_under_way_is_cut_off(clock):
 
 
 async def test_an_exchange_under_way_is_waited_for(clock, store):
-    """Its successor is forgotten too."""
+    """The successor that the exchange brings is forgotten too."""
     rig = Rig(clock, grant=ALICE, store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
     clock.advance(3600)
@@ -127,7 +127,7 @@ async def test_an_exchange_under_way_is_waited_for(clock, store):
 
 
 async def test_a_closed_provider_forgets_nothing(clock):
-    """It says so."""
+    """It raises ProviderClosedError."""
     rig = Rig(clock)
     await rig.provider.aclose()
 
@@ -142,7 +142,7 @@ def pool_of(clock, store):
 
 
 async def test_a_pool_forgets_a_key_and_its_provider(clock, store):
-    """Also one that it did not hold."""
+    """A key that the pool did not hold is forgotten as well."""
     pool = pool_of(clock, store)
     rig = Rig(clock, grant=ALICE, store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
@@ -153,7 +153,7 @@ async def test_a_pool_forgets_a_key_and_its_provider(clock, store):
 
 
 async def test_a_forgotten_key_never_has_two_providers(clock, store):
-    """Somebody holds the first still."""
+    """A reference to the first provider is still alive, so it is found again."""
     pool = pool_of(clock, store)
     held = pool.provider("alice")
     await pool.forget("alice")
@@ -174,7 +174,7 @@ async def test_a_pool_keeps_the_provider_that_knows_better_than_its_store(clock,
 
 
 async def test_a_pool_that_was_emptied_meanwhile_is_left_alone(clock, store):
-    """Somebody closed it while a key was being forgotten."""
+    """The pool was closed while a key was being forgotten."""
     pool = pool_of(clock, store)
     load, closing = store.load, []
 
@@ -292,7 +292,7 @@ async def test_a_client_that_cannot_revoke_only_forgets(clock):
 
 
 async def test_a_closed_provider_signs_nobody_out(clock):
-    """It says so, as it does for everything else."""
+    """It raises ProviderClosedError, as all of its methods do."""
     _, provider = revoking(clock)
     await provider.aclose()
 

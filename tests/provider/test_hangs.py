@@ -17,7 +17,7 @@ QUICK = aa.RefreshPolicy(refresh_timeout=0.1, max_attempts=1)
 
 
 async def hang():
-    """Wait for ever, as for a vault that never answers."""
+    """Wait for ever, as for a vault that never responds."""
     await asyncio.Event().wait()
 
 
@@ -33,7 +33,7 @@ async def hang_on():
 
 
 async def await_a_cancelled_task():
-    """Raise CancelledError although nobody has cancelled the caller."""
+    """Raise CancelledError although the caller was not cancelled."""
     task = asyncio.ensure_future(asyncio.sleep(10))
     task.cancel()
     await task
@@ -139,7 +139,7 @@ async def test_a_client_that_raises_cancelled_error_is_a_failure_like_any_other(
 
 
 async def test_flights_that_are_always_lost_end_after_some_rounds(clock):
-    """A caller does not spin if each of its flights is cut off by somebody else."""
+    """A caller does not spin if each of its flights is cut off from outside."""
     rig = Rig(clock)
 
     async def cut_off(grant, *, timeout=None):
@@ -188,7 +188,7 @@ async def test_a_flight_that_is_cancelled_before_its_first_step_ends(clock, end)
 
 
 async def test_work_that_is_cancelled_before_its_first_step_is_lost():
-    """The same for any single flight: its waiters hear at once."""
+    """The same holds for any single flight: its waiters are woken at once."""
     single = SingleFlight(hang, fork_safe_lock())
     flight = single.launch()
     waiting = asyncio.ensure_future(single.join(flight))

@@ -1,8 +1,8 @@
 """
 A machine drives a provider through arbitrary interleavings and checks the invariants at each step.
 
-The rules are what can happen: callers come and go, the server answers or does not, time passes, an
-API refuses a token, the secret changes. Everything runs on a fake clock; nothing sleeps.
+The rules are what can happen: callers come and go, the server responds or does not, time passes, an
+API rejects a token, the secret changes. Everything runs on a fake clock; nothing sleeps.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class WatchedClient(FakeClient):
 
 
 class Provider(RuleBasedStateMachine):
-    """One provider for client credentials."""
+    """The machine drives one provider for client credentials."""
 
     grant = aa.ClientCredentialsGrant(scope="bankservice")
     refreshable = False
@@ -254,7 +254,7 @@ class Provider(RuleBasedStateMachine):
 
 
 class SignedInProvider(Provider):
-    """One provider for a refresh token that can be used once."""
+    """The machine drives one provider for a refresh token that can be used once."""
 
     grant = aa.RefreshTokenGrant("refresh-0")
     refreshable = True
@@ -267,7 +267,7 @@ TestSignedInProvider.settings = settings(max_examples=150, stateful_step_count=5
 
 
 async def test_an_outage_costs_few_requests_whatever_the_load(clock):
-    """An hour without an answer, ten callers a second: the gate sets the pace."""
+    """In an hour of outage with ten callers a second the backoff sets the pace, not the load."""
     client = FakeClient(clock)
     client.answers = [aa.TransportError("down") for _ in range(100_000)]
     provider = aa.TokenProvider(

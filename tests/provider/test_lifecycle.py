@@ -1,4 +1,4 @@
-"""The token's life as a pure state machine."""
+"""The token's life as a pure state machine, and the backoff beside it."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def life(lifetime, draw=0.0, policy=POLICY, at=1000.0):
     ],
 )
 def test_windows_scale_with_the_lifetime(lifetime, draw, soft, hard):
-    """Soft and hard window in seconds before the end."""
+    """Both windows are seconds before the token's end."""
     marks = life(lifetime, draw)
 
     assert marks.expires_at == 1000 + (lifetime or 300)
@@ -53,7 +53,7 @@ def test_windows_scale_with_the_lifetime(lifetime, draw, soft, hard):
 
 
 def test_a_hostile_lifetime_is_capped():
-    """Thirty days at most, whatever the server says."""
+    """A lifetime counts as thirty days at most, whatever the server says."""
     assert life(1e17).lifetime == 30 * 86400
 
 
@@ -65,7 +65,7 @@ def test_a_hostile_lifetime_is_capped():
     st.floats(0, 1),
 )
 def test_marks_are_always_in_order(lifetime, draw, soft, hard, jitter):
-    """Whatever the policy: issued, soft, hard, end."""
+    """Whatever the policy, the order is: issued, background window, blocking window, end."""
     policy = RefreshPolicy(
         background_window_fraction=soft,
         blocking_window_fraction=hard,
@@ -94,7 +94,7 @@ def test_states_follow_the_marks(now, expected):
 
 
 def test_a_clock_that_slept_is_corrected_by_the_other():
-    """Where the monotonic clock stops in suspend, the wall clock tells the truth."""
+    """Where the monotonic clock stops in suspend, the wall clock counts."""
     marks = life(3600)
 
     assert marks.now(monotonic=1010.0, wall=5010.0) == 1010.0
@@ -107,7 +107,7 @@ def test_a_clock_that_slept_is_corrected_by_the_other():
     [(0, 4600.0, True), (100, 4500.0, True), (101, 4500.0, False), (10**6, 1001.0, True)],
 )
 def test_a_caller_cannot_ask_for_more_than_can_be_had(min_ttl, now, expected):
-    """More than the lifetime without its soft window would refresh on every call."""
+    """More than the lifetime without its background window would refresh on every call."""
     assert life(3600).outlasts(min_ttl, now=now, policy=POLICY) is expected
 
 
@@ -149,7 +149,7 @@ LOOK = RetryState(REFUSED, 1, 2000.0, 1000.0)
     ],
 )
 def test_what_a_caller_gets(freshness, long_enough, failure, expected):
-    """The whole table of decisions."""
+    """This is the whole table of decisions."""
     step = decide(
         freshness, long_enough=long_enough, failure=failure, is_refreshing=False, now=1000.0
     )
@@ -184,13 +184,13 @@ def pauses(error, count, draw=0.999, **kwargs):
 
 
 def test_transient_failures_back_off_with_full_jitter():
-    """One second doubling to 300, any part of it."""
+    """The pause is a random part of one second, doubling up to 300."""
     assert pauses(DOWN, 10) == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 63.9, 127.9, 255.7, 299.7]
     assert pauses(DOWN, 2, draw=0.0) == [0.0, 0.0]
 
 
 def test_permanent_failures_pause_without_jitter():
-    """One second doubling to 300."""
+    """The pause is one second, doubling up to 300."""
     assert pauses(REFUSED, 10) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
 
 
@@ -198,24 +198,24 @@ def test_permanent_failures_pause_without_jitter():
     ("asked", "draw", "pause"), [(10, 0.0, 10), (10, 0.5, 10.5), (10**6, 0.0, 3600)]
 )
 def test_retry_after_is_obeyed_capped_and_stretched(asked, draw, pause):
-    """Up to an hour, plus at most a tenth."""
+    """The pause is at most an hour, plus up to a tenth."""
     error = TransportError("busy", retry_after=asked)
 
     assert plan_retry(POLICY, error, None, now=0.0, draw=draw).not_before == pytest.approx(pause)
 
 
 def test_while_nobody_needs_a_token_the_pause_is_longer():
-    """A sixteenth of the calm time at least."""
+    """It is a sixteenth of the time left to the blocking window at least."""
     assert pauses(DOWN, 2, draw=0.0, calm_until=160.0) == [10.0, 10.0]
 
 
 def test_back_off_never_overflows():
-    """Any number of failures gives the cap."""
+    """Any number of failures gives the cap, and no OverflowError."""
     assert backoff(POLICY, 10**9, 1.0) == 300.0
 
 
 def test_each_caller_gets_an_error_of_its_own():
-    """With the seconds that are left, never negative."""
+    """It has the seconds that are left, never negative."""
     failure = RetryState(DOWN, 1, 10.0)
     one, other = failure.as_error(now=4.0), failure.as_error(now=20.0)
 
@@ -225,7 +225,7 @@ def test_each_caller_gets_an_error_of_its_own():
 
 
 def test_a_401_forces_one_refresh_and_closes_the_gate():
-    """30 s doubling to 300 s when the next refusal comes soon, back to 30 s when it does not."""
+    """The interval is 30 s, doubles up to 300 s when the next rejection comes soon, and is 30 s again when it does not."""
     gate, now, found = ForcedRefreshLimiter(), 0.0, []
     for _ in range(6):
         gate = gate.admit(POLICY, now=now, lifetime=3600)
@@ -249,13 +249,13 @@ def test_a_401_forces_one_refresh_and_closes_the_gate():
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(setting):
-    """The error names the setting."""
+    """The error names the number and what it must be."""
     with pytest.raises(ConfigurationError, match=f"RefreshPolicy: {next(iter(setting))}"):
         RefreshPolicy(**setting)
 
 
 def test_a_number_of_sharing_is_refused_by_its_own_name():
-    """It is no number of one process's policy."""
+    """The error names SharingPolicy, and not the policy of one process."""
     with pytest.raises(ConfigurationError, match="SharingPolicy: lease must be"):
         SharingPolicy(lease=0)
 
@@ -266,7 +266,7 @@ def test_a_number_of_sharing_is_refused_by_its_own_name():
     ids=["earlier than planned", "later", "beyond the hard window"],
 )
 def test_a_refresh_is_put_off_up_to_the_hard_window(until, refresh_at):
-    """Somebody else is at it; the other marks stay."""
+    """Another process refreshes the token; the other marks stay."""
     planned = life(3600)
     marks = planned.postponed(until)
 
@@ -285,14 +285,14 @@ def test_a_refresh_is_put_off_up_to_the_hard_window(until, refresh_at):
     ],
 )
 def test_a_fleets_pause_is_never_near_zero_and_capped(error, count, draw, pause):
-    """One process asks for all, and a server that is back must not idle."""
+    """One process sends the request of all, and a server that is back must not idle."""
     assert plan_shared_pause(POLICY, SharingPolicy(), error, count=count, draw=draw) == (
         pytest.approx(pause)
     )
 
 
 def test_the_server_is_asked_again_when_the_token_ends():
-    """It may be back by then: no gate outlasts what is still served."""
+    """It may be back by then: no backoff outlasts the token that is still served."""
     before = RetryState(DOWN, 8, 0.0)
     failure = plan_retry(
         POLICY, DOWN, before, now=100.0, draw=1.0, calm_until=103.0, alive_until=105.0

@@ -98,7 +98,7 @@ async def bank(open_bank):
 
 
 async def test_calls_are_signed(bank):
-    """With the cached token, asked for once."""
+    """Each call carries the cached token, which one request has brought."""
     answers = [await bank.get() for _ in range(3)]
 
     assert {status for status, _ in answers} == {200}
@@ -107,7 +107,7 @@ async def test_calls_are_signed(bank):
 
 
 async def test_a_request_can_be_signed_alone(bank):
-    """The middleware works per request too."""
+    """The middleware works for one request of a session without it."""
     async with aiohttp.ClientSession() as plain:
         async with plain.get(bank.url, middlewares=(bank.middleware,)) as response:
             signed = await response.json()
@@ -257,7 +257,7 @@ async def test_a_refused_response_that_stops_is_not_waited_for(clock, head, monk
 
 
 async def test_a_header_set_by_hand_is_replaced(bank):
-    """Whoever set it: one token, ours."""
+    """Whatever set the header, the API sees the provider's token alone."""
     await bank.get(headers={"Authorization": "Bearer stale", "authorization": "Basic x"})
 
     assert bank.api.seen == ["Bearer token-1"]
@@ -342,7 +342,7 @@ async def test_a_stream_that_is_refused_early_is_not_repeated_by_its_rest(bank):
 
 
 async def test_a_redirect_to_another_origin_never_sees_the_token(bank):
-    """The hop to a stranger goes unsigned, and an event tells."""
+    """The hop to another origin goes unsigned, and an event reports it."""
     strangers = Api()
     async with serving(strangers) as stranger:
         status, _ = await bank.get("/redirect", params={"to": stranger})
@@ -364,7 +364,7 @@ async def test_a_stranger_stays_one(bank):
 
 
 async def test_a_redirect_within_the_origin_is_signed_again(bank):
-    """Each hop is signed anew."""
+    """The middleware signs each hop of a redirect anew."""
     status, _ = await bank.get("/redirect", params={"to": "/there"})
 
     assert status == 200
@@ -372,7 +372,7 @@ async def test_a_redirect_within_the_origin_is_signed_again(bank):
 
 
 async def test_strict_refuses_other_origins(open_bank):
-    """Nothing goes there at all."""
+    """A request to another origin is not sent at all."""
     bank = await open_bank(strict=True)
     strangers = Api()
     async with serving(strangers) as stranger:
@@ -403,7 +403,7 @@ async def test_a_refused_handshake_shows_no_token(bank, canary):
 
 
 async def test_aiohttps_exceptions_and_answers_show_no_token(open_bank, canary):
-    """Neither the exception, its locals, the answer nor the trace hooks' repr."""
+    """Neither the exception, its locals, the response nor the trace hooks' repr shows it."""
     traced = []
 
     async def trace(session, context, params):
@@ -444,7 +444,7 @@ async def test_a_connection_that_breaks_shows_no_token(bank, canary):
 
 
 async def test_without_a_token_nothing_is_sent(bank):
-    """The caller hears why there is none."""
+    """The caller gets the error that says why there is none."""
     bank.client.answers = [aa.InvalidClientError("invalid_client")]
 
     with pytest.raises(aa.InvalidClientError):
@@ -453,7 +453,7 @@ async def test_without_a_token_nothing_is_sent(bank):
 
 
 async def test_a_refused_call_without_a_new_token_is_the_providers_error(bank):
-    """When the refresh after a 401 fails, the caller hears of that."""
+    """When the refresh after a 401 fails, the caller gets its error."""
     await bank.get()
     bank.api.refused.add("Bearer token-1")
     bank.client.answers = [aa.InvalidClientError("invalid_client")]
@@ -477,7 +477,7 @@ async def test_a_short_request_timeout_does_not_abort_the_refresh(bank):
 
 
 async def test_one_connection_is_enough_for_a_refused_call(open_bank):
-    """The refused answer's connection is free before the next request needs one."""
+    """The refused response's connection is free before the next request needs one."""
     bank = await open_bank({"connector": aiohttp.TCPConnector(limit=1)})
     bank.api.unread = 1_000_000
     bank.api.refused.add("Bearer token-1")
@@ -583,7 +583,7 @@ async def test_a_call_for_more_becomes_an_error_that_says_what(
     ],
 )
 async def test_every_other_403_is_the_callers(bank, call, challenges):
-    """Whatever it says: the answer comes back unread and nothing is refreshed."""
+    """Whatever it says, the response comes back unread and nothing is refreshed."""
     if challenges and challenges[-1].endswith("extra"):
         challenges = ["nonsense ; " + challenges[-1]]
     status, text, seen = await call((403, challenges))
@@ -601,7 +601,7 @@ async def test_an_invalid_token_is_refreshed(bank, call, challenges):
 
 
 async def test_a_call_for_more_after_a_refresh_is_heard_too(bank, call):
-    """The second answer is judged like the first."""
+    """The second response's challenge is parsed like the first."""
     with pytest.raises(aa.StepUpRequiredError):
         await call((401, ["Bearer"]), (403, [SIGN_IN]))
 
@@ -631,14 +631,14 @@ async def test_a_call_for_more_leaves_its_connection_free(bank):
 
 
 async def test_a_good_answer_is_not_looked_into(bank, call):
-    """Whatever its header fields say."""
+    """Its header fields are not parsed, whatever they say."""
     status, text, _ = await call((200, [SCOPE]))
 
     assert (status, text) == (200, "body")
 
 
 async def test_a_strangers_challenge_is_not_heard(bank, call):
-    """Nobody asked it for anything in our name."""
+    """A challenge from an origin that got no token changes nothing."""
 
     async def stranger(request):
         return web.Response(status=403, headers={"WWW-Authenticate": SCOPE})
@@ -740,13 +740,13 @@ async def test_many_spellings_of_an_origin_fill_no_memory():
     ],
 )
 def test_wrong_origins_are_refused_at_once(origins, problem):
-    """Before any request."""
+    """The error is raised when the middleware is made, and names what is wrong."""
     with pytest.raises(aa.ConfigurationError, match=problem):
         BearerMiddleware(aa.TokenProvider(FakeClient(FakeClock()), GRANT), origins)
 
 
 def test_the_repr_names_the_origins():
-    """And nothing else."""
+    """Neither token nor source shows."""
     provider = aa.TokenProvider(FakeClient(FakeClock()), GRANT)
     middleware = BearerMiddleware(provider, ["https://b.example", "https://a.example:8443/path"])
 

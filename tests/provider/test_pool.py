@@ -38,7 +38,7 @@ class Makers:
 
 
 async def test_each_key_has_one_provider():
-    """Whoever asks, and however often."""
+    """The factory is called once for each key, however often it is asked for."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers)
     tokens = await asyncio.gather(*(pool.get_token(key) for key in "aabab"))
@@ -67,7 +67,7 @@ async def test_a_provider_forgotten_while_another_was_made_is_found_again():
 
 
 async def test_the_failures_of_one_key_are_no_others():
-    """Each has its own gate."""
+    """Each key has its own backoff."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers)
     pool.provider("down")
@@ -80,7 +80,7 @@ async def test_the_failures_of_one_key_are_no_others():
 
 
 async def test_what_was_used_longest_ago_is_forgotten():
-    """And made anew when it is asked for again."""
+    """The evicted provider is made anew when its key is asked for again."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers, max_size=2)
     for key in ("a", "b", "a", "c", "a", "b"):
@@ -92,7 +92,7 @@ async def test_what_was_used_longest_ago_is_forgotten():
 
 
 async def test_one_that_somebody_holds_is_found_again():
-    """A key never has two."""
+    """A key never has two providers."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers, max_size=1)
     held = pool.provider("a")
@@ -164,7 +164,7 @@ async def test_a_pool_that_is_closed_while_a_provider_is_made_keeps_none():
 
 
 def test_two_threads_get_the_same_provider():
-    """Whoever comes second uses the first one's."""
+    """The second thread uses the provider that the first has put in place."""
     both_here = threading.Barrier(2)
     makers = Makers()
 
@@ -190,7 +190,7 @@ def test_an_impossible_size_is_refused():
 
 
 def test_a_pool_says_how_large_it_is():
-    """And nothing else."""
+    """Its repr shows neither keys nor tokens."""
     pool = aa.TokenProviderPool(Makers())
     pool.provider("secret tenant")
 
@@ -214,7 +214,7 @@ async def test_tenants_are_in_the_path(aritma_sandbox):
 
 @pytest.fixture
 async def api():
-    """Give an API that answers with the Authorization it saw, and refuses what it is told to."""
+    """Give an API that responds with the Authorization it saw, and refuses what a test tells it to."""
     seen = {"refuse": set(), "calls": []}
 
     async def handler(request):
@@ -307,7 +307,7 @@ async def test_strangers_get_no_token_and_need_no_tenant(api):
 
 
 async def test_a_refused_token_of_one_tenant_is_refreshed_alone(api):
-    """One refresh, one repetition."""
+    """One refresh and one repetition follow."""
     makers = NamedTokens()
     pool = aa.TokenProviderPool(makers)
     middleware = pool.middleware(lambda request: request.headers["X-Tenant"], [api["url"]])
@@ -322,7 +322,7 @@ async def test_a_refused_token_of_one_tenant_is_refreshed_alone(api):
 
 
 def test_a_picking_middleware_tells_its_origins():
-    """As the plain one does."""
+    """Its repr names the origins, as that of BearerMiddleware does."""
     middleware = aa.TokenProviderPool(Makers()).middleware(str, ["https://api.example"])
 
     assert repr(middleware) == (

@@ -25,7 +25,7 @@ async def rig(clock):
 
 
 async def test_ten_thousand_cold_callers_make_one_request(rig):
-    """Everybody gets the token of one request."""
+    """Each caller gets the token of one request."""
     tokens = await asyncio.gather(*(rig.provider.get_token() for _ in range(10_000)))
 
     assert rig.client.requests == 1
@@ -43,7 +43,7 @@ async def test_a_fresh_token_is_served_without_a_lock_or_an_await(rig):
 
 
 async def test_a_synchronous_look_gives_only_a_fresh_token(rig):
-    """Nothing is started by looking."""
+    """A look starts no refresh."""
     cold = rig.provider.peek()
     token = await rig.provider.get_token()
     fresh = rig.provider.peek()
@@ -71,7 +71,7 @@ async def test_the_starters_cancellation_costs_the_others_nothing(rig):
 
 
 async def test_half_of_the_callers_cancelled_at_random(rig):
-    """Whoever is cancelled, one request serves the rest."""
+    """Whichever callers are cancelled, one request serves the rest."""
     answer = rig.client.hold()
     callers = [asyncio.create_task(rig.get()) for _ in range(1_000)]
     await settle()
@@ -87,7 +87,7 @@ async def test_half_of_the_callers_cancelled_at_random(rig):
 
 
 async def test_when_everybody_is_cancelled_the_request_ends_and_its_token_is_kept(rig):
-    """An answer on its way is not thrown away."""
+    """A response that is on its way is not thrown away."""
     answer = rig.client.hold()
     callers = [asyncio.create_task(rig.get()) for _ in range(50)]
     await settle()
@@ -116,7 +116,7 @@ async def test_cancelling_at_any_await_point_costs_nobody_else_anything(rig, ste
 
 
 async def test_failures_reach_each_waiter_as_its_own(rig):
-    """One request fails, and nobody shares an exception object or its traceback."""
+    """One request fails, and no two callers share an exception object or its traceback."""
     answer = rig.client.hold()
     callers = [asyncio.create_task(rig.get()) for _ in range(20)]
     await settle()
@@ -144,7 +144,7 @@ async def test_a_callers_timeout_ends_its_wait_and_not_the_request(rig):
 
 
 async def test_a_timeout_longer_than_the_request_does_not_matter(rig):
-    """The token comes in time."""
+    """The token comes in time and is served."""
     assert await rig.get(timeout=5) == "token-1"
 
 
@@ -165,7 +165,7 @@ async def _look(client, variable, seen):
 
 
 async def test_a_stale_token_is_served_while_one_refresh_runs(rig):
-    """Nobody waits at a rotation."""
+    """No caller waits at a rotation."""
     await rig.get()
     rig.clock.advance(2700)
     answer = rig.client.hold()
@@ -249,7 +249,7 @@ async def test_once_a_refresh_has_failed_nobody_waits_while_the_token_lives(rig)
 
 
 async def test_an_expired_token_is_never_handed_out(rig):
-    """When it cannot be refreshed, the caller hears why."""
+    """When it cannot be refreshed, the caller gets the reason."""
     await rig.get()
     rig.clock.advance(3600)
     rig.client.answers = [DOWN] * 3
@@ -282,7 +282,7 @@ async def test_an_unknown_lifetime_is_assumed(clock):
 
 
 async def test_the_lifetime_counts_from_when_the_request_left(rig):
-    """An answer that took 3,000 of 3,600 seconds leaves 600."""
+    """A response that took 3,000 of 3,600 seconds leaves 600."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
@@ -321,7 +321,7 @@ async def test_min_ttl_refreshes_a_token_that_lives_too_short(rig):
 
 
 async def test_min_ttl_beyond_the_lifetime_makes_no_storm(rig):
-    """What cannot be had is not asked for again and again."""
+    """A lifetime that the server never grants is not requested again and again."""
     for _ in range(5):
         await rig.get(min_ttl=10**6)
 
@@ -340,7 +340,7 @@ async def test_min_ttl_is_a_wish_when_the_server_is_down(rig):
 
 
 async def test_transient_failures_are_tried_again_in_the_flight(rig):
-    """Callers that wait get up to three attempts."""
+    """Callers that wait for a first token get up to three attempts."""
     rig.client.answers = [DOWN, DOWN]
     rig.draw = 0.5
 
@@ -349,7 +349,7 @@ async def test_transient_failures_are_tried_again_in_the_flight(rig):
 
 
 async def test_an_outage_costs_requests_by_the_gate_and_not_by_the_load(rig):
-    """25 callers after a failed flight hear the same failure at once."""
+    """25 callers after a failed flight get the same failure at once, and after the backoff one request probes."""
     rig.client.answers = [DOWN] * 100
     rig.draw = 0.5
     for _ in range(25):
@@ -366,7 +366,7 @@ async def test_an_outage_costs_requests_by_the_gate_and_not_by_the_load(rig):
 
 
 async def test_after_an_outage_the_next_probe_heals(rig):
-    """The gate opens, one request succeeds, the failures are forgotten."""
+    """After the backoff one request succeeds, and the failures are forgotten."""
     rig.client.answers = [DOWN] * 3
     rig.draw = 0.5
     with pytest.raises(aa.TransportError) as caught:
@@ -387,7 +387,7 @@ async def test_retry_after_closes_the_gate(rig):
 
 
 async def test_a_pause_beyond_the_refresh_time_ends_the_flight(rig):
-    """Callers hear at once that the server asked for a minute."""
+    """Callers learn at once that the server asked for a minute."""
     rig.client.answers = [aa.TransportError("busy", retry_after=60)]
     with pytest.raises(aa.TransportError) as caught:
         await rig.get()
@@ -568,7 +568,7 @@ async def test_a_slow_refresh_overwrites_no_newer_token(rig):
 
 
 async def test_a_slow_failure_does_not_hurt_a_newer_token(rig):
-    """The gate stays open for the newer token's own refreshes."""
+    """Its backoff does not delay the newer token's own refreshes."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
@@ -592,7 +592,7 @@ async def test_events_tell_what_happened(rig):
 
 
 async def test_status_describes_an_empty_provider_and_a_failing_one(rig):
-    """What a health check needs."""
+    """The status has what a health check needs, with and without a token."""
     empty = rig.provider.status()
     rig.client.answers = [REFUSED]
     with pytest.raises(aa.InvalidClientError):
@@ -608,7 +608,7 @@ async def test_status_describes_an_empty_provider_and_a_failing_one(rig):
 
 
 async def test_closing_in_mid_flight_tells_the_callers(rig):
-    """They hear ProviderClosedError; nothing is left."""
+    """They get ProviderClosedError, and no task is left."""
     rig.client.hold()
     callers = [asyncio.create_task(rig.get()) for _ in range(3)]
     await settle()
@@ -712,7 +712,7 @@ async def test_a_timeout_serves_a_token_that_still_lives(rig):
 
 
 async def test_a_timeout_serves_a_token_that_is_shorter_than_wished(rig):
-    """The same for a caller whose min_ttl asks for more than is left."""
+    """The same holds for a caller whose min_ttl asks for more than is left."""
     await rig.get()
     rig.clock.advance(2000)
     answer = rig.client.hold()
@@ -748,7 +748,7 @@ async def test_a_call_after_set_token_gets_the_new_sign_in(rig):
 
 
 async def test_the_repr_shows_no_secret(rig, canary):
-    """Provider, status and events."""
+    """Neither provider, status nor events show it."""
     await rig.provider.set_token(Token(canary.text))
 
     canary.assert_hidden(rig.provider, rig.provider.status(), rig.events)
@@ -770,7 +770,7 @@ async def test_a_listener_that_raises_hurts_nobody(clock, caplog):
 
 
 async def test_without_a_listener_nothing_is_told(clock, caplog):
-    """None switches events off."""
+    """An on_event of None switches events off."""
     provider = aa.TokenProvider(FakeClient(clock), GRANT, clock=clock, on_event=None)
     await provider.get_token()
 
@@ -778,7 +778,7 @@ async def test_without_a_listener_nothing_is_told(clock, caplog):
 
 
 async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
-    """And successes for debugging."""
+    """Successes are logged for debugging."""
     caplog.set_level("DEBUG", "aritma_auth")
     client = FakeClient(clock)
     client.answers = [REFUSED]
@@ -795,6 +795,6 @@ async def test_by_default_failures_are_logged_as_warnings(clock, caplog):
 
 @pytest.mark.parametrize("grant", ["client_credentials", aa.ClientCredentialsGrant, None])
 def test_what_is_no_grant_is_refused_at_once(clock, grant):
-    """Not when the first token is asked for."""
+    """The error comes at construction, and not with the first get_token."""
     with pytest.raises(aa.ConfigurationError, match="grant must be a grant, such as Client"):
         aa.TokenProvider(FakeClient(clock), grant)

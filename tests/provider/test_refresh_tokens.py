@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 @attrs.frozen
 class OneTimeGrant(Grant):
-    """Something like an authorization code."""
+    """A grant that can be presented once, like an authorization code."""
 
     grant_type = "code"
     is_reusable = False
@@ -45,7 +45,7 @@ async def test_the_newest_refresh_token_is_presented(rig):
     ("resource", "named"), [((), ()), (("urn:a",), ("urn:a",)), (("urn:a", "urn:b"), ())]
 )
 async def test_a_refresh_names_one_api_or_none(clock, resource, named):
-    """As the exchange of the code did: of several, IdentityServer takes none."""
+    """The exchange of the code did the same: of several, IdentityServer takes none."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice", resource=resource))
     rig.client.answers = [rotated(rig)]
     await rig.provider.set_token(aa.Token("old", refresh_token="first", expires_at=clock.time()))
@@ -56,7 +56,7 @@ async def test_a_refresh_names_one_api_or_none(clock, resource, named):
 
 
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(rig):
-    """So do scope and ID token."""
+    """A response without scope or ID token keeps these too."""
     rig.client.answers = [
         rotated(rig, refresh_token="second", scope=("a",), id_token="id"),
         rotated(rig),
@@ -79,7 +79,7 @@ async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
 
 
 async def test_a_refresh_names_the_api_again(clock):
-    """The resource that the grant asked for goes along with each refresh token."""
+    """The grant's resource is part of each refresh request."""
     rig = Rig(clock, grant=aa.SignedInGrant(resource="https://bank.example/"))
     await rig.provider.set_token(rotated(rig, refresh_token="first"))
     rig.clock.advance(3600)
@@ -128,7 +128,7 @@ async def test_a_refresh_sends_what_the_grant_was_given(clock, grant, scope, ext
 
 
 async def test_a_spent_refresh_token_asks_for_the_person(rig):
-    """Nothing else can help, and the server is not asked again."""
+    """Nothing else can help, and no further request is sent."""
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
     await rig.get()
     rig.clock.advance(3600)
@@ -155,7 +155,7 @@ async def test_a_spent_refresh_token_falls_back_to_a_reusable_grant(clock):
 
 
 async def test_a_lost_answer_is_not_repeated_in_the_flight(rig):
-    """The server may have rotated: the next try waits for the gate."""
+    """The server may have rotated: the next attempt waits for the backoff."""
     rig.client.answers = [LOST]
     rig.draw = 0.5
     with pytest.raises(aa.TransportError) as caught:
@@ -179,7 +179,7 @@ async def test_a_lost_answer_is_not_repeated_in_the_flight(rig):
     ],
 )
 async def test_only_what_was_surely_not_done_is_repeated(rig, error, requests):
-    """An ambiguous answer to a one-time operation ends the flight."""
+    """An ambiguous response to a one-time operation ends the flight."""
     rig.client.answers = [error] * 3
     with pytest.raises(type(error)):
         await rig.get()
@@ -199,7 +199,7 @@ async def test_an_error_of_no_request_is_not_ambiguous(rig):
 
 
 async def test_a_one_time_grant_is_presented_once(clock):
-    """After its token has ended only the person can help."""
+    """After its token has ended only the end-user can help."""
     rig = Rig(clock, grant=OneTimeGrant())
     await rig.get()
     clock.advance(3600)
@@ -292,7 +292,7 @@ async def test_cancelling_callers_anywhere_loses_no_refresh_token(rig, steps):
 
 
 async def test_an_outage_keeps_the_refresh_token(rig):
-    """Only invalid_grant ends it."""
+    """Only the server's refusal ends it."""
     rig.client.answers = [rotated(rig, refresh_token="second"), DOWN, DOWN]
     await rig.get()
     for _ in range(2):

@@ -269,7 +269,7 @@ async def test_a_server_that_returns_the_rejected_token_is_asked_again_soon(cloc
 
 
 async def test_a_refused_credential_of_another_process_is_looked_at_too(clock):
-    """A failure that the store tells of is looked at like one's own."""
+    """A failure from the store is looked at like a failure of this process."""
     store = aa.MemoryTokenStore()
     one, other = (Rig(clock, store=store) for _ in range(2))
     one.client.answers = [REFUSED] * 5

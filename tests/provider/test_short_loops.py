@@ -178,7 +178,7 @@ def test_a_loop_that_stands_still_keeps_its_exchange():
 
 
 def test_an_exchange_of_a_closed_loop_is_repeated_after_its_redemption_time():
-    """Nobody can receive its response any more: the refresh token is all that is left."""
+    """Its response can no longer be received: the refresh token is all that is left."""
     client = RotatingServer(5)
     provider = signed_in(client)
     client.clock.advance(3600)

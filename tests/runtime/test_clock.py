@@ -1,4 +1,4 @@
-"""The machine's clocks."""
+"""The two clocks of the machine."""
 
 import time
 
@@ -16,7 +16,7 @@ async def test_the_system_clock_tells_the_machines_time():
 
 
 def test_without_a_clock_that_counts_suspend_the_monotonic_one_serves(monkeypatch):
-    """And the provider is told that it stops while the machine sleeps."""
+    """The clock says that it stops while the machine sleeps."""
     monkeypatch.setattr(clock, "_boot_time", lambda: None)
     system = SystemClock()
 
@@ -25,5 +25,5 @@ def test_without_a_clock_that_counts_suspend_the_monotonic_one_serves(monkeypatc
 
 
 def test_where_the_machine_has_one_the_clock_counts_suspend():
-    """CLOCK_BOOTTIME on Linux."""
+    """On Linux that is CLOCK_BOOTTIME."""
     assert SystemClock().counts_suspend is hasattr(time, "CLOCK_BOOTTIME")

@@ -27,7 +27,7 @@ def make(work):
 
 
 class SlowClient(FakeClient):
-    """Takes real time for each request, on whichever loop asks."""
+    """A client whose requests take real time, on any loop."""
 
     def __init__(self, seconds=0.05):
         super().__init__(FakeClock())
@@ -44,7 +44,7 @@ def provider_of(client):
 
 
 async def test_a_flight_that_is_over_is_joined_at_once():
-    """Its result stays readable."""
+    """The result of a flight stays readable after its end."""
 
     async def work():
         return "result"
@@ -58,7 +58,7 @@ async def test_a_flight_that_is_over_is_joined_at_once():
 
 
 async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
-    """Its waiters hear None, and look again."""
+    """Its waiters get None, and start over."""
     started = []
 
     async def work():
@@ -77,7 +77,7 @@ async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
 
 
 async def test_work_that_raises_is_told_and_not_repeated():
-    """It must not; starting over would do it again, for ever."""
+    """The work must not raise; starting over would raise it again, for ever."""
     runs = []
 
     async def work():
@@ -94,7 +94,7 @@ async def test_work_that_raises_is_told_and_not_repeated():
 
 
 async def test_a_task_that_cannot_start_leaves_no_flight(monkeypatch):
-    """The next caller can try again."""
+    """The next caller can start a flight."""
 
     async def work():
         return "result"
@@ -114,7 +114,7 @@ async def test_a_task_that_cannot_start_leaves_no_flight(monkeypatch):
 
 
 def run_in_threads(provider, threads, callers, new_loop=asyncio.new_event_loop):
-    """Ask from several loops in as many threads; give all tokens."""
+    """Call get_token from several loops in as many threads; give all tokens."""
     found, barrier = [], threading.Barrier(threads)
 
     async def ask():
@@ -147,7 +147,7 @@ def run_in_threads(provider, threads, callers, new_loop=asyncio.new_event_loop):
     ],
 )
 def test_four_threads_of_fifty_callers_share_one_request(new_loop):
-    """One flight, joined from every loop."""
+    """The callers of every loop join one flight."""
     if new_loop == "uvloop":
         new_loop = pytest.importorskip("uvloop").new_event_loop
     client = SlowClient(0.2)
@@ -169,7 +169,7 @@ def test_a_provider_is_used_in_one_loop_after_another():
 
 
 def test_a_loop_that_ends_in_mid_flight_hurts_nobody():
-    """asyncio.run cancels the flight; the next loop starts another."""
+    """asyncio.run cancels the flight, and the next loop starts another."""
     client = SlowClient(5)
     provider = provider_of(client)
 
@@ -184,7 +184,7 @@ def test_a_loop_that_ends_in_mid_flight_hurts_nobody():
 
 
 def test_a_loop_closed_without_cancelling_leaves_no_complaint(caplog):
-    """Its flight is forgotten without 'was destroyed' or 'never retrieved'."""
+    """Its flight is forgotten, and asyncio reports neither 'was destroyed' nor 'never retrieved'."""
     client = SlowClient(5)
     provider = provider_of(client)
     loop = asyncio.new_event_loop()
@@ -215,7 +215,7 @@ def hold_in_another_loop(provider):
 
 
 def test_a_waiter_does_not_wait_for_a_loop_that_was_closed():
-    """It notices, and leads a flight of its own."""
+    """The waiter notices, and starts a flight of its own."""
     client = SlowClient(5)
     provider = provider_of(client)
     loop, caller = hold_in_another_loop(provider)
@@ -232,7 +232,7 @@ def test_a_waiter_does_not_wait_for_a_loop_that_was_closed():
 
 
 def test_a_waiter_does_not_wait_for_ever_for_a_loop_that_stands_still(monkeypatch):
-    """After some looks the flight counts as lost."""
+    """After a second the flight counts as lost."""
     monkeypatch.setattr("aritma_auth.runtime.single_flight._LOOK_AGAIN", 0.01)
     client = SlowClient(0.1)
     provider = provider_of(client)
@@ -246,7 +246,7 @@ def test_a_waiter_does_not_wait_for_ever_for_a_loop_that_stands_still(monkeypatc
 
 
 def test_a_provider_is_closed_from_another_loop():
-    """The flight of a running loop is cancelled there; its callers hear of it."""
+    """The flight of a running loop is cancelled there, and its callers get ProviderClosedError."""
     client = SlowClient(30)
     provider = provider_of(client)
     heard = []
@@ -286,7 +286,7 @@ async def test_another_loop_does_not_cut_off_what_becomes_critical_meanwhile():
 
 
 def test_closing_forgets_a_flight_whose_loop_is_gone():
-    """Nothing is waited for."""
+    """Closing does not wait for a loop that cannot run any more."""
     client = SlowClient(5)
     provider = provider_of(client)
     loop, caller = hold_in_another_loop(provider)
@@ -321,7 +321,7 @@ def test_a_forked_child_starts_anew():
 
 
 def test_after_a_fork_locks_and_flights_are_new(monkeypatch):
-    """The same, looked at from inside."""
+    """The same is seen from inside: the lock is free, and the flight is not this process's."""
     provider = provider_of(SlowClient(5))
     loop, caller = hold_in_another_loop(provider)
     flight = provider._flight
@@ -342,7 +342,7 @@ def test_after_a_fork_locks_and_flights_are_new(monkeypatch):
 
 
 def test_a_flight_that_ends_outside_of_any_loop_wakes_nobody():
-    """As when the garbage collector closes it after its loop."""
+    """This happens when the garbage collector closes it after its loop."""
 
     async def work():
         await asyncio.Event().wait()
@@ -389,7 +389,7 @@ def test_a_loop_closed_in_mid_request_leaves_no_open_session(recwarn, caplog):
 
 
 def test_a_forgotten_provider_is_collected_without_complaint(caplog):
-    """No task, session or lock holds it."""
+    """No task, session or lock keeps it alive."""
     provider = provider_of(SlowClient(0))
     asyncio.run(provider.get_token())
     forgotten = weakref.ref(provider)

@@ -16,12 +16,12 @@ from support.fakes import settle
 
 
 async def hang():
-    """Wait for ever, as for a vault that never answers."""
+    """Wait for ever, as for a vault that never responds."""
     await asyncio.Event().wait()
 
 
 async def await_a_cancelled_task():
-    """Raise CancelledError although nobody has cancelled the caller."""
+    """Raise CancelledError although the caller was not cancelled."""
     task = asyncio.ensure_future(asyncio.sleep(10))
     task.cancel()
     await task

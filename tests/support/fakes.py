@@ -1,4 +1,4 @@
-"""A client that asks nobody: what a provider's tests steer."""
+"""A client without a server, which a provider's tests control."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ class FakeSecret:
 
 class FakeClient:
     """
-    Answers token requests from a list: a token, an error, or a future that a test resolves.
+    Responds to token requests from a list: a token, an error, or a future that a test resolves.
 
     Without anything listed it makes tokens numbered from 1, of `lifetime` seconds.
     """

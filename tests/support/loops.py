@@ -1,4 +1,4 @@
-"""Event loops of other kinds."""
+"""Event loops other than asyncio's default."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A provider with everything around it in the test's hand."""
+"""A provider whose client, clock, chance and events a test controls."""
 
 import aritma_auth as aa
 from support.fakes import FakeClient
@@ -12,7 +12,7 @@ SPENT = aa.InvalidGrantError("invalid_grant")
 
 
 class Rig:
-    """A provider with everything around it in the test's hand."""
+    """A provider whose client, clock, chance and events a test controls."""
 
     def __init__(self, clock, lifetime=3600, grant=GRANT, **settings):
         self.clock = clock
