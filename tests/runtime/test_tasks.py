@@ -1,6 +1,7 @@
 """Tasks that neither end too early nor run too long."""
 
 import asyncio
+import contextlib
 import gc
 
 import pytest
@@ -39,6 +40,22 @@ async def test_bounded_work_returns_its_result_and_raises_its_error():
     assert await run_within(1, succeed()) == "result"
     with pytest.raises(KeyError):
         await run_within(1, fail())
+
+
+async def test_bounded_work_that_swallows_its_cancellation_is_left_to_itself(monkeypatch):
+    """It is given a moment to end, and then its caller goes on without it."""
+    monkeypatch.setattr("aritma_auth.runtime.tasks._GRACE", 0.02)
+    may_end = asyncio.Event()
+
+    async def work():
+        while not may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    with pytest.raises(TimeoutError):
+        await run_within(0.01, work())
+    may_end.set()
+    await settle()
 
 
 async def test_bounded_work_ends_with_its_caller():
