@@ -44,8 +44,8 @@ class Record(Value):
     Attributes:
         token: The token, refresh token included, or None if there is none, or none any more.
 
-        serial: Counts the tokens of this key. It tells the newer of two tokens even after the store
-            has lost its memory. Above 0 without a token: the end-user has signed out.
+        serial: Counts the tokens of this key, and orders them even after the store has lost its
+            memory. Above 0 without a token: the end-user has signed out.
 
         redeeming_since: POSIX seconds since when a process exchanges the refresh token, which may
             be spent if that process has died; None if no exchange is under way.
@@ -110,7 +110,7 @@ class TokenStore(Protocol):
     Keeps records by key; may be shared by providers, event loops and processes.
 
     An exception from any method means that the store is away. The provider reports it as an event
-    and asks for tokens without the store where that does no harm.
+    and requests tokens without the store where that does no harm.
     """
 
     @property

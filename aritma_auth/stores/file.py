@@ -31,7 +31,7 @@ class FileTokenStore(LocalTokenStore):
 
         keys: Encrypt the entries, so that a copy of the files alone is worthless.
 
-        clock: Tells the time.
+        clock: The clocks of the process.
 
     Raises:
         ConfigurationError: An argument is wrong, this user has no home directory, or the extra

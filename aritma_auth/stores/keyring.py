@@ -67,7 +67,7 @@ class KeyringTokenStore(LocalTokenStore):
         lock_folder: Where the lock files are, by default ``aritma-auth`` in the user's state
             folder.
 
-        clock: Tells the time.
+        clock: The clocks of the process.
 
     Raises:
         ConfigurationError: An argument is wrong, the extra ``keyring`` is not installed, or the

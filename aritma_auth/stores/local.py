@@ -68,7 +68,7 @@ class LocalTokenStore:
 
         keys: Encrypt the entries, or None.
 
-        clock: Tells the time.
+        clock: The clocks of the process.
     """
 
     can_watch = False
@@ -125,7 +125,7 @@ class LocalTokenStore:
         return lease if is_granted else None
 
     async def watch(self, key: str, *, generation: int) -> None:
-        """Raise, since `can_watch` is False: a watched folder tells no network disk's changes."""
+        """Raise, since `can_watch` is False: the provider polls."""
         raise NotImplementedError("can_watch is False")
 
     async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -33,7 +33,7 @@ class MemoryTokenStore:
     sign-outs.
 
     Args:
-        clock: Tells the time.
+        clock: The clocks of the process.
 
     Raises:
         ConfigurationError: The clock is none.

@@ -67,7 +67,7 @@ class RedisTokenStore(AsyncCloseable):
 
         default_lifetime: Seconds to keep a token whose lifetime is unknown.
 
-        clock: Tells the time.
+        clock: The clocks of the process.
 
     Raises:
         ConfigurationError: An argument is wrong, or redis-py is not installed.

@@ -85,16 +85,16 @@ async def test_a_mark_is_kept_without_a_token(store, other):
 async def test_a_failure_is_shared(store, other, error):
     """The kind, the words and the remaining seconds of a failure are shared, until a success."""
     await store.save(KEY, Record(backoff=SharedBackoff(error, 3, 20.0, "cred")), replaces=0)
-    gate = (await other.load(KEY)).record.backoff
+    backoff = (await other.load(KEY)).record.backoff
 
-    assert type(gate.error) is type(error)
-    assert str(gate.error) == str(error)
-    assert gate.error.is_permanent == error.is_permanent
-    assert getattr(gate.error, "status", None) == getattr(error, "status", None)
-    assert getattr(gate.error, "problems", None) == getattr(error, "problems", None)
-    assert getattr(gate.error, "error", None) == getattr(error, "error", None)
-    assert (gate.count, gate.credential) == (3, "cred")
-    assert 10 < gate.seconds <= 20
+    assert type(backoff.error) is type(error)
+    assert str(backoff.error) == str(error)
+    assert backoff.error.is_permanent == error.is_permanent
+    assert getattr(backoff.error, "status", None) == getattr(error, "status", None)
+    assert getattr(backoff.error, "problems", None) == getattr(error, "problems", None)
+    assert getattr(backoff.error, "error", None) == getattr(error, "error", None)
+    assert (backoff.count, backoff.credential) == (3, "cred")
+    assert 10 < backoff.seconds <= 20
     await other.save(KEY, record(), replaces=1)
     assert (await store.load(KEY)).record.backoff is None
 
@@ -102,10 +102,10 @@ async def test_a_failure_is_shared(store, other, error):
 async def test_a_backoff_that_has_ended_keeps_its_count(store, other):
     """The next failure in a row pauses longer."""
     await store.save(KEY, Record(backoff=SharedBackoff(ERRORS[0], 3, 0.0)), replaces=0)
-    gate = (await other.load(KEY)).record.backoff
+    backoff = (await other.load(KEY)).record.backoff
 
-    assert gate.seconds <= 0
-    assert gate.count == 3
+    assert backoff.seconds <= 0
+    assert backoff.count == 3
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 20.0])
@@ -192,7 +192,7 @@ async def test_a_write_under_an_older_lease_comes_too_late(store, other):
     await old.release()
     new = await other.acquire(KEY, seconds=30)
 
-    assert await store.save(KEY, record("answer"), replaces=0, fence=old.fence)
+    assert await store.save(KEY, record("response"), replaces=0, fence=old.fence)
     assert await other.save(KEY, record("newer"), replaces=1, fence=new.fence)
     assert not await store.save(KEY, record("late"), replaces=2, fence=old.fence)
     assert await store.save(KEY, record("sign-in"), replaces=2)

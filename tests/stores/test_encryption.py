@@ -14,26 +14,26 @@ from aritma_auth.stores.records import RecordError
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 KEYS = aa.EncryptionKeys({"1": OLD})
-SEALED = KEYS.encrypt(b"body", place="here")
+ENCRYPTED = KEYS.encrypt(b"body", place="here")
 
 
 def test_what_is_encrypted_is_decrypted():
     """Equal keys elsewhere decrypt the bytes, and the body does not show in what is kept."""
-    assert aa.EncryptionKeys({"1": OLD}).decrypt(SEALED, place="here") == b"body"
-    assert b"body" not in SEALED
+    assert aa.EncryptionKeys({"1": OLD}).decrypt(ENCRYPTED, place="here") == b"body"
+    assert b"body" not in ENCRYPTED
 
 
 def test_the_encrypted_bytes_have_this_layout():
     """They are format, length and name of the key, 12 bytes of nonce, the body, and 16 bytes of tag."""
-    assert SEALED[:3] == b"\x01\x011"
-    assert len(SEALED) == 3 + 12 + len(b"body") + 16
+    assert ENCRYPTED[:3] == b"\x01\x011"
+    assert len(ENCRYPTED) == 3 + 12 + len(b"body") + 16
 
 
 def test_bytes_of_an_earlier_day_are_decrypted():
     """The format is kept: these bytes were encrypted once and for all."""
-    sealed = base64.b64decode("AQExZJwYdQksD4Mn7OfYT319tbhADQPicf9VAb1Ztqa2PAs=")
+    encrypted = base64.b64decode("AQExZJwYdQksD4Mn7OfYT319tbhADQPicf9VAb1Ztqa2PAs=")
 
-    assert KEYS.decrypt(sealed, place="here") == b"body"
+    assert KEYS.decrypt(encrypted, place="here") == b"body"
 
 
 def test_no_two_results_are_alike():
@@ -45,14 +45,14 @@ def test_no_two_results_are_alike():
 def test_it_is_decrypted_in_no_other_place(place):
     """An entry that was copied over another cannot be decrypted."""
     with pytest.raises(RecordError, match="another place"):
-        KEYS.decrypt(SEALED, place=place)
+        KEYS.decrypt(ENCRYPTED, place=place)
 
 
 def test_the_name_of_the_key_does_not_run_into_the_place():
     """Key 1 at place 1x is distinct from key 11 at place x."""
-    sealed = aa.EncryptionKeys({"1": OLD}).encrypt(b"body", place="1x")
+    encrypted = aa.EncryptionKeys({"1": OLD}).encrypt(b"body", place="1x")
     keys = aa.EncryptionKeys({"11": OLD})
-    forged = b"\x01\x0211" + sealed[3:]
+    forged = b"\x01\x0211" + encrypted[3:]
 
     with pytest.raises(RecordError):
         keys.decrypt(forged, place="x")
@@ -61,57 +61,57 @@ def test_the_name_of_the_key_does_not_run_into_the_place():
 def test_another_key_of_the_same_name_does_not_decrypt():
     """Neither another key of the same name nor an unknown name decrypts the bytes."""
     with pytest.raises(RecordError, match="authentication tag"):
-        aa.EncryptionKeys({"1": NEW}).decrypt(SEALED, place="here")
+        aa.EncryptionKeys({"1": NEW}).decrypt(ENCRYPTED, place="here")
     with pytest.raises(RecordError, match="known here"):
-        aa.EncryptionKeys({"2": OLD}).decrypt(SEALED, place="here")
+        aa.EncryptionKeys({"2": OLD}).decrypt(ENCRYPTED, place="here")
 
 
 def test_another_format_is_distinguished_from_damage():
     """An older version of the package reports an unknown key, not damage."""
     with pytest.raises(RecordError, match="known here"):
-        KEYS.decrypt(b"\x02" + SEALED[1:], place="here")
+        KEYS.decrypt(b"\x02" + ENCRYPTED[1:], place="here")
 
 
 def test_keys_are_changed_in_three_steps():
     """At each step every process decrypts what any process of this step or the last has encrypted."""
     steps = [{"1": OLD}, {"1": OLD, "2": NEW}, {"2": NEW, "1": OLD}, {"2": NEW}]
-    rings = [aa.EncryptionKeys(step) for step in steps]
-    seals = [ring.encrypt(b"body", place="here") for ring in rings]
+    key_rings = [aa.EncryptionKeys(step) for step in steps]
+    results = [keys.encrypt(b"body", place="here") for keys in key_rings]
 
     for before, after in zip(range(3), range(1, 4), strict=True):
-        assert rings[after].decrypt(seals[before], place="here") == b"body"
-        assert rings[before].decrypt(seals[after], place="here") == b"body"
-    assert [seal[2:3] for seal in seals] == [b"1", b"1", b"2", b"2"]
+        assert key_rings[after].decrypt(results[before], place="here") == b"body"
+        assert key_rings[before].decrypt(results[after], place="here") == b"body"
+    assert [result[2:3] for result in results] == [b"1", b"1", b"2", b"2"]
 
 
-@given(st.integers(0, len(SEALED) * 8 - 1))
+@given(st.integers(0, len(ENCRYPTED) * 8 - 1))
 def test_no_bit_can_be_flipped(bit):
     """A flipped bit in the format, the name, the nonce, the body or the tag is detected."""
-    forged = bytearray(SEALED)
+    forged = bytearray(ENCRYPTED)
     forged[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(RecordError):
         KEYS.decrypt(bytes(forged), place="here")
 
 
-@pytest.mark.parametrize("length", range(len(SEALED)))
+@pytest.mark.parametrize("length", range(len(ENCRYPTED)))
 def test_nothing_can_be_cut_off(length):
     """Truncated bytes are refused, wherever they end."""
     with pytest.raises(RecordError):
-        KEYS.decrypt(SEALED[:length], place="here")
+        KEYS.decrypt(ENCRYPTED[:length], place="here")
 
 
 def test_nothing_can_be_added():
     """Bytes with something appended are refused."""
     with pytest.raises(RecordError):
-        KEYS.decrypt(SEALED + b"\0", place="here")
+        KEYS.decrypt(ENCRYPTED + b"\0", place="here")
 
 
 @given(st.binary())
-def test_no_bytes_crash_it(sealed):
+def test_no_bytes_crash_it(encrypted):
     """Arbitrary bytes raise a RecordError and nothing else."""
     with pytest.raises(RecordError):
-        KEYS.decrypt(sealed, place="here")
+        KEYS.decrypt(encrypted, place="here")
 
 
 @given(st.binary(), st.text(st.characters(codec="utf-8")))
@@ -134,9 +134,9 @@ RAW = b"\xfb\xff" + bytes(30)
 )
 def test_a_key_may_be_a_text(text):
     """A key may be base64 or base64url text, as openssl and secret managers write it."""
-    sealed = aa.EncryptionKeys({"1": RAW}).encrypt(b"body", place="here")
+    encrypted = aa.EncryptionKeys({"1": RAW}).encrypt(b"body", place="here")
 
-    assert aa.EncryptionKeys({"1": text}).decrypt(sealed, place="here") == b"body"
+    assert aa.EncryptionKeys({"1": text}).decrypt(encrypted, place="here") == b"body"
 
 
 BAD_KEYS = {
@@ -207,10 +207,10 @@ def test_a_generated_key_is_a_new_one():
 
 def test_what_is_decrypted_does_not_show(canary):
     """The decrypted bytes show in no repr, and in no error's traceback."""
-    sealed = KEYS.encrypt(canary.text.encode(), place="here")
-    canary.assert_hidden(KEYS.decrypt(sealed, place="here"))
+    encrypted = KEYS.encrypt(canary.text.encode(), place="here")
+    canary.assert_hidden(KEYS.decrypt(encrypted, place="here"))
     with pytest.raises(RecordError) as caught:
-        KEYS.decrypt(sealed, place="elsewhere")
+        KEYS.decrypt(encrypted, place="elsewhere")
 
     canary.assert_hidden(caught.value)
 

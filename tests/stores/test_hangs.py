@@ -120,6 +120,36 @@ async def test_a_keyring_that_hangs_holds_four_threads(tmp_path):
     assert await asyncio.wait_for(store.load(KEY), 10) is None
 
 
+@pytest.mark.parametrize("operation", ["load", "save", "acquire"])
+async def test_a_cancelled_operation_on_a_dead_disk_ends_at_once(tmp_path, dead_disk, operation):
+    """The thread goes on by itself, and leaves neither a lease nor a half-written entry."""
+    store = aa.FileTokenStore(tmp_path)
+    calls = {
+        "load": lambda: store.load(KEY),
+        "save": lambda: store.save(KEY, OLD, replaces=0),
+        "acquire": lambda: store.acquire(KEY, seconds=30),
+    }
+    calling = asyncio.ensure_future(calls[operation]())
+    await asyncio.wait([calling], timeout=0.2)
+    was_running = not calling.done()
+    started = time.monotonic()
+    calling.cancel()
+    await asyncio.wait([calling])
+    waited = time.monotonic() - started
+    dead_disk.set()
+
+    assert was_running
+    assert calling.cancelled()
+    assert waited < 1
+    lease = None
+    async with asyncio.timeout(10):
+        while lease is None:
+            lease = await store.acquire(KEY, seconds=30)
+        entry = await store.load(KEY)
+    assert entry is None or entry.record == OLD
+    await lease.release()
+
+
 async def test_hung_operations_leave_no_memory_behind(tmp_path, dead_disk):
     """A dead disk that is tried again for a day must not make the process grow."""
     store = aa.FileTokenStore(tmp_path)

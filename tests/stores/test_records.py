@@ -67,7 +67,7 @@ GOLDEN = {
         b'"kind":"TransportError","message":"down","since":1700000000.0,"seconds":5.0,"count":1,'
         b'"credential":"","status":null,"description":null,"uri":null,"may_have_arrived":true,"problems":[]}}',
     ),
-    "a broken answer": (
+    "a broken response": (
         Record(
             backoff=SharedBackoff(
                 aa.InvalidResponseError("broken", status=502, problems=("empty",))
@@ -100,11 +100,11 @@ def test_what_was_written_is_read(name):
     assert described(read.backoff) == described(record.backoff)
 
 
-def described(gate):
-    if gate is None:
+def described(backoff):
+    if backoff is None:
         return None
-    error = gate.error
-    return type(error), str(error), vars(error), gate.count, gate.seconds, gate.credential
+    error = backoff.error
+    return type(error), str(error), vars(error), backoff.count, backoff.seconds, backoff.credential
 
 
 def test_the_seconds_of_a_backoff_run_while_it_is_kept():
@@ -205,12 +205,12 @@ BAD = {
     "a scope of numbers": (changed(token__scope=[1]), "must be a list"),
     "no further members": (changed(token__extra=GONE), "must be an object"),
     "further members in a list": (changed(token__extra=["canary"]), "must be an object"),
-    "a gate that is a text": (changed(backoff="canary"), "must be an object"),
-    "a gate without a beginning": (changed(backoff__since=GONE), "since"),
-    "a gate without an end": (changed(backoff__seconds=GONE), "seconds"),
-    "a gate without a count": (changed(backoff__count=GONE), "count"),
-    "a gate of an unknown kind": (changed(backoff__kind="canary"), "unknown kind"),
-    "a gate without problems": (
+    "a backoff that is a text": (changed(backoff="canary"), "must be an object"),
+    "a backoff without a beginning": (changed(backoff__since=GONE), "since"),
+    "a backoff without an end": (changed(backoff__seconds=GONE), "seconds"),
+    "a backoff without a count": (changed(backoff__count=GONE), "count"),
+    "a backoff of an unknown kind": (changed(backoff__kind="canary"), "unknown kind"),
+    "a backoff without problems": (
         changed(backoff__kind="InvalidResponseError", backoff__problems=GONE),
         "must be a list",
     ),
