@@ -98,7 +98,7 @@ URLS = [
 
 @pytest.mark.parametrize(("request_", "url"), URLS)
 def test_the_browser_is_sent_to_this_url(request_, url):
-    """Byte for byte."""
+    """The URL that the browser is redirected to is this one, byte for byte."""
     assert request_.url == url
 
 
@@ -112,14 +112,14 @@ def test_the_browser_is_sent_to_this_url(request_, url):
     ],
 )
 def test_the_endpoints_own_query_is_kept(endpoint, start):
-    """As RFC 6749 §3.1 demands."""
+    """A query of the endpoint's own stays in front of the request (RFC 6749 §3.1)."""
     assert make_request(authorization_endpoint=endpoint).url.startswith(start)
 
 
 @pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
 @pytest.mark.parametrize("response_mode", ["", *sorted(RESPONSE_MODES)])
 def test_every_answer_has_its_way(response_type, response_mode):
-    """A code may travel in a query; what opens doors by itself may not."""
+    """A code may travel in a query; a token may not."""
     if response_type != "code" and response_mode == "query":
         with pytest.raises(ConfigurationError, match="never travel in a query"):
             make_request(response_type, response_mode=response_mode)
@@ -191,7 +191,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "reason"), REFUSED)
 def test_what_makes_no_sense_is_refused_before_anybody_is_sent_away(changes, reason):
-    """The message names the argument."""
+    """An argument that cannot be used is refused by its name, before the browser is redirected."""
     with pytest.raises(ConfigurationError, match=reason):
         _ = make_request(changes.pop("response_type", "code"), **changes).url
 
@@ -209,31 +209,33 @@ def test_what_makes_no_sense_is_refused_before_anybody_is_sent_away(changes, rea
     ],
 )
 def test_these_ways_back_are_taken_as_they_are(redirect_uri):
-    """The server compares them character by character."""
+    """
+    A redirect URI is sent as it was given, since the server compares it character by character.
+    """
     assert parameters(make_request(redirect_uri=redirect_uri))["redirect_uri"] == redirect_uri
 
 
 def test_one_issuer_or_several():
-    """A text is one."""
+    """A string is one issuer; an iterable may hold its aliases too."""
     assert make_request(issuers="https://a.example").issuers == {"https://a.example"}
 
 
 @pytest.mark.parametrize("changes", [{"idp": ""}, {"tenant": ""}, {"idp": "a b"}])
 def test_acr_values_are_words(changes):
-    """Nothing empty, nothing with a space."""
+    """A value that is empty or holds a space is refused."""
     with pytest.raises(ConfigurationError):
         build_acr_values(**changes)
 
 
 def test_acr_values_in_aritmas_words():
-    """The strongest first, each once."""
+    """The values come in a fixed order, each of them once."""
     assert build_acr_values() == ()
     assert build_acr_values("mfa", mfa=True) == ("mfa",)
     assert build_acr_values(idp="softrig", verify=True) == ("verify", "idp:softrig")
 
 
 def test_each_sign_in_has_secrets_of_its_own():
-    """256 bits each, never the same twice."""
+    """State, nonce and verifier have 256 bits each and never repeat."""
     one, other = generate(), generate()
     secrets_of = [
         text
@@ -246,7 +248,7 @@ def test_each_sign_in_has_secrets_of_its_own():
 
 
 def test_secrets_go_along_where_they_are_needed():
-    """A nonce with an ID token, a verifier with a code, both always if needed."""
+    """A request has a nonce if it expects an ID token, and a verifier if it expects a code."""
     assert generate(scope="api").nonce is None
     assert generate(response_type="id_token").code_verifier is None
     assert generate(response_type="id_token  code").code_verifier is not None
@@ -277,7 +279,10 @@ STRONGER = StepUpRequiredError(
     ],
 )
 def test_what_an_api_asks_for_is_added(wanted, step_up, scope, acr_values, max_age):
-    """Both scopes, the API's classes first, the smaller age (RFC 9470 §4)."""
+    """
+    A step-up joins both scopes, puts the API's classes first and takes the smaller age (RFC 9470
+    §4).
+    """
     request = generate(**wanted, step_up=step_up)
 
     assert (request.scope, request.acr_values, request.max_age) == (scope, acr_values, max_age)
@@ -298,7 +303,10 @@ FULL = {
 
 
 def test_a_request_survives_another_process():
-    """Nothing that the callback needs is lost, and the other process judges the answer."""
+    """
+    The JSON keeps everything that the callback needs, and another process can validate the
+    response.
+    """
     request = make_request("code id_token token", response_mode="form_post", **FULL)
     code = (
         "import sys; from aritma_auth.protocol.authorization_request import AuthorizationRequest;"
@@ -350,7 +358,7 @@ def test_a_request_is_written_down_like_this():
     created_at=st.floats(0, 4e9),
 )
 def test_any_request_survives_its_text(scope, **changes):
-    """What it says and where it leads are the same after the way through JSON."""
+    """A request has the same URL and fields after the way through JSON."""
     request = make_request(changes.pop("response_type"), scope=("openid", *scope), **changes)
     twin = AuthorizationRequest.from_json(request.to_json())
 
@@ -395,27 +403,30 @@ def edited(**changes):
     ],
 )
 def test_any_other_text_is_no_pending_sign_in(text):
-    """Start a new one: nothing is guessed."""
+    """A text that is no pending sign-in is refused, and nothing of it is guessed."""
     with pytest.raises(StateMismatchError, match="no pending sign-in"):
         AuthorizationRequest.from_json(text)
 
 
 @given(st.text() | st.binary().map(repr))
 def test_any_text_is_refused_with_a_typed_error(text):
-    """Whatever a cookie or a database gives back."""
+    """Whatever a cookie or a database returns, only our error is raised."""
     with pytest.raises(StateMismatchError):
         AuthorizationRequest.from_json(text)
 
 
 def test_an_older_version_that_knows_less_reads_what_it_knows():
-    """What is left out has its default."""
+    """A field that is missing from the JSON has its default."""
     request = AuthorizationRequest.from_json(edited(requires_acr=..., lifetime=..., extra=...))
 
     assert (request.requires_acr, request.lifetime, request.extra) == (False, 600.0, ())
 
 
 def test_an_answered_request_is_not_written_down():
-    """It could be answered a second time elsewhere."""
+    """
+    A request with an accepted response is not serialised, since it could be used again
+    elsewhere.
+    """
     request = make_request()
     validate_authorization_response(request, good_callback(request), now=NOW)
 
@@ -424,7 +435,7 @@ def test_an_answered_request_is_not_written_down():
 
 
 def test_no_copy_is_good_for_a_second_answer():
-    """A copy is the same sign-in; pickling is refused."""
+    """A copy is the same sign-in, and pickling is refused."""
     request = make_request()
     twins = [copy.copy(request), copy.deepcopy(request)]
     validate_authorization_response(request, good_callback(request), now=NOW)
@@ -437,7 +448,7 @@ def test_no_copy_is_good_for_a_second_answer():
 
 
 def test_a_request_shows_none_of_its_secrets(canary):
-    """Nor does its JSON text, in a log or a traceback."""
+    """Neither the request nor its JSON shows a secret in a log or a traceback."""
     secret = {"state": canary.text, "nonce": canary.text, "code_verifier": canary.text + "v" * 9}
     request = make_request(**secret, login_hint=canary.text, extra={"id_token_hint": canary.text})
     canary.assert_hidden(request)

@@ -1,4 +1,4 @@
-"""The way back: every answer that counts, and every one that must not."""
+"""The authorization response: each one that is accepted, and each one that must not be."""
 
 import contextlib
 
@@ -25,7 +25,7 @@ def judge(request, now=NOW, **changes):
 
 @pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
 def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type):
-    """Whatever else a browser brings along."""
+    """A response has what response_type asked for, whatever else a browser brings."""
     wanted = response_type.split()
     surplus = {
         "code": "the-code",
@@ -51,7 +51,7 @@ def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type)
 
 
 def test_what_the_servers_frame_wants_is_kept_as_it_is():
-    """Unread, and None where the server has no such frame."""
+    """session_state is kept unread, and is None where the server has no session frame."""
     given = judge(make_request(), code="the-code", session_state="x y.z")
 
     assert given.session_state == "x y.z"
@@ -60,7 +60,7 @@ def test_what_the_servers_frame_wants_is_kept_as_it_is():
 
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
 def test_an_answer_is_read_where_it_was_asked_for(mode):
-    """A code in a fragment does not count for a query, nor the other way round."""
+    """A code in a fragment does not count for a query, nor one in a query for a fragment."""
     request = make_request(response_mode=mode)
     assert (
         validate_authorization_response(request, callback_url(request), now=NOW).code.text
@@ -89,7 +89,7 @@ def test_an_answer_is_read_where_it_was_asked_for(mode):
     ],
 )
 def test_an_answer_to_another_sign_in_does_not_count(state, callback):
-    """And the sign-in stays open for its own."""
+    """A response with another state is refused, and the sign-in stays open for its own."""
     request = make_request()
     with pytest.raises(StateMismatchError, match="another sign-in"):
         validate_authorization_response(request, callback, now=NOW)
@@ -101,7 +101,7 @@ def test_an_answer_to_another_sign_in_does_not_count(state, callback):
     "name", ["state", "code", "iss", "error", "access_token", "id_token", "custom"]
 )
 def test_a_parameter_that_comes_twice_is_hostile(name):
-    """Even with the same value, even with none."""
+    """A repeated parameter is refused even if both values are the same, or one is empty."""
     request = make_request()
     pairs = [*good_callback(request, **{name: "x"}).items()]
     for value in ("x", ""):
@@ -121,7 +121,7 @@ def test_a_parameter_that_comes_twice_is_hostile(name):
     ],
 )
 def test_what_was_asked_for_must_come(response_type, drop, said):
-    """The message names what is missing."""
+    """The message names each parameter that is missing."""
     with pytest.raises(VerificationError, match=said):
         judge(make_request(response_type), **dict.fromkeys(drop))
 
@@ -137,7 +137,7 @@ def test_what_was_asked_for_must_come(response_type, drop, said):
     ],
 )
 def test_a_token_that_cannot_be_used_is_refused(changes, said):
-    """As at the token endpoint, but never as something to try again."""
+    """A browser's token is checked like the token endpoint's, and its error is permanent."""
     with pytest.raises(VerificationError, match=said) as caught:
         judge(make_request("token"), **changes)
 
@@ -162,7 +162,10 @@ def test_a_token_that_cannot_be_used_is_refused(changes, said):
     ],
 )
 def test_the_answer_names_its_server(iss, requires_iss, is_good):
-    """RFC 9207: compared exactly; missing where it was announced; a mix-up wherever it is false."""
+    """
+    iss is compared exactly, must be there if it was announced, and is a mix-up if it differs
+    (RFC 9207).
+    """
     request = make_request(issuers=[ISSUER, "https://id.zdata.no"], requires_iss=requires_iss)
     if is_good:
         assert judge(request, iss=iss).issuer == (iss or None)
@@ -172,7 +175,7 @@ def test_the_answer_names_its_server(iss, requires_iss, is_good):
 
 
 def test_an_error_from_another_server_is_a_mix_up_too():
-    """Its words are not shown."""
+    """An error of another server is a mix-up, and so is one without the iss that was announced."""
     with pytest.raises(IssuerMismatchError):
         judge(make_request(), iss="https://evil.example", error="access_denied")
     with pytest.raises(IssuerMismatchError):
@@ -189,7 +192,7 @@ def test_an_error_from_another_server_is_a_mix_up_too():
     ],
 )
 def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
-    """Made printable; a code beside it does not count."""
+    """The server's error is raised in printable form, and a code beside it does not count."""
     changes = {
         "error": error,
         "error_description": "no\x1bway",
@@ -208,7 +211,7 @@ def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
 
 
 def test_a_refusal_needs_no_words():
-    """IdentityServer seldom says more than the code."""
+    """An error code alone is enough, since IdentityServer seldom says more."""
     with pytest.raises(AccessDeniedError) as caught:
         judge(make_request(), error="access_denied", code=None)
 
@@ -220,7 +223,10 @@ def test_a_refusal_needs_no_words():
     [(-61, False), (-60, True), (0, True), (600, True), (600.5, False), (1e9, False)],
 )
 def test_an_answer_comes_in_time(seconds, is_good):
-    """Not too late, and not before the browser left; a clock may step back a little."""
+    """
+    A response may not arrive too late, nor before the browser left; a clock may step back a
+    little.
+    """
     request = make_request()
     if is_good:
         assert judge(request, now=NOW + seconds).code is not None
@@ -235,7 +241,7 @@ def test_an_answer_comes_in_time(seconds, is_good):
     ids=["good", "refused", "mix-up", "no code"],
 )
 def test_a_sign_in_is_answered_once(changes):
-    """Whatever became of the first answer, the second is somebody else's."""
+    """Whatever became of the first response, a second one is refused."""
     request = make_request()
     with contextlib.suppress(AritmaAuthError):
         judge(request, **changes)
@@ -245,7 +251,7 @@ def test_a_sign_in_is_answered_once(changes):
 
 
 def test_a_late_answer_uses_the_sign_in_up():
-    """It is not left for a moment when the clock is back."""
+    """A late response uses the sign-in up, even if the clock is set back afterwards."""
     request = make_request()
     with pytest.raises(StateMismatchError, match="too long"):
         judge(request, now=NOW + 601)
@@ -254,7 +260,7 @@ def test_a_late_answer_uses_the_sign_in_up():
 
 
 def test_an_answer_shows_none_of_its_secrets(canary):
-    """Neither when it counts nor when it does not."""
+    """Neither an accepted nor a refused response shows a secret."""
     secrets = {"code": canary.text, "access_token": canary.text, "id_token": f"{canary.text}.e30.x"}
     answer = judge(make_request("code id_token token"), **secrets)
     canary.assert_hidden(answer, answer.request)
@@ -276,14 +282,14 @@ def test_an_answer_shows_none_of_its_secrets(canary):
 
 @given(st.text() | st.binary() | st.lists(st.tuples(st.text(), st.text() | st.integers())))
 def test_whatever_comes_back_only_our_errors_come(callback):
-    """A callback is a stranger's to write."""
+    """Whatever a callback holds, only our errors are raised."""
     with pytest.raises(VerificationError):
         validate_authorization_response(make_request(), callback, now=NOW)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12))
 def test_only_the_very_state_counts(state):
-    """No prefix, no other case, no lucky guess."""
+    """No prefix, other case or other text of the state is accepted."""
     if state == "the-state":
         return
     with pytest.raises(StateMismatchError):
@@ -291,7 +297,7 @@ def test_only_the_very_state_counts(state):
 
 
 def test_an_answer_is_of_its_request():
-    """Code, verifier and redirect URI cannot be mixed from several sign-ins."""
+    """Code, verifier and redirect URI of several sign-ins cannot be mixed."""
     answer = make_response(state="mine")
 
     assert answer.request.state.text == "mine"

@@ -1,4 +1,4 @@
-"""The callback's parameters, from whatever a web framework gives."""
+"""The callback's parameters, in each form that a web framework gives them."""
 
 import pytest
 from hypothesis import given
@@ -48,12 +48,12 @@ QUERY = "code=a+b&state=%C3%A5&iss=https%3A%2F%2Fid.example"
     ],
 )
 def test_every_form_of_a_callback_is_read_alike(callback):
-    """Name by name."""
+    """Each form gives the same parameters by the same names."""
     assert parse_callback(callback, response_mode="query") == GOOD
 
 
 def test_the_fragment_counts_for_a_fragment():
-    """And what stands before it does not."""
+    """For a fragment the fragment counts, and a query in front of it does not."""
     url = f"https://me.example/cb?code=other#{QUERY}"
 
     assert parse_callback(url, response_mode="fragment") == GOOD
@@ -80,13 +80,16 @@ def test_the_fragment_counts_for_a_fragment():
     ids=repr,
 )
 def test_what_comes_twice_is_seen_in_every_form(callback):
-    """Also where a framework's own mapping would show the last one alone."""
+    """
+    A repeated parameter is noticed even where a framework's own mapping shows the last value
+    alone.
+    """
     with pytest.raises(VerificationError, match="twice"):
         parse_callback(callback, response_mode="query")
 
 
 def test_an_empty_parameter_is_absent():
-    """RFC 6749 §3.1."""
+    """A parameter without a value counts as absent (RFC 6749 §3.1)."""
     assert parse_callback("code=&state=x&error", response_mode="query") == {"state": "x"}
 
 
@@ -104,7 +107,7 @@ def test_an_empty_parameter_is_absent():
     ids=repr,
 )
 def test_what_is_no_text_is_hostile(callback):
-    """An uploaded file, a list, lone surrogate."""
+    """An uploaded file, a list or a lone surrogate is refused."""
     with pytest.raises(VerificationError, match="no text"):
         parse_callback(callback, response_mode="form_post")
 
@@ -120,13 +123,13 @@ def test_what_is_no_text_is_hostile(callback):
     ids=["too long", "too many", "a broken URL", "a body that is too long"],
 )
 def test_what_is_beyond_reason_is_hostile(callback):
-    """Limits far above any server's answer."""
+    """A callback beyond the limits is refused."""
     with pytest.raises(VerificationError, match="no authorization response"):
         parse_callback(callback, response_mode="query")
 
 
 def test_the_limits_are_far_above_any_answer():
-    """A hundred parameters, 128 kB."""
+    """A hundred parameters and 128 kB are still accepted."""
     pairs = "&".join(f"a{n}=1" for n in range(100))
 
     assert len(parse_callback(pairs, response_mode="query")) == 100
@@ -135,7 +138,7 @@ def test_the_limits_are_far_above_any_answer():
 
 @pytest.mark.parametrize("make", [str, str.encode, URL, lambda text: [("code", text)]])
 def test_a_hidden_callback_shows_nothing(canary, make):
-    """It stands in frames while it is judged."""
+    """A hidden callback shows no value, in whatever form it came."""
     hidden = hide_callback(make(canary.text))
 
     assert canary.text not in repr(hidden)

@@ -1,4 +1,4 @@
-"""Signing in on another device: what the server says, and how often to ask."""
+"""Signing in on another device: the server's response, and the interval between two polls."""
 
 import json
 
@@ -41,7 +41,7 @@ def parse(members, status=200):
 
 
 def test_the_servers_answer_is_what_a_person_needs():
-    """RFC 8628 §3.2; the code that the token is asked for with is a grant."""
+    """The response gives what the end-user is shown, and the grant that polls (RFC 8628 §3.2)."""
     device = parse(ANSWER)
 
     assert device.user_code == "123456789"
@@ -57,12 +57,12 @@ def test_the_servers_answer_is_what_a_person_needs():
     [(None, 5.0), (0, 5.0), (-3, 5.0), ("8", 8.0), (2.5, 2.5), (1, 1.0)],
 )
 def test_the_server_says_how_often_to_ask(interval, seconds):
-    """Five seconds if it does not, or makes no sense."""
+    """The interval is the server's, or five seconds if it names none that can be used."""
     assert parse(ANSWER | {"interval": interval}).interval == seconds
 
 
 def test_the_complete_address_may_be_absent():
-    """It is a convenience."""
+    """The complete address and the interval are optional."""
     answer = {k: v for k, v in ANSWER.items() if k not in {"verification_uri_complete", "interval"}}
 
     assert parse(answer).verification_uri_complete is None
@@ -93,7 +93,7 @@ def test_the_complete_address_may_be_absent():
     ],
 )
 def test_an_answer_that_cannot_be_used_names_the_member(changes, problem):
-    """Nothing of it is shown to a person."""
+    """A response that cannot be shown to an end-user is refused by the member's name."""
     with pytest.raises(InvalidResponseError, match=problem) as caught:
         parse(ANSWER | changes)
 
@@ -102,7 +102,7 @@ def test_an_answer_that_cannot_be_used_names_the_member(changes, problem):
 
 
 def test_all_that_is_wrong_is_named():
-    """At once."""
+    """All problems are named in one message."""
     with pytest.raises(InvalidResponseError) as caught:
         parse(ANSWER | {"user_code": "", "verification_uri": "x", "expires_in": -1})
 
@@ -110,13 +110,13 @@ def test_all_that_is_wrong_is_named():
 
 
 def test_a_refusal_is_the_servers():
-    """Such as for a client that may not."""
+    """The server's refusal is raised as it is."""
     with pytest.raises(OAuthError, match="unauthorized_client"):
         parse({"error": "unauthorized_client"}, status=400)
 
 
 def test_codes_are_not_for_logs(canary):
-    """The device code opens the account, the user code lets another sign in to it."""
+    """Neither the device code nor the user code is shown, since each lets another party in."""
     device = parse(
         ANSWER
         | {
@@ -154,7 +154,10 @@ def test_codes_are_not_for_logs(canary):
     ],
 )
 def test_how_long_to_wait_before_the_next_question(interval, error, seconds):
-    """RFC 8628 §3.5: never faster, slower when told, and not for ever."""
+    """
+    The interval never shrinks, grows when told to, and ends with a permanent error (RFC 8628
+    §3.5).
+    """
     assert next_interval(interval, error) == seconds
 
 

@@ -1,4 +1,4 @@
-"""What a server repeats of our secrets is masked, in whatever spelling it repeats them."""
+"""What a server repeats of our secrets is masked, in whatever spelling."""
 
 import base64
 import html
@@ -131,7 +131,7 @@ def test_any_secret_is_hidden_in_any_text(secret, before, after):
 
 @given(st.binary(max_size=60), st.binary(min_size=4, max_size=20))
 def test_any_bytes_can_be_searched(text, secret):
-    """A server may send anything."""
+    """Any text of a server can be searched for any secret."""
     hide_echoes(text.decode("latin-1"), [secret.decode("latin-1")])
     hide_echoes(text.decode(errors="surrogateescape"), [secret.decode("latin-1")])
 
@@ -192,7 +192,7 @@ def test_a_refusal_shows_nothing_that_was_sent(make, client_auth, member, spell)
 
 
 def test_an_echo_of_the_whole_form_shows_no_secret():
-    """The input that was found: the form comes back as it was sent."""
+    """A form that comes back as it was sent shows no secret."""
     request = request_with(ClientSecretPost("unused"), aa.ClientCredentialsGrant(), "aG9+c2U/")
     said = {"error": "invalid_client", "error_description": bytes(request.body).decode()}
     with pytest.raises(aa.InvalidClientError) as caught:

@@ -76,7 +76,7 @@ GRANTS = [
 
 @pytest.mark.parametrize(("make", "form"), GRANTS)
 def test_each_grant_is_a_form(make, form):
-    """In the order of its specification."""
+    """The parameters come in the order of the specification."""
     assert encode_form(make().parameters()).decode() == form
 
 
@@ -95,12 +95,12 @@ def test_each_grant_is_a_form(make, form):
     ],
 )
 def test_what_can_be_presented_again_is_known(make, reusable):
-    """Codes and refresh tokens can be spent only once."""
+    """A code and a refresh token can be presented once, other grants again."""
     assert make().is_reusable is reusable
 
 
 def test_no_grant_shows_its_secret(canary):
-    """Codes, verifiers, passwords and tokens."""
+    """No grant shows its code, verifier, password or token."""
     text = canary.text
     canary.assert_hidden(
         aa.AuthorizationCodeGrant(make_response(code_verifier=text, callback={"code": text})),
@@ -113,7 +113,7 @@ def test_no_grant_shows_its_secret(canary):
 
 
 def test_a_custom_grant_cannot_replace_protected_parameters():
-    """Its own parameters are its own."""
+    """A custom grant cannot set the parameters of the client's authentication."""
     with pytest.raises(aa.ConfigurationError, match="client_secret"):
         aa.CustomGrant("x", {"client_secret": "y"})
 
@@ -132,13 +132,15 @@ class Lookalike(aa.AuthorizationResponse):
     ],
 )
 def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
-    """Nobody can forget to check the state."""
+    """
+    A code grant accepts validated responses only, so that no one can forget to check the state.
+    """
     with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
         aa.AuthorizationCodeGrant(answer)
 
 
 def test_nobody_can_make_an_answer():
-    """Neither by its class nor by changing another."""
+    """A response cannot be created by its class nor by changing another."""
     names = ["request", "issuer", "code", "token", "id_token", "session_state"]
     parts = dict.fromkeys(names)
     with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
@@ -148,7 +150,7 @@ def test_nobody_can_make_an_answer():
 
 
 def test_a_code_grant_is_taken_with_its_answer():
-    """However many grants are made of one answer, the code is presented once."""
+    """However many grants are made of one response, the code is presented once."""
     answer = make_response()
     one, other = aa.AuthorizationCodeGrant(answer), aa.AuthorizationCodeGrant(answer)
 
@@ -184,7 +186,7 @@ def test_no_parameter_is_sent_twice(make, name):
 
 
 def test_further_parameters_are_texts():
-    """A number is refused where it is written, not where it is sent."""
+    """A value that is no string is refused when the grant is made."""
     with pytest.raises(aa.ConfigurationError, match="must be a string"):
         aa.ClientCredentialsGrant(extra={"a": 5})
 
@@ -193,13 +195,13 @@ def test_further_parameters_are_texts():
     "resource", ["/relative", "https://api.example/#part", "https://[broken", ["urn:a", "b"]]
 )
 def test_a_resource_is_an_absolute_uri(resource):
-    """Without a fragment."""
+    """A resource that is relative or has a fragment is refused."""
     with pytest.raises(aa.ConfigurationError, match="RFC 8707"):
         aa.ClientCredentialsGrant(resource=resource)
 
 
 def test_one_resource_or_several():
-    """A text is one."""
+    """A string is one resource; an iterable may hold several."""
     assert aa.ClientCredentialsGrant(resource="urn:a").resource == ("urn:a",)
     assert aa.ClientCredentialsGrant(resource=["urn:a", "urn:b"]).resource == ("urn:a", "urn:b")
 
@@ -215,7 +217,10 @@ def test_the_scope_of_client_credentials_may_be_given_by_position():
 
 
 def test_a_machine_cannot_ask_who_signs_in():
-    """IdentityServer answers such a scope with invalid_scope; it is said before."""
+    """
+    An identity scope is refused before it is sent, since IdentityServer refuses it with
+    invalid_scope.
+    """
     (problem,) = aa.ClientCredentialsGrant(scope="api openid profile").problems()
 
     assert "openid profile" in problem

@@ -1,4 +1,4 @@
-"""Values of the wire, and the wrappers that hide secrets."""
+"""HTTP messages as values, and the wrappers that hide their secrets."""
 
 import copy
 import pickle
@@ -35,7 +35,7 @@ def test_hidden_texts_are_texts_that_do_not_show(canary):
 
 
 def test_sealed_texts_compare_and_hash_by_value():
-    """Equal secrets are equal; nothing else is."""
+    """Equal secrets are equal, and nothing else is equal to them."""
     assert SecretText("a") == SecretText("a")
     assert SecretText("a") != SecretText("b")
     assert SecretText("a") != "a"
@@ -44,7 +44,7 @@ def test_sealed_texts_compare_and_hash_by_value():
 
 
 def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
-    """A copy is the same object; a pickle is refused."""
+    """A copy is the same object, and a pickle is refused."""
     sealed = SecretText(canary.text)
 
     canary.assert_hidden(sealed)
@@ -55,7 +55,7 @@ def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
 
 
 def test_sealing_twice_changes_nothing():
-    """What is sealed stays as it is, and nothing stays nothing."""
+    """A SecretText stays as it is, and None stays None."""
     sealed = as_secret("a")
 
     assert as_secret(sealed) is sealed
@@ -80,7 +80,7 @@ def test_members_are_read_only_and_hashable():
 
 
 def test_requests_and_answers_hide_headers_and_bodies(canary):
-    """Neither shows what it carries."""
+    """Neither a request nor a response shows its headers and its body."""
     request = HttpRequest("POST", "https://a.example", {"X": canary.text}, canary.text.encode())
     response = HttpResponse(200, {"X-Y": canary.text}, canary.text.encode())
 
@@ -124,7 +124,10 @@ def test_forms_keep_their_order():
     ],
 )
 def test_retry_after_is_seconds_or_a_date(retry_after, date, expected):
-    """RFC 9110 §10.2.3; a date counts from the server's own clock when it shows."""
+    """
+    Retry-After is a number of seconds, or a date that counts from the server's own clock (RFC
+    9110 §10.2.3).
+    """
     response = HttpResponse(503, {"Retry-After": retry_after, "Date": date})
 
     assert parse_retry_after(response, now=NOW) == expected
@@ -132,7 +135,7 @@ def test_retry_after_is_seconds_or_a_date(retry_after, date, expected):
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000", "", "UTC"])
 def test_a_date_is_greenwichs(zone, monkeypatch):
-    """Wherever this machine stands."""
+    """A date without a zone is UTC, whatever this machine's zone is."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:

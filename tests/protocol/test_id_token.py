@@ -1,4 +1,4 @@
-"""ID tokens: every check, each seen to refuse."""
+"""ID tokens: each check, seen to accept and to refuse."""
 
 import hashlib
 import json
@@ -85,7 +85,7 @@ def half_hash(text):
     ],
 )
 def test_good_tokens_are_believed(token, settings):
-    """Their claims come back."""
+    """A token that proves everything gives its claims."""
     assert check(token, **settings)["sub"] == "user-alice"
 
 
@@ -162,7 +162,7 @@ def test_good_tokens_are_believed(token, settings):
     ],
 )
 def test_each_check_refuses(token, settings, claim):
-    """The error names the claim."""
+    """Each check refuses with the name of its claim."""
     with pytest.raises(IdTokenError) as caught:
         check(token, **settings)
 
@@ -170,7 +170,7 @@ def test_each_check_refuses(token, settings, claim):
 
 
 def test_missing_claims_are_named_together():
-    """One message for all."""
+    """One message names all claims that are missing."""
     with pytest.raises(IdTokenError, match="lacks iss, sub, exp"):
         check(sign(drop=["iss", "sub", "exp"]))
 
@@ -203,13 +203,13 @@ def unsigned(**header):
     ],
 )
 def test_what_the_issuer_has_not_signed_is_refused(token):
-    """Whatever the header says."""
+    """A token without the issuer's signature is refused, whatever its header says."""
     with pytest.raises(IdTokenError):
         check(token)
 
 
 def test_a_secret_is_never_made_of_a_public_key():
-    """The classic confusion: HS256 over the text of the public key."""
+    """HS256 over the text of the public key, the classic confusion, is refused."""
     token = sign(key=OctKey.import_key(b"k" * 32), alg="HS256")
 
     with pytest.raises(ConfigurationError, match="asymmetric"):
@@ -233,7 +233,7 @@ def test_a_secret_is_never_made_of_a_public_key():
     ],
 )
 def test_keys_that_do_not_fit_are_passed_over(bad):
-    """One of them must not take the issuer down, nor let anybody in."""
+    """An unusable key neither takes its issuer down nor verifies a token."""
     assert check(sign(), keys=[bad, *KEYS])["sub"] == "user-alice"
     with pytest.raises(IdTokenError, match="no key of the issuer"):
         check(sign(), keys=[bad])
@@ -241,7 +241,7 @@ def test_keys_that_do_not_fit_are_passed_over(bad):
 
 @pytest.mark.filterwarnings("ignore:.*2048.*")
 def test_a_short_key_is_no_key():
-    """2048 bits at least."""
+    """An RSA key of fewer than 2048 bits verifies nothing."""
     short = RSAKey.generate_key(1024, auto_kid=False)
 
     with pytest.raises(IdTokenError, match="no key of the issuer"):
@@ -249,14 +249,14 @@ def test_a_short_key_is_no_key():
 
 
 def test_without_a_kid_every_fitting_key_is_tried():
-    """As the specification allows."""
+    """Without a kid each key that fits is tried, as the specification allows."""
     keys = [jwk(OTHER, kid="other"), jwk(EC, kid="ec"), jwk(RSA)]
 
     assert check(sign(kid=None), keys=keys)["sub"] == "user-alice"
 
 
 def test_other_algorithms_work_where_they_are_accepted():
-    """ES256 by default, as FAPI wants."""
+    """ES256 is accepted by default, since FAPI demands it."""
     key = jwk(EC, alg="ES256")
 
     assert check(sign(key=EC, alg="ES256"), keys=[key])["sub"] == "user-alice"
@@ -279,7 +279,10 @@ def test_other_algorithms_work_where_they_are_accepted():
     ],
 )
 def test_a_hash_is_that_of_the_signature(alg, key, digest):
-    """The left half of its own digest (OpenID Connect Core 1.0 §3.1.3.6)."""
+    """
+    A hash is the left half of the signature algorithm's digest (OpenID Connect Core 1.0
+    §3.1.3.6).
+    """
     full = hashlib.new(digest, b"at").digest()
     token = sign({"at_hash": encode(full[: len(full) // 2])}, key=key, alg=alg)
     settings = {"algorithms": frozenset({alg}), "access_token": "at", "keys": [jwk(key, alg=alg)]}
@@ -297,7 +300,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ 
 
 @given(at=st.integers(0, len(GOOD) - 1), letter=st.sampled_from(LETTERS))
 def test_no_changed_token_is_believed(at, letter):
-    """One letter at any place: header, claims, signature, even bits that mean nothing."""
+    """A changed character anywhere makes a token invalid, even in bits that decode to nothing."""
     changed = GOOD[:at] + letter + GOOD[at + 1 :]
     if changed != GOOD:
         with pytest.raises(IdTokenError):
@@ -306,7 +309,7 @@ def test_no_changed_token_is_believed(at, letter):
 
 @given(at=st.integers(0, len(GOOD)), letter=st.sampled_from(LETTERS), much=st.integers(0, 3))
 def test_no_longer_or_shorter_token_is_believed(at, letter, much):
-    """Letters put in or left out: of a good token there is one spelling."""
+    """A token with characters added or left out is invalid: each has exactly one encoding."""
     for changed in (GOOD[:at] + letter * much + GOOD[at:], GOOD[:at] + GOOD[at + much :]):
         if changed != GOOD:
             with pytest.raises(IdTokenError):
@@ -315,7 +318,7 @@ def test_no_longer_or_shorter_token_is_believed(at, letter, much):
 
 @given(st.permutations(range(3)), st.sampled_from([GOOD, sign({"sub": "user-bob"})]))
 def test_the_parts_of_tokens_cannot_be_mixed(order, other):
-    """A header, claims and a signature of several tokens are no token."""
+    """Header, claims and signature of several tokens make no valid token."""
     parts = [GOOD.split("."), other.split("."), GOOD.split(".")]
     mixed = ".".join(parts[row][column] for row, column in enumerate(order))
     if mixed != GOOD:
@@ -324,7 +327,7 @@ def test_the_parts_of_tokens_cannot_be_mixed(order, other):
 
 
 def test_without_joserfc_the_extra_is_named(monkeypatch):
-    """What to install."""
+    """Without joserfc the error names the extra to install."""
     token = sign()
     monkeypatch.setitem(sys.modules, "joserfc", None)
     with pytest.raises(ConfigurationError, match=r"aritma-auth\[oidc\]"):
@@ -332,7 +335,7 @@ def test_without_joserfc_the_extra_is_named(monkeypatch):
 
 
 def test_the_error_shows_no_token(canary):
-    """Nor nonce, nor what came with it."""
+    """An error shows neither the token nor the nonce nor what came with it."""
     token = sign({"sub": canary.text, "nonce": "x", "at_hash": "x"})
     secrets = {"nonce": canary.text, "access_token": canary.text, "code": canary.text}
     for settings in (secrets, secrets | {"nonce": "x"}):
@@ -344,19 +347,19 @@ def test_the_error_shows_no_token(canary):
 
 @pytest.mark.parametrize("members", [{}, {"keys": {}}, {"keys": "x"}])
 def test_a_key_set_has_a_list(members):
-    """Anything else breaks the specification."""
+    """A key set without a list of keys breaks the specification."""
     with pytest.raises(InvalidResponseError, match="no list of keys"):
         parse_key_set(Members(members))
 
 
 def test_what_is_no_key_is_left_out_of_a_set():
-    """One by one."""
+    """A member of the list that is no key is left out."""
     assert parse_key_set(Members({"keys": [1, {"kty": "RSA"}, None, "x"]})) == [{"kty": "RSA"}]
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[\w-]{0,20}\.[\w-]{0,20}\.[\w-]{0,20}"))
 def test_any_text_is_refused_with_a_typed_error(text):
-    """Nothing but a signed token passes, and nothing but our error comes."""
+    """Only a signed token passes, and only our error is raised."""
     with pytest.raises(IdTokenError):
         check(text)
 

@@ -1,4 +1,4 @@
-"""JSON answers of every endpoint, and whether a request may be repeated after none."""
+"""The JSON response of any endpoint, and whether a failed request may be repeated."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def parse(status, body, **headers):
 
 
 def test_an_object_with_status_200_is_an_answer():
-    """Nothing else is."""
+    """A JSON object with status 200 is returned."""
     assert parse(200, b'{"a": 1}') == {"a": 1}
 
 
@@ -36,7 +36,7 @@ def test_an_object_with_status_200_is_an_answer():
     ],
 )
 def test_everything_else_is_an_error(status, body, said):
-    """That says who answered what, and quotes nothing."""
+    """Every other response is an error that names the endpoint and quotes nothing secret."""
     with pytest.raises(InvalidResponseError, match=said) as caught:
         parse(status, body)
 
@@ -45,7 +45,7 @@ def test_everything_else_is_an_error(status, body, said):
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
 def test_an_oauth_error_is_one_whatever_its_status(status):
-    """Servers differ; empty words count as none."""
+    """An OAuth error counts in any status, and its empty members count as absent."""
     body = b'{"error": "slow_down", "error_description": "", "error_uri": 5}'
     with pytest.raises(OAuthError, match=r"^slow_down") as caught:
         parse(status, body, **{"Retry-After": "7"})
@@ -55,13 +55,13 @@ def test_an_oauth_error_is_one_whatever_its_status(status):
 
 
 def test_an_error_beside_a_token_is_none():
-    """A custom member of that name."""
+    """A member called error beside a token is a custom member."""
     assert parse(200, b'{"access_token": "t", "error": "x"}')["access_token"] == "t"
 
 
 @pytest.mark.parametrize("kind", ["text/html\x1b[31m", "å/b", "<script>"])
 def test_an_odd_media_type_is_not_shown(kind):
-    """A log is a terminal too."""
+    """A media type that is none is not shown, since a log is a terminal."""
     with pytest.raises(InvalidResponseError, match="unreadable media type"):
         parse(500, b"", **{"Content-Type": kind})
 
@@ -84,5 +84,8 @@ def test_an_odd_media_type_is_not_shown(kind):
     ],
 )
 def test_a_server_may_have_acted_without_an_answer(error, may_have_acted):
-    """Then a one-time token is not sent again blindly."""
+    """
+    A request that may have taken effect is told apart, so that a one-time token is not sent
+    again.
+    """
     assert is_ambiguous(error) is may_have_acted

@@ -24,7 +24,7 @@ class Model:
     ],
 )
 def test_exact_types_pass(members, expected):
-    """Values of the right type pass, null counts as absent, unknown members are left."""
+    """Values of the exact type pass, null counts as absent, and unknown members are ignored."""
     assert structure(Members(members), Model) == expected
 
 
@@ -43,7 +43,7 @@ def test_exact_types_pass(members, expected):
     ],
 )
 def test_other_types_are_refused(members, problem):
-    """Nothing is converted in silence."""
+    """No value is converted silently."""
     with pytest.raises(StructureError) as caught:
         structure(Members(members), Model)
 
@@ -51,7 +51,7 @@ def test_other_types_are_refused(members, problem):
 
 
 def test_texts_that_hide_are_texts():
-    """The parameters of a callback are read like JSON members, and a token answer among them."""
+    """The hidden parameters of a callback are structured like JSON members."""
 
     @attrs.frozen
     class Fragment:
@@ -75,7 +75,7 @@ def test_the_error_quotes_no_value(canary):
 
 
 def test_problems_of_other_kinds_are_named_without_detail():
-    """An error that a model's own validator raises is told without its text."""
+    """The error of a model's own validator is reported without its text."""
 
     @attrs.frozen
     class Picky:

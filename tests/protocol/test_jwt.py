@@ -1,4 +1,4 @@
-"""Which key may have signed: decoys, missing names, bad keys, and one spelling."""
+"""Which key may have signed: decoys, missing names, bad keys, and one canonical encoding."""
 
 import base64
 
@@ -67,12 +67,12 @@ def test_decoys_let_nobody_in_and_keep_nobody_out(decoy):
     ],
 )
 def test_a_key_that_fits_is_taken(key):
-    """Whatever else it says."""
+    """A key that fits verifies, whatever other members it has."""
     assert verify(sign(CLAIMS), [key]).claims == CLAIMS
 
 
 def test_a_token_without_kid_is_tried_with_every_fitting_key():
-    """One key or many; none that does not fit."""
+    """Without a kid each key that fits is tried, and no other."""
     token = sign(CLAIMS, kid=None)
     others = [jwk(OTHER_RSA, kid="a"), jwk(ec_key(), kid="b", alg="ES256"), {}]
 
@@ -99,7 +99,9 @@ EDWARDS = frozenset({"EdDSA", "Ed25519"})
 
 @pytest.mark.parametrize("alg", sorted(EDWARDS))
 def test_an_edwards_key_signs_under_either_name(alg):
-    """RFC 8037's and RFC 9864's; the key may name neither, but not the other."""
+    """
+    A key for Ed25519 verifies under RFC 8037's and RFC 9864's name, unless it names the other.
+    """
     (other,) = EDWARDS - {alg}
     token = sign(CLAIMS, key=okp_key(), alg=alg)
 
@@ -112,7 +114,7 @@ def test_an_edwards_key_signs_under_either_name(alg):
 
 @pytest.mark.parametrize("curve", ["Ed448", "X25519"])
 def test_no_other_curve_counts_as_ed25519(curve):
-    """One that signs by another curve, and one that does not sign at all."""
+    """Neither a key of another Edwards curve nor one for key agreement verifies."""
     key = okp_key(curve)
     signer = okp_key("Ed448") if curve == "Ed448" else okp_key()
     token = sign(CLAIMS, key=signer, alg="EdDSA")
@@ -122,7 +124,7 @@ def test_no_other_curve_counts_as_ed25519(curve):
 
 @pytest.mark.filterwarnings("ignore:.*2048.*")
 def test_a_short_key_is_no_key_however_it_is_written():
-    """Zeros before the modulus make it longer and not stronger."""
+    """Leading zeros make a modulus longer and no stronger."""
     from joserfc.jwk import RSAKey
 
     short = RSAKey.generate_key(1024, auto_kid=False)
@@ -137,21 +139,21 @@ def test_a_short_key_is_no_key_however_it_is_written():
 
 @pytest.mark.parametrize("algorithms", [[], ["none"], ["HS256"], ["RS256", "HS256"], ["rs256"]])
 def test_only_asymmetric_algorithms_can_be_accepted(algorithms):
-    """A client that asks for less is told so."""
+    """A client that accepts another algorithm gets a ConfigurationError."""
     with pytest.raises(ConfigurationError, match="asymmetric"):
         verify(sign(CLAIMS), [jwk()], frozenset(algorithms))
 
 
 @pytest.mark.parametrize("algorithms", [["ES256"], ["PS256"], ["RS512"]])
 def test_an_algorithm_that_is_not_accepted_is_not_tried(algorithms):
-    """Even if its key is there."""
+    """An algorithm that is not accepted verifies nothing, even if its key is there."""
     with pytest.raises(VerificationError, match="not accepted"):
         verify(sign(CLAIMS), [jwk()], frozenset(algorithms))
 
 
 @pytest.mark.parametrize("crit", [[], ["b64"], None])
 def test_a_critical_extension_is_not_known(crit):
-    """Whatever it is (RFC 7515 §4.1.11)."""
+    """A token that demands an extension is refused (RFC 7515 §4.1.11)."""
     token = sign(CLAIMS, crit=crit)
     if crit is None:
         assert verify(token, [jwk()]).claims == CLAIMS
@@ -161,7 +163,7 @@ def test_a_critical_extension_is_not_known(crit):
 
 
 def test_one_signature_has_one_spelling():
-    """Bits beyond the last byte, padding and foreign letters are refused, and not skipped."""
+    """Spare bits, padding and foreign characters are refused, and not skipped."""
     token = sign(CLAIMS)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(token[-1])
@@ -172,14 +174,14 @@ def test_one_signature_has_one_spelling():
 
 
 def test_a_token_beyond_reason_is_refused():
-    """A good signature under 128 kB of claims is no ID token."""
+    """A token of more than 128 kB is refused, even with a good signature."""
     assert verify(sign({"a": "x" * 90_000}), [jwk()])
     with pytest.raises(VerificationError, match="no signed JWT"):
         verify(sign({"a": "x" * 100_000}), [jwk()])
 
 
 def test_a_key_that_nobody_knows_is_noticed():
-    """Then the keys are read once more; a token that is none, or names no key, asks for nothing."""
+    """A kid that is unknown is noticed; a text that is no token, or names no key, is not."""
     token = sign(CLAIMS)
 
     assert names_unknown_key(token, [])
@@ -191,19 +193,21 @@ def test_a_key_that_nobody_knows_is_noticed():
 
 @given(st.binary())
 def test_base64url_goes_there_and_back(data):
-    """Without padding."""
+    """Any bytes survive encoding and decoding without padding."""
     assert decode_base64url(encode_base64url(data)) == data
 
 
 @pytest.mark.parametrize("text", ["A", "AB", "AA==", "A A", "AA\n", "A+/A", "é", "AAA=", "AAAAA"])
 def test_any_other_spelling_is_refused(text):
-    """Python's decoder would take most of them."""
+    """
+    An encoding that is not canonical is refused, though Python's decoder accepts most of them.
+    """
     with pytest.raises(ValueError, match="base64url"):
         decode_base64url(text)
 
 
 def test_a_token_that_is_none_shows_nothing(canary):
-    """Not in the frames that looked at it."""
+    """A text that is no token shows in no frame that looked at it."""
     for token in (canary.text, f"{canary.text}.b.c", f"e30.e30.{canary.text}"):
         from aritma_auth.protocol.redaction import HiddenStr
 

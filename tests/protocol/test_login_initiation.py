@@ -1,4 +1,4 @@
-"""A sign-in that somebody else proposes."""
+"""A sign-in that a third party initiates."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def read(pairs, origins=APP):
 
 
 def test_a_proposal_is_read():
-    """As a URL, as a form, as pairs."""
+    """The request is read as a URL, as a form and as pairs."""
     query = (
         "iss=https%3A%2F%2Fidp.example&login_hint=al%20ice"
         "&target_link_uri=https%3A%2F%2Fapp.example%2Forders%3Fid%3D1"
@@ -43,7 +43,7 @@ def test_a_proposal_is_read():
 
 
 def test_only_the_issuer_is_needed():
-    """An alias counts too; unknown parameters do not matter."""
+    """The issuer or an alias is enough, and unknown parameters are ignored."""
     proposal = read({"iss": "https://old.example", "utm_source": "mail"}, [])
 
     assert (proposal.login_hint, proposal.target_link_uri) == (None, None)
@@ -51,7 +51,7 @@ def test_only_the_issuer_is_needed():
 
 @pytest.mark.parametrize("issuer", [None, "", "https://evil.example", "https://idp.example/"])
 def test_another_server_is_refused(issuer):
-    """Or none at all: a mix-up would begin here."""
+    """Another issuer, or none, is refused, since a mix-up would begin there."""
     with pytest.raises(IssuerMismatchError):
         read({} if issuer is None else {"iss": issuer})
 
@@ -75,31 +75,31 @@ def test_another_server_is_refused(issuer):
     ],
 )
 def test_nobody_is_led_elsewhere(target):
-    """The application is no open redirector."""
+    """A target at another origin is refused, so that the application is no open redirector."""
     with pytest.raises(VerificationError, match="elsewhere"):
         read({"iss": "https://idp.example", "target_link_uri": target})
 
 
 def test_without_listed_origins_nobody_is_led_anywhere():
-    """What is not listed is elsewhere."""
+    """Without listed origins every target is refused."""
     with pytest.raises(VerificationError, match="elsewhere"):
         read({"iss": "https://idp.example", "target_link_uri": "https://app.example/"}, [])
 
 
 def test_the_target_is_written_as_it_was_understood():
-    """No browser reads another address than the one that was checked."""
+    """The target is returned as it was parsed, so that no browser opens another address."""
     proposal = read({"iss": "https://idp.example", "target_link_uri": "HTTPS://APP.example/a"})
 
     assert proposal.target_link_uri == "https://app.example/a"
 
 
 def test_a_parameter_counts_once():
-    """Two issuers are none."""
+    """A request with two issuers is refused."""
     with pytest.raises(VerificationError):
         read([("iss", "https://idp.example"), ("iss", "https://evil.example")])
 
 
 def test_listed_origins_are_secure():
-    """A wrong setting is found at once."""
+    """A listed origin that is not secure is refused at once."""
     with pytest.raises(ConfigurationError, match="https"):
         read({"iss": "https://idp.example"}, ["http://app.example"])

@@ -1,4 +1,4 @@
-"""Signing out: the URL, the way back, and the server's own announcements."""
+"""Signing out: the URL, the redirect back, and the logouts that the server announces."""
 
 import attrs
 import pytest
@@ -57,12 +57,12 @@ EXPECTED = LogoutExpectation(
     ],
 )
 def test_the_browser_is_sent_to_this_url(arguments, url):
-    """Byte for byte; what is not given is not sent."""
+    """The URL is this one, byte for byte, and what is not given is not sent."""
     assert build_end_session_url(END, **arguments) == url
 
 
 def test_the_endpoints_own_query_is_kept():
-    """As with every endpoint."""
+    """A query of the endpoint's own stays in front."""
     assert build_end_session_url(f"{END}?p=x", state="s") == f"{END}?p=x&state=s"
     assert build_end_session_url(f"{END}?p=x") == f"{END}?p=x"
 
@@ -78,13 +78,13 @@ def test_the_endpoints_own_query_is_kept():
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, reason):
-    """The message names it."""
+    """An argument that cannot be used is refused by its name."""
     with pytest.raises(ConfigurationError, match=reason):
         build_end_session_url(END, **arguments)
 
 
 def test_the_hint_shows_nowhere(canary):
-    """Neither in the URL's repr nor in an error's traceback."""
+    """The hint shows neither in the URL's repr nor in an error's traceback."""
     url = build_end_session_url(END, id_token_hint=canary.text)
     assert canary.text in url
     assert canary.text not in repr(url)
@@ -102,7 +102,7 @@ def test_the_hint_shows_nowhere(canary):
     ],
 )
 def test_the_way_back_from_signing_out_is_known(callback, state):
-    """Its state is the one that was sent."""
+    """A callback with the state that was sent is accepted."""
     validate_logout_callback(callback, state=state)
 
 
@@ -124,13 +124,16 @@ def test_the_way_back_from_signing_out_is_known(callback, state):
     ],
 )
 def test_another_way_back_is_noticed(callback, state):
-    """Missing, another, or not asked for; a browser without a cookie is on no way back."""
+    """
+    A state that is missing, differs or was never sent is refused, and so is a browser without a
+    cookie.
+    """
     with pytest.raises(StateMismatchError):
         validate_logout_callback(callback, state=state)
 
 
 def test_a_state_that_comes_twice_is_hostile():
-    """As in every callback."""
+    """A repeated state is refused, as in every callback."""
     with pytest.raises(VerificationError, match="twice"):
         validate_logout_callback("state=a&state=a", state="a")
 
@@ -143,7 +146,7 @@ def check(claims=None, drop=(), keys=None, now=NOW, **header):
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "Logout+JWT", "application/logout+jwt", "JWT", None])
 def test_a_logout_token_ends_a_session(typ):
-    """Also as IdentityServer typed it before 6.3."""
+    """A logout token is accepted, also with the type that IdentityServer wrote before 6.3."""
     assert check(typ=typ) == LogoutToken(
         subject="user-alice", session_id="s1", token_id="j1", expires_at=NOW + 300
     )
@@ -163,7 +166,7 @@ def test_a_logout_token_ends_a_session(typ):
     ],
 )
 def test_these_are_good_too(claims, drop):
-    """What the specification leaves open."""
+    """What the specification leaves open is accepted."""
     assert check(claims, drop).token_id == "j1"
 
 
@@ -200,20 +203,20 @@ def test_these_are_good_too(claims, drop):
     ],
 )
 def test_each_check_refuses(claims, drop, reason):
-    """No session may end by it: answer 400."""
+    """A token that fails a check ends no session: the application responds 400."""
     with pytest.raises(VerificationError, match=reason):
         check(claims, drop)
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "id_token", 5, ["logout+jwt"], "secevent+jwt"])
 def test_another_kind_of_token_ends_nothing(typ):
-    """RFC 8725 §3.11."""
+    """A token of another type is refused (RFC 8725 §3.11)."""
     with pytest.raises(VerificationError, match=r"typ|no key"):
         check(typ=typ)
 
 
 def test_a_logout_token_is_signed_by_the_issuer():
-    """With an algorithm that is accepted."""
+    """A logout token must be signed by the issuer with an accepted algorithm."""
     with pytest.raises(VerificationError, match="no key"):
         check(keys=[jwk(OTHER_RSA)])
     with pytest.raises(VerificationError, match="not accepted"):
@@ -222,7 +225,7 @@ def test_a_logout_token_is_signed_by_the_issuer():
 
 @given(st.text())
 def test_any_text_is_refused_with_a_typed_error(text):
-    """The address is open to the world."""
+    """Whatever is posted to the public address, only our error is raised."""
     with pytest.raises(VerificationError):
         verify_logout_token(text, [jwk()], EXPECTED, now=NOW)
 

@@ -76,12 +76,12 @@ def parse(changes=None, *, issuers=(ISSUER,), status=200, trusted=frozenset(), b
     ],
 )
 def test_metadata_stands_at_these_addresses(issuer, urls):
-    """OpenID Connect's place first, then those of RFC 8414; each once."""
+    """OpenID Connect's address comes first, then those of RFC 8414, each of them once."""
     assert list(build_metadata_urls(issuer)) == urls
 
 
 def test_a_servers_document_is_read():
-    """Its endpoints by name, and the rest of it as it is."""
+    """The endpoints are there by name, and the document as it came."""
     metadata = parse({"scopes_supported": ["openid"], "token_endpoint_auth_methods": None})
 
     assert metadata.issuer == ISSUER
@@ -102,7 +102,7 @@ def test_a_document_of_another_issuer_is_not_used(issuer):
 
 
 def test_an_alias_is_listed():
-    """Then endpoints may stand on either host."""
+    """With an alias listed, endpoints may be on either host."""
     metadata = parse({"issuer": LEGACY}, issuers=(ISSUER, LEGACY))
 
     assert metadata.issuer == LEGACY
@@ -111,7 +111,7 @@ def test_an_alias_is_listed():
 
 @pytest.mark.parametrize("issuer", [..., None, 5, [ISSUER]])
 def test_a_document_names_its_issuer(issuer):
-    """Or it is none."""
+    """A document without an issuer is refused."""
     with pytest.raises(InvalidResponseError, match="no issuer"):
         parse({"issuer": issuer})
 
@@ -120,7 +120,7 @@ def test_a_document_names_its_issuer(issuer):
     ("status", "body"), [(200, b"<html>"), (404, b""), (200, b"[]"), (500, b'{"a": 1}')]
 )
 def test_what_is_no_document_is_an_error(status, body):
-    """A page, a list, another status."""
+    """A page, a list or another status is an error."""
     with pytest.raises(InvalidResponseError, match="metadata's address"):
         parse(status=status, body=body)
 
@@ -141,7 +141,7 @@ def test_what_is_no_document_is_an_error(status, body):
     ],
 )
 def test_an_endpoint_elsewhere_is_never_used(url):
-    """Unless its origin is listed; the others are."""
+    """An endpoint on an origin that is not listed is never used, and the others are."""
     metadata = parse({"token_endpoint": url})
 
     assert metadata.foreign_endpoints == {"token_endpoint"}
@@ -151,7 +151,7 @@ def test_an_endpoint_elsewhere_is_never_used(url):
 
 
 def test_a_listed_origin_may_have_endpoints():
-    """As large providers spread theirs."""
+    """An endpoint on a listed origin is used, as large providers spread theirs."""
     url = "https://keys.example/jwks"
     metadata = parse({"jwks_uri": url}, trusted=frozenset({origin_of(URL("https://keys.example"))}))
 
@@ -160,13 +160,15 @@ def test_a_listed_origin_may_have_endpoints():
 
 @pytest.mark.parametrize("value", [..., None, 5, [f"{ISSUER}/connect/token"]])
 def test_a_missing_endpoint_is_named(value):
-    """The server does not offer it."""
+    """The error names the endpoint that the server does not offer."""
     with pytest.raises(ConfigurationError, match="has no token_endpoint"):
         parse({"token_endpoint": value}).endpoint("token_endpoint")
 
 
 def test_clients_with_a_certificate_have_their_own_endpoints():
-    """RFC 8705 §5: the alias if there is one that is believed, else the usual one."""
+    """
+    A client with a certificate uses the believed alias, else the usual endpoint (RFC 8705 §5).
+    """
     aliases = {"token_endpoint": f"{ISSUER}/mtls/token", "jwks_uri": "https://evil.example/"}
     metadata = parse({"mtls_endpoint_aliases": aliases})
 
@@ -180,7 +182,7 @@ def test_clients_with_a_certificate_have_their_own_endpoints():
     "name", ["authorization_endpoint", "check_session_iframe", "end_session_endpoint"]
 )
 def test_a_browser_has_no_certificate(name):
-    """RFC 8705 §5: an alias is for requests that the client sends itself."""
+    """An alias is never used for what the browser opens (RFC 8705 §5)."""
     metadata = parse({name: f"{ISSUER}/page", "mtls_endpoint_aliases": {name: f"{ISSUER}/mtls"}})
 
     assert metadata.endpoint(name, by_certificate=True) == f"{ISSUER}/page"
@@ -190,14 +192,14 @@ def test_a_browser_has_no_certificate(name):
     ("value", "is_so"), [(True, True), (False, False), ("true", False), (..., False)]
 )
 def test_a_server_says_that_it_names_itself(value, is_so):
-    """RFC 9207 §3: exactly true."""
+    """Only an exact true announces iss in authorization responses (RFC 9207 §3)."""
     metadata = parse({"authorization_response_iss_parameter_supported": value})
 
     assert metadata.names_issuer_in_responses is is_so
 
 
 def test_equal_documents_are_equal_keys():
-    """Whatever the order of their members."""
+    """Documents with the same members in another order are equal."""
     one = ServerMetadata(ISSUER, members=Members({"a": 1, "b": 2}))
     other = ServerMetadata(ISSUER, members=Members({"b": 2, "a": 1}))
 

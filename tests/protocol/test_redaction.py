@@ -1,4 +1,4 @@
-"""Wrappers that hide, compare and hash as they should."""
+"""Wrappers that hide what they hold, and compare and hash by it."""
 
 import copy
 import pickle
@@ -13,20 +13,20 @@ from aritma_auth.protocol.single_use import SingleUse
 
 @given(st.text(), st.text())
 def test_texts_are_compared_letter_by_letter(one, other):
-    """Whatever they hold, half characters included."""
+    """Any two texts are compared by their characters, lone surrogates included."""
     assert is_same_text(one, one)
     assert is_same_text(one, other) == (one == other)
     assert (SecretText(one) == SecretText(other)) == (one == other)
 
 
 def test_half_a_character_is_not_a_question_mark():
-    """Nor an error."""
+    """A lone surrogate is neither replaced nor an error."""
     assert not is_same_text("\ud800", "?")
     assert len(SecretText("\ud800").fingerprint) == 8
 
 
 def test_equal_members_have_equal_hashes():
-    """In whatever order they came."""
+    """Equal members have equal hashes, in whatever order they came."""
     one, other = Members({"a": 1, "b": [2]}), Members({"b": [2], "a": 1})
 
     assert one == other
@@ -37,7 +37,7 @@ def test_equal_members_have_equal_hashes():
 
 
 def test_a_mark_is_taken_once():
-    """And left again if it provably was not used."""
+    """A mark is taken once, and again only if it is given back."""
     mark = SingleUse()
     assert mark.is_left
     assert repr(mark) == "<SingleUse left>"
@@ -53,12 +53,12 @@ def test_a_mark_is_taken_once():
 
 
 def test_a_mark_can_be_taken_from_the_start():
-    """For what was used elsewhere."""
+    """A mark can be made as taken, for what was used elsewhere."""
     assert not SingleUse(is_left=False).take()
 
 
 def test_a_copy_is_the_same_mark():
-    """So that copying is no second use; pickling is refused."""
+    """A copy is the same mark, so that copying is no second use; pickling is refused."""
     mark = SingleUse()
     twins = [copy.copy(mark), copy.deepcopy(mark)]
     assert mark.take()

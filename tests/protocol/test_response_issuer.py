@@ -1,4 +1,4 @@
-"""Which server a callback is from, where an ID token says it in place of the parameter ``iss``."""
+"""The issuer of a callback, where an ID token names it in place of the parameter ``iss``."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -40,7 +40,10 @@ def answer(request, **parameters):
 
 
 def test_an_id_token_names_the_server_where_iss_is_left_out():
-    """Its claim tells a mix-up as well as the parameter would; its signature is judged later."""
+    """
+    The ID token's iss shows a mix-up as well as the parameter would; its signature is verified
+    later.
+    """
     assert answer(request(), id_token=id_token(iss=ISSUER)).code is not None
 
 
@@ -63,13 +66,13 @@ def test_another_server_or_none_is_a_mix_up(parameters):
 
 
 def test_an_id_token_that_was_not_asked_for_names_nobody():
-    """Only what was asked for counts."""
+    """An ID token that response_type did not ask for names no issuer."""
     with pytest.raises(aa.IssuerMismatchError):
         answer(request("code"), id_token=id_token(iss=ISSUER))
 
 
 def test_two_names_for_the_server_must_be_one():
-    """Both may be known, as an old host is beside the new one: of one answer they are one."""
+    """Two names in one response are a mix-up, even if both are known."""
     parameters = {"id_token": id_token(iss=ISSUER), "iss": "https://old.example"}
     with pytest.raises(aa.IssuerMismatchError, match="different servers"):
         answer(request(issuers=[ISSUER, "https://old.example"]), **parameters)

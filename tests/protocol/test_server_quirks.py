@@ -1,4 +1,4 @@
-"""What real servers do: the parsers accept the harmless, and name the harmful so that the user can act."""
+"""What real servers do: the parsers accept the harmless and name the harmful."""
 
 import json
 import traceback
@@ -235,7 +235,7 @@ def test_any_members_make_a_usable_token_or_an_error(changes, status):
     ],
 )
 def test_the_issuer_received_is_named(iss, shown):
-    """Beside the expected one, so that a wrong configuration can be told from an attack."""
+    """The message names the issuer received beside the expected one."""
     callback = {"state": "the-state", "code": "the-code", "iss": iss}
     with pytest.raises(aa.IssuerMismatchError) as caught:
         validate_authorization_response(make_request(), callback, now=NOW)
@@ -247,7 +247,7 @@ def test_the_issuer_received_is_named(iss, shown):
 
 @pytest.mark.parametrize("mode", ["fragment", "form_post", "query"])
 def test_a_callback_without_a_state_is_told_as_such(mode):
-    """A fragment never reaches a server: that is said where a fragment was asked for."""
+    """The message says that a fragment never reaches a server, where a fragment was asked for."""
     request = make_request(response_mode=mode)
     with pytest.raises(aa.StateMismatchError, match="no state") as caught:
         validate_authorization_response(request, {}, now=NOW)

@@ -1,4 +1,4 @@
-"""The page that watches a session in a browser: what it says, and who may say something to it."""
+"""The page that watches a session in a browser: its message, and who may embed and message it."""
 
 import base64
 import hashlib
@@ -37,7 +37,10 @@ class Script(HTMLParser):
 
 
 def test_the_script_knows_what_to_ask_whom_and_how_often():
-    """The message is the specification's: client and session state, a space between."""
+    """
+    The message is the client id and session_state with a space between, as the specification has
+    it.
+    """
     page = build("https://id.aritma.io/t/connect/checksession?a=b&c=d", interval=0.5)
 
     assert Script(page).attributes == {
@@ -48,7 +51,9 @@ def test_the_script_knows_what_to_ask_whom_and_how_often():
 
 
 def test_nothing_but_the_page_itself_is_let_in():
-    """One script, by its hash, whatever differs; one frame; pages of its own origin around it."""
+    """
+    The policy allows one script by its hash, one frame, and pages of the same origin around it.
+    """
     page, other = build(), build("http://127.0.0.1:5000/x", "another", "s.t", interval=60)
     digest = hashlib.sha256(Script(page).text.encode()).digest()
 
@@ -66,7 +71,7 @@ def test_nothing_but_the_page_itself_is_let_in():
 
 
 def test_what_the_server_sent_stays_text():
-    """In the message and nowhere else; and no repr shows it."""
+    """session_state is escaped, and no repr shows it."""
     nasty = "\"'><script>alert(1)</script>&amp;"
     page = build(client_id=nasty, session_state=nasty)
 
@@ -80,14 +85,14 @@ def test_what_the_server_sent_stays_text():
     ["http://id.aritma.io/x", "/connect/checksession", "https://u:p@id.aritma.io/", f"{FRAME}#x"],
 )
 def test_only_a_secure_frame_is_asked(frame):
-    """As with every address of the server."""
+    """A frame's address must be secure, as every address of the server."""
     with pytest.raises(ConfigurationError, match="check_session_iframe"):
         build(frame)
 
 
 @pytest.mark.parametrize("interval", [0, -1, 86_401, float("inf"), float("nan")])
 def test_a_browser_is_not_kept_busy(interval):
-    """Timers take what is too long for no time at all."""
+    """An interval of zero, or beyond what a browser's timer can hold, is refused."""
     with pytest.raises(ConfigurationError, match="interval"):
         build(interval=interval)
     assert "86400" in build(interval=86_400).html

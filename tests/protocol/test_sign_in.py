@@ -1,4 +1,4 @@
-"""A finished sign-in: what its ID tokens must prove, alone, together, and when they are refreshed."""
+"""A completed sign-in: what its ID tokens must prove alone, together, and at a refresh."""
 
 import attrs
 import pytest
@@ -47,7 +47,7 @@ def prove(claims, answer, token=None, now=NOW + 30):
     ],
 )
 def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, claims):
-    """Each hash that is there, and each that must be (§3.2.2.11, §3.3.2.12)."""
+    """Each hash that is there must fit, and those that must be there are (§3.2.2.11, §3.3.2.12)."""
     answer = make_response(response_type)
 
     assert prove(claims, answer)["sub"] == "alice"
@@ -64,7 +64,7 @@ def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, clai
 
 
 def test_the_token_endpoints_id_token_needs_no_hash():
-    """But one that is there must fit the access token that came with it (§3.1.3.8)."""
+    """at_hash may be missing there, but one that is there must fit the access token (§3.1.3.8)."""
     answer, token = make_response(), Token("new")
 
     assert prove({}, answer, token)["sub"] == "alice"
@@ -74,7 +74,7 @@ def test_the_token_endpoints_id_token_needs_no_hash():
 
 
 def test_the_nonce_is_that_of_the_request():
-    """And none where none was sent, as a request without openid."""
+    """The nonce must be the request's, and must be missing if the request had none."""
     with pytest.raises(IdTokenError, match="nonce"):
         prove({"nonce": "other"}, make_response(), Token("t"))
     with pytest.raises(IdTokenError, match="nonce is there"):
@@ -82,7 +82,7 @@ def test_the_nonce_is_that_of_the_request():
 
 
 def test_what_must_be_there_can_be_had_without_asking_twice():
-    """A code brings a token, and openid a person; else the error says what to ask for."""
+    """require_token and require_subject return what is there, or say what to ask for."""
     token = Token("t")
     full = SignIn(token, Members({"sub": "alice"}))
 
@@ -95,7 +95,10 @@ def test_what_must_be_there_can_be_had_without_asking_twice():
 
 
 def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
-    """RFC 9207 §2.4: an alias is another name, and two names are a mix-up."""
+    """
+    Of two names for the server, the callback's and the ID token's must be the same (RFC 9207
+    §2.4).
+    """
     known = {"issuers": [ISSUER, "https://id.zdata.no"]}
     named = make_response("id_token", **known)
     unnamed = make_response("id_token", callback={"iss": None}, **known)
@@ -111,7 +114,7 @@ def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
     [(NOW + 10, True), (NOW, True), (NOW - 60, True), (NOW - 90, True), (NOW - 91, False)],
 )
 def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
-    """Five minutes at the consent page make no sign-in older than it was asked to be."""
+    """The time that the end-user spends at the server does not count against max_age."""
     answer, claims = make_response(max_age=60), {"auth_time": auth_time}
     for now in (NOW, NOW + 30, NOW + 300):
         if is_good:
@@ -122,7 +125,9 @@ def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
 
 
 def test_an_id_token_is_made_for_this_sign_in():
-    """One of last week is somebody's replay, however long it is good."""
+    """
+    An ID token that was issued long before the sign-in is refused, even if it has not expired.
+    """
     with pytest.raises(IdTokenError, match="older than the sign-in"):
         prove({"iat": NOW - 7 * 86_400}, make_response(), Token("t"))
 
@@ -142,7 +147,7 @@ def test_an_id_token_is_made_for_this_sign_in():
     ],
 )
 def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
-    """OpenID Connect lets the server do otherwise, unless the application demands it."""
+    """acr may differ from acr_values, unless the application requires it."""
     answer = make_response(acr_values="mfa verify", requires_acr=requires_acr)
     if is_good:
         assert prove({"acr": acr}, answer, Token("t"))
@@ -152,7 +157,7 @@ def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
 
 
 def test_an_expectation_shows_no_secret(canary):
-    """Nonce, state, code and token."""
+    """The repr of an expectation shows neither nonce, state, code nor token."""
     secrets = {"state": canary.text, "nonce": canary.text}
     answer = make_response("code id_token token", callback={"code": canary.text}, **secrets)
 
@@ -162,7 +167,7 @@ def test_an_expectation_shows_no_secret(canary):
 
 
 def test_who_signed_in_is_in_the_claims():
-    """None without an ID token."""
+    """The subject is that of the claims, or None without an ID token."""
     assert SignIn(None, Members({"sub": "alice"})).subject == "alice"
     assert SignIn(Token("t")).subject is None
     assert SignIn(Token("t"), Members({"sub": 5})).subject is None
@@ -179,7 +184,7 @@ def test_who_signed_in_is_in_the_claims():
     ],
 )
 def test_both_channels_speak_of_one_person(front, back, claim):
-    """§3.3.3.6."""
+    """Issuer and subject must be the same in both ID tokens (§3.3.3.6)."""
     front = None if front is None else Members(front)
     if claim is None:
         require_same_sign_in(front, Members(back))
@@ -211,7 +216,7 @@ def refreshed(claims=None, drop=()):
     ],
 )
 def test_a_refresh_of_the_same_sign_in_passes(before, after):
-    """§12.2: what may change, and what may be left out."""
+    """A refreshed ID token may change and leave out what §12.2 allows."""
     validate_refreshed_id_token(before, after)
 
 
@@ -232,7 +237,7 @@ def test_a_refresh_of_the_same_sign_in_passes(before, after):
     ],
 )
 def test_a_refresh_of_another_sign_in_is_refused(before, after, claim):
-    """The tokens are not used."""
+    """A refreshed ID token about another sign-in is refused, and the tokens are not used."""
     with pytest.raises(IdTokenError) as caught:
         validate_refreshed_id_token(refreshed(before), refreshed(after))
 
@@ -240,14 +245,14 @@ def test_a_refresh_of_another_sign_in_is_refused(before, after, claim):
 
 
 def test_a_refresh_that_is_no_jwt_is_refused():
-    """Nothing could be compared."""
+    """A refreshed ID token that is no JWT is refused, since nothing could be compared."""
     for known, new in ((refreshed().id_token, "opaque"), ("opaque", refreshed().id_token)):
         with pytest.raises(IdTokenError, match="no JWT"):
             validate_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
 
 
 def test_claims_are_asked_for_of_a_known_person_alone():
-    """The argument, else the ID token, else an error before anything is sent."""
+    """UserInfo needs a subject: the argument's, else the ID token's, else it is an error."""
     assert require_subject(refreshed(), None) == "alice"
     assert require_subject(refreshed(), "bob") == "bob"
     for token in (
@@ -263,7 +268,7 @@ def test_claims_are_asked_for_of_a_known_person_alone():
 
 
 def test_a_browsers_token_brings_no_id_token_along():
-    """So that nothing unchecked can pass for checked."""
+    """A response's token has no ID token, so that nothing unverified passes for verified."""
     assert make_response("id_token token").token.id_token is None
     assert attrs.fields(SignIn).token is not None
 

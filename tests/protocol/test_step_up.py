@@ -1,4 +1,4 @@
-"""What an API asks for beyond the token."""
+"""The challenge by which an API asks for more than the token proves."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from aritma_auth.protocol.www_authenticate import find_step_up
 
 
 def test_rfc_9470s_challenge_becomes_an_error():
-    """The example of RFC 9470 §3, with an age beside it."""
+    """The example of RFC 9470 §3 becomes an error with its classes and its age."""
     error = find_step_up(
         [
             'Bearer error="insufficient_user_authentication", '
@@ -24,7 +24,7 @@ def test_rfc_9470s_challenge_becomes_an_error():
 
 
 def test_insufficient_scope_becomes_an_error():
-    """RFC 6750 §3.1; the first that asks counts, wherever it stands."""
+    """The first challenge that asks for more counts, wherever it stands (RFC 6750 §3.1)."""
     fields = ["Basic realm=x", 'Bearer error="insufficient_scope", scope="payments accounts"']
     error = find_step_up([*fields, "Bearer error=insufficient_user_authentication"])
 
@@ -35,7 +35,7 @@ def test_insufficient_scope_becomes_an_error():
 
 
 def test_dpop_challenges_count_too():
-    """Whatever their case."""
+    """A DPoP challenge counts in any case."""
     assert find_step_up(["DPOP error=insufficient_scope"]) is not None
 
 
@@ -54,7 +54,7 @@ def test_dpop_challenges_count_too():
     ids=repr,
 )
 def test_any_other_challenge_asks_for_nothing_more(fields):
-    """An expired token is refreshed, a foreign scheme is left alone."""
+    """An expired token or a foreign scheme asks for no step-up."""
     assert find_step_up(fields) is None
 
 
@@ -71,14 +71,17 @@ def test_any_other_challenge_asks_for_nothing_more(fields):
     ],
 )
 def test_an_age_is_a_number_of_seconds(max_age, seconds):
-    """What is none is not asked for."""
+    """An age that is no number of seconds is left out."""
     field = f'Bearer error=insufficient_user_authentication, max_age="{max_age}"'
 
     assert find_step_up([field]).max_age == seconds
 
 
 def test_what_no_request_can_carry_is_left_out():
-    """An API cannot make the next sign-in fail, nor speak to a terminal."""
+    """
+    A value that no request can carry is left out, so that an API cannot make the next sign-in
+    fail.
+    """
     error = find_step_up(
         [
             'Bearer error=insufficient_scope, scope="a é \\"b c\x1b", acr_values="mfa \u202ex y\x07", '
@@ -93,7 +96,7 @@ def test_what_no_request_can_carry_is_left_out():
 
 @given(st.text(), st.text(), st.text())
 def test_whatever_an_api_sends_nothing_breaks(scope, acr_values, max_age):
-    """Only what can be asked for comes out."""
+    """Whatever an API sends, the error holds values that a request can carry."""
     field = f'Bearer error=insufficient_scope, scope="{scope}", acr_values="{acr_values}", max_age="{max_age}"'
     error = find_step_up([field])
 

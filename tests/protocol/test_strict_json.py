@@ -1,4 +1,4 @@
-"""JSON from strangers: read strictly, or not at all."""
+"""JSON of another party: decoded strictly, or refused."""
 
 import json
 
@@ -18,7 +18,7 @@ values = st.recursive(
 
 @given(st.dictionaries(st.text("abå\U0001f600"), values, max_size=4), st.booleans())
 def test_every_object_is_read(members, ensure_ascii):
-    """Escaped or not."""
+    """Every object is decoded, escaped or not."""
     assert parse_json_object(json.dumps(members, ensure_ascii=ensure_ascii).encode()) == members
 
 
@@ -49,7 +49,7 @@ def test_every_object_is_read(members, ensure_ascii):
     ids=lambda value: repr(value[:30]),
 )
 def test_anything_else_is_refused(body, problem):
-    """In words that quote nothing."""
+    """Everything else is refused in words that quote nothing."""
     with pytest.raises(JsonError, match=problem) as caught:
         parse_json_object(body)
 
@@ -57,13 +57,13 @@ def test_anything_else_is_refused(body, problem):
 
 
 def test_two_halves_are_one_character():
-    """As every writer escapes what is beyond the first plane; a written backslash is none."""
+    """An escaped surrogate pair is one character, and an escaped backslash begins none."""
     assert parse_json_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
     assert parse_json_object(b'{"a": "\\\\ud800"}') == {"a": "\\ud800"}
 
 
 def test_the_error_shows_nothing(canary):
-    """Not in a frame, nor in what it came from."""
+    """The error shows nothing of the text, neither in its message nor in its context."""
     for text in ('{"a": "%s"', '{"a": "%s", "a": 1}', '["%s"]', '{"a": "%s\\ud800"}'):
         with pytest.raises(JsonError) as caught:
             parse_json_object((text % canary.text).encode())

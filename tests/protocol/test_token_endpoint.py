@@ -79,7 +79,7 @@ def test_basic_is_form_encoded_before_base64():
 
 
 def test_basic_can_leave_id_and_secret_as_they_are():
-    """For servers that decode nothing, where that is asked for."""
+    """For servers that decode nothing, the form encoding can be switched off."""
     raw = ClientSecretBasic("unused", is_form_encoded=False)
     request = build(ClientCredentialsGrant(), raw, "my client%", "s3cr3tV@lue!+:% å")
 
@@ -100,7 +100,7 @@ def test_a_public_client_only_names_itself():
 
 
 def test_resources_and_extra_parameters_follow_the_scope():
-    """Resource indicators repeat; parameters of a server's own come last."""
+    """Resource indicators repeat, and a server's own parameters come last."""
     request = build(
         ClientCredentialsGrant(
             scope=("api",), resource=["https://a.example", "urn:b"], extra={"audience": "x&y"}
@@ -123,14 +123,14 @@ def test_extra_parameters_cannot_replace_protected_ones(name):
 
 @pytest.mark.parametrize("resource", ["relative", "https://a.example/#part"])
 def test_a_resource_must_be_absolute_without_fragment(resource):
-    """RFC 8707 §2."""
+    """A resource that is relative or has a fragment is refused (RFC 8707 §2)."""
     with pytest.raises(ConfigurationError, match="resource"):
         ClientCredentialsGrant(resource=resource)
 
 
 @pytest.mark.parametrize("scope", ["openid", "api profile", "api offline_access"])
 def test_identity_scopes_are_known_to_be_refused_for_machines(scope):
-    """IdentityServer answers identity scopes in client_credentials with invalid_scope."""
+    """IdentityServer refuses identity scopes in client_credentials with invalid_scope."""
     problems = ClientCredentialsGrant(scope=scope).problems()
 
     assert len(problems) == 1
@@ -138,7 +138,7 @@ def test_identity_scopes_are_known_to_be_refused_for_machines(scope):
 
 
 def test_other_grants_are_not_known_to_be_refused():
-    """What nothing is known about is left to the server."""
+    """A grant of which nothing is known is left to the server."""
     assert RefreshTokenGrant("handle", scope="openid").problems() == ()
 
 

@@ -1,4 +1,4 @@
-"""Introspection and revocation."""
+"""Introspection (RFC 7662) and revocation (RFC 7009)."""
 
 import json
 
@@ -20,7 +20,7 @@ def response(body, status=200):
 
 
 def test_a_token_is_named_in_a_form(canary):
-    """RFC 7009 §2.1; it shows in no repr."""
+    """The form names the token and shows it in no repr (RFC 7009 §2.1)."""
     assert encode_form(build_token_parameters("a/b", None)) == b"token=a%2Fb"
     assert (
         encode_form(build_token_parameters("t", "refresh_token"))
@@ -30,7 +30,7 @@ def test_a_token_is_named_in_a_form(canary):
 
 
 def test_what_the_server_says_of_a_good_token():
-    """By name, and all of it."""
+    """The known members are there by name, and the whole response as claims."""
     members = {"active": True, "scope": "a b", "client_id": "me", "sub": "alice", "exp": 5.5}
     said = parse_introspection_response(response(members | {"tid": "acme"}), now=0.0)
 
@@ -41,7 +41,7 @@ def test_what_the_server_says_of_a_good_token():
 
 @pytest.mark.parametrize("scope", [["a", "b"], "a b", " a  b "])
 def test_a_scope_is_a_list_or_a_text(scope):
-    """Servers differ."""
+    """A scope may be a string or a list, since servers differ."""
     assert parse_introspection_response(
         response({"active": True, "scope": scope}), now=0
     ).scope == (
@@ -52,7 +52,7 @@ def test_a_scope_is_a_list_or_a_text(scope):
 
 @pytest.mark.parametrize("members", [{}, {"scope": "a"}, {"sub": "alice", "exp": 9}])
 def test_of_a_token_that_is_not_active_nothing_else_counts(members):
-    """Whatever is said beside it (RFC 7662 §2.2)."""
+    """Of an inactive token no other member counts (RFC 7662 §2.2)."""
     assert parse_introspection_response(
         response({"active": False} | members), now=0.0
     ) == Introspection(active=False)
@@ -70,7 +70,7 @@ def test_of_a_token_that_is_not_active_nothing_else_counts(members):
     ],
 )
 def test_an_answer_that_does_not_say_is_no_answer(members, problem):
-    """True means true."""
+    """A response in which active is not a boolean is refused."""
     with pytest.raises(InvalidResponseError, match=problem) as caught:
         parse_introspection_response(response(members), now=0.0)
 
@@ -78,7 +78,7 @@ def test_an_answer_that_does_not_say_is_no_answer(members, problem):
 
 
 def test_an_empty_401_means_the_asker():
-    """IdentityServer says no more than that."""
+    """A 401 without a body refuses the client, since IdentityServer says no more."""
     with pytest.raises(InvalidClientError) as caught:
         parse_introspection_response(response(b"", 401), now=0.0)
 
@@ -87,19 +87,22 @@ def test_an_empty_401_means_the_asker():
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"<html>", b'{"error": "x"}'])
 def test_a_200_means_that_the_token_is_dead(body):
-    """Whatever the body says (RFC 7009 §2.2)."""
+    """A 200 says that the token has ended, whatever the body says (RFC 7009 §2.2)."""
     assert parse_revocation_response(response(body), now=0.0) is None
 
 
 def test_a_refused_revocation_is_raised():
-    """The token lives."""
+    """A refusal is raised, and the token stays valid."""
     with pytest.raises(OAuthError, match="unsupported_token_type"):
         parse_revocation_response(response({"error": "unsupported_token_type"}, 400), now=0.0)
 
 
 @pytest.mark.parametrize(("status", "is_permanent"), [(503, False), (404, False), (302, False)])
 def test_another_status_means_that_the_token_lives(status, is_permanent):
-    """After a 503 it can be tried again (RFC 7009 §2.2.1)."""
+    """
+    After another status the token is still valid, and after a 503 it can be tried again (RFC
+    7009 §2.2.1).
+    """
     with pytest.raises(InvalidResponseError) as caught:
         parse_revocation_response(response(b"", status), now=0.0)
 

@@ -1,4 +1,4 @@
-"""What the token endpoint answers, good and bad."""
+"""The token endpoint's responses, usable and not."""
 
 import json
 import pickle
@@ -43,7 +43,7 @@ def parse(members, status=200, **headers):
 
 
 def test_aritmas_sample_answer_is_read():
-    """The example response of Aritma's page."""
+    """The example response of Aritma's page is parsed."""
     token = parse(ARITMA_ANSWER)
 
     assert token.access_token == json.loads(ARITMA_ANSWER)["access_token"]
@@ -56,7 +56,7 @@ def test_aritmas_sample_answer_is_read():
 
 
 def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
-    """The page's JWT is of another API than its answer: a client must not compare them."""
+    """The page's JWT is of another API than its response: a client must not compare them."""
     claims = parse_unverified_claims(parse(ARITMA_ANSWER).access_token)
 
     assert claims["iss"] == "https://id-dev.zdata.no"
@@ -67,7 +67,7 @@ def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
 
 @pytest.mark.parametrize("text", ["opaque", "a.b", "a.!.c", "a.bm90IGpzb24.c", "a.WzFd.c", "a.é.c"])
 def test_an_opaque_token_has_no_claims(text):
-    """A token that is no JWT is opaque, never an error."""
+    """A token that is no JWT is opaque, and never an error."""
     assert parse_unverified_claims(text) is None
 
 
@@ -110,7 +110,7 @@ def test_scope_is_split(scope, expected):
 
 @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER"])
 def test_token_type_is_read_in_any_case(token_type):
-    """RFC 6749 §5.1: the value is case-insensitive."""
+    """The token type is case-insensitive (RFC 6749 §5.1)."""
     assert parse(good(token_type=token_type)).token_type == "Bearer"
 
 
@@ -124,7 +124,7 @@ def test_a_known_other_token_type_can_be_allowed():
 
 
 def test_further_members_are_kept_and_not_shown(canary):
-    """Members that nobody specifies are in ``extra``, their values hidden from view."""
+    """Members that no specification defines are in ``extra``, and their values are hidden."""
     token = parse(good(created_at=5, custom={"k": canary.text}))
 
     assert token.extra["custom"] == {"k": canary.text}
@@ -134,7 +134,7 @@ def test_further_members_are_kept_and_not_shown(canary):
 
 
 def test_empty_refresh_and_id_tokens_count_as_absent():
-    """Some servers send an empty text for none."""
+    """An empty string counts as absent, since some servers send it for none."""
     token = parse(good(refresh_token="", id_token=""))
 
     assert token.refresh_token is None
@@ -170,7 +170,7 @@ def test_empty_refresh_and_id_tokens_count_as_absent():
     ],
 )
 def test_unusable_answers_name_the_member(members, problem):
-    """What breaks the specification is refused by name."""
+    """A response that breaks the specification is refused by the member's name."""
     with pytest.raises(InvalidResponseError, match="the token response is unusable") as caught:
         parse(members)
 
@@ -222,7 +222,7 @@ def test_bodies_that_are_no_answer(body, problem):
     ],
 )
 def test_answers_without_oauth_say_whether_they_heal(status, is_permanent):
-    """A gateway's trouble passes; a wrong URL does not."""
+    """A response without an OAuth body is transient, since a proxy may have sent it."""
     with pytest.raises(InvalidResponseError) as caught:
         parse(b"<html>", status)
 
@@ -252,7 +252,7 @@ def test_a_redirect_is_explained():
     ],
 )
 def test_refusals_are_typed(error, kind, status, is_permanent):
-    """The server's no becomes the error of its code, whatever the status."""
+    """The server's refusal becomes the error of its code, whatever the status."""
     with pytest.raises(kind) as caught:
         parse({"error": error}, status)
 
@@ -262,7 +262,7 @@ def test_refusals_are_typed(error, kind, status, is_permanent):
 
 
 def test_a_refusal_keeps_what_the_server_explains():
-    """Description, page and pause are kept, in printable form."""
+    """Description, page and pause are kept in printable form."""
     with pytest.raises(OAuthError, match="invalid_grant: too�late") as caught:
         parse(
             {
@@ -280,7 +280,7 @@ def test_a_refusal_keeps_what_the_server_explains():
 
 @pytest.mark.parametrize("error", [5, "", ["x"], {"code": 1}])
 def test_an_error_member_of_another_kind_is_no_oauth_error(error):
-    """Other APIs' error objects are answers that break the specification."""
+    """The error object of another API is a response that breaks the specification."""
     with pytest.raises(InvalidResponseError):
         parse({"error": error}, 400)
 
@@ -291,7 +291,7 @@ def test_an_error_beside_a_token_is_no_error():
 
 
 def test_strange_media_types_are_not_quoted():
-    """A media type that is none does not get into the message."""
+    """A media type that is none is not quoted."""
     with pytest.raises(InvalidResponseError, match="an unreadable media type"):
         parse(b"x", 500, **{"Content-Type": "\x1b[31m"})
 
@@ -327,7 +327,7 @@ def test_a_tokens_repr_tells_tokens_apart():
 
 @given(st.binary(max_size=200), st.integers(100, 599), st.text(max_size=20))
 def test_any_answer_is_a_token_or_a_typed_error(body, status, media_type):
-    """Nothing that a server sends makes the parser raise anything but its own errors."""
+    """Whatever a server sends, the parser raises its own errors only."""
     try:
         parse_token_response(
             HttpResponse(status, {"Content-Type": media_type, "Retry-After": media_type}, body),
@@ -354,7 +354,7 @@ json_values = st.recursive(
     )
 )
 def test_any_member_is_read_or_refused(members):
-    """Any JSON in any member gives a token or a typed error that quotes no value."""
+    """Any JSON in any member gives a token, or a typed error that quotes no value."""
     try:
         token = parse(members)
     except AritmaAuthError as error:

@@ -1,4 +1,4 @@
-"""Where a credential may be sent."""
+"""URLs: where a credential may be sent."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from aritma_auth.protocol.urls import Origin, is_loopback, origin_of, require_se
     ],
 )
 def test_https_and_loopback_are_secure(url):
-    """https goes anywhere, http to this machine."""
+    """https may go anywhere, and http to this machine."""
     assert str(require_secure_url(url, "x")) == url
 
 
@@ -49,7 +49,7 @@ def test_https_and_loopback_are_secure(url):
     ],
 )
 def test_everything_else_is_refused(url, problem):
-    """What is not secure is refused by what is wrong with it, and never quoted."""
+    """An insecure URL is refused by what is wrong with it."""
     with pytest.raises(ConfigurationError, match=problem) as caught:
         require_secure_url(url, "the thing")
 
@@ -75,13 +75,13 @@ def test_origins_are_scheme_host_and_port(url, origin):
 
 @pytest.mark.parametrize("host", [None, "", "a", "127.0.0.1.1", "127.0.0.x"])
 def test_other_hosts_are_not_loopback(host):
-    """Only this machine is."""
+    """No host but this machine is loopback."""
     assert not is_loopback(host)
 
 
 @given(st.from_regex(r"\Ahttps?://[^/]{1,30}(/.*)?\Z"))
 def test_http_never_reaches_a_stranger(url):
-    """Whatever the spelling, an http URL that passes has a loopback host."""
+    """An http URL that passes has a loopback host, however it is spelled."""
     try:
         parsed = require_secure_url(url, "x")
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""UserInfo: asked for with the token, believed only for the person who signed in."""
+"""UserInfo: asked for with the token, believed only for the end-user who signed in."""
 
 import json
 
@@ -19,7 +19,7 @@ def parse(members, status=200, content_type="application/json", **headers):
 
 
 def test_the_token_goes_in_the_header():
-    """Written exactly "Bearer", as IdentityServer compares it."""
+    """The scheme is written exactly "Bearer", as IdentityServer compares it."""
     request = build_userinfo_request("https://id.aritma.io/connect/userinfo", Token("t"))
 
     assert (request.method, request.url) == ("GET", "https://id.aritma.io/connect/userinfo")
@@ -28,7 +28,7 @@ def test_the_token_goes_in_the_header():
 
 
 def test_the_token_goes_in_the_form_where_that_is_asked_for():
-    """And then nowhere else (RFC 6750 §2: one way at a time)."""
+    """In the form the token is nowhere else (RFC 6750 §2: one way at a time)."""
     url = "https://id.aritma.io/connect/userinfo"
     request = build_userinfo_request(url, Token("a+b/c=="), in_body=True)
 
@@ -43,13 +43,16 @@ def test_the_token_goes_in_the_form_where_that_is_asked_for():
 
 
 def test_claims_of_the_person_are_given():
-    """All of them."""
+    """All claims of the end-user are returned."""
     assert parse({"sub": "alice", "name": "Å"}) == {"sub": "alice", "name": "Å"}
 
 
 @pytest.mark.parametrize("sub", ["bob", "Alice", "alice ", None, 5, ["alice"]])
 def test_claims_of_another_person_are_discarded(sub):
-    """A swapped token (OpenID Connect Core 1.0 §5.3.4)."""
+    """
+    Claims of another end-user are refused: the token was swapped (OpenID Connect Core 1.0
+    §5.3.4).
+    """
     with pytest.raises(VerificationError, match="another end-user"):
         parse({"sub": sub})
     with pytest.raises(VerificationError):
@@ -58,7 +61,7 @@ def test_claims_of_another_person_are_discarded(sub):
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_in_the_header_is_read(status):
-    """IdentityServer's body is empty then."""
+    """A refusal in the header counts, since IdentityServer's body is empty then."""
     with pytest.raises(OAuthError, match="invalid_token: expired") as caught:
         parse(b"", status, **{"WWW-Authenticate": f"Basic, {CHALLENGE}"})
 
@@ -70,26 +73,26 @@ def test_a_refusal_in_the_header_is_read(status):
     [(401, ""), (401, "Bearer"), (403, "Bearer realm=x"), (500, CHALLENGE), (200, CHALLENGE)],
 )
 def test_a_header_that_says_nothing_leaves_it_to_the_body(status, field):
-    """And of an answer that is no refusal the header is not looked at."""
+    """Without an error in the header the body counts, and the header of a success is ignored."""
     with pytest.raises(InvalidResponseError):
         parse(b"", status, **{"WWW-Authenticate": field})
 
 
 def test_a_refusal_in_the_body_is_read():
-    """As other servers do."""
+    """A refusal in the body counts, as other servers send it."""
     with pytest.raises(OAuthError, match="invalid_token"):
         parse({"error": "invalid_token"}, 401, **{"WWW-Authenticate": "Bearer"})
 
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
 def test_a_signed_answer_is_not_read(content_type):
-    """It says how to register instead."""
+    """A signed response is refused with the advice to register for plain JSON."""
     with pytest.raises(InvalidResponseError, match="plain JSON"):
         parse(b"e30.e30.x", content_type=content_type)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"alice"', b'{"sub": "alice"'])
 def test_what_is_no_object_is_an_error(body):
-    """Typed."""
+    """A response that is no JSON object is a typed error."""
     with pytest.raises(AritmaAuthError):
         parse(body)

@@ -1,4 +1,7 @@
-"""Wrong use of grants and client authentications is told when they are made, by the argument's name."""
+"""
+Wrong use of grants and client authentications is refused when they are made, by the argument's
+name.
+"""
 
 import copy
 import io
@@ -146,7 +149,7 @@ def test_an_audience_is_a_name(names):
 
 
 def test_a_wrong_step_up_is_refused_by_name():
-    """What an API demanded is the error that it caused."""
+    """step_up must be the error that an API's challenge became."""
     from aritma_auth.protocol.authorization_request import generate_authorization_request
 
     with pytest.raises(aa.ConfigurationError, match=r"^step_up must be"):
@@ -190,7 +193,7 @@ def test_a_secret_stays_what_it_is():
 
 
 def test_the_plain_text_that_was_found_is_not_shown():
-    """``repr(ClientSecretPost("hunter2"))`` printed the secret."""
+    """``repr(ClientSecretPost("hunter2"))`` no longer prints the secret."""
     assert "hunter2" not in repr(aa.ClientSecretPost("hunter2"))
     assert "hunter2" not in repr(aa.OAuthClient("id", aa.ClientSecretBasic("hunter2")))
     assert "hunter2" not in str(attrs.asdict(aa.ClientSecretPost("hunter2")))

@@ -1,4 +1,4 @@
-"""``WWW-Authenticate`` by the full grammar, and never more than the grammar."""
+"""``WWW-Authenticate``: parsed by the full grammar, and nothing beyond it."""
 
 import time
 
@@ -94,12 +94,12 @@ VECTORS = [
 
 @pytest.mark.parametrize(("field", "challenges"), VECTORS)
 def test_a_field_is_read_by_the_grammar(field, challenges):
-    """RFC 9110 §11.6.1."""
+    """A field gives the challenges of RFC 9110 §11.6.1."""
     assert parse_challenges([field]) == challenges
 
 
 def test_several_fields_are_read_one_by_one():
-    """What is broken in one does not hide the next."""
+    """A break of the grammar in one field does not hide the next field."""
     fields = ['Basic realm="', "Bearer realm=a", "", "Digest"]
 
     assert parse_challenges(fields) == [one("basic"), BEARER, one("digest")]
@@ -107,7 +107,7 @@ def test_several_fields_are_read_one_by_one():
 
 
 def test_identityservers_field_is_read():
-    """As UserInfo answers it, with no space after the comma."""
+    """IdentityServer's field is parsed, which has no space after the comma."""
     field = 'Bearer realm="IdentityServer",error="invalid_token",error_description="The access token expired"'
     (challenge,) = parse_challenges([field])
 
@@ -116,7 +116,7 @@ def test_identityservers_field_is_read():
 
 
 def test_an_endless_field_is_left_out():
-    """No server writes 16 kB of challenges; the others count."""
+    """A field of more than 16 kB is ignored, and the others count."""
     assert parse_challenges(["Bearer " + "a" * 16_384, "Basic"]) == [one("basic")]
     assert parse_challenges(["Bearer " + "a" * 16_377]) == [one("bearer", "a" * 16_377)]
 
@@ -139,7 +139,7 @@ def write(scheme, parameters):
     )
 )
 def test_what_is_written_is_read(challenges):
-    """Whatever stands in the quotes."""
+    """Any quoted value comes back as it was written."""
     field = ", ".join(write(scheme, parameters) for scheme, parameters in challenges)
 
     assert parse_challenges([field]) == [
@@ -149,7 +149,7 @@ def test_what_is_written_is_read(challenges):
 
 @given(st.text(max_size=200) | st.text(' ,="\\abB/~\t', max_size=200))
 def test_no_field_raises(field):
-    """Names are lower-case tokens, whatever was sent."""
+    """Whatever is sent, names come out as lower-case tokens."""
     for challenge in parse_challenges([field]):
         assert challenge.scheme == challenge.scheme.lower()
         assert challenge.scheme
@@ -177,7 +177,7 @@ def test_no_field_raises(field):
 )
 @pytest.mark.parametrize("start", ["", "Bearer ", 'Bearer a="'])
 def test_no_field_takes_long(start, piece):
-    """The time grows with the length, not with its square."""
+    """The time grows with the length of a field, and not with its square."""
     field = (start + piece * 16_384)[:16_384]
     before = time.process_time()
     parse_challenges([field])
