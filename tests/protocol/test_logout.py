@@ -5,11 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError, VerificationError
+from aritma_auth.errors import (
+    ConfigurationError,
+    IssuerMismatchError,
+    StateMismatchError,
+    VerificationError,
+)
 from aritma_auth.protocol.logout import (
     LogoutExpectation,
     LogoutToken,
     build_end_session_url,
+    validate_front_channel_logout,
     validate_logout_callback,
     verify_logout_token,
 )
@@ -252,3 +258,33 @@ def test_a_further_audience_of_a_logout_token_must_be_trusted(audience, is_good)
     if isinstance(audience, list):
         with pytest.raises(VerificationError, match="aud"):
             verify_logout_token(token, [jwk()], EXPECTED, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        f"https://me.example/out?iss={ISSUER}&sid=s1",
+        f"?iss={ALIAS}&sid=s1&further=1",
+        {"iss": ISSUER, "sid": "s1"},
+    ],
+)
+def test_a_front_channel_logout_means_this_session(callback):
+    """A request with the issuer or its alias and this browser's session is accepted."""
+    validate_front_channel_logout(callback, issuers=[ISSUER, ALIAS], session_id="s1")
+
+
+@pytest.mark.parametrize(
+    ("callback", "error", "said"),
+    [
+        ("?iss=https://evil.example&sid=s1", IssuerMismatchError, "not 'https://evil.example'"),
+        ("?sid=s1", IssuerMismatchError, "not none"),
+        ("", IssuerMismatchError, "not none"),
+        (f"?iss={ISSUER}&sid=s2", VerificationError, "another session"),
+        (f"?iss={ISSUER}", VerificationError, "another session"),
+        (f"?iss={ISSUER}&sid=s1&sid=s1", VerificationError, "twice"),
+    ],
+)
+def test_another_front_channel_logout_ends_nothing(callback, error, said):
+    """A request of another server, or for another session, signs nobody out."""
+    with pytest.raises(error, match=said):
+        validate_front_channel_logout(callback, issuers=[ISSUER, ALIAS], session_id="s1")
