@@ -20,6 +20,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
+from aritma_auth.stores.key import require_store
 
 if TYPE_CHECKING:
     import aiohttp
@@ -133,6 +134,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         """
         from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
 
+        require_store(store)
         grant = ClientCredentialsGrant(scope=scope)
 
         def make(tenant: str) -> TokenProvider:

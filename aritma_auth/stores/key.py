@@ -15,7 +15,7 @@ from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.events import Listener, StoreFailed, notify
 from aritma_auth.protocol.client_auth import ClientAuth
-from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.grants import Grant, SignedInGrant
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.stores.contract import TokenStore
 
@@ -91,29 +91,45 @@ def store_for(
     Raises:
         ConfigurationError: The store is no TokenStore.
     """
-    if store is None:
-        return None
-    if isinstance(store, type) or not all(
-        callable(getattr(store, name, None)) for name in _METHODS
-    ):
-        raise wrong_kind(
-            "store",
-            "a TokenStore, such as FileTokenStore(path) or RedisTokenStore(url, keys=keys)",
-            store,
-        )
-    if grant.identity() is not None:
+    require_store(store)
+    if store is None or grant.identity() is not None:
         return store
     if not grant.is_reusable:
-        notify(on_event, StoreFailed("identify", _UNNAMED))
+        notify(on_event, StoreFailed("identify", _without_identity(grant)))
     return None
+
+
+def require_store(store: object) -> None:
+    """
+    Require an argument ``store`` to be a TokenStore or None.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    is_class = isinstance(store, type)
+    if store is None or not (is_class or any(not _has(store, name) for name in _METHODS)):
+        return
+    raise wrong_kind(
+        "store",
+        "a TokenStore, such as FileTokenStore(path) or RedisTokenStore(url, keys=keys)",
+        store,
+    )
 
 
 _METHODS = ("load", "save", "acquire", "watch")
 
-_UNNAMED = (
-    "the SignedInGrant has no end_user, so its tokens stay in this process: give it the subject, "
-    "or the identifier of your session"
-)
+
+def _has(store: object, method: str) -> bool:
+    return callable(getattr(store, method, None))
+
+
+def _without_identity(grant: Grant) -> str:
+    if isinstance(grant, SignedInGrant):
+        return (
+            "the SignedInGrant has no end_user, so its tokens stay in this process: give it the "
+            "subject, or the identifier of your session"
+        )
+    return f"this {type(grant).__name__} cannot say whose its tokens are: they stay in this process"
 
 
 def _configured_token_endpoint(environment: Environment) -> str:

@@ -196,9 +196,17 @@ def local_folder(name: str, given: object, *, extra: str) -> Path:
     path = os.fspath(given) if isinstance(given, str | os.PathLike) else None
     if not isinstance(path, str):
         raise wrong_kind(name, "the path of a folder, as text or a Path", given)
-    if not path or "\0" in path:
+    if not path or "\0" in path or not _is_encodable(path):
         raise ConfigurationError(f"{name} must be the path of a folder, not {path!r}")
     return Path(path).absolute()
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _state_folder(name: str) -> Path:

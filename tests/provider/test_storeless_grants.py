@@ -43,6 +43,22 @@ async def test_an_unnamed_sign_in_is_reported_at_construction(clock):
     assert Rig(clock, grant=aa.SignedInGrant()).events == []
 
 
+async def test_a_custom_grant_with_a_password_is_reported_by_its_own_name(clock):
+    """A grant that cannot be presented again does need a store, so its absence is reported."""
+    rig = Rig(clock, grant=PASSWORD, store=aa.MemoryTokenStore())
+
+    (event,) = rig.happened(StoreFailed)
+    assert event.operation == "identify"
+    assert "this CustomGrant cannot say whose" in event.error
+
+
+@pytest.mark.parametrize("store", ["/tmp/x", aa.MemoryTokenStore], ids=repr)
+def test_a_pool_refuses_what_is_no_store_at_once(store):
+    """The error comes when the pool is made, not with the first tenant."""
+    with pytest.raises(aa.ConfigurationError, match=r"^store must be a TokenStore"):
+        aa.TokenProviderPool.for_tenants("client", "secret", store=store)
+
+
 async def test_unnamed_end_users_are_signed_out_alone(clock):
     """forget() of one unnamed end-user leaves every other one signed in."""
     store = aa.MemoryTokenStore()

@@ -32,6 +32,10 @@ WRONG = {
     "a number as path": (file_store(42), r"^path must be the path of a folder.*type int$"),
     "bytes as path": (file_store(b"/tmp"), r"^path must be .*type bytes$"),
     "an empty path": (file_store(""), r"^path must be the path of a folder, not ''$"),
+    "a path of half a character": (
+        file_store("a\ud800"),
+        r"^path must be the path of a folder, not",
+    ),
     "a path with NUL": (file_store("a\0b"), r"^path must be the path of a folder, not"),
     "a key alone": (file_store("/tmp/x", keys=KEY), r"^keys must be EncryptionKeys.*type bytes$"),
     "a key as text": (file_store("/tmp/x", keys="secret"), r"^keys must be .*type str$"),
