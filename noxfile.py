@@ -50,6 +50,7 @@ nox.options.sessions = [
     "tests_lowest",
     "coverage",
     "simulation",
+    "interleavings",
     "fleet",
     "browser",
     "docs",
@@ -141,6 +142,18 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+@nox.parametrize("faults", ["crash outage", "forget outage", "crash loss", "freeze outage"])
+def interleavings(session: nox.Session, faults: str) -> None:
+    """Visit every interleaving of a shared refresh with two faults; the suite has one each."""
+    install_groups(session, "test")
+    session.install(".[all]")
+    session.run(
+        *("python", "-m", "support.explorer", *faults.split()),
+        env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests"},
+    )
 
 
 @nox.session

@@ -313,9 +313,13 @@ class TokenRequester:
         except TimeoutError as error:
             if isinstance(error, AritmaAuthError):
                 raise
+            limit = self._settings.policy.refresh_timeout
+            within = f"refresh_timeout ({limit:g} s)"
+            if left < limit * 0.99:
+                within = f"the {left:.3g} s that were left of {within}, or of redemption_timeout"
             problem = TransportError(
-                f"no token within refresh_timeout ({self._settings.policy.refresh_timeout:g} s): "
-                "check the secret's callable and the network, or raise the number"
+                f"no token within {within}: check the secret's callable and the network, or raise "
+                "the number"
             )
         else:
             return IssuedToken(token, issued_at, wall)
