@@ -67,7 +67,7 @@ def plan_retry(
 
         draw: Random number in [0, 1) for the jitter.
 
-        calm_until: Monotonic seconds until which nobody needs a new token; a sixteenth of that
+        calm_until: Monotonic seconds until which no caller needs a new token; a sixteenth of that
             time is the shortest pause.
 
         alive_until: Monotonic seconds when the cached token ends: unless the server itself asked

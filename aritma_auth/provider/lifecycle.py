@@ -115,7 +115,7 @@ class TokenLifetime(Value):
         """
         Tell whether the token lives as long as a caller asks.
 
-        Nobody can have more than the lifetime without its background window: every call would
+        More than the lifetime without its background window is not granted: every call would
         refresh.
         """
         most = self.lifetime * (1 - policy.background_window_fraction)
@@ -199,7 +199,7 @@ def decide(
         return Action.REFUSE if is_refused else Action.WAIT
     if is_backing_off or (freshness is Freshness.FRESH and long_enough):
         return Action.SERVE
-    # Static stability: while a token lives nobody waits for the refresh after a failed one, nor for
-    # one that began in time and is only slow.
+    # Static stability: while a token lives no caller waits for the refresh after a failed one, nor
+    # for one that began in time and is only slow.
     is_calm = freshness is Freshness.STALE or failure is not None or is_refreshing
     return Action.SERVE_AND_REFRESH if is_calm and long_enough else Action.WAIT

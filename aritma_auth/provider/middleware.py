@@ -142,7 +142,7 @@ class BearerMiddleware:
     ) -> ClientResponse:
         token = await self._source.get_token()
         if token.access_token == rejected.access_token:
-            # The server has no other one: the API would answer the same.
+            # The server has no other token: the API would respond the same.
             return refused.response
         refused.response.release()
         request.headers[_AUTHORIZATION] = token.authorization

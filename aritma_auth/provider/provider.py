@@ -66,7 +66,7 @@ class TokenProvider(AsyncCloseable):
 
         sharing: The numbers of sharing its refresh through the store.
 
-        clock: Tells the time.
+        clock: The clocks of the token's life.
 
         on_event: Receives the events; by default they are logged. It must not block.
 
@@ -247,7 +247,7 @@ class TokenProvider(AsyncCloseable):
                 "let the event loop live longer than a token request, and compare the clocks",
                 may_have_arrived=False,
             )
-        # Whoever is out of time is better served with a token that ends soon than with none.
+        # A caller that is out of time is better served with a token that ends soon than with none.
         current = cache.current
         if current.token is not None and current.is_alive(cache.now()):
             return current.token
@@ -332,7 +332,7 @@ class TokenProvider(AsyncCloseable):
 
     def report_rejected(self, token: Token) -> bool:
         """
-        Report that an API rejected a token: answered it with a 401.
+        Report that an API rejected a token with a 401.
 
         The token is dropped, so that the next caller gets another, unless a refresh was forced so
         recently that another would not help.

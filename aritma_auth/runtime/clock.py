@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 @runtime_checkable
 class Clock(Protocol):
     """
-    What tells the time to a provider.
+    The time, for everything in this package that needs it.
 
     Attributes:
         counts_suspend: ``monotonic`` goes on while the machine sleeps, so it alone can be trusted.
@@ -19,15 +19,15 @@ class Clock(Protocol):
     counts_suspend: bool
 
     def monotonic(self) -> float:
-        """Give seconds that never go back."""
+        """Return seconds that never go back."""
         ...
 
     def time(self) -> float:
-        """Give POSIX seconds, as the wall clock has them."""
+        """Return POSIX seconds, as the wall clock has them."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The shape of whatever must be closed."""
+"""What must be closed, and how."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -6,13 +6,13 @@ from typing import Self
 
 
 class AsyncCloseable(ABC):
-    """Something with ``aclose()``, usable with ``async with``."""
+    """An object with ``aclose()``, usable with ``async with``."""
 
     __slots__ = ()
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Let go of everything; closing twice is no error."""
+        """Release everything; closing twice is no error."""
 
     async def __aenter__(self) -> Self:
         return self

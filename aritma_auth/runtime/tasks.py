@@ -211,6 +211,6 @@ def _silence(task: "asyncio.Task[T]") -> None:
 
 
 def _retrieve(task: "asyncio.Task[T]") -> None:
-    # asyncio would report an exception that nobody is left to receive.
+    # asyncio would report an exception that no caller has received.
     if not task.cancelled():
         task.exception()
