@@ -3,7 +3,8 @@ The same comparisons in instructions, which repeat where time does not:
 python tests/benchmarks/instructions.py
 
 Needs valgrind. A run with few calls is taken from one with many, so that start and imports cancel
-out. Imports are counted beyond what `import aiohttp` takes.
+out. Imports are counted beyond what `import aiohttp` takes, from bytecode: without a writable
+`__pycache__` (PYTHONDONTWRITEBYTECODE) the compiler would be measured.
 """
 
 import os
@@ -29,7 +30,7 @@ def count(*arguments):
         text=True,
         check=True,
         cwd=HERE,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""},
     )
     return int(re.search(r"I\s+refs:\s+([\d,]+)", ran.stderr)[1].replace(",", ""))
 
@@ -43,6 +44,11 @@ def main():
         ours = count_call("cached_path.py", name, 2_000, 12_000)
         limit = count_call("cached_path.py", f"{name}-limit", 2_000, 12_000)
         print(f"{name:30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}")
+    ours = count_call("stampede.py", "stampede", 500, 3_000)
+    limit = count_call("stampede.py", "stampede-limit", 500, 3_000)
+    print(
+        f"{'stampede, a waiter':30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}"
+    )
     ours = count_call("signed_request.py", "signed", 200, 1_200)
     limit = count_call("signed_request.py", "constant", 200, 1_200)
     print(f"{'signed request':30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}")

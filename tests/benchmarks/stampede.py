@@ -9,6 +9,7 @@ cancelled at random, and fifty callers lose the one that came first, one of them
 import asyncio
 import random
 import statistics
+import sys
 import time
 import tracemalloc
 
@@ -28,17 +29,20 @@ async def await_future(shared):
     return await shared
 
 
-async def run_limit():
+async def run_limit(callers=CALLERS):
     shared = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(LATENCY, shared.set_result, None)
-    await asyncio.gather(*(await_future(shared) for _ in range(CALLERS)))
+    await asyncio.gather(*(await_future(shared) for _ in range(callers)))
     return 1
 
 
-async def run_provider():
+async def run_provider(callers=CALLERS):
     client, provider = make_provider()
-    await asyncio.gather(*(provider.get_token() for _ in range(CALLERS)))
+    await asyncio.gather(*(provider.get_token() for _ in range(callers)))
     return client.requests
+
+
+RUNS = {"stampede": run_provider, "stampede-limit": run_limit}
 
 
 async def measure(run, read):
@@ -83,7 +87,11 @@ async def cancel(callers, victims):
     return served, client.requests
 
 
-async def main():
+async def main(only=None, callers=0):
+    """Compare all; or run one stampede, for those who count instructions."""
+    if only is not None:
+        await RUNS[only](callers)
+        return
     await stampede()
     half = random.Random(1).sample(range(CALLERS), CALLERS // 2)
     cases = [
@@ -98,4 +106,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:2], *map(int, sys.argv[2:])))
