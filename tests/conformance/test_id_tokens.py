@@ -1,7 +1,7 @@
 """
 The OpenID Foundation's client modules about ID tokens, by their names.
 
-Each runs in every flow of its plans; one flow of each plan answers by form_post.
+Each runs in every flow of its plans; one flow of each plan responds by form_post.
 """
 
 import pytest
@@ -105,7 +105,7 @@ async def test_a_fault_ends_the_sign_in(sandbox, overrides, module):
     heard = await failures(sandbox, flows)
 
     refusals = set(map(type, heard.values()))
-    # An iss in the browser's answer is compared as the answer's own (RFC 9207 §2.4).
+    # An iss in the authorization response is compared as the response's own (RFC 9207 §2.4).
     assert refusals <= {aa.IdTokenError} | ({aa.IssuerMismatchError} if claim == "iss" else set())
     assert {getattr(error, "claim", "iss") for error in heard.values()} == {claim}
     assert "eyJ" not in "".join(map(str, heard.values()))

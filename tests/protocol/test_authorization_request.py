@@ -118,7 +118,7 @@ def test_the_endpoints_own_query_is_kept(endpoint, start):
 
 @pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
 @pytest.mark.parametrize("response_mode", ["", *sorted(RESPONSE_MODES)])
-def test_every_answer_has_its_way(response_type, response_mode):
+def test_every_response_type_has_its_response_modes(response_type, response_mode):
     """A code may travel in a query; a token may not."""
     if response_type != "code" and response_mode == "query":
         with pytest.raises(ConfigurationError, match="never travel in a query"):
@@ -190,7 +190,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), REFUSED)
-def test_what_makes_no_sense_is_refused_before_anybody_is_sent_away(changes, reason):
+def test_an_unusable_argument_is_refused_by_name(changes, reason):
     """An argument that cannot be used is refused by its name, before the browser is redirected."""
     with pytest.raises(ConfigurationError, match=reason):
         _ = make_request(changes.pop("response_type", "code"), **changes).url
@@ -422,7 +422,7 @@ def test_an_older_version_that_knows_less_reads_what_it_knows():
     assert (request.requires_acr, request.lifetime, request.extra) == (False, 600.0, ())
 
 
-def test_an_answered_request_is_not_written_down():
+def test_a_request_with_a_response_is_not_serialised():
     """
     A request with an accepted response is not serialised, since it could be used again
     elsewhere.
@@ -434,7 +434,7 @@ def test_an_answered_request_is_not_written_down():
         request.to_json()
 
 
-def test_no_copy_is_good_for_a_second_answer():
+def test_no_copy_is_good_for_a_second_response():
     """A copy is the same sign-in, and pickling is refused."""
     request = make_request()
     twins = [copy.copy(request), copy.deepcopy(request)]

@@ -19,12 +19,12 @@ from aritma_auth.protocol.authorization_response import validate_authorization_r
 from support.sign_ins import ISSUER, NOW, callback_url, good_callback, make_request, make_response
 
 
-def judge(request, now=NOW, **changes):
+def validate(request, now=NOW, **changes):
     return validate_authorization_response(request, good_callback(request, **changes), now=now)
 
 
 @pytest.mark.parametrize("response_type", sorted(RESPONSE_TYPES))
-def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type):
+def test_a_good_response_brings_what_was_asked_for_and_nothing_else(response_type):
     """A response has what response_type asked for, whatever else a browser brings."""
     wanted = response_type.split()
     surplus = {
@@ -36,30 +36,30 @@ def test_a_good_answer_brings_what_was_asked_for_and_nothing_else(response_type)
         "refresh_token": "a-refresh-token",
         "custom": "1",
     }
-    answer = judge(make_request(response_type), **surplus)
+    response = validate(make_request(response_type), **surplus)
 
-    assert (answer.code is not None and answer.code.text == "the-code") == ("code" in wanted)
-    assert (answer.id_token is not None) == ("id_token" in wanted)
-    assert (answer.token is not None) == ("token" in wanted)
-    assert answer.issuer == ISSUER
-    if answer.token is not None:
-        assert answer.token.access_token == "the-token"
-        assert answer.token.expires_at == NOW + 60
-        assert answer.token.refresh_token is None
-        assert answer.token.id_token is None
-        assert len(answer.token.extra) == 0
+    assert (response.code is not None and response.code.text == "the-code") == ("code" in wanted)
+    assert (response.id_token is not None) == ("id_token" in wanted)
+    assert (response.token is not None) == ("token" in wanted)
+    assert response.issuer == ISSUER
+    if response.token is not None:
+        assert response.token.access_token == "the-token"
+        assert response.token.expires_at == NOW + 60
+        assert response.token.refresh_token is None
+        assert response.token.id_token is None
+        assert len(response.token.extra) == 0
 
 
 def test_what_the_servers_frame_wants_is_kept_as_it_is():
     """session_state is kept unread, and is None where the server has no session frame."""
-    given = judge(make_request(), code="the-code", session_state="x y.z")
+    given = validate(make_request(), code="the-code", session_state="x y.z")
 
     assert given.session_state == "x y.z"
-    assert judge(make_request(), code="the-code").session_state is None
+    assert validate(make_request(), code="the-code").session_state is None
 
 
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
-def test_an_answer_is_read_where_it_was_asked_for(mode):
+def test_a_response_is_read_where_it_was_asked_for(mode):
     """A code in a fragment does not count for a query, nor one in a query for a fragment."""
     request = make_request(response_mode=mode)
     assert (
@@ -88,13 +88,13 @@ def test_an_answer_is_read_where_it_was_asked_for(mode):
         ("nothing at all", ""),
     ],
 )
-def test_an_answer_to_another_sign_in_does_not_count(state, callback):
+def test_a_response_to_another_sign_in_does_not_count(state, callback):
     """A response with another state is refused, and the sign-in stays open for its own."""
     request = make_request()
     with pytest.raises(StateMismatchError, match="another sign-in"):
         validate_authorization_response(request, callback, now=NOW)
 
-    assert judge(request).code.text == "the-code"
+    assert validate(request).code.text == "the-code"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_parameter_that_comes_twice_is_hostile(name):
 def test_what_was_asked_for_must_come(response_type, drop, said):
     """The message names each parameter that is missing."""
     with pytest.raises(VerificationError, match=said):
-        judge(make_request(response_type), **dict.fromkeys(drop))
+        validate(make_request(response_type), **dict.fromkeys(drop))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_was_asked_for_must_come(response_type, drop, said):
 def test_a_token_that_cannot_be_used_is_refused(changes, said):
     """A browser's token is checked like the token endpoint's, and its error is permanent."""
     with pytest.raises(VerificationError, match=said) as caught:
-        judge(make_request("token"), **changes)
+        validate(make_request("token"), **changes)
 
     assert caught.value.is_permanent
 
@@ -161,25 +161,25 @@ def test_a_token_that_cannot_be_used_is_refused(changes, said):
         ("null", False, False),
     ],
 )
-def test_the_answer_names_its_server(iss, requires_iss, is_good):
+def test_the_response_names_its_server(iss, requires_iss, is_good):
     """
     iss is compared exactly, must be there if it was announced, and is a mix-up if it differs
     (RFC 9207).
     """
     request = make_request(issuers=[ISSUER, "https://id.zdata.no"], requires_iss=requires_iss)
     if is_good:
-        assert judge(request, iss=iss).issuer == (iss or None)
+        assert validate(request, iss=iss).issuer == (iss or None)
         return
     with pytest.raises(IssuerMismatchError):
-        judge(request, iss=iss)
+        validate(request, iss=iss)
 
 
 def test_an_error_from_another_server_is_a_mix_up_too():
     """An error of another server is a mix-up, and so is one without the iss that was announced."""
     with pytest.raises(IssuerMismatchError):
-        judge(make_request(), iss="https://evil.example", error="access_denied")
+        validate(make_request(), iss="https://evil.example", error="access_denied")
     with pytest.raises(IssuerMismatchError):
-        judge(make_request(requires_iss=True), iss=None, error="access_denied")
+        validate(make_request(requires_iss=True), iss=None, error="access_denied")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
     }
     request = make_request()
     with pytest.raises(kind) as caught:
-        judge(request, **changes)
+        validate(request, **changes)
 
     assert caught.value.error == error
     assert "\x1b" not in caught.value.description
@@ -213,7 +213,7 @@ def test_a_refusal_is_raised_with_what_the_server_said(error, kind):
 def test_a_refusal_needs_no_words():
     """An error code alone is enough, since IdentityServer seldom says more."""
     with pytest.raises(AccessDeniedError) as caught:
-        judge(make_request(), error="access_denied", code=None)
+        validate(make_request(), error="access_denied", code=None)
 
     assert (caught.value.description, caught.value.uri) == (None, None)
 
@@ -222,17 +222,17 @@ def test_a_refusal_needs_no_words():
     ("seconds", "is_good"),
     [(-61, False), (-60, True), (0, True), (600, True), (600.5, False), (1e9, False)],
 )
-def test_an_answer_comes_in_time(seconds, is_good):
+def test_a_response_comes_in_time(seconds, is_good):
     """
     A response may not arrive too late, nor before the browser left; a clock may step back a
     little.
     """
     request = make_request()
     if is_good:
-        assert judge(request, now=NOW + seconds).code is not None
+        assert validate(request, now=NOW + seconds).code is not None
         return
     with pytest.raises(StateMismatchError, match="too long"):
-        judge(request, now=NOW + seconds)
+        validate(request, now=NOW + seconds)
 
 
 @pytest.mark.parametrize(
@@ -240,30 +240,30 @@ def test_an_answer_comes_in_time(seconds, is_good):
     [{}, {"error": "access_denied"}, {"iss": "https://evil.example"}, {"code": None}],
     ids=["good", "refused", "mix-up", "no code"],
 )
-def test_a_sign_in_is_answered_once(changes):
+def test_a_sign_in_accepts_one_response(changes):
     """Whatever became of the first response, a second one is refused."""
     request = make_request()
     with contextlib.suppress(AritmaAuthError):
-        judge(request, **changes)
+        validate(request, **changes)
 
     with pytest.raises(StateMismatchError, match="accepted already"):
-        judge(request)
+        validate(request)
 
 
-def test_a_late_answer_uses_the_sign_in_up():
+def test_a_late_response_uses_the_sign_in_up():
     """A late response uses the sign-in up, even if the clock is set back afterwards."""
     request = make_request()
     with pytest.raises(StateMismatchError, match="too long"):
-        judge(request, now=NOW + 601)
+        validate(request, now=NOW + 601)
     with pytest.raises(StateMismatchError, match="accepted already"):
-        judge(request)
+        validate(request)
 
 
-def test_an_answer_shows_none_of_its_secrets(canary):
+def test_a_response_shows_none_of_its_secrets(canary):
     """Neither an accepted nor a refused response shows a secret."""
     secrets = {"code": canary.text, "access_token": canary.text, "id_token": f"{canary.text}.e30.x"}
-    answer = judge(make_request("code id_token token"), **secrets)
-    canary.assert_hidden(answer, answer.request)
+    response = validate(make_request("code id_token token"), **secrets)
+    canary.assert_hidden(response, response.request)
 
     bad = [{"iss": "https://evil.example"}, {"state": canary.text}, {"token_type": "mac"}]
     for changes in bad:
@@ -293,12 +293,12 @@ def test_only_the_very_state_counts(state):
     if state == "the-state":
         return
     with pytest.raises(StateMismatchError):
-        judge(make_request(), state=state)
+        validate(make_request(), state=state)
 
 
-def test_an_answer_is_of_its_request():
+def test_a_response_is_of_its_request():
     """Code, verifier and redirect URI of several sign-ins cannot be mixed."""
-    answer = make_response(state="mine")
+    response = make_response(state="mine")
 
-    assert answer.request.state.text == "mine"
-    assert answer.single_use.is_left
+    assert response.request.state.text == "mine"
+    assert response.single_use.is_left

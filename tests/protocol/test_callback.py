@@ -128,7 +128,7 @@ def test_what_is_beyond_reason_is_hostile(callback):
         parse_callback(callback, response_mode="query")
 
 
-def test_the_limits_are_far_above_any_answer():
+def test_the_limits_are_far_above_any_response():
     """A hundred parameters and 128 kB are still accepted."""
     pairs = "&".join(f"a{n}=1" for n in range(100))
 

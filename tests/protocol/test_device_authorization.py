@@ -24,7 +24,7 @@ from aritma_auth.protocol.device_authorization import (
 from aritma_auth.protocol.http_messages import HttpResponse
 
 NOW = 1_700_000_000.0
-ANSWER = {
+RESPONSE = {
     "device_code": "the-device-code",
     "user_code": "123456789",
     "verification_uri": "https://id.aritma.io/device",
@@ -40,13 +40,13 @@ def parse(members, status=200):
     return parse_device_authorization_response(response, sent_at=NOW)
 
 
-def test_the_servers_answer_is_what_a_person_needs():
+def test_the_servers_response_is_what_an_end_user_is_shown():
     """The response gives what the end-user is shown, and the grant that polls (RFC 8628 §3.2)."""
-    device = parse(ANSWER)
+    device = parse(RESPONSE)
 
     assert device.user_code == "123456789"
     assert device.verification_uri == "https://id.aritma.io/device"
-    assert device.verification_uri_complete == ANSWER["verification_uri_complete"]
+    assert device.verification_uri_complete == RESPONSE["verification_uri_complete"]
     assert device.expires_at == NOW + 300
     assert device.interval == 7
     assert device.grant.device_code.text == "the-device-code"
@@ -58,16 +58,18 @@ def test_the_servers_answer_is_what_a_person_needs():
 )
 def test_the_server_says_how_often_to_ask(interval, seconds):
     """The interval is the server's, or five seconds if it names none that can be used."""
-    assert parse(ANSWER | {"interval": interval}).interval == seconds
+    assert parse(RESPONSE | {"interval": interval}).interval == seconds
 
 
 def test_the_complete_address_may_be_absent():
     """The complete address and the interval are optional."""
-    answer = {k: v for k, v in ANSWER.items() if k not in {"verification_uri_complete", "interval"}}
+    response = {
+        k: v for k, v in RESPONSE.items() if k not in {"verification_uri_complete", "interval"}
+    }
 
-    assert parse(answer).verification_uri_complete is None
-    assert parse(answer | {"unknown": 1}).interval == 5.0
-    assert parse(answer | {"verification_uri": "http://127.0.0.1:5001/device"})
+    assert parse(response).verification_uri_complete is None
+    assert parse(response | {"unknown": 1}).interval == 5.0
+    assert parse(response | {"verification_uri": "http://127.0.0.1:5001/device"})
 
 
 @pytest.mark.parametrize(
@@ -92,10 +94,10 @@ def test_the_complete_address_may_be_absent():
         ({"interval": "often"}, "interval must be a number"),
     ],
 )
-def test_an_answer_that_cannot_be_used_names_the_member(changes, problem):
+def test_a_response_that_cannot_be_used_names_the_member(changes, problem):
     """A response that cannot be shown to an end-user is refused by the member's name."""
     with pytest.raises(InvalidResponseError, match=problem) as caught:
-        parse(ANSWER | changes)
+        parse(RESPONSE | changes)
 
     assert caught.value.problems
     assert "the-device-code" not in str(caught.value)
@@ -104,7 +106,7 @@ def test_an_answer_that_cannot_be_used_names_the_member(changes, problem):
 def test_all_that_is_wrong_is_named():
     """All problems are named in one message."""
     with pytest.raises(InvalidResponseError) as caught:
-        parse(ANSWER | {"user_code": "", "verification_uri": "x", "expires_in": -1})
+        parse(RESPONSE | {"user_code": "", "verification_uri": "x", "expires_in": -1})
 
     assert len(caught.value.problems) == 3
 
@@ -118,7 +120,7 @@ def test_a_refusal_is_the_servers():
 def test_codes_are_not_for_logs(canary):
     """Neither the device code nor the user code is shown, since each lets another party in."""
     device = parse(
-        ANSWER
+        RESPONSE
         | {
             "device_code": canary.text,
             "user_code": canary.text,
@@ -136,11 +138,11 @@ def test_codes_are_not_for_logs(canary):
         (5, SlowDownError("slow_down"), 10),
         (10, SlowDownError("slow_down", status=429), 15),
         (5, AuthorizationPendingError("authorization_pending", retry_after=60), 5),
-        (5, TransportError("no answer"), 10),
-        (200, TransportError("no answer"), 300),
-        (400, TransportError("no answer"), 400),
-        (5, TransportError("no answer", retry_after=60), 60),
-        (5, TransportError("no answer", retry_after=1), 10),
+        (5, TransportError("no response"), 10),
+        (200, TransportError("no response"), 300),
+        (400, TransportError("no response"), 400),
+        (5, TransportError("no response", retry_after=60), 60),
+        (5, TransportError("no response", retry_after=1), 10),
         (5, InvalidResponseError("x", status=502), 10),
         (5, InvalidResponseError("x", status=429, retry_after=30), 30),
         (5, OAuthError("server_error", status=500), 10),
@@ -178,20 +180,20 @@ def test_how_long_to_wait_before_the_next_question(interval, error, seconds):
 )
 def test_an_absurd_interval_neither_hammers_nor_waits_for_ever(interval, expires_in, seconds):
     """A poll waits a second at least, a minute at most, and comes before the code has ended."""
-    assert parse(ANSWER | {"interval": interval, "expires_in": expires_in}).interval == seconds
+    assert parse(RESPONSE | {"interval": interval, "expires_in": expires_in}).interval == seconds
 
 
 @pytest.mark.parametrize("uri", ["", None])
 def test_an_empty_complete_address_counts_as_none(uri):
     """Some servers send an empty string for "none"."""
-    assert parse(ANSWER | {"verification_uri_complete": uri}).verification_uri_complete is None
+    assert parse(RESPONSE | {"verification_uri_complete": uri}).verification_uri_complete is None
     with pytest.raises(InvalidResponseError, match="verification_uri"):
-        parse(ANSWER | {"verification_uri": uri})
+        parse(RESPONSE | {"verification_uri": uri})
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(sorted(ANSWER)),
+        st.sampled_from(sorted(RESPONSE)),
         st.none()
         | st.booleans()
         | st.integers()
@@ -203,7 +205,7 @@ def test_an_empty_complete_address_counts_as_none(uri):
 def test_whatever_a_server_sends_is_usable_or_an_error(changes):
     """A parsed authorization can be shown and polled for; anything else is an error of ours."""
     try:
-        device = parse(ANSWER | changes)
+        device = parse(RESPONSE | changes)
     except InvalidResponseError:
         return
 

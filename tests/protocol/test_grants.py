@@ -119,27 +119,27 @@ def test_a_custom_grant_cannot_replace_protected_parameters():
 
 
 class Lookalike(aa.AuthorizationResponse):
-    """What somebody derives to get around the check."""
+    """A class that is derived to get around the check."""
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param("the-code", id="a bare code"),
         pytest.param(SimpleNamespace(code=SecretText("c")), id="what has a code"),
-        pytest.param(Lookalike.__new__(Lookalike), id="what derives from an answer"),
-        pytest.param(make_response("id_token"), id="an answer without a code"),
+        pytest.param(Lookalike.__new__(Lookalike), id="what derives from a response"),
+        pytest.param(make_response("id_token"), id="a response without a code"),
     ],
 )
-def test_a_code_grant_is_made_of_a_validated_answer_alone(answer):
+def test_a_code_grant_is_made_of_a_validated_response_alone(response):
     """
     A code grant accepts validated responses only, so that no one can forget to check the state.
     """
     with pytest.raises(aa.ConfigurationError, match="validate_authorization_response"):
-        aa.AuthorizationCodeGrant(answer)
+        aa.AuthorizationCodeGrant(response)
 
 
-def test_nobody_can_make_an_answer():
+def test_no_one_else_can_create_a_response():
     """A response cannot be created by its class nor by changing another."""
     names = ["request", "issuer", "code", "token", "id_token", "session_state"]
     parts = dict.fromkeys(names)
@@ -149,10 +149,10 @@ def test_nobody_can_make_an_answer():
         attrs.evolve(make_response(), code=SecretText("another"))
 
 
-def test_a_code_grant_is_taken_with_its_answer():
+def test_a_code_grant_is_taken_with_its_response():
     """However many grants are made of one response, the code is presented once."""
-    answer = make_response()
-    one, other = aa.AuthorizationCodeGrant(answer), aa.AuthorizationCodeGrant(answer)
+    response = make_response()
+    one, other = aa.AuthorizationCodeGrant(response), aa.AuthorizationCodeGrant(response)
 
     assert one.single_use.take()
     assert not other.single_use.take()

@@ -34,7 +34,7 @@ def test_hidden_texts_are_texts_that_do_not_show(canary):
     assert canary.text not in repr([text, data])
 
 
-def test_sealed_texts_compare_and_hash_by_value():
+def test_secret_texts_compare_and_hash_by_value():
     """Equal secrets are equal, and nothing else is equal to them."""
     assert SecretText("a") == SecretText("a")
     assert SecretText("a") != SecretText("b")
@@ -43,23 +43,23 @@ def test_sealed_texts_compare_and_hash_by_value():
     assert SecretText("å").fingerprint != SecretText("a").fingerprint
 
 
-def test_sealed_texts_refuse_pickling_and_survive_copies(canary):
+def test_secret_texts_refuse_pickling_and_survive_copies(canary):
     """A copy is the same object, and a pickle is refused."""
-    sealed = SecretText(canary.text)
+    secret = SecretText(canary.text)
 
-    canary.assert_hidden(sealed)
-    assert copy.copy(sealed) is sealed
-    assert copy.deepcopy([sealed])[0] is sealed
+    canary.assert_hidden(secret)
+    assert copy.copy(secret) is secret
+    assert copy.deepcopy([secret])[0] is secret
     with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(sealed)
+        pickle.dumps(secret)
 
 
-def test_sealing_twice_changes_nothing():
+def test_wrapping_twice_changes_nothing():
     """A SecretText stays as it is, and None stays None."""
-    sealed = as_secret("a")
+    secret = as_secret("a")
 
-    assert as_secret(sealed) is sealed
-    assert as_optional_secret(sealed) is sealed
+    assert as_secret(secret) is secret
+    assert as_optional_secret(secret) is secret
     assert as_optional_secret(None) is None
 
 
@@ -79,7 +79,7 @@ def test_members_are_read_only_and_hashable():
         pickle.dumps(members)
 
 
-def test_requests_and_answers_hide_headers_and_bodies(canary):
+def test_requests_and_responses_hide_headers_and_bodies(canary):
     """Neither a request nor a response shows its headers and its body."""
     request = HttpRequest("POST", "https://a.example", {"X": canary.text}, canary.text.encode())
     response = HttpResponse(200, {"X-Y": canary.text}, canary.text.encode())
@@ -134,7 +134,7 @@ def test_retry_after_is_seconds_or_a_date(retry_after, date, expected):
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000", "", "UTC"])
-def test_a_date_is_greenwichs(zone, monkeypatch):
+def test_a_date_without_a_zone_is_utc(zone, monkeypatch):
     """A date without a zone is UTC, whatever this machine's zone is."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()

@@ -16,7 +16,7 @@ def parse(status, body, **headers):
     return parse_json_response(HttpResponse(status, headers, body), now=0.0, what="the endpoint")
 
 
-def test_an_object_with_status_200_is_an_answer():
+def test_an_object_with_status_200_is_returned():
     """A JSON object with status 200 is returned."""
     assert parse(200, b'{"a": 1}') == {"a": 1}
 
@@ -83,7 +83,7 @@ def test_an_odd_media_type_is_not_shown(kind):
         (ConfigurationError("x"), False),
     ],
 )
-def test_a_server_may_have_acted_without_an_answer(error, may_have_acted):
+def test_a_server_may_have_acted_without_a_response(error, may_have_acted):
     """
     A request that may have taken effect is told apart, so that a one-time token is not sent
     again.

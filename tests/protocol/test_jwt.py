@@ -49,7 +49,7 @@ DECOYS = [
 
 
 @pytest.mark.parametrize("decoy", DECOYS)
-def test_decoys_let_nobody_in_and_keep_nobody_out(decoy):
+def test_decoys_neither_verify_nor_prevent(decoy):
     """A key counts by kid, kind, use and algorithm together (FAPI 2.0 §5.4.3)."""
     token = sign(CLAIMS)
 

@@ -138,7 +138,7 @@ def test_another_way_back_is_noticed(callback, state):
         validate_logout_callback(callback, state=state)
 
 
-def test_a_state_that_comes_twice_is_hostile():
+def test_a_repeated_state_is_hostile():
     """A repeated state is refused, as in every callback."""
     with pytest.raises(VerificationError, match="twice"):
         validate_logout_callback("state=a&state=a", state="a")
@@ -242,7 +242,7 @@ def test_any_text_is_refused_with_a_typed_error(text):
         (["me", "ledger"], True),
         ("me", True),
         (["ledger"], False),
-        (["me", "stranger"], False),
+        (["me", "another"], False),
         (["me", 5], False),
     ],
 )

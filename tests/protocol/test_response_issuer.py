@@ -34,7 +34,7 @@ def request(response_type="code id_token", issuers=(ISSUER,)):
     )
 
 
-def answer(request, **parameters):
+def respond(request, **parameters):
     pairs = {"state": request.state.text, "code": "a-code", **parameters}
     return validate_authorization_response(request, pairs, now=1.0)
 
@@ -44,7 +44,7 @@ def test_an_id_token_names_the_server_where_iss_is_left_out():
     The ID token's iss shows a mix-up as well as the parameter would; its signature is verified
     later.
     """
-    assert answer(request(), id_token=id_token(iss=ISSUER)).code is not None
+    assert respond(request(), id_token=id_token(iss=ISSUER)).code is not None
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ def test_an_id_token_names_the_server_where_iss_is_left_out():
 def test_another_server_or_none_is_a_mix_up(parameters):
     """A callback that names another server, or none where the server announces it, is refused."""
     with pytest.raises(aa.IssuerMismatchError):
-        answer(request(), **parameters)
+        respond(request(), **parameters)
 
 
 def test_an_id_token_that_was_not_asked_for_names_nobody():
     """An ID token that response_type did not ask for names no issuer."""
     with pytest.raises(aa.IssuerMismatchError):
-        answer(request("code"), id_token=id_token(iss=ISSUER))
+        respond(request("code"), id_token=id_token(iss=ISSUER))
 
 
 def test_two_names_for_the_server_must_be_one():
     """Two names in one response are a mix-up, even if both are known."""
     parameters = {"id_token": id_token(iss=ISSUER), "iss": "https://old.example"}
     with pytest.raises(aa.IssuerMismatchError, match="different servers"):
-        answer(request(issuers=[ISSUER, "https://old.example"]), **parameters)
+        respond(request(issuers=[ISSUER, "https://old.example"]), **parameters)

@@ -31,8 +31,8 @@ def half_hash(text):
 HASHES = {"at_hash": half_hash("the-token"), "c_hash": half_hash("the-code")}
 
 
-def prove(claims, answer, token=None, now=NOW + 30):
-    expected = expect_id_token(answer, now=now, token=token)
+def prove(claims, response, token=None, now=NOW + 30):
+    expected = expect_id_token(response, now=now, token=token)
     return verify_id_token(sign(CLAIMS | claims), [jwk()], expected, now=now)
 
 
@@ -48,27 +48,27 @@ def prove(claims, answer, token=None, now=NOW + 30):
 )
 def test_the_browsers_id_token_is_bound_to_what_came_with_it(response_type, claims):
     """Each hash that is there must fit, and those that must be there are (§3.2.2.11, §3.3.2.12)."""
-    answer = make_response(response_type)
+    response = make_response(response_type)
 
-    assert prove(claims, answer)["sub"] == "alice"
+    assert prove(claims, response)["sub"] == "alice"
     for claim in claims:
         with pytest.raises(IdTokenError) as caught:
-            prove(claims | {claim: half_hash("another")}, answer)
+            prove(claims | {claim: half_hash("another")}, response)
 
         assert caught.value.claim == claim
     for claim in claims.keys() - {"s_hash"}:
         with pytest.raises(IdTokenError) as caught:
-            prove(claims | {claim: None}, answer)
+            prove(claims | {claim: None}, response)
 
         assert caught.value.claim == claim
 
 
 def test_the_token_endpoints_id_token_needs_no_hash():
     """at_hash may be missing there, but one that is there must fit the access token (§3.1.3.8)."""
-    answer, token = make_response(), Token("new")
+    response, token = make_response(), Token("new")
 
-    assert prove({}, answer, token)["sub"] == "alice"
-    assert prove({"at_hash": half_hash("new"), "c_hash": "x"}, answer, token)["sub"] == "alice"
+    assert prove({}, response, token)["sub"] == "alice"
+    assert prove({"at_hash": half_hash("new"), "c_hash": "x"}, response, token)["sub"] == "alice"
     with pytest.raises(IdTokenError, match="at_hash"):
         prove({"at_hash": HASHES["at_hash"]}, make_response("code token", scope="openid"), token)
 
@@ -113,15 +113,15 @@ def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
     ("auth_time", "is_good"),
     [(NOW + 10, True), (NOW, True), (NOW - 60, True), (NOW - 90, True), (NOW - 91, False)],
 )
-def test_max_age_is_judged_by_when_the_person_left(auth_time, is_good):
+def test_max_age_counts_from_when_the_browser_left(auth_time, is_good):
     """The time that the end-user spends at the server does not count against max_age."""
-    answer, claims = make_response(max_age=60), {"auth_time": auth_time}
+    response, claims = make_response(max_age=60), {"auth_time": auth_time}
     for now in (NOW, NOW + 30, NOW + 300):
         if is_good:
-            assert prove(claims, answer, Token("t"), now=now)
+            assert prove(claims, response, Token("t"), now=now)
         else:
             with pytest.raises(IdTokenError, match="max_age"):
-                prove(claims, answer, Token("t"), now=now)
+                prove(claims, response, Token("t"), now=now)
 
 
 def test_an_id_token_is_made_for_this_sign_in():
@@ -146,23 +146,24 @@ def test_an_id_token_is_made_for_this_sign_in():
         (True, None, False),
     ],
 )
-def test_classes_are_a_wish_or_a_demand(requires_acr, acr, is_good):
+def test_classes_are_preferred_or_required(requires_acr, acr, is_good):
     """acr may differ from acr_values, unless the application requires it."""
-    answer = make_response(acr_values="mfa verify", requires_acr=requires_acr)
+    response = make_response(acr_values="mfa verify", requires_acr=requires_acr)
     if is_good:
-        assert prove({"acr": acr}, answer, Token("t"))
+        assert prove({"acr": acr}, response, Token("t"))
         return
     with pytest.raises(IdTokenError, match="acr"):
-        prove({"acr": acr}, answer, Token("t"))
+        prove({"acr": acr}, response, Token("t"))
 
 
 def test_an_expectation_shows_no_secret(canary):
     """The repr of an expectation shows neither nonce, state, code nor token."""
     secrets = {"state": canary.text, "nonce": canary.text}
-    answer = make_response("code id_token token", callback={"code": canary.text}, **secrets)
+    response = make_response("code id_token token", callback={"code": canary.text}, **secrets)
 
     canary.assert_hidden(
-        expect_id_token(answer, now=NOW), expect_id_token(answer, now=NOW, token=Token(canary.text))
+        expect_id_token(response, now=NOW),
+        expect_id_token(response, now=NOW, token=Token(canary.text)),
     )
 
 
@@ -183,7 +184,7 @@ def test_who_signed_in_is_in_the_claims():
         ({"iss": "a"}, {"iss": "a", "sub": "b"}, "sub"),
     ],
 )
-def test_both_channels_speak_of_one_person(front, back, claim):
+def test_both_id_tokens_are_about_one_end_user(front, back, claim):
     """Issuer and subject must be the same in both ID tokens (§3.3.3.6)."""
     front = None if front is None else Members(front)
     if claim is None:
@@ -251,7 +252,7 @@ def test_a_refresh_that_is_no_jwt_is_refused():
             validate_refreshed_id_token(Token("t", id_token=known), Token("t", id_token=new))
 
 
-def test_claims_are_asked_for_of_a_known_person_alone():
+def test_claims_are_fetched_for_a_known_end_user_alone():
     """UserInfo needs a subject: the argument's, else the ID token's, else it is an error."""
     assert require_subject(refreshed(), None) == "alice"
     assert require_subject(refreshed(), "bob") == "bob"

@@ -69,7 +69,7 @@ def test_of_a_token_that_is_not_active_nothing_else_counts(members):
         ({"active": True, "sub": 5}, "sub"),
     ],
 )
-def test_an_answer_that_does_not_say_is_no_answer(members, problem):
+def test_a_response_that_does_not_say_active_is_refused(members, problem):
     """A response in which active is not a boolean is refused."""
     with pytest.raises(InvalidResponseError, match=problem) as caught:
         parse_introspection_response(response(members), now=0.0)

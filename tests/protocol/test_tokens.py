@@ -23,13 +23,13 @@ from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.tokens import Token
 
-ARITMA_ANSWER = (Path(__file__).parent / "vectors" / "aritma-token-answer.json").read_bytes()
+ARITMA_RESPONSE = (Path(__file__).parent / "vectors" / "aritma-token-response.json").read_bytes()
 NOW = 1_700_000_000.0
 
 TEN_YEARS = 10 * 365 * 86_400
 
 
-def answer(members, status=200, **headers):
+def respond(members, status=200, **headers):
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     return HttpResponse(status, {"Content-Type": "application/json", **headers}, body)
 
@@ -39,14 +39,14 @@ def good(**members):
 
 
 def parse(members, status=200, **headers):
-    return parse_token_response(answer(members, status, **headers), sent_at=NOW)
+    return parse_token_response(respond(members, status, **headers), sent_at=NOW)
 
 
-def test_aritmas_sample_answer_is_read():
+def test_aritmas_sample_response_is_read():
     """The example response of Aritma's page is parsed."""
-    token = parse(ARITMA_ANSWER)
+    token = parse(ARITMA_RESPONSE)
 
-    assert token.access_token == json.loads(ARITMA_ANSWER)["access_token"]
+    assert token.access_token == json.loads(ARITMA_RESPONSE)["access_token"]
     assert token.token_type == "Bearer"
     assert token.expires_at == NOW + 3600
     assert token.scope == ("bankservice",)
@@ -55,9 +55,9 @@ def test_aritmas_sample_answer_is_read():
     assert token.authorization == f"Bearer {token.access_token}"
 
 
-def test_aritmas_sample_jwt_says_other_scopes_than_its_answer():
+def test_aritmas_sample_jwt_says_other_scopes_than_its_response():
     """The page's JWT is of another API than its response: a client must not compare them."""
-    claims = parse_unverified_claims(parse(ARITMA_ANSWER).access_token)
+    claims = parse_unverified_claims(parse(ARITMA_RESPONSE).access_token)
 
     assert claims["iss"] == "https://id-dev.zdata.no"
     assert claims["scope"] == ["services.settlement", "zam"]
@@ -117,7 +117,7 @@ def test_token_type_is_read_in_any_case(token_type):
 def test_a_known_other_token_type_can_be_allowed():
     """A caller that sent a proof may use DPoP tokens."""
     token = parse_token_response(
-        answer(good(token_type="dPOp")), sent_at=NOW, token_types=frozenset({"dpop"})
+        respond(good(token_type="dPOp")), sent_at=NOW, token_types=frozenset({"dpop"})
     )
 
     assert token.authorization == "DPoP abc"
@@ -169,7 +169,7 @@ def test_empty_refresh_and_id_tokens_count_as_absent():
         (good(id_token="a\x00b"), "id_token holds characters"),
     ],
 )
-def test_unusable_answers_name_the_member(members, problem):
+def test_unusable_responses_name_the_member(members, problem):
     """A response that breaks the specification is refused by the member's name."""
     with pytest.raises(InvalidResponseError, match="the token response is unusable") as caught:
         parse(members)
@@ -199,7 +199,7 @@ def test_unusable_answers_name_the_member(members, problem):
         (b"{}", "access_token is missing"),
     ],
 )
-def test_bodies_that_are_no_answer(body, problem):
+def test_bodies_that_are_no_token_response(body, problem):
     """Whatever a gateway or a broken server sends, the error is typed and says what was wrong."""
     with pytest.raises(InvalidResponseError) as caught:
         parse(body)
@@ -221,7 +221,7 @@ def test_bodies_that_are_no_answer(body, problem):
         (503, False),
     ],
 )
-def test_answers_without_oauth_say_whether_they_heal(status, is_permanent):
+def test_responses_without_oauth_say_whether_they_heal(status, is_permanent):
     """A response without an OAuth body is transient, since a proxy may have sent it."""
     with pytest.raises(InvalidResponseError) as caught:
         parse(b"<html>", status)
@@ -326,7 +326,7 @@ def test_a_tokens_repr_tells_tokens_apart():
 
 
 @given(st.binary(max_size=200), st.integers(100, 599), st.text(max_size=20))
-def test_any_answer_is_a_token_or_a_typed_error(body, status, media_type):
+def test_any_response_is_a_token_or_a_typed_error(body, status, media_type):
     """Whatever a server sends, the parser raises its own errors only."""
     try:
         parse_token_response(

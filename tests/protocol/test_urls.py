@@ -80,7 +80,7 @@ def test_other_hosts_are_not_loopback(host):
 
 
 @given(st.from_regex(r"\Ahttps?://[^/]{1,30}(/.*)?\Z"))
-def test_http_never_reaches_a_stranger(url):
+def test_http_never_leaves_the_machine(url):
     """An http URL that passes has a loopback host, however it is spelled."""
     try:
         parsed = require_secure_url(url, "x")

@@ -42,13 +42,13 @@ def test_the_token_goes_in_the_form_where_that_is_asked_for():
     assert "a%2B" not in repr(request)
 
 
-def test_claims_of_the_person_are_given():
+def test_claims_of_the_end_user_are_returned():
     """All claims of the end-user are returned."""
     assert parse({"sub": "alice", "name": "Å"}) == {"sub": "alice", "name": "Å"}
 
 
 @pytest.mark.parametrize("sub", ["bob", "Alice", "alice ", None, 5, ["alice"]])
-def test_claims_of_another_person_are_discarded(sub):
+def test_claims_of_another_end_user_are_refused(sub):
     """
     Claims of another end-user are refused: the token was swapped (OpenID Connect Core 1.0
     §5.3.4).
@@ -85,7 +85,7 @@ def test_a_refusal_in_the_body_is_read():
 
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
-def test_a_signed_answer_is_not_read(content_type):
+def test_a_signed_response_is_not_read(content_type):
     """A signed response is refused with the advice to register for plain JSON."""
     with pytest.raises(InvalidResponseError, match="plain JSON"):
         parse(b"e30.e30.x", content_type=content_type)
