@@ -150,7 +150,9 @@ SECRETS = [
     (b"{'refresh': 'planted-token'", "a cut object"),
     (b'["planted-token"', "a cut list"),
     (b'"planted-token', "a cut string"),
-    (b"<p>planted-token-that-is-long</p>", "a long word"),
+    (b"<p>planted-token-that-is-long</p>", "a token by its name"),
+    (b"<p>planted0123456789abcdef</p>", "a long word"),
+    (b"no planted%2B012345+6789/abc=", "a long word with signs"),
 ]
 
 
