@@ -7,7 +7,7 @@ import pytest
 import aritma_auth as aa
 from support.fakes import FakeClient, settle
 from support.rig import Rig, presented, rotated
-from support.stores import FailingStore
+from support.stores import FailingStore, kept_in, lose_memory
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -20,7 +20,7 @@ def store():
 
 
 def entry_of(store):
-    (entry,) = store._entries.values()
+    (entry,) = kept_in(store).values()
     return entry
 
 
@@ -68,7 +68,7 @@ async def test_the_next_sign_in_counts_for_all(clock, store):
     one, other, third = (Rig(clock, grant=ALICE, store=store) for _ in range(3))
     for rig in (one, other):
         await rig.provider.set_token(rotated(rig, refresh_token="old"))
-    store._entries.clear()
+    lose_memory(store)
     clock.advance(3600)
     third.client.made = 9
     await third.provider.set_token(rotated(third, refresh_token="new"))

@@ -1,7 +1,7 @@
 """Providers that share a MemoryTokenStore: its one entry, its lease, and a store that cannot watch."""
 
 from aritma_auth.stores.key import token_key
-from support.stores import FailingStore, kept_in
+from support.stores import FailingStore, kept_in, put_in
 
 
 class PollingStore(FailingStore):
@@ -29,7 +29,7 @@ def key_of(store):
 
 def put_entry(store, key, entry):
     """Let a MemoryTokenStore keep an entry that its own methods would not make."""
-    store._entries[key] = entry
+    put_in(store, key, entry)
 
 
 async def hold_lease(store):

@@ -32,6 +32,11 @@ def kept_in(store):
     return dict(store._entries)
 
 
+def put_in(store, key, entry):
+    """Let a MemoryTokenStore keep an entry as another program would have written it."""
+    store._entries[key] = entry
+
+
 def lose_memory(store):
     """Let a MemoryTokenStore forget everything, leases included, as a server that restarts empty."""
     store._entries.clear()
