@@ -4,17 +4,19 @@ What a server repeats of our secrets, taken out of its text before it is shown.
 Servers quote what they refuse: the whole form, the header, the code. The quotation need not have
 our spelling, since it may come from a form, a JSON log line or an HTML page, or from one inside
 another. So the text is searched as it came, and decoded by one or two of these, each decoded
-character remembering where it stood; each time for the secret and for its base64, which depends on
-what stands before it:
+character remembering where it stood; each time for the secret, its hex and its base64, which
+depends on what stands before it. Servers also show the beginning or the end of what they refuse, so
+that twelve characters in a row are enough:
 
 ::
 
     text      id%3AaG9%2Bc2U   →  decoded   id:aG9+c2U   →  found at 3..10  →  masked  id%3A***
 """
 
+import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from aritma_auth.protocol.redaction import MASK
@@ -23,6 +25,7 @@ _MIN_SECRET = 4
 _SHOWN = 256
 _MAX_SEARCHED = 4096
 _MAX_SPELLING = 8
+_PIECE = 12
 # A form writes a space as "+"; base64url writes "-_" for "+/".
 _SPACE = str.maketrans(" ", "+")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -48,7 +51,8 @@ def hide_echoes(text: str, secrets: Iterable[str]) -> str:
     limit = _SHOWN + _MAX_SPELLING * max(len(_to_bytes(secret)) for secret in hidden)
     whole = _to_bytes(text[:limit])
     units: _Units = [(char, at, at + 1) for at, char in enumerate(whole)]
-    found = [span for form in _decodings(units) for span in _find(form, hidden)]
+    pieces = _pieces(hidden)
+    found = [span for form in _decodings(units) for span in _find(form, pieces)]
     return _mask(whole, found).encode("latin-1").decode(errors="replace")
 
 
@@ -122,21 +126,35 @@ _DECODERS = (
 )
 
 
-def _find(units: _Units, secrets: list[str]) -> Iterator[tuple[int, int]]:
+def _find(units: _Units, pieces: Mapping[int, set[str]]) -> Iterator[tuple[int, int]]:
     plain = "".join(char for char, _, _ in units).translate(_SPACE)
-    base64 = plain.translate(_URL_SAFE)
+    for text in {plain, plain.translate(_URL_SAFE)}:
+        for size, known in pieces.items():
+            for at in range(len(text) - size + 1):
+                if text[at : at + size] in known:
+                    yield units[at][1], units[at + size - 1][2]
+
+
+def _pieces(secrets: Iterable[str]) -> Mapping[int, set[str]]:
+    """Return, by its length, each piece of text that shows a secret."""
+    pieces: dict[int, set[str]] = {}
     for secret in secrets:
-        yield from _occurrences(plain, _to_bytes(secret).translate(_SPACE), units)
         # In a Basic header the secret stands behind the client's id, form-encoded or not.
-        for spelling in _spellings(secret):
-            for part in _base64_parts(spelling):
-                yield from _occurrences(base64, part, units)
+        encoded = [part for spelling in _spellings(secret) for part in _base64_parts(spelling)]
+        raw = secret.encode(errors="surrogatepass")
+        for text in (_to_bytes(secret).translate(_SPACE), raw.hex(), raw.hex().upper(), *encoded):
+            size = min(len(text), _PIECE)
+            known = pieces.setdefault(size, set())
+            known.update(text[at : at + size] for at in range(len(text) - size + 1))
+    return pieces
 
 
 def _spellings(secret: str) -> set[bytes]:
     raw = secret.encode(errors="surrogatepass")
     decoded = unquote_plus(secret).encode(errors="surrogatepass")
-    return {raw, decoded, quote_plus(raw).encode(), quote(raw, safe="").encode()}
+    # In JSON that is encoded as a whole, such as a token's claims, the secret is escaped.
+    escaped = json.dumps(secret)[1:-1].encode()
+    return {raw, decoded, escaped, quote_plus(raw).encode(), quote(raw, safe="").encode()}
 
 
 def _base64_parts(secret: bytes) -> Iterator[str]:
@@ -144,13 +162,6 @@ def _base64_parts(secret: bytes) -> Iterator[str]:
     for offset in range(3):
         encoded = b64encode(bytes(offset) + secret).decode()
         yield encoded[-(-8 * offset // 6) : 8 * (offset + len(secret)) // 6]
-
-
-def _occurrences(text: str, wanted: str, units: _Units) -> Iterator[tuple[int, int]]:
-    at = text.find(wanted)
-    while at >= 0:
-        yield units[at][1], units[at + len(wanted) - 1][2]
-        at = text.find(wanted, at + 1)
 
 
 def _mask(text: str, found: list[tuple[int, int]]) -> str:

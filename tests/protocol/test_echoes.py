@@ -96,6 +96,34 @@ def test_the_words_around_a_secret_stay():
     assert hide_echoes("nothing of ours", ["abcd1234"]) == "nothing of ours"
 
 
+LONG = "k7Qx2mZr9TbWv4Lc8NdY-ä/+"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"it begins with {LONG[:12]}...", "it begins with ***..."),
+        (f"it ends in ...{quote_plus(LONG)[-23:]}", "it ends in ...***"),
+        (f"{LONG[3:20]} is part of it", "*** is part of it"),
+        (f"{LONG[:11]} could be any word", f"{LONG[:11]} could be any word"),
+        (f"hex {LONG.encode().hex()}", "hex ***"),
+        (f"HEX {LONG.encode().hex().upper()[2:30]}", "HEX ***"),
+    ],
+)
+def test_a_part_of_a_secret_is_masked(said, shown):
+    """Twelve characters in a row are recognised, as servers cut what they quote."""
+    assert hide_echoes(said, [LONG]) == shown
+
+
+def test_json_in_base64_is_masked():
+    """A token's claims and a logged body are JSON first, and base64 then."""
+    body = base64.b64encode(json.dumps({"client_secret": LONG}).encode()).decode()
+    shown = hide_echoes(body, [LONG])
+
+    assert MASK in shown
+    assert body[30:44] not in shown
+
+
 @pytest.mark.parametrize("secret", ["", "a", "abc"])
 def test_the_shortest_secrets_are_left(secret):
     """A secret of fewer than four characters could be any word."""
