@@ -293,8 +293,8 @@ class TokenProvider(AsyncCloseable):
         Remember the first loop, and whether there is another.
 
         A refresh may not be left to a loop whose end would cut it off, as in one asyncio.run after
-        another over one provider. Once a second loop was seen, or a flight was lost, a caller stays
-        until the refresh has ended, and spares the next loop a request.
+        another over one provider. Once a second loop was seen, a caller stays until the refresh has
+        ended, and spares the next loop a request.
         """
         if self._home is None:
             self._home = weakref.ref(loop)
@@ -308,9 +308,8 @@ class TokenProvider(AsyncCloseable):
             self._refresher = refresher
         return refresher
 
-    def _ended(self, flight: Flight[Outcome]) -> None:
+    def _ended(self) -> None:
         self._is_in_background = False
-        self._must_stay |= flight.result is None
         self._rest()
 
     def _rest(self) -> None:

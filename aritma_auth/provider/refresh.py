@@ -51,9 +51,7 @@ class TokenRefresher:
 
     __slots__ = ("_cache", "_requester", "_settings", "coordinator", "flights")
 
-    def __init__(
-        self, settings: Settings, cache: TokenCache, on_end: Callable[[Flight[Outcome]], None]
-    ) -> None:
+    def __init__(self, settings: Settings, cache: TokenCache, on_end: Callable[[], None]) -> None:
         self._settings = settings
         self._cache = cache
         self._requester = TokenRequester(settings)

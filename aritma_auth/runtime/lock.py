@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from threading import RLock
 
 _locks: "weakref.WeakSet[RLock]" = weakref.WeakSet()
-_forks = 0
 
 
 def fork_safe_lock() -> "RLock":
@@ -25,14 +24,7 @@ def fork_safe_lock() -> "RLock":
     return lock
 
 
-def forks() -> int:
-    """Return how many forks separate this process from its first ancestor with this module."""
-    return _forks
-
-
 def _after_fork_in_child() -> None:
-    global _forks  # noqa: PLW0603 - one count for the whole process
-    _forks += 1
     for lock in list(_locks):
         # What threading and logging do with their own locks.
         lock._at_fork_reinit()  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name

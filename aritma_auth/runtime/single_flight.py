@@ -102,7 +102,7 @@ class SingleFlight(Generic[R]):
         self,
         work: Callable[[], Coroutine[object, object, R]],
         lock: "RLock",
-        on_end: Callable[[Flight[R]], None] | None = None,
+        on_end: Callable[[], None] | None = None,
         patience: Callable[[Flight[R]], float] | None = None,
     ) -> None:
         self._work = work
@@ -224,7 +224,7 @@ class SingleFlight(Generic[R]):
             if self._flight is flight:
                 self._flight = None
                 if self._on_end is not None:
-                    self._on_end(flight)
+                    self._on_end()
         here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises
         elsewhere = defaultdict(list)
         for future in waiting:

@@ -426,3 +426,24 @@ def test_a_pool_refuses_what_it_cannot_use():
         aa.TokenProviderPool(Makers()).middleware("tenant", ["https://api.example"])
     with pytest.raises(aa.ConfigurationError, match="pool must be a TokenProviderPool"):
         aa.KeyedBearerMiddleware({}, str, ["https://api.example"])
+
+
+async def test_a_provider_that_refreshes_stays_in_the_pool():
+    """Its callers wait for one refresh: a second provider of the key would start another."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers, max_size=1)
+    pool.provider("a")
+    answer = makers.clients["a"].hold()
+    caller = asyncio.ensure_future(pool.get_token("a"))
+    await settle()
+    for number in range(3):
+        pool.provider(number)
+        pool.provider(number)
+    is_kept = "a" in pool._providers
+    answer.set_result(None)
+    await caller
+    for number in range(3, 6):
+        pool.provider(number)
+
+    assert is_kept
+    assert "a" not in pool._providers

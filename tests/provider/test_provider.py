@@ -548,6 +548,13 @@ async def test_set_token_puts_a_token_in_place(rig):
     assert rig.client.requests == 0
 
 
+async def test_set_token_leaves_nothing_behind_but_the_token(rig):
+    """Without a store nothing that refreshes is made, since a process may have thousands."""
+    await rig.provider.set_token(Token("mine", expires_at=rig.clock.time() + 100))
+
+    assert rig.provider._refresher is None
+
+
 async def test_set_token_without_stamps(rig):
     """A token made by hand counts from now."""
     await rig.provider.set_token(Token("mine", expires_at=rig.clock.time() + 100))

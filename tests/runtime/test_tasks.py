@@ -95,16 +95,17 @@ async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
 async def test_a_section_outside_of_any_guarded_task_changes_nothing():
     """A store may be used by a caller's own code too: its cancellation is the caller's affair."""
 
-    async def work():
+    async def work(coroutine):
         with uninterrupted():
-            await hang()
+            return await coroutine
 
-    task = asyncio.ensure_future(work())
+    task = asyncio.ensure_future(work(hang()))
     await settle()
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert await work(asyncio.sleep(0, "result")) == "result"
 
 
 def test_a_loops_end_waits_for_a_section_and_for_no_more():
