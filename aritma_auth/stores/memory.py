@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from collections.abc import Callable
 from itertools import count
 
 import attrs
@@ -87,7 +88,7 @@ class MemoryTokenStore:
             held = self._leases.get(key)
             if held is not None and held.is_held:
                 return None
-            lease = _MemoryLease(self, key, next(self._fences), seconds, self._clock)
+            lease = _MemoryLease(key, next(self._fences), seconds, self._clock, self._dismiss)
             self._leases[key] = lease
             return lease
 
@@ -107,8 +108,7 @@ class MemoryTokenStore:
                 if not self._watching[key]:
                     del self._watching[key]
 
-    def dismiss(self, lease: "_MemoryLease") -> None:
-        """Let go of a lease that was released."""
+    def _dismiss(self, lease: "_MemoryLease") -> None:
         with self._lock:
             if self._leases.get(lease.key) is lease:
                 del self._leases[lease.key]
@@ -161,11 +161,11 @@ class _Write:
 
 @attrs.define(eq=False)
 class _MemoryLease:
-    store: MemoryTokenStore = attrs.field(repr=False)
     key: str
     fence: int
     seconds: float
     clock: Clock = attrs.field(repr=False)
+    on_release: "Callable[[_MemoryLease], None]" = attrs.field(repr=False)
     _until: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -183,7 +183,7 @@ class _MemoryLease:
 
     async def release(self) -> None:
         self._until = -math.inf
-        self.store.dismiss(self)
+        self.on_release(self)
 
 
 def _seconds_of_use(record: Record) -> float:
