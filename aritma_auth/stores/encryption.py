@@ -171,7 +171,9 @@ def _is_name(name: object) -> bool:
 def _raw_key(key: object) -> HiddenBytes:
     """Return the 32 bytes of a key, or nothing if it is no key."""
     if isinstance(key, str):
-        text = key.rstrip("=") + "=" * (-len(key.rstrip("=")) % 4)
+        # A key from a file often ends in a newline.
+        text = key.strip().rstrip("=")
+        text += "=" * (-len(text) % 4)
         try:
             key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
         except ValueError:

@@ -129,8 +129,9 @@ RAW = b"\xfb\xff" + bytes(30)
         base64.b64encode(RAW).decode(),
         base64.urlsafe_b64encode(RAW).decode(),
         base64.urlsafe_b64encode(RAW).decode().rstrip("="),
+        base64.b64encode(RAW).decode() + "\r\n",
     ],
-    ids=["base64", "base64url", "unpadded"],
+    ids=["base64", "base64url", "unpadded", "with a newline"],
 )
 def test_a_key_may_be_a_text(text):
     """A key may be base64 or base64url text, as openssl and secret managers write it."""
