@@ -58,7 +58,7 @@ def traces_of(secret, core=CORE):
     """Make a pattern of every spelling of every seven characters of a secret's core."""
     plain = [core[at : at + _PIECE] for at in range(len(core) - _PIECE + 1)]
     traces = set(plain)
-    for name in ("percent", "unicode-escapes"):
+    for name in ("percent", "unicode-escapes", "hex"):
         spelled = [SPELLINGS[name](piece) for piece in plain]
         traces.update(spelled, map(str.upper, spelled))
     for around in (secret, quote_plus(secret)):

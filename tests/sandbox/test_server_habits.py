@@ -47,6 +47,7 @@ SPELLED = {
     "json": "s\\u00e4\\/c+r&t",
     "unicode-escapes": "\\u0073\\u00e4\\u002f\\u0063\\u002b\\u0072\\u0026\\u0074",
     "html": "sä/c+r&amp;t",
+    "hex": "73c3a42f632b722674",
     "base64": base64.b64encode(SECRET.encode()).decode(),
     "base64url": base64.urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
 }

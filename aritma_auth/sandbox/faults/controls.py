@@ -226,7 +226,7 @@ class Faults:
 
         Args:
             spelling: How each secret is written: ``raw``, ``form``, ``percent``, ``uri``, ``json``,
-                ``unicode-escapes``, ``html``, ``base64`` or ``base64url``.
+                ``unicode-escapes``, ``html``, ``hex``, ``base64`` or ``base64url``.
 
             place: The text that repeats them: ``error``, ``error_description``, ``error_uri``, an
                 unknown ``member``, ``token_type`` or ``scope`` of a success response, an ``html``

@@ -31,6 +31,7 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "json": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
     "unicode-escapes": _escape_every_character,
     "html": html.escape,
+    "hex": lambda text: text.encode().hex(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
 }
