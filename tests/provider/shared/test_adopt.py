@@ -20,7 +20,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_a_stored_token_that_ended_meanwhile_is_not_served(clock, store):
-    """It lived when the flight began; the server took its time to fail."""
+    """A stored token that ended while the server took its time to fail is not served."""
     await Rig(clock, store=store).get()
     clock.advance(3590)
     rig = Rig(clock, store=store)
@@ -36,7 +36,7 @@ async def test_a_stored_token_that_ended_meanwhile_is_not_served(clock, store):
 
 
 async def test_a_token_of_the_future_is_not_taken_for_new(clock, store):
-    """The clock was set back since: it may have ended."""
+    """A stored token of the future may have ended: the clock was set back since."""
     rig = Rig(clock, store=store)
     ahead = aa.Token("ahead", issued_at=clock.time() + 86400, expires_at=clock.time() + 90000)
     await store.save(key_for(rig), Record(ahead, 1), replaces=0)
@@ -45,7 +45,7 @@ async def test_a_token_of_the_future_is_not_taken_for_new(clock, store):
 
 
 async def test_a_token_without_a_time_is_shared_with_one(clock, store):
-    """A program may have made it by hand."""
+    """A token that a program made without a time counts from the moment it was set."""
     one, other = (Rig(clock, grant=aa.SignedInGrant("alice"), store=store) for _ in range(2))
     await one.provider.set_token(aa.Token("made", expires_at=clock.time() + 3600))
 
@@ -54,7 +54,7 @@ async def test_a_token_without_a_time_is_shared_with_one(clock, store):
 
 
 async def test_a_token_that_was_all_there_was_is_not_served_after_it_was_refused(clock, store):
-    """The store has no other, and the server is down."""
+    """A rejected token is not served although the store has no other and the server is down."""
     await Rig(clock, store=store).get()
     clock.advance(3000)
     rig = Rig(clock, store=store)
@@ -65,7 +65,7 @@ async def test_a_token_that_was_all_there_was_is_not_served_after_it_was_refused
 
 
 async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(clock, store):
-    """Although it is fresher than the one that came alone."""
+    """A rejected token is not adopted although it is fresher than the one in hand."""
     rig = Rig(clock, store=store)
     token = await rig.provider.get_token()
     store.failing = {"load"}
@@ -79,7 +79,7 @@ async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(cloc
 
 
 async def test_a_providers_own_clock_ends_its_own_token(clock, store):
-    """Whatever the store's clock says."""
+    """A provider's own clock ends its own token, whatever the store's clock says."""
     rig = Rig(clock, store=store)
     await rig.get()
     load = store.load
@@ -99,7 +99,7 @@ async def test_a_providers_own_clock_ends_its_own_token(clock, store):
 
 
 async def test_a_second_provider_adopts_the_stored_token(clock, store):
-    """Another provider, or the next start of the service, asks nobody."""
+    """Another provider, or the next start of the service, adopts the stored token and sends no request."""
     first, second = Rig(clock, store=store), Rig(clock, store=store)
     token = await first.get()
     clock.advance(100)
@@ -111,7 +111,7 @@ async def test_a_second_provider_adopts_the_stored_token(clock, store):
 
 
 async def test_another_identity_does_not(clock, store):
-    """Scope is part of the key."""
+    """A provider with another scope has an entry of its own."""
     first = Rig(clock, store=store)
     second = Rig(clock, store=store, grant=aa.ClientCredentialsGrant(scope="api"))
     await first.get()
@@ -121,7 +121,7 @@ async def test_another_identity_does_not(clock, store):
 
 
 async def test_a_stored_token_near_its_end_is_refreshed(clock, store):
-    """Only a fresh one is adopted."""
+    """A stored token is adopted only while it is fresh."""
     await Rig(clock, store=store).get()
     clock.advance(3000)
     second = Rig(clock, store=store)
@@ -131,7 +131,7 @@ async def test_a_stored_token_near_its_end_is_refreshed(clock, store):
 
 
 async def test_a_stored_token_survives_a_restart_without_a_server(clock, store):
-    """What lives in the store is better than nothing."""
+    """A stored token that still lives is served while the server is down."""
     token = await Rig(clock, store=store).get()
     clock.advance(3000)
     second = Rig(clock, store=store)
@@ -144,7 +144,7 @@ async def test_a_stored_token_survives_a_restart_without_a_server(clock, store):
 
 
 async def test_a_rejected_token_is_not_adopted(clock, store):
-    """The store's copy was refused too."""
+    """A token that an API rejected is not adopted from the store either."""
     rig = Rig(clock, store=store)
     rig.provider.report_rejected(await rig.provider.get_token())
 
@@ -153,7 +153,7 @@ async def test_a_rejected_token_is_not_adopted(clock, store):
 
 
 async def test_a_rejected_token_is_not_served_from_the_store_when_the_server_is_down(clock, store):
-    """Better none than one that an API has refused."""
+    """A provider raises rather than serve a token that an API has rejected."""
     rig = Rig(clock, store=store)
     rig.provider.report_rejected(await rig.provider.get_token())
     rig.client.answers = [DOWN] * 3

@@ -21,7 +21,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_a_refresh_token_is_claimed_before_it_is_exchanged(clock, store):
-    """Whoever comes after a crash knows that it may be spent."""
+    """A process that comes after a crash finds the mark on the refresh token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -41,7 +41,7 @@ async def test_a_refresh_token_is_claimed_before_it_is_exchanged(clock, store):
 
 
 async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(clock, store):
-    """The answer may still come; then there is no other way, and the event says so."""
+    """A process waits for the response of a crashed one, then presents the same token and reports the risk."""
     rig = Rig(clock, grant=REFRESH, store=store)
     token = rotated(rig, refresh_token="second")
     await store.save(key_for(rig), Record(token, 1, clock.time() + 3590), replaces=0)
@@ -54,7 +54,7 @@ async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(cloc
 
 
 async def test_whoever_was_only_slow_is_waited_for(clock, store):
-    """What it wrote down at last is taken."""
+    """A successor that a slow process stores at last is adopted."""
     rig = Rig(clock, grant=REFRESH, store=store)
     key = key_for(rig)
     await store.save(
@@ -88,7 +88,7 @@ async def test_another_machines_clock_does_not_make_anyone_wait_for_ever(clock, 
 
 
 async def test_a_claim_that_comes_too_late_looks_again(clock, store):
-    """Somebody signed in anew between the look and the claim."""
+    """A claim that finds another sign-in looks again, and adopts that."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -109,7 +109,7 @@ async def test_a_claim_that_comes_too_late_looks_again(clock, store):
 
 
 async def test_a_claim_that_never_succeeds_ends(clock, store):
-    """Nothing is presented."""
+    """A refresh token that can never be claimed is never presented."""
     store.failing = {"conflict"}
     rig = Rig(clock, grant=REFRESH, store=store)
 
@@ -119,7 +119,7 @@ async def test_a_claim_that_never_succeeds_ends(clock, store):
 
 
 async def test_a_lost_answer_leaves_the_mark(clock, store):
-    """The next one waits, and then presents the same: it is all there is."""
+    """A lost response leaves the mark for the next process."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), LOST]
     await rig.get()
@@ -132,7 +132,7 @@ async def test_a_lost_answer_leaves_the_mark(clock, store):
 
 
 async def test_a_question_that_never_left_takes_the_mark_away(clock, store):
-    """Nothing was presented."""
+    """A request that never left takes the mark away."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), *[UNSENT] * 3]
     await rig.get()
@@ -144,7 +144,7 @@ async def test_a_question_that_never_left_takes_the_mark_away(clock, store):
 
 
 async def test_a_mark_of_a_clock_that_is_far_ahead_is_waited_for_once(clock, store):
-    """Ten seconds of this process's own clock, not an hour."""
+    """A process waits ten seconds by its own clock for a mark of the next hour."""
     rig = Rig(clock, grant=REFRESH, store=store)
     await store.save(key_for(rig), Record(None, 0, clock.time() + 3600), replaces=0)
     began = clock.monotonic()
@@ -155,7 +155,7 @@ async def test_a_mark_of_a_clock_that_is_far_ahead_is_waited_for_once(clock, sto
 
 
 async def test_a_mark_may_be_waited_for_longer_than_a_hundred_looks(clock, store):
-    """As long as the policy says."""
+    """A process waits for a mark as long as the policy says."""
     policy, sharing = RefreshPolicy(refresh_timeout=60), SharingPolicy(redemption_timeout=40)
     rig = Rig(clock, grant=REFRESH, store=store, policy=policy, sharing=sharing)
     await store.save(key_for(rig), Record(None, 0, clock.time()), replaces=0)
@@ -165,7 +165,7 @@ async def test_a_mark_may_be_waited_for_longer_than_a_hundred_looks(clock, store
 
 
 async def test_marks_without_end_are_not_waited_for_without_end(clock, store):
-    """Somebody without a lease keeps writing them."""
+    """A process stops waiting for marks that keep coming."""
     rig = Rig(clock, grant=REFRESH, store=store)
     key, slept = key_for(rig), clock.sleep
     await store.save(key, Record(None, 0, clock.time()), replaces=0)
@@ -181,7 +181,7 @@ async def test_marks_without_end_are_not_waited_for_without_end(clock, store):
 
 
 async def test_the_newest_refresh_token_is_in_the_store_before_it_is_served(clock, store):
-    """Whoever gets the token could crash at once."""
+    """The newest refresh token is stored before a caller gets the token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -192,7 +192,7 @@ async def test_the_newest_refresh_token_is_in_the_store_before_it_is_served(cloc
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancelling_callers_anywhere_keeps_the_newest_refresh_token(clock, store, steps):
-    """The newest is in the store, and the spent one is never presented again."""
+    """Cancelling callers at any step loses no successor and presents no spent refresh token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     caller = asyncio.create_task(rig.get())
@@ -210,7 +210,7 @@ async def test_cancelling_callers_anywhere_keeps_the_newest_refresh_token(clock,
 
 
 async def test_a_refresh_token_that_another_process_rotated_is_found_in_the_store(clock, store):
-    """On invalid_grant the store is read once more before giving up."""
+    """On invalid_grant the store is loaded once more before the sign-in counts as ended."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -228,7 +228,7 @@ async def test_a_refresh_token_that_another_process_rotated_is_found_in_the_stor
 
 
 async def test_closing_waits_for_the_store(clock, store):
-    """A token that is being written is not cut off."""
+    """Closing waits for the write of a token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     writing = asyncio.Event()
     go_on = asyncio.Event()

@@ -21,7 +21,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_a_cold_fleet_makes_one_request(clock, store):
-    """The others wait for what the leader gets."""
+    """The other processes wait for the token that the leader gets."""
     rigs = [Rig(clock, store=store) for _ in range(5)]
     answer = rigs[0].client.hold()
     tokens = [asyncio.create_task(rig.get()) for rig in rigs]
@@ -33,7 +33,7 @@ async def test_a_cold_fleet_makes_one_request(clock, store):
 
 
 async def test_a_stale_token_is_left_to_whoever_refreshes_it(clock, store):
-    """Nobody waits: it is served, and looked after a moment later."""
+    """A process serves its stale token while another refreshes it, and looks again a moment later."""
     one, other = Rig(clock, store=store), Rig(clock, store=store)
     token = await one.get()
     await other.get()
@@ -56,7 +56,7 @@ async def test_a_stale_token_is_left_to_whoever_refreshes_it(clock, store):
 
 
 async def test_a_postponed_refresh_never_reaches_beyond_the_hard_window(clock, store):
-    """There callers wait for it, whoever is at it."""
+    """A postponed refresh ends at the blocking window, where callers wait for it."""
     rig = Rig(clock, store=store, lifetime=2)
     await rig.get()
     clock.advance(1.8)
@@ -70,7 +70,7 @@ async def test_a_postponed_refresh_never_reaches_beyond_the_hard_window(clock, s
 
 
 async def test_whoever_needs_a_token_waits_for_the_one_that_refreshes_it(clock, store):
-    """Looking more and more rarely, then leading itself once the lease is free."""
+    """A process without a token looks more and more rarely, and leads once the lease is free."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3600)
@@ -91,7 +91,7 @@ async def test_whoever_needs_a_token_waits_for_the_one_that_refreshes_it(clock, 
 
 
 async def test_waiting_ends_in_time(clock, store):
-    """Whatever the holder of the lease does."""
+    """A process stops waiting by its time-out, whatever the holder of the lease does."""
     rig = Rig(clock, grant=REFRESH, store=store)
     lease = await store.acquire(key_for(rig), seconds=3600)
 
@@ -123,7 +123,7 @@ class Beating:
 
 
 async def test_a_lease_is_kept_while_the_server_is_slow(clock, store):
-    """Whatever becomes of a single beat."""
+    """A lease is kept alive although single heartbeats fail."""
     lease = Beating()
 
     async def acquire(_key, *, seconds):
@@ -141,7 +141,7 @@ async def test_a_lease_is_kept_while_the_server_is_slow(clock, store):
 
 
 async def test_a_lease_is_not_kept_for_ever(clock, store):
-    """A refresh that hangs gives way to another process."""
+    """A refresh that hangs gives its lease up to another process in the end."""
     lease = Beating()
 
     async def acquire(_key, *, seconds):
@@ -160,7 +160,7 @@ async def test_a_lease_is_not_kept_for_ever(clock, store):
 
 
 async def test_a_token_that_came_meanwhile_is_not_put_off(clock, store):
-    """The refresh that another process has in hand was of the token before it."""
+    """A token that came meanwhile is not put off by the refresh of its predecessor."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3000)
@@ -180,7 +180,7 @@ async def test_a_token_that_came_meanwhile_is_not_put_off(clock, store):
 
 
 async def test_a_watcher_that_goes_in_the_last_moment_disturbs_nobody():
-    """The change and its cancellation meet."""
+    """A change of the entry and the cancellation of its watcher may meet."""
     store = aa.MemoryTokenStore()
     watching = asyncio.create_task(store.watch("key", generation=0))
     await settle()
@@ -192,7 +192,7 @@ async def test_a_watcher_that_goes_in_the_last_moment_disturbs_nobody():
 
 
 async def test_a_token_that_ended_is_not_put_off(clock, store):
-    """Somebody else refreshes it, but the store took its time to say so."""
+    """A token that ended is refreshed although another process held the lease a moment ago."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3000)
@@ -215,7 +215,7 @@ async def test_a_token_that_ended_is_not_put_off(clock, store):
 
 
 async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
-    """The store is looked at as rarely as one that cannot watch."""
+    """A store whose watch fails is looked at as rarely as one that cannot watch."""
     store = FailingStore()
     rig = Rig(clock, grant=REFRESH, store=store)
     looks, load, slept = [], store.load, clock.sleep
@@ -240,7 +240,7 @@ async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
 
 
 async def test_the_leader_adopts_what_came_between_look_and_lease(clock, store):
-    """The holder before it has just finished."""
+    """A leader adopts what the previous holder has stored just before."""
     rig = Rig(clock, store=store)
     acquire, key = store.acquire, key_for(rig)
 
@@ -255,7 +255,7 @@ async def test_the_leader_adopts_what_came_between_look_and_lease(clock, store):
 
 
 async def test_a_writer_that_always_loses_is_told(clock, store):
-    """Its token is served all the same."""
+    """A writer that others always overtake serves its token all the same, and reports it."""
     store.failing = {"conflict"}
     rig = Rig(clock, store=store)
 

@@ -18,7 +18,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_an_outage_is_met_once_by_the_fleet(clock, store):
-    """The others hear of it and ask nobody until it may be over."""
+    """The other processes learn of an outage and send no request until it may be over."""
     rigs = [Rig(clock, store=store) for _ in range(5)]
     for rig in rigs:
         rig.client.answers = [DOWN] * 9
@@ -31,7 +31,7 @@ async def test_an_outage_is_met_once_by_the_fleet(clock, store):
 
 
 async def test_the_shared_pause_grows_and_ends(clock, store):
-    """With each failure in a row, up to what keeps a server that is back from idling."""
+    """The shared pause grows with each failure in a row, up to its cap."""
     pauses = []
     for _ in range(9):
         rig = Rig(clock, store=store)
@@ -50,7 +50,7 @@ async def test_the_shared_pause_grows_and_ends(clock, store):
 
 
 async def test_what_the_server_asks_for_holds_for_all(clock, store):
-    """Retry-After is no guess of ours: it is not cut short."""
+    """A server's Retry-After holds for all processes and is not cut short."""
     rig = Rig(clock, store=store)
     rig.client.answers = [aa.TransportError("busy", retry_after=120)] * 9
     with pytest.raises(aa.TransportError):
@@ -60,7 +60,7 @@ async def test_what_the_server_asks_for_holds_for_all(clock, store):
 
 
 async def test_a_success_forgets_the_failure(clock, store):
-    """For all."""
+    """A success ends the shared failure for all processes."""
     rig = Rig(clock, store=store)
     rig.client.answers = [DOWN] * 3
     with pytest.raises(aa.TransportError):
@@ -78,7 +78,7 @@ async def test_a_success_forgets_the_failure(clock, store):
 
 
 async def test_a_refused_secret_stops_only_those_who_have_it(clock, store):
-    """A process with the rotated one asks at once."""
+    """A process with the rotated secret sends its request at once."""
     old, same, new = (Rig(clock, store=store) for _ in range(3))
     new.client.secret.value = "two"
     for rig in (old, same):
@@ -93,7 +93,7 @@ async def test_a_refused_secret_stops_only_those_who_have_it(clock, store):
 
 
 async def test_trouble_of_ones_own_is_not_shared(clock, store):
-    """A missing secret here says nothing about the others."""
+    """A secret that is missing here says nothing about the other processes."""
     rig, other = Rig(clock, store=store), Rig(clock, store=store)
     rig.client.answers = [aa.ConfigurationError("set the secret")]
     with pytest.raises(aa.ConfigurationError):
@@ -103,7 +103,7 @@ async def test_trouble_of_ones_own_is_not_shared(clock, store):
 
 
 async def test_a_shared_failure_leaves_living_tokens_in_use(clock, store):
-    """Static stability, also for whoever starts now."""
+    """A token that lives is served during a shared failure, also by a process that has just started."""
     first = Rig(clock, store=store)
     token = await first.get()
     clock.advance(3000)
@@ -117,7 +117,7 @@ async def test_a_shared_failure_leaves_living_tokens_in_use(clock, store):
 
 
 async def test_failures_are_told_by_each(clock, store):
-    """A health check of every process shows the outage."""
+    """Each process reports the outage, so that each health check shows it."""
     rigs = [Rig(clock, store=store) for _ in range(2)]
     for rig in rigs:
         rig.client.answers = [DOWN] * 9
@@ -128,7 +128,7 @@ async def test_failures_are_told_by_each(clock, store):
 
 
 async def test_a_refusal_without_a_store_is_remembered_too(clock, store):
-    """The store is away while the credential is looked at."""
+    """A refusal is remembered although the store is away."""
     rig = Rig(clock, store=store)
     store.failing = {"load"}
     rig.client.answers = [REFUSED] * 3
@@ -151,7 +151,7 @@ async def test_a_claim_keeps_count_of_the_failures(clock, store):
 
 
 async def test_a_refused_secret_is_not_tried_again_because_its_store_went_away(clock, store):
-    """What was last seen of the store counts until it is back."""
+    """A refused secret is not tried again because the store went away."""
     await Rig(clock, store=store).get()
     clock.advance(3600)
     rig = Rig(clock, store=store)
@@ -166,7 +166,7 @@ async def test_a_refused_secret_is_not_tried_again_because_its_store_went_away(c
 
 
 async def test_the_shared_pause_ends_with_the_token(clock, store):
-    """The server may be back by then, and nobody has a token any more."""
+    """The shared pause ends with the token, since the server may be back by then."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3598)
@@ -187,7 +187,7 @@ async def test_the_shared_pause_ends_with_the_token(clock, store):
 
 
 async def test_a_token_without_an_end_sets_no_end_to_the_pause(clock, store):
-    """Nobody knows when it is over."""
+    """A token without an end sets no end to the pause."""
     rig = Rig(clock, store=store, lifetime=None)
     await rig.get()
     clock.advance(240)
@@ -199,7 +199,7 @@ async def test_a_token_without_an_end_sets_no_end_to_the_pause(clock, store):
 
 
 async def test_a_refused_client_stays_refused_with_a_store(clock, store):
-    """Nothing has changed in it."""
+    """A refused client stays refused while neither secret nor entry changes."""
     rig = Rig(clock, store=store)
     rig.client.answers = [REFUSED] * 5
     for _ in range(3):

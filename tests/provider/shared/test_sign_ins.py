@@ -20,7 +20,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_a_sign_in_that_has_ended_is_learnt_once_by_the_fleet(clock, store):
-    """The dead refresh token is presented by one alone."""
+    """One process alone presents a refresh token that has ended, and the others learn of it."""
     grant = aa.SignedInGrant("alice")
     rigs = [Rig(clock, grant=grant, store=store) for _ in range(3)]
     await rigs[0].provider.set_token(rotated(rigs[0], refresh_token="dead"))
@@ -35,7 +35,7 @@ async def test_a_sign_in_that_has_ended_is_learnt_once_by_the_fleet(clock, store
 
 
 async def test_a_new_sign_in_ends_it_for_all(clock, store):
-    """Its token is adopted at once."""
+    """A new sign-in ends the refusal for all processes, and its token is adopted."""
     grant = aa.SignedInGrant("alice")
     one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
     for rig in (one, other):
@@ -48,7 +48,7 @@ async def test_a_new_sign_in_ends_it_for_all(clock, store):
 
 
 async def test_a_sign_in_during_a_refresh_wins(clock, store):
-    """What the refresh brings is of the old one."""
+    """A sign-in that is stored during a refresh outranks what that refresh brings."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -67,7 +67,7 @@ async def test_a_sign_in_during_a_refresh_wins(clock, store):
 
 
 async def test_a_sign_in_is_used_although_the_store_is_away(clock, store):
-    """It is kept at the next chance."""
+    """A sign-in is used while the store is away, and its successor is stored later."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     store.failing = {"load"}
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
@@ -82,7 +82,7 @@ async def test_a_sign_in_is_used_although_the_store_is_away(clock, store):
 
 
 async def test_a_sign_in_that_others_always_overtake_is_told(clock, store):
-    """Nothing is lost here: the provider goes on with it."""
+    """A sign-in that others always overtake is reported, and used."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     store.failing = {"conflict"}
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
@@ -92,7 +92,7 @@ async def test_a_sign_in_that_others_always_overtake_is_told(clock, store):
 
 
 async def test_an_older_sign_in_in_the_store_is_not_adopted(clock, store):
-    """The store was away when the person signed in anew."""
+    """An older sign-in in the store is not adopted by a process that knows a newer one."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
     store.failing = {"load"}
@@ -107,7 +107,7 @@ async def test_an_older_sign_in_in_the_store_is_not_adopted(clock, store):
 
 
 async def test_the_end_of_an_older_sign_in_does_not_stop_a_newer_one(clock, store):
-    """The person signed in anew while the store was away."""
+    """The end of an older sign-in does not stop a newer one."""
     grant = aa.SignedInGrant("alice")
     rig = Rig(clock, grant=grant, store=store)
     ended = Record(
@@ -124,7 +124,7 @@ async def test_the_end_of_an_older_sign_in_does_not_stop_a_newer_one(clock, stor
 
 
 async def test_a_sign_in_that_was_not_kept_beats_the_refresh_it_met(clock, store):
-    """The store was away for the sign-in and back for the refresh's token."""
+    """A sign-in that was not stored outranks the refresh that it met."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
     clock.advance(3600)
@@ -144,7 +144,7 @@ async def test_a_sign_in_that_was_not_kept_beats_the_refresh_it_met(clock, store
 
 
 async def test_two_sign_ins_of_one_second_are_told_apart(clock, store):
-    """The second came while the first was being refreshed, and was not kept."""
+    """Two sign-ins of one second are told apart by their serials."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
     rig.provider.report_rejected(await rig.provider.get_token())
@@ -164,7 +164,7 @@ async def test_two_sign_ins_of_one_second_are_told_apart(clock, store):
 
 
 async def test_without_a_newer_one_the_person_must_sign_in(clock, store):
-    """SingleUse, and the server is not asked again."""
+    """A sign-in that has ended is presented no more, and the end-user must sign in again."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
     await rig.get()
@@ -177,7 +177,7 @@ async def test_without_a_newer_one_the_person_must_sign_in(clock, store):
 
 
 async def test_a_new_sign_in_in_the_store_opens_the_gate(clock, store):
-    """Another process signed in again: its entry changes, and the refusal is forgotten."""
+    """A new sign-in in the store ends the refusal of the old one."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
     await rig.get()
@@ -193,7 +193,7 @@ async def test_a_new_sign_in_in_the_store_opens_the_gate(clock, store):
 
 
 async def test_a_token_put_in_place_is_stored(clock, store):
-    """What a sign-in brought survives a restart."""
+    """A sign-in survives a restart."""
     rig = Rig(clock, store=store)
     await rig.provider.set_token(
         Token("mine", issued_at=clock.time(), expires_at=clock.time() + 3600)

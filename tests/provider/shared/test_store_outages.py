@@ -21,7 +21,7 @@ REFRESH = aa.RefreshTokenGrant("first")
 
 
 async def test_without_its_store_a_service_asks_for_itself(clock, store):
-    """client_credentials harm nobody; the store is left alone for a while."""
+    """A service without its store sends its own requests, and leaves the store alone for a while."""
     store.failing = {"load", "save", "lease"}
     rig = Rig(clock, store=store)
     await rig.get()
@@ -37,7 +37,7 @@ async def test_without_its_store_a_service_asks_for_itself(clock, store):
 
 
 async def test_a_store_that_comes_back_gets_the_newer_token(clock, store):
-    """And whoever shares it adopts that."""
+    """A store that comes back gets the newer token, and the other processes adopt it."""
     rig = Rig(clock, store=store)
     await rig.get()
     clock.advance(3600)
@@ -51,7 +51,7 @@ async def test_a_store_that_comes_back_gets_the_newer_token(clock, store):
 
 
 async def test_without_its_store_a_refresh_token_is_not_presented(clock, store):
-    """It may be good for one time only, and another process may be at it."""
+    """A refresh token is not presented without the lease, since another process may be presenting it."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     token = await rig.get()
@@ -69,7 +69,7 @@ async def test_without_its_store_a_refresh_token_is_not_presented(clock, store):
 
 
 async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
-    """By the caller's own word."""
+    """A refresh token is presented without the lease if the user says that the server permits it."""
     sharing = SharingPolicy(refresh_without_store=True)
     rig = Rig(clock, grant=REFRESH, store=store, sharing=sharing)
     store.failing = {"load"}
@@ -79,7 +79,7 @@ async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
 
 
 async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, store):
-    """The lease fails after the look: the token that lives is better than none."""
+    """A stored token that lives is served when the lease fails after the look."""
     await Rig(clock, store=store).get()
     clock.advance(3000)
     store.failing = {"lease"}
@@ -90,7 +90,7 @@ async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, st
 
 
 async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
-    """It counts as none, and is told."""
+    """An unreadable entry of a service is reported, and replaced by its next token."""
     rig = Rig(clock, store=store)
     put_entry(store, key_for(rig), Entry(Record(), 5, problem="odd"))
     await rig.get()
@@ -100,7 +100,7 @@ async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
 
 
 async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
-    """A process that knows a newer refresh token has a moment to say so."""
+    """A store that lost its memory gets a moment to hear of a newer refresh token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -123,7 +123,7 @@ async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
 
 
 async def test_a_store_that_lost_its_memory_is_filled_by_whoever_knows(clock, store):
-    """Nobody else spoke: this one's is the newest."""
+    """A store that lost its memory gets the newest token that any process has written back."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -135,7 +135,7 @@ async def test_a_store_that_lost_its_memory_is_filled_by_whoever_knows(clock, st
 
 
 async def test_an_older_token_in_the_store_does_not_beat_the_own_one(clock, store):
-    """Another process has written back what it had, after the store lost its memory."""
+    """A process prefers its own newer token to an older one that another has written back."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -151,7 +151,7 @@ async def test_an_older_token_in_the_store_does_not_beat_the_own_one(clock, stor
 
 
 async def test_whoever_leads_after_a_loss_hears_of_the_newer_token(clock, store):
-    """Also from one whose own still lives: it does not only wait for what the other gets."""
+    """A process with a living token writes it back although another holds the lease."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="newest"))
     older = Record(rotated(rig, refresh_token="older"), 1)
@@ -167,7 +167,7 @@ async def test_whoever_leads_after_a_loss_hears_of_the_newer_token(clock, store)
 
 
 async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
-    """It is the server's, whoever signed in."""
+    """An outage of the server stops a newer sign-in too."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await store.save(key_for(rig), Record(None, 1, None, SharedBackoff(DOWN, 1, 9.0)), replaces=0)
     store.failing = {"load"}
@@ -181,7 +181,7 @@ async def test_an_outage_stops_a_newer_sign_in_too(clock, store):
 
 
 async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, store):
-    """Its refresh token is not lost with the store's memory."""
+    """A stored token that was all there was is written back with its refresh token."""
     grant = aa.SignedInGrant("alice")
     one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
     await one.provider.set_token(rotated(one, refresh_token="second"))
@@ -196,7 +196,7 @@ async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, stor
 
 
 async def test_nobody_waits_for_a_store_that_a_service_can_do_without(clock, store):
-    """What it got could be had again."""
+    """A service does not wait for a store that has failed, since its token can be had again."""
     store.failing = {"save"}
     rig = Rig(clock, store=store)
 
@@ -206,7 +206,7 @@ async def test_nobody_waits_for_a_store_that_a_service_can_do_without(clock, sto
 
 @pytest.mark.parametrize("kind", [aa.StoreError, aa.ConfigurationError])
 async def test_a_stores_own_words_are_told(clock, store, kind):
-    """They say what to do, and hold no secret."""
+    """An error of the store that is ours is reported in its own words."""
 
     async def load(_key):
         raise kind("give tokens a folder that is yours alone")
@@ -221,7 +221,7 @@ async def test_a_stores_own_words_are_told(clock, store, kind):
 async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
     clock, store, canary
 ):
-    """The next refresh still presents the newest refresh token, from memory."""
+    """A failed write is reported, the token is served, and the next refresh presents its successor."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -242,7 +242,7 @@ async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
 
 
 async def test_a_successor_is_kept_as_soon_as_the_store_is_back(clock, store):
-    """The others wait for it as long as this one tries, before they present its predecessor."""
+    """A successor is written as soon as the store is back, while the other processes wait for it."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -264,7 +264,7 @@ async def test_a_successor_is_kept_as_soon_as_the_store_is_back(clock, store):
 
 
 async def test_a_store_that_cannot_be_read_costs_nobody_a_token(clock, store):
-    """The server is asked instead."""
+    """A service whose store cannot be loaded asks the server instead."""
     store.failing = {"load"}
     rig = Rig(clock, store=store)
 
