@@ -47,7 +47,6 @@ class History:
         self.incarnations = {}
         self.healed = False
         self._armed = []
-        self._forgotten = []
         self._begun = []
         self._places = universe.stream("places")
         universe.signals = self._signal
@@ -137,7 +136,7 @@ class History:
                 token = await process.provider.get_token()
                 self.watch.handed_out(call, token)
                 outcome = "token"
-                self.watch.check_newest(process, token, self._forgotten)
+                self.watch.check_newest(process, token)
             except aa.AritmaAuthError as error:
                 outcome = type(error).__name__
             self.watch.end(call, outcome)
@@ -147,17 +146,19 @@ class History:
                 break
             await asyncio.sleep(40)
         looks.append(outcome)
-        self.watch.check_final(process, outcome, self._is_forgotten())
+        self.watch.check_final(process, outcome, self._is_forgotten(process))
 
-    def _is_forgotten(self):
+    def _is_forgotten(self, process):
         """Tell whether the newest sign-in may have been forgotten on purpose, or never arrived."""
         if not self.watch.installed:
             return True
         newest = max(self.watch.installed, key=self.watch.installed.get)
         return (
-            any(began_after >= self.watch.installed[newest] for began_after in self._forgotten)
+            any(began_after >= self.watch.installed[newest] for began_after in self.watch.forgotten)
             or newest != self.server.families[-1].number
             or (self.plan.world.store == "" and any(self.incarnations.values()))
+            # Who alone remembers what the store has lost may have died with it.
+            or (self.watch.memory_lost_at and process.known < newest)
         )
 
     # -- steps --------------------------------------------------------------------------------
@@ -303,11 +304,12 @@ class History:
 
     async def _forget(self, process, loop, what):
         began = self.universe.now
-        self._forgotten.append(began)
+        self.watch.forgotten.append(began)
         if await self._run_call(process, loop, what, getattr(process.provider, what)()):
             self.watch.superseded(process, began)
 
     def aclose(self, step, process):
+        process.closing_at = self.universe.now
         loop = process.loop(step.loop)
         self._cut(step, self._spawn(process, loop, self._close(process, loop)))
         if step.detail == "cancelled":

@@ -122,7 +122,7 @@ def _make_world(rng):
     store = rng.choices(("redis", "file", "memory", ""), (5, 2, 1, 2))[0]
     shared = store in {"redis", "file"}
     processes = rng.choice((1, 2, 2, 3, 3)) if store else 1
-    lifetime = rng.choice((25, 60, 60, 120, 300, 900))
+    lifetime = rng.choice((25, 25, 60, 60, 60, 120, 300, 900))
     offsets = tuple(rng.choice((0.0, 0.0, 7.0, -45.0, 200.0)) for _ in range(3))
     if store != "redis":
         offsets = offsets[:1] * 3
@@ -131,7 +131,7 @@ def _make_world(rng):
         store,
         processes,
         lifetime,
-        duration=rng.uniform(1.5, 3.5) * max(lifetime, 60),
+        duration=rng.uniform(1.5, 4.5) * max(lifetime, 60),
         rotates=rng.random() < 0.92,
         reuse_ends_family=rng.random() < 0.8,
         grace=rng.choice((0.0, 0.0, 0.0, 30.0)),
@@ -160,7 +160,7 @@ def _make_calls(rng, world):
 
 
 def _make_faults(rng, world):
-    count = rng.choice((0, 1, 1, 2, 2, 3, 4, 6, 9))
+    count = rng.choice((0, 1, 1, 2, 2, 3, 4, 6, 9, 14))
     kinds = [kind for kind, weight, fits in _KINDS if fits(world) for _ in range(weight)]
     at = None
     for _ in range(count):

@@ -92,6 +92,8 @@ class Process:
 
         signed_in: The sign-ins that it was told of, by number.
 
+        known: The newest sign-in of which it has had a token.
+
         vault: Kind of fault of its secret's vault, and until when.
 
         flown_on: True seconds when each of its loops began to ask the server first.
@@ -105,6 +107,7 @@ class Process:
         self.slot = slot
         self.name = f"p{slot}" + (f".{incarnation}" if incarnation else "")
         self.machine = machine
+        self.incarnation = incarnation
         self.key = key
         self.clock = ProcessClock(
             self.universe, machine, counts_suspend=history.plan.world.counts_suspend
@@ -117,6 +120,7 @@ class Process:
         self.rejected = {}
         self.flown_on = {}
         self.signed_in = []
+        self.known = 0
         self.vault = (None, 0.0)
         self.lost_flight_at = None
         self.superseded = {}

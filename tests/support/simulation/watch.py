@@ -56,6 +56,7 @@ class Watch:
         self.shelf = None
         self.calls = []
         self.installed = {}
+        self.forgotten = []
         self.memory_lost_at = []
         self.outages = []
         self.store_faults = []
@@ -75,6 +76,8 @@ class Watch:
             self.universe.fail(
                 "no expired token", f"{process.name} got one {late:.3f} s after its end"
             )
+        if access.family is not None:
+            process.known = max(process.known, access.family.number)
         rejected_at = process.rejected.get(access.text)
         if rejected_at is not None and call.began >= rejected_at:
             self.universe.fail("no rejected token", f"{process.name} got {access.text} again")
@@ -211,11 +214,23 @@ class Watch:
     def failed(self, call, error):
         """Check what a call failed with."""
         self.end(call, type(error).__name__)
+        if isinstance(error, aa.ReauthenticationRequiredError):
+            self._check_sent_away(call)
         if not isinstance(error, aa.AritmaAuthError):
             self.universe.fail(
                 "errors are ours",
                 f"{call.what} of {call.process.name}: {type(error).__name__}: {error}",
             )
+
+    def _check_sent_away(self, call):
+        """Check that "sign in again" is the server's word, or the application's own."""
+        process = call.process
+        if self.memory_lost_at or self.forgotten or not self.installed:
+            return
+        if any(family.refused or family.ended for family in self.server.families):
+            return
+        if not (self.world.store == "" and process.incarnation):
+            self.universe.fail("sign in again is the server's word", f"{process.name} was told so")
 
     def _check_time(self, call, now):
         limit = FLIGHT if call.timeout is None else call.timeout + SLACK
@@ -261,10 +276,10 @@ class Watch:
 
     # -- the end ------------------------------------------------------------------------------
 
-    def check_newest(self, process, token, forgotten):
+    def check_newest(self, process, token):
         """Check that what a process was told of is not lost: `set_token` writes, once it is called."""
         family = self.server.access[token.access_token].family
-        if family is None or forgotten or not process.signed_in:
+        if family is None or self.forgotten or not process.signed_in:
             return
         if family.number < max(process.signed_in):
             self.universe.fail(
