@@ -6,7 +6,7 @@ import aritma_auth as aa
 from aritma_auth.stores.memory import MemoryTokenStore
 from support.simulation.identity_server import IdentityServer
 from support.simulation.network import Network
-from support.simulation.process import Machine, Process
+from support.simulation.process import Machine, Process, ProcessClock
 from support.simulation.store import Shelf
 from support.simulation.universe import Universe
 from support.simulation.watch import Watch
@@ -41,7 +41,7 @@ class History:
         self.server.connections = self.network.connections
         shared = world.store in {"redis", "file"}
         self.shelf = Shelf(universe, world, self.watch) if shared else None
-        self.memory_store = MemoryTokenStore() if world.store == "memory" else None
+        self.memory_store = None
         self.watch.server, self.watch.shelf = self.server, self.shelf
         self.slots = {}
         self.incarnations = {}
@@ -51,6 +51,9 @@ class History:
         self._places = universe.stream("places")
         universe.signals = self._signal
         self._machines = {}
+        if world.store == "memory":
+            clock = ProcessClock(universe, self._machine(0), counts_suspend=world.counts_suspend)
+            self.memory_store = MemoryTokenStore(clock=clock)
 
     # -- the whole ----------------------------------------------------------------------------
 
@@ -80,15 +83,18 @@ class History:
         world = self.plan.world
         number = self.incarnations.get(slot, -1) + 1
         self.incarnations[slot] = number
-        place = slot if world.store == "redis" else 0
-        machine = self._machines.get(place)
-        if machine is None:
-            boot = self._places.uniform(100.0, 100_000.0)
-            machine = self._machines[place] = Machine(boot, world.wall_offsets[place])
+        machine = self._machine(slot if world.store == "redis" else 0)
         is_wrong = world.wrong_key == slot and not self.healed
         process = Process(self, slot, number, machine, key="wrong" if is_wrong else "right")
         self.slots[slot] = process
         return process
+
+    def _machine(self, place):
+        """Give a machine: with Redis each process has one of its own."""
+        if place not in self._machines:
+            boot = self._places.uniform(100.0, 100_000.0)
+            self._machines[place] = Machine(boot, self.plan.world.wall_offsets[place])
+        return self._machines[place]
 
     def heal(self):
         """Let everything work again, for good."""

@@ -15,6 +15,8 @@ FLIGHT = 75.0
 SLACK = 0.5
 """Seconds by which a caller's time-out may be late: looks at other loops, and latency."""
 
+_MOMENT = 1e-6
+
 STORED_WITHIN = 8.0
 """Seconds of health after which a received successor is in the store."""
 
@@ -154,9 +156,9 @@ class Watch:
             )
 
     def _could_not_know(self, old, new):
-        # Between its last look at the clock and the departure a process may be frozen.
-        return _was_disturbed(new, new.began_at - 0.2, new.sent_at) or (
-            self._is_open(old, new.sent_at) and _was_disturbed(old, old.began_at - 0.2, new.sent_at)
+        # Once it has begun to connect, a process that is frozen sends when it goes on.
+        return _was_disturbed(new, new.began_at + _MOMENT, new.sent_at) or (
+            self._is_open(old, new.sent_at) and _was_disturbed(old, old.began_at, new.sent_at)
         )
 
     def _had_time_to_store(self, old, until):

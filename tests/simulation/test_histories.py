@@ -1,0 +1,188 @@
+"""Histories in which the first version broke an invariant, each as small as it could be made."""
+
+import pytest
+
+from support.simulation.plan import Plan, Step, World
+from support.simulation.run import run_plan
+from support.simulation.universe import quiet
+
+SEEDS = range(6)
+"""Each history is told with several latencies, draws and orders of the loops."""
+
+ALONE = World("signed_in", "", processes=1, lifetime=60, duration=200.0)
+SLEEPY = World("signed_in", "", processes=1, lifetime=60, duration=200.0, counts_suspend=False)
+SERVICE = World("client_credentials", "", processes=1, lifetime=60, duration=200.0)
+FLEET = World("signed_in", "redis", processes=2, lifetime=60, duration=200.0)
+SLEEPY_FLEET = World(
+    "signed_in", "redis", processes=2, lifetime=60, duration=200.0, counts_suspend=False
+)
+FILES = World("signed_in", "file", processes=2, lifetime=60, duration=200.0)
+SLEEPY_FILES = World(
+    "signed_in", "file", processes=2, lifetime=60, duration=200.0, counts_suspend=False
+)
+SERVICES = World("client_credentials", "file", processes=2, lifetime=60, duration=200.0)
+WRONG_KEY = World("signed_in", "redis", processes=2, lifetime=60, duration=200.0, wrong_key=1)
+CLOCKS_DIFFER = World(
+    "signed_in",
+    "redis",
+    processes=2,
+    lifetime=60,
+    duration=200.0,
+    wall_offsets=(-45.0, 0.0, 0.0),
+)
+
+HISTORIES = {
+    "closed before the flight's first step": (
+        ALONE,
+        Step(100.0, "call"),
+        Step(100.0, "aclose", seconds=500.0),
+    ),
+    "forgotten before the flight's first step": (
+        ALONE,
+        Step(100.0, "call"),
+        Step(100.0, "forget"),
+        Step(101.0, "set_token"),
+        Step(190.0, "call"),
+    ),
+    "a newer sign-in while the older one is refused": (
+        FLEET,
+        Step(50.0, "revoke"),
+        Step(99.0, "set_token", anchor="arrived"),
+        Step(100.0, "call"),
+        Step(170.0, "call", slot=1),
+    ),
+    "the store is away when the successor comes": (
+        FLEET,
+        Step(99.0, "store_fault", slot=-1, detail="away", seconds=40.0, anchor="sent"),
+        Step(100.0, "call"),
+        Step(155.0, "call", slot=1, timeout=3.0),
+    ),
+    "a response that lies in the socket of a frozen process": (
+        ALONE,
+        Step(99.0, "freeze", seconds=12.0, anchor="arrived"),
+        Step(100.0, "call"),
+        Step(150.0, "call"),
+    ),
+    "forget is cancelled while the lease is given back": (
+        FILES,
+        Step(99.0, "forget", detail="cancelled", timeout=0.007, anchor="delivered", skip=7),
+        Step(100.0, "call"),
+        Step(110.0, "set_token", slot=1),
+        Step(170.0, "call", slot=1),
+    ),
+    **{
+        f"frozen {skip} callbacks after the store was first asked": (
+            FLEET,
+            Step(99.0, "freeze", seconds=25.0, anchor="store begun", skip=skip),
+            Step(100.0, "call"),
+            Step(105.0, "call", slot=1),
+        )
+        for skip in range(7, 12)
+    },
+    "a lease on a loop that stands still": (
+        SERVICES,
+        Step(99.0, "stand", seconds=400.0, anchor="arrived"),
+        Step(100.0, "call", timeout=0.3),
+        Step(150.0, "call", slot=1),
+    ),
+    "a sleep while the request is under way": (
+        SLEEPY,
+        Step(99.0, "suspend", seconds=9.0, anchor="arrived"),
+        Step(100.0, "call"),
+        Step(164.0, "call"),
+    ),
+    "a sleep while the store tells a token's age": (
+        SLEEPY_FLEET,
+        Step(70.0, "call"),
+        Step(79.0, "suspend", slot=1, seconds=20.0, anchor="store done"),
+        Step(80.0, "call", slot=1),
+        Step(132.0, "call", slot=1),
+    ),
+    "a sleep between the refresh and its waiter": (
+        SLEEPY_FILES,
+        Step(94.0, "call", slot=1),
+        Step(118.0, "suspend", seconds=68.0, anchor="store begun"),
+        Step(133.0, "call"),
+        Step(134.0, "call", slot=1),
+    ),
+    "a call after a sign-in, while the flight before it goes on": (
+        ALONE,
+        Step(99.0, "set_token", anchor="sent"),
+        Step(99.0, "call", anchor="sent", skip=5),
+        Step(100.0, "call"),
+    ),
+    "a rejected token while another process refreshes": (
+        FLEET,
+        Step(1.0, "call", slot=1),
+        Step(52.0, "freeze", seconds=8.0, anchor="sent"),
+        Step(52.0, "call"),
+        Step(52.5, "reject", slot=1, anchor="store begun", skip=0),
+        Step(52.5, "call", slot=1, anchor="store begun", skip=3),
+        Step(52.6, "call", slot=1),
+    ),
+    "a caller's time-out when the flight's loop ends": (
+        SERVICE,
+        Step(90.0, "outage", detail="hang", seconds=90.0),
+        Step(100.0, "call", timeout=12.0),
+        Step(100.05, "call", loop="side", timeout=12.0),
+        Step(105.0, "end_run"),
+    ),
+    "a short Retry-After in an outage": (
+        ALONE,
+        Step(60.0, "outage", detail="503", seconds=130.0, timeout=1),
+        *(Step(61.0 + 5 * at, "call", timeout=3.0) for at in range(25)),
+    ),
+    "a worker with another key": (WRONG_KEY, Step(100.0, "call", slot=1)),
+    "the store is away from a fresh process": (
+        FLEET,
+        Step(99.0, "store_fault", slot=1, detail="away", seconds=5.0),
+        Step(100.0, "call", slot=1),
+    ),
+    "short loops in the background window": (
+        ALONE,
+        *(Step(50.0 + at, "job", seconds=0.05) for at in range(90)),
+    ),
+    "a loop that only stands still for a while": (
+        ALONE,
+        Step(99.0, "stand", seconds=50.0, anchor="arrived"),
+        Step(100.0, "call", timeout=0.3),
+        Step(101.5, "call", loop="side"),
+    ),
+    "a loop ends in mid-exchange": (
+        ALONE,
+        Step(90.0, "outage", detail="hang", seconds=90.0),
+        Step(99.0, "end_run", anchor="arrived"),
+        Step(100.0, "call", timeout=12.0),
+        Step(100.05, "call", loop="side", timeout=12.0),
+    ),
+    "set_token is cancelled while a flight is under way": (
+        FLEET,
+        Step(52.0, "set_token", detail="cancelled", timeout=0.001, anchor="store begun"),
+        Step(53.0, "call"),
+        Step(100.0, "call"),
+    ),
+    "a lost response, and another machine's clock": (
+        CLOCKS_DIFFER,
+        Step(99.0, "loss", detail="truncate"),
+        Step(100.0, "call"),
+        Step(102.0, "call", slot=1),
+    ),
+    "a loop is closed and two callers come at once": (
+        SERVICE,
+        Step(99.0, "close_loop", anchor="sent", skip=5),
+        Step(100.0, "call"),
+        Step(120.0, "call"),
+        Step(120.0, "call", loop="side"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_what_broke_the_first_version_holds(name):
+    """Every invariant holds in a history that broke one of the first version."""
+    world, *steps = HISTORIES[name]
+    steps = tuple(sorted(steps, key=lambda step: step.at))
+    with quiet():
+        for seed in SEEDS:
+            violation = run_plan(Plan(seed, world, steps)).violation
+            assert violation is None, f"latencies of seed {seed}: {violation}"
