@@ -87,6 +87,8 @@ class History:
         is_wrong = world.wrong_key == slot and not self.healed
         process = Process(self, slot, number, machine, key="wrong" if is_wrong else "right")
         self.slots[slot] = process
+        if self.universe.now < machine.asleep_until:
+            process.freeze(machine.asleep_until - self.universe.now)
         return process
 
     def _machine(self, place):
@@ -260,7 +262,10 @@ class History:
     def _set_token(self, process, loop):
         access, refresh = self.server.sign_in()
         self.universe.note(process.name, "sign-in", refresh.text)
-        return self._spawn(process, loop, self._install(process, loop, access, refresh))
+        # The token's age counts from the response, however late the application goes on.
+        issued_at = process.clock.time()
+        install = self._install(process, loop, access, refresh, issued_at)
+        return self._spawn(process, loop, install)
 
     def _cut(self, step, task):
         """Cancel a call after a while, as `asyncio.wait_for` does, if the step says so."""
@@ -272,8 +277,7 @@ class History:
         if step.detail == "cancelled":
             self.universe.after(step.timeout, cut)
 
-    async def _install(self, process, loop, access, refresh):
-        issued_at = process.clock.time()
+    async def _install(self, process, loop, access, refresh, issued_at):
         token = aa.Token(
             access.text,
             expires_at=issued_at + self.plan.world.lifetime,
@@ -364,6 +368,7 @@ class History:
         if all(sleeper.can_run for sleeper in asleep):
             for sleeper in asleep:
                 sleeper.freeze(step.seconds)
+            machine.asleep_until = self.universe.now + step.seconds
             self.universe.after(step.seconds, lambda: machine.sleep(step.seconds))
 
     def kill(self, step, process):

@@ -52,6 +52,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._counter = itertools.count()
         self._connected = {}
         self._is_stopping = False
+        self._awaited = []
         self._universe.loops.append(self)
 
     # -- the universe's side ------------------------------------------------------------------
@@ -100,8 +101,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         universe.signal("step", self.process)
         if self._is_stopping and not self._batch:
             self._stop_running()
-        if self.mode == "ending" and not self.pending():
-            self._finish()
+        if self.mode == "ending" and not self._batch:
+            self._finish_ending()
 
     def _begin_iteration(self):
         batch = self._ready
@@ -128,17 +129,19 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return list(self.tasks)
 
     def end_run(self):
-        """Do what `asyncio.run` does when its coroutine has returned: cancel the rest, then close."""
+        """Do what `asyncio.run` does at its end: cancel what asyncio lists, wait for it, close."""
         if self.mode in {"running", "standing"}:
             self.process.loop_left(self)
             self.mode = "ending"
-            for task in self.pending():
+            listed = asyncio.all_tasks(self)
+            # In the order of their creation: a set of tasks has none that could be repeated.
+            self._awaited = [task for task in self.pending() if task in listed]
+            for task in self._awaited:
                 task.cancel()
-            if not self.pending():
-                self._finish()
+            self._finish_ending()
 
-    def _finish(self):
-        if not (self._batch or self._ready or self._io):
+    def _finish_ending(self):
+        if all(task.done() for task in self._awaited):
             self.close()
 
     def dispose(self):

@@ -25,6 +25,7 @@ class Machine:
         self.boot = boot
         self.wall_offset = wall_offset
         self.asleep = 0.0
+        self.asleep_until = 0.0
 
     def sleep(self, seconds):
         """Count a sleep from which the machine wakes now."""
