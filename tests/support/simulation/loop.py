@@ -133,9 +133,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if self.mode in {"running", "standing"}:
             self.process.loop_left(self)
             self.mode = "ending"
-            listed = asyncio.all_tasks(self)
+            pending = self.pending()
+            listed = asyncio.all_tasks(self) if pending else ()
             # In the order of their creation: a set of tasks has none that could be repeated.
-            self._awaited = [task for task in self.pending() if task in listed]
+            self._awaited = [task for task in pending if task in listed]
             for task in self._awaited:
                 task.cancel()
             self._finish_ending()
@@ -267,6 +268,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def close(self):
         self.process.loop_left(self)
         self.mode = "closed"
+        if self in self._universe.loops:
+            self._universe.loops.remove(self)
+            self._universe.closed_loops.append(self)
         self._ready, self._batch, self._io, self._timers = [], [], [], []
         self.process.loop_closed(self)
 

@@ -8,7 +8,7 @@ from support.simulation.history import History
 from support.simulation.plan import make_plan
 from support.simulation.universe import quiet
 
-_COLLECT_EVERY = 40
+_COLLECT_EVERY = 10
 
 
 def run_plan(plan, *, verbose=False):

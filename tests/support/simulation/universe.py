@@ -38,7 +38,9 @@ class Universe:
     Attributes:
         now: True seconds since the beginning.
 
-        loops: Every event loop that was made, in order.
+        loops: Every event loop that is open, in the order of their making.
+
+        closed_loops: Those that were closed.
 
         trace: What happened: (seconds, text) in order.
 
@@ -51,6 +53,7 @@ class Universe:
         self.seed = seed
         self.now = 0.0
         self.loops = []
+        self.closed_loops = []
         self.threads = Threads(self)
         self.processes = []
         self.trace = []
@@ -122,10 +125,11 @@ class Universe:
         """Close what still runs, without letting it do anything any more."""
         self.over = True
         self.threads.dispose()
-        for loop in self.loops:
+        for loop in (*self.loops, *self.closed_loops):
             loop.dispose()
         self._agenda.clear()
         self.loops.clear()
+        self.closed_loops.clear()
         self.processes.clear()
         self.signals = None
 
@@ -156,6 +160,8 @@ def quiet():
     """Leave no trace of processes that were killed: no warnings, no collection in between."""
     enabled = gc.isenabled()
     gc.disable()
+    # What was there before need not be looked through again and again.
+    gc.freeze()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
