@@ -29,6 +29,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         mode: ``running``, ``standing`` (it was stopped, or left), ``ending`` (its `asyncio.run`
             cancels what is left) or ``closed``.
 
+        closed_at: True seconds when it was closed, or None.
+
         blocked_until: True seconds until which a callback holds its thread.
 
         baton: The thread of the package that runs it, or None.
@@ -43,6 +45,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.baton = None
         self.disturbed = []
         self.blocked_until = 0.0
+        self.closed_at = None
         self.tasks = {}
         self._universe = process.universe
         self._ready = []
@@ -267,7 +270,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def close(self):
         self.process.loop_left(self)
-        self.mode = "closed"
+        self.mode, self.closed_at = "closed", self._universe.now
         if self in self._universe.loops:
             self._universe.loops.remove(self)
             self._universe.closed_loops.append(self)

@@ -1,8 +1,14 @@
 """A token store that all processes of a universe share: slow, away, hung, forgetful, or half-done."""
 
+import asyncio
+
 import attrs
 
 from aritma_auth.stores import Entry, Record
+
+
+_COLLECTED_AFTER = 5.0
+"""Seconds after which a garbage collection has closed the files of a loop that was closed."""
 
 
 @attrs.define
@@ -98,14 +104,13 @@ class SharedStore:
         await self._through("delete", lambda: self.shelf.cells.pop(key, None))
 
     async def acquire(self, key, *, seconds):
-        return await self._through("lease", lambda: self._acquire(key, seconds))
+        loop = asyncio.get_running_loop()
+        return await self._through("lease", lambda: self._acquire(key, seconds, loop))
 
     async def watch(self, key, *, generation):
         raise NotImplementedError("can_watch is False")
 
     async def _through(self, operation, work):
-        import asyncio
-
         shelf, process = self.shelf, self.process
         universe = shelf.universe
         loop = asyncio.get_running_loop()
@@ -181,13 +186,13 @@ class SharedStore:
         )
         return True
 
-    def _acquire(self, key, seconds):
+    def _acquire(self, key, seconds, loop):
         shelf, now = self.shelf, self.shelf.universe.now
         held = shelf.leases.get(key)
         if held is not None and held.is_held(now):
             return None
         fence = shelf.fences[key] = shelf.fences.get(key, 0) + 1
-        lease = SharedLease(self, key, fence, seconds)
+        lease = SharedLease(self, key, fence, seconds, loop)
         lease.until = now + seconds
         shelf.leases[key] = lease
         return lease
@@ -196,17 +201,20 @@ class SharedStore:
 class SharedLease:
     """A lease: in a ``redis`` store it ends by itself, in a ``file`` store with its process."""
 
-    def __init__(self, store, key, fence, seconds):
+    def __init__(self, store, key, fence, seconds, loop):
         self.fence = fence
         self.until = 0.0
         self._store = store
         self._key = key
         self._seconds = seconds
+        self._loop = loop
 
     def is_held(self, now):
         """Tell whether it still holds."""
         if self._store.shelf.world.store == "file":
-            return self.until > 0 and not self._store.process.is_dead
+            closed_at = self._loop.closed_at
+            is_collected = closed_at is not None and now > closed_at + _COLLECTED_AFTER
+            return not (self._store.process.is_dead or is_collected)
         return now < self.until
 
     async def keep(self):
