@@ -6,7 +6,6 @@ import attrs
 
 from aritma_auth.stores import Entry, Record
 
-
 _COLLECTED_AFTER = 5.0
 """Seconds after which a garbage collection has closed the files of a loop that was closed."""
 
