@@ -162,7 +162,7 @@ class History:
             return True
         newest = max(self.watch.installed, key=self.watch.installed.get)
         return (
-            any(began_after >= self.watch.installed[newest] for began_after in self.watch.forgotten)
+            any(ended >= self.watch.begun[newest] for _, ended in self.watch.forgotten)
             or newest != self.server.families[-1].number
             or (self.plan.world.store == "" and any(self.incarnations.values()))
             # Who alone remembers what the store has lost may have died with it.
@@ -284,7 +284,7 @@ class History:
             issued_at=issued_at,
             refresh_token=refresh.text,
         )
-        began = self.universe.now
+        began = self.watch.begun[access.family.number] = self.universe.now
         process.signed_in.append(access.family.number)
         if await self._run_call(process, loop, "set_token", process.provider.set_token(token)):
             self.watch.superseded(process, began)
@@ -314,9 +314,12 @@ class History:
 
     async def _forget(self, process, loop, what):
         began = self.universe.now
-        self.watch.forgotten.append(began)
+        # Until it has ended it may come before or after a sign-in that is set meanwhile.
+        forgotten = [began, float("inf")]
+        self.watch.forgotten.append(forgotten)
         if await self._run_call(process, loop, what, getattr(process.provider, what)()):
             self.watch.superseded(process, began)
+            forgotten[1] = self.universe.now
 
     def aclose(self, step, process):
         process.closing_at = self.universe.now

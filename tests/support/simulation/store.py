@@ -104,7 +104,27 @@ class SharedStore:
 
     async def acquire(self, key, *, seconds):
         loop = asyncio.get_running_loop()
-        return await self._through("lease", lambda: self._acquire(key, seconds, loop))
+        granted = []
+
+        def work():
+            lease = self._acquire(key, seconds, loop)
+            granted.append(lease)
+            return lease
+
+        try:
+            return await self._through("lease", work)
+        except BaseException:
+            # As every store does: it may be granted although nobody waits for it any more.
+            self._give_back_later(granted)
+            raise
+
+    def _give_back_later(self, granted):
+        def give_back():
+            for lease in granted:
+                if lease is not None and not self.process.is_dead:
+                    lease.give_back()
+
+        self.shelf.universe.after(5.0, give_back)
 
     async def watch(self, key, *, generation):
         raise NotImplementedError("can_watch is False")
@@ -149,7 +169,7 @@ class SharedStore:
         cell = self.shelf.cells.get(key)
         if cell is None:
             return None
-        if cell.sealed_by != self.process.key:
+        if cell.sealed_by != self.process.key and not self.process.history.healed:
             return Entry(
                 Record(), cell.generation, problem="it is not sealed with a key that is known here"
             )
@@ -227,9 +247,10 @@ class SharedLease:
         return True
 
     async def release(self):
-        await self._store._through("release", self._release)
+        await self._store._through("release", self.give_back)
 
-    def _release(self):
+    def give_back(self):
+        """End it at once."""
         if self._store.shelf.leases.get(self._key) is self:
             del self._store.shelf.leases[self._key]
 

@@ -58,6 +58,7 @@ class Watch:
         self.shelf = None
         self.calls = []
         self.installed = {}
+        self.begun = {}
         self.forgotten = []
         self.memory_lost_at = []
         self.outages = []
