@@ -48,7 +48,7 @@ callbacks more.
 - when all is healthy again every sign-in is there, unless the server has said that it has ended.
 
 Where even a perfect client cannot know (a process frozen between its last look at the clock and its
-request, a store that has lost its memory, the first loop that is ever lost), the invariant says so.
+request, a store that has lost its memory, a loop that is closed with its tasks), the invariant says so.
 
 A failure tells its seed. The same plan gives the same trace; `shrink` leaves out steps as long as
 the same invariant does not hold. ``python -m support.simulation 0 1000`` runs seeds,

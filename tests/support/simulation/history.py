@@ -87,8 +87,8 @@ class History:
         is_wrong = world.wrong_key == slot and not self.healed
         process = Process(self, slot, number, machine, key="wrong" if is_wrong else "right")
         self.slots[slot] = process
-        if self.universe.now < machine.asleep_until:
-            process.freeze(machine.asleep_until - self.universe.now)
+        if machine.sleeps and self.universe.now < machine.sleeps[-1][1]:
+            process.freeze(machine.sleeps[-1][1] - self.universe.now)
         return process
 
     def _machine(self, place):
@@ -317,6 +317,7 @@ class History:
         # Until it has ended it may come before or after a sign-in that is set meanwhile.
         forgotten = [began, float("inf")]
         self.watch.forgotten.append(forgotten)
+        process.has_forgotten = True
         if await self._run_call(process, loop, what, getattr(process.provider, what)()):
             self.watch.superseded(process, began)
             forgotten[1] = self.universe.now
@@ -371,7 +372,7 @@ class History:
         if all(sleeper.can_run for sleeper in asleep):
             for sleeper in asleep:
                 sleeper.freeze(step.seconds)
-            machine.asleep_until = self.universe.now + step.seconds
+            machine.sleeps.append([self.universe.now, self.universe.now + step.seconds])
             self.universe.after(step.seconds, lambda: machine.sleep(step.seconds))
 
     def kill(self, step, process):
@@ -410,6 +411,7 @@ class History:
         loop = process.loops.get(step.loop)
         if loop is not None and loop.mode == "running":
             self.universe.note(process.name, loop.name, "closed")
+            loop.is_torn = any(task not in process.callers for task in loop.pending())
             loop.close()
 
     def end_run(self, step, process):

@@ -31,6 +31,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
         closed_at: True seconds when it was closed, or None.
 
+        is_torn: It was closed with work of the package on it.
+
         blocked_until: True seconds until which a callback holds its thread.
 
         baton: The thread of the package that runs it, or None.
@@ -46,6 +48,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.disturbed = []
         self.blocked_until = 0.0
         self.closed_at = None
+        self.is_torn = False
         self.tasks = {}
         self._universe = process.universe
         self._ready = []
@@ -134,8 +137,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def end_run(self):
         """Do what `asyncio.run` does at its end: cancel what asyncio lists, wait for it, close."""
         if self.mode in {"running", "standing"}:
-            self.process.loop_left(self)
-            self.mode = "ending"
+                self.mode = "ending"
             pending = self.pending()
             listed = asyncio.all_tasks(self) if pending else ()
             # In the order of their creation: a set of tasks has none that could be repeated.
@@ -259,7 +261,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def stand(self, seconds):
         """Stop, as a synchronous wrapper's loop does after its time-out."""
-        self.process.loop_left(self)
         self.mode = "standing"
         self.disturbed.append([self._universe.now, self._universe.now + seconds])
 
@@ -269,7 +270,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.disturbed.append([self._universe.now, self.blocked_until])
 
     def close(self):
-        self.process.loop_left(self)
         self.mode, self.closed_at = "closed", self._universe.now
         if self in self._universe.loops:
             self._universe.loops.remove(self)

@@ -43,7 +43,6 @@ class Network:
     async def connect(self, loop, address):
         """Open a connection from a loop."""
         universe, process = self.universe, loop.process
-        process.flown_on.setdefault(loop, universe.now)
         future = loop.create_future()
         connection = Connection(self, loop)
         fault = self.fault(process)

@@ -19,13 +19,15 @@ class Machine:
         wall_offset: Seconds by which its wall clock is ahead.
 
         asleep: Seconds for which it has slept.
+
+        sleeps: Pieces of true time: [from, until].
     """
 
     def __init__(self, boot, wall_offset):
         self.boot = boot
         self.wall_offset = wall_offset
         self.asleep = 0.0
-        self.asleep_until = 0.0
+        self.sleeps = []
 
     def sleep(self, seconds):
         """Count a sleep from which the machine wakes now."""
@@ -97,9 +99,7 @@ class Process:
 
         vault: Kind of fault of its secret's vault, and until when.
 
-        flown_on: True seconds when each of its loops began to ask the server first.
-
-        lost_flight_at: True seconds when a loop was first left with work of the package on it.
+        has_forgotten: Its application has called `forget` or `sign_out`.
     """
 
     def __init__(self, history, slot, incarnation, machine, *, key="right"):
@@ -119,11 +119,10 @@ class Process:
         self.loops = {}
         self.callers = {}
         self.rejected = {}
-        self.flown_on = {}
         self.signed_in = []
+        self.has_forgotten = False
         self.known = 0
         self.vault = (None, 0.0)
-        self.lost_flight_at = None
         self.superseded = {}
         self.closing_at = self.closed_at = self.died_at = None
         self.universe.processes.append(self)
@@ -190,11 +189,6 @@ class Process:
         if loop is None or loop.mode in {"closed", "ending"} or loop.mode == "standing":
             loop = self.new_loop(name)
         return loop
-
-    def loop_left(self, loop):
-        """Remember that a loop was left with work of the package on it."""
-        if self.lost_flight_at is None and any(t not in self.callers for t in loop.pending()):
-            self.lost_flight_at = self.universe.now
 
     def loop_closed(self, loop):
         """Close the sockets of a loop that was closed."""
@@ -268,6 +262,10 @@ class Process:
         for connection in self.history.network.connections:
             if connection.process is self:
                 connection.end()
+
+    def slept(self, since, until):
+        """Tell whether its machine slept in some true time."""
+        return any(begin <= until and since <= end for begin, end in self.machine.sleeps)
 
     def was_disturbed(self, since, until, loop=None):
         """Tell whether it could not run for a part of some true time, or one of its loops."""

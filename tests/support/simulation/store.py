@@ -227,16 +227,20 @@ class SharedLease:
         self._key = key
         self._seconds = seconds
         self._loop = loop
+        self._is_file = store.shelf.world.store == "file"
 
     def is_held(self, now):
         """Tell whether it still holds."""
-        if self._store.shelf.world.store == "file":
+        if self._is_file:
             closed_at = self._loop.closed_at
             is_collected = closed_at is not None and now > closed_at + _COLLECTED_AFTER
             return not (self._store.process.is_dead or is_collected)
         return now < self.until
 
     async def keep(self):
+        if self._is_file:
+            # A lock of the operating system: no message, and nothing that a disk could delay.
+            return self._keep()
         return await self._store._through("keep", self._keep)
 
     def _keep(self):
@@ -247,7 +251,10 @@ class SharedLease:
         return True
 
     async def release(self):
-        await self._store._through("release", self.give_back)
+        if self._is_file:
+            self.give_back()
+        else:
+            await self._store._through("release", self.give_back)
 
     def give_back(self):
         """End it at once."""

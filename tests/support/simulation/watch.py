@@ -16,6 +16,9 @@ SLACK = 0.5
 """Seconds by which a caller's time-out may be late: looks at other loops, and latency."""
 
 _MOMENT = 1e-6
+_SOON = 0.2
+_LEASE_LOST = 60.0
+"""Seconds after a pause in which a service's process may go on without the lease it has lost."""
 
 STORED_WITHIN = 8.0
 """Seconds of health after which a received successor is in the store."""
@@ -120,6 +123,10 @@ class Watch:
             return
         if self._store_was_ill(old.began_at - 2 * REQUEST, new.sent_at):
             return
+        if any(
+            _was_disturbed(each, each.began_at - _LEASE_LOST, new.sent_at) for each in (old, new)
+        ):
+            return
         if old.process is not new.process and not self.world.store:
             return
         if not old.connection.loop.is_running():
@@ -145,7 +152,7 @@ class Watch:
         elif old.delivered_at is None or old.outcome != "rotated":
             return
         elif old.process is new.process:
-            if not _is_first_loss(old):
+            if not _is_torn(old):
                 self.universe.fail(
                     "a received successor is kept",
                     f"{name}, but got its successor at {old.delivered_at:.3f}",
@@ -158,14 +165,18 @@ class Watch:
 
     def _could_not_know(self, old, new):
         # Once it has begun to connect, a process that is frozen sends when it goes on.
-        return _was_disturbed(new, new.began_at + _MOMENT, new.sent_at) or (
-            self._is_open(old, new.sent_at) and _was_disturbed(old, old.began_at, new.sent_at)
+        # Timers that do not count a machine's sleep do not see that it was too long, either.
+        slept = new.process.slept(new.began_at - _SOON, new.sent_at)
+        return (
+            slept
+            or _was_disturbed(new, new.began_at + _MOMENT, new.sent_at)
+            or (self._is_open(old, new.sent_at) and _was_disturbed(old, old.began_at, new.sent_at))
         )
 
     def _had_time_to_store(self, old, until):
         """Tell whether a process was well for long enough after it had received a successor."""
         process, since = old.process, old.delivered_at
-        if _is_first_loss(old):
+        if _is_torn(old):
             return False
         ill = [[begin, end] for slot, begin, end in self.store_faults if slot == process.slot]
         ill += [*process.disturbed, *old.connection.loop.disturbed]
@@ -195,7 +206,7 @@ class Watch:
     def saved(self, process, cell, record):
         """Check a write."""
         is_unreadable = cell is not None and cell.sealed_by != process.key
-        if is_unreadable and record.token is None and not process.superseded:
+        if is_unreadable and record.token is None and not process.has_forgotten:
             self.universe.fail(
                 "what cannot be read is not overwritten", f"{process.name} wrote no token"
             )
@@ -284,10 +295,10 @@ class Watch:
         family = self.server.access[token.access_token].family
         if family is None or self.forgotten or not process.signed_in:
             return
-        if family.number < max(process.signed_in):
+        if family.number < process.signed_in[-1]:
             self.universe.fail(
                 "a sign-in that was set is kept",
-                f"{process.name} has sign-in {family.number}, was told of {max(process.signed_in)}",
+                f"{process.name} has sign-in {family.number}, was told of {process.signed_in[-1]}",
             )
 
     def check_final(self, process, outcome, forgotten):
@@ -308,12 +319,7 @@ def _was_disturbed(presentation, since, until):
     return presentation.process.was_disturbed(since, until, presentation.connection.loop)
 
 
-def _is_first_loss(presentation):
-    """Tell whether its loop was left, and nothing before had told the provider that loops end."""
-    loop, process = presentation.connection.loop, presentation.process
-    if loop.mode not in {"closed", "standing", "ending"}:
-        return False
-    warned = [when for other, when in process.flown_on.items() if other is not loop]
-    if process.lost_flight_at is not None:
-        warned.append(process.lost_flight_at)
-    return all(presentation.began_at <= when for when in warned)
+def _is_torn(presentation):
+    """Tell whether its loop was closed with its tasks, or stands still: nothing can run there."""
+    loop = presentation.connection.loop
+    return loop.is_torn or loop.mode == "standing"
