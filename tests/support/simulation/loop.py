@@ -137,7 +137,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def end_run(self):
         """Do what `asyncio.run` does at its end: cancel what asyncio lists, wait for it, close."""
         if self.mode in {"running", "standing"}:
-                self.mode = "ending"
+            self.mode = "ending"
             pending = self.pending()
             listed = asyncio.all_tasks(self) if pending else ()
             # In the order of their creation: a set of tasks has none that could be repeated.
