@@ -246,6 +246,7 @@ class TokenRefresher:
                 rejected=cache.rejected,
                 # After a failure one request is a probe; more would feed an outage.
                 is_patient=cache.failure is None and not cache.is_alive,
+                counts_suspend=settings.clock.counts_suspend,
             )
 
         key = token_key(settings.client, settings.grant)

@@ -513,6 +513,9 @@ def key_of(world):
             one.is_by_user,
             _name(one.refused),
             min(one.unresolved, 2),
+            one.is_new,
+            since(one.mark),
+            since(one.mark_seen_at) if one.mark is not None else None,
         )
 
     def job(one, generation):
@@ -532,7 +535,7 @@ def key_of(world):
             state.purpose,
             phase,
             view(state.view),
-            since(state.mark_seen_at) if state.view.record.redeeming_since else None,
+            since(state.watched_from) if state.view.record.redeeming_since else None,
             max(0, state.quiet_until - now),
             state.is_alone,
             state.fence,

@@ -186,9 +186,9 @@ class _Run:
             return msg.Postpone(getattr(outcome, "seconds", 0.0))
         if self._issued is not None and self._issued.token is outcome.token:
             return self._issued
-        clock = self._coordinator.settings.clock
-        wall = clock.time() - (clock.monotonic() - outcome.issued_at)
-        return IssuedToken(outcome.token, outcome.issued_at, wall, is_adopted=True)
+        return IssuedToken(
+            outcome.token, outcome.issued_at, outcome.wall_issued_at, is_adopted=True
+        )
 
     async def write(self, purpose: Purpose) -> bool:
         outcome = await self._run(purpose)

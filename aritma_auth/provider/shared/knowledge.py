@@ -52,6 +52,12 @@ class Moment:
 
     is_patient: bool = True
     """Callers wait, and the failure before this was no failure: try more than once."""
+    counts_suspend: bool = True
+    """The monotonic clock goes on while the machine sleeps."""
+
+    def on(self, life: TokenLifetime) -> float:
+        """Give the time on a token's own line; the wall clock knows of a sleep if no other does."""
+        return self.now if self.counts_suspend else life.now(monotonic=self.now, wall=self.wall)
 
 
 @attrs.frozen
@@ -83,7 +89,10 @@ class View:
 
     def written(self, record: Record) -> "View":
         """Give the view after this process has replaced the entry."""
-        return attrs.evolve(self, entry=Entry(record, self.generation + 1))
+        # The same token is as old as it was when the store told its age, whatever our clocks say.
+        is_kept = self.entry is not None and is_same(record.token, self.entry.token)
+        age = self.entry.token_age if self.entry is not None and is_kept else None
+        return attrs.evolve(self, entry=Entry(record, self.generation + 1, age))
 
     def life_of(self, token: Token, policy: RefreshPolicy) -> TokenLifetime:
         """
@@ -127,6 +136,12 @@ class Knowledge:
     """The token whose refresh token the server refused for good."""
     unresolved: int = 0
     """Attempts to write it of which it is not known whether they were successful."""
+    is_new: bool = False
+    """It came from the user and has not met the store yet: it is newer than what is there."""
+    mark: float | None = None
+    """The mark on the stored token that was seen last, or put there."""
+    mark_seen_at: float = 0.0
+    """When it was seen first: the wall clock that it was made of may be another's."""
 
     def signed_in(self, token: Token | None, *, wall: float) -> "Knowledge":
         """
@@ -144,6 +159,7 @@ class Knowledge:
             is_by_user=True,
             is_grant_spent=is_spent,
             unresolved=0,
+            is_new=True,
         )
 
     def refreshed(self, token: Token) -> "Knowledge":
@@ -157,17 +173,23 @@ class Knowledge:
             is_by_user=False,
             is_grant_spent=is_spent,
             unresolved=0,
+            is_new=False,
         )
 
     def outranking(self, record: Record) -> "Knowledge":
         """
         Number the user's sign-in, which came just now, above what is stored.
 
-        Not if it may have been stored before: then what is stored may be its successor.
+        Another host's clock may be ahead, so that what it stored before has the higher serial. Not
+        if the sign-in may have been stored already: then what is stored may be its successor.
         """
-        if record.serial < self.newest.serial or self.unresolved:
+        if not self.is_owed or record.serial < self.newest.serial or self.unresolved:
             return self
         return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=record.serial + 1))
+
+    def marked(self, mark: float | None, *, at: float) -> "Knowledge":
+        """Learn of the mark on the stored token."""
+        return self if mark == self.mark else attrs.evolve(self, mark=mark, mark_seen_at=at)
 
     def wrote(self, record: Record, *, is_written: bool) -> "Knowledge":
         """Learn what became of a write; a newer token may have come meanwhile."""
@@ -228,7 +250,7 @@ class Knowledge:
         if token is None or is_known or self.is_ahead_of(view):
             return None
         life = view.life_of(token, policy)
-        return Found(token, life) if moment.now < life.expires_at else None
+        return Found(token, life) if life.is_alive(moment.on(life)) else None
 
     def backoff_in(self, view: View) -> SharedBackoff | None:
         """Give the failure because of which nobody asks the server now."""

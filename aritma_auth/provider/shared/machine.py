@@ -162,8 +162,8 @@ class Refresh:
     """Seconds until the next look at an entry that another process is refreshing."""
     phase: Phase = Phase.LOOK
     view: View = attrs.field(factory=View)
-    mark_seen_at: float = 0.0
-    """When its mark was seen first."""
+    watched_from: float = 0.0
+    """When this refresh saw its mark first."""
     quiet_until: float = float("-inf")
     """Until then no one-time token is presented."""
     is_alone: bool = False
@@ -255,17 +255,18 @@ class SharedRefresh:
         return attrs.evolve(state, phase=Phase.LOOK), Load()
 
     def _loaded(self, state: Refresh, view: View, moment: Moment) -> Step:
-        known = state.known
-        if state.purpose is Purpose.WRITE_NOW and known.is_owed and not view.is_unreadable:
+        known = state.known.marked(view.record.redeeming_since, at=moment.now)
+        is_call = state.purpose is Purpose.WRITE_NOW
+        if (is_call or known.is_new) and not view.is_unreadable:
             known = known.outranking(view.record)
-        known = known.saw(view)
+        known = attrs.evolve(known.saw(view), is_new=known.is_new and not is_call)
         if known.is_owed and not state.known.is_owed:
             # The store has lost its memory: another process may know a newer token still.
             grace = self.sharing.store_loss_grace
             state = attrs.evolve(state, quiet_until=view.asked_at + grace)
         mark = view.record.redeeming_since
         if mark != state.view.record.redeeming_since or mark is None:
-            state = attrs.evolve(state, mark_seen_at=view.asked_at)
+            state = attrs.evolve(state, watched_from=moment.now)
         return self._decide(attrs.evolve(state, known=known, view=view), moment)
 
     def _decide(self, state: Refresh, moment: Moment) -> Step:  # noqa: PLR0911 - a rule each
@@ -278,7 +279,7 @@ class SharedRefresh:
         if view.is_unreadable and not is_replaceable:
             return self._finish(state, Raise(self._outage(_UNREADABLE)), moment)
         found = known.alive_in(view, self.policy, moment)
-        if found is not None and found.life.freshness(moment.now) is Freshness.FRESH:
+        if found is not None and found.life.freshness(moment.on(found.life)) is Freshness.FRESH:
             return self._adopt(state, found)
         if known.is_owed:
             # The store is behind: nobody may act on the older token in it.
@@ -295,7 +296,8 @@ class SharedRefresh:
     def _adopt(self, state: Refresh, found: Found) -> Step:
         newest = VersionedToken(found.token, state.view.record.serial)
         known = attrs.evolve(state.known, newest=newest, is_owed=False, is_by_user=False)
-        outcome = Serve(found.token, found.life.issued_at, is_adopted=True)
+        life = found.life
+        outcome = Serve(found.token, life.issued_at, life.wall_issued_at, is_adopted=True)
         return self._release(attrs.evolve(state, known=known), outcome)
 
     # Another process holds the lease
@@ -341,20 +343,19 @@ class SharedRefresh:
         """
         Give the seconds for which another process may still have the successor of the newest token.
 
-        A mark is waited for until it is as old as a request can get, by whichever clock says so
-        first: another host's may be ahead. One that was left behind long ago is watched for a
-        while all the same: the store may have been away until now, and its writer may have the
-        successor and write it any moment.
+        A mark is waited for until this process has known it for as long as a request can take: no
+        two hosts' wall clocks agree. One that it has known for long is watched for a while all the
+        same: the store may have been away until now, and its writer may have the successor and
+        write it any moment.
         """
-        record, sharing = state.view.record, self.sharing
+        record, known, sharing = state.view.record, state.known, self.sharing
         quiet = state.quiet_until - moment.now
-        if record.redeeming_since is None or record.serial != state.known.newest.serial:
+        if record.redeeming_since is None or record.serial != known.newest.serial:
             return quiet
         limit = sharing.redemption_timeout
-        watched = moment.now - state.mark_seen_at
-        age = max(watched, moment.wall - record.redeeming_since)
         watch = min(limit, sharing.store_retry_interval + sharing.store_loss_grace)
-        return max(quiet, limit - age, watch - watched)
+        left = known.mark_seen_at + limit - moment.now
+        return max(quiet, left, state.watched_from + watch - moment.now)
 
     def _base(self, state: Refresh, basis: Token | None) -> Refresh:
         sent_at = state.sent_at if is_same(basis, state.basis) else None
@@ -551,6 +552,8 @@ class SharedRefresh:
         state = attrs.evolve(state, view=state.view.written(state.saving))
         if state.phase is Phase.WRITE:
             return self._decide(state, moment)
+        marked = state.known.marked(state.saving.redeeming_since, at=state.claimed_at)
+        state = attrs.evolve(state, known=marked)
         if self._is_overruled(state):
             return self._again(state, moment)
         # The process may have stood still: others count the mark's age from before the claim.
@@ -569,7 +572,9 @@ class SharedRefresh:
 
     def _unavailable(self, state: Refresh, moment: Moment) -> Step:
         if state.purpose is not Purpose.REFRESH:
-            return state, Wrote(is_written=False)
+            is_new = state.known.is_new and state.purpose is not Purpose.WRITE_NOW
+            known = attrs.evolve(state.known, is_new=is_new)
+            return attrs.evolve(state, known=known), Wrote(is_written=False)
         if state.response is not None:
             return self._later(state, state.response, moment)
         if state.phase is Phase.NOTE:

@@ -117,6 +117,8 @@ class Serve:
 
     token: Token
     issued_at: float
+    wall_issued_at: float = 0.0
+    """POSIX seconds of the same moment, of an adopted token."""
     is_adopted: bool = False
     is_overtaken: bool = False
 

@@ -40,16 +40,17 @@ async def test_a_refresh_token_is_claimed_before_it_is_exchanged(clock, store):
     assert entry_of(store).record.serial == 2
 
 
-async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(clock, store):
-    """A process waits for the response of a crashed one, then presents the same token and reports the risk."""
+@pytest.mark.parametrize("age", [-300.0, 0.0, 5.0, 45.0, 200.0, 7200.0])
+async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(clock, store, age):
+    """A process waits for the response of a crashed one, however old the mark seems, then presents the same token and reports the risk."""
     rig = Rig(clock, grant=REFRESH, store=store)
     token = rotated(rig, refresh_token="second")
-    await store.save(key_for(rig), Record(token, 1, clock.time() + 3590), replaces=0)
+    await store.save(key_for(rig), Record(token, 1, clock.time() + 3595 - age), replaces=0)
     clock.advance(3595)
     await rig.get()
 
     assert presented(rig) == ["second"]
-    assert 3600 <= clock.time() - 1_700_000_000 < 3601
+    assert 3605 <= clock.time() - 1_700_000_000 < 3606
     assert rig.happened(RefreshTokenAtRisk) == [RefreshTokenAtRisk(token.fingerprint)]
 
 

@@ -10,7 +10,7 @@ from asyncio import events
 from support.simulation.network import Transport
 
 _RESOLUTION = 1e-6
-"""Seconds by which a timer may be early: sums of floats are not exact."""
+"""Seconds by which a timer is late: however short a wait is, time goes on."""
 
 _CLOSINGS = 20
 """Times that a coroutine may await on while it is closed at the end of a universe."""
@@ -73,7 +73,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             self._batch
             or self._ready
             or self._io
-            or (self._timers and self._timers[0][0] <= self.time() + _RESOLUTION)
+            or (self._timers and self._timers[0][0] <= self.time())
         )
 
     def next_timer(self):
@@ -87,7 +87,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             return max(self.blocked_until, self._universe.now)
         if not self._timers:
             return None
-        return max(self._timers[0][0] + self.process.clock.loop_epoch, self.blocked_until)
+        due = self._timers[0][0] + self.process.clock.loop_epoch + _RESOLUTION
+        return max(due, self.blocked_until)
 
     def step(self):
         """Run one callback."""
@@ -115,7 +116,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready = []
         io, self._io = self._io, []
         batch.extend(asyncio.Handle(callback, (), self) for callback in io)
-        now = self.time() + _RESOLUTION
+        now = self.time()
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
             if not timer.cancelled():

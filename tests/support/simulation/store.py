@@ -63,6 +63,11 @@ class Shelf:
         self.leases.clear()
         self.fences.clear()
 
+    def is_held_by_a_standing_loop(self):
+        """Tell whether a lease cannot be given back, because its program has left the loop."""
+        now = self.universe.now
+        return any(lease.is_held(now) and lease.is_left for lease in self.leases.values())
+
     def fault(self, process):
         """Give the kind of fault that a process's way to the store has now, or None."""
         kind, until = self.faults.get(process.slot, (None, 0.0))
@@ -236,6 +241,11 @@ class SharedLease:
             is_collected = closed_at is not None and now > closed_at + _COLLECTED_AFTER
             return not (self._store.process.is_dead or is_collected)
         return now < self.until
+
+    @property
+    def is_left(self):
+        """Its loop stands still."""
+        return self._loop.mode == "standing"
 
     async def keep(self):
         if self._is_file:

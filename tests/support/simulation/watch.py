@@ -310,6 +310,9 @@ class Watch:
             said = newest.refused or newest.ended is not None
             if outcome == "ReauthenticationRequiredError" and (said or forgotten):
                 return
+            if self.shelf and self.shelf.is_held_by_a_standing_loop():
+                # A file's lease ends with its process, and a one-time token needs the lease.
+                return
         self.universe.fail(
             "no sign-in is lost", f"{process.name} has {outcome} when all is healthy"
         )

@@ -1,0 +1,98 @@
+"""What one process knows of a shared token, whatever the clocks of the others say."""
+
+import attrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
+from aritma_auth.provider.shared.machine import Purpose, SharedRefresh
+from aritma_auth.provider.shared.messages import Loaded, Serve, Unavailable
+from aritma_auth.stores import Entry, Record
+
+POLICY = RefreshPolicy()
+WALL = 1_700_000_000.0
+OLD = aa.Token("old", issued_at=WALL, expires_at=WALL + 60, refresh_token="r1")
+NEW = aa.Token("new", issued_at=WALL, expires_at=WALL + 60, refresh_token="r2")
+SIGN_IN = aa.SignedInGrant("alice")
+RULES = SharedRefresh(SIGN_IN, POLICY, SharingPolicy())
+NOTHING = Knowledge(is_reusable=False, is_grant_spent=True)
+
+
+def at(seconds, **changes):
+    """Make the moment so many seconds after the beginning, on both clocks."""
+    return attrs.evolve(Moment(1000.0 + seconds, WALL + seconds), **changes)
+
+
+@pytest.mark.parametrize("slept", [21.0, 100.0, 3600.0])
+def test_a_stored_token_ends_by_the_wall_clock_where_the_other_sleeps(slept):
+    """The store told its age before the machine slept, and the monotonic clock slept too."""
+    view = View(Entry(Record(OLD, 1), token_age=40.0), asked_at=1000.0, asked_wall=WALL)
+    moment = at(0.0, wall=WALL + slept)
+
+    assert NOTHING.alive_in(view, POLICY, attrs.evolve(moment, counts_suspend=False)) is None
+    assert NOTHING.alive_in(view, POLICY, moment) is not None
+
+
+@pytest.mark.parametrize("slept", [0.0, 5.0, 11.0])
+def test_an_adopted_token_counts_from_when_the_store_was_asked(slept):
+    """It is handed over with the time of both clocks, so that a sleep meanwhile is accounted for."""
+    state, _ = RULES.begin(NOTHING, Purpose.REFRESH, at(0.0))
+    view = View(Entry(Record(OLD, 1), token_age=10.0), asked_at=1000.0, asked_wall=WALL)
+    moment = at(0.0, wall=WALL + slept, counts_suspend=False)
+    _, action = RULES.step(state, Loaded(view), moment)
+
+    assert action == Serve(OLD, 990.0, WALL - 10.0, is_adopted=True)
+
+
+@pytest.mark.parametrize("behind", [0.0, 45.0, 250.0])
+def test_a_mark_of_our_own_makes_no_token_younger(behind):
+    """The age that the store told holds, not the one by a wall clock that is behind."""
+    told = View(Entry(Record(OLD, 1), token_age=68.0), asked_at=1000.0, asked_wall=WALL - behind)
+    marked = told.written(Record(OLD, 1, WALL))
+
+    assert marked.generation == 2
+    assert marked.entry.token_age == 68.0
+    assert NOTHING.alive_in(marked, POLICY, at(0.0, wall=WALL - behind)) is None
+
+
+@pytest.mark.parametrize("before", [None, Entry(Record()), Entry(Record(OLD, 1), token_age=68.0)])
+def test_another_token_has_no_age_of_the_store_yet(before):
+    """It counts by its own stamp until the store has told its age."""
+    assert View(before).written(Record(NEW, 2)).entry.token_age is None
+
+
+@pytest.mark.parametrize("ahead", [1, 200, 7200])
+@pytest.mark.parametrize("asked", ["refresh", "write"])
+def test_a_sign_in_outranks_what_a_clock_ahead_has_stored(ahead, asked):
+    """Even if a refresh looks first: it was stored before, and only seems to be newer."""
+    known = NOTHING.signed_in(NEW, wall=WALL)
+    purpose = Purpose.REFRESH if asked == "refresh" else Purpose.WRITE_NOW
+    state, _ = RULES.begin(known, purpose, at(0.0))
+    stored = Record(OLD, int(WALL) + ahead)
+    state, _ = RULES.step(state, Loaded(View(Entry(stored), 1000.0, WALL)), at(0.0))
+
+    assert state.known.newest.token is NEW
+    assert state.known.newest.serial == int(WALL) + ahead + 1
+    assert state.known.is_owed
+
+
+@pytest.mark.parametrize("event", [Loaded(View(None, 1000.0, WALL)), Unavailable()])
+def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
+    """Later the serials tell which sign-in is newer: another host's may have come since."""
+    state, _ = RULES.begin(NOTHING.signed_in(NEW, wall=WALL), Purpose.WRITE_NOW, at(0.0))
+    state, _ = RULES.step(state, event, at(0.0))
+    later = View(Entry(Record(OLD, int(WALL) + 200)), 1001.0, WALL + 1)
+    state, _ = RULES.begin(state.known, Purpose.REFRESH, at(1.0))
+    state, _ = RULES.step(state, Loaded(later), at(1.0))
+
+    assert state.known.newest.token is OLD
+
+
+@pytest.mark.parametrize("seen", [0.0, 4.0, 60.0])
+def test_a_mark_is_known_from_when_it_was_seen_first(seen):
+    """A later refresh of the same process does not begin to wait anew; another mark is another."""
+    known = NOTHING.marked(WALL - 7200, at=1000.0)
+
+    assert known.marked(WALL - 7200, at=1000.0 + seen).mark_seen_at == 1000.0
+    assert known.marked(WALL + 1, at=1000.0 + seen).mark_seen_at == 1000.0 + seen
