@@ -162,7 +162,8 @@ class RefreshCoordinator:
         if backoff is None or backoff.seconds <= 0 or not backoff.credential:
             return View(entry, asked_at, wall)
         # Another credential than the refused one may be tried.
-        return View(entry, asked_at, wall, backoff.credential == await self.credential())
+        is_concerned = backoff.credential == await self.credential()
+        return View(entry, asked_at, wall, is_concerned=is_concerned)
 
     async def credential(self) -> str:
         """Return what changes with this process's credential."""

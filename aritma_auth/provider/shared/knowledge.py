@@ -69,6 +69,8 @@ class View:
     """When the question left."""
     asked_wall: float = 0.0
     """The same in POSIX seconds."""
+    is_told: bool = True
+    """The store returned its token; one that this process wrote is as old as the cache knows."""
     is_concerned: bool = True
     """The entry's backoff is not about another credential than this process's."""
 
@@ -89,10 +91,12 @@ class View:
 
     def written(self, record: Record) -> "View":
         """Give the view after this process has replaced the entry."""
+        entry = self.entry
+        is_kept = entry is not None and is_same(record.token, entry.token)
         # The same token is as old as it was when the store told its age, whatever our clocks say.
-        is_kept = self.entry is not None and is_same(record.token, self.entry.token)
-        age = self.entry.token_age if self.entry is not None and is_kept else None
-        return attrs.evolve(self, entry=Entry(record, self.generation + 1, age))
+        age = entry.token_age if entry is not None and is_kept else None
+        is_told = self.is_told and is_kept
+        return attrs.evolve(self, entry=Entry(record, self.generation + 1, age), is_told=is_told)
 
     def life_of(self, token: Token, policy: RefreshPolicy) -> TokenLifetime:
         """
@@ -247,7 +251,7 @@ class Knowledge:
         """
         token = view.record.token
         is_known = token is None or is_same(token, moment.held) or is_same(token, moment.rejected)
-        if token is None or is_known or self.is_ahead_of(view):
+        if token is None or is_known or self.is_ahead_of(view) or not view.is_told:
             return None
         life = view.life_of(token, policy)
         return Found(token, life) if life.is_alive(moment.on(life)) else None

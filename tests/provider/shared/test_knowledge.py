@@ -62,6 +62,15 @@ def test_another_token_has_no_age_of_the_store_yet(before):
     assert View(before).written(Record(NEW, 2)).entry.token_age is None
 
 
+@pytest.mark.parametrize("behind", [0.0, 45.0, 250.0])
+def test_what_we_wrote_back_after_a_loss_of_memory_is_not_adopted(behind):
+    """Its age is unknown here but for a wall clock; whether it lives, the cache knows."""
+    before = View(None, asked_at=1000.0, asked_wall=WALL - behind)
+    written = before.written(Record(OLD, 1)).written(Record(OLD, 1, WALL))
+
+    assert NOTHING.alive_in(written, POLICY, at(0.0, wall=WALL - behind)) is None
+
+
 @pytest.mark.parametrize("ahead", [1, 200, 7200])
 @pytest.mark.parametrize("asked", ["refresh", "write"])
 def test_a_sign_in_outranks_what_a_clock_ahead_has_stored(ahead, asked):

@@ -102,7 +102,7 @@ class History:
         """Let everything work again, for good."""
         universe = self.universe
         universe.note("HEALED")
-        self.healed = True
+        self.healed = self.watch.is_healed = True
         self._armed.clear()
         self.network.faults.clear()
         self.network.losses.clear()

@@ -66,7 +66,7 @@ class Watch:
         self.memory_lost_at = []
         self.outages = []
         self.store_faults = []
-        self.healed_at = None
+        self.is_healed = False
 
     # -- tokens handed out --------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Watch:
 
     def saved(self, process, cell, record):
         """Check a write."""
-        is_unreadable = cell is not None and cell.sealed_by != process.key
+        is_unreadable = cell is not None and cell.sealed_by != process.key and not self.is_healed
         if is_unreadable and record.token is None and not process.has_forgotten:
             self.universe.fail(
                 "what cannot be read is not overwritten", f"{process.name} wrote no token"
