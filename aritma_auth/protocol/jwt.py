@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError, VerificationError
+from aritma_auth.errors import InvalidResponseError, VerificationError, wrong_kind
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     SIGNATURE_ALGORITHMS,
@@ -177,8 +177,13 @@ def parse_unverified_claims(access_token: str) -> Members | None:
     Returns:
         The claims, or None if the token is opaque, as it may well be.
 
+    Raises:
+        ConfigurationError: It is not a string.
+
     Spec: RFC 9068 §6 (a client must not look inside; a developer may).
     """
+    if not isinstance(access_token, str):
+        raise wrong_kind("access_token", "the token's text", access_token)
     parts = access_token.split(".")
     if len(parts) != 3:
         return None

@@ -6,6 +6,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError, IssuerMismatchError, VerificationError
 from aritma_auth.protocol.callback import Callback, parse_callback
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.urls import Origin, describe_issuer, origin_of, require_secure_url
 
 
@@ -52,12 +53,14 @@ def parse_login_initiation(
     Spec: OpenID Connect Core 1.0 §4; RFC 9700 §4.11.1.
     """
     origins = frozenset(
-        origin_of(require_secure_url(url, "target_origins")) for url in target_origins
+        origin_of(require_secure_url(url, "target_origins"))
+        for url in parse_names(target_origins, "target_origins")
     )
+    known = frozenset(parse_names(issuers, "issuers"))
     parameters = parse_callback(callback, response_mode="query")
     given = {name: str(value) for name, value in parameters.items()}
     issuer = given.get("iss")
-    if issuer is None or issuer not in frozenset(issuers):
+    if issuer is None or issuer not in known:
         raise IssuerMismatchError(
             f"iss must be this client's server, not {describe_issuer(issuer)}: ignore the request"
         )

@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import IssuerMismatchError, StateMismatchError, VerificationError
+from aritma_auth.errors import (
+    IssuerMismatchError,
+    StateMismatchError,
+    VerificationError,
+    wrong_kind,
+)
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
 from aritma_auth.protocol.http_messages import encode_form
 from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
-from aritma_auth.protocol.parameters import parse_extra
+from aritma_auth.protocol.parameters import parse_extra, parse_names
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.urls import add_query, describe_issuer, require_redirect_uri
 
@@ -84,6 +89,8 @@ def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
             browser without it has begun no sign-out: nothing passes.
 
     Raises:
+        ConfigurationError: ``state`` or ``callback`` is of the wrong kind.
+
         StateMismatchError: The state is missing or differs, here or there.
 
         VerificationError: A parameter appears twice.
@@ -91,6 +98,8 @@ def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
     Spec: OpenID Connect RP-Initiated Logout 1.0 §3.
     """
     callback = hide_callback(callback)
+    if state is not None and not isinstance(state, str):
+        raise wrong_kind("state", "the state that was sent, or None", state)
     given = parse_callback(callback, response_mode="query").get("state")
     if not state or not isinstance(given, str) or not is_same_text(given, state):
         raise StateMismatchError(
@@ -238,15 +247,20 @@ def validate_front_channel_logout(
         session_id: ``sid`` of the ID token that this browser signed in with.
 
     Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
         IssuerMismatchError: It is another server's, or names none.
 
         VerificationError: It means another session, or none: keep this one.
 
     Spec: OpenID Connect Front-Channel Logout 1.0 §2.
     """
+    known = frozenset(parse_names(issuers, "issuers"))
+    if not isinstance(session_id, str):
+        raise wrong_kind("session_id", "the session's sid", session_id)
     given = parse_callback(callback, response_mode="query")
     issuer = given.get("iss")
-    if issuer not in frozenset(issuers):
+    if issuer not in known:
         raise IssuerMismatchError(
             f"iss must be this client's server, not {describe_issuer(issuer)}: sign nobody out"
         )

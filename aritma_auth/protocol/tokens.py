@@ -1,5 +1,6 @@
 """The token as a value that shows none of its secrets."""
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 import attrs
@@ -30,6 +31,17 @@ def _require_text(_token: object, field: "attrs.Attribute[SecretText]", value: o
         problem = wrong_kind(field.name.lstrip("_"), "a string", value)
         del value
         raise problem
+
+
+def _require_time(_token: object, field: "attrs.Attribute[float]", value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_kind(field.name, "POSIX seconds", value)
+
+
+def _as_scope(value: str | Iterable[str] | None) -> Scope | None:
+    if value is None or isinstance(value, tuple):
+        return value
+    return tuple(value.split() if isinstance(value, str) else value)
 
 
 _OPTIONAL_TEXT = attrs.validators.optional(_require_text)
@@ -70,8 +82,10 @@ class Token(_Signed):
         converter=as_secret, validator=_require_text, alias="access_token"
     )
     token_type: str = "Bearer"
-    expires_at: float | None = None
-    scope: Scope | None = None
+    expires_at: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_time)
+    )
+    scope: Scope | None = attrs.field(default=None, converter=_as_scope)
     _refresh_token: SecretText | None = attrs.field(
         default=None,
         converter=as_optional_secret,
@@ -84,7 +98,7 @@ class Token(_Signed):
         validator=_OPTIONAL_TEXT,
         alias="id_token",
     )
-    issued_at: float = 0.0
+    issued_at: float = attrs.field(default=0.0, validator=_require_time)
     extra: Members = attrs.field(default=_NONE, converter=_or_none)
 
     def __attrs_post_init__(self) -> None:

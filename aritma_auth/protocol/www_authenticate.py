@@ -66,18 +66,20 @@ class Challenge(Value):
     parameters: dict[str, str] = attrs.field(factory=dict)
 
 
-def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
+def parse_challenges(fields: str | Iterable[str]) -> list[Challenge]:
     """
     Parse the challenges of a response.
 
     Args:
-        fields: The values of its ``WWW-Authenticate`` fields.
+        fields: The values of its ``WWW-Authenticate`` fields, or the only one.
 
     Returns:
         The challenges in their order; what follows a break of the grammar in a field is left out.
 
     Spec: RFC 9110 §11.6.1.
     """
+    if isinstance(fields, str):
+        fields = (fields,)
     # Field by field: a break of the grammar in one must not hide the next.
     return [
         challenge for text in fields if len(text) <= _MAX_LENGTH for challenge in _parse_field(text)

@@ -12,7 +12,9 @@ import aritma_auth as aa
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.jwt import names_unknown_key, parse_key_set, verify_signature
+from aritma_auth.protocol.metadata import ENDPOINT_NAMES, parse_metadata_response
+from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.token_management import (
     parse_introspection_response,
@@ -261,3 +263,58 @@ def test_a_callback_without_a_state_is_told_as_such(mode):
         validate_authorization_response(request, {}, now=NOW)
 
     assert ("never reaches a server" in str(caught.value)) == (mode == "fragment")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+    | st.sampled_from([ISSUER, f"{ISSUER}/x", "https://evil.example/x", "http://id.aritma.io/x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from([*ENDPOINT_NAMES, "issuer", "mtls_endpoint_aliases"]), values)
+)
+def test_any_metadata_is_believed_about_its_own_host_alone(document):
+    """Whatever a document says, an endpoint on another origin is never used."""
+    members = {"issuer": ISSUER} | document
+    try:
+        metadata = parse_metadata_response(
+            HttpResponse(200, {}, json.dumps(members).encode()), issuers=[ISSUER], now=NOW
+        )
+    except aa.AritmaAuthError:
+        return
+
+    urls = [*metadata.endpoints.values(), *metadata.mtls_endpoints.values()]
+    assert all(url.startswith(ISSUER) for url in urls)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["active", "scope", "sub", "exp", "client_id", "aud"]), values)
+)
+def test_any_introspection_is_usable_or_an_error(members):
+    """Only an exact true makes a token active; its members have their types."""
+    try:
+        said = parse_introspection_response(
+            HttpResponse(200, {}, json.dumps(members).encode()), now=NOW
+        )
+    except aa.AritmaAuthError:
+        return
+
+    assert said.active is members["active"]
+    assert said.subject is None or isinstance(said.subject, str)
+    assert said.expires_at is None or isinstance(said.expires_at, float)
+
+
+@given(values)
+def test_any_key_set_verifies_no_unsigned_token(keys):
+    """Whatever stands in a key set, it raises our error or gives keys that verify nothing here."""
+    try:
+        known = parse_key_set(Members({"keys": keys}))
+    except aa.InvalidResponseError:
+        return
+
+    assert not names_unknown_key("no token", known)
+    with pytest.raises(aa.VerificationError):
+        verify_signature("eyJhbGciOiJSUzI1NiJ9.e30.e30", known, algorithms=frozenset({"RS256"}))

@@ -70,6 +70,41 @@ WRONG = [
     (lambda: aa.Token(PLANTED), "access_token", "bytes"),
     (lambda: aa.Token("t", refresh_token=PLANTED), "refresh_token", "bytes"),
     (lambda: aa.Token("t", id_token=5), "id_token", "int"),
+    (lambda: aa.Token("t", expires_at="soon"), "expires_at", "str"),
+    (lambda: aa.Token("t", expires_at=True), "expires_at", "bool"),
+    (lambda: aa.Token("t", issued_at=None), "issued_at", "None"),
+    (lambda: aa.parse_unverified_claims(None), "access_token", "None"),
+    (lambda: aa.parse_unverified_claims(aa.Token("t")), "access_token", "Token"),
+    (lambda: aa.validate_logout_callback({"state": "s"}, state=5), "state", "int"),
+    (lambda: aa.validate_logout_callback(5, state="s"), "callback", "int"),
+    (
+        lambda: aa.validate_front_channel_logout("?sid=s", issuers=5, session_id="s"),
+        "issuers",
+        "int",
+    ),
+    (
+        lambda: aa.validate_front_channel_logout("?sid=s", issuers="i", session_id=None),
+        "session_id",
+        "None",
+    ),
+    (lambda: aa.parse_login_initiation("?iss=i", issuers=5), "issuers", "int"),
+    (
+        lambda: aa.parse_login_initiation("?iss=i", issuers="i", target_origins=5),
+        "target_origins",
+        "int",
+    ),
+    (
+        lambda: aa.build_session_page(5, client_id="c", session_state="s"),
+        "check_session_iframe",
+        "int",
+    ),
+    (
+        lambda: aa.build_session_page(
+            "https://id.example/f", client_id="c", session_state="s", interval="5"
+        ),
+        "interval",
+        "str",
+    ),
     (lambda: aa.ClientSecretPost(None), "secret", "None"),
     (lambda: aa.ClientSecretPost(42), "secret", "int"),
     (lambda: aa.ClientSecretPost(PLANTED), "secret", "bytes"),
@@ -137,6 +172,22 @@ def test_an_empty_text_is_refused_by_name(make, name):
     """An empty secret or name would only be told by the server."""
     with pytest.raises(aa.ConfigurationError, match=f"^{name} must not be empty"):
         make()
+
+
+def test_one_text_stands_for_a_list_of_one():
+    """A string where names, origins, fields or a scope are wanted is one of them, not its letters."""
+    issuer = "https://id.example"
+
+    assert aa.Token("t", scope="a b").scope == ("a", "b")
+    assert aa.Token("t", scope=["a", "b"]).scope == ("a", "b")
+    assert aa.parse_challenges("Bearer error=x")[0].parameters == {"error": "x"}
+    aa.validate_front_channel_logout(f"?iss={issuer}&sid=s", issuers=issuer, session_id="s")
+    initiation = aa.parse_login_initiation(
+        f"?iss={issuer}&target_link_uri=https://me.example/x",
+        issuers=issuer,
+        target_origins="https://me.example",
+    )
+    assert initiation.target_link_uri == "https://me.example/x"
 
 
 @pytest.mark.parametrize("names", [[""], ["a", 5], [None]])
