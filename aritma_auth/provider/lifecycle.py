@@ -193,7 +193,7 @@ def decide(
         now: Monotonic seconds.
     """
     is_backing_off = failure is not None and now < failure.not_before
-    if freshness in {Freshness.NONE, Freshness.EXPIRED}:
+    if freshness is Freshness.NONE or freshness is Freshness.EXPIRED:
         # A changed credential ends a permanent refusal early, and a flight looks for one.
         is_refused = is_backing_off and failure is not None and now < failure.look_at
         return Action.REFUSE if is_refused else Action.WAIT

@@ -262,7 +262,13 @@ class TokenProvider(AsyncCloseable):
 
     def _step(self, min_ttl: float, deadline: float | None) -> Token | Awaitable[Outcome | None]:
         """Return the token to serve, or what to wait for."""
-        cache, loop = self._cache, asyncio.get_running_loop()
+        cache, loop, refresher = self._cache, asyncio.get_running_loop(), self._refresher
+        is_plain = deadline is None and cache.failure is None and not self._is_closed
+        if refresher is not None and is_plain:
+            # A stampede: without a living token and a backoff, a flight of this loop is joined.
+            now = cache.now
+            if now() >= cache.current.expires_at and (joined := refresher.flights.join_here(loop)):
+                return joined
         with STATE_LOCK:
             self._require_open()
             self._visit(loop)

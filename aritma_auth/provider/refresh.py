@@ -156,15 +156,20 @@ class TokenRefresher:
         """Tell whether a permanent refusal holds: neither credential nor store entry changed."""
         if failure.refused is None or self._cache.seconds_to_retry(failure) == 0:
             return False
-        if await self._fingerprint() != failure.refused:
-            return False
+        # Other callers get the refusal at once meanwhile: a secret's callable may hang.
+        looking = self._look_later(failure, float("inf"))
+        try:
+            return await self._fingerprint() == failure.refused
+        finally:
+            interval = self._settings.policy.permanent_error_backoff_base
+            self._look_later(looking, self._settings.clock.monotonic() + interval)
+
+    def _look_later(self, failure: RetryState, look_at: float) -> RetryState:
+        later = attrs.evolve(failure, look_at=look_at)
         with STATE_LOCK:
             if self._cache.failure is failure:
-                look_at = self._settings.clock.monotonic() + (
-                    self._settings.policy.permanent_error_backoff_base
-                )
-                self._cache.failure = attrs.evolve(failure, look_at=look_at)
-        return True
+                self._cache.failure = later
+        return later
 
     async def _obtain(self, failure: RetryState | None) -> "IssuedToken | Postpone":
         if self.coordinator is not None:

@@ -162,14 +162,27 @@ class SingleFlight(Generic[R]):
 
             RuntimeError: The work raised, which it must not.
         """
-        # In a stampede each coroutine counts ten thousand times: on the flight's own loop the
-        # future itself will do.
-        if timeout is None and asyncio.get_running_loop() is flight.loop:
-            return self._future(flight)
+        loop = asyncio.get_running_loop()
+        if timeout is None and loop is flight.loop:
+            return self._future(flight, loop)
         return self._watch(flight, timeout)
 
-    def _future(self, flight: Flight[R]) -> "asyncio.Future[R | None]":
-        future: asyncio.Future[R | None] = asyncio.get_running_loop().create_future()
+    def join_here(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[R | None] | None":
+        """
+        Return a future of the flight under way if it is the running loop's own, else None.
+
+        A shorter way than `join`: in a stampede each step and each coroutine counts ten thousand
+        times.
+        """
+        flight = self._flight
+        if flight is None or flight.loop is not loop:
+            return None
+        return self._future(flight, loop)
+
+    def _future(
+        self, flight: Flight[R], loop: asyncio.AbstractEventLoop
+    ) -> "asyncio.Future[R | None]":
+        future: asyncio.Future[R | None] = loop.create_future()
         with self._lock:
             if flight.is_over:
                 flight.resolve(future)
@@ -178,7 +191,7 @@ class SingleFlight(Generic[R]):
         return future
 
     async def _watch(self, flight: Flight[R], timeout: float | None) -> R | None:
-        future = self._future(flight)
+        future = self._future(flight, asyncio.get_running_loop())
         async with asyncio.timeout(timeout):
             if future.get_loop() is flight.loop:
                 return await future

@@ -57,6 +57,25 @@ async def test_a_long_refusal_is_looked_at_once_a_second(clock):
     assert rig.client.requests == 5
 
 
+async def test_a_look_that_hangs_delays_no_other_caller(clock):
+    """While one caller looks for a changed credential, the others get the refusal at once."""
+    rig = Rig(clock)
+    rig.client.answers = [REFUSED] * 2
+    for _ in range(2):
+        with pytest.raises(aa.InvalidClientError):
+            await rig.get()
+        clock.advance(1)
+    rig.client.secret.load = asyncio.Event().wait
+    looking = asyncio.ensure_future(rig.get())
+    await settle()
+    for _ in range(5):
+        clock.advance(0.1)
+        with pytest.raises(aa.InvalidClientError):
+            await asyncio.wait_for(rig.get(), 1)
+    looking.cancel()
+    await rig.provider.aclose()
+
+
 async def test_a_newer_failure_is_not_overwritten_by_a_look(clock):
     """A sign-in that comes while a caller looks for a changed credential counts."""
     rig = Rig(clock)
