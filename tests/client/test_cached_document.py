@@ -1,4 +1,4 @@
-"""A published document: one request at a time, kept while it is good."""
+"""Tests of CachedDocument: one request at a time fetches it, and it is kept while fresh."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ class Press:
     def __init__(self):
         self.clock = FakeClock()
         self.fetches = 0
-        self.trouble = []
+        self.errors = []
         self.gate = None
         self.document = CachedDocument(self.fetch, self.clock)
 
@@ -26,8 +26,8 @@ class Press:
         edition = self.fetches
         if self.gate is not None:
             await self.gate.wait()
-        if self.trouble:
-            raise self.trouble.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
         return edition
 
 
@@ -40,7 +40,7 @@ DOWN = aa.TransportError("down")
 
 
 async def test_it_is_fetched_once_a_day(press):
-    """And then again."""
+    """The document is fetched again when it is a day old."""
     first = [await press.document.get() for _ in range(3)]
     press.clock.advance(DAY - 1)
     late = await press.document.get()
@@ -50,7 +50,7 @@ async def test_it_is_fetched_once_a_day(press):
 
 
 async def test_many_callers_are_one_request(press):
-    """Also when the first of them goes away."""
+    """Concurrent callers share one request, also when the first of them is cancelled."""
     press.gate = asyncio.Event()
     callers = [asyncio.create_task(press.document.get()) for _ in range(25)]
     await settle()
@@ -64,7 +64,7 @@ async def test_many_callers_are_one_request(press):
 
 
 async def test_several_threads_are_one_request(press):
-    """Each with an event loop of its own; a second request would bring a second edition."""
+    """Threads with an event loop each share one request; a second would bring edition two."""
     started = threading.Barrier(4)
 
     def run():
@@ -85,7 +85,7 @@ async def test_several_threads_are_one_request(press):
 
 
 def test_a_request_whose_loop_ends_is_made_again(press):
-    """A program that runs one loop after another loses nothing but time."""
+    """A new loop fetches the document again when the first request's loop has closed."""
 
     async def give_up():
         task = asyncio.create_task(press.document.get())
@@ -101,24 +101,26 @@ def test_a_request_whose_loop_ends_is_made_again(press):
     assert asyncio.run(press.document.get()) == 2
 
 
-async def test_an_outage_before_the_first_answer_is_one_request_and_a_pause(press):
-    """25 callers, and 25 more a moment later, hear of the same failure."""
-    press.trouble = [DOWN, DOWN, DOWN]
-    heard = await asyncio.gather(*(press.document.get() for _ in range(25)), return_exceptions=True)
+async def test_an_outage_before_the_first_response_is_one_request_and_a_pause(press):
+    """25 callers, and 25 more during the pause, each raise a copy of the same failure."""
+    press.errors = [DOWN, DOWN, DOWN]
+    outcomes = await asyncio.gather(
+        *(press.document.get() for _ in range(25)), return_exceptions=True
+    )
     press.clock.advance(0.5)
-    heard += await asyncio.gather(
+    outcomes += await asyncio.gather(
         *(press.document.get() for _ in range(25)), return_exceptions=True
     )
 
-    assert {type(error) for error in heard} == {aa.TransportError}
-    assert {error.retry_after for error in heard} == {1.0, 0.5}
-    assert len({id(error) for error in heard}) == 50
+    assert {type(error) for error in outcomes} == {aa.TransportError}
+    assert {error.retry_after for error in outcomes} == {1.0, 0.5}
+    assert len({id(error) for error in outcomes}) == 50
     assert press.fetches == 1
 
 
 async def test_the_pause_grows_to_a_minute(press):
-    """Each failure doubles it; an answer ends it."""
-    press.trouble = [DOWN] * 8
+    """Each failure doubles the pause up to a minute; a response resets it."""
+    press.errors = [DOWN] * 8
     pauses = []
     for _ in range(8):
         with pytest.raises(aa.TransportError) as caught:
@@ -127,7 +129,7 @@ async def test_the_pause_grows_to_a_minute(press):
         press.clock.advance(pauses[-1])
     first = await press.document.get()
     press.clock.advance(STALE)
-    press.trouble = [DOWN]
+    press.errors = [DOWN]
     with pytest.raises(aa.TransportError) as caught:
         await press.document.get()
 
@@ -137,8 +139,8 @@ async def test_the_pause_grows_to_a_minute(press):
 
 
 async def test_the_servers_own_pause_is_kept_within_a_minute(press):
-    """Longer than ours if it says so."""
-    press.trouble = [
+    """The server's Retry-After lengthens the pause, up to a minute."""
+    press.errors = [
         aa.TransportError("busy", retry_after=30),
         aa.TransportError("x", retry_after=1e6),
     ]
@@ -153,10 +155,10 @@ async def test_the_servers_own_pause_is_kept_within_a_minute(press):
 
 
 async def test_an_old_document_serves_while_the_server_is_down(press):
-    """For a week, asking now and then; then the failure shows."""
+    """A stale document is served for a week while the server fails; then the error is raised."""
     await press.document.get()
     press.clock.advance(DAY)
-    press.trouble = [DOWN] * 3
+    press.errors = [DOWN] * 3
     stale = [await press.document.get() for _ in range(5)]
     asked = press.fetches
     press.clock.advance(STALE - DAY)
@@ -167,7 +169,7 @@ async def test_an_old_document_serves_while_the_server_is_down(press):
 
 
 async def test_a_reload_is_forced_once_a_minute(press):
-    """A flood of unknown keys costs one request."""
+    """A flood of unknown keys costs one request a minute."""
     await press.document.get()
     flood = [await press.document.reload() for _ in range(100)]
     press.clock.advance(COOL_DOWN - 1)
@@ -178,8 +180,8 @@ async def test_a_reload_is_forced_once_a_minute(press):
     assert (early, await press.document.reload()) == (2, 3)
 
 
-async def test_whoever_comes_during_a_reload_waits_for_it(press):
-    """The second sign-in after a roll-over does not fail on the old keys."""
+async def test_concurrent_reloads_share_one_request(press):
+    """Each forced reload waits for the new keys, while get() serves the old document."""
     await press.document.get()
     press.gate = asyncio.Event()
     forced = [asyncio.create_task(press.document.reload()) for _ in range(25)]
@@ -192,9 +194,9 @@ async def test_whoever_comes_during_a_reload_waits_for_it(press):
 
 
 async def test_a_failed_reload_gives_the_old_document_and_may_soon_be_tried_again(press):
-    """After the failure's short pause, not after the minute."""
+    """A failed reload blocks the next one for a second, a successful one for a minute."""
     await press.document.get()
-    press.trouble = [DOWN]
+    press.errors = [DOWN]
     failed = [await press.document.reload() for _ in range(10)]
     press.clock.advance(1)
 
@@ -203,7 +205,7 @@ async def test_a_failed_reload_gives_the_old_document_and_may_soon_be_tried_agai
 
 
 async def test_a_clock_that_is_set_back_makes_everything_old(press):
-    """A machine that woke up in the wrong year keeps nothing for ever."""
+    """A document that was fetched in the future of a corrected clock is fetched anew."""
     press.clock.advance(1_000_000_000)
     await press.document.get()
     await press.document.reload()
@@ -214,8 +216,8 @@ async def test_a_clock_that_is_set_back_makes_everything_old(press):
 
 
 async def test_a_reload_without_a_document_is_a_first_request(press):
-    """And hears of its failure."""
-    press.trouble = [DOWN]
+    """A reload without a cached document raises the failure of its request."""
+    press.errors = [DOWN]
     with pytest.raises(aa.TransportError):
         await press.document.reload()
     press.clock.advance(1)
@@ -223,8 +225,8 @@ async def test_a_reload_without_a_document_is_a_first_request(press):
     assert await press.document.reload() == 2
 
 
-async def test_a_documents_age_counts_from_the_question(press):
-    """What was on its way for an hour is an hour old."""
+async def test_a_documents_age_counts_from_the_request(press):
+    """A document's age counts from the start of its request, not from the response."""
     press.gate = asyncio.Event()
     asking = asyncio.create_task(press.document.get())
     await settle()

@@ -1,4 +1,4 @@
-"""One registration at one authorization server."""
+"""Tests of OAuthClient, which is one registration at one authorization server."""
 
 import json
 import time
@@ -24,7 +24,7 @@ def sent(http_mock):
 
 
 async def test_a_token_is_fetched(http_mock):
-    """The three-line way, with the secret in the form."""
+    """One expression fetches a token, and the secret is sent in the form."""
     http_mock.post(URL, payload=TOKEN)
     before = time.time()
     token = await aa.OAuthClient("my-client", "my-secret").fetch_token(GRANT)
@@ -37,7 +37,7 @@ async def test_a_token_is_fetched(http_mock):
 
 
 async def test_a_tenants_endpoint_is_called(http_mock):
-    """The tenant is in the path."""
+    """The tenant is a segment of the endpoint's path."""
     http_mock.post("https://id.dev.aritma.io/acme/connect/token", payload=TOKEN)
     client = aa.OAuthClient("id", "secret", environment=aa.DEVELOPMENT.for_tenant("acme"))
 
@@ -47,19 +47,19 @@ async def test_a_tenants_endpoint_is_called(http_mock):
 @pytest.mark.parametrize(
     "names", ["RS265", (), ["RS256", "HS256"], ["none"], ["rs256"], ["ES256K"]]
 )
-def test_an_algorithm_that_nobody_knows_is_refused_at_once(names):
-    """Not at the first sign-in; the error lists what is known."""
+def test_an_unknown_algorithm_is_refused_at_construction(names):
+    """The error lists the known algorithms, and does not wait for the first sign-in."""
     with pytest.raises(aa.ConfigurationError, match=r"asymmetric.*ES256.*Ed25519, EdDSA.*RS256"):
         aa.OAuthClient("id", "secret", id_token_algorithms=names)
 
 
 def test_one_algorithm_may_be_named_alone():
-    """As a text."""
+    """A single algorithm may be given as a string."""
     assert aa.OAuthClient("id", "secret", id_token_algorithms="PS256")
 
 
 async def test_what_the_server_refuses_anyway_is_not_sent(http_mock):
-    """Identity scopes make no sense for a machine."""
+    """Client credentials have no identity scopes, so no request is sent."""
     with pytest.raises(aa.ConfigurationError, match="openid"):
         await aa.OAuthClient("id", "secret").fetch_token(
             aa.ClientCredentialsGrant(scope="openid bankservice")
@@ -80,7 +80,7 @@ async def test_a_rotated_secret_is_loaded_and_tried_once_more(http_mock):
 
 
 async def test_an_unchanged_secret_is_not_tried_again(http_mock, canary):
-    """The server has already said no to it."""
+    """The client does not repeat a secret that the server has refused."""
     http_mock.post(URL, payload={"error": "invalid_client"}, status=400)
 
     with pytest.raises(aa.InvalidClientError) as caught:
@@ -90,7 +90,7 @@ async def test_an_unchanged_secret_is_not_tried_again(http_mock, canary):
 
 
 async def test_a_second_refusal_is_final(http_mock):
-    """Two requests at most."""
+    """The client sends two requests at most."""
     http_mock.post(URL, payload={"error": "invalid_client"}, status=400, repeat=True)
     secrets = iter(["old", "new", "newer"])
 
@@ -102,7 +102,7 @@ async def test_a_second_refusal_is_final(http_mock):
 
 
 async def test_a_public_client_needs_no_secret(http_mock):
-    """It names itself."""
+    """A public client sends its client_id and no secret."""
     http_mock.post(URL, payload=TOKEN)
     client = aa.OAuthClient("my-app")
     await client.fetch_token(GRANT)
@@ -111,7 +111,7 @@ async def test_a_public_client_needs_no_secret(http_mock):
 
 
 async def test_the_servers_clock_is_measured(http_mock):
-    """By the Date of its latest answer."""
+    """The latest Date header gives the skew of the server's clock."""
     http_mock.post(URL, payload=TOKEN, headers={"Date": formatdate(1_000_060, usegmt=True)})
     http_mock.post(URL, payload=TOKEN)
     client = aa.OAuthClient("id", "secret", clock=FakeClock(wall=1_000_000.0))
@@ -122,8 +122,8 @@ async def test_the_servers_clock_is_measured(http_mock):
     assert (measured, client.clock_skew) == (60.0, 60.0)
 
 
-async def test_a_caches_answer_does_not_set_the_clock(http_mock):
-    """Its Date is an hour old, as its Age says."""
+async def test_a_cached_response_does_not_set_the_clock(http_mock):
+    """A response with an Age header has an old Date, which is not used."""
     http_mock.post(
         URL, payload=TOKEN, headers={"Date": formatdate(999_000, usegmt=True), "Age": "1000"}
     )
@@ -133,15 +133,15 @@ async def test_a_caches_answer_does_not_set_the_clock(http_mock):
     assert client.clock_skew == 0.0
 
 
-def test_an_environment_is_no_text():
-    """Where it comes from a configuration, its name is looked up."""
+def test_a_string_is_no_environment():
+    """A string in the place of the environment is refused, and the error says what to write."""
     with pytest.raises(aa.ConfigurationError, match=r"Environment\.at"):
         aa.OAuthClient("id", "secret", environment="production")
 
 
 @pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
 def test_a_client_id_is_printable(client_id):
-    """A wrong paste is found before anything is sent."""
+    """An empty client_id, or one with control characters, is refused at construction."""
     with pytest.raises(aa.ConfigurationError, match="client_id"):
         aa.OAuthClient(client_id, "secret")
 
@@ -156,7 +156,7 @@ def test_a_client_id_is_printable(client_id):
     ],
 )
 async def test_client_authentication_is_chosen_by_what_is_given(given, method):
-    """A secret alone goes into the form, as in every sample of Aritma."""
+    """A secret alone is sent in the form, as all of Aritma's samples do."""
     async with aa.OAuthClient("id", given) as client:
         assert client.client_auth.method == method
         assert isinstance(client.client_auth, ClientAuth)
@@ -179,7 +179,7 @@ def set_env(monkeypatch, **settings):
 
 
 async def test_a_client_is_made_of_environment_variables(monkeypatch, http_mock):
-    """As containers are configured."""
+    """The client reads the ARITMA_ variables that a container sets."""
     set_env(
         monkeypatch, CLIENT_ID="id", CLIENT_SECRET="s3", ENVIRONMENT="development", TENANT="acme"
     )
@@ -193,7 +193,7 @@ async def test_a_client_is_made_of_environment_variables(monkeypatch, http_mock)
 
 
 async def test_a_mounted_secret_file_is_used(monkeypatch, tmp_path, http_mock):
-    """Production is the default environment."""
+    """The secret is read from the file, and production is the default environment."""
     (tmp_path / "secret").write_text("from-file\n")
     set_env(
         monkeypatch,
@@ -215,7 +215,7 @@ async def test_a_mounted_secret_file_is_used(monkeypatch, tmp_path, http_mock):
     [({}, "ARITMA_CLIENT_ID"), ({"CLIENT_ID": "id"}, "ARITMA_CLIENT_SECRET")],
 )
 def test_a_missing_variable_is_named(monkeypatch, settings, missing):
-    """The error says what to set."""
+    """The error says which variable to set."""
     set_env(monkeypatch, **settings)
 
     with pytest.raises(aa.ConfigurationError, match=missing):
@@ -223,14 +223,14 @@ def test_a_missing_variable_is_named(monkeypatch, settings, missing):
 
 
 def test_a_public_client_may_be_made_of_environment_variables(monkeypatch):
-    """Where a missing secret is no error, as for programs that people sign in with."""
+    """Without requires_secret a missing secret is no error, as in native applications."""
     set_env(monkeypatch, CLIENT_ID="id")
 
     assert aa.OAuthClient.from_env(requires_secret=False).client_auth.method == "none"
 
 
-async def test_a_client_tells_whose_its_tokens_are(http_mock):
-    """A restarted service finds its token in the store, another client's does not."""
+async def test_a_restarted_service_finds_its_token_in_the_store(http_mock):
+    """A new provider of the same client finds its token in the store."""
     http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)
     store = aa.MemoryTokenStore()
     client = aa.OAuthClient("id", "secret", environment=aa.DEVELOPMENT)
@@ -280,7 +280,7 @@ async def test_what_is_no_grant_is_refused_before_anything_is_sent(http_mock, gr
 
 
 async def test_a_provider_in_one_line(http_mock):
-    """Client id and secret are enough."""
+    """A client ID and a secret are enough to make a provider."""
     http_mock.post("https://id.dev.aritma.io/connect/token", payload=TOKEN)
     async with aa.TokenProvider.client_credentials(
         "id", "secret", environment=aa.DEVELOPMENT
@@ -297,8 +297,8 @@ def id_token(now):
     return jws.serialize_compact(header, payload, RSAKey.import_key(signing_key(0).private))
 
 
-async def test_an_id_token_is_judged_by_the_servers_clock(http_mock):
-    """Our clock is a day behind; the keys' answer has shown it. A legacy host is an alias."""
+async def test_an_id_token_is_verified_by_the_servers_clock(http_mock):
+    """The keys' response corrects our clock, and the issuer may be a legacy host."""
     http_mock.get(
         "https://id.aritma.io/.well-known/openid-configuration/jwks",
         payload={"keys": [signing_key(0).public]},
@@ -310,8 +310,8 @@ async def test_an_id_token_is_judged_by_the_servers_clock(http_mock):
     assert claims["sub"] == "alice"
 
 
-async def test_an_id_token_is_judged_with_given_keys():
-    """Nothing is fetched; what the server's clock has not shown is not assumed."""
+async def test_an_id_token_is_verified_with_given_keys():
+    """Given keys cause no request, so the skew of the server's clock stays unknown."""
     client = aa.OAuthClient("id", "secret", clock=FakeClock())
     keys = [signing_key(0).public]
 

@@ -1,4 +1,4 @@
-"""private_key_jwt and client certificates, as requests and against the sandbox."""
+"""Tests of private_key_jwt and client certificates, as requests and against the sandbox."""
 
 import json
 import ssl
@@ -45,11 +45,11 @@ def credential(key=None, **fields):
     [(RSA, "RS256"), (RSA, "PS256"), (EC, "ES256"), (ED, "Ed25519"), (ED, "EdDSA")],
 )
 def test_the_assertion_says_what_identityserver_checks(key, algorithm):
-    """Claims, header and parameters; the signature holds."""
+    """The assertion has the claims, the header and the signature that IdentityServer checks."""
     method = aa.PrivateKeyJwt("unused", algorithm=algorithm, key_id="k1")
     proof = method.prove(credential(pem(key, private=True)))
     with warnings.catch_warnings():
-        # joserfc's opinion of the older name; making the proof must not show it.
+        # joserfc warns of the older name when it verifies; making the proof must not warn.
         warnings.filterwarnings("ignore", "EdDSA is deprecated")
         token = jwt.decode(proof.parameters[1][1], key, algorithms=[algorithm])
 
@@ -67,7 +67,7 @@ def test_the_assertion_says_what_identityserver_checks(key, algorithm):
 
 
 def test_the_audience_can_be_the_issuer():
-    """As newer servers want it."""
+    """The audience may be the issuer, which newer servers require."""
     method = aa.PrivateKeyJwt("unused", audience="https://id.aritma.io")
     proof = method.prove(credential(pem(RSA, private=True)))
     payload = jws.extract_compact(proof.parameters[1][1].encode()).payload
@@ -76,7 +76,7 @@ def test_the_audience_can_be_the_issuer():
 
 
 def test_a_key_may_be_a_json_web_key():
-    """In one line of JSON."""
+    """The private key may be a JSON Web Key in one line of JSON."""
     text = json.dumps(EC.as_dict(private=True))
 
     assert sign_jwt({"a": 1}, SecretText(text), algorithm="ES256").count(".") == 2
@@ -97,7 +97,7 @@ def test_a_key_may_be_a_json_web_key():
     ],
 )
 def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
-    """The error quotes nothing of it."""
+    """The error quotes nothing of the key."""
     with pytest.raises(aa.ConfigurationError, match="check the key") as caught:
         sign_jwt({"a": 1}, SecretText(key), algorithm=algorithm)
 
@@ -106,7 +106,7 @@ def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
 
 
 def test_without_joserfc_the_extra_is_named(monkeypatch):
-    """What to install."""
+    """The error says which extra to install."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
     with pytest.raises(aa.ConfigurationError, match=r"aritma-auth\[oidc\]"):
         sign_jwt({}, SecretText("x"), algorithm="RS256")
@@ -114,19 +114,19 @@ def test_without_joserfc_the_extra_is_named(monkeypatch):
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", ""])
 def test_only_asymmetric_algorithms_are_taken(algorithm):
-    """A shared secret or none proves nothing here."""
+    """An algorithm with a shared secret, or with none, is refused at construction."""
     with pytest.raises(aa.ConfigurationError, match="algorithm must be one of"):
         aa.PrivateKeyJwt("unused", algorithm=algorithm)
 
 
 def test_a_method_without_its_key_is_refused():
-    """Before anything is sent."""
+    """The error is raised before anything is sent."""
     with pytest.raises(aa.ConfigurationError, match="needs a private key"):
         aa.PrivateKeyJwt("unused").prove(credential())
 
 
 def test_identifiers_are_fresh():
-    """128 bits, never twice."""
+    """Each assertion gets a random jti that no other has."""
     assert len({generate_jti() for _ in range(100)}) == 100
 
 
@@ -146,7 +146,7 @@ def client_of(sandbox, **settings):
 
 
 async def test_a_key_brings_tokens(aritma_sandbox, key_only):
-    """Each request has an assertion of its own: the sandbox takes each once."""
+    """Each request has an assertion of its own, since the sandbox accepts each one once."""
     client = client_of(aritma_sandbox)
     tokens = [await client.fetch_token(GRANT) for _ in range(3)]
 
@@ -154,7 +154,7 @@ async def test_a_key_brings_tokens(aritma_sandbox, key_only):
 
 
 async def test_a_tenants_endpoint_is_the_audience(aritma_sandbox, key_only):
-    """It contains the tenant's path."""
+    """The audience of the assertion contains the tenant's path."""
     environment = aritma_sandbox.environment.for_tenant("acme")
     method = aa.PrivateKeyJwt(aa.Secret(pem(RSA, private=True)))
     client = aa.OAuthClient("key-only", method, environment=environment)
@@ -163,7 +163,7 @@ async def test_a_tenants_endpoint_is_the_audience(aritma_sandbox, key_only):
 
 
 async def test_the_servers_clock_counts(aritma_sandbox, key_only):
-    """After one answer the skew is known, and assertions are made by the server's clock."""
+    """The first response shows the skew, and later assertions use the server's clock."""
     aritma_sandbox.clock.advance(86400)
     client = client_of(aritma_sandbox)
     with pytest.raises(aa.InvalidClientError):
@@ -207,14 +207,14 @@ def assertion(key=RSA, algorithm="RS256", **claims):
     ],
 )
 async def test_the_sandbox_refuses_what_identityserver_would(aritma_sandbox, key_only, form):
-    """invalid_client, whatever is wrong."""
-    answer = await post(aritma_sandbox, form)
+    """The error is invalid_client for every wrong assertion."""
+    response = await post(aritma_sandbox, form)
 
-    assert answer == {"error": "invalid_client"}
+    assert response == {"error": "invalid_client"}
 
 
 async def test_an_assertion_is_taken_once(aritma_sandbox, key_only):
-    """A replay is refused."""
+    """A replayed assertion is refused with invalid_client."""
     claims = {"aud": f"{aritma_sandbox.identity_url}/connect/token"}
     first = await post(aritma_sandbox, assertion(**claims))
     second = await post(aritma_sandbox, assertion(**claims))
@@ -224,7 +224,7 @@ async def test_an_assertion_is_taken_once(aritma_sandbox, key_only):
 
 
 async def test_an_elliptic_key_is_known_too(aritma_sandbox):
-    """ES256."""
+    """The sandbox accepts an ES256 assertion by a P-256 key."""
     aritma_sandbox.add_client(
         SandboxClient(client_id="key-only", public_key=pem(EC, private=False))
     )
@@ -239,7 +239,7 @@ async def test_an_elliptic_key_is_known_too(aritma_sandbox):
 )
 @pytest.mark.parametrize("tenant", ["", "/acme"])
 async def test_the_issuer_is_an_audience_from_duende_on(generation, is_taken, tenant):
-    """IdentityServer 4 takes its token endpoint alone."""
+    """IdentityServer 4 accepts only its token endpoint as the audience."""
     async with Sandbox(server_version=generation) as sandbox:
         sandbox.add_client(SandboxClient(client_id="key-only", public_key=pem(RSA, private=False)))
         issuer = f"{sandbox.identity_url}{tenant}"
@@ -262,7 +262,7 @@ async def post(sandbox, form, tenant=""):
 
 
 async def test_a_certificate_names_the_client_and_goes_to_the_connection(http_mock):
-    """RFC 8705: the client id is in the form, the certificate in the handshake."""
+    """The client_id is in the form, and the certificate in the handshake (RFC 8705)."""
     context = ssl.create_default_context()
     http_mock.post(
         "https://id.aritma.io/connect/token",
@@ -276,7 +276,7 @@ async def test_a_certificate_names_the_client_and_goes_to_the_connection(http_mo
 
 
 def test_a_key_in_lines_is_a_secret(canary):
-    """PEM is the one text with line breaks that a secret may be."""
+    """A PEM key is the only secret that may have line breaks."""
     assert "Secret" in repr(aa.Secret(pem(RSA, private=True)))
     with pytest.raises(aa.ConfigurationError, match="control characters"):
         aa.Secret(f"two\nlines {canary.text}")
@@ -305,7 +305,7 @@ def test_a_weak_key_of_ours_signs_nothing(bits, algorithm):
 
 
 def test_a_key_of_2048_bits_signs():
-    """The limit itself is allowed."""
+    """A key of exactly 2048 bits, the limit, is allowed."""
     for key in small_rsa(2048):
         proof = aa.PrivateKeyJwt("unused").prove(credential(key))
 

@@ -1,4 +1,4 @@
-"""Which connection a protocol request uses: proxies, TLS, connections kept alive, time-outs."""
+"""Tests of the connection that a request uses: proxies, TLS, kept connections, time-outs."""
 
 import asyncio
 import inspect
@@ -70,7 +70,7 @@ async def test_the_sessions_proxy_is_used(server, proxy):
 @pytest.mark.filterwarnings("ignore:The 'proxy_auth':DeprecationWarning")
 @pytest.mark.parametrize("way", ["proxy_auth", "in the URL", "environment"])
 async def test_the_sessions_proxy_credentials_are_used(server, proxy, monkeypatch, way):
-    """They are used wherever the session has them from."""
+    """The credentials count from the session, from its URL and from the environment."""
     proxy.authorization = ENCODED
     with_credentials = proxy.url.replace("http://", CREDENTIALS)
     if way == "proxy_auth":
@@ -88,7 +88,7 @@ async def test_the_sessions_proxy_credentials_are_used(server, proxy, monkeypatc
 async def test_a_session_that_trusts_the_environment_lends_its_proxy(
     server, proxy, monkeypatch, no_proxy, uses
 ):
-    """HTTPS_PROXY and NO_PROXY count, .netrc does not."""
+    """The environment's HTTPS_PROXY and NO_PROXY count, and .netrc does not."""
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", no_proxy)
     await send(server, trust_env=True)
@@ -135,12 +135,12 @@ def test_every_setting_of_a_session_is_decided_on():
     used = {"connector", "max_field_size", "max_line_size", "proxy", "proxy_auth", "read_bufsize"}
     used |= {"trust_env"}
     left_out = {
-        # Would change a request that carries a credential, or show it.
+        # These would change a request that carries a credential, or show it.
         *("auth", "base_url", "cookie_jar", "cookies", "headers", "middlewares", "request_class"),
         *("raise_for_status", "skip_auto_headers", "trace_configs", "version"),
         # The client has limits of its own.
         *("auto_decompress", "conn_timeout", "max_headers", "read_timeout", "timeout"),
-        # Say nothing of a connection.
+        # These do not concern the connection.
         *("connector_owner", "fallback_charset_resolver", "json_serialize", "json_serialize_bytes"),
         *("loop", "requote_redirect_url", "response_class", "ssl_shutdown_timeout"),
         "ws_response_class",
@@ -167,7 +167,7 @@ def any_host():
 
 @pytest.mark.parametrize("setting", [False, unverified, any_host], ids=str)
 async def test_a_session_that_does_not_verify_certificates_is_refused(setting):
-    """A client secret never goes to a server that anybody could be."""
+    """A client secret is sent only to a server whose certificate is verified."""
     given = setting() if callable(setting) else setting
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=given)) as session:
         with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
@@ -223,7 +223,7 @@ async def test_what_can_be_presented_once_has_a_connection_of_its_own():
     ids=["refresh token", "device code", "custom", "revocation", "repeatable", "introspection"],
 )
 async def test_the_client_says_what_can_be_presented_once(monkeypatch, act, is_one_time):
-    """Codes, one-time grants and revocations; the rest may use a kept connection."""
+    """Codes, one-time grants and revocations get a new connection; the rest may reuse one."""
     said = []
 
     async def refuse(transport, request, *, timeout=None, is_one_time=False):
@@ -268,7 +268,7 @@ async def test_a_response_that_has_arrived_outlives_a_loop_that_stood_still(gran
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         writer.write(head + body)
         await writer.drain()
-        # From here on nothing runs for longer than the client waits.
+        # Block the loop for longer than the client's time-out.
         time.sleep(0.15)  # noqa: ASYNC251 - the block is the test
         writer.close()
 
@@ -315,7 +315,7 @@ async def test_a_time_out_tells_whether_the_request_was_sent(stage, monkeypatch)
 
 
 async def test_a_cancelled_request_closes_its_connection():
-    """The caller's cancellation reaches the request, and nothing of it is left."""
+    """The caller's cancellation reaches the request and closes its connection."""
     closed = asyncio.Event()
     arrived = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""People sign in on another device; the one that waits asks as slowly as it is told."""
+"""Tests of the device flow (RFC 8628): the client polls as slowly as the server requires."""
 
 import attrs
 import pytest
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 
 class Waiting:
-    """A device that waits: sleeping moves the sandbox's clock, and things may happen meanwhile."""
+    """A waiting device: its sleep moves the sandbox's clock, and runs what happens meanwhile."""
 
     def __init__(self, sandbox, client):
         self.sandbox = sandbox
@@ -48,8 +48,8 @@ def waiting(sandbox):
     return Waiting(sandbox, client_of(sandbox, "sandbox-cli"))
 
 
-async def test_a_person_signs_in_on_another_device(sandbox, waiting):
-    """What to show, five seconds between two questions, and verified claims at the end."""
+async def test_an_end_user_signs_in_with_a_user_code(sandbox, waiting):
+    """The device shows the code, polls every five seconds, and gets verified claims."""
     shown = await waiting.start()
     waiting.happenings[3] = waiting.approve
     done = await waiting.complete()
@@ -63,7 +63,7 @@ async def test_a_person_signs_in_on_another_device(sandbox, waiting):
 
 
 async def test_an_oauth_device_needs_no_id_token(sandbox, waiting):
-    """A token alone: no claims, and no key is fetched."""
+    """Without openid the device gets a token without claims, and no key is fetched."""
     sandbox.faults.fail_next(500, where="jwks", times=9)
     await waiting.start("bankservice")
     waiting.approve()
@@ -73,8 +73,8 @@ async def test_an_oauth_device_needs_no_id_token(sandbox, waiting):
     assert done.token.scope == ("bankservice",)
 
 
-async def test_a_device_that_asked_who_it_is_must_be_told(sandbox, waiting):
-    """Without an ID token nobody has signed in, whatever else came."""
+async def test_a_device_that_asked_for_openid_needs_an_id_token(sandbox, waiting):
+    """A response without an ID token is refused, although it has an access token."""
     await waiting.start("openid bankservice")
     waiting.approve()
     sandbox.overrides.token_response = {"id_token": None}
@@ -83,7 +83,7 @@ async def test_a_device_that_asked_who_it_is_must_be_told(sandbox, waiting):
 
 
 async def test_slow_down_holds_for_good(sandbox, waiting):
-    """Five seconds more each time, and never fewer again (RFC 8628 §3.5)."""
+    """Each slow_down adds five seconds to the interval for good (RFC 8628 §3.5)."""
     await waiting.start()
     for times in (1, 2):
         waiting.happenings[times] = lambda: sandbox.faults.respond_next(
@@ -96,7 +96,7 @@ async def test_slow_down_holds_for_good(sandbox, waiting):
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "fault",
     [
         pytest.param(lambda sandbox: sandbox.faults.drop_next(), id="dropped"),
         pytest.param(lambda sandbox: sandbox.faults.fail_next(503), id="503"),
@@ -106,11 +106,11 @@ async def test_slow_down_holds_for_good(sandbox, waiting):
         ),
     ],
 )
-async def test_trouble_on_the_way_doubles_the_pause_until_it_is_over(sandbox, waiting, trouble):
-    """Twice, twice again, and then the old rhythm."""
+async def test_a_failed_poll_doubles_the_interval_until_one_succeeds(sandbox, waiting, fault):
+    """Each failed poll doubles the interval, and the next response restores it."""
     await waiting.start()
     for times in (1, 2):
-        waiting.happenings[times] = lambda: trouble(sandbox)
+        waiting.happenings[times] = lambda: fault(sandbox)
     waiting.happenings[5] = waiting.approve
     await waiting.complete()
 
@@ -118,7 +118,7 @@ async def test_trouble_on_the_way_doubles_the_pause_until_it_is_over(sandbox, wa
 
 
 async def test_the_servers_retry_after_is_obeyed(sandbox, waiting):
-    """A busy gateway knows how long it will be."""
+    """The next poll waits for as long as Retry-After says."""
     await waiting.start()
     waiting.happenings[1] = lambda: sandbox.faults.fail_next(429, retry_after=42)
     waiting.happenings[2] = waiting.approve
@@ -127,8 +127,8 @@ async def test_the_servers_retry_after_is_obeyed(sandbox, waiting):
     assert waiting.slept == [5, 42]
 
 
-async def test_a_person_may_say_no(waiting):
-    """Then nobody asks again."""
+async def test_the_end_user_may_deny_the_device(waiting):
+    """Polling ends when the end-user denies the request."""
     await waiting.start()
     waiting.happenings[2] = lambda: waiting.approve(None)
     with pytest.raises(aa.AccessDeniedError):
@@ -138,7 +138,7 @@ async def test_a_person_may_say_no(waiting):
 
 
 async def test_a_code_runs_out_at_the_server(sandbox, waiting):
-    """Whose clock may be ahead of ours."""
+    """The server's expired_token ends polling, since its clock may be ahead of ours."""
     await waiting.start()
     waiting.happenings[1] = lambda: sandbox.faults.respond_next(
         b'{"error":"expired_token"}', status=400
@@ -149,8 +149,8 @@ async def test_a_code_runs_out_at_the_server(sandbox, waiting):
     assert len(waiting.slept) == 1
 
 
-async def test_nobody_asks_for_ever(sandbox, waiting):
-    """When the code's time is over by our clock too, asking ends, whatever the server says."""
+async def test_polling_ends_with_the_codes_lifetime(sandbox, waiting):
+    """Polling ends when the code has expired by our clock, whatever the server responds."""
     sandbox.clock.freeze()
     await waiting.start()
     sandbox.faults.respond_next(b'{"error":"authorization_pending"}', status=400, times=1000)
@@ -160,8 +160,8 @@ async def test_nobody_asks_for_ever(sandbox, waiting):
     assert waiting.slept == [5] * 60
 
 
-async def test_a_code_that_is_over_is_not_asked_for(sandbox, waiting):
-    """The device was asleep."""
+async def test_an_expired_code_is_not_polled_for(sandbox, waiting):
+    """A device that slept past the code's lifetime sends no request."""
     await waiting.start()
     sandbox.clock.advance(300)
     with pytest.raises(aa.ExpiredTokenError):
@@ -171,7 +171,7 @@ async def test_a_code_that_is_over_is_not_asked_for(sandbox, waiting):
 
 
 async def test_an_interval_of_the_servers_is_kept(sandbox, waiting):
-    """Longer than the default."""
+    """The server's longer interval replaces the default of five seconds."""
     authorization = await waiting.start()
     waiting.authorization = attrs.evolve(authorization, interval=30.0)
     waiting.happenings[2] = waiting.approve
@@ -185,7 +185,7 @@ async def test_an_interval_of_the_servers_is_kept(sandbox, waiting):
     [({"nonce": "n"}, "nonce"), ({"aud": "other"}, "aud"), ({"iss": "https://x.example"}, "iss")],
 )
 async def test_the_id_token_is_checked(sandbox, waiting, changes, claim):
-    """A nonce that nobody sent is as wrong as another audience."""
+    """An ID token with another audience or issuer, or with an unexpected nonce, is refused."""
     await waiting.start()
     waiting.approve()
     sandbox.overrides.id_token = changes
@@ -195,15 +195,15 @@ async def test_the_id_token_is_checked(sandbox, waiting, changes, claim):
     assert caught.value.claim == claim
 
 
-async def test_keys_are_there_before_the_person_is_troubled(sandbox, waiting):
-    """Without them nothing could be checked in the end."""
+async def test_keys_are_fetched_before_the_end_user_is_asked(sandbox, waiting):
+    """Without the keys the ID token could not be verified, so the flow does not begin."""
     sandbox.faults.fail_next(500, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
         await waiting.start()
 
 
 async def test_a_client_without_the_grant_is_refused(sandbox):
-    """By name."""
+    """The server refuses the client with unauthorized_client."""
     with pytest.raises(aa.OAuthError) as caught:
         await client_of(sandbox, "sandbox-service").begin_device_sign_in("bankservice")
 
@@ -211,7 +211,7 @@ async def test_a_client_without_the_grant_is_refused(sandbox):
 
 
 async def test_without_a_scope_the_server_chooses(sandbox, waiting):
-    """None sends none: every API scope of the client."""
+    """No scope is sent, and the server grants every API scope of the client."""
     await waiting.start(None)
     waiting.approve()
     done = await waiting.complete()
@@ -220,7 +220,7 @@ async def test_without_a_scope_the_server_chooses(sandbox, waiting):
 
 
 async def test_nothing_secret_is_shown(sandbox, waiting):
-    """Neither the device code nor the code that the person types."""
+    """The repr shows neither the device code nor the user code."""
     authorization = await waiting.start()
 
     assert authorization.user_code not in repr(authorization)

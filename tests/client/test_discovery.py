@@ -1,4 +1,4 @@
-"""What an authorization server publishes of itself, and how much of it is believed."""
+"""Tests of the metadata and the keys that an authorization server publishes."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def key(kid, **members):
 
 
 class Web:
-    """Answers by URL: an object as JSON, an HttpResponse or an error as it is, else 404."""
+    """Responds by URL: an object as JSON, an HttpResponse or an error as it is, else 404."""
 
     def __init__(self, **pages):
         self.pages = {}
@@ -67,7 +67,7 @@ def internet():
     ],
 )
 async def test_metadata_is_looked_for_at_every_address(internet, issuer, address):
-    """OpenID Connect appends to a path, RFC 8414 inserts before it."""
+    """OpenID Connect appends the well-known path to the issuer's, and RFC 8414 prepends it."""
     internet.pages[address] = {"issuer": issuer, **ENDPOINTS}
     discovery = internet.discovery(issuer)
 
@@ -89,8 +89,8 @@ async def test_metadata_is_looked_for_at_every_address(internet, issuer, address
     ],
     ids=lambda response: f"{response.status}-{len(response.body)}",
 )
-async def test_whatever_says_that_there_is_none_leads_to_the_next_address(internet, absent):
-    """A redirect is not followed, a web page is no metadata."""
+async def test_a_response_without_metadata_leads_to_the_next_address(internet, absent):
+    """A redirect is not followed, and a web page is no metadata."""
     internet.pages[f"{ISSUER}{OIDC}"] = absent
     internet.publish(path=OAUTH)
 
@@ -99,8 +99,8 @@ async def test_whatever_says_that_there_is_none_leads_to_the_next_address(intern
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_server_in_trouble_is_not_asked_elsewhere(internet, status):
-    """It may have the document; another address would not be the answer."""
+async def test_a_failing_server_is_not_asked_at_another_address(internet, status):
+    """A failing server may have the document, so no other address is tried."""
     internet.pages[f"{ISSUER}{OIDC}"] = HttpResponse(status, {"Retry-After": "7"}, b"busy")
     with pytest.raises(aa.InvalidResponseError) as caught:
         await internet.discovery().fetch_metadata()
@@ -110,7 +110,7 @@ async def test_a_server_in_trouble_is_not_asked_elsewhere(internet, status):
 
 
 async def test_a_server_without_metadata_is_named(internet):
-    """With what to do about it."""
+    """The error names the server and says what to configure instead."""
     with pytest.raises(
         aa.InvalidResponseError, match=r"idp.example publishes no metadata.*give"
     ) as caught:
@@ -134,7 +134,7 @@ async def test_a_server_without_metadata_is_named(internet):
     ],
 )
 async def test_another_issuers_document_is_not_used(internet, named):
-    """Not one character may differ, and no other address is tried."""
+    """The issuer must be equal in every character, and no other address is tried."""
     internet.publish(named, at=ISSUER)
     with pytest.raises(aa.IssuerMismatchError):
         await internet.discovery().endpoint("token_endpoint")
@@ -143,7 +143,7 @@ async def test_another_issuers_document_is_not_used(internet, named):
 
 
 async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
-    """As Aritma's former hosts are; a slash counts if the environment was given with it."""
+    """An alias is accepted, and a final slash if the environment was given with it."""
     internet.publish("https://id.old.example", at=ISSUER)
     aliased = internet.discovery(issuer_aliases=["https://id.old.example"])
     internet_with_slash = Web().publish(f"{ISSUER}/", at=ISSUER)
@@ -166,14 +166,14 @@ async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
     ],
 )
 async def test_an_endpoint_elsewhere_is_not_used(internet, url):
-    """Another host, scheme or port, or a password: named, and what to do."""
+    """An endpoint on another host, scheme or port, or with a password, is refused by name."""
     internet.publish(token_endpoint=url)
     with pytest.raises(aa.ConfigurationError, match=r"token_endpoint .* endpoint_origins"):
         await internet.discovery().endpoint("token_endpoint")
 
 
 async def test_an_endpoint_on_a_listed_origin_is_used(internet):
-    """Whoever configures it says so."""
+    """The configuration lists the further origins that endpoints may have."""
     internet.publish(token_endpoint="https://login.example/token")
     discovery = internet.discovery(endpoint_origins=["https://login.example"])
 
@@ -181,14 +181,14 @@ async def test_an_endpoint_on_a_listed_origin_is_used(internet):
 
 
 async def test_an_endpoint_that_is_not_there_is_named(internet):
-    """The server does not offer it."""
+    """The error names the endpoint that the server does not offer."""
     internet.publish()
     with pytest.raises(aa.ConfigurationError, match="no revocation_endpoint"):
         await internet.discovery().endpoint("revocation_endpoint")
 
 
 async def test_given_endpoints_come_before_discovered_ones(internet):
-    """And need no document at all."""
+    """A given endpoint is used without a request for the metadata."""
     own = {"token_endpoint": f"{ISSUER}/my/token"}
     discovery = internet.discovery(endpoints=own)
 
@@ -197,7 +197,7 @@ async def test_given_endpoints_come_before_discovered_ones(internet):
 
 
 async def test_nothing_is_discovered_unasked(internet):
-    """IdentityServer's paths are fixed; whether answers name their issuer is then unknown."""
+    """Without discovery the paths are IdentityServer's, and no response needs an iss."""
     discovery = internet.discovery(discover=False)
 
     assert await discovery.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
@@ -208,15 +208,15 @@ async def test_nothing_is_discovered_unasked(internet):
 @pytest.mark.parametrize(
     ("said", "expected"), [(True, True), (False, False), ("true", False), (None, False)]
 )
-async def test_a_server_says_whether_its_answers_name_it(internet, said, expected):
-    """RFC 9207 §3."""
+async def test_the_metadata_says_whether_a_response_has_an_iss(internet, said, expected):
+    """Only the JSON value true makes the client require an iss (RFC 9207 §3)."""
     internet.publish(authorization_response_iss_parameter_supported=said)
 
     assert await internet.discovery().requires_iss() is expected
 
 
 async def test_clients_with_certificates_have_endpoints_of_their_own(internet):
-    """oidcc-client-test-mtls-endpoint-aliases: the alias, where there is one; no other client's."""
+    """Only a client with a certificate uses aliases (oidcc-client-test-mtls-endpoint-aliases)."""
     internet.publish(
         mtls_endpoint_aliases={
             "token_endpoint": f"{ISSUER}/mtls/token",
@@ -233,7 +233,7 @@ async def test_clients_with_certificates_have_endpoints_of_their_own(internet):
 
 
 async def test_many_sign_ins_are_one_request_a_document(internet):
-    """25 at once, and nothing more for a day."""
+    """25 concurrent sign-ins fetch each document once, and later ones reuse it for a day."""
     internet.publish()
     internet.pages[f"{ISSUER}/keys"] = {"keys": [key("one")]}
     discovery = internet.discovery()
@@ -262,7 +262,7 @@ def rolling(internet):
 
 
 async def test_an_unknown_key_is_looked_up(rolling):
-    """A known one is not, and an unknown one only once."""
+    """A known key costs no request, and an unknown key costs one for all its callers."""
     discovery = rolling.discovery(discover=False)
     known = await discovery.keys_for(token_by("one"))
     asked = len(rolling.asked)
@@ -275,7 +275,7 @@ async def test_an_unknown_key_is_looked_up(rolling):
 
 
 async def test_without_kid_the_keys_are_of_this_minute(rolling):
-    """A server whose tokens name no key may roll it over all the same."""
+    """A token without a kid makes the client fetch the keys anew, once a minute at most."""
     discovery = rolling.discovery(discover=False)
     await discovery.fetch_keys()
     rolling.roll("two")
@@ -286,7 +286,7 @@ async def test_without_kid_the_keys_are_of_this_minute(rolling):
 
 
 async def test_a_flood_of_unknown_keys_costs_one_request_a_minute(rolling):
-    """Whoever can post a logout token could send one."""
+    """Unauthenticated logout tokens could name any number of unknown keys."""
     discovery = rolling.discovery(discover=False)
     for number in range(200):
         await discovery.keys_for(token_by(f"no-{number}"))
@@ -300,7 +300,7 @@ async def test_a_flood_of_unknown_keys_costs_one_request_a_minute(rolling):
 
 
 async def test_known_keys_serve_while_the_server_is_down(rolling):
-    """A sign-in with a known key goes on."""
+    """A sign-in with a known key succeeds while the key set cannot be fetched."""
     discovery = rolling.discovery(discover=False)
     await discovery.fetch_keys()
     rolling.pages.clear()
@@ -311,7 +311,7 @@ async def test_known_keys_serve_while_the_server_is_down(rolling):
 
 
 async def test_an_outage_before_the_first_keys_is_one_request(rolling):
-    """25 sign-ins hear of the same failure, and nobody hammers."""
+    """25 concurrent sign-ins raise the same failure after one request."""
     rolling.pages.clear()
     discovery = rolling.discovery(discover=False)
     heard = await asyncio.gather(
@@ -325,7 +325,7 @@ async def test_an_outage_before_the_first_keys_is_one_request(rolling):
 
 
 async def test_what_is_no_key_is_passed_over_and_a_set_has_its_limit(rolling):
-    """One bad entry takes nobody down, thousands cost nothing."""
+    """A malformed entry does not invalidate the set, and entries beyond the limit are ignored."""
     many = ["nonsense", None, 7, *(key(f"k{number}") for number in range(1000))]
     rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = {"keys": many}
 
@@ -336,14 +336,14 @@ async def test_what_is_no_key_is_passed_over_and_a_set_has_its_limit(rolling):
 
 @pytest.mark.parametrize("body", [{}, {"keys": {}}, {"keys": "x"}])
 async def test_what_is_no_key_set_is_refused(rolling, body):
-    """It says so."""
+    """A document without a list of keys is an InvalidResponseError."""
     rolling.pages[f"{ISSUER}/.well-known/openid-configuration/jwks"] = body
     with pytest.raises(aa.InvalidResponseError):
         await rolling.discovery(discover=False).fetch_keys()
 
 
 async def test_redirects_are_not_followed_and_endless_documents_not_read():
-    """Over a real wire, by the client's own transport."""
+    """The client's own transport refuses both over a real connection."""
     seen = []
 
     async def serve(request):

@@ -1,4 +1,4 @@
-"""Grants against the sandbox, the whole way."""
+"""End-to-end tests of the grants against the sandbox."""
 
 import pytest
 
@@ -31,8 +31,8 @@ async def test_a_password_brings_a_token_that_refreshes_itself(aritma_sandbox, c
     ]
 
 
-async def test_a_wrong_password_is_the_persons_error(aritma_sandbox):
-    """With the server's explanation."""
+async def test_a_wrong_password_is_an_invalid_grant(aritma_sandbox):
+    """The error carries the server's explanation."""
     with pytest.warns(DeprecationWarning, match="discouraged"):
         grant = aa.PasswordGrant("alice", "wrong", scope="api")
 
@@ -50,7 +50,7 @@ async def test_a_wrong_password_is_the_persons_error(aritma_sandbox):
     ],
 )
 async def test_what_a_client_may_not_do_is_refused_by_name(aritma_sandbox, grant, error):
-    """IdentityServer's codes become ours, with advice."""
+    """The error has IdentityServer's code, and advice."""
     with pytest.raises(aa.OAuthError) as caught:
         await client_of(aritma_sandbox, "sandbox-service").fetch_token(grant)
 

@@ -81,9 +81,9 @@ async def ends_in_time(call, client):
 @pytest.mark.parametrize("discover", [False, True], ids=["fixed", "discovered"])
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_server_that_never_responds_is_not_waited_for(name, discover):
-    """Each request has its time, metadata and keys included."""
+    """Each request has a time limit, metadata and keys included."""
     if not discover and name in {"begin_sign_in", "end_session_url"}:
-        # Nothing is asked.
+        # Without discovery these send no request.
         return
     async with HungServer() as server:
         environment = aa.Environment.at(f"http://127.0.0.1:{server.port}", discover=discover)
@@ -105,18 +105,18 @@ async def test_a_secret_that_never_loads_is_not_waited_for(monkeypatch, name, so
 
     assert not caught.value.may_have_arrived
     if source is swallow:
-        # Left to itself, it ends by itself.
+        # The source ignored its cancellation: wait for its own end before the loop closes.
         await asyncio.sleep(0.3)
 
 
 class Resolver(aiohttp.abc.AbstractResolver):
-    """Resolves nothing, for ever."""
+    """Waits for ever instead of resolving a name."""
 
     async def resolve(self, host, port=0, family=0):
         await hang()
 
     async def close(self):
-        """Have nothing to close."""
+        """Do nothing, since there is nothing to close."""
 
 
 @pytest.mark.parametrize("what", ["resolver", "proxy"])
@@ -135,7 +135,7 @@ async def test_a_way_that_never_opens_is_not_waited_for(what):
 
 
 @pytest.mark.parametrize("kind", [KeyError, asyncio.CancelledError])
-async def test_a_source_of_ones_own_that_raises_is_told_by_its_class(kind, canary):
+async def test_the_error_of_a_custom_source_is_named_by_its_class(kind, canary):
     """A credential source need not be a Secret; what it raises never leaves the package."""
 
     class Source:

@@ -1,4 +1,4 @@
-"""People leave: to the server's page and back, and when the server says so."""
+"""Tests of logout: to the server's page and back, and by the server's back channel."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,7 +39,7 @@ def logout_token(sandbox, session_id="s1"):
 
 
 async def test_the_way_out_and_back(sandbox, client):
-    """The hint and the client are both sent, since some servers need both; the state comes back."""
+    """The hint and the client_id are both sent, since some servers need both, and state returns."""
     done = await sign_in(client)
     url = await client.end_session_url(
         id_token_hint=done.token.id_token,
@@ -57,7 +57,7 @@ async def test_the_way_out_and_back(sandbox, client):
 
 @pytest.mark.parametrize("hint", [None, "e30.e30.e30", "an expired one"])
 async def test_every_sign_out_names_the_client(client, hint):
-    """With or without a hint, and whatever else is sent (RP-Initiated Logout 1.0 §2)."""
+    """The client_id is sent with and without a hint (RP-Initiated Logout 1.0 §2)."""
     for further in ({}, {"state": "s"}, {"post_logout_redirect_uri": BACK, "ui_locales": "nb"}):
         url = await client.end_session_url(id_token_hint=hint, **further)
         query = parse_qs(urlsplit(url).query)
@@ -67,7 +67,7 @@ async def test_every_sign_out_names_the_client(client, hint):
 
 
 async def test_without_an_id_token_the_client_is_named(client, sandbox):
-    """So that the server knows whose address the way back is."""
+    """The client_id tells the server whose post_logout_redirect_uri it is."""
     url = await client.end_session_url(post_logout_redirect_uri=BACK, extra={"x": "1"})
 
     assert url.startswith(f"{sandbox.identity_url}/connect/endsession?")
@@ -78,16 +78,16 @@ async def test_without_an_id_token_the_client_is_named(client, sandbox):
     }
 
 
-async def test_the_servers_announcement_is_checked(sandbox, client):
-    """Who, which session, and until when the token would be good."""
+async def test_a_logout_token_is_verified(sandbox, client):
+    """A verified logout token gives the subject, the session and its own ID."""
     logout = await client.verify_logout_token(logout_token(sandbox))
 
     assert (logout.subject, logout.session_id) == ("user-alice", "s1")
     assert logout.token_id
 
 
-async def test_an_announcement_counts_once(sandbox, client):
-    """A copy of it ends no later session; another one does."""
+async def test_a_logout_token_counts_once(sandbox, client):
+    """A replayed logout token is refused, and another one is accepted."""
     token = logout_token(sandbox)
     await client.verify_logout_token(token)
     with pytest.raises(aa.VerificationError, match="accepted before"):
@@ -96,8 +96,8 @@ async def test_an_announcement_counts_once(sandbox, client):
     assert (await client.verify_logout_token(logout_token(sandbox, "s2"))).session_id == "s2"
 
 
-async def test_announcements_fill_no_memory(sandbox, client, monkeypatch):
-    """The oldest are forgotten; they have expired long since."""
+async def test_accepted_logout_tokens_fill_no_memory(sandbox, client, monkeypatch):
+    """Beyond the limit the client forgets the oldest logout token, which has long expired."""
     monkeypatch.setattr(token_verifier, "MAX_LOGOUTS", 2)
     first, second, third = (logout_token(sandbox, f"s{number}") for number in range(3))
     for token in (first, second, third):
@@ -108,23 +108,23 @@ async def test_announcements_fill_no_memory(sandbox, client, monkeypatch):
         await client.verify_logout_token(third)
 
 
-async def test_an_announcement_is_judged_by_the_servers_clock(sandbox):
-    """Ours is a day behind; the keys' answer has shown it."""
+async def test_a_logout_token_is_verified_by_the_servers_clock(sandbox):
+    """Our clock is a day behind, as the Date of the keys' response shows."""
     client = client_of(sandbox, clock=ShiftedClock(sandbox.clock, -86_400))
 
     assert await client.verify_logout_token(logout_token(sandbox))
 
 
-async def test_a_new_key_announces_too(sandbox, client):
-    """Its key is fetched when it is met."""
+async def test_a_new_key_signs_logout_tokens(sandbox, client):
+    """An unknown key is fetched when a logout token names it."""
     await client.fetch_keys()
     sandbox.issuer.roll_keys()
 
     assert await client.verify_logout_token(logout_token(sandbox))
 
 
-async def test_a_refused_announcement_shows_nothing(sandbox, client, canary):
-    """Neither the token nor what is in it."""
+async def test_a_refused_logout_token_shows_nothing(sandbox, client, canary):
+    """The error shows neither the logout token nor its claims."""
     sandbox.overrides.logout_token = {"aud": canary.text}
     with pytest.raises(aa.VerificationError) as caught:
         await client.verify_logout_token(logout_token(sandbox))
@@ -132,8 +132,8 @@ async def test_a_refused_announcement_shows_nothing(sandbox, client, canary):
     canary.assert_hidden(caught.value)
 
 
-async def test_the_server_posts_its_announcement(sandbox, client):
-    """A person leaves at the server, and the application hears of it over the wire."""
+async def test_the_server_posts_its_logout_token(sandbox, client):
+    """When the end-user signs out at the server, the application receives the session's ID."""
     ended = []
 
     async def back_channel(request):

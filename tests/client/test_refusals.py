@@ -1,4 +1,4 @@
-"""What the client adds to a server's refusal, and when it loads its secret again."""
+"""Tests of what the client adds to a refusal, and of when it loads its secret again."""
 
 import pytest
 
@@ -62,7 +62,7 @@ async def test_a_refused_secret_is_loaded_again_and_tried_once(http_mock, refusa
 
 @pytest.mark.parametrize("refusal", [{"status": 404}, {"status": 500}, {"status": 200}])
 async def test_another_failure_does_not_load_the_secret_again(http_mock, refusal):
-    """Only what may be about the secret is worth a second request."""
+    """Only a response that may concern the secret is worth a second request."""
     http_mock.post(URL, body=b"", **refusal)
     http_mock.post(URL, payload=TOKEN)
     with pytest.raises(aa.InvalidResponseError):
@@ -78,7 +78,7 @@ async def test_another_failure_does_not_load_the_secret_again(http_mock, refusal
     ],
 )
 async def test_an_empty_403_speaks_of_the_credential(http_mock, auth, method):
-    """A firewall may have sent it, so it is not permanent."""
+    """A firewall may have sent the response, so the error is not permanent."""
     http_mock.post(URL, status=403, body=b"")
     with pytest.raises(aa.InvalidResponseError, match=f"client's credential .{method}") as told:
         await client_of(*auth).fetch_token(GRANT)
@@ -95,7 +95,7 @@ async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
 
 
 async def test_a_missing_endpoint_that_was_configured_does_not(http_mock):
-    """Whoever gave the endpoint knows where it is from."""
+    """A configured endpoint gets no advice about discovery."""
     http_mock.post("https://idp.example/t", status=404, body=b"")
     client = client_of("secret", endpoints={"token_endpoint": "https://idp.example/t"})
     with pytest.raises(aa.InvalidResponseError) as told:

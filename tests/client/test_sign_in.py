@@ -1,4 +1,4 @@
-"""People sign in: with a code, through the browser, in both ways, and each time once."""
+"""Tests of sign-ins by the code, hybrid and implicit flows, each of which counts once."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +29,8 @@ def client(sandbox):
     return client_of(sandbox)
 
 
-async def test_a_person_signs_in_with_a_code(sandbox, client):
-    """Verified claims, tokens for the API, one token request."""
+async def test_an_end_user_signs_in_with_a_code(sandbox, client):
+    """One token request gives verified claims and tokens for the API."""
     done = await sign_in(client, "openid profile offline_access bankservice")
 
     assert done.subject == "user-alice"
@@ -40,8 +40,8 @@ async def test_a_person_signs_in_with_a_code(sandbox, client):
     assert [request.grant_type for request in sandbox.token_requests] == ["authorization_code"]
 
 
-async def test_the_request_asks_as_it_was_told(sandbox):
-    """Each word arrives, beside a fresh state, nonce and S256 challenge."""
+async def test_the_request_has_each_given_parameter(sandbox):
+    """Each given parameter is sent, beside a fresh state, nonce and S256 challenge."""
     client = client_of(sandbox)
     request = await client.begin_sign_in(
         REDIRECT_URI,
@@ -82,7 +82,7 @@ async def test_no_two_sign_ins_share_a_secret(client):
 
 
 async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client):
-    """RFC 9470 §4: the step-up's words join the application's own."""
+    """The step-up's parameters join the application's own (RFC 9470 §4)."""
     step_up = aa.StepUpRequiredError("more", acr_values=("mfa",), max_age=300, scope=("api",))
     request = await client.begin_sign_in(
         REDIRECT_URI, "openid bankservice", step_up=step_up, requires_acr=True
@@ -106,7 +106,7 @@ async def test_what_an_api_asked_for_goes_into_the_next_sign_in(sandbox, client)
     ],
 )
 async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, again):
-    """The token is for it; of several, none is chosen."""
+    """The token request repeats a single resource, and none of several."""
     named = []
     post = ServerConnection.post_authenticated
 
@@ -123,7 +123,7 @@ async def test_the_exchange_names_one_api_again(client, monkeypatch, resource, a
 
 @pytest.mark.parametrize("elsewhere", ["another client", "another tenant", "the default tenant"])
 async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
-    """RFC 9700 §4.4.2: nothing is sent, nothing is used up, and the right one goes on."""
+    """Another client's code is refused unsent, and its own may still send it (RFC 9700 §4.4.2)."""
     tenant = {"environment": sandbox.environment.for_tenant("acme")}
     other = {
         "another client": client_of(sandbox, "sandbox-hybrid", **tenant),
@@ -134,30 +134,30 @@ async def test_a_code_goes_to_no_client_but_its_own(sandbox, elsewhere):
     request, callback = await begin(client)
     with pytest.raises(aa.ConfigurationError, match="another client"):
         await other.complete_sign_in(request, callback)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="another client"):
-        await other.exchange_code(answer)
+        await other.exchange_code(response)
     with pytest.raises(aa.ConfigurationError, match="another client"):
-        await other.fetch_token(aa.AuthorizationCodeGrant(answer))
+        await other.fetch_token(aa.AuthorizationCodeGrant(response))
     asked = len(sandbox.token_requests)
 
-    assert (asked, (await client.exchange_code(answer)).subject) == (0, "user-alice")
+    assert (asked, (await client.exchange_code(response)).subject) == (0, "user-alice")
 
 
 async def test_a_token_from_the_browser_is_no_other_clients(sandbox):
-    """Where no code is exchanged, too."""
+    """An access token of the authorization response is bound to its client too."""
     client = client_of(sandbox, "sandbox-implicit")
     request, callback = await begin(client, "bankservice", response_type="token")
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="another client"):
-        await client_of(sandbox).exchange_code(answer)
+        await client_of(sandbox).exchange_code(response)
 
-    assert (await client.exchange_code(answer)).token
+    assert (await client.exchange_code(response)).token
 
 
 @pytest.mark.parametrize("response_type", ["code", "code id_token"])
 async def test_a_tenants_sign_in_is_no_other_tenants(sandbox, response_type):
-    """Although client, redirect URI, nonce and keys are the same."""
+    """The issuers differ, although client, redirect URI, nonce and keys are the same."""
     client = client_of(
         sandbox, "sandbox-hybrid", environment=sandbox.environment.for_tenant("acme")
     )
@@ -173,7 +173,7 @@ async def test_a_tenants_sign_in_is_no_other_tenants(sandbox, response_type):
 
 @pytest.mark.parametrize("response_mode", ["query", "fragment", "form_post"])
 async def test_a_code_comes_back_in_every_mode(client, response_mode):
-    """As a URL's query, its fragment, or a posted form."""
+    """The response arrives as a URL's query, as its fragment or as a posted form."""
     done = await sign_in(client, response_mode=response_mode)
 
     assert done.subject == "user-alice"
@@ -186,7 +186,7 @@ IMPLICIT = ("id_token", "token", "id_token token")
 @pytest.mark.parametrize("response_mode", ["fragment", "form_post"])
 @pytest.mark.parametrize("response_type", HYBRID)
 async def test_a_hybrid_sign_in_checks_both_channels(sandbox, response_type, response_mode):
-    """The token and the claims are the token endpoint's."""
+    """The token and the claims are those of the token endpoint."""
     client = client_of(sandbox, "sandbox-hybrid")
     done = await sign_in(client, response_type=response_type, response_mode=response_mode)
 
@@ -198,7 +198,7 @@ async def test_a_hybrid_sign_in_checks_both_channels(sandbox, response_type, res
 @pytest.mark.parametrize("response_mode", ["fragment", "form_post"])
 @pytest.mark.parametrize("response_type", IMPLICIT)
 async def test_an_implicit_sign_in_needs_no_token_request(sandbox, response_type, response_mode):
-    """The token is usable and has no refresh token; without an ID token nobody is known."""
+    """The token has no refresh token, and only an ID token gives the subject."""
     client = client_of(sandbox, "sandbox-implicit")
     scope = "bankservice" if response_type == "token" else "openid profile"
     scope += " bankservice" if response_type == "id_token token" else ""
@@ -225,7 +225,7 @@ async def test_an_implicit_sign_in_needs_no_token_request(sandbox, response_type
 async def test_an_additional_audience_is_accepted_if_the_client_trusts_it(
     sandbox, audience, trusted, is_good
 ):
-    """``trusted_audiences`` names who else an ID token may be for; by default nobody is."""
+    """``trusted_audiences`` lists the further audiences of an ID token; the default is none."""
     sandbox.overrides.id_token = {"aud": audience}
     client = client_of(sandbox, trusted_audiences=trusted)
     if is_good:
@@ -237,13 +237,13 @@ async def test_an_additional_audience_is_accepted_if_the_client_trusts_it(
 
 @pytest.mark.parametrize("trusted", [5, [5], [""], None, b"ledger"])
 def test_an_audience_to_trust_is_a_name(sandbox, trusted):
-    """A wrong kind is refused when the client is made."""
+    """A value of the wrong kind is refused at construction."""
     with pytest.raises(aa.ConfigurationError, match=r"^trusted_audiences must be"):
         client_of(sandbox, trusted_audiences=trusted)
 
 
 async def test_an_oauth_sign_in_brings_a_token_and_no_claims(sandbox, client):
-    """Without openid there is no ID token to check; no key is fetched."""
+    """Without openid there is no ID token to verify, and no key is fetched."""
     sandbox.faults.fail_next(500, where="jwks")
     done = await sign_in(client, "bankservice")
 
@@ -252,7 +252,7 @@ async def test_an_oauth_sign_in_brings_a_token_and_no_claims(sandbox, client):
 
 
 async def test_a_sign_in_goes_on_in_another_process(sandbox, client):
-    """The request travels as JSON; client and browser are others."""
+    """Another client completes the sign-in from the request's JSON."""
     request, callback = await begin(client)
     elsewhere = client_of(sandbox)
     done = await elsewhere.complete_sign_in(
@@ -263,14 +263,14 @@ async def test_a_sign_in_goes_on_in_another_process(sandbox, client):
 
 
 async def test_a_code_is_exchanged_once(sandbox, client):
-    """The second use of the answer is refused here, and of the callback too."""
+    """The second use of the authorization response, or of the callback, is refused."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    await client.exchange_code(answer)
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    await client.exchange_code(response)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.fetch_token(aa.AuthorizationCodeGrant(answer))
+        await client.fetch_token(aa.AuthorizationCodeGrant(response))
     with pytest.raises(aa.StateMismatchError):
         await client.complete_sign_in(request, callback)
 
@@ -285,13 +285,13 @@ async def test_a_code_is_exchanged_once(sandbox, client):
         ("sandbox-implicit", "id_token"),
     ],
 )
-async def test_an_answer_counts_once_however_many_come_at_once(sandbox, client_id, response_type):
-    """Of 25 tasks with the same answer one signs in: its code, verifier and nonce are used once."""
+async def test_an_authorization_response_counts_once_among_tasks(sandbox, client_id, response_type):
+    """Of 25 tasks with the same authorization response, one signs in."""
     client = client_of(sandbox, client_id)
     request, callback = await begin(client, "openid", response_type=response_type)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     outcomes = await asyncio.gather(
-        *(client.exchange_code(answer) for _ in range(25)), return_exceptions=True
+        *(client.exchange_code(response) for _ in range(25)), return_exceptions=True
     )
     kinds = sorted(type(outcome).__name__ for outcome in outcomes)
 
@@ -299,8 +299,8 @@ async def test_an_answer_counts_once_however_many_come_at_once(sandbox, client_i
     assert len(sandbox.token_requests) == ("code" in response_type)
 
 
-async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, client):
-    """Of fifty, one passes: a state is used once."""
+async def test_a_callback_counts_once_among_threads(sandbox, client):
+    """Of fifty validations of the same state, one succeeds."""
     request, callback = await begin(client)
 
     def validate(_):
@@ -310,67 +310,67 @@ async def test_a_callback_counts_once_however_many_threads_bring_it(sandbox, cli
             return None
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(validate, range(50)))
+        responses = list(threads.map(validate, range(50)))
 
-    assert len([answer for answer in answers if answer]) == 1
+    assert len([response for response in responses if response]) == 1
 
 
-async def test_a_code_that_was_not_looked_at_may_be_sent_again(sandbox, client):
-    """The gateway was busy, or nothing was sent; a code whose answer was lost is spent."""
+async def test_a_code_that_was_not_processed_may_be_sent_again(sandbox, client):
+    """A 503 does not spend the code, since the server has not processed the request."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.faults.fail_next(503)
     with pytest.raises(aa.InvalidResponseError):
-        await client.exchange_code(answer)
-    done = await client.exchange_code(answer)
+        await client.exchange_code(response)
+    done = await client.exchange_code(response)
 
     assert done.subject == "user-alice"
 
 
 async def test_a_code_is_kept_while_the_secret_is_missing(sandbox, tmp_path):
-    """Nothing was sent: once the file is there, the sign-in goes on."""
+    """Nothing was sent, so the sign-in succeeds once the secret's file exists."""
     file = tmp_path / "secret"
     client = aa.OAuthClient(
         "sandbox-web", aa.Secret.from_file(file), environment=sandbox.environment
     )
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.ConfigurationError, match="cannot be read"):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
     file.write_text("web-secret")
 
-    assert (await client.exchange_code(answer)).subject == "user-alice"
+    assert (await client.exchange_code(response)).subject == "user-alice"
 
 
-@pytest.mark.parametrize("trouble", ["lose_response_next", "truncate_next"])
-async def test_a_code_whose_answer_was_lost_is_never_sent_again(sandbox, client, trouble):
-    """RFC 6749 §4.1.2: a second use would end the tokens of the first."""
+@pytest.mark.parametrize("fault", ["lose_response_next", "truncate_next"])
+async def test_a_code_whose_response_was_lost_is_never_sent_again(sandbox, client, fault):
+    """A second use would revoke the tokens of the first (RFC 6749 §4.1.2)."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
-    getattr(sandbox.faults, trouble)()
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    getattr(sandbox.faults, fault)()
     with pytest.raises(aa.TransportError):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
 
 
 async def test_a_refused_code_is_spent(sandbox, client):
-    """Five minutes later it means nothing."""
+    """The server refuses the expired code, and the client does not send it again."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.clock.advance(301)
     with pytest.raises(aa.InvalidGrantError):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
 
 
 async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
-    """It may have arrived, and nothing goes on that nobody would hear of."""
+    """The request may have arrived, so the code is not sent again."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     gate = sandbox.faults.hold()
-    exchange = asyncio.create_task(client.exchange_code(answer))
+    exchange = asyncio.create_task(client.exchange_code(response))
     await gate.until(1)
     exchange.cancel()
     await asyncio.wait([exchange])
@@ -378,31 +378,31 @@ async def test_a_cancelled_exchange_spends_the_code(sandbox, client):
 
     assert exchange.cancelled()
     with pytest.raises(aa.ConfigurationError, match="once"):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
 
 
 async def test_without_keys_the_code_is_not_spent(sandbox, client):
-    """What could not be checked is not asked for; a moment later it can be."""
+    """The code is not sent until the keys that verify the ID token are there."""
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     sandbox.faults.fail_next(503, where="jwks")
     with pytest.raises(aa.InvalidResponseError):
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
     asked = len(sandbox.token_requests)
     sandbox.clock.advance(1)
 
-    assert (asked, (await client.exchange_code(answer)).subject) == (0, "user-alice")
+    assert (asked, (await client.exchange_code(response)).subject) == (0, "user-alice")
 
 
 async def test_a_sign_in_without_an_id_token_is_refused(sandbox, client):
-    """openid was asked for."""
+    """The scope openid requires an ID token in the token response."""
     sandbox.overrides.token_response = {"id_token": None}
     with pytest.raises(aa.IdTokenError, match="no ID token came"):
         await sign_in(client)
 
 
-async def test_both_id_tokens_must_be_about_one_person(sandbox):
-    """OpenID Connect Core 1.0 §3.3.3.6."""
+async def test_both_id_tokens_must_be_about_one_end_user(sandbox):
+    """The sub of both ID tokens must be equal (OpenID Connect Core 1.0 §3.3.3.6)."""
     client = client_of(sandbox, "sandbox-hybrid")
     request, callback = await begin(client, response_type="code id_token")
     sandbox.overrides.id_token = {"sub": "user-mallory"}
@@ -412,7 +412,7 @@ async def test_both_id_tokens_must_be_about_one_person(sandbox):
 
 @pytest.mark.parametrize("error", ["access_denied", "login_required", "consent_required"])
 async def test_a_refusal_is_typed(sandbox, client, error):
-    """Whoever said no: the person or the server."""
+    """The error has the code and the description of the authorization response."""
     sandbox.faults.deny_next(error, "no & no")
     with pytest.raises(aa.OAuthError) as caught:
         await sign_in(client)
@@ -421,28 +421,28 @@ async def test_a_refusal_is_typed(sandbox, client, error):
     assert isinstance(caught.value, aa.AccessDeniedError) == (error == "access_denied")
 
 
-async def test_a_clock_that_is_wrong_by_a_day_signs_people_in(sandbox):
-    """Times are judged by the server's clock, as its answers show it."""
+async def test_an_end_user_signs_in_although_our_clock_is_a_day_behind(sandbox):
+    """The claims are validated by the server's clock, as the Date of its responses shows it."""
     client = client_of(sandbox, clock=ShiftedClock(sandbox.clock, -86_400))
 
     assert (await sign_in(client, max_age=60)).subject == "user-alice"
 
 
 async def test_a_sign_in_shows_no_secret(sandbox, client, canary):
-    """Neither the request, the answer nor the errors on the way."""
+    """Neither the request, the authorization response nor an error shows a secret."""
     sandbox.overrides.authorization_response = {"code": canary.text}
     request, callback = await begin(client)
-    answer = validate_authorization_response(request, callback, now=sandbox.clock.time())
+    response = validate_authorization_response(request, callback, now=sandbox.clock.time())
     with pytest.raises(aa.InvalidGrantError) as caught:
-        await client.exchange_code(answer)
+        await client.exchange_code(response)
 
-    canary.assert_hidden(request, answer, caught.value)
+    canary.assert_hidden(request, response, caught.value)
     for secret in (request.state, request.nonce, request.code_verifier):
-        assert secret.text not in repr(request) + repr(answer)
+        assert secret.text not in repr(request) + repr(response)
 
 
 async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
-    """FAPI 2.0 §5.4.3: the same kid, and another kind, use or algorithm; or no key at all."""
+    """Keys with the same kid and another kind, use or algorithm are ignored (FAPI 2.0 §5.4.3)."""
     sandbox.faults.publish_decoys()
     sandbox.overrides.keys += ["nonsense", None, {}]
 
@@ -450,8 +450,8 @@ async def test_keys_that_only_look_good_are_passed_over(sandbox, client):
 
 
 @pytest.mark.parametrize("generation", ["is4", "duende-6.3", "duende-7.4", "duende-8"])
-async def test_every_generation_signs_people_in(generation):
-    """With discovery, and by the fixed paths."""
+async def test_every_generation_signs_end_users_in(generation):
+    """The sign-in succeeds with discovery, with the fixed paths and for a tenant."""
     async with Sandbox(server_version=generation) as sandbox:
         sandbox.sign_in_automatically("bob")
         discovered = aa.Environment.at(sandbox.identity_url, discover=True)
@@ -463,8 +463,8 @@ async def test_every_generation_signs_people_in(generation):
     assert subjects == ["user-bob"] * 3
 
 
-async def test_userinfo_is_about_the_person_who_signed_in(sandbox, client):
-    """The subject is compared; it can be given or taken from the ID token."""
+async def test_userinfo_is_about_the_end_user_who_signed_in(sandbox, client):
+    """The sub must equal the given subject or that of the ID token."""
     done = await sign_in(client, "openid profile email")
     claims = await client.fetch_userinfo(done.token)
     sandbox.overrides.userinfo = {"sub": "user-mallory"}
@@ -477,14 +477,14 @@ async def test_userinfo_is_about_the_person_who_signed_in(sandbox, client):
     assert await client.fetch_userinfo(done.token, subject="user-mallory")
 
 
-async def test_userinfo_needs_to_know_whom_to_expect(client):
-    """A token alone does not say."""
+async def test_userinfo_needs_a_subject(client):
+    """Without an ID token the caller must give the subject."""
     with pytest.raises(aa.ConfigurationError, match="subject="):
         await client.fetch_userinfo(aa.Token("opaque"))
 
 
 async def test_userinfo_refuses_as_the_server_does(sandbox, client):
-    """In a header alone."""
+    """The error is read from the WWW-Authenticate header."""
     done = await sign_in(client)
     sandbox.faults.revoke_all()
     with pytest.raises(aa.OAuthError) as caught:
@@ -494,7 +494,7 @@ async def test_userinfo_refuses_as_the_server_does(sandbox, client):
 
 
 async def test_a_sign_in_is_refreshed_as_long_as_it_can_be(sandbox, client):
-    """Then the person is needed; the ID token stays the sign-in's."""
+    """The end-user must sign in when the refresh token expires; the ID token is kept till then."""
     sandbox.add_client(attrs.evolve(sandbox.clients["sandbox-web"], refresh_tokens_rotate=True))
     done = await sign_in(client, "openid offline_access bankservice")
     store = aa.MemoryTokenStore()
@@ -520,7 +520,7 @@ async def test_a_sign_in_is_refreshed_as_long_as_it_can_be(sandbox, client):
 
 @pytest.mark.parametrize("claim", ["iss", "sub", "aud", "auth_time"])
 async def test_a_refresh_about_another_sign_in_is_refused(sandbox, client, claim):
-    """OpenID Connect Core 1.0 §12.2: the tokens are not used."""
+    """An ID token of another sign-in is refused (OpenID Connect Core 1.0 §12.2)."""
     done = await sign_in(client, "openid offline_access bankservice")
     clock = sandbox.clock
     grant = aa.SignedInGrant("user-alice")
@@ -535,7 +535,7 @@ async def test_a_refresh_about_another_sign_in_is_refused(sandbox, client, claim
 
 
 async def test_a_token_that_a_browser_brought_serves_until_it_expires(sandbox):
-    """Then the error says that it cannot be refreshed."""
+    """After its expiry the error says that the token cannot be refreshed."""
     client = client_of(sandbox, "sandbox-implicit")
     done = await sign_in(client, response_type="id_token token")
     clock = sandbox.clock
@@ -553,8 +553,8 @@ async def test_a_token_that_a_browser_brought_serves_until_it_expires(sandbox):
     assert sandbox.token_requests == []
 
 
-async def test_somebody_who_never_signed_in_must(sandbox, client):
-    """Nothing is sent."""
+async def test_an_end_user_who_never_signed_in_must_sign_in(sandbox, client):
+    """The provider raises ReauthenticationRequiredError and sends no request."""
     async with aa.TokenProvider(client, aa.SignedInGrant("nobody"), on_event=None) as tokens:
         with pytest.raises(aa.ReauthenticationRequiredError):
             await tokens.get_token()

@@ -1,4 +1,4 @@
-"""Secrets of a sign-in show nowhere, whatever becomes of it: they are one canary."""
+"""Tests that a sign-in shows none of its secrets, which are all made of one canary."""
 
 import json
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ FAULTS = {
     "endless": lambda s, text: s.faults.flood_next(),
     "redirected": lambda s, text: s.faults.redirect_next(f"https://evil.example/{text}"),
     "a web page": lambda s, text: s.faults.respond_next(f"<html>{text}".encode(), status=500),
-    "half an answer": lambda s, text: s.faults.respond_next(tokens(text)[:-1]),
+    "half a response": lambda s, text: s.faults.respond_next(tokens(text)[:-1]),
     "an echo": lambda s, text: s.faults.respond_next(refusal(text), status=400),
     "an echo as the error": lambda s, text: s.faults.respond_next(refusal("", text), status=400),
     "an echo with a good status": lambda s, text: s.faults.respond_next(refusal(text)),
@@ -72,7 +72,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
-    """Neither code, verifier, state and nonce nor the tokens that came."""
+    """The error shows neither code, verifier, state and nonce nor the received tokens."""
     sandbox.overrides.authorization_response = {"code": planted.text}
     client = client_of(sandbox, timeout=0.5)
     request, callback = await begin(client)
@@ -83,10 +83,10 @@ async def test_a_sign_in_that_fails_shows_no_secret(sandbox, planted, fault):
     planted.assert_hidden(caught.value, vars(caught.value), request, client)
 
 
-@pytest.mark.parametrize("lie", ["nonce", "iss", "sub", "aud", "exp", "at_hash", "azp", "acr"])
-async def test_an_id_token_that_lies_shows_no_secret(sandbox, planted, lie):
-    """Nor the token itself, of which every one begins alike."""
-    sandbox.overrides.id_token = {lie: ["another"]}
+@pytest.mark.parametrize("claim", ["nonce", "iss", "sub", "aud", "exp", "at_hash", "azp", "acr"])
+async def test_an_id_token_with_a_wrong_claim_shows_no_secret(sandbox, planted, claim):
+    """The error does not show the ID token either, which begins like every other JWT."""
+    sandbox.overrides.id_token = {claim: ["another"]}
     client = client_of(sandbox)
     request, callback = await begin(client, acr_values="mfa", requires_acr=True)
     with pytest.raises(aa.IdTokenError) as caught:
@@ -108,7 +108,7 @@ BAD_CALLBACKS = {
 
 @pytest.mark.parametrize("bad", BAD_CALLBACKS)
 async def test_a_callback_that_is_refused_shows_no_secret(sandbox, planted, bad):
-    """In each form that a framework gives it in."""
+    """The callback may be a mapping, a list of pairs, a URL or bytes."""
     client = client_of(sandbox)
     for form in (dict, lambda pairs: list(pairs.items()), as_query, lambda p: as_query(p).encode()):
         request = await client.begin_sign_in(REDIRECT_URI)
@@ -125,9 +125,9 @@ def as_query(pairs):
     return f"{REDIRECT_URI}?" + "&".join(f"{name}={value}" for name, value in pairs.items())
 
 
-@pytest.mark.parametrize("fault", ["an echo", "503", "dropped", "a web page", "half an answer"])
+@pytest.mark.parametrize("fault", ["an echo", "503", "dropped", "a web page", "half a response"])
 async def test_a_refresh_that_fails_shows_no_secret(sandbox, planted, fault):
-    """Neither in its error nor in any event."""
+    """Neither the error nor any event shows a secret."""
     client, events = client_of(sandbox, timeout=0.5), []
     async with aa.TokenProvider(
         client,
@@ -149,9 +149,9 @@ async def test_a_refresh_that_fails_shows_no_secret(sandbox, planted, fault):
     assert events
 
 
-@pytest.mark.parametrize("fault", ["an echo", "half an answer", "no ID token"])
+@pytest.mark.parametrize("fault", ["an echo", "half a response", "no ID token"])
 async def test_a_device_that_fails_shows_no_secret(sandbox, canary, monkeypatch, fault):
-    """Neither the device code nor the code that a person types."""
+    """The error shows neither the device code nor the user code."""
     client = client_of(sandbox, "sandbox-cli")
     shown = {
         "device_code": canary.text,
@@ -176,7 +176,7 @@ async def test_a_device_that_fails_shows_no_secret(sandbox, canary, monkeypatch,
 
 @pytest.mark.parametrize("where", ["header", "body"])
 async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, where):
-    """Not even if the server repeats it."""
+    """The error masks the token even if the server repeats it."""
     challenge = f'Bearer error="invalid_token", error_description="no: {canary.text}"'
     headers = {"WWW-Authenticate": challenge} if where == "header" else {}
     body = refusal(canary.text, "invalid_token")
@@ -188,7 +188,7 @@ async def test_a_token_that_userinfo_refuses_does_not_show(sandbox, canary, wher
 
 
 async def test_a_wrong_password_does_not_show(sandbox, canary):
-    """Not even if the server repeats it."""
+    """The error masks the password even if the server repeats it."""
     sandbox.faults.respond_next(refusal(canary.text), status=400)
     with pytest.warns(DeprecationWarning):
         grant = aa.PasswordGrant("alice", canary.text, scope="openid")
@@ -199,8 +199,8 @@ async def test_a_wrong_password_does_not_show(sandbox, canary):
     assert caught.value.description == "Invalid: ***"
 
 
-async def test_a_short_word_is_no_secret_that_a_message_could_lack(sandbox):
-    """Whoever's password is "in" must not make every message unreadable."""
+async def test_a_very_short_password_is_not_masked(sandbox):
+    """A password such as 'in' must not make every message unreadable."""
     sandbox.faults.respond_next(refusal("grant"), status=400)
     with pytest.warns(DeprecationWarning):
         grant = aa.PasswordGrant("alice", "In", scope="openid")
@@ -208,8 +208,8 @@ async def test_a_short_word_is_no_secret_that_a_message_could_lack(sandbox):
         await client_of(sandbox).fetch_token(grant)
 
 
-async def test_a_person_who_has_signed_in_shows_no_secret(sandbox, planted):
-    """What a program prints of it."""
+async def test_a_completed_sign_in_shows_no_secret(sandbox, planted):
+    """Neither the repr nor the text of a sign-in shows a token."""
     done = await sign_in(client_of(sandbox), "openid profile offline_access bankservice")
 
     planted.assert_hidden(done)

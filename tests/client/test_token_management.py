@@ -1,4 +1,4 @@
-"""Tokens are asked about, ended and exchanged: what a client does besides fetching them."""
+"""Tests of introspection, revocation, delegation and token exchange."""
 
 import attrs
 import pytest
@@ -22,7 +22,7 @@ async def sandbox():
 
 
 async def test_a_server_says_what_a_token_is(sandbox):
-    """To the client that has it, until it expires."""
+    """The server describes a token to its client until the token expires."""
     client = client_of(sandbox, "sandbox-service")
     token = await client.fetch_token(GRANT)
     known = await client.introspect(token.access_token)
@@ -39,20 +39,20 @@ async def test_a_server_says_what_a_token_is(sandbox):
 
 
 async def test_an_api_may_ask_too(sandbox):
-    """With its own name and secret; it sees its own scope, and a stranger sees nothing."""
+    """An API introspects with its own secret and sees its own scope; a wrong secret is refused."""
     token = await client_of(sandbox, "sandbox-service").fetch_token(
         aa.ClientCredentialsGrant(scope="bankservice api")
     )
     api = aa.OAuthClient("bankservice", "api-secret", environment=sandbox.environment)
-    stranger = aa.OAuthClient("bankservice", "wrong", environment=sandbox.environment)
+    impostor = aa.OAuthClient("bankservice", "wrong", environment=sandbox.environment)
 
     assert (await api.introspect(token.access_token)).scope == ("bankservice",)
     with pytest.raises(aa.InvalidClientError):
-        await stranger.introspect(token.access_token)
+        await impostor.introspect(token.access_token)
 
 
-async def test_a_refresh_token_is_ended_and_nothing_refreshes_by_it(sandbox):
-    """Of a whole token, the refresh token is meant."""
+async def test_a_revoked_refresh_token_refreshes_nothing(sandbox):
+    """The revocation of a whole token revokes its refresh token."""
     client = client_of(sandbox)
     token = (await sign_in(client, "openid offline_access bankservice")).token
     hinted = await client.introspect(token.refresh_token, token_type_hint="refresh_token")
@@ -65,13 +65,13 @@ async def test_a_refresh_token_is_ended_and_nothing_refreshes_by_it(sandbox):
 
 
 @pytest.mark.parametrize("token", ["unknown", aa.Token("unknown")])
-async def test_ending_an_unknown_token_is_no_error(sandbox, token):
-    """RFC 7009 §2.2."""
+async def test_revoking_an_unknown_token_succeeds(sandbox, token):
+    """The server accepts the revocation of an unknown token (RFC 7009 §2.2)."""
     await client_of(sandbox).revoke(token)
 
 
-async def test_a_revocation_that_was_not_worked_on_says_so(sandbox):
-    """After a 503 the token still lives; asking again helps."""
+async def test_a_revocation_that_was_not_processed_may_be_repeated(sandbox):
+    """After a 503 the token still exists, and the client may try again (RFC 7009 §2.2.1)."""
     client = client_of(sandbox)
     sandbox.faults.fail_next(503, retry_after=5, where="revocation")
     with pytest.raises(aa.InvalidResponseError) as caught:
@@ -81,7 +81,7 @@ async def test_a_revocation_that_was_not_worked_on_says_so(sandbox):
 
 
 async def test_a_hint_that_a_server_does_not_know_is_refused_by_name(sandbox):
-    """As IdentityServer does."""
+    """IdentityServer refuses an unknown hint with unsupported_token_type."""
     with pytest.raises(aa.OAuthError) as caught:
         await client_of(sandbox).revoke("x", token_type_hint="pat")
 
@@ -89,7 +89,7 @@ async def test_a_hint_that_a_server_does_not_know_is_refused_by_name(sandbox):
 
 
 async def test_what_is_sent_names_the_kind_of_token(http_mock):
-    """Golden: an access token where there is no refresh token."""
+    """The hint is access_token without a refresh token, and is left out for plain text."""
     http_mock.post("https://id.aritma.io/connect/revocation", repeat=True)
     client = aa.OAuthClient("id", "secret")
     for token in (aa.Token("a"), aa.Token("a", refresh_token="r"), "text"):
@@ -106,7 +106,7 @@ async def test_what_is_sent_names_the_kind_of_token(http_mock):
 
 
 async def test_an_assertion_is_for_the_token_endpoint_wherever_it_goes(sandbox):
-    """IdentityServer knows no other audience of its endpoints."""
+    """IdentityServer requires the token endpoint as the audience at all its endpoints."""
     key = RSAKey.import_key(signing_key(0).private)
     sandbox.add_client(
         SandboxClient(client_id="keyed", public_key=key.as_pem(private=False).decode())
@@ -123,7 +123,7 @@ async def test_an_assertion_is_for_the_token_endpoint_wherever_it_goes(sandbox):
 
 
 async def test_a_token_is_delegated(sandbox):
-    """Aritma's own grant: a person's token, or one of a trusted provider, for another."""
+    """Aritma's own grant takes an end-user's token, or one of a trusted provider."""
     done = await sign_in(client_of(sandbox))
     sandbox.trust_external_token("vipps", "foreign-token", "user-bob")
     client = client_of(sandbox, "sandbox-delegate")
@@ -139,7 +139,7 @@ async def test_a_token_is_delegated(sandbox):
 
 
 async def test_a_token_is_exchanged(sandbox):
-    """RFC 8693: for whom, and who acts; issued_token_type is kept."""
+    """The new token is the end-user's, and issued_token_type is kept (RFC 8693)."""
     done = await sign_in(client_of(sandbox))
     service = await client_of(sandbox, "sandbox-service").fetch_token(GRANT)
     client = client_of(sandbox, "sandbox-exchange")
@@ -154,7 +154,7 @@ async def test_a_token_is_exchanged(sandbox):
 
 
 async def test_a_grant_of_a_servers_own_is_sent_as_it_is(http_mock):
-    """Golden: name, fields, scope, authentication."""
+    """The grant's name, its fields, the scope and the credential are sent unchanged."""
     http_mock.post(
         "https://id.aritma.io/connect/token",
         payload={"access_token": "abc", "token_type": "Bearer"},
@@ -170,7 +170,7 @@ async def test_a_grant_of_a_servers_own_is_sent_as_it_is(http_mock):
 
 
 async def test_a_grant_that_is_no_request_is_not_sent(sandbox):
-    """A sign-in that happened belongs to a provider."""
+    """A SignedInGrant needs a TokenProvider and sends no request."""
     with pytest.raises(aa.ConfigurationError, match="TokenProvider"):
         await client_of(sandbox).fetch_token(aa.SignedInGrant("alice"))
 
@@ -178,7 +178,7 @@ async def test_a_grant_that_is_no_request_is_not_sent(sandbox):
 
 
 async def test_endpoints_are_discovered_where_that_is_asked_for(sandbox):
-    """The same answers, from the addresses that the server publishes."""
+    """The published endpoints give the same responses as the fixed ones."""
     environment = attrs.evolve(aa.Environment.at(sandbox.identity_url, discover=True))
     client = client_of(sandbox, "sandbox-service", environment=environment)
     token = await client.fetch_token(GRANT)

@@ -1,4 +1,4 @@
-"""Which keys a signed token is verified with, and when they are fetched anew."""
+"""Tests of which keys verify a signed token, and of when they are fetched anew."""
 
 import json
 
@@ -83,7 +83,7 @@ async def test_forged_tokens_do_not_become_requests(http_mock):
 
 
 async def test_a_failed_fetch_leaves_the_first_refusal(http_mock):
-    """The server is down: the cached keys have decided."""
+    """If the keys cannot be fetched anew, the cached keys decide."""
     clock = FakeClock()
     client = client_of(clock)
     http_mock.get(KEYS_URL, body=json.dumps({"keys": [jwk(RSA)]}))
@@ -93,7 +93,7 @@ async def test_a_failed_fetch_leaves_the_first_refusal(http_mock):
 
 
 async def test_given_keys_are_not_replaced(http_mock):
-    """Whoever gives keys gets them used, and nothing is fetched."""
+    """Given keys are used as they are, and nothing is fetched."""
     clock = FakeClock()
     with pytest.raises(aa.IdTokenError, match="no key"):
         await client_of(clock).verify_id_token(

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what may come back."""
+"""Tests of the transport: what a request contains, and which responses are refused."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def see(seen, request):
 
 
 async def test_the_request_arrives_as_built():
-    """Method, headers and body, and nothing more than a client must send."""
+    """The server receives the request's headers and body, and only what HTTP needs besides."""
     seen = []
     async with serving(lambda request: see(seen, request)) as url:
         response = await Transport().send(post(f"{url}/connect/token"))
@@ -48,7 +48,7 @@ async def test_the_request_arrives_as_built():
 
 
 async def test_a_get_has_no_body():
-    """Metadata is asked for without one."""
+    """A GET request is sent without a body."""
     seen = []
     async with serving(lambda request: see(seen, request)) as url:
         await Transport().send(HttpRequest("GET", url))
@@ -115,22 +115,22 @@ async def test_a_closed_session_is_the_callers_error():
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(status):
-    """The credential stays where it was meant for."""
-    strangers = []
-    async with serving(lambda request: see(strangers, request)) as stranger:
+    """The credential is not sent to another address."""
+    redirected = []
+    async with serving(lambda request: see(redirected, request)) as elsewhere:
 
         async def redirect(request):
-            return web.Response(status=status, headers={"Location": stranger})
+            return web.Response(status=status, headers={"Location": elsewhere})
 
         async with serving(redirect) as url:
             response = await Transport().send(post(url))
 
     assert response.status == status
-    assert strangers == []
+    assert redirected == []
 
 
-async def test_an_endless_answer_is_cut_off():
-    """At most a mebibyte is read."""
+async def test_an_endless_response_is_cut_off():
+    """The client reads at most a mebibyte of a response."""
 
     async def flood(request):
         response = web.StreamResponse()
@@ -143,7 +143,7 @@ async def test_an_endless_answer_is_cut_off():
             await Transport().send(post(url))
 
 
-async def test_a_compressed_answer_is_refused_unread():
+async def test_a_compressed_response_is_refused_unread():
     """A small body that unpacks to a large one is never unpacked."""
 
     async def bomb(request):
@@ -154,8 +154,8 @@ async def test_a_compressed_answer_is_refused_unread():
             await Transport().send(post(url))
 
 
-async def test_a_dripping_answer_ends_with_the_total_timeout():
-    """A byte now and then keeps no connection alive for ever."""
+async def test_a_dripping_response_ends_with_the_total_timeout():
+    """A byte now and then does not extend the total time-out."""
 
     async def drip(request):
         response = web.StreamResponse()
@@ -181,7 +181,7 @@ async def test_a_dripping_answer_ends_with_the_total_timeout():
     ],
     ids=["closed", "truncated", "no HTTP", "huge header"],
 )
-async def test_broken_answers_are_transport_errors(raw, problem, canary):
+async def test_broken_responses_are_transport_errors(raw, problem, canary):
     """aiohttp's errors never escape, nor do the secrets that they hold."""
 
     async def talk(reader, writer):
@@ -240,7 +240,7 @@ async def test_an_insecure_endpoint_is_never_called(url):
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_timeout_is_positive(timeout):
-    """Zero would mean none to aiohttp."""
+    """Zero would mean no time-out to aiohttp."""
     with pytest.raises(ConfigurationError, match="more than 0"):
         Transport(timeout=timeout)
 
