@@ -290,16 +290,22 @@ class TokenRequester:
             await self._clock.sleep(left)
 
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
+        sent = None
         if isinstance(grant, RefreshTokenGrant):
-            self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
+            sent = self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
         try:
             issued = await self._exchange(grant, deadline)
         except AritmaAuthError as error:
             if not is_ambiguous(error):
-                self._unanswered = None
+                self._answered(sent)
             raise
-        self._unanswered = None
+        self._answered(sent)
         return issued
+
+    def _answered(self, sent: "tuple[str, float] | None") -> None:
+        # Not a later request's: a loop that stood still may go on long after its flight was lost.
+        if self._unanswered is sent:
+            self._unanswered = None
 
     async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
         issued_at, wall = self._clock.monotonic(), self._clock.time()

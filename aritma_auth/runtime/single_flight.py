@@ -202,6 +202,7 @@ class SingleFlight(Generic[R]):
                 patience = _PATIENCE if self._patience is None else self._patience(flight)
                 if flight.loop.is_closed() or standing_still > patience:
                     self._end(flight, None)
+                    self._cut_from_elsewhere(flight)
             return future.result()
 
     async def cancel(self) -> None:
@@ -213,9 +214,14 @@ class SingleFlight(Generic[R]):
             flight.task.cut()
             await flight.task.end()
         else:
+            self._cut_from_elsewhere(flight)
+            await self._watch(flight, None)
+
+    def _cut_from_elsewhere(self, flight: Flight[R]) -> None:
+        """Cancel a flight on its own loop, before anything else if that goes on after all."""
+        if flight.task is not None:
             with contextlib.suppress(RuntimeError):
                 flight.loop.call_soon_threadsafe(flight.task.cut)
-            await self._watch(flight, None)
 
     def _ended(self, flight: Flight[R], task: "asyncio.Task[R]") -> None:
         result: R | None = None

@@ -386,6 +386,7 @@ class History:
     def wall(self, step, process):
         self.universe.note(process.name, "wall clock steps", step.seconds)
         process.machine.wall_offset += step.seconds
+        process.machine.was_set_back |= step.seconds < 0
 
     def block(self, step, process):
         loop = process.loop(step.loop)

@@ -28,6 +28,7 @@ class Machine:
         self.wall_offset = wall_offset
         self.asleep = 0.0
         self.sleeps = []
+        self.was_set_back = False
 
     def sleep(self, seconds):
         """Count a sleep from which the machine wakes now."""
@@ -262,6 +263,12 @@ class Process:
         for connection in self.history.network.connections:
             if connection.process is self:
                 connection.end()
+
+    @property
+    def has_a_true_clock(self):
+        """Tell whether a clock of it has counted every second: not if one slept and one was set back."""
+        machine = self.machine
+        return self.clock.counts_suspend or not (machine.sleeps and machine.was_set_back)
 
     def slept(self, since, until):
         """Tell whether its machine slept in some true time."""

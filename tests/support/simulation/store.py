@@ -100,9 +100,7 @@ class SharedStore:
         return await self._through("load", lambda: self._load(key))
 
     async def save(self, key, record, *, replaces, fence=0):
-        # What is sent is what the process knows now, whenever it arrives.
-        wall = self.process.clock.time()
-        return await self._through("save", lambda: self._save(key, record, replaces, fence, wall))
+        return await self._through("save", lambda: self._save(key, record, replaces, fence))
 
     async def delete(self, key):
         await self._through("delete", lambda: self.shelf.cells.pop(key, None))
@@ -185,7 +183,7 @@ class SharedStore:
         age = None if cell.born_at is None else now - cell.born_at
         return Entry(record, cell.generation, age if self.shelf.world.store == "redis" else None)
 
-    def _save(self, key, record, replaces, fence, wall):
+    def _save(self, key, record, replaces, fence):
         shelf, now = self.shelf, self.shelf.universe.now
         cell = shelf.cells.get(key)
         generation = 0 if cell is None else cell.generation
@@ -198,6 +196,7 @@ class SharedStore:
             if same and cell.record.token.issued_at == record.token.issued_at:
                 born_at = cell.born_at
             else:
+                wall = self.process.clock.time()
                 born_at = now - max(0.0, wall - record.token.issued_at)
         self.shelf.watch.saved(self.process, None if cell is None else cell, record)
         shelf.cells[key] = Cell(
