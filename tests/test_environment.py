@@ -1,4 +1,4 @@
-"""Where Aritma lives."""
+"""Tests of Environment: issuers, endpoints, tenants and the origins of the APIs."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError
 
 
-def test_the_pages_endpoints():
-    """The two token endpoints of Aritma's page."""
+def test_the_token_endpoints_are_aritmas():
+    """The token endpoints of both environments are those of Aritma's documentation."""
     assert PRODUCTION.token_endpoint == "https://id.aritma.io/connect/token"
     assert DEVELOPMENT.token_endpoint == "https://id.dev.aritma.io/connect/token"
 
@@ -25,7 +25,7 @@ def test_a_tenant_goes_into_the_path():
 
 
 def test_no_two_tenants_have_an_issuer_in_common():
-    """What proves a person's sign-in at one is nothing at another, nor at the default tenant."""
+    """An ID token of one tenant has an issuer that no other tenant accepts."""
     acme, other = PRODUCTION.for_tenant("acme"), PRODUCTION.for_tenant("other")
 
     assert not acme.issuers & other.issuers
@@ -42,19 +42,19 @@ def test_tenants_may_share_an_issuer_where_that_is_said():
 
 @pytest.mark.parametrize("tenant", ["", "a/b", "..", ".", "a?b", "å", "a b"])
 def test_a_tenant_is_one_plain_segment(tenant):
-    """Anything else could lead elsewhere."""
+    """A tenant that could change the rest of the path is refused."""
     with pytest.raises(ConfigurationError, match="path segment"):
         PRODUCTION.for_tenant(tenant)
 
 
 def test_a_tenant_is_chosen_once():
-    """A tenant of a tenant makes no sense."""
+    """An environment that has a tenant gets no other."""
     with pytest.raises(ConfigurationError, match="already for the tenant acme"):
         PRODUCTION.for_tenant("acme").for_tenant("other")
 
 
 def test_another_server_with_its_own_paths():
-    """Endpoints can be given, the rest keeps IdentityServer's paths."""
+    """Endpoints can be given, and the rest keep IdentityServer's paths."""
     environment = Environment.at(
         "https://idp.example/",
         api_origins=["https://api.example/v1"],
@@ -74,7 +74,7 @@ def test_another_server_with_its_own_paths():
 
 
 def test_given_endpoints_belong_to_one_tenant():
-    """A tenant in the path would not reach them: the default tenant's tokens would come instead."""
+    """Given endpoints would send a tenant's requests to the default tenant."""
     environment = Environment.at(
         "https://idp.example", endpoints={"token_endpoint": "https://idp.example/token"}
     )
@@ -86,13 +86,13 @@ def test_given_endpoints_belong_to_one_tenant():
     "url", ["http://idp.example/x", "/connect/authorize", "https://a:b@idp.example/x"]
 )
 def test_given_endpoints_are_secure(url):
-    """Also the one that only a browser goes to."""
+    """The authorization endpoint, which only a browser opens, must be secure too."""
     with pytest.raises(ConfigurationError, match="authorization_endpoint"):
         Environment.at("https://idp.example", endpoints={"authorization_endpoint": url})
 
 
 def test_endpoints_have_the_names_of_the_standards():
-    """A typing error is found at once, not by a request to another address."""
+    """A misspelt name is refused at construction, and sends no request to another address."""
     with pytest.raises(ConfigurationError, match="token_endpoint"):
         Environment.at("https://idp.example", endpoints={"token_url": "https://idp.example/t"})
     with pytest.raises(ConfigurationError, match="token_endpoint"):
@@ -100,7 +100,7 @@ def test_endpoints_have_the_names_of_the_standards():
 
 
 def test_given_endpoints_stay_as_they_were():
-    """Whoever made the mapping may go on changing it."""
+    """A later change of the caller's mapping does not change the environment."""
     endpoints = {"token_endpoint": "https://idp.example/token"}
     environment = Environment.at("https://idp.example", endpoints=endpoints)
     endpoints["token_endpoint"] = "https://evil.example/token"
@@ -109,7 +109,7 @@ def test_given_endpoints_stay_as_they_were():
 
 
 def test_a_tenant_keeps_what_was_listed():
-    """Where discovered endpoints may be, and what else was set."""
+    """The tenant's environment keeps the listed origins and the other settings."""
     environment = Environment.at(
         "https://idp.example",
         endpoint_origins=["https://login.example"],
@@ -130,13 +130,13 @@ def test_a_tenant_keeps_what_was_listed():
     [("http://idp.example", "https"), ("https://idp.example/?x=1", "query")],
 )
 def test_an_issuer_is_secure_and_without_query(url, problem):
-    """RFC 8414 §2."""
+    """An issuer is an https URL without a query (RFC 8414 §2)."""
     with pytest.raises(ConfigurationError, match=problem):
         Environment.at(url)
 
 
 def test_one_string_is_no_collection_of_origins():
-    """A string's letters are no URLs: the mistake is named."""
+    """A string in the place of a list of URLs is refused."""
     with pytest.raises(ConfigurationError, match="list of URLs"):
         Environment.at("https://idp.example", api_origins="https://api.example")
 
@@ -156,14 +156,14 @@ def test_configurations_name_an_environment(name, issuer):
 
 @pytest.mark.parametrize("url", ["https://idp.example", "https://idp.example/realms/a/"])
 def test_an_issuers_url_leads_to_its_metadata(url):
-    """Only Aritma's own environments have IdentityServer's paths; others publish theirs."""
+    """Aritma's environments use IdentityServer's paths, and other issuers are discovered."""
     assert Environment.named(url).discovers
     assert Environment.named(url).for_tenant("acme").discovers
     assert not Environment.named("production").discovers
 
 
 def test_an_unknown_name_is_refused():
-    """A typing error does not become a host."""
+    """A misspelt name is refused, and is not taken for a host."""
     with pytest.raises(ConfigurationError, match="production, development or an issuer"):
         Environment.named("prod")
 
@@ -177,7 +177,7 @@ def test_apis_are_data():
 
 
 def test_an_unknown_api_is_refused():
-    """The message lists the names."""
+    """The error lists the names of the known APIs."""
     with pytest.raises(ConfigurationError, match=r"one of bankservice, .*, not 'bank'"):
         PRODUCTION.base_url("bank")
 
@@ -191,7 +191,7 @@ def test_an_unknown_api_is_refused():
     ],
 )
 def test_an_unpublished_base_url_must_be_given(api, environment):
-    """Nothing is guessed."""
+    """A base URL that Aritma does not publish is never guessed."""
     with pytest.raises(ConfigurationError, match="give your own"):
         environment.base_url(api)
 

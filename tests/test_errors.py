@@ -1,4 +1,4 @@
-"""The error tree."""
+"""Tests of the errors: their tree, their copies and their messages."""
 
 import pickle
 
@@ -35,7 +35,7 @@ SAMPLES = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_is_documented_and_drawn(kind):
-    """Names end in Error, have a docstring, and stand in the tree at the top of the file."""
+    """Each name ends in Error, has a docstring and stands in the tree at the top of the file."""
     assert kind.__name__.endswith("Error")
     assert kind.__doc__
     assert kind.__name__ in errors.__doc__
@@ -44,7 +44,7 @@ def test_every_error_is_documented_and_drawn(kind):
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("way", ["copy", "pickle"])
 def test_copies_are_equal_and_carry_no_traceback(error, way):
-    """Each of many callers raises its own; other processes may too."""
+    """Each of many callers raises its own copy, and so may other processes."""
     try:
         raise error
     except AritmaAuthError as caught:
@@ -58,12 +58,12 @@ def test_copies_are_equal_and_carry_no_traceback(error, way):
 
 
 def test_a_timeout_is_a_timeout_error_too():
-    """Callers that catch TimeoutError catch ours."""
+    """A caller that catches TimeoutError catches TokenTimeoutError."""
     assert issubclass(TokenTimeoutError, TimeoutError)
 
 
 def test_the_message_says_what_to_do():
-    """Known codes come with advice, unknown ones without."""
+    """A known error code comes with advice, and an unknown one without."""
     assert "check the client id" in str(OAuthError("invalid_client"))
     assert str(OAuthError("custom_code")) == "custom_code"
 
@@ -80,5 +80,5 @@ def test_the_message_says_what_to_do():
     ],
 )
 def test_a_servers_text_is_made_printable(text, shown):
-    """Control and bidi characters are replaced, and length is cut."""
+    """Control and bidi characters are replaced, and the length is limited."""
     assert printable(text) == shown

@@ -1,4 +1,4 @@
-"""The public names: sorted, complete, documented, and changed only on purpose."""
+"""Tests of the public names: sorted, complete, documented, and changed only on purpose."""
 
 import ast
 import importlib
@@ -36,7 +36,7 @@ def test_the_names_are_what_type_checkers_see():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    """As of any module."""
+    """The package raises the AttributeError that any module raises."""
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = aritma_auth.nonsense
 
@@ -117,7 +117,7 @@ def test_the_public_api_is_the_one_agreed_on():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    """What is not used costs nothing."""
+    """An import of the package loads no library that is not used yet."""
     heavy = ["aiohttp", "cattrs", "joserfc", "redis", "cryptography", "rich", "cyclopts"]
     code = f"import sys, aritma_auth; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -126,7 +126,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_using_the_provider_loads_no_extra():
-    """Neither what other features need, nor what reads answers before one has come."""
+    """A provider needs no library of an extra, and cattrs only when a response comes."""
     extras = ["cattrs", "joserfc", "redis", "cryptography", "rich", "cyclopts", "keyring"]
     code = (
         "import sys, aritma_auth as aa; aa.TokenProvider, aa.OAuthClient, aa.BearerMiddleware;"
@@ -138,7 +138,7 @@ def test_using_the_provider_loads_no_extra():
 
 
 def test_the_package_is_typed():
-    """Type checkers read its annotations."""
+    """Type checkers read the annotations of a package with a py.typed file."""
     assert (Path(aritma_auth.__file__).parent / "py.typed").exists()
 
 
@@ -160,8 +160,8 @@ PURE = sorted(
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: path.name)
-def test_nothing_awaits_in_the_pure_rooms(path):
-    """No coroutine is defined or awaited there."""
+def test_nothing_awaits_in_the_pure_modules(path):
+    """No coroutine is defined or awaited in the pure modules."""
     module = "aritma_auth." + ".".join(
         path.relative_to(Path(aritma_auth.__file__).parent).with_suffix("").parts
     )

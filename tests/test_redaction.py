@@ -1,4 +1,4 @@
-"""One secret through every path: it shows up nowhere but on the wire."""
+"""Tests that send one secret through every path: it is seen on the wire alone."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ FAULTS = {
 async def test_the_client_secret_never_shows(
     aritma_sandbox, canary, me, fault, method, level, caplog
 ):
-    """Whatever goes wrong: errors, their locals, events, status, logs, reprs."""
+    """No fault makes an error, its locals, an event, the status, a log or a repr show it."""
     caplog.set_level(level)
     events = []
     client = client_of(aritma_sandbox, canary.text, method)
@@ -75,10 +75,10 @@ async def test_the_client_secret_never_shows(
     assert canary.text not in caplog.text
 
 
-@pytest.mark.parametrize("answer", ["access_token", "refresh_token", "id_token", "custom"])
-async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, answer):
-    """Whichever member of the answer holds it."""
-    members = {"access_token": "a", "token_type": "Bearer", answer: canary.text}
+@pytest.mark.parametrize("member", ["access_token", "refresh_token", "id_token", "custom"])
+async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, member):
+    """The secret may be in any member of the token response."""
+    members = {"access_token": "a", "token_type": "Bearer", member: canary.text}
     aritma_sandbox.faults.respond_next(json.dumps(members).encode())
     events = []
     provider = aa.TokenProvider(
@@ -98,8 +98,8 @@ async def test_a_tokens_secrets_never_show(aritma_sandbox, canary, me, answer):
 @pytest.mark.parametrize(
     "member", ["access_token", "expires_in", "scope", "token_type", "refresh_token", "id_token"]
 )
-async def test_a_broken_answers_content_never_shows(aritma_sandbox, canary, me, member):
-    """The error names the member and quotes nothing of it."""
+async def test_a_broken_responses_content_never_shows(aritma_sandbox, canary, me, member):
+    """The error names the malformed member and quotes nothing of it."""
     members = {"access_token": "a", "token_type": "Bearer", member: [canary.text]}
     if member == "scope":
         members["scope"] = {"not": canary.text}
@@ -114,7 +114,7 @@ async def test_a_broken_answers_content_never_shows(aritma_sandbox, canary, me, 
     "body", ["{0}", '{{"access_token": "{0}"', "<html>{0}</html>", '{{"a": "{0}", "a": 1}}']
 )
 async def test_unreadable_bodies_never_show(aritma_sandbox, canary, me, body):
-    """Nor do json's own errors, which hold the whole text."""
+    """The errors of json, which hold the whole text, do not escape either."""
     aritma_sandbox.faults.respond_next(body.format(canary.text).encode(), status=500)
 
     with pytest.raises(aa.InvalidResponseError) as caught:
@@ -123,7 +123,7 @@ async def test_unreadable_bodies_never_show(aritma_sandbox, canary, me, body):
 
 
 async def test_the_callers_own_exception_handler_sees_nothing(aritma_sandbox, canary, me):
-    """A call that fails with the token on it: aiohttp's exception and its locals."""
+    """A failed call shows the token neither in aiohttp's exception nor in its locals."""
     provider = aa.TokenProvider(client_of(aritma_sandbox, canary.text), GRANT)
     token = await provider.get_token()
     aritma_sandbox.faults.drop_next(times=4, where="api")

@@ -1,4 +1,4 @@
-"""Secrets and where they come from."""
+"""Tests of Secret and of the sources that it loads from."""
 
 import asyncio
 import copy
@@ -12,7 +12,7 @@ from aritma_auth.secret import Secret
 
 
 async def test_a_value_is_given_back():
-    """The plain form."""
+    """A secret that was given as text loads as that text."""
     assert (await Secret("s3cr3t").load()).text == "s3cr3t"
 
 
@@ -29,7 +29,7 @@ async def test_an_environment_variable_is_read_each_time(monkeypatch):
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
 async def test_a_file_is_read_without_the_newlines_at_its_end(tmp_path, ending):
-    """Mounted secrets often end in one or two."""
+    """Mounted secrets often end in one or two newlines."""
     file = tmp_path / "secret"
     file.write_bytes(f" s3cr3t{ending}".encode())
 
@@ -38,7 +38,7 @@ async def test_a_file_is_read_without_the_newlines_at_its_end(tmp_path, ending):
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"\n", b"a\nb", b"x" * 70_000])
 async def test_a_bad_file_is_named(tmp_path, content):
-    """Missing, unreadable, empty or with control characters."""
+    """A file that is missing, unreadable, empty or has control characters is refused."""
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content)
@@ -48,7 +48,7 @@ async def test_a_bad_file_is_named(tmp_path, content):
 
 
 async def test_callables_may_be_plain_or_async():
-    """Both are asked each time."""
+    """Both kinds of callable are called at each load."""
     given = iter(["one", "two"])
 
     async def source():
@@ -62,7 +62,7 @@ async def test_callables_may_be_plain_or_async():
 
 
 async def test_a_failing_callable_is_told_by_its_errors_name(canary):
-    """What it raises may hold the secret: only the class is named."""
+    """The callable's exception may hold the secret, so the error names only its class."""
 
     def source():
         raise RuntimeError(canary.text)
@@ -75,7 +75,7 @@ async def test_a_failing_callable_is_told_by_its_errors_name(canary):
 
 
 async def test_a_callables_own_configuration_error_passes():
-    """It says better than we could what to do."""
+    """A ConfigurationError of the callable has better advice than ours."""
 
     def source():
         raise ConfigurationError("log in to the vault first")
@@ -86,26 +86,26 @@ async def test_a_callables_own_configuration_error_passes():
 
 @pytest.mark.parametrize("value", [None, "", 5])
 async def test_a_callable_that_gives_no_text_is_refused(value):
-    """An empty secret is no secret."""
+    """A callable must return a text that is not empty."""
     with pytest.raises(ConfigurationError, match=r"hold.* secret"):
         await Secret.from_callable(lambda: value).load()
 
 
 async def test_an_unset_variable_is_named():
-    """The name says what to set."""
+    """The error names the variable to set."""
     with pytest.raises(ConfigurationError, match="ARITMA_UNSET"):
         await Secret.from_env("ARITMA_UNSET").load()
 
 
 @pytest.mark.parametrize("value", ["", "a\nb", "a\x00"])
 def test_a_bad_value_is_refused_at_once(value):
-    """Nothing waits for the first request."""
+    """A malformed value is refused at construction, before the first request."""
     with pytest.raises(ConfigurationError):
         Secret(value)
 
 
 def test_a_secret_never_shows(canary):
-    """Not in print, copies or pickles."""
+    """Neither the repr nor a copy shows a secret, and it cannot be pickled."""
     secret = Secret(canary.text)
 
     canary.assert_hidden(secret)
@@ -147,7 +147,7 @@ async def test_a_secret_that_is_refused_shows_in_no_frame(
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_failing_callable_is_told_by_its_place(is_async):
-    """Module, line and function of the callable, and of what raised below it."""
+    """The error names module, line and function of the callable and of what raised below it."""
 
     def look_up(name):
         return {}[name]
@@ -168,13 +168,13 @@ async def test_a_failing_callable_is_told_by_its_place(is_async):
 
 
 async def test_a_callable_that_cannot_be_called_so_is_told_too():
-    """It wants an argument: no frame of it has run."""
+    """A callable that needs an argument has no frame that the error could name."""
     with pytest.raises(ConfigurationError, match=r"failed \(TypeError\)"):
         await Secret.from_callable(lambda name: name).load()
 
 
 async def test_a_callable_that_awaits_a_cancelled_task_has_failed():
-    """Nobody has cancelled the caller."""
+    """The callable's CancelledError is a failure, since its caller was not cancelled."""
 
     async def source():
         task = asyncio.ensure_future(asyncio.sleep(10))

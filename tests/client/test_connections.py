@@ -257,7 +257,7 @@ async def test_a_kept_connection_that_dies_does_not_take_a_refresh_token_along()
 
 @pytest.mark.parametrize("grant", [aa.RefreshTokenGrant("r"), aa.ClientCredentialsGrant()])
 async def test_a_response_that_has_arrived_outlives_a_loop_that_stood_still(grant):
-    """The loop is blocked for longer than the time-out, while the response lies in the socket."""
+    """The loop is blocked beyond the time-out while the response waits in the socket."""
     arrived = asyncio.Event()
 
     async def serve(reader, writer):

@@ -127,7 +127,7 @@ async def test_an_exchange_under_way_is_waited_for(clock, store):
 
 
 async def test_a_closed_provider_forgets_nothing(clock):
-    """It raises ProviderClosedError."""
+    """A closed provider's forget() raises ProviderClosedError."""
     rig = Rig(clock)
     await rig.provider.aclose()
 

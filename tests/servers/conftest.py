@@ -113,7 +113,7 @@ def running_python(folder, place):
 
 @pytest.fixture(scope="session")
 def nanoidp(tmp_path_factory):
-    """Run nanoidp."""
+    """Run a nanoidp server for all the tests."""
     folder, place = FOLDER / "nanoidp", tmp_path_factory.mktemp("nanoidp")
     # It writes beside its settings.
     for settings in folder.glob("*.yaml"):
@@ -124,7 +124,7 @@ def nanoidp(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def django_oauth_toolkit(tmp_path_factory):
-    """Run django-oauth-toolkit."""
+    """Run a django-oauth-toolkit server for all the tests."""
     place = tmp_path_factory.mktemp("django_oauth_toolkit")
     with running_python(FOLDER / "django_oauth_toolkit", place) as server:
         yield server

@@ -42,7 +42,7 @@ async def serving_aiohttp(site, listener):
 
 
 class AnnouncedServer(uvicorn.Server):
-    """Tells when it listens."""
+    """A uvicorn server with an event that is set as soon as it listens."""
 
     def __init__(self, config):
         super().__init__(config)

@@ -129,7 +129,7 @@ asyncio.run(work(json.loads(sys.argv[1])))
 
 
 def open_store(spec):
-    """Make a worker's store."""
+    """Open the store that a worker's specification names."""
     if spec["kind"] == "redis":
         from aritma_auth.stores.encryption import EncryptionKeys
         from aritma_auth.stores.redis import RedisTokenStore
@@ -250,7 +250,7 @@ class Fleet:
         return self
 
     async def hire(self):
-        """Start one more worker."""
+        """Start one more worker process of the fleet."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

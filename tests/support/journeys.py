@@ -26,5 +26,5 @@ async def begin(client, scope="openid profile bankservice", **settings):
 
 
 async def sign_in(client, scope="openid profile bankservice", **settings):
-    """Sign an end-user in."""
+    """Sign an end-user in, and return the completed sign-in."""
     return await client.complete_sign_in(*await begin(client, scope, **settings))

@@ -127,7 +127,7 @@ class PlainBrowser:
         await self.session.close()
 
     async def open(self, url):
-        """Go to an address."""
+        """Open a URL, and return the page that it leads to."""
         return await self._go("get", url, {})
 
     async def submit(self, page, **answers):

@@ -16,13 +16,13 @@ def key_for(rig):
 
 
 def entry_of(store):
-    """Return the only entry."""
+    """Return the only entry that the store keeps."""
     (entry,) = kept_in(store).values()
     return entry
 
 
 def key_of(store):
-    """Return the only key."""
+    """Return the only key that the store keeps."""
     (key,) = kept_in(store)
     return key
 

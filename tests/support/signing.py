@@ -32,7 +32,7 @@ def jwk(key=RSA, drop=(), **members):
 
 
 def encode(data):
-    """Encode as base64url."""
+    """Encode bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 

@@ -90,7 +90,7 @@ class Server:
             self.do("CONFIG", "SET", name, before)
 
     def become_a_cluster(self):
-        """Serve all slots, alone."""
+        """Let the server serve all slots of a cluster alone."""
         self.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         while b"cluster_state:ok" not in self.do("CLUSTER", "INFO"):
             time.sleep(0.01)

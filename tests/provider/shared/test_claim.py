@@ -110,7 +110,7 @@ async def test_a_claim_that_comes_too_late_looks_again(clock, store):
 
 
 async def test_a_claim_that_never_succeeds_ends(clock, store):
-    """A refresh token that can never be claimed is never presented."""
+    """The process presents no refresh token that it could not claim."""
     store.failing = {"conflict"}
     rig = Rig(clock, grant=REFRESH, store=store)
 
@@ -133,7 +133,7 @@ async def test_a_lost_answer_leaves_the_mark(clock, store):
 
 
 async def test_a_question_that_never_left_takes_the_mark_away(clock, store):
-    """A request that never left takes the mark away."""
+    """A request that was not sent has presented no refresh token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), *[UNSENT] * 3]
     await rig.get()

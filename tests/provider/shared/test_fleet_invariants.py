@@ -145,7 +145,7 @@ class Server:
 
 
 class ProcessClient(FakeClient):
-    """One process's client."""
+    """The client of one process, whose requests wait for the test to respond."""
 
     def __init__(self, clock, server):
         super().__init__(clock)

@@ -60,7 +60,7 @@ async def test_what_the_server_asks_for_holds_for_all(clock, store):
 
 
 async def test_a_success_forgets_the_failure(clock, store):
-    """A success ends the shared failure for all processes."""
+    """A success removes the shared backoff for all processes."""
     rig = Rig(clock, store=store)
     rig.client.answers = [DOWN] * 3
     with pytest.raises(aa.TransportError):

@@ -83,7 +83,7 @@ class Presentation:
 
     @property
     def process(self):
-        """Who sent it."""
+        """The process that has sent the request."""
         return self.connection.process
 
     @property
@@ -131,7 +131,7 @@ class IdentityServer:
         return self._issue(family)
 
     def revoke(self, family, why):
-        """End a family."""
+        """End a family of refresh tokens for the given reason."""
         if family.ended is None:
             family.ended = why
             self.universe.note("server ends sign-in", family.number, why)

@@ -91,7 +91,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return max(due, self.blocked_until)
 
     def step(self):
-        """Run one callback."""
+        """Run the next callback of the event loop."""
         if not self._batch:
             self._begin_iteration()
         universe = self._universe

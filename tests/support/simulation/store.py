@@ -243,7 +243,7 @@ class SharedLease:
 
     @property
     def is_left(self):
-        """Its loop stands still."""
+        """Tell whether the loop that holds the lease stands still."""
         return self._loop.mode == "standing"
 
     async def keep(self):
@@ -266,7 +266,7 @@ class SharedLease:
             await self._store._through("release", self.give_back)
 
     def give_back(self):
-        """End it at once."""
+        """End the lease at once, without a message to the store."""
         if self._store.shelf.leases.get(self._key) is self:
             del self._store.shelf.leases[self._key]
 

@@ -17,11 +17,11 @@ _REAL_SECONDS = 20.0
 
 
 class ThreadEnded(BaseException):
-    """The universe is over."""
+    """Ends a thread of a universe that is over."""
 
 
 class Baton:
-    """One thread's turn."""
+    """The permission to run, which one thread holds at a time."""
 
     def __init__(self, universe, process, thread):
         self.universe = universe

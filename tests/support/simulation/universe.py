@@ -70,7 +70,7 @@ class Universe:
         return random.Random(f"{self.seed} {purpose}")
 
     def note(self, *words):
-        """Write down what happened."""
+        """Append what happened to the universe's trace."""
         if not self.over:
             self.trace.append((round(self.now, 6), " ".join(map(str, words))))
 
@@ -94,7 +94,7 @@ class Universe:
             self.signals(anchor, process)
 
     def run(self, until):
-        """Let time pass."""
+        """Let the universe's time pass until the given second."""
         here, spins = self.now, 0
         agenda = self._agenda
         while self.violation is None:

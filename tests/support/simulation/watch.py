@@ -209,7 +209,7 @@ class Watch:
         self.memory_lost_at.append(self.universe.now)
 
     def saved(self, process, cell, record):
-        """Check a write."""
+        """Check a record that a process has written to the store."""
         is_unreadable = cell is not None and cell.sealed_by != process.key and not self.is_healed
         if is_unreadable and record.token is None and not process.has_forgotten:
             self.universe.fail(
