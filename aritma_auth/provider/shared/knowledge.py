@@ -230,6 +230,11 @@ class Knowledge:
         return Record(self.newest.token, self.newest.serial, None, backoff if lasts else None)
 
     @property
+    def owes_sign_in(self) -> bool:
+        """The store is owed a sign-in made here: newer than whatever cannot be read in it."""
+        return self.is_owed and self.is_by_user and self.newest.token is not None
+
+    @property
     def presentable(self) -> Token | None:
         """The newest token if it has a refresh token that the server has not refused."""
         token = self.newest.token

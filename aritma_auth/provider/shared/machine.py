@@ -42,8 +42,8 @@ reach:
 2. A new token is written before it is served. What could not be written is owed, and written as
    long as the process lives, unless the store has something newer.
 3. An entry is replaced by a higher serial, or marked by its reader, and never otherwise (compare
-   and swap by its generation). One that cannot be read is replaced by a sign-in or sign-out made
-   here, or where the grant may be presented again.
+   and swap by its generation). One that cannot be read is replaced by a sign-in made here, or
+   where the grant may be presented again.
 4. "Sign in again" is said of a store that was read. A store that is away or cannot be read is an
    outage.
 5. An older sign-in replaces no newer one, and nothing brings a token back after `forget`.
@@ -275,8 +275,7 @@ class SharedRefresh:
             return self._write_owed(state)
         if state.response is not None:
             return self._keep(state, state.response, moment)
-        is_replaceable = known.is_reusable or (known.is_owed and known.is_by_user)
-        if view.is_unreadable and not is_replaceable:
+        if view.is_unreadable and not (known.is_reusable or known.owes_sign_in):
             return self._finish(state, Raise(self._outage(_UNREADABLE)), moment)
         found = known.alive_in(view, self.policy, moment)
         if found is not None and found.life.freshness(moment.on(found.life)) is Freshness.FRESH:
@@ -502,7 +501,7 @@ class SharedRefresh:
         known = state.known
         if not known.is_owed:
             return state, Wrote(is_written=True)
-        if state.view.is_unreadable and not known.is_by_user:
+        if state.view.is_unreadable and not known.owes_sign_in:
             return state, Wrote(is_written=False)
         if state.writes >= _WRITES:
             return state, Wrote(is_written=False, is_overtaken=True)

@@ -8,6 +8,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.stores import Record
+from support.clock import FakeClock
 from support.fakes import settle
 from support.rig import LOST, UNSENT, Rig, presented, rotated
 from support.sharing import entry_of, key_for, key_of
@@ -118,6 +119,66 @@ async def test_a_stored_token_that_came_too_late_is_not_served(clock, store, lif
     rig.client.answers = [UNSENT] * 9
     with pytest.raises(aa.TransportError):
         await rig.get()
+
+
+@pytest.mark.parametrize("slept", [0, 1000, 3500])
+async def test_a_stored_token_ages_while_the_machine_sleeps(store, slept):
+    """A monotonic clock that stops during sleep does not make it younger."""
+    clock = FakeClock(counts_suspend=False)
+    await Rig(clock, store=store).get()
+    load = store.load
+
+    async def load_and_sleep(key):
+        entry = await load(key)
+        clock.wall += slept
+        store.load = load
+        return entry
+
+    store.load = load_and_sleep
+    rig = Rig(clock, store=store)
+    rig.client.answers = [UNSENT] * 9
+    await rig.get()
+
+    assert rig.provider.status().expires_in == pytest.approx(3600 - slept)
+
+
+@pytest.mark.parametrize("slept", [3600, 3601, 86400])
+async def test_a_stored_token_that_ended_while_the_machine_slept_is_not_served(store, slept):
+    """The machine went to sleep between the question to the store and its response."""
+    clock = FakeClock(counts_suspend=False)
+    await Rig(clock, store=store).get()
+    load = store.load
+
+    async def load_and_sleep(key):
+        entry = await load(key)
+        clock.wall += slept
+        return entry
+
+    store.load = load_and_sleep
+    rig = Rig(clock, store=store)
+    rig.client.answers = [UNSENT] * 9
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+
+@pytest.mark.parametrize("step", [5, 60, -60])
+async def test_a_step_of_the_wall_clock_makes_no_mark_older(clock, store, step):
+    """The mark is waited for by the clock that never steps, from when it was seen."""
+    rig = await signed_in(clock, store)
+    entry = entry_of(store)
+    marked = attrs.evolve(entry.record, redeeming_since=clock.time())
+    await store.save(key_of(store), marked, replaces=entry.generation)
+    slept, began = clock.sleep, clock.monotonic()
+
+    async def sleep(seconds):
+        if clock.monotonic() == began:
+            clock.wall += step
+        await slept(seconds)
+
+    clock.sleep = sleep
+    await rig.get()
+
+    assert 10 <= clock.monotonic() - began < 11
 
 
 @pytest.mark.parametrize("timeout", [30, 12, 3])

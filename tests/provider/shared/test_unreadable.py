@@ -97,18 +97,26 @@ async def test_a_failure_is_not_written_over_what_cannot_be_read(clock, tmp_path
 
 
 async def test_a_sign_in_replaces_what_cannot_be_read(clock, tmp_path, worker):
-    """It is newer than whatever is there, and so is the end of one."""
+    """A sign-in made here is newer than whatever is there, and a sign-out waits until it is read."""
     damage(tmp_path, lambda body: body[:-1])
     await worker.provider.set_token(rotated(worker, refresh_token="new"))
     clock.advance(3600)
     fresh = Rig(clock, grant=ALICE, store=aa.FileTokenStore(tmp_path, keys=KEYS))
     await fresh.get()
+    good = contents(tmp_path)
     damage(tmp_path, lambda body: body[:-1])
-    await fresh.provider.forget()
-
-    assert presented(fresh) == ["new"]
+    with pytest.raises(aa.StoreError, match="forget it again"):
+        await fresh.provider.forget()
+    with pytest.raises(aa.TransportError, match="cannot read"):
+        await fresh.get()
+    is_kept = contents(tmp_path) == good[:-1]
+    damage(tmp_path, lambda _body: good)
+    clock.advance(10)
     with pytest.raises(aa.ReauthenticationRequiredError):
         await fresh.get()
+
+    assert is_kept
+    assert presented(fresh) == ["new"]
 
 
 async def test_a_successor_is_kept_in_memory_while_the_entry_cannot_be_read(
