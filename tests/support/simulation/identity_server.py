@@ -65,6 +65,8 @@ class Presentation:
     Attributes:
         began_at: True seconds when its process began to connect.
 
+        claimed_at: True seconds when its process marked the token as being exchanged, else the same.
+
         sent_at: True seconds when it left the process.
 
         outcome: ``rotated``, ``issued``, or the error.
@@ -80,6 +82,7 @@ class Presentation:
     refresh_token: RefreshToken | None = None
     outcome: str = ""
     delivered_at: float | None = None
+    claimed_at: float = 0.0
 
     @property
     def process(self):
@@ -167,6 +170,9 @@ class IdentityServer:
             self.universe.now,
             self.refresh.get(form.get("refresh_token", "")),
         )
+        presentation.claimed_at = presentation.began_at
+        if connection.process.marked_at is not None:
+            presentation.claimed_at = min(connection.process.marked_at, presentation.began_at)
         peer.presentation = presentation
         self.requests.append(presentation)
         self.watch.presented(presentation)

@@ -100,6 +100,8 @@ class Process:
 
         vault: Kind of fault of its secret's vault, and until when.
 
+        marked_at: True seconds when it last marked a token in the store as being exchanged.
+
         has_forgotten: Its application has called `forget` or `sign_out`.
     """
 
@@ -122,6 +124,7 @@ class Process:
         self.rejected = {}
         self.signed_in = []
         self.has_forgotten = False
+        self.marked_at = None
         self.known = 0
         self.vault = (None, 0.0)
         self.superseded = {}

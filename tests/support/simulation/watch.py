@@ -101,6 +101,10 @@ class Watch:
 
     def superseded(self, process, since):
         """Count the sign-ins that were in place before as not to be handed out by a process."""
+        clocks_differ = len(set(self.world.wall_offsets)) > 1
+        if clocks_differ and self._store_was_ill(since, self.universe.now):
+            # Without the store's word the clocks tell which sign-in is newer.
+            return
         for number, installed_at in self.installed.items():
             if installed_at <= since:
                 process.superseded[number] = self.universe.now
@@ -147,9 +151,11 @@ class Watch:
             return
         if old.outcome.startswith("outage") and old.delivered_at is not None:
             return
-        age = new.sent_at - old.began_at
+        # The time-out counts from the mark; within it the request is over, which is another check.
+        is_open = self._is_open(old, new.sent_at)
+        age = new.sent_at - (old.began_at if is_open else old.claimed_at)
         if age < REDEMPTION - EARLY:
-            how = "at once" if self._is_open(old, new.sent_at) else "too early"
+            how = "at once" if is_open else "too early"
             self.universe.fail(
                 f"a refresh token is not presented {how}",
                 f"{name}, {old.process.name} {age:.3f} s before ({old.outcome})",
@@ -210,6 +216,9 @@ class Watch:
 
     def saved(self, process, cell, record):
         """Check a record that a process has written to the store."""
+        before = None if cell is None else cell.record.redeeming_since
+        if record.redeeming_since not in {None, before}:
+            process.marked_at = self.universe.now
         is_unreadable = cell is not None and cell.sealed_by != process.key and not self.is_healed
         if is_unreadable and record.token is None and not process.has_forgotten:
             self.universe.fail(
