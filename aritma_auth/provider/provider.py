@@ -320,7 +320,8 @@ class TokenProvider(AsyncCloseable):
 
     def _rest(self) -> None:
         # An idle provider keeps its token and little else: a process may have thousands.
-        if self._refresher is not None and self._refresher.is_disposable:
+        refresher = self._refresher
+        if refresher is not None and refresher.is_disposable and refresher.flights.current is None:
             self._refresher = None
 
     def _served(self, outcome: Outcome | None) -> Token | None:

@@ -192,6 +192,15 @@ HISTORIES = {
         Step(52.1, "call"),
         Step(52.1, "call"),
     ),
+    "callers begin a flight as forget ends": (
+        SERVICE,
+        Step(100.0, "job", timeout=12.0, seconds=0.3),
+        Step(100.0, "job", timeout=12.0, seconds=0.3),
+        Step(140.0, "forget", loop="side", anchor="delivered"),
+        Step(170.0, "job", timeout=3.0),
+        Step(170.0, "call", timeout=3.0),
+        Step(170.0, "call", timeout=3.0, loop="side"),
+    ),
     "a loop is closed and two callers come at once": (
         SERVICE,
         Step(99.0, "close_loop", anchor="sent", skip=5),
