@@ -331,6 +331,9 @@ def _tell(world, index, name, job, event):
     moment = _moment(world, process)
     state, action = RULES.step(attrs.evolve(job.state, known=process.known), event, moment)
     world = world.with_process(index, known=state.known)
+    if isinstance(event, Responded) and state.response is None:
+        # The user has signed in or out here meanwhile: the response is of no interest any more.
+        world = attrs.evolve(world, excused=world.excused | {_family(event.token)})
     if not isinstance(action, Serve | Postpone | Raise | Wrote):
         seconds = getattr(action, "seconds", getattr(action, "timeout", 0.0))
         job = Job(state, action, world.now + seconds, generation=job.generation)
@@ -339,21 +342,24 @@ def _tell(world, index, name, job, event):
     if isinstance(action, Serve) and job.generation == process.generation:
         world = world.with_process(index, held=action.token.access_token)
     if isinstance(action, Raise):
-        _check_error(world, index, action.error)
+        _check_error(world, index, state, action.error)
     if state.known.is_owed and process.keep_at is None:
         retry = world.now + SHARING.store_retry_interval
         world = world.with_process(index, keep_at=retry)
     return world
 
 
-def _check_error(world, index, error):
+def _check_error(world, index, state, error):
     if not isinstance(error, aa.ReauthenticationRequiredError):
         if error.is_permanent or error.retry_after == 0:
             raise BrokenInvariantError("an outage is told as something permanent")
         return
     if not world.processes[index].can_read and world.writer != index:
         raise BrokenInvariantError("sign in again, of an entry that cannot be read")
-    if "" not in world.wanted and not (world.wanted & world.ended):
+    # A sign-in that came since the process looked is as good as one that comes next.
+    is_late = _generation(world.entry) != state.view.generation
+    is_late |= any(other.known.is_owed and other.known.is_by_user for other in world.processes)
+    if not is_late and "" not in world.wanted and not (world.wanted & world.ended):
         raise BrokenInvariantError("sign in again, though the sign-in lives")
 
 
@@ -391,9 +397,12 @@ def _faults(world):
 def _lost_with(process):
     """Give the sign-in whose newest token only this process has, or is about to get."""
     job, known = process.refresh, process.known
+    lost = {_family(known.newest.token)} if known.is_owed else set()
     if job is not None and isinstance(job.action, Send):
-        return {_family(job.action.token)}
-    return {_family(known.newest.token)} if known.is_owed else set()
+        lost.add(_family(job.action.token))
+    if job is not None and job.state.response is not None:
+        lost.add(_family(job.state.response.token))
+    return lost
 
 
 def _user_acts(world, index, act):
