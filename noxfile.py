@@ -49,8 +49,6 @@ nox.options.sessions = [
     "tests",
     "tests_lowest",
     "coverage",
-    "simulation",
-    "interleavings",
     "fleet",
     "browser",
     "docs",
@@ -85,6 +83,9 @@ def run_tests(session: nox.Session, *arguments: str) -> None:
         "run",
         "-m",
         "pytest",
+        # A process a core; each takes whole files, since their fixtures are expensive.
+        "--numprocesses=auto",
+        "--dist=loadfile",
         *(arguments or session.posargs),
         env={"PYTHONSAFEPATH": "1"},
     )

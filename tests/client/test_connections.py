@@ -165,7 +165,9 @@ def any_host():
     return context
 
 
-@pytest.mark.parametrize("setting", [False, unverified, any_host], ids=str)
+@pytest.mark.parametrize(
+    "setting", [False, unverified, any_host], ids=["off", "unverified", "any host"]
+)
 async def test_a_session_that_does_not_verify_certificates_is_refused(setting):
     """A client secret is sent only to a server whose certificate is verified."""
     given = setting() if callable(setting) else setting

@@ -188,7 +188,7 @@ def test_a_response_in_another_part_of_the_url_is_named(response_mode, callback,
 @pytest.mark.parametrize(
     "callback",
     [5, None, object(), ["code"], [("code",)], [("a", "b", "c")], {"code"}, [5]],
-    ids=repr,
+    ids=lambda callback: type(callback).__name__,
 )
 def test_what_is_no_callback_at_all_is_the_callers_mistake(callback):
     """The message names the argument and its type, and no TypeError leaves the package."""

@@ -111,7 +111,9 @@ async def test_what_a_killed_writer_left_is_swept_up(store, folder):
     assert suffixes(folder) == [".lock", ".token"]
 
 
-@pytest.mark.parametrize("make", [lambda path, mine: path.symlink_to(mine), os.link], ids=str)
+@pytest.mark.parametrize(
+    "make", [lambda path, mine: path.symlink_to(mine), os.link], ids=["symbolic", "hard"]
+)
 async def test_a_link_that_appears_while_writing_is_not_followed(
     store, folder, tmp_path, monkeypatch, make
 ):

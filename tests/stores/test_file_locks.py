@@ -19,7 +19,9 @@ def store(folder):
 
 @pytest.mark.parametrize("suffix", [".lock", ".lease"])
 @pytest.mark.parametrize(
-    "make", [os.mkfifo, Path.mkdir, make_link, lambda path: path.symlink_to("nowhere")], ids=str
+    "make",
+    [os.mkfifo, Path.mkdir, make_link, lambda path: path.symlink_to("nowhere")],
+    ids=["fifo", "folder", "link", "dangling link"],
 )
 async def test_a_lock_file_that_is_none_is_not_used(store, folder, suffix, make):
     """The caller gets a StoreError at once."""
