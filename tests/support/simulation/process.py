@@ -269,8 +269,11 @@ class Process:
 
     @property
     def has_a_true_clock(self):
-        """Tell whether a clock of it has counted every second: not if one slept and one was set back."""
-        machine = self.machine
+        """Tell whether a clock has counted every second of a token's life."""
+        machine, is_file = self.machine, self.history.plan.world.store == "file"
+        if is_file and machine.was_set_back:
+            # A new process has nothing but the wall clock to tell a stored token's age.
+            return False
         return self.clock.counts_suspend or not (machine.sleeps and machine.was_set_back)
 
     def slept(self, since, until):
