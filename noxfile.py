@@ -146,7 +146,7 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("faults", ["crash outage", "forget outage", "crash loss", "freeze outage"])
+@nox.parametrize("faults", ["crash outage", "forget outage", "sign-in outage"])
 def interleavings(session: nox.Session, faults: str) -> None:
     """Visit every interleaving of a shared refresh with two faults; the suite has one each."""
     install_groups(session, "test")
