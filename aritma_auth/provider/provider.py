@@ -478,7 +478,10 @@ class TokenProvider(AsyncCloseable):
         """
         with STATE_LOCK:
             self._is_closed = True
+            rejected = self._cache.rejected
             self._cache.clear()
+            # A refresh that is ending must not adopt it again for a caller that waits.
+            self._cache.rejected = rejected
             refresher = self._refresher
         if refresher is not None:
             await refresher.aclose()

@@ -192,6 +192,12 @@ HISTORIES = {
         Step(52.1, "call"),
         Step(52.1, "call"),
     ),
+    "a rejected token in the store while the provider closes": (
+        FLEET,
+        Step(10.0, "reject"),
+        Step(11.0, "aclose", loop="side", anchor="store begun", skip=2, seconds=70.0),
+        Step(11.1, "call", timeout=0.3),
+    ),
     "callers begin a flight as forget ends": (
         SERVICE,
         Step(100.0, "job", timeout=12.0, seconds=0.3),
