@@ -1,4 +1,4 @@
-"""Histories in which the first version broke an invariant, each as small as it could be made."""
+"""Histories in which an earlier version broke an invariant, as small as they could be made, and their neighbours."""
 
 import pytest
 
