@@ -31,6 +31,7 @@ _SMALL_BODY = 1 << 16
 _READ_WITHIN = 1.0
 """Seconds to read them; then the connection is closed."""
 
+_PLAIN = frozenset({"http", "ws"})
 _REMEMBERED = 64
 """Origins remembered: a hostile redirect could name any number."""
 
@@ -105,8 +106,11 @@ class BearerMiddleware:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         url, headers = request.url, request.headers
-        if self._allowed.get(url.raw_authority) != url.scheme and not self._allow(url):
-            return await self._pass_by(request, handler)
+        if self._allowed.get(url.raw_authority) != url.scheme:
+            if not self._allow(url):
+                return await self._pass_by(request, handler)
+            if url.scheme in _PLAIN:
+                _require_direct(request)
         if _AUTHORIZATION in headers and self._keeps(url):
             return await handler(request)
         source = self._source
@@ -171,7 +175,8 @@ class BearerMiddleware:
     def _allow(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
         is_allowed = origin_of(url) in self._origins
-        if is_allowed and len(self._allowed) < _REMEMBERED:
+        # http is not remembered: whether a proxy is used may differ from request to request.
+        if is_allowed and url.scheme not in _PLAIN and len(self._allowed) < _REMEMBERED:
             self._allowed[url.raw_authority] = url.scheme
         return is_allowed
 
@@ -207,6 +212,14 @@ class BearerMiddleware:
     def __repr__(self) -> str:
         origins = ", ".join(sorted(origin.url for origin in self._origins))
         return f"<BearerMiddleware for {origins}>"
+
+
+def _require_direct(request: ClientRequest) -> None:
+    if request.proxy is not None:
+        raise ConfigurationError(
+            "a token goes to http on loopback only directly, and this request would pass a proxy "
+            "in clear text: set NO_PROXY=127.0.0.1,localhost, or give the request no proxy"
+        )
 
 
 def _parse_origins(origins: Iterable[str]) -> frozenset[Origin]:

@@ -1,0 +1,85 @@
+"""A token for http on loopback never passes a proxy, which would read it in clear text."""
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import aritma_auth as aa
+from support.connect_proxy import connect_proxy
+from support.loopback import serving
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+class Tokens:
+    """Gives one token."""
+
+    def peek(self):
+        return aa.Token("secret-token")
+
+    async def get_token(self):
+        return self.peek()
+
+    def report_rejected(self, token):
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_variables(monkeypatch):
+    for name in ("HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+async def call(**settings):
+    """Call a loopback API through the middleware; return the Authorization headers it saw."""
+    seen = []
+
+    async def note(request):
+        seen.append(request.headers.get("Authorization"))
+        return web.Response()
+
+    async with serving(note) as url:
+        middleware = aa.BearerMiddleware(Tokens(), [url])
+        async with aiohttp.ClientSession(middlewares=[middleware], **settings) as session:
+            async with session.get(url):
+                return seen
+
+
+@pytest.mark.parametrize("way", ["session", "environment"])
+async def test_a_request_that_would_pass_a_proxy_is_not_sent(monkeypatch, way):
+    """The error says what to set, and the proxy sees nothing."""
+    async with connect_proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        settings = {"proxy": proxy.url} if way == "session" else {"trust_env": True}
+        with pytest.raises(aa.ConfigurationError, match="set NO_PROXY"):
+            await call(**settings)
+
+    assert proxy.heads == []
+
+
+async def test_a_request_that_bypasses_the_proxy_is_signed(monkeypatch):
+    """NO_PROXY names the loopback address."""
+    async with connect_proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+        assert await call(trust_env=True) == ["Bearer secret-token"]
+    assert proxy.heads == []
+
+
+async def test_a_second_request_is_looked_at_again():
+    """The first went directly; the same address through a proxy is refused all the same."""
+    async with connect_proxy() as proxy, serving(lambda _: _ok()) as url:
+        middleware = aa.BearerMiddleware(Tokens(), [url])
+        async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+            async with session.get(url) as response:
+                assert response.status == 200
+            with pytest.raises(aa.ConfigurationError, match="NO_PROXY"):
+                await session.get(url, proxy=proxy.url)
+
+    assert proxy.heads == []
+
+
+async def _ok():
+    return web.Response()
