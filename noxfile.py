@@ -12,6 +12,14 @@ INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
 LOOPS_ON = "3.13"
 """Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
+ONCE = [
+    "tests/provider/shared/test_explorer.py",
+    "tests/servers",
+    "tests/simulation",
+    "tests/test_echo.py",
+]
+"""Long tests of what does not depend on the interpreter: they run on the oldest one."""
+
 LOOP_TESTS = [
     "tests/client/test_cached_document.py",
     "tests/client/test_discovery.py",
@@ -86,9 +94,14 @@ def run_tests(session: nox.Session, *arguments: str) -> None:
         # A process a core; each takes whole files, since their fixtures are expensive.
         "--numprocesses=auto",
         "--dist=loadfile",
-        *(arguments or session.posargs),
+        *arguments,
         env={"PYTHONSAFEPATH": "1"},
     )
+
+
+def leave_out(paths: list[str]) -> list[str]:
+    """Make pytest's options that leave out some tests."""
+    return [f"--ignore={path}" for path in paths]
 
 
 @nox.session
@@ -122,7 +135,8 @@ def tests(session: nox.Session) -> None:
     install_groups(session, "test")
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
-    run_tests(session)
+    is_first = session.python == INTERPRETERS[0]
+    run_tests(session, *session.posargs, *([] if is_first else leave_out(ONCE)))
     if session.python == LOOPS_ON:
         run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
@@ -134,7 +148,7 @@ def tests_lowest(session: nox.Session) -> None:
         session.skip("needs uv, to resolve the oldest versions")
     install_groups(session, "test")
     session.install("--resolution=lowest-direct", "--force-reinstall", ".[all]")
-    run_tests(session)
+    run_tests(session, *session.posargs, *leave_out(ONCE))
 
 
 @nox.session

@@ -298,8 +298,6 @@ class _Exchange:
             )
         elif isinstance(error, aiohttp.ClientSSLError):
             problem = f"TLS with {place} failed ({kind}): check certificates and proxies"
-        elif isinstance(error, TimeoutError):
-            problem = f"no response from {place} in time: try again later"
         elif isinstance(error, aiohttp.ClientConnectionError | OSError):
             problem = f"the connection to {place} failed ({kind}): try again later"
         elif isinstance(error, aiohttp.ClientError):

@@ -90,14 +90,14 @@ class TokenRefresher:
             await client.revoke(token)
 
     def signed_in(self, token: Token) -> None:
-        """Learn of the token of `set_token`; the caller holds the state lock."""
-        if self.coordinator is not None:
-            self.coordinator.signed_in(token)
+        """Learn of the token of `set_token`, for a store; the caller holds the state lock."""
+        assert self.coordinator is not None  # noqa: S101 - called with a store only
+        self.coordinator.signed_in(token)
 
     async def keep(self) -> None:
         """Write that token to the store; once begun, it is written."""
-        if self.coordinator is not None:
-            await run_to_the_end(self.coordinator.write(), "aritma-auth store")
+        assert self.coordinator is not None  # noqa: S101 - as above
+        await run_to_the_end(self.coordinator.write(), "aritma-auth store")
 
     async def forget(self) -> None:
         """

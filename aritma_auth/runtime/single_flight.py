@@ -219,9 +219,9 @@ class SingleFlight(Generic[R]):
 
     def _cut_from_elsewhere(self, flight: Flight[R]) -> None:
         """Cancel a flight on its own loop, before anything else if that goes on after all."""
-        if flight.task is not None:
-            with contextlib.suppress(RuntimeError):
-                flight.loop.call_soon_threadsafe(flight.task.cut)
+        assert flight.task is not None  # noqa: S101 - only a flight that has begun is known
+        with contextlib.suppress(RuntimeError):
+            flight.loop.call_soon_threadsafe(flight.task.cut)
 
     def _ended(self, flight: Flight[R], task: "asyncio.Task[R]") -> None:
         result: R | None = None

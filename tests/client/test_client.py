@@ -319,3 +319,22 @@ async def test_an_id_token_is_verified_with_given_keys():
         await client.verify_id_token(id_token(1_700_086_400), nonce="n", keys=keys)
     with pytest.raises(aa.IdTokenError, match="nonce"):
         await client.verify_id_token(id_token(1_700_000_000), nonce=None, keys=keys)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.introspect(None),
+        lambda client: client.revoke(b"hunter2"),
+        lambda client: client.verify_logout_token(5),
+        lambda client: client.verify_id_token(None, nonce=None),
+        lambda client: client.end_session_url(id_token_hint=b"hunter2"),
+    ],
+)
+async def test_what_is_no_token_is_refused_before_anything_is_sent(http_mock, call):
+    """The error names the argument and the given type, and never the value."""
+    with pytest.raises(aa.ConfigurationError, match="must be the token's text; it is") as caught:
+        await call(aa.OAuthClient("id", "secret"))
+
+    assert http_mock.requests == {}
+    assert "hunter2" not in str(caught.value)

@@ -122,7 +122,9 @@ async def test_a_proxy_that_refuses_a_tunnel_has_passed_nothing_on(server, proxy
     assert not caught.value.is_permanent
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:3128", "proxy", "ftp://proxy:21", "//x", "http://"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:3128", "proxy", "ftp://proxy:21", "//x", "http://", "http://[::1"]
+)
 async def test_a_proxy_that_is_no_url_is_the_callers_error(server, monkeypatch, address):
     """The message says what a proxy's address looks like."""
     monkeypatch.setenv("HTTPS_PROXY", address)
@@ -181,6 +183,13 @@ def test_a_client_certificate_does_not_switch_verification_off(setting):
     """The context of a client certificate verifies the server too."""
     with pytest.raises(aa.ConfigurationError, match="ssl_context must verify"):
         aa.OAuthClient("id", aa.TlsClientAuth(setting()))
+
+
+@pytest.mark.parametrize("given", ["cert.pem", True, object])
+def test_a_client_certificate_is_an_ssl_context(given):
+    """A path or a flag is refused when the client is made, and not at its first request."""
+    with pytest.raises(aa.ConfigurationError, match=r"must be an ssl\.SSLContext"):
+        Transport(ssl_context=given)
 
 
 async def test_a_session_that_pins_a_certificate_is_taken():

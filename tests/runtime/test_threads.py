@@ -130,3 +130,19 @@ async def test_a_forked_child_makes_threads_of_its_own(workers):
     _, status = await asyncio.to_thread(os.waitpid, child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+async def test_a_call_that_is_cancelled_as_its_thread_takes_it_is_not_made(workers):
+    """The caller left between the queue and the call."""
+    release, made = threading.Event(), []
+    hanging = [asyncio.create_task(workers.run(release.wait)) for _ in range(2)]
+    leaving = asyncio.create_task(workers.run(lambda: made.append(1)))
+    await asyncio.sleep(0.02)
+    # What a cancellation does first, before the call leaves the queue.
+    last = list(workers._calls)[-1]
+    assert last.cancel()
+    release.set()
+    await asyncio.wait([*hanging, leaving])
+
+    assert leaving.cancelled()
+    assert made == []

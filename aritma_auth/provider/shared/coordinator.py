@@ -235,8 +235,9 @@ class _Run:
                 return await self._send(action)
             case msg.Pause(seconds):
                 await coordinator.settings.clock.sleep(seconds)
-            case msg.Release() if self._lease is not None:
+            case msg.Release():
                 lease, self._lease = self._lease, None
+                assert lease is not None  # noqa: S101 - the machine gives back what it was given
                 await lease.release()
         return msg.Woke()
 

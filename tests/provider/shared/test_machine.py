@@ -1,0 +1,98 @@
+"""The rules of the shared refresh that no ordinary history reaches."""
+
+import attrs
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
+from aritma_auth.provider.shared.machine import Phase, Purpose, SharedRefresh
+from aritma_auth.provider.shared.messages import (
+    Failed,
+    Load,
+    Loaded,
+    Raise,
+    Release,
+    Responded,
+    Unavailable,
+    Woke,
+)
+from aritma_auth.stores import Entry, Record
+
+WALL = 1_700_000_000.0
+OLD = aa.Token("old", issued_at=WALL, expires_at=WALL + 60, refresh_token="r1")
+NEW = aa.Token("new", issued_at=WALL, expires_at=WALL + 60, refresh_token="r2")
+RULES = SharedRefresh(aa.SignedInGrant("alice"), RefreshPolicy(), SharingPolicy())
+SERVICE = SharedRefresh(aa.ClientCredentialsGrant("api"), RefreshPolicy(), SharingPolicy())
+KNOWN = Knowledge(is_reusable=False, is_grant_spent=True, newest=VersionedToken(OLD, 1))
+AT_START = Moment(1000.0, WALL)
+TOO_LATE = Moment(1000.0 + RefreshPolicy().refresh_timeout, WALL + 30)
+
+
+def begun(rules=RULES, known=KNOWN, **changes):
+    """Give a refresh that is under way, with its lease."""
+    state, _ = rules.begin(known, Purpose.REFRESH, AT_START)
+    return attrs.evolve(state, fence=1, serial=1, basis=OLD, **changes)
+
+
+def stored(token, serial):
+    return View(Entry(Record(token, serial)), asked_at=1000.0, asked_wall=WALL)
+
+
+def test_a_refresh_that_is_overruled_when_its_time_is_over_ends():
+    """A sign-in came meanwhile, and no time is left to look at it: the caller is told."""
+    overruled = attrs.evolve(KNOWN, newest=VersionedToken(None, 2))
+    state, action = RULES.step(begun(known=overruled, phase=Phase.PAUSE), Woke(), TOO_LATE)
+
+    assert isinstance(action, Release)
+    assert isinstance(state.outcome, Raise)
+    assert "changes faster" in str(state.outcome.error)
+
+
+def test_an_entry_that_always_changes_is_written_a_hundred_times_at_most():
+    """What is owed stays owed, and the refresh ends."""
+    owed = attrs.evolve(KNOWN, newest=VersionedToken(NEW, 2), is_owed=True)
+    state = begun(known=owed, phase=Phase.WRITE, writes=100)
+    state, action = RULES.step(state, Loaded(stored(OLD, 1)), AT_START)
+
+    assert isinstance(action, Release)
+    assert isinstance(state.outcome, Raise)
+    assert state.known.is_owed
+
+
+@pytest.mark.parametrize(("rules", "moment"), [(SERVICE, AT_START), (RULES, TOO_LATE)])
+def test_a_token_that_cannot_be_stored_now_is_served(rules, moment):
+    """A service's at once, since another can be had; a sign-in's when its time is over."""
+    known = attrs.evolve(
+        KNOWN, is_reusable=rules is SERVICE, newest=VersionedToken(NEW, 2), is_owed=True
+    )
+    response = Responded(NEW, 1000.0)
+    state = begun(rules, known, phase=Phase.WRITE, response=response)
+    state, action = rules.step(state, Unavailable(), moment)
+
+    assert isinstance(action, Release)
+    assert state.outcome.token == NEW
+    assert state.known.is_owed is (rules is RULES)
+
+
+def test_an_entry_that_could_not_be_read_is_looked_at_before_the_next_write():
+    """Its writer may have been mended, or its key given to this process."""
+    unreadable = View(Entry(Record(), problem="another key"), asked_at=1000.0, asked_wall=WALL)
+    state = begun(phase=Phase.LATER, view=unreadable, response=Responded(NEW, 1000.0))
+    _, action = RULES.step(state, Woke(), AT_START)
+
+    assert isinstance(action, Load)
+
+
+def test_a_failure_that_cannot_be_noted_for_all_is_raised_all_the_same():
+    """The store went away between the server's refusal and the note of it."""
+    error = aa.TransportError("down", may_have_arrived=False)
+    ended = attrs.evolve(OLD, issued_at=WALL - 100, expires_at=WALL - 40)
+    state = begun(phase=Phase.ASK, view=stored(ended, 1), sent_at=1000.0, attempts=3)
+    moment = attrs.evolve(AT_START, is_patient=False)
+    state, _ = RULES.step(state, Failed(error), moment)
+    assert state.phase is Phase.NOTE
+    state, action = RULES.step(state, Unavailable(), moment)
+
+    assert isinstance(action, Release)
+    assert str(state.outcome.error) == "down"
