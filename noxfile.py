@@ -91,9 +91,6 @@ def run_tests(session: nox.Session, *arguments: str) -> None:
         "run",
         "-m",
         "pytest",
-        # A process a core; each takes whole files, since their fixtures are expensive.
-        "--numprocesses=auto",
-        "--dist=loadfile",
         *arguments,
         env={"PYTHONSAFEPATH": "1"},
     )

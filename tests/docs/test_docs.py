@@ -32,6 +32,7 @@ import aritma_auth as aa
 from aritma_auth import environment, errors, events
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
+from support.internals import failure_events
 
 IDS = {'"client-id"': '"sandbox-service"'}
 """The clients that the pages name, and those of the sandbox."""
@@ -254,7 +255,7 @@ def test_each_event_and_error_is_explained_once(page, module, root):
 
 def test_the_events_that_are_warnings_are_named():
     """As they are in the source."""
-    *most, last = (f"`{kind.__name__}`" for kind in events._FAILURES)
+    *most, last = (f"`{kind.__name__}`" for kind in failure_events())
     sentence = f"{', '.join(most)} and {last} are logged as warnings"
 
     assert sentence in (ROOT / "docs/reference/events.md").read_text()

@@ -13,6 +13,15 @@ from aiohttp.test_utils import make_mocked_request
 import aritma_auth as aa
 from aritma_auth.native_app import loopback
 from aritma_auth.native_app.loopback import LoopbackListener, Page
+from support.internals import (
+    authority_of,
+    has_visits,
+    port_of,
+    receive,
+    runner_of,
+    start_path_of,
+    start_url_of,
+)
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -79,7 +88,7 @@ def test_an_unusable_argument_is_refused(arguments, said):
 async def test_it_listens_on_loopback_alone(browser):
     """The listener takes a free port of 127.0.0.1, which its redirect URI names."""
     async with LoopbackListener() as listener:
-        (address,) = listener._runner.addresses
+        (address,) = runner_of(listener).addresses
 
         assert address[0] == "127.0.0.1"
         assert address[1] > 0
@@ -107,11 +116,11 @@ async def test_the_path_may_be_empty(browser):
 async def test_a_taken_port_is_named(browser):
     """A port in use is named in the error, and nothing is left of the attempt."""
     async with LoopbackListener() as first:
-        second = LoopbackListener(port=first._port)
-        with pytest.raises(aa.ConfigurationError, match=f"127.0.0.1, port {first._port}: "):
+        second = LoopbackListener(port=port_of(first))
+        with pytest.raises(aa.ConfigurationError, match=f"127.0.0.1, port {port_of(first)}: "):
             await second.__aenter__()
 
-    assert second._runner.server is None
+    assert runner_of(second).server is None
 
 
 @pytest.mark.parametrize(
@@ -153,8 +162,8 @@ async def test_responses_are_not_cached_framed_or_referred(browser):
 async def test_a_connection_is_good_for_one_request(path):
     """The connection is closed after the response, also after an error."""
     async with LoopbackListener() as listener:
-        reader, writer = await asyncio.open_connection("127.0.0.1", listener._port)
-        request = f"GET {path} HTTP/1.1\r\nHost: {listener._authority}\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(listener))
+        request = f"GET {path} HTTP/1.1\r\nHost: {authority_of(listener)}\r\n\r\n"
         writer.write(request.encode())
         if path == "/callback":
             (await listener.next_visit()).respond(Page("Title", "Text"))
@@ -188,7 +197,7 @@ async def test_other_requests_go_no_further(browser, method, path, headers, stat
         given = {name: value.format(port=port) for name, value in headers.items()}
         async with browser.request(method, f"{base}{path}?code=1", headers=given) as response:
             assert response.status == status
-        assert listener._waiting.empty()
+        assert not has_visits(listener)
 
 
 async def test_a_body_above_the_limit_is_refused(browser):
@@ -198,7 +207,7 @@ async def test_a_body_above_the_limit_is_refused(browser):
             listener.redirect_uri, data=b"x" * (1 << 17) + b"x", headers=FORM
         ) as response:
             assert response.status == 413
-        assert listener._waiting.empty()
+        assert not has_visits(listener)
 
 
 async def test_a_query_above_the_limit_is_refused(browser):
@@ -206,7 +215,7 @@ async def test_a_query_above_the_limit_is_refused(browser):
     async with LoopbackListener() as listener:
         async with browser.get(f"{listener.redirect_uri}?x={'x' * 10_000}") as response:
             assert response.status == 400
-        assert listener._waiting.empty()
+        assert not has_visits(listener)
 
 
 async def test_a_given_page_is_delivered_before_it_closes(browser):
@@ -233,7 +242,7 @@ async def test_a_visit_that_is_late_learns_nothing():
     """A request that arrives while the listener closes gets status 400."""
     async with LoopbackListener() as listener:
         pass
-    response = await listener._receive(make_mocked_request("GET", "/callback?code=1"))
+    response = await receive(listener, make_mocked_request("GET", "/callback?code=1"))
 
     assert response.status == 400
 
@@ -242,9 +251,9 @@ async def test_a_form_that_never_ends_does_not_delay_closing(monkeypatch):
     """The connection of an unfinished form is cut when the listener closes."""
     monkeypatch.setattr(loopback, "_CLOSING_TIME", 0.02)
     async with LoopbackListener() as listener:
-        reader, writer = await asyncio.open_connection("127.0.0.1", listener._port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(listener))
         writer.write(
-            f"POST /callback HTTP/1.1\r\nHost: {listener._authority}\r\nContent-Length: 6\r\n"
+            f"POST /callback HTTP/1.1\r\nHost: {authority_of(listener)}\r\nContent-Length: 6\r\n"
             f"Content-Type: {FORM['Content-Type']}\r\nExpect: 100-continue\r\n\r\n".encode()
         )
         assert b"100" in await reader.readuntil(b"\r\n\r\n")
@@ -271,7 +280,7 @@ async def test_a_url_is_handed_over_once(browser):
             (303, "https://idp.example/authorize?state=secret"),
             (410, None),
         ]
-        assert listener._waiting.empty()
+        assert not has_visits(listener)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost:{port}"])
@@ -279,7 +288,7 @@ async def test_a_url_is_handed_over_to_no_other_host(browser, host):
     """A request under another host name does not use the one-time address up."""
     async with LoopbackListener() as listener:
         address = listener.hand_over("https://idp.example/authorize")
-        headers = {"Host": host.format(port=listener._port)}
+        headers = {"Host": host.format(port=port_of(listener))}
         async with browser.get(address, headers=headers, allow_redirects=False) as response:
             assert response.status == 421
         async with browser.get(address, allow_redirects=False) as response:
@@ -289,7 +298,7 @@ async def test_a_url_is_handed_over_to_no_other_host(browser, host):
 async def test_nothing_is_handed_over_unasked(browser):
     """The one-time address of a listener that was given no URL says that it was used up."""
     async with LoopbackListener() as listener:
-        async with browser.get(f"{listener._origin}{listener._start_path}") as response:
+        async with browser.get(f"{start_url_of(listener)}") as response:
             assert response.status == 410
 
 
@@ -302,9 +311,9 @@ async def test_another_user_cannot_follow_the_address(browser):
     script = 'exec 3<>"/dev/tcp/127.0.0.1/$1"; printf "$2" >&3; cat <&3'
     async with LoopbackListener() as listener:
         address = listener.hand_over("https://idp.example/authorize?state=secret")
-        text = request.format(listener._start_path, listener._authority)
+        text = request.format(start_path_of(listener), authority_of(listener))
         process = await asyncio.create_subprocess_exec(
-            *("bash", "-c", script, "bash", str(listener._port), text),
+            *("bash", "-c", script, "bash", str(port_of(listener)), text),
             stdout=asyncio.subprocess.PIPE,
             user=65534,
             cwd="/",
@@ -320,6 +329,6 @@ async def test_another_user_cannot_follow_the_address(browser):
 async def test_nothing_listens_afterwards(browser):
     """The port is free once the listener is closed."""
     async with LoopbackListener() as listener:
-        port = listener._port
+        port = port_of(listener)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -9,6 +9,7 @@ import aritma_auth as aa
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
 from support.fakes import FakeClient, settle
+from support.internals import flight_of
 from support.rig import GRANT, Rig, rotated
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -144,7 +145,7 @@ async def test_flights_that_are_always_lost_end_after_some_rounds(clock):
 
     async def cut_off(grant, *, timeout=None):
         rig.client.grants.append(grant)
-        rig.provider._flight.task.work.cancel()
+        flight_of(rig.provider).task.work.cancel()
         await hang()
 
     rig.client.fetch_token = cut_off
@@ -160,7 +161,7 @@ async def test_a_callers_timeout_counts_over_all_of_its_flights(clock):
 
     async def cut_off_late(grant, *, timeout=None):
         await asyncio.sleep(0.08)
-        rig.provider._flight.task.work.cancel()
+        flight_of(rig.provider).task.work.cancel()
         await hang()
 
     rig.client.fetch_token = cut_off_late

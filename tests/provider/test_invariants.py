@@ -17,6 +17,7 @@ from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient
+from support.internals import cache_of
 
 LIFETIMES = [2, 25, 300, 3600]
 STEPS = [0.1, 1, 5, 30, 200]
@@ -77,7 +78,7 @@ class WatchedClient(FakeClient):
         return answer
 
     def check_gate(self):
-        failure = self.provider._cache.failure
+        failure = cache_of(self.provider).failure
         if failure is None or self.clock.mono >= failure.not_before:
             return
         fingerprint = SecretText(self.secret.value).fingerprint
@@ -137,7 +138,7 @@ class Provider(RuleBasedStateMachine):
         try:
             token = await self.provider.get_token(min_ttl)
         except aa.AritmaAuthError:
-            held = self.provider._cache.current
+            held = cache_of(self.provider).current
             alive = held.token is not None and held.is_alive(self.clock.mono)
             assert not alive, "a failure while a live token was in hand"
             return None
@@ -196,10 +197,10 @@ class Provider(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.settle()
 
-    @precondition(lambda self: self.provider._cache.current.is_usable)
+    @precondition(lambda self: cache_of(self.provider).current.is_usable)
     @rule()
     def time_passes_to_the_next_mark(self):
-        life = self.provider._cache.current
+        life = cache_of(self.provider).current
         marks = (life.refresh_at, life.must_refresh_at, life.expires_at)
         self.clock.advance(
             max(0.0, min((m for m in marks if m > self.clock.mono), default=0) - self.clock.mono)
@@ -228,7 +229,7 @@ class Provider(RuleBasedStateMachine):
 
     @invariant()
     def gates_are_never_far(self):
-        failure = self.provider._cache.failure
+        failure = cache_of(self.provider).failure
         if failure is not None:
             assert failure.not_before - self.clock.mono <= 3600 * 1.1
 

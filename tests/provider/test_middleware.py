@@ -17,6 +17,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.middleware import BearerMiddleware
 from support.clock import FakeClock
 from support.fakes import FakeClient
+from support.internals import allow, remembered_by
 from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -709,7 +710,7 @@ def test_origins_are_compared_whole(url, allowed):
 async def test_the_same_host_by_another_scheme_is_another_origin(bank):
     """Although its authority was judged before, by https."""
     middleware = bank.provider.middleware([bank.url.replace("http:", "https:")])
-    assert middleware._allow(URL(bank.url).with_scheme("https"))
+    assert allow(middleware, URL(bank.url).with_scheme("https"))
     async with aiohttp.ClientSession(middlewares=[middleware]) as session:
         async with session.get(bank.url) as response:
             status = response.status
@@ -724,8 +725,8 @@ async def test_many_spellings_of_an_origin_fill_no_memory():
     middleware = provider.middleware()
     urls = [URL(f"https://user{number}@api.example/x", encoded=True) for number in range(200)]
 
-    assert all(middleware._allow(url) for url in urls)
-    assert len(middleware._allowed) == 64
+    assert all(allow(middleware, url) for url in urls)
+    assert len(remembered_by(middleware)) == 64
 
 
 @pytest.mark.parametrize(

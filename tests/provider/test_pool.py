@@ -12,6 +12,7 @@ import aritma_auth as aa
 from aritma_auth.provider.pool import PoolStatus
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
+from support.internals import backoffs_of, providers_of
 from support.loopback import serving
 from support.rig import DOWN, GRANT
 from support.stores import FailingStore
@@ -364,7 +365,7 @@ async def test_a_sign_in_that_its_store_has_not_stays_in_the_pool():
     await pool.provider("a").set_token(token)
     for number in range(3):
         pool.provider(number)
-    is_kept = "a" in pool._providers
+    is_kept = "a" in providers_of(pool)
 
     assert is_kept
     assert pool.provider("a").peek() is not None
@@ -402,13 +403,13 @@ async def test_backoffs_of_evicted_providers_are_let_go(monkeypatch):
         makers.clients[number].answers = [aa.TransportError("busy", retry_after=60)]
         with pytest.raises(aa.TransportError):
             await pool.get_token(number)
-    most = len(pool._backoffs)
+    most = len(backoffs_of(pool))
     makers.clock.advance(70)
     for number in range(20, 30):
         pool.provider(number)
 
     assert most == 5
-    assert len(pool._backoffs) == 0
+    assert len(backoffs_of(pool)) == 0
 
 
 def test_a_pool_refuses_what_it_cannot_use():
@@ -439,11 +440,11 @@ async def test_a_provider_that_refreshes_stays_in_the_pool():
     for number in range(3):
         pool.provider(number)
         pool.provider(number)
-    is_kept = "a" in pool._providers
+    is_kept = "a" in providers_of(pool)
     answer.set_result(None)
     await caller
     for number in range(3, 6):
         pool.provider(number)
 
     assert is_kept
-    assert "a" not in pool._providers
+    assert "a" not in providers_of(pool)

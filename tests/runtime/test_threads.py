@@ -11,6 +11,7 @@ import pytest
 
 from aritma_auth.runtime import threads
 from aritma_auth.runtime.threads import WorkerThreads
+from support.internals import calls_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -139,7 +140,7 @@ async def test_a_call_that_is_cancelled_as_its_thread_takes_it_is_not_made(worke
     leaving = asyncio.create_task(workers.run(lambda: made.append(1)))
     await asyncio.sleep(0.02)
     # What a cancellation does first, before the call leaves the queue.
-    last = list(workers._calls)[-1]
+    last = calls_of(workers)[-1]
     assert last.cancel()
     release.set()
     await asyncio.wait([*hanging, leaving])

@@ -42,7 +42,7 @@ async def add_one(fence):
 async def count(rounds):
     fences, collisions = [], 0
     for _ in range(rounds):
-        while (lease := await store.acquire(key, seconds=1)) is None:
+        while (lease := await store.acquire(key, seconds=30)) is None:
             await asyncio.sleep(0.001)
         fences.append(lease.fence)
         try:

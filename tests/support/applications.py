@@ -12,6 +12,7 @@ import uvicorn
 from aiohttp import web
 
 import aritma_auth as aa
+from support.internals import providers_of
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CHALLENGE = {
@@ -100,7 +101,7 @@ class Application:
         if self.kind == "aiohttp":
             (session,) = self.site.sessions.values()
             return await session.tokens.get_token()
-        (tokens,) = self.site.pool._providers.values()
+        (tokens,) = providers_of(self.site.pool).values()
         return await tokens.get_token()
 
     @property

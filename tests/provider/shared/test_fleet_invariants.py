@@ -7,6 +7,7 @@ is presented twice. Time is the event loop's own, and passes only when the machi
 """
 
 import asyncio
+import gc
 import heapq
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ import aritma_auth as aa
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient
+from support.internals import refresher_of
 from support.stores import lose_memory
 
 PROCESSES = st.integers(0, 2)
@@ -69,19 +71,19 @@ class Way:
         return result
 
     async def load(self, key):
-        return await self._through(self.store.load, key)
+        return await self.through(self.store.load, key)
 
     async def save(self, key, record, *, replaces, fence=0):
-        return await self._through(self.store.save, key, record, replaces=replaces, fence=fence)
+        return await self.through(self.store.save, key, record, replaces=replaces, fence=fence)
 
     async def acquire(self, key, *, seconds):
-        lease = await self._through(self.store.acquire, key, seconds=seconds)
+        lease = await self.through(self.store.acquire, key, seconds=seconds)
         return lease and Lease(self, lease)
 
     async def watch(self, key, *, generation):
-        await self._through(self.store.watch, key, generation=generation)
+        await self.through(self.store.watch, key, generation=generation)
 
-    async def _through(self, method, *args, **kwargs):
+    async def through(self, method, *args, **kwargs):
         if self.fault in {"hang", "refuse"}:
             await self._pass(None)
         return await self._pass(method(*args, **kwargs))
@@ -96,10 +98,10 @@ class Lease:
         self.fence = lease.fence
 
     async def keep(self):
-        return await self.way._through(self.lease.keep)
+        return await self.way.through(self.lease.keep)
 
     async def release(self):
-        await self.way._through(self.lease.release)
+        await self.way.through(self.lease.release)
 
 
 class PolledStore(aa.MemoryTokenStore):
@@ -181,6 +183,8 @@ class Fleet(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        # A collection ends the tasks of killed processes at a moment that a replay cannot repeat.
+        gc.disable()
         self.clock = LoopClock()
         self.loop = SteppedLoop(self.clock)
         self.server = Server(self.clock)
@@ -345,7 +349,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(which=PROCESSES)
     def a_process_is_killed(self, which):
         killed = self.processes[which]
-        refresher = killed.provider._refresher
+        refresher = refresher_of(killed.provider)
         flight = refresher and refresher.flights.current
         if flight is not None:
             self.is_tainted |= flight.task.is_uninterruptible
@@ -368,7 +372,8 @@ class Fleet(RuleBasedStateMachine):
         return self.grant.is_reusable and any(
             process.way.fault
             or (
-                (r := process.provider._refresher) is not None and r.coordinator.store.is_left_alone
+                (r := refresher_of(process.provider)) is not None
+                and r.coordinator.store.is_left_alone
             )
             for process in self.processes + self.gone
         )
@@ -381,6 +386,7 @@ class Fleet(RuleBasedStateMachine):
         self.tasks = [task for task in self.tasks if not task.done()]
 
     def teardown(self):
+        gc.enable()
         try:
             self.all_is_well()
             for process in self.gone:

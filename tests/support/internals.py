@@ -1,0 +1,93 @@
+"""The only places where tests look behind what is public, each by a name of its own."""
+
+from aritma_auth import events
+
+
+def cache_of(provider):
+    """Return what a provider remembers."""
+    return provider._cache
+
+
+def flight_of(provider):
+    """Return a provider's flight under way, or None."""
+    return provider._flight
+
+
+def refresher_of(provider):
+    """Return what refreshes a provider's token, or None while it rests."""
+    return provider._refresher
+
+
+def providers_of(pool):
+    """Return a pool's providers by key."""
+    return pool._providers
+
+
+def backoffs_of(pool):
+    """Return the backoffs that a pool keeps for keys without a provider."""
+    return pool._backoffs
+
+
+def allow(middleware, url):
+    """Ask a middleware whether a URL's origin is allowed, as it asks itself."""
+    return middleware._allow(url)
+
+
+def remembered_by(middleware):
+    """Return the origins that a middleware remembers."""
+    return middleware._allowed
+
+
+def calls_of(workers):
+    """Return the calls that wait for a thread."""
+    return list(workers._calls)
+
+
+def end_flight(single_flight, flight, task):
+    """End a flight as its task does."""
+    single_flight._end(flight, task)
+
+
+def silence(task):
+    """Let a task be destroyed without asyncio's complaint: the test abandons it on purpose."""
+    task._log_destroy_pending = False
+
+
+def failure_events():
+    """Return the events that are logged as warnings."""
+    return events._FAILURES
+
+
+def port_of(listener):
+    """Return a loopback listener's port."""
+    return listener._port
+
+
+def authority_of(listener):
+    """Return a loopback listener's host and port."""
+    return listener._authority
+
+
+def start_url_of(listener):
+    """Return the one-time address at which the browser starts."""
+    return f"{listener._origin}{listener._start_path}"
+
+
+def start_path_of(listener):
+    """Return the path of that address."""
+    return listener._start_path
+
+
+def runner_of(listener):
+    """Return the server behind a loopback listener."""
+    return listener._runner
+
+
+def has_visits(listener):
+    """Tell whether a browser's visit waits to be taken."""
+    return not listener._waiting.empty()
+
+
+async def receive(listener, request):
+    """Hand a request to a loopback listener, as its server does."""
+    return await listener._receive(request)
