@@ -120,7 +120,7 @@ async def test_a_sign_in_replaces_what_cannot_be_read(clock, tmp_path, worker):
 
 
 async def test_a_successor_is_kept_in_memory_while_the_entry_cannot_be_read(
-    clock, tmp_path, worker
+    clock, tmp_path, worker, monkeypatch
 ):
     """A worker with a wrong key has stored a sign-in meanwhile: it may be the newer one."""
     answer = worker.client.hold()
@@ -131,19 +131,17 @@ async def test_a_successor_is_kept_in_memory_while_the_entry_cannot_be_read(
         answer.set_result(rotated(worker, refresh_token="successor"))
 
     save = aa.FileTokenStore.save
-    token = None
 
-    async def save_first(*args, **kwargs):
-        written = await save(*args, **kwargs)
-        aa.FileTokenStore.save = save
-        await respond()
-        return written
+    with monkeypatch.context() as patch:
 
-    aa.FileTokenStore.save = save_first
-    try:
+        async def save_first(*args, **kwargs):
+            written = await save(*args, **kwargs)
+            patch.undo()
+            await respond()
+            return written
+
+        patch.setattr(aa.FileTokenStore, "save", save_first)
         token = await worker.provider.get_token()
-    finally:
-        aa.FileTokenStore.save = save
 
     assert token.refresh_token == "successor"
     assert not await worker.provider.aclose()
