@@ -1,8 +1,12 @@
 """A token for http on loopback never passes a proxy, which would read it in clear text."""
 
+from types import SimpleNamespace
+
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
 
 import aritma_auth as aa
 from support.connect_proxy import connect_proxy
@@ -83,3 +87,21 @@ async def test_a_second_request_is_looked_at_again():
 
 async def _ok():
     return web.Response()
+
+
+async def test_https_is_allowed_once_and_remembered():
+    """An https request may pass a proxy, which sees its ciphertext only."""
+    seen = []
+
+    async def handler(request):
+        seen.append(request.headers["Authorization"])
+        return SimpleNamespace(status=200)
+
+    middleware = aa.BearerMiddleware(Tokens(), ["https://api.example"])
+    for _ in range(2):
+        request = SimpleNamespace(
+            url=URL("https://api.example/v3"), headers=CIMultiDict(), proxy=URL("http://proxy:3128")
+        )
+        await middleware(request, handler)
+
+    assert seen == ["Bearer secret-token"] * 2

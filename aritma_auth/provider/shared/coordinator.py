@@ -235,7 +235,7 @@ class _Run:
                 return await self._send(action)
             case msg.Pause(seconds):
                 await coordinator.settings.clock.sleep(seconds)
-            case msg.Release():
+            case msg.Release():  # pragma: no branch - the other actions end the refresh
                 lease, self._lease = self._lease, None
                 assert lease is not None  # noqa: S101 - the machine gives back what it was given
                 await lease.release()

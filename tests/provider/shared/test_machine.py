@@ -96,3 +96,14 @@ def test_a_failure_that_cannot_be_noted_for_all_is_raised_all_the_same():
 
     assert isinstance(action, Release)
     assert str(state.outcome.error) == "down"
+
+
+def test_a_response_that_a_sign_in_has_overtaken_is_not_kept_for_later():
+    """The store is away, and the newer sign-in is what must be written."""
+    newer = aa.Token("newer", issued_at=WALL, expires_at=WALL + 60, refresh_token="r3")
+    known = attrs.evolve(KNOWN, newest=VersionedToken(newer, 3), is_owed=True)
+    state = begun(known=known, phase=Phase.WRITE, response=Responded(NEW, 1000.0))
+    state, action = RULES.step(state, Unavailable(), AT_START)
+
+    assert isinstance(action, Load)
+    assert state.response is None
