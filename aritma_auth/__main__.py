@@ -4,6 +4,7 @@ import sys
 from importlib.util import find_spec
 
 _INTERRUPTED = 130
+_CONFIGURATION = 3
 
 
 def main() -> int:
@@ -11,15 +12,15 @@ def main() -> int:
     Run the command.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 2 for a command line that is not usable, 130
-        after Ctrl-C.
+        The exit code: 0 for success, 3 without the extra ``cli``, 130 after Ctrl-C, and else as
+        `aritma_auth.cli.exit_codes` lists them.
     """
     missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]
     if missing:
         sys.stderr.write(
-            f'error: {" and ".join(missing)} missing: pip install "aritma-auth[cli,sandbox]"\n'
+            f'error: {" and ".join(missing)} missing: pip install "aritma-auth[cli]"\n'
         )
-        return 1
+        return _CONFIGURATION
     try:
         from aritma_auth.cli import run  # noqa: PLC0415 - needs the extra "cli"
 

@@ -1,32 +1,121 @@
-"""The ``aritma-auth`` command: tokens, sign-ins, a check of the server, and a local stand-in."""
+"""
+The ``aritma-auth`` command: tokens, signed calls, sign-ins, checks, and a local stand-in.
 
-import os
+To add a subcommand:
+
+1. A file in this folder with one function, plain or ``async``, whose keyword-only parameters are
+   its options and whose docstring is its help. It gives an `ExitCode`, or raises an error of
+   `aritma_auth.errors`, or a `UsageError`: `run` turns errors into one line and an exit code.
+2. It writes by `aritma_auth.cli.terminal` alone, which keeps control characters of servers from
+   the terminal. With the option ``json: Json = False`` it gives `show_json` one object instead;
+   `aritma_auth.cli.options` has more options that are shared.
+3. A line in `COMMANDS`: name, module and function, the first line of the docstring, and the extras
+   that it cannot do without. The module is imported when the subcommand runs, not before.
+   Subcommands of its own: name a `cyclopts.App` instead of the function.
+4. ``python tests/cli/test_reference.py`` writes its help into docs/reference/cli.md.
+"""
+
 from collections.abc import Sequence
+from itertools import takewhile
 
+import attrs
 import cyclopts
 
-from aritma_auth.cli import demo, doctor, sandbox, sign_in, token
-from aritma_auth.cli.terminal import show_error
-from aritma_auth.errors import (
-    AritmaAuthError,
-    InvalidResponseError,
-    ReauthenticationRequiredError,
-    TransportError,
-)
+from aritma_auth.cli.exit_codes import ExitCode, exit_code_of
+from aritma_auth.errors import AritmaAuthError
 from aritma_auth.version import __version__
 
-app = cyclopts.App(
-    name="aritma-auth",
-    version=__version__,
-    help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
+_MODULES = {
+    "file": ("cryptography", "filelock", "platformdirs"),
+    "oidc": ("joserfc",),
+    "sandbox": ("joserfc",),
+}
+"""What the extras install that a subcommand may require."""
+
+
+@attrs.frozen
+class Command:
+    """
+    A subcommand, before it is imported.
+
+    Attributes:
+        name: Its name on the command line.
+
+        target: Module in this folder, and in it the function or the `cyclopts.App`.
+
+        summary: First line of its docstring, for the list of all.
+
+        extras: Extras without which it cannot begin.
+    """
+
+    name: str
+    target: str
+    summary: str
+    extras: tuple[str, ...] = ()
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "demo:run_demo",
+        "Send concurrent Banking calls through one provider, against a local stand-in for Aritma.",
+        ("sandbox",),
+    ),
+    Command(
+        "doctor",
+        "doctor:examine_server",
+        "Check the server's metadata, its keys and its clock, before any token is requested.",
+    ),
+    Command(
+        "login",
+        "sign_in:log_in",
+        "Sign in with the browser, and keep the tokens for the other commands.",
+        ("file", "oidc"),
+    ),
+    Command(
+        "logout",
+        "sign_in:log_out",
+        "End a sign-in: its tokens are revoked at the server, and deleted here in any case.",
+        ("file",),
+    ),
+    Command(
+        "sandbox",
+        "sandbox:run_sandbox",
+        "Run a local stand-in for Aritma until Ctrl-C. It is not Aritma.",
+        ("sandbox",),
+    ),
+    Command(
+        "token",
+        "token:show_token",
+        "Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.",
+    ),
+    Command(
+        "whoami",
+        "sign_in:show_userinfo",
+        "Print the claims that the server's UserInfo endpoint has of the end-user who signed in.",
+        ("file",),
+    ),
 )
-app.command(demo.run_demo, name="demo")
-app.command(doctor.examine_server, name="doctor")
-app.command(sandbox.run_sandbox, name="sandbox")
-app.command(sign_in.log_in, name="login")
-app.command(sign_in.log_out, name="logout")
-app.command(sign_in.show_userinfo, name="whoami")
-app.command(token.show_token, name="token")
+
+
+def build_app(chosen: str | None = None) -> cyclopts.App:
+    """
+    Build the command.
+
+    Args:
+        chosen: Name of the subcommand that will run or show its help, or None.
+    """
+    app = cyclopts.App(
+        name="aritma-auth",
+        version=__version__,
+        help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
+        default_parameter=cyclopts.Parameter(negative=""),
+    )
+    for command in COMMANDS:
+        # The summary spares the import, but would replace the docstring in the command's own help.
+        summary = None if command.name == chosen else command.summary
+        app.command(f"aritma_auth.cli.{command.target}", name=command.name, help=summary)
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,33 +126,38 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Its words, without the program's name.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 2 for a command line that is not usable.
+        The exit code, as `ExitCode` lists them.
     """
+    ours = [*takewhile("--".__ne__, arguments)]
+    chosen = next((word for word in ours if not word.startswith("-")), None)
+    as_json = "--json" in ours
     try:
-        code = app(
+        _require_extras(chosen)
+        code = build_app(chosen)(
             list(arguments),
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
     except cyclopts.CycloptsError as error:
-        return _fail(str(error), 2)
-    except AritmaAuthError as error:
-        return _fail(f"{error}{_advice(error)}", 1)
-    except OSError as error:
-        return _fail(error.strerror or type(error).__name__, 1)
-    return code or 0
+        return _fail(error, ExitCode.USAGE, as_json=as_json)
+    except (AritmaAuthError, OSError) as error:
+        return _fail(error, exit_code_of(error), as_json=as_json)
+    return int(code or ExitCode.DONE)
 
 
-def _advice(error: AritmaAuthError) -> str:
-    if isinstance(error, ReauthenticationRequiredError):
-        return " (aritma-auth login)"
-    if isinstance(error, InvalidResponseError | TransportError):
-        environment = os.environ.get("ARITMA_ENVIRONMENT") or "production"
-        return f" (is the environment right? ARITMA_ENVIRONMENT means {environment})"
-    return ""
+def _require_extras(name: str | None) -> None:
+    """Say which extra is missing before anything is imported, asked or opened."""
+    command = next((command for command in COMMANDS if command.name == name), None)
+    if command is not None and command.extras:
+        from aritma_auth.optional import require  # noqa: PLC0415 - keeps the list of all fast
+
+        for extra in command.extras:
+            require(extra, *_MODULES[extra])
 
 
-def _fail(problem: str, code: int) -> int:
-    show_error(f"error: {problem}")
-    return code
+def _fail(error: Exception, code: ExitCode, *, as_json: bool) -> int:
+    from aritma_auth.cli.failure import show_failure  # noqa: PLC0415 - keeps the list of all fast
+
+    show_failure(error, code, as_json=as_json)
+    return int(code)

@@ -1,8 +1,8 @@
 """``aritma-auth demo``: a thousand calls, one token request, a refresh that no call waits for."""
 
 import asyncio
-import json
 import time
+from json import dumps as to_json
 from typing import Annotated
 
 import aiohttp
@@ -11,12 +11,14 @@ import cyclopts
 from rich.table import Table
 from rich.text import Text
 
-from aritma_auth.cli.terminal import show, show_styled
+from aritma_auth.cli.exit_codes import ExitCode
+from aritma_auth.cli.options import Json
+from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.events import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.jwt import parse_unverified_claims
-from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.redaction import JsonValue, Members
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.sandbox import Sandbox
 
@@ -25,7 +27,9 @@ _LATENCY = 0.05
 
 
 async def run_demo(
-    *, calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000
+    *,
+    calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000,
+    json: Json = False,
 ) -> int:
     """
     Send concurrent Banking calls through one provider, against a local stand-in for Aritma.
@@ -34,10 +38,16 @@ async def run_demo(
     ----------
     calls:
         Calls in each of the two waves.
+    json:
+        Print the measurements as one JSON object.
     """
-    demonstration = await demonstrate(calls)
-    _report(demonstration)
-    return 0 if demonstration.is_as_promised else 1
+    with waiting("calling"):
+        demonstration = await demonstrate(calls)
+    if json:
+        show_json(_as_json(demonstration))
+    else:
+        _report(demonstration)
+    return ExitCode.DONE if demonstration.is_as_promised else ExitCode.FAILED
 
 
 @attrs.frozen
@@ -160,6 +170,16 @@ async def _call(sandbox: Sandbox, bank: aiohttp.ClientSession, calls: int) -> Wa
     )
 
 
+def _as_json(demonstration: Demonstration) -> dict[str, JsonValue]:
+    return {
+        "is_as_promised": demonstration.is_as_promised,
+        "cold": attrs.asdict(demonstration.cold),
+        "during_refresh": attrs.asdict(demonstration.during_refresh),
+        "refreshes": demonstration.refreshes,
+        "claims": dict(demonstration.claims.items()),
+    }
+
+
 def _report(demonstration: Demonstration) -> None:
     show_styled(Text("aritma-auth demo against a local stand-in, not Aritma", style="bold"))
     show("")
@@ -197,5 +217,5 @@ def _waves(demonstration: Demonstration) -> Table:
 def _claims(claims: Members) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in claims.items():
-        table.add_row(Text(name), Text(value if isinstance(value, str) else json.dumps(value)))
+        table.add_row(Text(name), Text(value if isinstance(value, str) else to_json(value)))
     return table

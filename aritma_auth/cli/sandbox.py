@@ -7,13 +7,20 @@ import signal
 from rich.table import Table
 from rich.text import Text
 
-from aritma_auth.cli.terminal import show, show_styled
+from aritma_auth.cli.exit_codes import ExitCode
+from aritma_auth.cli.options import Json, Port
+from aritma_auth.cli.terminal import show, show_json, show_styled
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.sandbox import Sandbox
 
 
 async def run_sandbox(
-    *, identity_port: int = 5000, banking_port: int = 5001, lifetime: int = 3600
+    *,
+    identity_port: Port = 5000,
+    banking_port: Port = 5001,
+    lifetime: int = 3600,
+    json: Json = False,
 ) -> int:
     """
     Run a local stand-in for Aritma until Ctrl-C. It is not Aritma.
@@ -26,6 +33,8 @@ async def run_sandbox(
         Port of the Banking APIs; 0 takes a free one.
     lifetime:
         Lifetime of access tokens in seconds.
+    json:
+        Print its addresses, clients and users as one JSON object, then run on.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -41,9 +50,31 @@ async def run_sandbox(
             f"{error.strerror}: choose ports with --identity-port and --banking-port"
         ) from None
     async with contextlib.aclosing(sandbox):
-        _introduce(sandbox)
+        if json:
+            show_json(_as_json(sandbox))
+        else:
+            _introduce(sandbox)
         await stop.wait()
-    return 0
+    return ExitCode.DONE
+
+
+def _as_json(sandbox: Sandbox) -> dict[str, JsonValue]:
+    return {
+        "identity_url": sandbox.identity_url,
+        "banking_url": sandbox.banking_url,
+        "clients": [
+            {
+                "client_id": client.client_id,
+                "client_secret": client.client_secret or None,
+                "scopes": [*client.scopes],
+            }
+            for client in sandbox.clients.values()
+        ],
+        "users": [
+            {"username": user.username, "password": user.password}
+            for user in sandbox.users.values()
+        ],
+    }
 
 
 def _introduce(sandbox: Sandbox) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import cyclopts
 
+from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.options import EndUser, Json, Port, Seconds
 from aritma_auth.cli.stored_sign_in import open_sign_in
 from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
-    ConfigurationError,
     ReauthenticationRequiredError,
     TokenTimeoutError,
-    require_seconds,
 )
 from aritma_auth.native_app.login import (
     DEFAULT_SCOPE,
@@ -29,12 +29,13 @@ async def log_in(
     *,
     scope: str | None = None,
     device: bool = False,
-    browser: bool = True,
-    end_user: str = "me",
-    port: int = 0,
+    browser: Annotated[bool, cyclopts.Parameter(negative="--no-browser")] = True,
+    end_user: EndUser = "me",
+    port: Port = 0,
     path: str = "/callback",
-    timeout: float = 300.0,
-    acr: Annotated[list[str] | None, cyclopts.Parameter(negative="")] = None,
+    timeout: Seconds = 300.0,
+    acr: list[str] | None = None,
+    json: Json = False,
 ) -> int:
     """
     Sign in with the browser, and keep the tokens for the other commands.
@@ -60,10 +61,11 @@ async def log_in(
         Seconds to wait for the end-user.
     acr:
         How to sign in, such as mfa, verify or idp:NAME; may be repeated.
+    json:
+        Print the name and the claims of the ID token as one JSON object.
     """
     if device and acr:
-        raise ConfigurationError("--acr has no meaning for --device: leave one of them out")
-    require_seconds("--timeout", timeout, above_zero=True)
+        raise UsageError("--acr has no meaning for --device: leave one of them out")
     requested = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
     async with open_sign_in(end_user) as signed_in:
         if device:
@@ -79,8 +81,11 @@ async def log_in(
                 open_browser=open_in_browser if browser else None,
             )
         await signed_in.tokens.set_token(sign_in.require_token())
-    show(f"Signed in: {_name_of(sign_in)}")
-    return 0
+    if json:
+        show_json({"end_user": end_user, "claims": dict(sign_in.claims.items())})
+    else:
+        show(f"Signed in: {_name_of(sign_in)}")
+    return ExitCode.DONE
 
 
 async def _log_in_on_device(client: OAuthClient, scope: str, timeout: float) -> SignIn:
@@ -90,7 +95,7 @@ async def _log_in_on_device(client: OAuthClient, scope: str, timeout: float) -> 
     raise TokenTimeoutError(f"the code was not entered within {timeout:g} seconds: begin again")
 
 
-async def show_userinfo(*, end_user: str = "me") -> int:
+async def show_userinfo(*, end_user: EndUser = "me", json: Json = False) -> int:
     """
     Print the claims that the server's UserInfo endpoint has of the end-user who signed in.
 
@@ -98,20 +103,23 @@ async def show_userinfo(*, end_user: str = "me") -> int:
     ----------
     end_user:
         The name that the sign-in is stored under.
+    json:
+        As always: the claims are one JSON object.
     """
+    del json
     async with open_sign_in(end_user) as signed_in:
         token = await signed_in.tokens.get_token()
         if token.id_token is None:
-            raise ConfigurationError(
+            raise ReauthenticationRequiredError(
                 "this sign-in has no ID token, so the claims could be another end-user's: "
                 "sign in with the scope openid"
             )
         claims = await signed_in.client.fetch_userinfo(token)
     show_json(claims)
-    return 0
+    return ExitCode.DONE
 
 
-async def log_out(*, end_user: str = "me", browser: bool = False) -> int:
+async def log_out(*, end_user: EndUser = "me", browser: bool = False, json: Json = False) -> int:
     """
     End a sign-in: its tokens are revoked at the server, and deleted here in any case.
 
@@ -121,24 +129,29 @@ async def log_out(*, end_user: str = "me", browser: bool = False) -> int:
         The name that the sign-in is stored under.
     browser:
         Open the page that ends the browser's own session too; otherwise its address is printed.
+    json:
+        Print whether there was a sign-in, and that address, as one JSON object.
     """
     async with open_sign_in(end_user) as signed_in:
         try:
             await signed_in.client.revoke(await signed_in.tokens.get_token())
         except ReauthenticationRequiredError:
-            outcome = "There is no sign-in here."
+            was_signed_in = False
         else:
-            outcome = "Signed out."
+            was_signed_in = True
         finally:
             await signed_in.tokens.forget()
         # No id_token_hint: other users of the machine can read the browser's command line.
         url = await signed_in.client.end_session_url()
-    show(outcome)
+    if json:
+        show_json({"was_signed_in": was_signed_in, "end_session_url": url})
+    else:
+        show("Signed out." if was_signed_in else "There is no sign-in here.")
     if browser:
         await asyncio.to_thread(open_in_browser, url)
-    else:
+    elif not json:
         show(f"The browser's own session ends at {url}")
-    return 0
+    return ExitCode.DONE
 
 
 def _name_of(sign_in: SignIn) -> str:

@@ -7,7 +7,7 @@ import aiohttp
 import attrs
 
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.errors import ConfigurationError, StoreError
+from aritma_auth.errors import StoreError
 from aritma_auth.events import Event, StoreFailed
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.provider.provider import TokenProvider
@@ -55,12 +55,10 @@ async def open_sign_in(end_user: str) -> AsyncIterator[StoredSignIn]:
         end_user: The name that it is stored under.
 
     Raises:
-        ConfigurationError: The name, a setting or the extra ``file`` is missing.
+        ConfigurationError: A setting or the extra ``file`` is missing.
 
         StoreError: The store cannot be used, or has not kept what it was given.
     """
-    if not end_user:
-        raise ConfigurationError("--end-user must be a name, not an empty text")
     unsaved: list[StoreFailed] = []
 
     def on_event(event: Event) -> None:

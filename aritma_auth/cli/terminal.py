@@ -6,16 +6,17 @@ bidirectional characters in them could move the cursor, hide text or change a wi
 every line passes here, and nothing else in this folder prints.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
-from typing import TextIO
-
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.segment import Segment
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TextIO
 
 from aritma_auth.errors import printable
 from aritma_auth.protocol.redaction import JsonValue, Members
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 
 def show(text: str) -> None:
@@ -38,27 +39,66 @@ def show_error(text: str) -> None:
     _write(sys.stderr, " ".join(text.split()))
 
 
-def show_json(members: Members | Mapping[str, JsonValue]) -> None:
+def show_json(members: Members | Mapping[str, JsonValue], *, is_error: bool = False) -> None:
     """
-    Write an object as JSON to standard output: its values are exact, and all of it is ASCII.
+    Write an object as JSON: its values are exact, and all of it is ASCII.
 
     Args:
         members: The object.
+
+        is_error: Write to standard error.
     """
     for line in json.dumps(dict(members.items()), indent=2).splitlines():
-        show(line)
+        _write(sys.stderr if is_error else sys.stdout, line)
 
 
-def show_styled(*renderables: RenderableType) -> None:
+def show_styled(*renderables: "RenderableType") -> None:
     """
     Write styled text and tables to standard output.
 
     Args:
         renderables: What to write; control characters in their texts are replaced.
     """
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = open_console()
     for renderable in renderables:
-        console.print(_Printable(renderable))
+        console.print(hide_controls(renderable))
+
+
+def open_console(*, is_error: bool = False) -> "Console":
+    """
+    Open rich's way to the terminal: as wide as it is, without colour where ``NO_COLOR`` is set.
+
+    Args:
+        is_error: Write to standard error.
+    """
+    from rich.console import Console  # noqa: PLC0415 - `token` in a script needs none of it
+
+    return Console(highlight=False, markup=False, soft_wrap=True, stderr=is_error)
+
+
+def hide_controls(renderable: "RenderableType") -> "RenderableType":
+    """
+    Wrap a renderable so that the control characters in its texts are replaced.
+
+    Args:
+        renderable: Styled text, a table, or anything else that rich can write.
+    """
+    return _Printable(renderable)
+
+
+@contextlib.contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """
+    Show on a terminal's standard error that something is waited for; elsewhere show nothing.
+
+    Args:
+        text: What is waited for.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    with open_console(is_error=True).status(_printable(text)):
+        yield
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -75,10 +115,12 @@ def _printable(text: str) -> str:
 class _Printable:
     """Lets rich's own control sequences through, and those in the texts not."""
 
-    def __init__(self, renderable: RenderableType) -> None:
+    def __init__(self, renderable: "RenderableType") -> None:
         self._renderable = renderable
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment  # noqa: PLC0415 - rich is here by now
+
         for segment in console.render(self._renderable, options):
             lines = map(_printable, segment.text.split("\n"))
             yield segment if segment.control else Segment("\n".join(lines), segment.style)

@@ -1,14 +1,20 @@
 """``aritma-auth token``: an access token for scripts."""
 
+from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.options import EndUser, Json
 from aritma_auth.cli.stored_sign_in import open_session, open_sign_in
-from aritma_auth.cli.terminal import show, show_json
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.protocol.jwt import parse_unverified_claims
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.provider import TokenProvider
 
 
 async def show_token(
-    *, end_user: str | None = None, header: bool = False, inspect: bool = False
+    *,
+    end_user: EndUser | None = None,
+    header: bool = False,
+    inspect: bool = False,
+    json: Json = False,
 ) -> int:
     """
     Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.
@@ -24,22 +30,39 @@ async def show_token(
         Print the whole Authorization header instead.
     inspect:
         Print the token's claims instead, unverified.
+    json:
+        Print one JSON object: the token, its type, scope and end, or with --inspect its claims.
     """
     if header and inspect:
-        raise ConfigurationError("--header and --inspect exclude each other: give one of them")
-    if end_user is None:
-        async with (
-            open_session() as session,
-            TokenProvider.from_env(session=session, on_event=None) as tokens,
-        ):
-            token = await tokens.get_token()
+        raise UsageError("--header and --inspect exclude each other: give one of them")
+    with waiting("waiting for a token"):
+        token = await _get_token(end_user)
+    if inspect:
+        claims = parse_unverified_claims(token.access_token)
+        if claims is None and not json:
+            show("the token is opaque")
+        else:
+            show_json(claims or {})
+    elif json:
+        show_json(
+            {
+                "access_token": token.access_token,
+                "token_type": token.token_type,
+                "scope": None if token.scope is None else " ".join(token.scope),
+                "expires_at": token.expires_at,
+            }
+        )
     else:
-        async with open_sign_in(end_user) as signed_in:
-            token = await signed_in.tokens.get_token()
-    if not inspect:
         show(f"Authorization: {token.authorization}" if header else token.access_token)
-    elif (claims := parse_unverified_claims(token.access_token)) is None:
-        show("the token is opaque")
-    else:
-        show_json(claims)
-    return 0
+    return ExitCode.DONE
+
+
+async def _get_token(end_user: str | None) -> Token:
+    if end_user is not None:
+        async with open_sign_in(end_user) as signed_in:
+            return await signed_in.tokens.get_token()
+    async with (
+        open_session() as session,
+        TokenProvider.from_env(session=session, on_event=None) as tokens,
+    ):
+        return await tokens.get_token()

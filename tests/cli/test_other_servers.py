@@ -87,7 +87,7 @@ def test_a_server_without_metadata_is_named(server, capsys, command):
     """Without metadata the error says so, with the status, and asks for the environment."""
     server.has_metadata = False
 
-    assert cli.run([command]) == 1
+    assert cli.run([command]) == 4
     said = capsys.readouterr().err
     assert "metadata" in said
     assert "404" in said
@@ -141,7 +141,7 @@ def test_a_hostile_token_response_cannot_steer_the_terminal(server, capsys, resp
     """The error is one line of printable text, and no token with control characters is printed."""
     server.token, server.status = response, status
 
-    assert cli.run(["token"]) == 1
+    assert cli.run(["token"]) == 4
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1

@@ -56,6 +56,6 @@ def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypat
 def test_a_taken_port_is_reported_with_what_to_do(capsys):
     """A port in use leads to advice about the options that choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert cli.run(["sandbox", "--identity-port", str(taken.getsockname()[1])]) == 1
+        assert cli.run(["sandbox", "--identity-port", str(taken.getsockname()[1])]) == 3
     said = capsys.readouterr().err
     assert "already in use: choose ports with --identity-port and --banking-port" in said

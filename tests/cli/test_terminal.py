@@ -90,3 +90,30 @@ def test_a_character_that_cannot_be_encoded_is_no_error(monkeypatch, encoding, s
     terminal.show("Almås")
 
     assert buffer.getvalue() == shown
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_wait_is_shown_on_a_terminal(monkeypatch):
+    """While a command waits a terminal shows for what, and afterwards nothing of it."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.waiting("waiting\x1b[2J for a token"):
+        pass
+
+    assert "waiting\ufffd[2J for a token" in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[2K")
+
+
+def test_a_wait_is_not_shown_elsewhere(capsys):
+    """A pipe or a file gets no line about waiting."""
+    with terminal.waiting("waiting for a token"):
+        pass
+
+    assert capsys.readouterr() == ("", "")

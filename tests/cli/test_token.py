@@ -22,7 +22,7 @@ def test_a_refusal_shows_no_secret(service, monkeypatch, capsys, http_mock, cana
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", canary.text)
     http_mock.post(service, payload={"error": "invalid_client"}, status=400)
 
-    assert cli.run(arguments) == 1
+    assert cli.run(arguments) == 4
     shown = capsys.readouterr().err
     assert shown.startswith("error: invalid_client (the client authenticated by")
     assert canary.text not in shown

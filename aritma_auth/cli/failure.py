@@ -1,0 +1,53 @@
+"""How a command says that it failed: one line for people, one object for programs."""
+
+import os
+
+from aritma_auth.cli.exit_codes import ExitCode
+from aritma_auth.cli.terminal import show_error, show_json
+from aritma_auth.errors import (
+    AritmaAuthError,
+    InvalidResponseError,
+    ReauthenticationRequiredError,
+    TransportError,
+)
+from aritma_auth.protocol.redaction import JsonValue
+
+
+def show_failure(error: Exception, code: ExitCode, *, as_json: bool) -> None:
+    """
+    Write an error to standard error.
+
+    Args:
+        error: What ended the command.
+
+        code: The exit code that follows.
+
+        as_json: Write an object, for a command line with ``--json``.
+    """
+    message = _message(error)
+    if not as_json:
+        show_error(f"error: {message}")
+        return
+    members: dict[str, JsonValue] = {
+        "error": type(error).__name__,
+        "message": " ".join(message.split()),
+        "outcome": code.name.lower(),
+        "exit_code": int(code),
+        "retry_after": error.retry_after if isinstance(error, AritmaAuthError) else None,
+    }
+    show_json(members, is_error=True)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, AritmaAuthError):
+        return error.strerror or type(error).__name__
+    return f"{error}{_advice(error)}"
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, ReauthenticationRequiredError):
+        return " (aritma-auth login)"
+    if isinstance(error, InvalidResponseError | TransportError):
+        environment = os.environ.get("ARITMA_ENVIRONMENT") or "production"
+        return f" (is the environment right? ARITMA_ENVIRONMENT means {environment})"
+    return ""
