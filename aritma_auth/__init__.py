@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aritma_auth.native_app.login import login_with_browser as login_with_browser
     from aritma_auth.native_app.login import login_with_device as login_with_device
     from aritma_auth.native_app.login import signed_in_provider as signed_in_provider
-    from aritma_auth.protocol.authorization_request import (
+    from aritma_auth.protocol.authorization_parameters import (
         AuthorizationParameters as AuthorizationParameters,
     )
     from aritma_auth.protocol.authorization_request import (
@@ -151,10 +151,8 @@ _HOMES = {
         "login_with_device",
         "signed_in_provider",
     ),
-    "protocol.authorization_request": (
-        "AuthorizationParameters",
-        "AuthorizationRequest",
-    ),
+    "protocol.authorization_parameters": ("AuthorizationParameters",),
+    "protocol.authorization_request": ("AuthorizationRequest",),
     "protocol.authorization_response": (
         "AuthorizationResponse",
         "validate_authorization_response",

@@ -15,7 +15,8 @@ from aritma_auth.errors import (
     printable,
     require_instance,
 )
-from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
+from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.parameters import is_word, parse_words
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url

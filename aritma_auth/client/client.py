@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.sign_in import SignInFlow
     from aritma_auth.client.token_verifier import TokenVerifier
-    from aritma_auth.protocol.authorization_request import (
-        AuthorizationParameters,
-        AuthorizationRequest,
-    )
+    from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
+    from aritma_auth.protocol.authorization_request import AuthorizationRequest
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
     from aritma_auth.protocol.callback import Callback
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
@@ -221,7 +219,11 @@ class OAuthClient(AsyncCloseable):
             ConfigurationError: An argument is unusable, or the extra ``oidc`` is not installed and
                 an ID token could not be verified.
 
-        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4.
+            AritmaAuthError: The request had to be pushed to the server first, and the server
+                refused it or could not be reached, as `fetch_token` says.
+
+        Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4;
+        RFC 9126.
         """
         return await self._sign_in.begin(redirect_uri, scope, **parameters)
 

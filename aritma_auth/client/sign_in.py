@@ -3,14 +3,16 @@
 from collections.abc import Iterable
 from typing import Unpack
 
+import attrs
+
 from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import ConfigurationError, IdTokenError
-from aritma_auth.protocol.authorization_request import (
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, IdTokenError, wrong_kind
+from aritma_auth.protocol.authorization_parameters import (
     AuthorizationParameters,
-    AuthorizationRequest,
     generate_authorization_request,
 )
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.authorization_response import (
     AuthorizationResponse,
     validate_authorization_response,
@@ -18,6 +20,11 @@ from aritma_auth.protocol.authorization_response import (
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.jws import require_joserfc
+from aritma_auth.protocol.par import (
+    build_pushed_authorization_request,
+    next_push_delay,
+    parse_pushed_authorization_response,
+)
 from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
@@ -50,13 +57,9 @@ class SignInFlow:
         scope: str | Iterable[str] | None,
         **parameters: Unpack[AuthorizationParameters],
     ) -> AuthorizationRequest:
-        """Make the authorization request."""
+        """Make the authorization request, and push it where that is demanded."""
         connection = self._connection
-        if await connection.discovery.requires_par():
-            raise ConfigurationError(
-                "the server requires pushed authorization requests (RFC 9126), and this package "
-                "does not send them yet: ask for a registration without"
-            )
+        is_pushed = await self._must_push(parameters.pop("push", None))
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
             issuers=connection.environment.issuers,
@@ -69,7 +72,43 @@ class SignInFlow:
         )
         if request.expects_id_token:
             require_joserfc()
-        return request
+        return await self._push(request) if is_pushed else request
+
+    async def _must_push(self, wanted: object) -> bool:
+        if wanted is not None and not isinstance(wanted, bool):
+            raise wrong_kind("push", "True, False or None", wanted)
+        is_required = await self._connection.discovery.requires_par()
+        if is_required and wanted is False:
+            raise ConfigurationError(
+                "push must not be False: the server requires pushed authorization requests "
+                "(RFC 9126 §5)"
+            )
+        return is_required or wanted is True
+
+    async def _push(self, request: AuthorizationRequest) -> AuthorizationRequest:
+        """Push a request; a server that is away for a moment is asked again."""
+        connection, attempts = self._connection, 0
+        while True:
+            attempts += 1
+            try:
+                pushed = await connection.post_authenticated(
+                    "pushed_authorization_request_endpoint",
+                    build_pushed_authorization_request(request),
+                    lambda response, sent_at: parse_pushed_authorization_response(
+                        response, sent_at=sent_at
+                    ),
+                )
+            except AritmaAuthError as error:
+                delay = next_push_delay(error, attempts)
+                if delay is None:
+                    raise
+            else:
+                return attrs.evolve(
+                    request,
+                    request_uri=pushed.request_uri,
+                    request_uri_expires_at=pushed.expires_at,
+                )
+            await connection.clock.sleep(delay)
 
     async def complete(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """Validate the authorization response and exchange its code."""

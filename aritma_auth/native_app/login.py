@@ -22,7 +22,8 @@ from aritma_auth.errors import (
 )
 from aritma_auth.events import Event, Listener, RefreshFailed, log_event, notify, require_listener
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
-from aritma_auth.protocol.authorization_request import AuthorizationParameters, AuthorizationRequest
+from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn

@@ -6,16 +6,14 @@ travels there as JSON. `validate_authorization_response` is the only way from it
 """
 
 import json
-import secrets
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Self, TypedDict, Unpack
+from typing import Self
 
 import attrs
 
 from aritma_auth.errors import (
     ConfigurationError,
     StateMismatchError,
-    StepUpRequiredError,
     require_seconds,
     wrong_kind,
 )
@@ -28,7 +26,7 @@ from aritma_auth.protocol.parameters import (
     parse_scope,
     parse_words,
 )
-from aritma_auth.protocol.pkce import build_code_challenge, generate_code_verifier
+from aritma_auth.protocol.pkce import build_code_challenge
 from aritma_auth.protocol.redaction import (
     HiddenStr,
     SecretParameters,
@@ -80,59 +78,8 @@ _RESERVED = frozenset(
 )
 
 
-class AuthorizationParameters(TypedDict, total=False):
-    """
-    What an application may ask of a sign-in beyond its scope; a key that is left out asks nothing.
-
-    Attributes:
-        response_type: ``code`` (default), or for old servers what comes through the browser:
-            ``token``, ``id_token`` or a combination (OAuth 2.0 Multiple Response Types).
-
-        response_mode: ``query``, ``fragment`` or ``form_post``: how the parameters come back.
-            Default: ``query`` for a code, ``fragment`` for everything else.
-
-        prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account`` and
-            ``create``, as text or a list (OpenID Connect Core 1.0 §3.1.2.1).
-
-        max_age: Seconds since the end-user's last authentication; an older one is repeated.
-
-        login_hint: The identifier that the end-user is likely to sign in with.
-
-        acr_values: Authentication contexts, the preferred first, as text or a list;
-            `build_acr_values` writes Aritma's.
-
-        requires_acr: True demands that the ID token's ``acr`` is one of ``acr_values``; otherwise
-            the server may choose another.
-
-        ui_locales: Language tags of the server's pages, the preferred first, as text or a list.
-
-        resource: Absolute URI of the API that the tokens are for, or several (RFC 8707 §2).
-
-        extra: Further parameters of this server, name to value.
-
-        step_up: What an API demanded: added to the scope, ``acr_values`` and ``max_age``
-            (RFC 9470 §4).
-
-        lifetime: Seconds within which the response must arrive (default 600).
-
-    Spec: RFC 6749 §4.1.1; OpenID Connect Core 1.0 §3.1.2.1.
-    """
-
-    response_type: str
-    response_mode: str
-    prompt: str | Iterable[str]
-    max_age: int | None
-    login_hint: str | None
-    acr_values: str | Iterable[str]
-    requires_acr: bool
-    ui_locales: str | Iterable[str]
-    resource: str | Iterable[str]
-    extra: Mapping[str, str] | None
-    step_up: StepUpRequiredError | None
-    lifetime: float
-
-
-def _parse_response_type(value: str) -> str:
+def parse_response_type(value: str) -> str:
+    """Parse a response type: its words in any order (OAuth 2.0 Multiple Response Types §3)."""
     if not isinstance(value, str):
         raise wrong_kind("response_type", "a combination of code, token and id_token", value)
     response_type = " ".join(sorted(value.split()))
@@ -179,7 +126,8 @@ def _require_seconds(_request: object, field: "attrs.Attribute[float]", value: o
     require_seconds(field.name, value)
 
 
-def _parse_age(value: int | None) -> int | None:
+def parse_max_age(value: int | None) -> int | None:
+    """Parse ``max_age``: a whole number of seconds, or None (OpenID Connect Core 1.0 §3.1.2.1)."""
     if value is not None:
         if type(value) is not int:
             raise wrong_kind("max_age", "a whole number of seconds, 0 or more", value)
@@ -215,7 +163,11 @@ class AuthorizationRequest:
 
         lifetime: Seconds within which the response must arrive.
 
-    Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2.
+        request_uri_expires_at: POSIX seconds until which the browser must arrive at ``url``, since
+            the request was pushed; None if the URL carries the request itself.
+
+    Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2;
+    RFC 9126 §4.
     """
 
     authorization_endpoint: str = attrs.field(converter=_parse_endpoint)
@@ -223,14 +175,14 @@ class AuthorizationRequest:
     requires_iss: bool = False
     client_id: str = attrs.field(validator=_require_text)
     redirect_uri: str = attrs.field(converter=_parse_redirect_uri)
-    response_type: str = attrs.field(default="code", converter=_parse_response_type)
+    response_type: str = attrs.field(default="code", converter=parse_response_type)
     response_mode: str = ""
     scope: Scope | None = attrs.field(default=None, converter=parse_scope)
     state: SecretText = attrs.field(converter=as_secret, validator=require_secret)
     nonce: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     code_verifier: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     prompt: tuple[str, ...] = attrs.field(default=(), converter=parse_prompt)
-    max_age: int | None = attrs.field(default=None, converter=_parse_age)
+    max_age: int | None = attrs.field(default=None, converter=parse_max_age)
     login_hint: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_text), repr=False
     )
@@ -241,6 +193,10 @@ class AuthorizationRequest:
     extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_parse_extra)
     created_at: float = attrs.field(validator=_require_seconds)
     lifetime: float = attrs.field(default=_DEFAULT_LIFETIME, validator=_require_seconds)
+    request_uri: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    request_uri_expires_at: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_seconds)
+    )
     single_use: SingleUse = attrs.field(factory=SingleUse, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -296,9 +252,16 @@ class AuthorizationRequest:
     @property
     def url(self) -> str:
         """Where to redirect the end-user's browser."""
-        return add_query(self.authorization_endpoint, encode_form(self._parameters()).decode())
+        return add_query(self.authorization_endpoint, encode_form(self._query()).decode())
 
-    def _parameters(self) -> Parameters:
+    def _query(self) -> Parameters:
+        if self.request_uri is None:
+            return self.parameters()
+        # Nothing else: the server ignores or refuses what it has been sent before (RFC 9126 §4).
+        return (("client_id", self.client_id), ("request_uri", self.request_uri.text))
+
+    def parameters(self) -> Parameters:
+        """Return what the request asks of the server, wherever it travels."""
         verifier, mode = self.code_verifier, self.response_mode
         optional = (
             ("scope", None if self.scope is None else " ".join(self.scope)),
@@ -370,81 +333,3 @@ class AuthorizationRequest:
 
 
 _USED = "a response to this sign-in was accepted already: begin a new one"
-
-
-def generate_authorization_request(
-    *,
-    authorization_endpoint: str,
-    issuers: Iterable[str],
-    requires_iss: bool,
-    client_id: str,
-    redirect_uri: str,
-    scope: str | Iterable[str] | None,
-    now: float,
-    **parameters: Unpack[AuthorizationParameters],
-) -> AuthorizationRequest:
-    """
-    Generate an authorization request with a new state, nonce and code verifier.
-
-    A nonce is added for the scope ``openid``, a code verifier for the response type ``code``.
-
-    Raises:
-        ConfigurationError: An argument is not valid, or ``parameters`` has an unknown key.
-
-    Spec: RFC 6749 §4.1.1; RFC 7636 §4; RFC 9470 §4; OpenID Connect Core 1.0 §3.1.2.1, §15.5.2.
-    """
-    unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"{', '.join(sorted(unknown))} must be left out: AuthorizationParameters lists the rest"
-        )
-    demands = _add_step_up(
-        scope,
-        parameters.pop("acr_values", ()),
-        parameters.pop("max_age", None),
-        parameters.pop("step_up", None),
-    )
-    response_type = _parse_response_type(parameters.pop("response_type", "code"))
-    return AuthorizationRequest(
-        authorization_endpoint=authorization_endpoint,
-        issuers=issuers,
-        requires_iss=requires_iss,
-        client_id=client_id,
-        redirect_uri=redirect_uri,
-        response_type=response_type,
-        scope=demands.scope,
-        state=secrets.token_urlsafe(32),
-        nonce=secrets.token_urlsafe(32) if "openid" in (demands.scope or ()) else None,
-        code_verifier=generate_code_verifier() if "code" in response_type.split() else None,
-        acr_values=demands.acr_values,
-        max_age=demands.max_age,
-        created_at=now,
-        extra=parameters.pop("extra", None) or {},
-        **parameters,  # type: ignore[arg-type,misc] # the fields check themselves
-    )
-
-
-class _Demands(NamedTuple):
-    scope: Scope | None
-    acr_values: tuple[str, ...]
-    max_age: int | None
-
-
-def _add_step_up(
-    scope: str | Iterable[str] | None,
-    acr_values: str | Iterable[str],
-    max_age: int | None,
-    step_up: StepUpRequiredError | None,
-) -> _Demands:
-    """Join both scopes and both lists, the API's first, and take the smaller age (RFC 9470 §4)."""
-    wanted, words = parse_scope(scope), parse_words(acr_values, "acr_values")
-    if step_up is None:
-        return _Demands(wanted, words, max_age)
-    if not isinstance(step_up, StepUpRequiredError):
-        raise wrong_kind("step_up", "the StepUpRequiredError that an API caused", step_up)
-    ages = [age for age in (_parse_age(max_age), step_up.max_age) if age is not None]
-    return _Demands(
-        parse_scope((*(wanted or ()), *(step_up.scope or ()))) or wanted,
-        parse_words((*step_up.acr_values, *words), "acr_values"),
-        min(ages, default=None),
-    )

@@ -7,6 +7,7 @@ that does not come from an OAuth server at all, such as the page of a proxy.
 """
 
 import re
+from collections.abc import Container
 
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -20,6 +21,7 @@ from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
+_OK = frozenset({200})
 _EXCERPT = 60
 _EXCERPT_READ = 512
 # Whatever looks like a credential: long, and of the characters that tokens are made of.
@@ -29,10 +31,15 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/ -]{1,60}")
 
 
 def parse_json_response(
-    response: HttpResponse, *, now: float, what: str, is_authenticated: bool = False
+    response: HttpResponse,
+    *,
+    now: float,
+    what: str,
+    is_authenticated: bool = False,
+    success: Container[int] = _OK,
 ) -> Members:
     """
-    Parse the JSON object of a response with status 200, or raise what the server said instead.
+    Parse the JSON object of a success response, or raise what the server said instead.
 
     Args:
         response: The response.
@@ -43,10 +50,12 @@ def parse_json_response(
 
         is_authenticated: The request authenticated the client, so a bare 401 refuses the client.
 
+        success: Statuses of a success response.
+
     Raises:
         OAuthError: The response is an OAuth error, whatever its status, or refuses the client.
 
-        InvalidResponseError: Neither a JSON object with status 200 nor an OAuth error.
+        InvalidResponseError: Neither a JSON object with such a status nor an OAuth error.
 
     Spec: RFC 6749 §5.2.
     """
@@ -60,7 +69,7 @@ def parse_json_response(
         refusal = _parse_refusal(members, response, retry_after)
         if refusal is not None:
             raise refusal
-        if response.status == 200:
+        if response.status in success:
             return members
         problem = "the body is not an OAuth error"
     if is_authenticated and response.status == 401:

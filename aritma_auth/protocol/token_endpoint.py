@@ -40,7 +40,9 @@ def build_authenticated_request(
     Spec: RFC 6749 §2.3.
     """
     proof = client_auth.prove(credential)
-    form = (*parameters, *proof.parameters)
+    # A pushed authorization request names its client itself, and no parameter may come twice.
+    proven = {name for name, _ in proof.parameters}
+    form = (*(pair for pair in parameters if pair[0] not in proven), *proof.parameters)
     return HttpRequest(
         "POST",
         endpoint,

@@ -7,6 +7,7 @@ from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
+from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_USERS, User
 from aritma_auth.sandbox.identity.server_versions import server_version_named
@@ -29,7 +30,8 @@ class SandboxState:
         self.overrides = ResponseOverrides()
         self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
         self.refresh_tokens = RefreshTokens(self.clock, self.server_version.refresh_tokens_rotate)
-        self.faults = Faults(self.issuer, self.refresh_tokens, self.overrides)
+        self.pushed_requests = PushedRequests(self.clients, self.clock, self.server_version)
+        self.faults = Faults(self.issuer, self.refresh_tokens, self.pushed_requests, self.overrides)
         assertions = ClientAssertions(self.clients, self.clock)
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
         self.sessions = Sessions(self.clock)

@@ -113,6 +113,7 @@ async def test_every_authorization_parameter_reaches_the_server(client):
         "extra": {"more": "yes"},
         "step_up": aa.StepUpRequiredError("more", acr_values=("verify",)),
         "lifetime": 30.0,
+        "push": False,
     }
     async with signing_in(client, **parameters) as journey:
         query = journey.query

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aritma_auth.errors import ConfigurationError, StateMismatchError, StepUpRequiredError
+from aritma_auth.protocol.authorization_parameters import generate_authorization_request
 from aritma_auth.protocol.authorization_request import (
     RESPONSE_MODES,
     RESPONSE_TYPES,
     AuthorizationRequest,
-    generate_authorization_request,
 )
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.protocol.parameters import build_acr_values
@@ -345,6 +345,8 @@ def test_a_request_is_written_down_like_this():
         "acr_values": ["mfa", "verify"],
         "ui_locales": ["nb"],
         "extra": [["display", "page"], ["x", "é"]],
+        "request_uri": None,
+        "request_uri_expires_at": None,
     }
 
 

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.authorization_request import generate_authorization_request
+from aritma_auth.protocol.authorization_parameters import generate_authorization_request
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 
 ISSUER = "https://id.example"

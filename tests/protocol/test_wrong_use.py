@@ -201,7 +201,7 @@ def test_an_audience_is_a_name(names):
 
 def test_a_wrong_step_up_is_refused_by_name():
     """step_up must be the error that an API's challenge became."""
-    from aritma_auth.protocol.authorization_request import generate_authorization_request
+    from aritma_auth.protocol.authorization_parameters import generate_authorization_request
 
     with pytest.raises(aa.ConfigurationError, match=r"^step_up must be"):
         generate_authorization_request(

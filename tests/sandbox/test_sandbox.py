@@ -273,6 +273,7 @@ IDENTITY_PLACES = {
     "introspect": ("POST", "/connect/introspect"),
     "revocation": ("POST", "/connect/revocation"),
     "deviceauthorization": ("POST", "/acme/connect/deviceauthorization"),
+    "par": ("POST", "/connect/par"),
     "endsession": ("GET", "/connect/endsession"),
 }
 

@@ -8,6 +8,7 @@ from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS, echo
 from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
+from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 from aritma_auth.sandbox.overrides import ResponseOverrides
@@ -21,6 +22,7 @@ _ENDPOINTS = (
     "introspect",
     "revocation",
     "deviceauthorization",
+    "par",
     "endsession",
 )
 PLACES = ("api", *_ENDPOINTS)
@@ -60,21 +62,28 @@ class Faults:
 
     Those of the wire take ``where``: ``api`` for the Banking APIs, else the identity server's
     ``token``, ``discovery``, ``jwks``, ``authorize``, ``userinfo``, ``introspect``, ``revocation``,
-    ``deviceauthorization`` or ``endsession``.
+    ``deviceauthorization``, ``par`` or ``endsession``.
 
     Args:
         issuer: Knows the access tokens.
 
         refresh_tokens: Knows the refresh tokens.
 
+        pushed_requests: Knows the pushed authorization requests.
+
         overrides: Where decoy keys are published.
     """
 
     def __init__(
-        self, issuer: TokenIssuer, refresh_tokens: RefreshTokens, overrides: ResponseOverrides
+        self,
+        issuer: TokenIssuer,
+        refresh_tokens: RefreshTokens,
+        pushed_requests: PushedRequests,
+        overrides: ResponseOverrides,
     ) -> None:
         self._issuer = issuer
         self._refresh_tokens = refresh_tokens
+        self._pushed_requests = pushed_requests
         self._overrides = overrides
         self._queues = {place: FaultQueue() for place in PLACES}
         self._denials: deque[tuple[str, str | None]] = deque()
@@ -375,6 +384,19 @@ class Faults:
         self._issuer.revoke_all()
         if refresh_tokens:
             self._refresh_tokens.revoke_all()
+
+    def require_pushed_requests(self, *, is_on: bool = True) -> None:
+        """
+        Refuse every authorization request that was not pushed; the metadata says so (RFC 9126 §5).
+
+        Args:
+            is_on: False stops it.
+        """
+        self._pushed_requests.is_required = is_on
+
+    def expire_pushed_requests(self) -> None:
+        """Let the references of all pushed authorization requests expire at once."""
+        self._pushed_requests.expire_all()
 
     def publish_decoys(self) -> None:
         """

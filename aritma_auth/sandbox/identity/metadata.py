@@ -29,7 +29,8 @@ class MetadataEndpoints:
     async def discovery(self, request: web.Request) -> web.Response:
         """Give the server's metadata."""
         tenant = request.match_info.get("tenant")
-        truth = self._common(self._sandbox.base_of(tenant)) | self._of_server_version()
+        base = self._sandbox.base_of(tenant)
+        truth = self._common(base) | self._of_server_version(base)
         truth["issuer"] = self._sandbox.issuer_of(tenant)
         return web.json_response(apply_overrides(truth, self._sandbox.overrides.metadata))
 
@@ -72,7 +73,7 @@ class MetadataEndpoints:
             "request_parameter_supported": False,
         }
 
-    def _of_server_version(self) -> Changes:
+    def _of_server_version(self, base: str) -> Changes:
         version = self._sandbox.server_version
         members: Changes = {}
         if version.has_extended_metadata:
@@ -81,6 +82,10 @@ class MetadataEndpoints:
             members["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
         if version.returns_iss:
             members["authorization_response_iss_parameter_supported"] = True
+        if version.supports_par:
+            members["pushed_authorization_request_endpoint"] = f"{base}/connect/par"
+            required = self._sandbox.pushed_requests.is_required
+            members["require_pushed_authorization_requests"] = required
         return members
 
     async def jwks(self, _request: web.Request) -> web.Response:

@@ -77,6 +77,8 @@ class SandboxClient:
 
         requires_pkce: An authorization request must carry a code challenge.
 
+        requires_par: Its authorization requests must be pushed.
+
         requires_consent: The end-user sees a consent page.
 
         back_channel_logout_uri: The address that logout tokens are posted to, or None.
@@ -95,6 +97,7 @@ class SandboxClient:
     redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     requires_pkce: bool = True
+    requires_par: bool = False
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
     front_channel_logout_uri: str | None = None

@@ -1,8 +1,9 @@
-"""The endpoints at which clients authenticate: token, revocation, device authorization."""
+"""The endpoints at which clients authenticate: token, revocation, device authorization, PAR."""
 
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from aritma_auth.sandbox.identity.parameters import (
     FORM,
@@ -37,8 +38,12 @@ class ClientEndpoints:
                 ("token", self.token),
                 ("revocation", self.revoke),
                 ("deviceauthorization", self.authorize_device),
+                *self._newer_endpoints(),
             ):
                 app.router.add_route("*", f"{prefix}/connect/{path}", handler)
+
+    def _newer_endpoints(self) -> list[tuple[str, Handler]]:
+        return [("par", self.push)] if self._sandbox.server_version.supports_par else []
 
     async def token(self, request: web.Request) -> web.Response:
         """Respond to a token request."""
@@ -66,6 +71,16 @@ class ClientEndpoints:
 
         return await self._respond(request, work)
 
+    async def push(self, request: web.Request) -> web.Response:
+        """Keep an authorization request, and respond with a reference to it (RFC 9126 §2)."""
+        posted = await request.post()
+        parameters = {name: [str(value) for value in posted.getall(name)] for name in posted}
+
+        def work(client: SandboxClient, _form: dict[str, str]) -> dict[str, object]:
+            return self._sandbox.pushed_requests.push(client, parameters)
+
+        return await self._respond(request, work, success=201)
+
     async def revoke(self, request: web.Request) -> web.Response:
         """Revoke a refresh token; access tokens are JWTs and cannot be revoked (RFC 7009 §2)."""
         if request.method != "POST":
@@ -84,11 +99,11 @@ class ClientEndpoints:
         return await self._respond(request, work)
 
     async def _respond(
-        self, request: web.Request, work: Work, log: Log | None = None
+        self, request: web.Request, work: Work, log: Log | None = None, *, success: int = 200
     ) -> web.Response:
         form: dict[str, str] = {}
         client_id = error = None
-        status = 200
+        status = success
         try:
             if request.method != "POST" or request.content_type != FORM:
                 raise ErrorResponse("invalid_request")  # noqa: TRY301 - a response like the others

@@ -41,6 +41,8 @@ class ServerVersion:
 
         logout_token_type: The ``typ`` of logout tokens.
 
+        supports_par: Authorization requests may be pushed (RFC 9126).
+
         supports_resource: ``resource`` is processed (RFC 8707).
 
         refuses_unknown_prompts: An unknown ``prompt`` is an error; otherwise it is ignored.
@@ -72,6 +74,7 @@ class ServerVersion:
     )
     leading_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
     logout_token_type: str = "logout+jwt"
+    supports_par: bool = False
     supports_resource: bool = True
     refuses_unknown_prompts: bool = False
     has_extended_metadata: bool = True
@@ -101,6 +104,7 @@ _DUENDE_7_4 = ServerVersion(
     refresh_tokens_rotate=False,
     introspects_for_clients=True,
     introspects_in_jwts=True,
+    supports_par=True,
     refuses_unknown_prompts=True,
     has_oauth_metadata=True,
     error_fragment="_",

@@ -1,5 +1,6 @@
 """The pages on which an end-user signs in, consents, and approves a device."""
 
+from collections.abc import Container
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -48,14 +49,15 @@ class SignInPages:
             call = self._read(parameters)
             scripted = self._sandbox.faults.take_denial()
             if scripted is not None:
-                return self._send(call, self._responses.failure(issuer, call, *scripted))
+                return self._fail(parameters, call, issuer, *scripted)
             step = self._next_step(request, call, form_security.address(request.path, parameters))
             if isinstance(step, web.StreamResponse):
                 return step
             if isinstance(step, str):
-                return self._send(call, self._responses.failure(issuer, call, step))
+                return self._fail(parameters, call, issuer, step)
         except ErrorResponse as error:
             return templates.error_page(error.error or "", error.description)
+        self._sandbox.pushed_requests.consume(parameters)
         step.client_ids.add((issuer, call.client.client_id))
         response = self._send(
             call, self._responses.success(issuer, call, _authentication_event(step, call))
@@ -65,8 +67,29 @@ class SignInPages:
 
     def _read(self, parameters: Parameters) -> AuthorizationRequest:
         return parse_authorization_request(
-            parameters, self._sandbox.clients, self._sandbox.server_version
+            self._sandbox.pushed_requests.resolve(parameters),
+            self._sandbox.clients,
+            self._sandbox.server_version,
         )
+
+    def _fail(
+        self,
+        parameters: Parameters,
+        call: AuthorizationRequest,
+        issuer: str,
+        error: str,
+        description: str | None = None,
+    ) -> web.Response:
+        response = self._responses.failure(issuer, call, error, description)
+        self._sandbox.pushed_requests.consume(parameters)
+        return self._send(call, response)
+
+    def _without(self, return_url: str, prompts: Container[str], names: Container[str] = ()) -> str:
+        """Remove what has been done from an authorization request, pushed or not."""
+        self._sandbox.pushed_requests.forget_done(
+            form_security.query_of(return_url), prompts, names
+        )
+        return form_security.without(return_url, prompts, names)
 
     def _send(self, call: AuthorizationRequest, response: dict[str, str]) -> web.Response:
         if call.response_mode == "form_post":
@@ -164,7 +187,7 @@ class SignInPages:
             )
         response = form_security.redirect(
             # max_age=0 would otherwise ask again for ever.
-            form_security.without(return_url, {"login", "select_account"}, {"max_age"})
+            self._without(return_url, {"login", "select_account"}, {"max_age"})
         )
         before = self._sandbox.sessions.close_session(
             request.cookies.get(form_security.SESSION_COOKIE)
@@ -184,7 +207,8 @@ class SignInPages:
             return templates.done_page("Cancelled", "You are not signed in.")
         tenant = urlsplit(return_url).path.removesuffix("/connect/authorize").strip("/")
         issuer = self._sandbox.issuer_of(tenant or None)
-        return self._send(call, self._responses.failure(issuer, call, "access_denied"))
+        parameters = form_security.query_of(return_url)
+        return self._fail(parameters, call, issuer, "access_denied")
 
     async def show_consent(self, request: web.Request) -> web.Response:
         """Show the consent page."""
@@ -206,7 +230,7 @@ class SignInPages:
         call, session = self._call_of(return_url), self._session(request)
         if call is not None and session is not None:
             session.consents[call.client.client_id, call.scope] = form.get("decision") == "yes"
-        return form_security.redirect(form_security.without(return_url, {"consent"}))
+        return form_security.redirect(self._without(return_url, {"consent"}))
 
     def _call_of(self, return_url: str) -> AuthorizationRequest | None:
         """Parse the authorization request behind a page; None for a device's."""

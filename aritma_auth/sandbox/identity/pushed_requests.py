@@ -1,0 +1,128 @@
+"""
+Pushed authorization requests: validated, kept, and used once.
+
+Source: IdentityServer's PushedAuthorizationService. Spec: RFC 9126.
+"""
+
+import secrets
+from collections.abc import Container, Mapping, Sequence
+
+import attrs
+
+from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.authorization_request import (
+    Parameters,
+    parse_authorization_request,
+)
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.registrations import SandboxClient
+from aritma_auth.sandbox.identity.server_versions import ServerVersion
+
+_LIFETIME = 600
+_PREFIX = "urn:ietf:params:oauth:request_uri:"
+_AUTHENTICATION = frozenset({"client_assertion", "client_assertion_type", "client_secret"})
+
+
+@attrs.define
+class _Pushed:
+    client_id: str
+    parameters: dict[str, list[str]]
+    expires_at: float
+
+
+class PushedRequests:
+    """
+    Keeps pushed authorization requests.
+
+    Attributes:
+        is_required: Every client must push; the metadata says so.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, SandboxClient],
+        clock: SandboxClock,
+        server_version: ServerVersion,
+    ) -> None:
+        self._clients = clients
+        self._clock = clock
+        self._server_version = server_version
+        self._pushed: dict[str, _Pushed] = {}
+        self.is_required = False
+
+    def push(
+        self, client: SandboxClient, parameters: Mapping[str, Sequence[str]]
+    ) -> dict[str, object]:
+        """
+        Keep a client's request, if it is valid.
+
+        Returns:
+            The response's members.
+
+        Raises:
+            ErrorResponse: The request is invalid, or names another client.
+        """
+        kept = {
+            name: list(values) for name, values in parameters.items() if name not in _AUTHENTICATION
+        }
+        kept.setdefault("client_id", [client.client_id])
+        if kept["client_id"] != [client.client_id]:
+            raise ErrorResponse("invalid_request", "Invalid client_id")
+        if "request_uri" in kept:
+            raise ErrorResponse("invalid_request", "request_uri must not be pushed")
+        parse_authorization_request(kept, self._clients, self._server_version)
+        request_uri = f"{_PREFIX}{secrets.token_hex(32).upper()}"
+        expires_at = self._clock.time() + _LIFETIME
+        self._pushed[request_uri] = _Pushed(client.client_id, kept, expires_at)
+        return {"request_uri": request_uri, "expires_in": _LIFETIME}
+
+    def resolve(self, parameters: Parameters) -> Parameters:
+        """
+        Give the parameters of an authorization request, pushed or not.
+
+        Raises:
+            ErrorResponse: The reference is spent, expired or another client's; or there is none
+                although the client must push.
+        """
+        client_id, request_uri = _single(parameters, "client_id"), _single(parameters, _URI)
+        if request_uri is None:
+            client = self._clients.get(client_id or "")
+            if self.is_required or (client is not None and client.requires_par):
+                raise ErrorResponse("invalid_request", "Pushed authorization is required.")
+            return parameters
+        pushed = self._pushed.get(request_uri)
+        if (
+            pushed is None
+            or pushed.client_id != client_id
+            or self._clock.time() >= pushed.expires_at
+        ):
+            raise ErrorResponse("invalid_request_uri", "invalid or reused PAR request uri")
+        return pushed.parameters
+
+    def consume(self, parameters: Parameters) -> None:
+        """Spend the reference of an authorization request that gets its response."""
+        self._pushed.pop(_single(parameters, _URI) or "", None)
+
+    def forget_done(
+        self, parameters: Parameters, prompts: Container[str], names: Container[str]
+    ) -> None:
+        """Remove from a pushed request what has been done and must not be asked for again."""
+        pushed = self._pushed.get(_single(parameters, _URI) or "")
+        if pushed is None:
+            return
+        kept = {name: values for name, values in pushed.parameters.items() if name not in names}
+        left = [word for word in " ".join(kept.pop("prompt", [])).split() if word not in prompts]
+        pushed.parameters = kept | ({"prompt": [" ".join(left)]} if left else {})
+
+    def expire_all(self) -> None:
+        """Let every reference expire at once."""
+        for pushed in self._pushed.values():
+            pushed.expires_at = self._clock.time()
+
+
+_URI = "request_uri"
+
+
+def _single(parameters: Parameters, name: str) -> str | None:
+    values = parameters.get(name, ())
+    return values[0] if len(values) == 1 else None
