@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.session_management import SessionPage as SessionPage
     from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn
+    from aritma_auth.protocol.signing import RemoteSigner as RemoteSigner
+    from aritma_auth.protocol.signing import SigningKey as SigningKey
     from aritma_auth.protocol.token_management import Introspection as Introspection
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.protocol.www_authenticate import Challenge as Challenge
@@ -195,6 +197,10 @@ _HOMES = {
         "build_session_page",
     ),
     "protocol.sign_in": ("SignIn",),
+    "protocol.signing": (
+        "RemoteSigner",
+        "SigningKey",
+    ),
     "protocol.token_management": ("Introspection",),
     "protocol.tokens": ("Token",),
     "protocol.www_authenticate": (

@@ -1,7 +1,7 @@
 """A client's connection to its server: authenticated requests, and the server's clock."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -32,11 +32,14 @@ from aritma_auth.protocol.http_messages import (
     parse_http_date,
 )
 from aritma_auth.protocol.json_response import is_ambiguous
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_within
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.signing import UnsignedJwt
 
 T = TypeVar("T")
 
@@ -94,6 +97,12 @@ class ServerConnection:
             self.clock_skew = date - self.clock.time()
         return attrs.evolve(response, sent=request.secrets)
 
+    async def sign(self, jwt: "UnsignedJwt") -> HiddenStr:
+        """Sign a JWT with its key, wherever that is."""
+        from aritma_auth.client.signatures import sign_jwt  # noqa: PLC0415 - few clients have a key
+
+        return await sign_jwt(jwt, within=self._transport.timeout)
+
     async def post_authenticated(
         self,
         endpoint: str,
@@ -134,6 +143,9 @@ class ServerConnection:
                 now=self.server_time,
                 jti=generate_jti(),
             )
+            assertion = self.client_auth.build_assertion(credential)
+            if assertion is not None:
+                credential = attrs.evolve(credential, assertion=await self.sign(assertion))
             request = build_authenticated_request(
                 url, parameters, client_auth=self.client_auth, credential=credential
             )

@@ -9,7 +9,7 @@ import secrets
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Awaitable, Generator, Mapping
-from typing import ClassVar, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
 
 import attrs
 
@@ -17,6 +17,9 @@ from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.signing import Signer, UnsignedJwt
 
 __all__ = [
     "ClientAuth",
@@ -69,13 +72,17 @@ def _as_source(value: str | SecretText | CredentialSource) -> CredentialSource:
 def _require_source(
     _auth: object, field: "attrs.Attribute[CredentialSource]", value: object
 ) -> None:
+    _require_secret(field.name, "a string or a Secret", value)
+
+
+def _require_secret(name: str, required: str, value: object) -> None:
     if isinstance(value, type) or not isinstance(value, CredentialSource):
-        problem = wrong_kind(field.name, "a string or a Secret", value)
+        problem = wrong_kind(name, required, value)
         # A traceback with local variables would show the value.
         del value
         raise problem
     if isinstance(value, PlainSecret) and not value.text.text:
-        raise ConfigurationError(f"{field.name} must not be empty")
+        raise ConfigurationError(f"{name} must not be empty")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -95,6 +102,8 @@ class ClientCredential(Value):
         now: POSIX seconds by the server's clock, as well as we know it.
 
         jti: A fresh identifier for an assertion, as `generate_jti` makes it.
+
+        assertion: What `ClientAuth.build_assertion` gave, signed; or None.
     """
 
     client_id: str
@@ -103,6 +112,7 @@ class ClientCredential(Value):
     issuer: str = ""
     now: float = 0.0
     jti: str = ""
+    assertion: HiddenStr | None = attrs.field(default=None, repr=False)
 
 
 def generate_jti() -> str:
@@ -133,6 +143,11 @@ class ClientAuth(ABC):
     method: ClassVar[str]
     secret: CredentialSource | None = None
     thumbprint: str = ""
+
+    def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt | None":
+        """Return what must be signed for one request before `prove`; None if nothing must."""
+        del credential
+        return None
 
     @abstractmethod
     def prove(self, credential: ClientCredential) -> Proof:
@@ -199,18 +214,6 @@ class ClientSecretBasic(Value, ClientAuth):
         )
 
 
-def _require_algorithm(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
-    # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS  # noqa: PLC0415
-
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, f"one of {', '.join(SIGNATURE_ALGORITHMS)}", value)
-    if value not in SIGNATURE_ALGORITHMS:
-        raise ConfigurationError(
-            f"{field.name} must be one of {', '.join(SIGNATURE_ALGORITHMS)}, not {value!r:.40}"
-        )
-
-
 def _require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
     if not isinstance(value, str):
         raise wrong_kind(field.name, "a string", value)
@@ -220,19 +223,53 @@ def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: objec
     require_seconds(field.name, value, above_zero=True)
 
 
+def _as_key(
+    value: "str | SecretText | CredentialSource | Signer",
+) -> "CredentialSource | Signer":
+    return _as_source(value) if isinstance(value, str | SecretText) else value
+
+
+def _require_key(
+    _auth: object, field: "attrs.Attribute[CredentialSource | Signer]", value: object
+) -> None:
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.signing import RemoteSigner, SigningKey  # noqa: PLC0415
+
+    if not isinstance(value, SigningKey | RemoteSigner):
+        kinds = "a private key in PEM, a Secret, a SigningKey or a RemoteSigner"
+        _require_secret(field.name, kinds, value)
+
+
+def _require_algorithm(
+    auth: "PrivateKeyJwt", field: "attrs.Attribute[str | None]", value: object
+) -> None:
+    from aritma_auth.protocol.signing import require_algorithm  # noqa: PLC0415 - as above
+
+    if value is None:
+        return
+    require_algorithm(field.name, value)
+    key = auth.key
+    if not isinstance(key, CredentialSource) and value != key.algorithm:
+        raise ConfigurationError(
+            f"{field.name} must be that of the key, {key.algorithm}, not {value}: leave it out"
+        )
+
+
 @attrs.frozen(eq=False, repr=False)
 class PrivateKeyJwt(Value, ClientAuth):
     """
-    A signed assertion instead of a secret; needs the extra ``oidc``.
+    A signed assertion instead of a secret; a key in this process needs the extra ``oidc``.
 
     Each request has an assertion of its own, since IdentityServer accepts each only once.
 
     Attributes:
-        secret: The private key, or where it comes from, in PEM or as a JSON Web Key.
+        key: The private key: its text in PEM or as a JSON Web Key, a `Secret` that is read anew for
+            each request, a `SigningKey`, or a `RemoteSigner` for a key that never leaves its place.
 
-        algorithm: Its signature algorithm.
+        algorithm: The signature algorithm of a key given as text or `Secret`, RS256 by default. The
+            other two know theirs.
 
-        key_id: The header's ``kid``, or None.
+        key_id: The header's ``kid``; None takes that of the key, if it has one.
 
         audience: Whom the assertion is for; None means the token endpoint's URL, which every
             IdentityServer accepts. Servers after RFC 7523bis want the issuer.
@@ -246,8 +283,8 @@ class PrivateKeyJwt(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "private_key_jwt"
-    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
-    algorithm: str = attrs.field(default="RS256", validator=_require_algorithm, kw_only=True)
+    key: "CredentialSource | Signer" = attrs.field(converter=_as_key, validator=_require_key)
+    algorithm: str | None = attrs.field(default=None, validator=_require_algorithm, kw_only=True)
     key_id: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_text), kw_only=True
     )
@@ -255,14 +292,22 @@ class PrivateKeyJwt(Value, ClientAuth):
         default=None, validator=attrs.validators.optional(_require_text), kw_only=True
     )
     lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
+    secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
 
-    def prove(self, credential: ClientCredential) -> Proof:
-        """Sign an assertion for one request."""
+    @secret.default
+    def _find_secret(self) -> CredentialSource | None:
+        return self.key if isinstance(self.key, CredentialSource) else None
+
+    def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt":
+        """Build the assertion for one request, still to be signed."""
         # Imported here: a client with a secret does not load what signs.
-        from aritma_auth.protocol.jws import sign_jwt  # noqa: PLC0415
+        from aritma_auth.protocol.signing import SigningKey, UnsignedJwt  # noqa: PLC0415
 
-        if credential.secret is None:
-            raise ConfigurationError("private_key_jwt needs a private key, but none was loaded")
+        signer = self.key
+        if isinstance(signer, CredentialSource):
+            if credential.secret is None:
+                raise ConfigurationError("private_key_jwt needs a private key, but none was loaded")
+            signer = SigningKey(credential.secret, algorithm=self.algorithm or "RS256")
         issued_at = int(credential.now)
         claims: dict[str, JsonValue] = {
             "iss": credential.client_id,
@@ -272,9 +317,13 @@ class PrivateKeyJwt(Value, ClientAuth):
             "iat": issued_at,
             "exp": issued_at + int(self.lifetime),
         }
-        assertion = sign_jwt(
-            claims, credential.secret, algorithm=self.algorithm, key_id=self.key_id
-        )
+        return UnsignedJwt(signer, claims, {} if self.key_id is None else {"kid": self.key_id})
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Put the assertion into the form, signed now if it is not yet."""
+        assertion = credential.assertion
+        if assertion is None:
+            assertion = self.build_assertion(credential).sign()
         return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
 
 

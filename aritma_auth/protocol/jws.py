@@ -13,22 +13,42 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256, sha384, sha512
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, final
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
+from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, SecretText
+
+if TYPE_CHECKING:
+    from joserfc.jwk import Key
 
 MIN_RSA_BITS = 2048
 """Bits of an RSA modulus at least, ours and the server's (RFC 7518 §3.3, §3.5)."""
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
-_PUBLIC_MEMBERS = ("kty", "n", "e", "crv", "x", "y")
+_PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")
+_KEY_MEMBERS = (*_PUBLIC_MEMBERS, "d", "p", "q", "dp", "dq", "qi")
+_USUAL = {
+    None: "PS256",
+    "P-256": "ES256",
+    "P-384": "ES384",
+    "P-521": "ES512",
+    # Its name in the metadata of today's servers; RFC 9864 calls it Ed25519.
+    "Ed25519": "EdDSA",
+}
+"""What a key of a curve, or an RSA key, signs with if nothing else is said."""
+
+
+KeyType = Literal["EC", "OKP", "RSA"]
 
 
 class _Hash(Protocol):
     def digest(self) -> bytes: ...
+
+
+class _Implementation(Protocol):
+    def sign(self, msg: bytes, key: Any, /) -> bytes: ...
 
 
 @attrs.frozen
@@ -49,7 +69,7 @@ class SignatureAlgorithm:
     """
 
     name: str
-    key_type: Literal["EC", "OKP", "RSA"]
+    key_type: KeyType
     digest: Callable[[bytes], _Hash]
     curve: str | None = None
 
@@ -139,74 +159,164 @@ def require_joserfc() -> None:
         )
 
 
-def sign_jwt(
-    claims: Mapping[str, JsonValue], key: SecretText, *, algorithm: str, key_id: str | None = None
-) -> HiddenStr:
+@final
+class PrivateKey:
     """
-    Sign claims as a compact JWT.
+    A private key that was read once and signs many times; it shows nothing.
+
+    Attributes:
+        algorithm: The one algorithm that it signs with.
+
+        key_id: The ``kid`` that a JSON Web Key brought along, or None.
+
+        public_jwk: The members of its public half that RFC 7638 §3.2 names, in their order.
+    """
+
+    __slots__ = ("_key", "_signer", "algorithm", "key_id", "public_jwk")
+
+    def __init__(
+        self, key: "Key", signer: "_Implementation", algorithm: str, key_id: str | None
+    ) -> None:
+        self._key, self._signer = key, signer
+        self.algorithm, self.key_id = algorithm, key_id
+        self.public_jwk = extract_public_members(key.as_dict(private=False))
+
+    def sign(self, signing_input: bytes) -> bytes | str:
+        """Return the signature, or the problem: a traceback through joserfc would show the key."""
+        try:
+            return self._signer.sign(signing_input, self._key)
+        except Exception as error:  # noqa: BLE001 - joserfc and cryptography raise many kinds
+            return _describe_wrong_key(self.algorithm, error)
+
+    def to_jwk(self) -> SecretText:
+        """Write the key as a JSON Web Key with its private members."""
+        # The key's own members: kid and the rest are for whoever keeps it.
+        members = self._key.as_dict(private=True)
+        return SecretText(json.dumps({k: members[k] for k in _KEY_MEMBERS if k in members}))
+
+    def __repr__(self) -> str:
+        return "<PrivateKey ***>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a private key is not pickled: keep it in PEM or as a JSON Web Key")
+
+
+def import_private_key(key: SecretText, algorithm: str | None) -> PrivateKey | str:
+    """
+    Import a private key.
 
     Args:
-        claims: The payload.
+        key: In PEM or as a JSON Web Key.
 
-        key: A private key, in PEM or as a JSON Web Key.
+        algorithm: One of `SIGNATURE_ALGORITHMS`; None takes the key's ``alg``, or what its kind
+            and curve are used with: ES256, ES384, ES512, EdDSA or PS256.
 
-        algorithm: One of `SIGNATURE_ALGORITHMS` that fits the key.
+    Returns:
+        The key, or the problem: a traceback through this frame would show the key.
 
-        key_id: The header's ``kid``, if the server wants one.
-
-    Raises:
-        ConfigurationError: joserfc is missing, or the key is not private, does not fit the
-            algorithm, or is an RSA key of fewer than 2048 bits.
-
-    Spec: RFC 7515 §3.1, RFC 7519 §7.1; RFC 7518 §3.3, §3.5.
+    Spec: RFC 7518 §3.3, §3.5; RFC 8037; RFC 5958.
     """
-    header = {"alg": algorithm, "typ": "JWT"} | ({} if key_id is None else {"kid": key_id})
-    signing_input = HiddenStr(".".join(map(_encode, (header, dict(claims)))))
-    signature = _sign(signing_input.encode(), key, algorithm)
-    if isinstance(signature, str):
-        raise ConfigurationError(signature)
-    return HiddenStr(f"{signing_input}.{encode_base64url(signature)}")
-
-
-def _sign(signing_input: bytes, key: SecretText, algorithm: str) -> bytes | str:
-    """Return the signature, or the problem: a traceback through this frame would show the key."""
     try:
-        from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
-
-        value = json.loads(key.text) if key.text.lstrip().startswith("{") else key.text
-        key_type = SIGNATURE_ALGORITHMS[algorithm].key_type
-        bits = _count_rsa_bits(value) if key_type == "RSA" else None
-        if bits is not None and bits < MIN_RSA_BITS:
-            return (
-                f"the RSA key must have at least {MIN_RSA_BITS} bits, not {bits}: "
-                "generate a new one and register it (RFC 7518 §3.3)"
-            )
-        private = jwk.import_key(value, key_type)
-        if not private.is_private:
-            return f"the key must be private to sign with {algorithm}, not public: check the key"
-        signer = jws.JWSRegistry.algorithms[_implementation(algorithm)]
-        signer.check_key(private)
-        return signer.sign(signing_input, private)
+        return _import(key, algorithm)
     except ImportError:
         return 'signing needs joserfc: pip install "aritma-auth[oidc]"'
+    except _UnusableKeyError as problem:
+        return f"{problem}: check the key"
     except Exception as error:  # noqa: BLE001 - joserfc and cryptography raise many kinds
-        return (
-            f"the key must be one that signs with {algorithm}, in PEM or as a JSON Web Key "
-            f"({type(error).__name__}): check the key"
+        return _describe_wrong_key(algorithm, error)
+
+
+class _UnusableKeyError(Exception):
+    """What a key must be and is not; it leaves this module as text."""
+
+
+def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
+    from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
+
+    value: str | dict[str, JsonValue] = key.text
+    if key.text.lstrip().startswith("{"):
+        value = json.loads(key.text)
+    elif "PRIVATE KEY" not in key.text:
+        raise _UnusableKeyError("the key must be a private key, in PEM or as a JSON Web Key")
+    key_type, bits = _inspect_pem(value) if isinstance(value, str) else _inspect_web_key(value)
+    if bits is not None and bits < MIN_RSA_BITS:
+        raise _UnusableKeyError(
+            f"the RSA key must have at least {MIN_RSA_BITS} bits, not {bits} (RFC 7518 §3.3): "
+            "generate a new one and register it"
         )
+    private = jwk.import_key(value, key_type)  # type: ignore[arg-type] # any mapping, which it validates
+    if not private.is_private:
+        raise _UnusableKeyError("the key must be private to sign, not public")
+    members: Mapping[str, object] = private.as_dict(private=False)
+    kid, crv = members.get("kid"), members.get("crv")
+    name = str(algorithm or members.get("alg") or _USUAL[crv if isinstance(crv, str) else None])
+    if name not in SIGNATURE_ALGORITHMS:
+        known = ", ".join(SIGNATURE_ALGORITHMS)
+        raise _UnusableKeyError(f"the key's alg must be one of {known}")
+    signer = jws.JWSRegistry.algorithms[_implementation(name)]
+    signer.check_key(private)
+    return PrivateKey(private, signer, name, kid if isinstance(kid, str) else None)
 
 
-def _count_rsa_bits(key: str | dict[str, JsonValue]) -> int | None:
-    """Count the bits before joserfc imports the key, which warns; None if it is no RSA key."""
-    if isinstance(key, dict):
-        return count_modulus_bits(key) if key.get("kty") == "RSA" else None
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - as joserfc does
+def _describe_wrong_key(algorithm: str | None, error: Exception) -> str:
+    wanted = "signs" if algorithm is None else f"signs with {algorithm}"
+    return (
+        f"the key must be one that {wanted}, in PEM or as a JSON Web Key "
+        f"({type(error).__name__}): check the key"
+    )
+
+
+def generate_private_key(algorithm: str) -> SecretText | None:
+    """
+    Generate a key, as a JSON Web Key; an RSA key has 2048 bits.
+
+    Args:
+        algorithm: One of `SIGNATURE_ALGORITHMS`.
+
+    Returns:
+        None if joserfc is not installed.
+    """
+    try:
+        from joserfc import jwk  # noqa: PLC0415 - extra "oidc"
+    except ImportError:
+        return None
+    wanted = SIGNATURE_ALGORITHMS[algorithm]
+    size = MIN_RSA_BITS if wanted.curve is None else wanted.curve
+    key = jwk.JWKRegistry.generate_key(wanted.key_type, size, private=True)
+    return SecretText(json.dumps(key.as_dict(private=True)))
+
+
+def extract_public_members(key: Mapping[str, object]) -> dict[str, str]:
+    """
+    Extract the members that make a public key what it is, in the order of their names.
+
+    Args:
+        key: A JSON Web Key.
+
+    Returns:
+        The members there are: those of an RSA, EC or OKP key are complete.
+
+    Spec: RFC 7638 §3.2; RFC 8037 §2.
+    """
+    return {name: value for name in _PUBLIC_MEMBERS if isinstance(value := key.get(name), str)}
+
+
+def _inspect_web_key(key: Mapping[str, JsonValue]) -> tuple[KeyType, int | None]:
+    """Tell a key's type and size before joserfc imports it, which warns of a small one."""
+    kind = key["kty"]
+    if kind == "RSA":
+        return "RSA", count_modulus_bits(key)
+    return ("EC" if kind == "EC" else "OKP"), None
+
+
+def _inspect_pem(key: str) -> tuple[KeyType, int | None]:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - as joserfc does
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
-    if "PRIVATE KEY" not in key:
-        return None
     loaded = load_pem_private_key(key.encode(), None, unsafe_skip_rsa_key_validation=True)
-    return loaded.key_size if isinstance(loaded, rsa.RSAPrivateKey) else None
+    if isinstance(loaded, rsa.RSAPrivateKey):
+        return "RSA", loaded.key_size
+    return ("EC" if isinstance(loaded, ec.EllipticCurvePrivateKey) else "OKP"), None
 
 
 def count_modulus_bits(key: Mapping[str, JsonValue]) -> int:
@@ -247,9 +357,7 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
     from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
 
     signing_input, _, signature = token.rpartition(".")
-    public: dict[str, str | list[str]] = {
-        name: value for name in _PUBLIC_MEMBERS if isinstance(value := key.get(name), str)
-    }
+    public: dict[str, str | list[str]] = {**extract_public_members(key)}
     try:
         known = jwk.import_key(public, SIGNATURE_ALGORITHMS[algorithm].key_type)
         verifier = jws.JWSRegistry.algorithms[_implementation(algorithm)]
@@ -261,7 +369,3 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
 def _implementation(algorithm: str) -> str:
     # joserfc warns of the name EdDSA, under which it also accepts Ed448.
     return "Ed25519" if algorithm == "EdDSA" else algorithm
-
-
-def _encode(members: object) -> HiddenStr:
-    return HiddenStr(encode_base64url(json.dumps(members, separators=(",", ":")).encode()))

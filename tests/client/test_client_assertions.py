@@ -1,8 +1,9 @@
 """Tests of private_key_jwt and client certificates, as requests and against the sandbox."""
 
+import asyncio
+import base64
 import json
 import ssl
-import sys
 import warnings
 from urllib.parse import parse_qs
 
@@ -15,8 +16,8 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
-from aritma_auth.protocol.jws import sign_jwt
 from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.protocol.signing import UnsignedJwt
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
 
@@ -78,38 +79,14 @@ def test_the_audience_can_be_the_issuer():
 def test_a_key_may_be_a_json_web_key():
     """The private key may be a JSON Web Key in one line of JSON."""
     text = json.dumps(EC.as_dict(private=True))
+    proof = aa.PrivateKeyJwt("unused", algorithm="ES256").prove(credential(text))
 
-    assert sign_jwt({"a": 1}, SecretText(text), algorithm="ES256").count(".") == 2
-
-
-@pytest.mark.parametrize(
-    ("key", "algorithm"),
-    [
-        pytest.param("no key", "RS256", id="no key"),
-        pytest.param("{oops", "RS256", id="no JSON"),
-        pytest.param(pem(EC, private=True), "RS256", id="another kind"),
-        pytest.param(pem(EC, private=True), "ES384", id="another curve"),
-        pytest.param(json.dumps(EC.as_dict(private=True)), "RS256", id="a web key of another kind"),
-        pytest.param(
-            pem(OKPKey.generate_key("Ed448", auto_kid=False), private=True), "EdDSA", id="Ed448"
-        ),
-        pytest.param(pem(RSA, private=False), "RS256", id="public"),
-    ],
-)
-def test_a_key_that_cannot_sign_is_the_callers_error(key, algorithm):
-    """The error quotes nothing of the key."""
-    with pytest.raises(aa.ConfigurationError, match="check the key") as caught:
-        sign_jwt({"a": 1}, SecretText(key), algorithm=algorithm)
-
-    assert caught.value.__context__ is None
-    assert key not in str(caught.value)
+    assert proof.parameters[1][1].count(".") == 2
 
 
-def test_without_joserfc_the_extra_is_named(monkeypatch):
-    """The error says which extra to install."""
-    monkeypatch.setitem(sys.modules, "joserfc", None)
-    with pytest.raises(aa.ConfigurationError, match=r"aritma-auth\[oidc\]"):
-        sign_jwt({}, SecretText("x"), algorithm="RS256")
+def sign_jwt(claims, key, *, algorithm):
+    """Sign claims with a key in PEM."""
+    return UnsignedJwt(aa.SigningKey(pem(key, private=True), algorithm=algorithm), claims).sign()
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", ""])
@@ -184,9 +161,7 @@ def assertion(key=RSA, algorithm="RS256", **claims):
     base = {"iss": "key-only", "sub": "key-only", "aud": "AUD", "jti": "j", "exp": 2**40}
     return {
         "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": sign_jwt(
-            base | claims, SecretText(pem(key, private=True)), algorithm=algorithm
-        ),
+        "client_assertion": sign_jwt(base | claims, key, algorithm=algorithm),
     }
 
 
@@ -310,3 +285,95 @@ def test_a_key_of_2048_bits_signs():
         proof = aa.PrivateKeyJwt("unused").prove(credential(key))
 
         assert proof.parameters[1][1].count(".") == 2
+
+
+class Kms:
+    """A key management service: signs elsewhere, or does not."""
+
+    def __init__(self, key=EC, problem=None):
+        self.key = aa.SigningKey(pem(key, private=True))
+        self.problem = problem
+        self.signed = []
+
+    async def sign(self, data):
+        await asyncio.sleep(0)
+        if self.problem is not None:
+            raise self.problem
+        self.signed.append(data)
+        return self.key.sign(data)
+
+
+def signing_client(sandbox, key, **settings):
+    return aa.OAuthClient(
+        "key-only", aa.PrivateKeyJwt(key), environment=sandbox.environment, **settings
+    )
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [(EC, "ES256"), (RSA, "PS256")])
+async def test_a_key_that_never_leaves_its_place_brings_tokens(aritma_sandbox, key, algorithm):
+    """A RemoteSigner signs each assertion; the key itself is nowhere in this process."""
+    aritma_sandbox.add_client(
+        SandboxClient(client_id="key-only", public_key=pem(key, private=False))
+    )
+    kms = Kms(key)
+    signer = aa.RemoteSigner(algorithm, kms.sign, key_id="kms/1")
+    client = signing_client(aritma_sandbox, signer)
+    tokens = [await client.fetch_token(GRANT) for _ in range(2)]
+
+    assert len({token.access_token for token in tokens}) == 2
+    assert len(kms.signed) == 2
+    header = json.loads(base64.urlsafe_b64decode(kms.signed[0].split(b".")[0] + b"=="))
+    assert header == {"alg": algorithm, "typ": "JWT", "kid": "kms/1"}
+
+
+async def test_a_key_of_this_process_is_read_once(aritma_sandbox):
+    """A SigningKey brings its algorithm and key id; nothing is loaded for a request."""
+    aritma_sandbox.add_client(
+        SandboxClient(client_id="key-only", public_key=pem(EC, private=False))
+    )
+    key = aa.SigningKey(pem(EC, private=True), key_id="k1")
+    client = signing_client(aritma_sandbox, key)
+
+    assert client.client_auth.secret is None
+    assert (await client.fetch_token(GRANT)).scope == ("bankservice",)
+    with pytest.raises(aa.ConfigurationError, match="algorithm must be that of the key, ES256"):
+        aa.PrivateKeyJwt(key, algorithm="RS256")
+    assert aa.PrivateKeyJwt(key, algorithm="ES256") != aa.PrivateKeyJwt(key, key_id="other")
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        (OSError("secret-of-the-kms"), "its function raised OSError"),
+        (asyncio.CancelledError(), "its function was cancelled"),
+        (TimeoutError(), "it did not sign within 10 seconds"),
+    ],
+)
+async def test_a_key_that_is_away_is_an_outage(aritma_sandbox, problem, says):
+    """A signer that fails is asked again later; nothing was sent, and its own words are not told."""
+    signer = aa.RemoteSigner("ES256", Kms(problem=problem).sign)
+    with pytest.raises(aa.TransportError, match=says) as caught:
+        await signing_client(aritma_sandbox, signer).fetch_token(GRANT)
+
+    assert not caught.value.may_have_arrived
+    assert not caught.value.is_permanent
+    assert "secret-of-the-kms" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_a_signer_is_awaited_no_longer_than_a_request(aritma_sandbox):
+    """A signer that hangs ends with the client's own time-out."""
+
+    async def hang(_data):
+        await asyncio.Event().wait()
+
+    client = signing_client(aritma_sandbox, aa.RemoteSigner("ES256", hang), timeout=0.01)
+    with pytest.raises(aa.TransportError, match=r"did not sign within 0\.01 seconds"):
+        await client.fetch_token(GRANT)
+
+
+async def test_a_signers_own_error_is_its_callers(aritma_sandbox):
+    """An error of this package that the function raises comes through as it is."""
+    signer = aa.RemoteSigner("ES256", Kms(problem=aa.ConfigurationError("no such key")).sign)
+    with pytest.raises(aa.ConfigurationError, match="no such key"):
+        await signing_client(aritma_sandbox, signer).fetch_token(GRANT)

@@ -91,3 +91,8 @@ def has_visits(listener):
 async def receive(listener, request):
     """Hand a request to a loopback listener, as its server does."""
     return await listener._receive(request)
+
+
+def private_key_of(key):
+    """Return what a SigningKey signs with."""
+    return key._key

@@ -1,0 +1,51 @@
+"""Signs JWTs: at once with a key of this process, or by awaiting a key that is kept elsewhere."""
+
+from aritma_auth.errors import AritmaAuthError, TransportError
+from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.signing import RemoteSigner, UnsignedJwt
+from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+
+
+async def sign_jwt(jwt: UnsignedJwt, *, within: float) -> HiddenStr:
+    """
+    Sign a JWT with its key.
+
+    Args:
+        jwt: The JWT.
+
+        within: Seconds that a `RemoteSigner` may take.
+
+    Returns:
+        The compact serialisation.
+
+    Raises:
+        TransportError: The remote signer failed, or took too long; nothing was sent to the server.
+
+        ConfigurationError: The key makes no signature of its algorithm.
+    """
+    signer = jwt.signer
+    if isinstance(signer, RemoteSigner):
+        return jwt.with_signature(await _await_signature(signer, jwt.signing_input, within))
+    return jwt.sign()
+
+
+async def _await_signature(signer: RemoteSigner, signing_input: HiddenStr, within: float) -> bytes:
+    async def call() -> bytes:
+        return await signer.sign(signing_input.encode())
+
+    try:
+        return await run_within(within, call(), "aritma-auth signature")
+    except AritmaAuthError:
+        raise
+    except TimeoutError:
+        problem = f"it did not sign within {within:g} seconds"
+    except WorkCancelledError:
+        problem = "its function was cancelled"
+    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+        problem = f"its function raised {type(error).__name__}"
+    # Outside the except block: the caught error may hold what was to be signed. A key management
+    # service is as likely to come back as a server, so the failure is no permanent one.
+    raise TransportError(
+        f"the RemoteSigner gave no signature, since {problem}: try again later",
+        may_have_arrived=False,
+    )
