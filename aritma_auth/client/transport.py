@@ -229,14 +229,23 @@ class _Exchange:
         return outcome
 
     async def _send(self, request: HttpRequest) -> HttpResponse | AritmaAuthError:
+        loop = asyncio.get_running_loop()
+        session = self._open_session()
         try:
-            async with self._open_session() as session:
-                return await self._exchange(session, request)
+            return await self._exchange(session, request)
+        except GeneratorExit:
+            session.detach()
+            raise
         except AritmaAuthError as known:
             return known.with_traceback(None)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             # A value, not raised from here: aiohttp's error holds the request.
             return self._describe(error)
+        finally:
+            if loop.is_closed():
+                # Nothing can be awaited any more: the sockets end with the loop that owned them.
+                session.detach()
+            await session.close()
 
     async def _exchange(self, session: aiohttp.ClientSession, request: HttpRequest) -> HttpResponse:
         url, connections = self._url, self._connections
@@ -298,6 +307,9 @@ class _Exchange:
             )
         elif isinstance(error, aiohttp.ClientSSLError):
             problem = f"TLS with {place} failed ({kind}): check certificates and proxies"
+        elif isinstance(error, RuntimeError):
+            # asyncio's word for a loop that was closed under the request.
+            problem = f"the request to {place} ended with its event loop: keep the loop running"
         elif isinstance(error, aiohttp.ClientConnectionError | OSError):
             problem = f"the connection to {place} failed ({kind}): try again later"
         elif isinstance(error, aiohttp.ClientError):
