@@ -9,6 +9,7 @@ from pathlib import Path
 import nox
 
 INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
+OLDEST = INTERPRETERS[0]
 LOOPS_ON = "3.13"
 """Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
@@ -84,13 +85,12 @@ def install_groups(session: nox.Session, *groups: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
 
 
-def run_tests(session: nox.Session, *arguments: str) -> None:
+def run_tests(session: nox.Session, *arguments: str, measures_coverage: bool = False) -> None:
     """Run the suite, or a part of it, against the installed package, not the checkout."""
     session.run(
-        "coverage",
-        "run",
-        "-m",
-        "pytest",
+        *(("coverage", "run", "-m") if measures_coverage else ("python", "-m")),
+        # A file is one process's: its servers start once.
+        *("pytest", "--numprocesses=auto", "--dist=loadfile"),
         *arguments,
         env={"PYTHONSAFEPATH": "1"},
     )
@@ -132,13 +132,14 @@ def tests(session: nox.Session) -> None:
     install_groups(session, "test")
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
-    is_first = session.python == INTERPRETERS[0]
-    run_tests(session, *session.posargs, *([] if is_first else leave_out(ONCE)))
+    is_first = session.python == OLDEST
+    left_out = () if is_first else leave_out(ONCE)
+    run_tests(session, *session.posargs, *left_out, measures_coverage=is_first)
     if session.python == LOOPS_ON:
         run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
 
-@nox.session(python=INTERPRETERS[0])
+@nox.session(python=OLDEST)
 def tests_lowest(session: nox.Session) -> None:
     """Run the suite with the oldest dependencies that the package promises to work with."""
     if session.venv_backend != "uv":
@@ -150,7 +151,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Demand that the suites together have taken every branch of the package."""
+    """Demand that the suite has taken every branch of the package."""
     session.install("coverage>=7.10")
     session.run("coverage", "combine")
     session.run("coverage", "report")
