@@ -133,17 +133,16 @@ async def test_a_forked_child_makes_threads_of_its_own(workers):
     assert os.waitstatus_to_exitcode(status) == 7
 
 
-async def test_a_call_that_is_cancelled_as_its_thread_takes_it_is_not_made(workers):
+async def test_a_call_that_is_cancelled_as_its_thread_takes_it_is_not_made():
     """The caller left between the queue and the call."""
-    release, made = threading.Event(), []
-    hanging = [asyncio.create_task(workers.run(release.wait)) for _ in range(2)]
+    workers, made = WorkerThreads("none", limit=0), []
     leaving = asyncio.create_task(workers.run(lambda: made.append(1)))
-    await asyncio.sleep(0.02)
-    # What a cancellation does first, before the call leaves the queue.
-    last = calls_of(workers)[-1]
-    assert last.cancel()
-    release.set()
-    await asyncio.wait([*hanging, leaving])
+    await asyncio.sleep(0)
+    (call,) = calls_of(workers).values()
+
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    call()
 
     assert leaving.cancelled()
     assert made == []

@@ -39,8 +39,8 @@ def remembered_by(middleware):
 
 
 def calls_of(workers):
-    """Return the calls that wait for a thread."""
-    return list(workers._calls)
+    """Return the calls that wait for a thread, by their futures."""
+    return dict(workers._calls)
 
 
 def end_flight(single_flight, flight, task):
