@@ -1,42 +1,206 @@
-"""What happens to tokens, as typed values for logs, metrics and health checks."""
+"""
+What happens to tokens, as typed values for logs, metrics and health checks.
+
+Each event says whose token it is about: issuer, client, tenant, pool key, grant and scope. As text
+it is one line for people, `Event.as_dict` is the same for machines, and `log_event` writes both.
+"""
 
 import inspect
 import logging
 from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    ReauthenticationRequiredError,
+    printable,
+    wrong_kind,
+)
 from aritma_auth.runtime.values import Value
 
 __all__ = [
     "AuthorizationReplaced",
     "ClockSkewed",
     "Event",
+    "FlightEnded",
+    "FlightStarted",
     "Listener",
+    "ReauthenticationRequired",
     "RefreshFailed",
+    "RefreshRecovered",
     "RefreshTokenAtRisk",
+    "RequestReplayed",
     "RequestUnsigned",
     "StoreFailed",
     "StoreReturned",
+    "TokenAcquired",
     "TokenAdopted",
     "TokenRefreshed",
     "TokenRejected",
+    "TokenRequestFailed",
+    "TokenSet",
     "log_event",
 ]
 
 _log = logging.getLogger("aritma_auth")
 
+_PLAIN = (str, int, float)
+
+_TEXT_LIMIT = 1000
+"""Characters of a log line at most: parts of it come from other parties."""
+
 
 @attrs.frozen(eq=False, repr=False)
 class Event(Value):
-    """The parent of all events; none holds a secret."""
+    """
+    The parent of all events; none holds a secret.
+
+    What is unknown is empty: an event of a middleware over several providers has no client.
+
+    Attributes:
+        issuer: The authorization server, tenant path included.
+
+        client_id: The client's identifier.
+
+        tenant: The tenant of the environment.
+
+        key: The provider's key in its pool, as the pool's ``label`` shows it.
+
+        grant: The grant type that the provider was made with.
+
+        scope: The scope that the grant asks for.
+
+        fingerprint: Eight hex digits that tell tokens apart.
+    """
+
+    _LEVEL: ClassVar[int] = logging.DEBUG
+
+    issuer: str = attrs.field(default="", kw_only=True)
+    client_id: str = attrs.field(default="", kw_only=True)
+    tenant: str = attrs.field(default="", kw_only=True)
+    key: str = attrs.field(default="", kw_only=True)
+    grant: str = attrs.field(default="", kw_only=True)
+    scope: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    fingerprint: str = attrs.field(default="", kw_only=True)
+
+    @property
+    def level(self) -> int:
+        """The level at which `log_event` logs it."""
+        return self._LEVEL
+
+    def _text(self) -> str:
+        """Say what happened, without whose token it is."""
+        own = [field.name for field in attrs.fields(type(self)) if field.name not in _ABOUT]
+        said = ", ".join(f"{name}={getattr(self, name)}" for name in own)
+        return f"{type(self).__name__}: {said}" if said else type(self).__name__
+
+    def as_dict(self) -> dict[str, str | int | float | bool]:
+        """
+        Return the event for machines: its name as ``event``, and each field that is not empty.
+
+        A scope is one text, and an error is its text, with ``error_type`` and ``is_permanent``.
+        """
+        found: dict[str, str | int | float | bool] = {"event": type(self).__name__}
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if isinstance(value, AritmaAuthError):
+                found["error_type"] = type(value).__name__
+                found["is_permanent"] = value.is_permanent
+                value = str(value)
+            elif isinstance(value, tuple):
+                value = " ".join(value)
+            if value is not None and value != "":
+                found[field.name] = value if isinstance(value, _PLAIN) else str(value)
+        return found
+
+    def __str__(self) -> str:
+        marks = {
+            "key": "" if self.key == self.tenant else self.key,
+            "tenant": self.tenant,
+            "client": self.client_id,
+            "issuer": self.issuer,
+            "grant": self.grant,
+            "scope": " ".join(self.scope),
+            "token": self.fingerprint,
+        }
+        about = " ".join(f"{name}={value}" for name, value in marks.items() if value)
+        return printable(f"{self._text()} [{about}]" if about else self._text(), _TEXT_LIMIT)
+
+
+E = TypeVar("E", bound=Event)
+
+_ABOUT = frozenset(field.name for field in attrs.fields(Event))
 
 
 @attrs.frozen(eq=False, repr=False)
-class TokenRefreshed(Event):
+class FlightStarted(Event):
     """
-    A new token is in use.
+    A refresh begins: the one flight that every caller waits for.
+
+    Attributes:
+        flight: Number of the flight in this process.
+
+        has_live_token: The cached token has not expired: no caller need wait.
+    """
+
+    flight: int
+    has_live_token: bool
+
+    def _text(self) -> str:
+        why = "in the background" if self.has_live_token else "while callers wait"
+        return f"flight {self.flight} starts {why}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class FlightEnded(Event):
+    """
+    A refresh has ended.
+
+    Attributes:
+        flight: Number of the flight in this process.
+
+        outcome: ``issued`` (the server issued a token), ``adopted`` (another process had stored
+            one), ``failed``, ``postponed`` (another process is refreshing) or ``cancelled``.
+
+        took: Seconds from start to end.
+
+        waiters: Callers that waited for it.
+    """
+
+    flight: int
+    outcome: str
+    took: float
+    waiters: int
+
+    def _text(self) -> str:
+        return f"flight {self.flight} {self.outcome} after {self.took:.3f} s, {self.waiters} waited"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenRequestFailed(Event):
+    """
+    One token request failed; the same flight may send another.
+
+    Attributes:
+        error: What went wrong.
+
+        took: Seconds from request to failure.
+    """
+
+    error: AritmaAuthError
+    took: float
+
+    def _text(self) -> str:
+        return f"a token request failed after {self.took:.3f} s: {_told(self.error)}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenAcquired(Event):
+    """
+    A provider's first token is in use: it had none before.
 
     Attributes:
         fingerprint: Eight hex digits that tell tokens apart.
@@ -50,6 +214,32 @@ class TokenRefreshed(Event):
     lifetime: float
     took: float
 
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    def _text(self) -> str:
+        return f"first token, of {self.lifetime:.0f} s, after {self.took:.3f} s"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenRefreshed(Event):
+    """
+    A new token is in use, in place of an older one.
+
+    Attributes:
+        fingerprint: Eight hex digits that tell tokens apart.
+
+        lifetime: Seconds from request to end.
+
+        took: Seconds that the refresh took.
+    """
+
+    fingerprint: str
+    lifetime: float
+    took: float
+
+    def _text(self) -> str:
+        return f"token refreshed, for {self.lifetime:.0f} s, after {self.took:.3f} s"
+
 
 @attrs.frozen(eq=False, repr=False)
 class TokenAdopted(Event):
@@ -58,9 +248,43 @@ class TokenAdopted(Event):
 
     Attributes:
         fingerprint: Eight hex digits that tell tokens apart.
+
+        lifetime: Seconds from request to end.
+
+        is_first: The provider had no token before.
     """
 
     fingerprint: str
+    lifetime: float = 0.0
+    is_first: bool = False
+
+    @property
+    def level(self) -> int:
+        """INFO for a provider's first token."""
+        return logging.INFO if self.is_first else logging.DEBUG
+
+    def _text(self) -> str:
+        return f"{'first token' if self.is_first else 'token'} adopted from the store"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenSet(Event):
+    """
+    The caller has put a token in place with ``set_token``, such as that of a sign-in.
+
+    Attributes:
+        fingerprint: Eight hex digits that tell tokens apart.
+
+        lifetime: Seconds from its issue to its end.
+    """
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    fingerprint: str
+    lifetime: float
+
+    def _text(self) -> str:
+        return f"a token of {self.lifetime:.0f} s was put in place"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -73,7 +297,7 @@ class RefreshFailed(Event):
 
         failures: Failures in a row.
 
-        pause: Seconds before the next attempt.
+        pause: Seconds before the next attempt: the backoff.
 
         has_live_token: The cached token has not expired, and is still served.
     """
@@ -82,6 +306,61 @@ class RefreshFailed(Event):
     failures: int
     pause: float
     has_live_token: bool
+
+    @property
+    def level(self) -> int:
+        """WARNING, except for what ReauthenticationRequired says once."""
+        is_told = isinstance(self.error, ReauthenticationRequiredError)
+        return logging.DEBUG if is_told else logging.WARNING
+
+    def _text(self) -> str:
+        effect = (
+            "the cached token is still served" if self.has_live_token else "calls fail meanwhile"
+        )
+        return (
+            f"refresh failed ({self.failures} in a row, next attempt in {self.pause:.1f} s, "
+            f"{effect}): {_told(self.error)}"
+        )
+
+
+@attrs.frozen(eq=False, repr=False)
+class RefreshRecovered(Event):
+    """
+    There is a token again after failures.
+
+    Attributes:
+        after: Seconds since the first failure.
+
+        failures: Failures in a row until now.
+    """
+
+    after: float
+    failures: int
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    def _text(self) -> str:
+        return f"recovered after {self.after:.1f} s and {self.failures} failed refreshes"
+
+
+@attrs.frozen(eq=False, repr=False)
+class ReauthenticationRequired(Event):
+    """
+    Only the end-user can bring another token; emitted once, until there is one.
+
+    Attributes:
+        error: Why the token cannot be refreshed.
+
+        has_live_token: The cached token has not expired, and is still served.
+    """
+
+    error: AritmaAuthError
+    has_live_token: bool
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return f"the end-user must sign in again: {self.error}"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -98,6 +377,28 @@ class TokenRejected(Event):
     fingerprint: str
     refreshes: bool
 
+    def _text(self) -> str:
+        then = "a refresh follows" if self.refreshes else "the last forced refresh is too recent"
+        return f"an API rejected the token: {then}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class RequestReplayed(Event):
+    """
+    A request that an API had rejected with 401 was sent again, with another token.
+
+    Attributes:
+        origin: Scheme, host and port of the request.
+
+        status: Status of the second response.
+    """
+
+    origin: str
+    status: int
+
+    def _text(self) -> str:
+        return f"a request to {self.origin} was replayed with another token: {self.status}"
+
 
 @attrs.frozen(eq=False, repr=False)
 class RequestUnsigned(Event):
@@ -113,6 +414,14 @@ class RequestUnsigned(Event):
     origin: str
     is_first: bool = False
 
+    @property
+    def level(self) -> int:
+        """WARNING once for each origin."""
+        return logging.WARNING if self.is_first else logging.DEBUG
+
+    def _text(self) -> str:
+        return f"a request to {self.origin} was sent unsigned: name this origin in origins"
+
 
 @attrs.frozen(eq=False, repr=False)
 class AuthorizationReplaced(Event):
@@ -124,6 +433,9 @@ class AuthorizationReplaced(Event):
     """
 
     origin: str
+
+    def _text(self) -> str:
+        return f"the Authorization header of a request to {self.origin} was replaced"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -141,10 +453,20 @@ class StoreFailed(Event):
     operation: str
     error: str
 
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return f"the token store failed ({self.operation}): {self.error}"
+
 
 @attrs.frozen(eq=False, repr=False)
 class StoreReturned(Event):
     """A token store that could not be used can be used again."""
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    def _text(self) -> str:
+        return "the token store can be used again"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -159,6 +481,11 @@ class RefreshTokenAtRisk(Event):
 
     fingerprint: str
 
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return "a refresh token is presented again: the process that began to exchange it ended"
+
 
 @attrs.frozen(eq=False, repr=False)
 class ClockSkewed(Event):
@@ -171,23 +498,30 @@ class ClockSkewed(Event):
 
     skew: float
 
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return f"the server's clock is {self.skew:+.0f} s from this machine's: set the clock"
+
 
 Listener = Callable[[Event], None]
-
-_FAILURES = (ClockSkewed, RefreshTokenAtRisk, RefreshFailed, StoreFailed)
 
 
 def log_event(event: Event) -> None:
     """
-    Write an event to the ``aritma_auth`` logger: failures as warnings, all else for debugging.
+    Write an event to the ``aritma_auth`` logger: its text, and its fields as ``aritma_*`` extras.
 
     Args:
-        event: What happened.
+        event: What happened; its ``level`` is the record's.
     """
-    is_warning = isinstance(event, _FAILURES) or (
-        isinstance(event, RequestUnsigned) and event.is_first
-    )
-    _log.log(logging.WARNING if is_warning else logging.DEBUG, "%s", event)
+    level = event.level
+    if _log.isEnabledFor(level):
+        extra = {f"aritma_{name}": value for name, value in event.as_dict().items()}
+        _log.log(level, "%s", event, extra=extra)
+
+
+def _told(error: AritmaAuthError) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def require_listener(on_event: object) -> None:

@@ -119,7 +119,7 @@ class CachedDocument(Generic[T]):
         error.retry_after = max(0.0, outcome.at + outcome.pause - self._clock.time())
         raise error
 
-    async def _run(self) -> _Kept[T] | _Failed:
+    async def _run(self, _flight: object) -> _Kept[T] | _Failed:
         started = self._clock.time()
         try:
             kept = _Kept(await self._fetch(), started)

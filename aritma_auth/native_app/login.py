@@ -20,7 +20,16 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events import Event, Listener, RefreshFailed, log_event, notify, require_listener
+from aritma_auth.events import (
+    Event,
+    Listener,
+    ReauthenticationRequired,
+    RefreshFailed,
+    RefreshRecovered,
+    log_event,
+    notify,
+    require_listener,
+)
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
@@ -261,8 +270,9 @@ async def signed_in_provider(
     is_first_look = True
 
     def listen(event: Event) -> None:
-        # Without a usable stored sign-in the end-user signs in next: that is no failure to report.
-        if not (is_first_look and _demands_sign_in(event)):
+        # Without a usable stored sign-in the end-user signs in next: neither that nor its end is
+        # to report.
+        if not (is_first_look and _concerns_sign_in(event)):
             notify(on_event, event)
 
     async with contextlib.AsyncExitStack() as stack:
@@ -274,9 +284,9 @@ async def signed_in_provider(
             must_sign_in = False
         except ReauthenticationRequiredError:
             must_sign_in = True
-        is_first_look = False
         if must_sign_in:
             await provider.set_token((await _sign_in(client, sign_in)).require_token())
+        is_first_look = False
         stack.pop_all()
         return provider
 
@@ -300,7 +310,7 @@ def _require_function(name: str, given: object) -> None:
         raise wrong_kind(name, "a plain function, which is called and not awaited", given)
 
 
-def _demands_sign_in(event: Event) -> bool:
-    return isinstance(event, RefreshFailed) and isinstance(
-        event.error, ReauthenticationRequiredError
+def _concerns_sign_in(event: Event) -> bool:
+    return isinstance(event, ReauthenticationRequired | RefreshRecovered) or (
+        isinstance(event, RefreshFailed) and isinstance(event.error, ReauthenticationRequiredError)
     )

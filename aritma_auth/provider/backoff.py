@@ -27,6 +27,8 @@ class RetryState(Value):
             has changed: the credential, or the store's entry.
 
         refused: Fingerprint of what was refused, or None.
+
+        since: Monotonic seconds of the first of these failures.
     """
 
     error: AritmaAuthError
@@ -34,6 +36,7 @@ class RetryState(Value):
     not_before: float
     look_at: float = float("inf")
     refused: str | None = None
+    since: float = 0.0
 
     def as_error(self, *, now: float) -> AritmaAuthError:
         """Make one caller's own error, with the seconds that are left to wait."""
@@ -83,7 +86,8 @@ def plan_retry(
         pause = min(pause, max(0.0, alive_until - now))
     look_at = now + policy.permanent_error_backoff_base if error.is_permanent else float("inf")
     pause = max(pause, _requested_pause(policy, error, draw))
-    return RetryState(error, count, now + pause, look_at, refused)
+    since = now if previous is None else previous.since
+    return RetryState(error, count, now + pause, look_at, refused, since)
 
 
 def _own_pause(policy: RefreshPolicy, error: AritmaAuthError, count: int, draw: float) -> float:

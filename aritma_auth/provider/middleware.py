@@ -12,7 +12,9 @@ from yarl import URL
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.events import (
     AuthorizationReplaced,
+    Event,
     Listener,
+    RequestReplayed,
     RequestUnsigned,
     log_event,
     notify,
@@ -154,6 +156,8 @@ class BearerMiddleware:
             response = await handler(request)
         finally:
             request.headers.pop(_AUTHORIZATION, None)
+        origin = origin_of(request.url).url
+        self._report(RequestReplayed(origin, response.status, fingerprint=token.fingerprint))
         if response.status not in _REFUSALS:
             return response
         refused = _Refused(response)
@@ -183,7 +187,7 @@ class BearerMiddleware:
     def _keeps(self, url: URL) -> bool:
         """Tell whether a request keeps its own header; report it otherwise."""
         if not self._keep:
-            notify(self._on_event, AuthorizationReplaced(origin_of(url).url))
+            self._report(AuthorizationReplaced(origin_of(url).url))
         return self._keep
 
     async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -197,8 +201,13 @@ class BearerMiddleware:
         is_first = origin not in self._reported and len(self._reported) < _REMEMBERED
         if is_first:
             self._reported.add(origin)
-        notify(self._on_event, RequestUnsigned(origin, is_first=is_first))
+        self._report(RequestUnsigned(origin, is_first=is_first))
         return await handler(request)
+
+    def _report(self, event: Event) -> None:
+        """Tell the listener what happened, and whose token it is about if the source knows."""
+        label = getattr(self._source, "label_event", None)
+        notify(self._on_event, event if label is None else label(event))
 
     def allows(self, url: str | URL) -> bool:
         """

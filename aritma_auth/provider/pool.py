@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, ProviderClosedError, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    ProviderClosedError,
+    require_instance,
+    wrong_kind,
+)
 from aritma_auth.events import Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
@@ -77,19 +82,32 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
         max_size: Providers held; more only while all that were looked at must stay.
 
+        label: Returns the text by which events, log lines and the status name a key. Give one if a
+            key must not be read there, such as a session identifier.
+
     Raises:
-        ConfigurationError: ``factory`` is no function, or ``max_size`` is no positive number.
+        ConfigurationError: ``factory`` or ``label`` is no function, or ``max_size`` is no positive
+            number.
     """
 
-    def __init__(self, factory: Callable[[K], TokenProvider], *, max_size: int = 10_000) -> None:
+    def __init__(
+        self,
+        factory: Callable[[K], TokenProvider],
+        *,
+        max_size: int = 10_000,
+        label: Callable[[K], str] = str,
+    ) -> None:
         if not callable(factory):
             raise wrong_kind("factory", "a function that makes the provider of a key", factory)
+        if not callable(label):
+            raise wrong_kind("label", "a function that returns the text of a key", label)
         if isinstance(max_size, bool) or not isinstance(max_size, int):
             raise wrong_kind("max_size", "a whole number, 1 or more", max_size)
         if max_size < 1:
             raise ConfigurationError(f"max_size must be a whole number, 1 or more, not {max_size}")
         self._factory = factory
         self._max_size = max_size
+        self._label = label
         self._providers: dict[K, TokenProvider] = {}
         self._evicted: weakref.WeakValueDictionary[K, TokenProvider] = weakref.WeakValueDictionary()
         self._backoffs: dict[K, RetryState] = {}
@@ -172,6 +190,10 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         made = self._factory(key) if known is None else known
         if not isinstance(made, TokenProvider):
             raise wrong_kind("what the pool's factory returns", "a TokenProvider", made)
+        if known is None:
+            label = self._label(key)
+            require_instance("what the pool's label returns", "a text", label, str)
+            made._settings = attrs.evolve(made._settings, key=label)
         with STATE_LOCK:
             self._require_open()
             # Another thread may have been faster, and its provider evicted again.

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Self
 
+import attrs
+
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ProviderClosedError,
@@ -15,7 +17,7 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events import Listener, TokenRejected, log_event, notify, require_listener
+from aritma_auth.events import E, Listener, TokenRejected, TokenSet, log_event, require_listener
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
@@ -114,11 +116,13 @@ class TokenProvider(AsyncCloseable):
         if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         require_listener(on_event)
+        settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
         if store is not None:
             from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
 
-            store = store_for(grant, store, on_event)
-        self._settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
+            store = store_for(grant, store, settings.report)
+            settings = attrs.evolve(settings, store=store)
+        self._settings = settings
         self._cache = TokenCache(policy, clock, draw)
         self._refresher: TokenRefresher | None = None
         # The first event loop that needed a refresh, and whether another one has been seen since.
@@ -355,7 +359,7 @@ class TokenProvider(AsyncCloseable):
             is_dropped = self._cache.drop(token)
         if is_dropped is None:
             return True
-        notify(self._settings.on_event, TokenRejected(token.fingerprint, refreshes=is_dropped))
+        self._settings.report(TokenRejected(token.fingerprint, refreshes=is_dropped))
         return is_dropped
 
     async def set_token(self, token: Token) -> None:
@@ -372,15 +376,20 @@ class TokenProvider(AsyncCloseable):
         """
         if not isinstance(token, Token):
             raise wrong_kind("token", "a Token, such as sign_in.token", token)
+        settings = self._settings
         with STATE_LOCK:
             self._require_open()
             self._visit(asyncio.get_running_loop())
+            failure = self._cache.failure
             token = self._cache.put(token)
-            refresher = None if self._settings.store is None else self._ready()
+            lifetime = self._cache.current.lifetime
+            refresher = None if settings.store is None else self._ready()
             if refresher is not None:
                 refresher.signed_in(token)
         if refresher is not None:
             await refresher.keep()
+        settings.report(TokenSet(token.fingerprint, lifetime))
+        settings.report_recovery(failure, settings.clock.monotonic())
 
     async def forget(self) -> None:
         """
@@ -428,6 +437,15 @@ class TokenProvider(AsyncCloseable):
             await refresher.revoke()
         finally:
             await self.forget()
+
+    def label_event(self, event: E) -> E:
+        """
+        Say in an event whose token it is about: issuer, client, tenant, pool key, grant and scope.
+
+        Args:
+            event: What happened, such as an event of your own.
+        """
+        return self._settings.label(event)
 
     def status(self) -> "ProviderStatus":
         """Describe the provider for a health check; nothing in it is secret."""

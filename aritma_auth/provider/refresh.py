@@ -1,12 +1,27 @@
 """One refresh: look at the backoff, get a token, and settle what came in the cache."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
-from aritma_auth.events import ClockSkewed, RefreshFailed, TokenAdopted, TokenRefreshed, notify
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    ReauthenticationRequiredError,
+    TransportError,
+)
+from aritma_auth.events import (
+    ClockSkewed,
+    FlightEnded,
+    FlightStarted,
+    ReauthenticationRequired,
+    RefreshFailed,
+    TokenAcquired,
+    TokenAdopted,
+    TokenRefreshed,
+)
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
@@ -127,7 +142,25 @@ class TokenRefresher:
         if self.coordinator is not None:
             await run_to_the_end(self.coordinator.aclose(), "aritma-auth store")
 
-    async def _run(self) -> Outcome:
+    async def _run(self, flight: Flight[Outcome]) -> Outcome:
+        """Refresh, and report the flight's start and end."""
+        settings = self._settings
+        started = settings.clock.monotonic()
+        settings.report(FlightStarted(flight.number, self._cache.is_alive))
+        try:
+            outcome = await self._refresh()
+        except asyncio.CancelledError:
+            # Named, and no finally: a coroutine that is thrown away with its loop reports nothing.
+            self._report_end(flight, "cancelled", started)
+            raise
+        self._report_end(flight, _name_of(outcome), started)
+        return outcome
+
+    def _report_end(self, flight: Flight[Outcome], outcome: str, started: float) -> None:
+        took = self._settings.clock.monotonic() - started
+        self._settings.report(FlightEnded(flight.number, outcome, took, len(flight.waiting)))
+
+    async def _refresh(self) -> Outcome:
         cache = self._cache
         with STATE_LOCK:
             failure, generation = cache.failure, cache.generation
@@ -182,6 +215,7 @@ class TokenRefresher:
         cache, settings = self._cache, self._settings
         lifetime = cache.plan(issued)
         with STATE_LOCK:
+            failure, is_first = cache.failure, cache.current.token is None
             # A slow refresh overwrites nothing newer.
             if cache.generation == generation:
                 cache.install(lifetime)
@@ -194,29 +228,31 @@ class TokenRefresher:
             )
         if problem is not None:
             return await self._refuse(problem, generation)
-        fingerprint = issued.token.fingerprint
+        fingerprint, now = issued.token.fingerprint, settings.clock.monotonic()
         if issued.is_adopted:
-            notify(settings.on_event, TokenAdopted(fingerprint))
+            settings.report(TokenAdopted(fingerprint, lifetime.lifetime, is_first))
         else:
-            took = settings.clock.monotonic() - issued.issued_at
-            notify(settings.on_event, TokenRefreshed(fingerprint, lifetime.lifetime, took))
+            kind = TokenAcquired if is_first else TokenRefreshed
+            settings.report(kind(fingerprint, lifetime.lifetime, now - issued.issued_at))
+        settings.report_recovery(failure, now)
         skew = settings.client.clock_skew
         if abs(skew) > _NOTABLE_SKEW:
-            notify(settings.on_event, ClockSkewed(skew))
+            settings.report(ClockSkewed(skew))
         return issued
 
     async def _refuse(self, error: AritmaAuthError, generation: int) -> RetryState:
         refused = await self._fingerprint() if error.is_permanent else None
         cache = self._cache
         with STATE_LOCK:
+            before = cache.failure
             failure = cache.record(error, refused)
             if cache.generation == generation:
                 cache.failure = failure
             is_alive = cache.is_alive
-        pause = cache.seconds_to_retry(failure)
-        notify(
-            self._settings.on_event, RefreshFailed(failure.error, failure.count, pause, is_alive)
-        )
+        settings, pause = self._settings, cache.seconds_to_retry(failure)
+        settings.report(RefreshFailed(failure.error, failure.count, pause, is_alive))
+        if _demands_sign_in(failure) and not (before and _demands_sign_in(before)):
+            settings.report(ReauthenticationRequired(failure.error, is_alive))
         return failure
 
     async def _fingerprint(self) -> str:
@@ -256,6 +292,16 @@ class TokenRefresher:
 
         key = token_key(settings.client, settings.grant)
         store = ResilientStore(
-            settings.store, key, settings.sharing, settings.clock, settings.on_event
+            settings.store, key, settings.sharing, settings.clock, settings.report
         )
         return RefreshCoordinator(settings, self._requester, store, look_around)
+
+
+def _name_of(outcome: Outcome) -> str:
+    if isinstance(outcome, IssuedToken):
+        return "adopted" if outcome.is_adopted else "issued"
+    return "failed" if isinstance(outcome, RetryState) else "postponed"
+
+
+def _demands_sign_in(failure: RetryState) -> bool:
+    return isinstance(failure.error, ReauthenticationRequiredError)

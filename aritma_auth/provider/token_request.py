@@ -15,15 +15,16 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
     TransportError,
     VerificationError,
+    printable,
     wrong_kind,
 )
-from aritma_auth.events import Listener
+from aritma_auth.events import E, Event, Listener, RefreshRecovered, TokenRequestFailed, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.backoff import backoff
+from aritma_auth.provider.backoff import RetryState, backoff
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.runtime.clock import Clock
@@ -109,6 +110,31 @@ class Settings(Value):
     clock: Clock
     draw: Callable[[], float]
     on_event: Listener | None
+    key: str = ""
+
+    def label(self, event: E) -> E:
+        """Say in an event whose token it is about."""
+        client, grant = self.client, self.grant
+        environment = client.environment
+        return attrs.evolve(
+            event,
+            issuer=environment.issuer,
+            client_id=client.client_id,
+            tenant=environment.tenant or "",
+            key=printable(self.key),
+            grant=grant.grant_type or type(grant).__name__,
+            scope=grant.scope or (),
+        )
+
+    def report(self, event: Event) -> None:
+        """Tell the listener, if there is one, what happened and whose token it is about."""
+        if self.on_event is not None:
+            notify(self.on_event, self.label(event))
+
+    def report_recovery(self, failure: RetryState | None, now: float) -> None:
+        """Report that there is a token again, if refreshes had failed."""
+        if failure is not None:
+            self.report(RefreshRecovered(now - failure.since, failure.count))
 
 
 async def credential_fingerprint(client: TokenSource, *, within: float = 30.0) -> str:
@@ -308,7 +334,16 @@ class TokenRequester:
             self._unanswered = None
 
     async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
-        issued_at, wall = self._clock.monotonic(), self._clock.time()
+        issued_at = self._clock.monotonic()
+        try:
+            return await self._request(grant, deadline, issued_at)
+        except AritmaAuthError as error:
+            took = self._clock.monotonic() - issued_at
+            self._settings.report(TokenRequestFailed(error.copy(), took))
+            raise
+
+    async def _request(self, grant: Grant, deadline: float, issued_at: float) -> IssuedToken:
+        wall = self._clock.time()
         left = max(0.0, deadline - issued_at)
         try:
             token = await run_within(left, self._settings.client.fetch_token(grant))

@@ -27,6 +27,7 @@ thousands of waiters grows a traceback with a frame of each.
 
 import asyncio
 import contextlib
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
@@ -46,12 +47,17 @@ _PATIENCE = 1.0
 """Seconds that a loop may stand still before its flight counts as lost."""
 
 
+_NUMBERS = itertools.count(1)
+
+
 class Flight(Generic[R]):
     """
     One run of the work.
 
     Attributes:
         loop: The event loop that runs it.
+
+        number: Tells the flights of this process apart.
 
         is_over: It has ended.
 
@@ -60,10 +66,11 @@ class Flight(Generic[R]):
         bug: Name of the exception that the work raised although it must not, or None.
     """
 
-    __slots__ = ("bug", "is_over", "loop", "pid", "result", "task", "waiting")
+    __slots__ = ("bug", "is_over", "loop", "number", "pid", "result", "task", "waiting")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.number = next(_NUMBERS)
         self.pid = os.getpid()
         self.task: GuardedTask[R] | None = None
         self.waiting: list[asyncio.Future[R | None]] = []
@@ -87,7 +94,8 @@ class SingleFlight(Generic[R]):
     At most one run of some work at a time.
 
     Args:
-        work: Makes the work's coroutine; its result is a value, failures included, never None.
+        work: Makes the work's coroutine, given its flight; its result is a value, failures
+            included, never None.
 
         lock: Guards the flight, and what the work's owner changes together with it.
 
@@ -100,7 +108,7 @@ class SingleFlight(Generic[R]):
 
     def __init__(
         self,
-        work: Callable[[], Coroutine[object, object, R]],
+        work: Callable[[Flight[R]], Coroutine[object, object, R]],
         lock: "RLock",
         on_end: Callable[[], None] | None = None,
         patience: Callable[[Flight[R]], float] | None = None,
@@ -133,17 +141,19 @@ class SingleFlight(Generic[R]):
                 flight = self._flight = Flight()
                 try:
                     flight.task = GuardedTask(
-                        self._run(), "aritma-auth refresh", lambda task: self._ended(flight, task)
+                        self._run(flight),
+                        "aritma-auth refresh",
+                        lambda task: self._ended(flight, task),
                     )
                 except BaseException:
                     self._flight = None
                     raise
             return flight
 
-    async def _run(self) -> R:
+    async def _run(self, flight: Flight[R]) -> R:
         # An eager task factory runs a task's first step inside create_task, under our lock.
         await asyncio.sleep(0)
-        return await self._work()
+        return await self._work(flight)
 
     def join(self, flight: Flight[R], timeout: float | None = None) -> Awaitable[R | None]:
         """

@@ -32,7 +32,6 @@ import aritma_auth as aa
 from aritma_auth import environment, errors, events
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
-from support.internals import failure_events
 
 IDS = {'"client-id"': '"sandbox-service"'}
 """The clients that the pages name, and those of the sandbox."""
@@ -251,14 +250,6 @@ def test_each_event_and_error_is_explained_once(page, module, root):
     names = [kind.__name__ for kind in kinds if issubclass(kind, root)]
 
     assert names_in_table(page) == [name for name in names if name != "Event"]
-
-
-def test_the_events_that_are_warnings_are_named():
-    """As they are in the source."""
-    *most, last = (f"`{kind.__name__}`" for kind in failure_events())
-    sentence = f"{', '.join(most)} and {last} are logged as warnings"
-
-    assert sentence in (ROOT / "docs/reference/events.md").read_text()
 
 
 PAGES_OF_GUARANTEES = ["docs/explanation/reliability.md", "docs/explanation/security.md"]

@@ -190,7 +190,7 @@ async def test_a_flight_that_is_cancelled_before_its_first_step_ends(clock, end)
 
 async def test_work_that_is_cancelled_before_its_first_step_is_lost():
     """The same holds for any single flight: its waiters are woken at once."""
-    single = SingleFlight(hang, fork_safe_lock())
+    single = SingleFlight(lambda _flight: hang(), fork_safe_lock())
     flight = single.launch()
     waiting = asyncio.ensure_future(single.join(flight))
     flight.task.work.cancel()

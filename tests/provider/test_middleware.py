@@ -196,7 +196,7 @@ async def test_the_first_unsigned_request_to_an_origin_is_a_warning(open_bank, c
                 async with session.get(url):
                     pass
 
-    levels = [r.levelname for r in caplog.records if "RequestUnsigned" in r.getMessage()]
+    levels = [r.levelname for r in caplog.records if "sent unsigned" in r.getMessage()]
     assert levels == ["WARNING", "DEBUG", "WARNING"]
 
 

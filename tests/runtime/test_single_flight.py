@@ -25,7 +25,7 @@ GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 
 
 def make(work):
-    return SingleFlight(work, fork_safe_lock())
+    return SingleFlight(lambda _flight: work(), fork_safe_lock())
 
 
 class SlowClient(FakeClient):

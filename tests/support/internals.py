@@ -1,7 +1,5 @@
 """The only places where tests look behind what is public, each by a name of its own."""
 
-from aritma_auth import events
-
 
 def cache_of(provider):
     """Return what a provider remembers."""
@@ -51,11 +49,6 @@ def end_flight(single_flight, flight, task):
 def silence(task):
     """Let a task be destroyed without asyncio's complaint: the test abandons it on purpose."""
     task._log_destroy_pending = False
-
-
-def failure_events():
-    """Return the events that are logged as warnings."""
-    return events._FAILURES
 
 
 def port_of(listener):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import attrs
 
 from aritma_auth.errors import AritmaAuthError, StoreError
-from aritma_auth.events import RefreshTokenAtRisk, StoreFailed, notify
+from aritma_auth.events import RefreshTokenAtRisk, StoreFailed
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.shared import messages as msg
@@ -206,10 +206,8 @@ class _Run:
             if self._lease is not None:
                 await self._lease.release()
         if isinstance(action, msg.Serve | msg.Wrote) and action.is_overtaken:
-            notify(
-                self._coordinator.settings.on_event,
-                StoreFailed("save", "other writers were faster"),
-            )
+            failed = StoreFailed("save", "other writers were faster")
+            self._coordinator.settings.report(failed)
         return action
 
     async def _carry_out(self, action: msg.Action) -> msg.Event:
@@ -245,7 +243,7 @@ class _Run:
         settings = self._coordinator.settings
         if action.is_at_risk:
             fingerprint = "" if action.token is None else action.token.fingerprint
-            notify(settings.on_event, RefreshTokenAtRisk(fingerprint))
+            settings.report(RefreshTokenAtRisk(fingerprint))
         try:
             issued = await self._coordinator.requester.send(action.token, timeout=action.timeout)
         except AritmaAuthError as error:

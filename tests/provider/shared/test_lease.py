@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.events import StoreFailed
 from aritma_auth.provider.policy import SharingPolicy
 from support.fakes import settle
 from support.rig import DOWN, Rig
@@ -180,4 +181,4 @@ async def test_a_store_that_awaits_a_cancelled_task_counts_as_away(clock, store)
     rig = Rig(clock, store=store)
 
     assert await rig.get() == "token-1"
-    assert rig.events[0].error == "the store awaited a cancelled task"
+    assert rig.happened(StoreFailed)[0].error == "the store awaited a cancelled task"

@@ -87,7 +87,7 @@ async def test_a_sign_in_that_others_always_overtake_is_told(clock, store):
     store.failing = {"conflict"}
     await rig.provider.set_token(rotated(rig, refresh_token="second"))
 
-    assert StoreFailed("save", "other writers were faster") in rig.events
+    assert StoreFailed("save", "other writers were faster") in rig.happened(StoreFailed)
     assert await rig.get() == "token-1"
 
 

@@ -96,7 +96,7 @@ async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
     await rig.get()
 
     assert entry_of(store).generation == 6
-    assert StoreFailed("read", "odd") in rig.events
+    assert StoreFailed("read", "odd") in rig.happened(StoreFailed)
 
 
 async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
@@ -215,7 +215,8 @@ async def test_a_stores_own_words_are_told(clock, store, kind):
     rig = Rig(clock, store=store)
     await rig.get()
 
-    assert rig.events[0] == StoreFailed("load", "give tokens a folder that is yours alone")
+    failed = StoreFailed("load", "give tokens a folder that is yours alone")
+    assert rig.happened(StoreFailed)[0] == failed
 
 
 async def test_when_the_write_fails_the_token_is_served_and_the_failure_is_loud(
