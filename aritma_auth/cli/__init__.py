@@ -56,6 +56,11 @@ class Command:
 
 COMMANDS = (
     Command(
+        "call",
+        "call:call_api",
+        "Send one signed request to an API, and print its response: JSON is indented.",
+    ),
+    Command(
         "demo",
         "demo:run_demo",
         "Send concurrent Banking calls through one provider, against a local stand-in for Aritma.",
@@ -65,6 +70,12 @@ COMMANDS = (
         "doctor",
         "doctor:examine_server",
         "Check the server's metadata, its keys and its clock, before any token is requested.",
+    ),
+    Command(
+        "inspect",
+        "inspect:inspect_token",
+        "Show what the token on standard input says of itself; nothing is verified and nothing is "
+        "sent.",
     ),
     Command(
         "login",
@@ -109,13 +120,17 @@ def build_app(chosen: str | None = None) -> cyclopts.App:
         name="aritma-auth",
         version=__version__,
         help="Tokens for Aritma's Open Banking APIs. Settings come from ARITMA_... variables.",
-        default_parameter=cyclopts.Parameter(negative=""),
+        default_parameter=cyclopts.Parameter(negative="", show_default=_show_default),
     )
     for command in COMMANDS:
         # The summary spares the import, but would replace the docstring in the command's own help.
         summary = None if command.name == chosen else command.summary
         app.command(f"aritma_auth.cli.{command.target}", name=command.name, help=summary)
     return app
+
+
+def _show_default(value: object) -> str | None:
+    return None if value is None or value is False else str(value)
 
 
 def run(arguments: Sequence[str]) -> int:

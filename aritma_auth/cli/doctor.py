@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import attrs
 
+from aritma_auth.cli.options import Json
 from aritma_auth.cli.stored_sign_in import open_session
-from aritma_auth.cli.terminal import show
+from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.metadata import ServerMetadata
@@ -32,21 +33,33 @@ class Finding:
     problem: str | None = None
 
 
-async def examine_server() -> int:
+async def examine_server(*, json: Json = False) -> int:
     """
     Check the server's metadata, its keys and its clock, before any token is requested.
 
     The client is the one in ARITMA_CLIENT_ID; with a secret it authenticates, without it is public.
+
+    Parameters
+    ----------
+    json:
+        Print the findings as one JSON object.
     """
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
         findings = [*examine(client, await client.fetch_metadata()), await _examine_keys(client)]
     findings.append(_examine_clock(client))
+    if json:
+        show_json({"findings": [attrs.asdict(finding) for finding in findings]})
+    else:
+        _show(findings)
+    return 0 if all(finding.problem is None for finding in findings) else 1
+
+
+def _show(findings: list[Finding]) -> None:
     for finding in findings:
         mark = "ok" if finding.problem is None else "NO"
         advice = "" if finding.problem is None else f": {finding.problem}"
         show(f"{mark}  {finding.what:<22} {finding.found}{advice}")
-    return 0 if all(finding.problem is None for finding in findings) else 1
 
 
 def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:

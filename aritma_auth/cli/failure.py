@@ -8,6 +8,7 @@ from aritma_auth.errors import (
     AritmaAuthError,
     InvalidResponseError,
     ReauthenticationRequiredError,
+    StepUpRequiredError,
     TransportError,
 )
 from aritma_auth.protocol.redaction import JsonValue
@@ -47,6 +48,9 @@ def _message(error: Exception) -> str:
 def _advice(error: Exception) -> str:
     if isinstance(error, ReauthenticationRequiredError):
         return " (aritma-auth login)"
+    if isinstance(error, StepUpRequiredError):
+        options = [f" --acr {value}" for value in error.acr_values]
+        return f" (aritma-auth login{''.join(options)})"
     if isinstance(error, InvalidResponseError | TransportError):
         environment = os.environ.get("ARITMA_ENVIRONMENT") or "production"
         return f" (is the environment right? ARITMA_ENVIRONMENT means {environment})"

@@ -17,7 +17,7 @@ def _require_name(_type: object, value: str | None) -> None:
         raise ValueError("must be a name, not an empty text.")
 
 
-Json = Annotated[bool, Parameter("--json", negative="", help="Print one JSON object, errors too.")]
+Json = Annotated[bool, Parameter("--json", negative="")]
 """The option of every command: it has something to tell a program."""
 
 Seconds = Annotated[float, Parameter(validator=_require_seconds)]

@@ -1,12 +1,10 @@
 """``aritma-auth token``: an access token for scripts."""
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.open_tokens import open_tokens
 from aritma_auth.cli.options import EndUser, Json
-from aritma_auth.cli.stored_sign_in import open_session, open_sign_in
 from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.protocol.jwt import parse_unverified_claims
-from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.provider import TokenProvider
 
 
 async def show_token(
@@ -35,8 +33,9 @@ async def show_token(
     """
     if header and inspect:
         raise UsageError("--header and --inspect exclude each other: give one of them")
-    with waiting("waiting for a token"):
-        token = await _get_token(end_user)
+    async with open_tokens(end_user) as signed_in:
+        with waiting("waiting for a token"):
+            token = await signed_in.tokens.get_token()
     if inspect:
         claims = parse_unverified_claims(token.access_token)
         if claims is None and not json:
@@ -55,14 +54,3 @@ async def show_token(
     else:
         show(f"Authorization: {token.authorization}" if header else token.access_token)
     return ExitCode.DONE
-
-
-async def _get_token(end_user: str | None) -> Token:
-    if end_user is not None:
-        async with open_sign_in(end_user) as signed_in:
-            return await signed_in.tokens.get_token()
-    async with (
-        open_session() as session,
-        TokenProvider.from_env(session=session, on_event=None) as tokens,
-    ):
-        return await tokens.get_token()
