@@ -15,7 +15,7 @@ from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.options import Json
 from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.events import Event
+from aritma_auth.events import Event, FlightEnded
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import JsonValue, Members
@@ -125,8 +125,9 @@ async def demonstrate(calls: int) -> Demonstration:
         grant = ClientCredentialsGrant(scope="bankservice")
         ended = asyncio.Event()
 
-        def on_event(_event: Event) -> None:
-            ended.set()
+        def on_event(event: Event) -> None:
+            if isinstance(event, FlightEnded):
+                ended.set()
 
         async with (
             TokenProvider(client, grant, clock=sandbox.clock, on_event=on_event) as tokens,
