@@ -1,7 +1,7 @@
 """A sign-in by browser: the authorization request, its response, the code's exchange, UserInfo."""
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import attrs
 
@@ -37,6 +37,9 @@ from aritma_auth.protocol.sign_in import (
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
 
+if TYPE_CHECKING:
+    from aritma_auth.protocol.jarm import VerifiedResponse
+
 
 class SignInFlow:
     """
@@ -70,7 +73,7 @@ class SignInFlow:
             now=connection.clock.time(),
             **parameters,
         )
-        if request.expects_id_token:
+        if request.expects_id_token or request.expects_signed_response:
             require_joserfc()
         return await self._push(request) if is_pushed else request
 
@@ -114,8 +117,18 @@ class SignInFlow:
         """Validate the authorization response and exchange its code."""
         callback = hide_callback(callback)
         self._require_own(request)
+        response = await self._verified(request, callback)
         now = self._connection.clock.time()
-        return await self.exchange_code(validate_authorization_response(request, callback, now=now))
+        return await self.exchange_code(validate_authorization_response(request, response, now=now))
+
+    async def _verified(
+        self, request: AuthorizationRequest, callback: Callback
+    ) -> "Callback | VerifiedResponse":
+        if not request.expects_signed_response:
+            return callback
+        from aritma_auth.protocol.jarm import parse_response_jwt  # noqa: PLC0415 - few servers sign
+
+        return await self._verifier.verify_response(parse_response_jwt(callback, request))
 
     async def exchange_code(self, response: AuthorizationResponse) -> SignIn:
         """Exchange the code and verify the ID tokens of both channels."""

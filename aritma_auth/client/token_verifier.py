@@ -1,7 +1,7 @@
 """What a server has signed: verified with its keys, by its clock, and once where once is meant."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -12,6 +12,9 @@ from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.runtime.lock import fork_safe_lock
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.jarm import VerifiedResponse
 
 T = TypeVar("T")
 
@@ -75,6 +78,31 @@ class TokenVerifier:
             return verify_id_token(id_token, known, expected, now=self._connection.server_time)
 
         return await self._verify(id_token, verify) if keys is None else verify(keys)
+
+    async def verify_response(self, jwt: str) -> "VerifiedResponse":
+        """
+        Verify a signed authorization response.
+
+        Spec: JARM §2.4.
+        """
+        # Imported here: few servers sign their responses.
+        from aritma_auth.protocol.jarm import VerifiedResponse, verify_response_jwt  # noqa: PLC0415
+
+        jwt = HiddenStr(jwt)
+        connection = self._connection
+
+        def verify(keys: Iterable[JsonWebKey]) -> VerifiedResponse:
+            return verify_response_jwt(
+                jwt,
+                keys,
+                issuers=connection.environment.issuers,
+                client_id=connection.client_id,
+                algorithms=self._algorithms,
+                now=connection.server_time,
+                leeway=self._leeway,
+            )
+
+        return await self._verify(jwt, verify)
 
     async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """

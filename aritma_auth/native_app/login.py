@@ -44,6 +44,7 @@ DEFAULT_SCOPE = "openid profile offline_access"
 
 _URL_LIMIT = 2000
 _EXCHANGE_TIME = 60.0
+_RESPONSE_MODES = ("form_post", "form_post.jwt", "jwt", "query", "query.jwt")
 _SIGN_IN_FUNCTION = "a coroutine function that takes the client and returns a SignIn"
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
@@ -129,7 +130,7 @@ async def login_with_browser(
             often reports nothing.
 
         parameters: How to sign in: `AuthorizationParameters`. ``response_mode`` must be ``query``
-            or ``form_post``: a listener sees no fragment.
+            or ``form_post``, signed or not: a listener sees no fragment.
 
     Raises:
         TokenTimeoutError: No authorization response arrived in time.
@@ -146,8 +147,11 @@ async def login_with_browser(
     _require_function("show", show)
     if open_browser is not None:
         _require_function("open_browser", open_browser)
-    mode = parameters.setdefault("response_mode", "query")
-    if mode not in ("form_post", "query"):
+    if parameters.get("response_type", "code") != "code":
+        # A code comes in the query by itself, signed or not; tokens would take the fragment.
+        parameters.setdefault("response_mode", "query")
+    mode = parameters.get("response_mode", "query")
+    if mode not in _RESPONSE_MODES:
         raise ConfigurationError(
             f"response_mode must be query or form_post, not {mode!r}: a listener sees no fragment"
         )

@@ -27,7 +27,8 @@ class AuthorizationParameters(TypedDict, total=False):
             ``token``, ``id_token`` or a combination (OAuth 2.0 Multiple Response Types).
 
         response_mode: ``query``, ``fragment`` or ``form_post``: how the parameters come back.
-            Default: ``query`` for a code, ``fragment`` for everything else.
+            Default: ``query`` for a code, ``fragment`` for everything else. ``jwt``, or one of
+            these with ``.jwt``, demands a response that the server has signed (JARM).
 
         prompt: ``none`` alone, or some of ``login``, ``consent``, ``select_account`` and
             ``create``, as text or a list (OpenID Connect Core 1.0 §3.1.2.1).

@@ -40,7 +40,9 @@ from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
 from aritma_auth.runtime.values import show
 
-RESPONSE_MODES = frozenset({"form_post", "fragment", "query"})
+RESPONSE_MODES = frozenset(
+    {"form_post", "form_post.jwt", "fragment", "fragment.jwt", "jwt", "query", "query.jwt"}
+)
 RESPONSE_TYPES = frozenset(
     {
         "code",
@@ -153,7 +155,8 @@ class AuthorizationRequest:
 
         response_type: ``code``, or what else was asked for.
 
-        response_mode: ``query``, ``fragment`` or ``form_post``: how the response travels.
+        response_mode: ``query``, ``fragment`` or ``form_post``: how the response travels; with
+            ``.jwt``, or ``jwt`` for the usual way, it is signed.
 
         acr_values: How the end-user should sign in; the server may choose another way.
 
@@ -204,10 +207,10 @@ class AuthorizationRequest:
             object.__setattr__(self, "response_mode", self._default_mode)
         if self.response_mode not in RESPONSE_MODES:
             raise ConfigurationError(
-                "response_mode must be query, fragment or form_post, "
+                "response_mode must be query, fragment or form_post, with or without .jwt, or jwt, "
                 f"not {self.response_mode!r:.60}"
             )
-        if self.response_type != "code" and self.response_mode == "query":
+        if self.response_type != "code" and self.response_place == "query":
             raise ConfigurationError(
                 "response_mode must not be query, since tokens never travel in a query: "
                 "use fragment or form_post"
@@ -244,6 +247,17 @@ class AuthorizationRequest:
         Spec: RFC 9700 §4.4.2.
         """
         return client_id == self.client_id and issuer in self.issuers
+
+    @property
+    def expects_signed_response(self) -> bool:
+        """The response must be a JWT that the server has signed (JARM §2.3)."""
+        return self.response_mode.endswith("jwt")
+
+    @property
+    def response_place(self) -> str:
+        """Where the response's parameters are: ``query``, ``fragment`` or ``form_post``."""
+        place = self.response_mode.removesuffix("jwt").removesuffix(".")
+        return place or self._default_mode
 
     @property
     def _default_mode(self) -> str:

@@ -6,6 +6,8 @@ state first, since without it anyone could have sent the callback; then the sing
 then the issuer, before the code or an error is believed of it; the code last.
 """
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from aritma_auth.errors import (
@@ -32,6 +34,9 @@ from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.token_endpoint import parse_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import describe_issuer
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.jarm import VerifiedResponse
 
 _CLOCK_STEP = 60
 _MEMBERS = {"code": "code", "token": "access_token", "id_token": "id_token"}
@@ -93,7 +98,7 @@ class AuthorizationResponse:
 
 
 def validate_authorization_response(
-    request: AuthorizationRequest, callback: Callback, *, now: float
+    request: AuthorizationRequest, callback: "Callback | VerifiedResponse", *, now: float
 ) -> AuthorizationResponse:
     """
     Validate what the browser brought back.
@@ -103,7 +108,8 @@ def validate_authorization_response(
             it up.
 
         callback: The callback's URL; for form_post its body; or the decoded pairs of either,
-            such as ``request.query`` or the result of ``request.post()`` in aiohttp.
+            such as ``request.query`` or the result of ``request.post()`` in aiohttp. Where the
+            request demands a signed response: what `verify_response_jwt` gave.
 
         now: POSIX seconds.
 
@@ -111,7 +117,8 @@ def validate_authorization_response(
         The response, good for one exchange.
 
     Raises:
-        ConfigurationError: ``request`` or ``callback`` is of the wrong kind.
+        ConfigurationError: ``request`` or ``callback`` is of the wrong kind, or a signed response
+            is not verified.
 
         StateMismatchError: It belongs to another sign-in, comes too late or a second time.
 
@@ -123,10 +130,16 @@ def validate_authorization_response(
 
     Spec: RFC 6749 §4.1.2, §4.2.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4, §4.7.
     """
+    is_verified = not isinstance(callback, str | bytes) and _is_verified(callback)
     callback = hide_callback(callback)
     if not isinstance(request, AuthorizationRequest):
         raise wrong_kind("request", "the AuthorizationRequest of this sign-in", request)
-    members = parse_callback(callback, response_mode=request.response_mode)
+    if request.expects_signed_response and not is_verified:
+        raise ConfigurationError(
+            f"callback must be verified first, since response_mode {request.response_mode} demands "
+            "a signed response: give it to OAuthClient.complete_sign_in"
+        )
+    members = parse_callback(callback, response_mode=request.response_place)
     _require_state(members, request)
     if not request.single_use.take():
         raise StateMismatchError("a response to this sign-in was accepted already: begin a new one")
@@ -155,6 +168,13 @@ def validate_authorization_response(
     )
 
 
+def _is_verified(callback: object) -> bool:
+    # Imported here: few servers sign their responses.
+    from aritma_auth.protocol.jarm import VerifiedResponse  # noqa: PLC0415
+
+    return isinstance(callback, VerifiedResponse)
+
+
 def _text(members: Members, name: str) -> HiddenStr | None:
     value = members.get(name)
     return HiddenStr(value) if isinstance(value, str) else None
@@ -165,7 +185,7 @@ def _require_state(members: Members, request: AuthorizationRequest) -> None:
     if state is None:
         advice = (
             "; a fragment never reaches a server: ask for response_mode form_post"
-            if request.response_mode == "fragment"
+            if request.response_place == "fragment"
             else ""
         )
         raise StateMismatchError(

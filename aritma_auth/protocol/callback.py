@@ -23,7 +23,7 @@ _MAX_PARAMETERS = 100
 _NO_TEXT = "\ud800"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[/?#]")
 _TOKENS = frozenset({"access_token", "id_token"})
-_RESPONSE = _TOKENS | {"code", "error", "state"}
+_RESPONSE = _TOKENS | {"code", "error", "response", "state"}
 
 
 class PairedItems(Protocol):

@@ -30,8 +30,8 @@ class Sandbox(AsyncCloseable):
 
         lifetime: Seconds that the sample clients' access tokens live.
 
-        server_version: The IdentityServer to behave like: ``is4``, ``duende-6.3``, ``duende-7.4``
-            or ``duende-8``.
+        server_version: The IdentityServer to behave like: ``is4``, ``duende-6.3``, ``duende-7.4``,
+            ``duende-8``, or ``fapi`` for what the FAPI 2.0 profiles want.
 
         ssl_context: A server's certificate, to serve https, for tests of trust.
 

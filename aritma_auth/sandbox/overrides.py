@@ -46,6 +46,8 @@ class ResponseOverrides:
             ``foreign`` for a key that was never published, under the valid key's id; ``HS256``
             for the public key as a shared secret.
 
+        response_signature: The same of signed authorization responses (JARM).
+
         keys: JSON Web Keys that are published before the valid ones.
     """
 
@@ -58,6 +60,7 @@ class ResponseOverrides:
     header: Changes = attrs.field(factory=dict)
     userinfo: Changes = attrs.field(factory=dict)
     signature: str = attrs.field(default="good", validator=_known)
+    response_signature: str = attrs.field(default="good", validator=_known)
     keys: list[Changes] = attrs.field(factory=list)
 
 

@@ -50,6 +50,8 @@ class AuthorizationRequest:
 
         response_mode: ``query``, ``fragment`` or ``form_post``.
 
+        is_signed: The response is one signed JWT (JARM).
+
         scope: The requested scope.
 
         state: The value to return unchanged, or None.
@@ -77,6 +79,7 @@ class AuthorizationRequest:
     redirect_uri: str
     response_type: tuple[str, ...]
     response_mode: str
+    is_signed: bool
     scope: tuple[str, ...]
     state: str | None
     nonce: str | None
@@ -111,7 +114,8 @@ def parse_authorization_request(
     redirect_uri = given.get("redirect_uri", "")
     if not client.may_redirect_to(redirect_uri):
         raise ErrorResponse("invalid_request", "Invalid redirect_uri")
-    response_type, response_mode = _response(given, client)
+    response_type = _response_type(given, client)
+    response_mode, is_signed = _response_mode(given, response_type, server_version)
     scope = _scope(given, client, response_type)
     nonce = given.get("nonce")
     if response_type != ("code",) and "openid" in scope and not nonce:
@@ -122,6 +126,7 @@ def parse_authorization_request(
         redirect_uri=redirect_uri,
         response_type=response_type,
         response_mode=response_mode,
+        is_signed=is_signed,
         scope=scope,
         state=given.get("state"),
         nonce=nonce,
@@ -146,18 +151,27 @@ def _single(parameters: Parameters) -> dict[str, str]:
     return given
 
 
-def _response(given: Mapping[str, str], client: SandboxClient) -> tuple[tuple[str, ...], str]:
+def _response_type(given: Mapping[str, str], client: SandboxClient) -> tuple[str, ...]:
     response_type = tuple(sorted(given.get("response_type", "").split()))
     grant = _GRANTS.get(response_type)
     if grant is None:
         raise ErrorResponse("unsupported_response_type", "Response type not supported")
     if grant not in client.grant_types:
         raise ErrorResponse("unauthorized_client", "Invalid grant type for client")
+    return response_type
+
+
+def _response_mode(
+    given: Mapping[str, str], response_type: tuple[str, ...], server_version: ServerVersion
+) -> tuple[str, bool]:
     usual = "query" if response_type == ("code",) else "fragment"
     mode = given.get("response_mode", usual)
+    is_signed = server_version.signs_responses and mode.endswith("jwt")
+    if is_signed:
+        mode = mode.removesuffix("jwt").removesuffix(".") or usual
     if mode not in {"form_post", "fragment", "query"} or (usual, mode) == ("fragment", "query"):
         raise ErrorResponse("unsupported_response_type", "Invalid response_mode for response_type")
-    return response_type, mode
+    return mode, is_signed
 
 
 def _scope(

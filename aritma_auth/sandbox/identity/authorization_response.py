@@ -87,8 +87,13 @@ class AuthorizationResponses:
     def _finish(
         self, issuer: str, request: AuthorizationRequest, members: Changes
     ) -> dict[str, str]:
-        iss = issuer if self._server_version.returns_iss else None
-        members = members | {"state": request.state, "iss": iss}
+        members = members | {"state": request.state}
+        if request.is_signed:
+            client_id = request.client.client_id
+            return {
+                "response": self._issuer.sign_authorization_response(issuer, client_id, members)
+            }
+        members["iss"] = issuer if self._server_version.returns_iss else None
         return {
             name: str(value)
             for name, value in apply_overrides(

@@ -1,4 +1,8 @@
-"""RSA signing keys, whose ids have the form that IdentityServer gives X.509 certificates."""
+"""
+RSA signing keys, whose ids have the form that IdentityServer gives X.509 certificates.
+
+IdentityServer signs with RS256 unless it is told otherwise; the FAPI profiles want PS256.
+"""
 
 import functools
 import hashlib
@@ -46,10 +50,11 @@ class SigningKey:
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
-        algorithm = "RS256" if signature in {"good", "foreign"} else signature
+        is_asymmetric = signature in {"good", "foreign"}
+        algorithm = self.public["alg"] if is_asymmetric else signature
         own: dict[str, object] = {"alg": algorithm, "kid": self.kid, "typ": None, "x5t": self.x5t}
         members = {name: value for name, value in (own | header).items() if value is not None}
-        if algorithm == "RS256":
+        if is_asymmetric:
             key = self if signature == "good" else signing_key(FOREIGN)
             return _sign_with_joserfc(members, claims, key.private)
         signed = f"{_encoded(members)}.{_encoded(claims)}"
@@ -64,7 +69,7 @@ def _sign_with_joserfc(
     from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
 
     payload = json.dumps(claims, separators=(",", ":"))
-    return jws.serialize_compact(members, payload, _loaded(private))
+    return jws.serialize_compact(members, payload, _loaded(private), [str(members["alg"])])
 
 
 @functools.cache
@@ -83,14 +88,25 @@ def _encoded(members: dict[str, object]) -> str:
     return _base64(json.dumps(members, separators=(",", ":")).encode())
 
 
-@functools.cache
-def signing_key(_number: int) -> SigningKey:
+def signing_key(number: int, algorithm: str = "RS256") -> SigningKey:
     """
     Give the process's n-th key; all sandboxes share them, since generating one takes 0.1 s.
+
+    Args:
+        number: Which one.
+
+        algorithm: ``RS256`` or ``PS256``.
 
     Raises:
         ConfigurationError: joserfc is not installed.
     """
+    key = _generated(number)
+    kid = f"{key.kid.removesuffix('RS256')}{algorithm}"
+    return attrs.evolve(key, kid=kid, public=key.public | {"kid": kid, "alg": algorithm})
+
+
+@functools.cache
+def _generated(_number: int) -> SigningKey:
     try:
         from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
     except ImportError:

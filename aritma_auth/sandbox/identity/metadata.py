@@ -5,6 +5,8 @@ from aiohttp import web
 from aritma_auth.sandbox.overrides import Changes, apply_overrides
 from aritma_auth.sandbox.state import SandboxState
 
+_MODES = ["form_post", "query", "fragment"]
+_SIGNED = ["jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
 _METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 
@@ -35,6 +37,7 @@ class MetadataEndpoints:
         return web.json_response(apply_overrides(truth, self._sandbox.overrides.metadata))
 
     def _common(self, base: str) -> Changes:
+        version = self._sandbox.server_version
         scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
         return {
             "issuer": base,
@@ -63,9 +66,9 @@ class MetadataEndpoints:
                 "code token",
                 "code id_token token",
             ],
-            "response_modes_supported": ["form_post", "query", "fragment"],
+            "response_modes_supported": [*_MODES, *(_SIGNED if version.signs_responses else ())],
             "token_endpoint_auth_methods_supported": _METHODS,
-            "id_token_signing_alg_values_supported": ["RS256"],
+            "id_token_signing_alg_values_supported": [version.signing_algorithm],
             "subject_types_supported": ["public"],
             # IdentityServer always advertises plain, although clients refuse it by default.
             "code_challenge_methods_supported": ["plain", "S256"],
@@ -82,6 +85,8 @@ class MetadataEndpoints:
             members["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
         if version.returns_iss:
             members["authorization_response_iss_parameter_supported"] = True
+        if version.signs_responses:
+            members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
         if version.supports_par:
             members["pushed_authorization_request_endpoint"] = f"{base}/connect/par"
             required = self._sandbox.pushed_requests.is_required

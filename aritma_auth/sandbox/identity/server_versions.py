@@ -1,6 +1,8 @@
 """
 The differences between the IdentityServer versions that Aritma ID may run.
 
+``fapi`` is no version of it: it adds what the FAPI 2.0 profiles want and IdentityServer lacks.
+
 Source: IdentityServer4 4.x and Duende IdentityServer at their release tags.
 """
 
@@ -15,7 +17,7 @@ class ServerVersion:
     The behaviour of one version.
 
     Attributes:
-        name: ``is4``, ``duende-6.3``, ``duende-7.4`` or ``duende-8``.
+        name: ``is4``, ``duende-6.3``, ``duende-7.4``, ``duende-8`` or ``fapi``.
 
         missing_client_error: The error of a token request without client id.
 
@@ -42,6 +44,10 @@ class ServerVersion:
         logout_token_type: The ``typ`` of logout tokens.
 
         supports_par: Authorization requests may be pushed (RFC 9126).
+
+        signing_algorithm: Of every token: ``RS256`` or ``PS256``.
+
+        signs_responses: Authorization responses are signed on request (JARM).
 
         supports_resource: ``resource`` is processed (RFC 8707).
 
@@ -75,6 +81,8 @@ class ServerVersion:
     leading_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
     logout_token_type: str = "logout+jwt"
     supports_par: bool = False
+    signing_algorithm: str = "RS256"
+    signs_responses: bool = False
     supports_resource: bool = True
     refuses_unknown_prompts: bool = False
     has_extended_metadata: bool = True
@@ -109,13 +117,15 @@ _DUENDE_7_4 = ServerVersion(
     has_oauth_metadata=True,
     error_fragment="_",
 )
+_DUENDE_8 = attrs.evolve(_DUENDE_7_4, name="duende-8", redirect_status=303)
 SERVER_VERSIONS = {
     version.name: version
     for version in (
         _IS4,
         ServerVersion(name="duende-6.3"),
         _DUENDE_7_4,
-        attrs.evolve(_DUENDE_7_4, name="duende-8", redirect_status=303),
+        _DUENDE_8,
+        attrs.evolve(_DUENDE_8, name="fapi", signing_algorithm="PS256", signs_responses=True),
     )
 }
 

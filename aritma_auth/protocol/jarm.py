@@ -1,0 +1,172 @@
+"""
+Signed authorization responses (JARM): one JWT instead of parameters that anyone could have written.
+
+The state comes first, as in a response that is not signed: without it anyone could have sent the
+callback, and a forgery must not end the end-user's sign-in. Then the signature and the JWT's own
+claims; what it carries is validated as every authorization response is.
+
+Spec: JWT Secured Authorization Response Mode for OAuth 2.0 (JARM) §2.
+"""
+
+from collections.abc import Iterable
+from typing import final
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    IssuerMismatchError,
+    StateMismatchError,
+    VerificationError,
+)
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.jwt import (
+    JsonWebKey,
+    is_audience,
+    parse_unverified_claims,
+    verify_signature,
+)
+from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
+from aritma_auth.protocol.urls import describe_issuer
+
+_VERIFIED = object()
+_OF_THE_JWT = frozenset({"aud", "exp", "iat", "jti", "nbf"})
+_TYPES = frozenset({"jwt", "application/jwt"})
+
+
+@final
+class VerifiedResponse:
+    """
+    The parameters of an authorization response whose signature is verified.
+
+    Only `verify_response_jwt` creates one: the type is the proof.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, proof: object, pairs: Parameters) -> None:
+        if proof is not _VERIFIED:
+            raise ConfigurationError("a VerifiedResponse must come from verify_response_jwt")
+        self._pairs = pairs
+
+    def items(self) -> Iterable[tuple[str, object]]:
+        """Return the parameters."""
+        return self._pairs
+
+    def __repr__(self) -> str:
+        return f"VerifiedResponse({', '.join(name for name, _ in self._pairs)})"
+
+
+def parse_response_jwt(callback: Callback, request: AuthorizationRequest) -> HiddenStr:
+    """
+    Parse the JWT of a signed authorization response, not yet verified.
+
+    Args:
+        callback: The callback in any of its forms.
+
+        request: The request that the browser was redirected with.
+
+    Returns:
+        The JWT; what stands beside it in the callback does not count.
+
+    Raises:
+        StateMismatchError: It belongs to another sign-in.
+
+        VerificationError: There is no JWT: someone has replaced the signed response.
+
+    Spec: JARM §2.3, §2.4.
+    """
+    callback = hide_callback(callback)
+    members = parse_callback(callback, response_mode=request.response_place)
+    text = members.get("response")
+    jwt = HiddenStr(text if isinstance(text, str) else "")
+    claims = parse_unverified_claims(jwt)
+    if claims is None:
+        raise VerificationError(
+            f"the callback must bring a signed response, since response_mode "
+            f"{request.response_mode} demands one, and brings none: begin a new sign-in"
+        )
+    state = claims.get("state")
+    if not isinstance(state, str) or not is_same_text(state, request.state.text):
+        raise StateMismatchError(
+            "the signed response's state is not that of this sign-in: it belongs to another sign-in"
+        )
+    return jwt
+
+
+def verify_response_jwt(
+    jwt: str,
+    keys: Iterable[JsonWebKey],
+    *,
+    issuers: frozenset[str],
+    client_id: str,
+    algorithms: frozenset[str],
+    now: float,
+    leeway: float = 30.0,
+) -> VerifiedResponse:
+    """
+    Verify a signed authorization response.
+
+    Args:
+        jwt: What `parse_response_jwt` gave.
+
+        keys: The issuer's JSON Web Keys.
+
+        issuers: The issuer and its aliases, compared exactly.
+
+        client_id: The client that it must be for.
+
+        algorithms: Signature algorithms accepted.
+
+        now: POSIX seconds by the server's clock.
+
+        leeway: Seconds that the clocks may differ.
+
+    Returns:
+        Its parameters, for `validate_authorization_response`.
+
+    Raises:
+        IssuerMismatchError: It comes from another server (mix-up).
+
+        VerificationError: Another check failed: treat the sign-in as hostile.
+
+    Spec: JARM §2.1, §2.4.
+    """
+    signed = verify_signature(jwt, keys, algorithms=algorithms)
+    typ = signed.header.get("typ", "JWT")
+    # Refuse an access token, a logout token or a proof (RFC 8725 §3.11).
+    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+        raise VerificationError("typ of the signed response must be JWT")
+    claims = signed.claims
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str) or issuer not in issuers:
+        raise IssuerMismatchError(
+            f"the signed response must come from {', '.join(sorted(issuers))}, but its iss is "
+            f"{describe_issuer(issuer)}"
+        )
+    if not is_audience(claims.get("aud"), client_id, frozenset()):
+        raise VerificationError("aud of the signed response must be this client alone")
+    if _read_seconds(claims, "exp") + leeway <= now:
+        raise VerificationError("the signed response has expired, or the clocks differ")
+    for name in ("iat", "nbf"):
+        if claims.get(name) is not None and _read_seconds(claims, name) - leeway > now:
+            raise VerificationError(
+                f"{name} of the signed response is in the future: check the clocks"
+            )
+    return VerifiedResponse(_VERIFIED, _as_parameters(claims))
+
+
+def _read_seconds(claims: Members, name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+        raise VerificationError(f"{name} of the signed response must be a number of seconds")
+    return float(value)
+
+
+def _as_parameters(claims: Members) -> Parameters:
+    """Write the claims as a callback carries them; expires_in is a number in a JWT."""
+    return tuple(
+        (HiddenStr(name), HiddenStr(value))
+        for name, value in claims.items()
+        if name not in _OF_THE_JWT and isinstance(value, str | int)
+    )
