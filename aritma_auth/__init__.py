@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.sign_in import SignIn as SignIn
     from aritma_auth.protocol.signing import RemoteSigner as RemoteSigner
     from aritma_auth.protocol.signing import SigningKey as SigningKey
+    from aritma_auth.protocol.tenants import validate_tenant as validate_tenant
     from aritma_auth.protocol.token_management import Introspection as Introspection
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.protocol.www_authenticate import Challenge as Challenge
@@ -201,6 +202,7 @@ _HOMES = {
         "RemoteSigner",
         "SigningKey",
     ),
+    "protocol.tenants": ("validate_tenant",),
     "protocol.token_management": ("Introspection",),
     "protocol.tokens": ("Token",),
     "protocol.www_authenticate": (

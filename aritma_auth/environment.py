@@ -1,34 +1,63 @@
 """Authorization servers, their tenants, and where their tokens may go."""
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self
+import json
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
-from yarl import URL
 
 from aritma_auth.apis import APIS
 from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.tenants import is_tenant
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from aritma_auth.protocol.published import Published
+
+_WELL_KNOWN = "/.well-known/"
+_FORMAT = 1
 
 
 def _issuer(url: str) -> str:
     if not isinstance(url, str):
         raise wrong_kind("the issuer", "an https URL, such as https://id.aritma.io", url)
-    require_secure_url(url, "the issuer")
-    if URL(url).query_string:
+    parsed = require_secure_url(url, "the issuer")
+    if parsed.query_string:
         raise ConfigurationError("the issuer carries a query: remove it (RFC 8414 §2)")
-    return url.rstrip("/")
+    if _WELL_KNOWN in url:
+        issuer = _issuer_of_metadata(url)
+        raise ConfigurationError(
+            f"the issuer must not be the address of its metadata: give {issuer!r}"
+        )
+    return url
+
+
+def _issuer_of_metadata(url: str) -> str:
+    """Undo OpenID Connect Discovery 1.0 §4.1, which appends, and RFC 8414 §3.1, which inserts."""
+    before, _, after = url.partition(_WELL_KNOWN)
+    _, slash, path = after.partition("/")
+    return f"{before}{slash}{path}"
 
 
 def _aliases(issuers: Iterable[str]) -> frozenset[str]:
-    return frozenset(issuers)
+    return frozenset(parse_names(issuers, "issuer_aliases"))
 
 
-def _origins(urls: Iterable[str]) -> frozenset[Origin]:
+def _tenants(tenants: Iterable[str]) -> frozenset[str]:
+    return frozenset(parse_names(tenants, "tenants"))
+
+
+def _origins(urls: Iterable[str | Origin]) -> frozenset[Origin]:
     if isinstance(urls, str) or not isinstance(urls, Iterable):
         raise wrong_kind("origins", 'a list of URLs, such as ["https://api.example.com"]', urls)
-    return frozenset(origin_of(require_secure_url(url, "an origin")) for url in urls)
+    return frozenset(
+        url if isinstance(url, Origin) else origin_of(require_secure_url(url, "an origin"))
+        for url in urls
+    )
 
 
 def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
@@ -49,13 +78,29 @@ def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
     return tuple(sorted(origin.url for origin in origins))
 
 
+@attrs.frozen(kw_only=True)
+class _Exported:
+    """The members that `Environment.to_json` writes, but for what the server has published."""
+
+    format: int
+    issuer: str
+    name: str
+    discovers: bool
+    tenant: str | None = None
+    issuer_aliases: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    api_origins: tuple[str, ...] = ()
+    endpoint_origins: tuple[str, ...] = ()
+    endpoints: dict[str, str] = attrs.field(factory=dict)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Environment(Value):
     """
     One Aritma ID and the APIs that trust it.
 
     Attributes:
-        issuer: The authorization server's URL, tenant path included, without trailing slash.
+        issuer: The authorization server's URL as it spells it itself, tenant path included.
 
         name: ``production``, ``development``, or a name of the caller's.
 
@@ -70,6 +115,10 @@ class Environment(Value):
         discovers: Endpoints that are not given come from the server's metadata.
 
         endpoint_origins: Origins, beside the issuer's own, on which discovered endpoints may be.
+
+        tenants: Values of the claim ``tid`` that this server's tokens may have; none means any.
+
+        published: The server's metadata and keys, if they are known already.
 
     Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
     """
@@ -90,6 +139,8 @@ class Environment(Value):
     endpoint_origins: frozenset[Origin] = attrs.field(
         default=frozenset(), converter=_origins, repr=False
     )
+    tenants: frozenset[str] = attrs.field(default=frozenset(), converter=_tenants, repr=False)
+    published: "Published | None" = attrs.field(default=None, eq=False, repr=False)
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",
@@ -106,6 +157,73 @@ class Environment(Value):
     """IdentityServer's fixed paths, so that nothing needs discovery."""
 
     @classmethod
+    def discover(
+        cls,
+        issuer: str,
+        *,
+        api_origins: Iterable[str] = (),
+        issuer_aliases: Iterable[str] = (),
+        endpoints: Mapping[str, str] | None = None,
+        endpoint_origins: Iterable[str] = (),
+        tenants: Iterable[str] = (),
+        name: str = "custom",
+        session: "aiohttp.ClientSession | None" = None,
+        timeout: float = 10.0,
+    ) -> Coroutine[object, None, "Environment"]:
+        """
+        Look an authorization server up: its metadata decides the rest.
+
+        Its endpoints, how a client authenticates, whether PKCE is offered, and its keys are known
+        from then on, and are fetched anew once a day.
+
+        Args:
+            issuer: Its issuer, spelled as it spells it itself; https, or http on loopback.
+
+            api_origins: URLs of the APIs that its tokens may be sent to.
+
+            issuer_aliases: Further issuers that it may name.
+
+            endpoints: URLs by metadata name, where the published ones are not the ones to use.
+
+            endpoint_origins: URLs on whose origins its endpoints may be, beside the issuer's own.
+
+            tenants: Values of the claim ``tid`` to accept, at a server whose issuer is a template
+                for many tenants; none means all of them.
+
+            name: A name for logs.
+
+            session: An ``aiohttp.ClientSession`` whose connections are used.
+
+            timeout: Seconds for one request.
+
+        Raises:
+            ConfigurationError: The issuer is no issuer's URL; the message has the right spelling
+                where it can be told.
+
+            IssuerMismatchError: The server there spells its issuer otherwise, or is another one.
+
+            InvalidResponseError: No metadata is published there.
+
+            TransportError: No response came.
+
+        Spec: OpenID Connect Discovery 1.0 §4; RFC 8414 §3.
+        """
+        environment = cls.at(
+            issuer,
+            api_origins=api_origins,
+            issuer_aliases=issuer_aliases,
+            endpoints=endpoints,
+            discover=True,
+            endpoint_origins=endpoint_origins,
+            tenants=tenants,
+            name=name,
+        )
+        # A front door to the client, which stands on this module: the one arrow that points up.
+        from aritma_auth.client.discovery import look_up  # noqa: PLC0415
+
+        return look_up(environment, session=session, timeout=timeout)
+
+    @classmethod
     def at(
         cls,
         url: str,
@@ -115,10 +233,11 @@ class Environment(Value):
         endpoints: Mapping[str, str] | None = None,
         discover: bool = False,
         endpoint_origins: Iterable[str] = (),
+        tenants: Iterable[str] = (),
         name: str = "custom",
     ) -> Self:
         """
-        Describe any other authorization server without asking it.
+        Describe any other authorization server without asking it now.
 
         Args:
             url: Its issuer; https, or http on loopback.
@@ -130,10 +249,12 @@ class Environment(Value):
             endpoints: URLs by metadata name, such as ``token_endpoint``, for servers with other
                 paths than IdentityServer's.
 
-            discover: Look up the other endpoints in the server's metadata, instead of taking
-                IdentityServer's fixed paths.
+            discover: Look up the other endpoints in the server's metadata at the first request,
+                instead of taking IdentityServer's fixed paths; `discover` does it at once.
 
             endpoint_origins: URLs on whose origins discovered endpoints may be, too.
+
+            tenants: Values of the claim ``tid`` that its tokens may have; none means any.
 
             name: A name for logs.
 
@@ -141,16 +262,17 @@ class Environment(Value):
             ConfigurationError: A URL is not absolute, not secure, or carries a password; or an
                 endpoint has none of the names in `ENDPOINTS`.
         """
-        # An issuer that ends in a slash names itself with it.
-        exactly = {url} if str(url).endswith("/") else set()
+        # A slash at the end is often written out of habit: both spellings are the server's.
+        bare = {url.rstrip("/")} if str(url).endswith("/") else set()
         return cls(
             url,
             name,
-            frozenset(issuer_aliases) | exactly,
+            _aliases(issuer_aliases) | bare,
             api_origins,
             endpoints=endpoints or {},
             discovers=discover,
             endpoint_origins=endpoint_origins,
+            tenants=tenants,
         )
 
     @classmethod
@@ -160,7 +282,7 @@ class Environment(Value):
 
         Args:
             name: ``production``, ``development``, or the issuer's URL: then the server's metadata
-                has the endpoints.
+                decides the rest, and is looked up at the first request.
 
         Raises:
             ConfigurationError: None of these.
@@ -175,6 +297,27 @@ class Environment(Value):
             )
         return known or cls.at(name, discover=True)
 
+    @classmethod
+    def of(cls, given: "Environment | str") -> "Environment":
+        """
+        Give an environment as it is, and one that a text names as `named` does.
+
+        Args:
+            given: An environment, ``production``, ``development`` or an issuer's URL.
+
+        Raises:
+            ConfigurationError: None of these.
+        """
+        if isinstance(given, str):
+            return cls.named(given)
+        if not isinstance(given, Environment):
+            raise wrong_kind(
+                "environment",
+                "an Environment or an issuer's URL, such as https://idp.example",
+                given,
+            )
+        return given
+
     def for_tenant(self, tenant: str, *, shares_issuer: bool = False) -> Self:
         """
         Give the same environment for one tenant, whose name goes into the path.
@@ -183,15 +326,14 @@ class Environment(Value):
             tenant: The tenant's path segment, as Aritma gave it.
 
             shares_issuer: All tenants have one issuer without their names in it (IdentityServer
-                with a fixed ``IssuerUri``). Then ``iss`` does not tell their end-users apart:
-                compare the claim ``tid`` yourself.
+                with a fixed ``IssuerUri``). Then ``iss`` does not tell their end-users apart, and
+                what the server signs or says about a token must name the tenant by ``tid``.
 
         Raises:
             ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
                 are configured: they belong to one tenant.
         """
-        plain = bool(tenant) and all(c.isascii() and (c.isalnum() or c in "-._~") for c in tenant)
-        if not plain or tenant in {".", ".."}:
+        if not is_tenant(tenant):
             raise ConfigurationError("a tenant is one path segment of letters, digits and -._~")
         if self.tenant is not None:
             raise ConfigurationError(f"this environment is already for the tenant {self.tenant}")
@@ -200,21 +342,20 @@ class Environment(Value):
             raise ConfigurationError("give the tenant's issuer and endpoints to Environment.at")
         return attrs.evolve(
             self,
-            issuer=f"{self.issuer}/{tenant}",
-            issuer_aliases=frozenset(f"{alias}/{tenant}" for alias in self.issuer_aliases)
+            issuer=f"{self.issuer.rstrip('/')}/{tenant}",
+            issuer_aliases=frozenset(
+                f"{alias.rstrip('/')}/{tenant}" for alias in self.issuer_aliases
+            )
             | (self.issuers if shares_issuer else frozenset()),
-            api_origins=self.api_urls,
-            endpoint_origins=_urls(self.endpoint_origins),
             tenant=tenant,
+            tenants={tenant} if shares_issuer else self.tenants,
+            # The tenant has metadata of its own.
+            published=None,
         )
 
     def with_api_origins(self, *urls: str) -> Self:
         """Give the same environment with these API origins added."""
-        return attrs.evolve(
-            self,
-            api_origins=(*self.api_urls, *urls),
-            endpoint_origins=_urls(self.endpoint_origins),
-        )
+        return attrs.evolve(self, api_origins=(*self.api_origins, *urls))
 
     def endpoint(self, name: str) -> str:
         """
@@ -227,7 +368,7 @@ class Environment(Value):
             ConfigurationError: No endpoint has that name.
         """
         _require_known(name)
-        return self.endpoints.get(name) or f"{self.issuer}/{self.ENDPOINTS[name]}"
+        return self.endpoints.get(name) or f"{self.issuer.rstrip('/')}/{self.ENDPOINTS[name]}"
 
     def base_url(self, api: str) -> str:
         """
@@ -252,6 +393,62 @@ class Environment(Value):
                 f"no base URL of {api} is published for {self.name}: give your own"
             )
         return url
+
+    def to_json(self) -> str:
+        """
+        Serialise the environment, with the metadata and keys that are known of it.
+
+        A process that starts cold, such as a function in a cloud, needs no request for them if it
+        is given this back within a day.
+
+        Returns:
+            JSON without a secret. Its keys decide which ID tokens are believed: keep it where only
+            your own deployment can write.
+        """
+        published = self.published
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "issuer": self.issuer,
+                "name": self.name,
+                "tenant": self.tenant,
+                "discovers": self.discovers,
+                "issuer_aliases": sorted(self.issuer_aliases),
+                "tenants": sorted(self.tenants),
+                "api_origins": self.api_urls,
+                "endpoint_origins": _urls(self.endpoint_origins),
+                "endpoints": dict(self.endpoints),
+                "published": None if published is None else published.as_members(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """
+        Deserialise what `to_json` wrote.
+
+        Args:
+            text: The JSON text.
+
+        Raises:
+            ConfigurationError: It is no environment of this version: discover it anew.
+        """
+        from aritma_auth.protocol import published, strict_json  # noqa: PLC0415 - rarely needed
+
+        if not isinstance(text, str):
+            raise wrong_kind("text", "what Environment.to_json gave", text)
+        try:
+            members = strict_json.parse_json_object(text.encode("utf-8", "replace"))
+            known = strict_json.structure(members, _Exported)
+            documents = published.parse_published(members.get("published"))
+        except ValueError as error:
+            problem = str(error)
+        else:
+            if known.format == _FORMAT:
+                fields = attrs.asdict(known, filter=lambda field, _: field.name != "format")
+                return cls(**fields, published=documents)
+            problem = f"its format is {known.format}, not {_FORMAT}"
+        raise ConfigurationError(f"this is no environment of this version ({problem}): discover it")
 
     @property
     def token_endpoint(self) -> str:

@@ -38,6 +38,8 @@ def test_tenants_may_share_an_issuer_where_that_is_said():
 
     assert acme.issuer == "https://id.aritma.io/acme"
     assert acme.issuer_aliases == PRODUCTION.issuers | {"https://id.zdata.no/acme"}
+    assert acme.tenants == {"acme"}
+    assert PRODUCTION.for_tenant("acme").tenants == frozenset()
 
 
 @pytest.mark.parametrize("tenant", ["", "a/b", "..", ".", "a?b", "å", "a b"])
@@ -63,7 +65,12 @@ def test_another_server_with_its_own_paths():
         name="mine",
     )
 
-    assert environment.issuer == "https://idp.example"
+    assert environment.issuer == "https://idp.example/"
+    assert environment.issuers == {
+        "https://idp.example/",
+        "https://idp.example",
+        "https://old.example",
+    }
     assert environment.token_endpoint == "https://idp.example/token"
     assert environment.endpoint("userinfo_endpoint") == "https://idp.example/connect/userinfo"
     assert environment.api_urls == ("https://api.example:443",)

@@ -75,7 +75,7 @@ def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:
     """
     yield Finding("issuer", metadata.issuer)
     yield _examine_token_endpoint(client, metadata)
-    foreign = " ".join(sorted(metadata.foreign_endpoints))
+    foreign = " ".join(sorted(metadata.foreign_endpoints.values()))
     if foreign:
         yield Finding("on other hosts", foreign, "list their origins in endpoint_origins")
     yield Finding("grants", _words(metadata.members, "grant_types_supported"))
@@ -100,7 +100,7 @@ def _examine_token_endpoint(client: OAuthClient, metadata: ServerMetadata) -> Fi
         published,
         f"this environment sends token requests to {environment.token_endpoint}; set "
         f"ARITMA_ENVIRONMENT to {metadata.issuer}, or in a program use "
-        f"Environment.at({metadata.issuer!r}, discover=True)",
+        f"Environment.discover({metadata.issuer!r})",
     )
 
 

@@ -60,6 +60,17 @@ class CachedDocument(Generic[T]):
         self._lock = fork_safe_lock()
         self._flights: SingleFlight[_Kept[T] | _Failed] = SingleFlight(self._run, self._lock)
 
+    def put(self, value: T, fetched_at: float) -> None:
+        """
+        Put a document in place that was fetched before, by this process or another.
+
+        Args:
+            value: The document.
+
+            fetched_at: POSIX seconds.
+        """
+        self._kept = _Kept(value, fetched_at)
+
     async def get(self) -> T:
         """
         Give the document, fetched at most once a day.

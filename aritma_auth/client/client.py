@@ -50,7 +50,8 @@ class OAuthClient(AsyncCloseable):
         client_auth: How the client authenticates. A string or `Secret` is sent in the form
             (client_secret_post), as every sample of Aritma does; None makes a public client.
 
-        environment: The authorization server and the APIs that trust it.
+        environment: The authorization server and the APIs that trust it: an `Environment`,
+            ``"development"``, or the issuer's URL, whose metadata then decides the rest.
 
         session: An ``aiohttp.ClientSession`` whose connections, TLS, proxy and limits are used, and
             nothing else of it; it stays the caller's to close. Without one, each request opens and
@@ -81,7 +82,7 @@ class OAuthClient(AsyncCloseable):
         client_id: str,
         client_auth: str | Secret | ClientAuth | None = None,
         *,
-        environment: Environment = PRODUCTION,
+        environment: Environment | str = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
         timeout: float = 10.0,
         clock: Clock = SYSTEM_CLOCK,
@@ -93,12 +94,6 @@ class OAuthClient(AsyncCloseable):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
         if not client_id or not client_id.isprintable():
             raise ConfigurationError("client_id must be a printable text: take it from Aritma")
-        if not isinstance(environment, Environment):
-            raise wrong_kind(
-                "environment",
-                "an Environment: PRODUCTION, DEVELOPMENT, or Environment.at(url)",
-                environment,
-            )
         if not isinstance(clock, Clock):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         require_seconds("leeway", leeway)
@@ -106,7 +101,14 @@ class OAuthClient(AsyncCloseable):
         transport = Transport(
             session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
         )
-        self._connection = ServerConnection(transport, environment, client_id, auth, clock)
+        self._connection = ServerConnection(
+            transport,
+            Environment.of(environment),
+            client_id,
+            auth,
+            clock,
+            is_auth_chosen=isinstance(client_auth, ClientAuth),
+        )
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
         self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))
@@ -402,7 +404,7 @@ class OAuthClient(AsyncCloseable):
         id_token = _hidden("id_token", id_token)
         access_token = None if access_token is None else _hidden("access_token", access_token)
         expected = IdTokenExpectation(
-            issuers=self.environment.issuers,
+            issuers=await self._connection.discovery.issuers(),
             client_id=self.client_id,
             nonce=nonce,
             max_age=max_age,
@@ -473,16 +475,19 @@ class OAuthClient(AsyncCloseable):
         Raises:
             OAuthError: The server refused this client.
 
+            VerificationError: The token is active, and is another tenant's.
+
         Spec: RFC 7662 §2.
         """
         from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
 
         token = _hidden("token", token)
+        tenants = self.environment.tenants
         return await self._connection.post_authenticated(
             "introspection_endpoint",
             token_management.build_token_parameters(token, token_type_hint),
             lambda response, sent_at: token_management.parse_introspection_response(
-                response, now=sent_at
+                response, now=sent_at, tenants=tenants
             ),
         )
 

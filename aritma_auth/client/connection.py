@@ -67,6 +67,8 @@ class ServerConnection:
         client_id: str,
         client_auth: ClientAuth,
         clock: Clock,
+        *,
+        is_auth_chosen: bool = True,
     ) -> None:
         self.environment = environment
         self.client_id = client_id
@@ -80,6 +82,7 @@ class ServerConnection:
             by_certificate=isinstance(client_auth, TlsClientAuth),
         )
         self._transport = transport
+        self._is_auth_chosen = is_auth_chosen
 
     @property
     def server_time(self) -> float:
@@ -132,6 +135,9 @@ class ServerConnection:
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
         audience = await self.discovery.endpoint("token_endpoint")
+        client_auth = await self.discovery.choose_client_auth(
+            self.client_auth, is_chosen=self._is_auth_chosen
+        )
 
         async def post(secret: SecretText | None) -> T:
             sent_at = self.clock.time()
@@ -147,7 +153,7 @@ class ServerConnection:
             if assertion is not None:
                 credential = attrs.evolve(credential, assertion=await self.sign(assertion))
             request = build_authenticated_request(
-                url, parameters, client_auth=self.client_auth, credential=credential
+                url, parameters, client_auth=client_auth, credential=credential
             )
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
             return parse(response, sent_at)
@@ -157,7 +163,7 @@ class ServerConnection:
         try:
             return await post(secret)
         except AritmaAuthError as error:
-            refusal = self._explained(error, endpoint, url)
+            refusal = self._explained(error, endpoint, url, client_auth.method)
         if _may_be_about_the_secret(refusal):
             fresher = await self._load_secret()
             if fresher != secret:
@@ -189,9 +195,10 @@ class ServerConnection:
                 single_use.give_back()
             raise
 
-    def _explained(self, error: AritmaAuthError, endpoint: str, url: str) -> AritmaAuthError:
+    def _explained(
+        self, error: AritmaAuthError, endpoint: str, url: str, method: str
+    ) -> AritmaAuthError:
         """Add to a refusal what only the client knows; each caller raises its own copy."""
-        method = self.client_auth.method
         if isinstance(error, InvalidClientError) or _has_status(error, 401):
             # Some servers respond to a wrong secret with a 401 alone (RFC 6749 §5.2).
             known = error if isinstance(error, OAuthError) else None
@@ -215,7 +222,7 @@ class ServerConnection:
         elif error.status in _NOT_THERE and self._is_fixed_path(endpoint):
             hint = (
                 f": {url} is IdentityServer's path; for another server use "
-                "Environment.at(issuer, discover=True) or give its endpoints"
+                "Environment.discover(issuer) or give its endpoints"
             )
         return InvalidResponseError(
             f"{error}{hint}",

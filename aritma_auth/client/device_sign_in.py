@@ -78,7 +78,7 @@ class DeviceFlow:
                 raise IdTokenError("no ID token came although openid was asked for")
             return SignIn(token)
         expected = IdTokenExpectation(
-            issuers=self._connection.environment.issuers,
+            issuers=await self._connection.discovery.issuers(),
             client_id=self._connection.client_id,
             nonce=None,
             access_token=token.access_token,

@@ -3,14 +3,29 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import attrs
+from yarl import URL
+
 from aritma_auth.client.cached_document import CachedDocument
+from aritma_auth.client.transport import Transport
 from aritma_auth.environment import Environment
-from aritma_auth.errors import InvalidResponseError, OAuthError
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    InvalidResponseError,
+    OAuthError,
+    printable,
+)
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.runtime.clock import Clock
+from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.urls import describe_issuer
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.metadata import ServerMetadata
 
@@ -18,6 +33,13 @@ Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 MAX_KEYS = 100
 """Keys of a set that count: a token without ``kid`` is tried with each that fits."""
+
+_BASIC = ClientSecretBasic.method
+_LISTED = frozenset({_BASIC, "client_secret_post", "private_key_jwt"})
+"""Methods that a server lists if it has them. Few list ``none``; a certificate has two names."""
+
+_MAX_PARENTS = 5
+"""Addresses above a wrong issuer at which the right one is looked for."""
 
 
 class Discovery:
@@ -51,6 +73,11 @@ class Discovery:
         self._by_certificate = by_certificate
         self._metadata = CachedDocument(self._get_metadata, clock)
         self._keys = CachedDocument(self._get_keys, clock)
+        known = environment.published
+        if known is not None:
+            self._metadata.put(self._parse(known.metadata), known.fetched_at)
+            if known.keys is not None:
+                self._keys.put(list(known.keys[:MAX_KEYS]), known.fetched_at)
 
     async def fetch_metadata(self) -> "ServerMetadata":
         """
@@ -80,6 +107,66 @@ class Discovery:
             return environment.endpoint(name)
         metadata = await self._metadata.get()
         return metadata.endpoint(name, by_certificate=self._by_certificate)
+
+    async def issuers(self) -> frozenset[str]:
+        """Give the issuers that may sign, with the template that a multi-tenant server names."""
+        known = self._environment.issuers
+        if not self._environment.discovers:
+            return known
+        return known | {(await self._metadata.get()).issuer}
+
+    async def choose_client_auth(self, given: ClientAuth, *, is_chosen: bool) -> ClientAuth:
+        """
+        Choose how to authenticate from what the server's metadata offers, if it is known.
+
+        Args:
+            given: The client's authentication.
+
+            is_chosen: The caller has chosen the method. Otherwise a secret goes where the server
+                wants it: in the form if it takes both.
+
+        Raises:
+            ConfigurationError: The server offers other methods only; nothing was sent.
+
+        Spec: RFC 8414 §2 (``token_endpoint_auth_methods_supported``).
+        """
+        environment = self._environment
+        if not environment.discovers or "token_endpoint" in environment.endpoints:
+            return given
+        metadata = await self._metadata.get()
+        published = metadata.client_auth_methods
+        # What is not said is Basic (RFC 8414 §2); a choice is not contradicted by silence.
+        offered = frozenset(published or {_BASIC})
+        if given.method in offered:
+            return given
+        if not is_chosen and isinstance(given, ClientSecretPost) and _BASIC in offered:
+            return ClientSecretBasic(given.secret)
+        if not published or given.method not in _LISTED:
+            return given
+        raise ConfigurationError(
+            f"the client must authenticate by a method that {metadata.issuer} offers "
+            f"({printable(', '.join(published))}), not by {given.method}"
+        )
+
+    async def require_pkce(self) -> None:
+        """
+        Require the server to offer the PKCE that is always sent, as far as that is known.
+
+        Raises:
+            ConfigurationError: It publishes other methods only.
+
+        Spec: RFC 7636 §4.2; RFC 9700 §2.1.1.
+        """
+        environment = self._environment
+        if not environment.discovers or "authorization_endpoint" in environment.endpoints:
+            return
+        metadata = await self._metadata.get()
+        offered = metadata.code_challenge_methods
+        if offered and "S256" not in offered:
+            raise ConfigurationError(
+                f"{metadata.issuer} must offer PKCE with S256, and its metadata offers "
+                f"{printable(' '.join(offered), 100)}: let S256 be switched on at the server"
+            )
 
     async def requires_iss(self) -> bool:
         """Tell whether authorization responses must carry ``iss``; unknown without discovery."""
@@ -142,8 +229,41 @@ class Discovery:
                     raise
                 status = response.status
                 problem = str(error)
+        spelled = await self._find_issuer_above()
+        advice = (
+            "check the issuer's path, or give its endpoints"
+            if spelled is None
+            else f"the issuer there is {describe_issuer(spelled)}"
+        )
         raise InvalidResponseError(
-            f"{issuer} publishes no metadata ({problem}): give its endpoints", status=status
+            f"{issuer} publishes no metadata ({problem}): {advice}", status=status
+        )
+
+    async def _find_issuer_above(self) -> str | None:
+        """Look for the issuer in whose path a wrong one lies, such as its token endpoint."""
+        from aritma_auth.protocol.metadata import parse_metadata_response  # noqa: PLC0415 - as above
+
+        url = URL(self._environment.issuer)
+        for _ in range(_MAX_PARENTS):
+            if url.path == "/":
+                break
+            url = url.parent
+            issuer = str(url).rstrip("/")
+            response = await self._send(_get(f"{issuer}/.well-known/openid-configuration"))
+            try:
+                return parse_metadata_response(
+                    response, issuers={issuer, f"{issuer}/"}, now=self._clock.time()
+                ).issuer
+            except AritmaAuthError:
+                continue
+        return None
+
+    def _parse(self, members: Members) -> "ServerMetadata":
+        from aritma_auth.protocol.metadata import parse_metadata  # noqa: PLC0415 - as above
+
+        environment = self._environment
+        return parse_metadata(
+            members, issuers=environment.issuers, trusted=environment.endpoint_origins
         )
 
     async def _get_keys(self) -> "list[JsonWebKey]":
@@ -158,3 +278,32 @@ class Discovery:
 
 def _get(url: str) -> HttpRequest:
     return HttpRequest("GET", url, {"Accept": "application/json"})
+
+
+async def look_up(
+    environment: Environment,
+    *,
+    session: "aiohttp.ClientSession | None" = None,
+    timeout: float = 10.0,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Environment:
+    """
+    Fetch a server's metadata and keys, and give the environment that knows them.
+
+    Args:
+        environment: The server; `Environment.discover` documents the rest.
+
+        session: An ``aiohttp.ClientSession`` whose connections are used.
+
+        timeout: Seconds for one request.
+
+        clock: Tells the time.
+    """
+    from aritma_auth.protocol.published import Published  # noqa: PLC0415 - as above
+
+    fetched_at = clock.time()
+    discovery = Discovery(environment, Transport(session, timeout=timeout).send, clock)
+    metadata = await discovery.fetch_metadata()
+    has_keys = "jwks_uri" in metadata.endpoints or "jwks_uri" in environment.endpoints
+    keys = tuple(await discovery.fetch_keys()) if has_keys else None
+    return attrs.evolve(environment, published=Published(fetched_at, metadata.members, keys))

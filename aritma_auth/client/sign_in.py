@@ -63,9 +63,10 @@ class SignInFlow:
         """Make the authorization request, and push it where that is demanded."""
         connection = self._connection
         is_pushed = await self._must_push(parameters.pop("push", None))
+        await connection.discovery.require_pkce()
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
-            issuers=connection.environment.issuers,
+            issuers=await connection.discovery.issuers(),
             requires_iss=await connection.discovery.requires_iss(),
             client_id=connection.client_id,
             redirect_uri=redirect_uri,

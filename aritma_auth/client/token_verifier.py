@@ -72,6 +72,7 @@ class TokenVerifier:
             algorithms=self._algorithms,
             leeway=self._leeway,
             trusted_audiences=self._trusted_audiences,
+            tenants=self._connection.environment.tenants,
         )
 
         def verify(known: Iterable[JsonWebKey]) -> Members:
@@ -112,11 +113,12 @@ class TokenVerifier:
         """
         logout_token = HiddenStr(logout_token)
         expected = LogoutExpectation(
-            issuers=self._connection.environment.issuers,
+            issuers=await self._connection.discovery.issuers(),
             client_id=self._connection.client_id,
             algorithms=self._algorithms,
             leeway=self._leeway,
             trusted_audiences=self._trusted_audiences,
+            tenants=self._connection.environment.tenants,
         )
 
         def verify(keys: Iterable[JsonWebKey]) -> LogoutToken:

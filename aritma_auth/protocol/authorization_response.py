@@ -31,6 +31,7 @@ from aritma_auth.protocol.redaction import (
     is_same_text,
 )
 from aritma_auth.protocol.single_use import SingleUse
+from aritma_auth.protocol.tenants import is_possible_issuer
 from aritma_auth.protocol.token_endpoint import parse_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import describe_issuer
@@ -219,7 +220,7 @@ def _validate_issuer(
                 "begin a new sign-in"
             )
         return None
-    if issuer not in request.issuers:
+    if not is_possible_issuer(issuer, request.issuers):
         raise IssuerMismatchError(
             f"the callback must come from {expected}, but its iss is {_describe(issuer, request)}"
         )

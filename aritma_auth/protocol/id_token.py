@@ -16,6 +16,7 @@ from aritma_auth.errors import IdTokenError, VerificationError
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
 from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
+from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
 from aritma_auth.protocol.urls import describe_issuer
 
 DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
@@ -35,9 +36,14 @@ class IdTokenExpectation:
     What an ID token must prove.
 
     Attributes:
-        issuers: The issuer and its aliases, compared exactly.
+        issuers: The issuer and its aliases, compared exactly; a template is filled with ``tid``.
+
+        tenants: One of them must be the ``tid``; none means any.
 
         client_id: The client that it must be for.
+
+        issuer: The issuer that the authorization response has named, or None: then one of
+            ``issuers`` will do.
 
         nonce: What the authorization request carried; None means that it carried none, and then
             the token must carry none either.
@@ -65,6 +71,7 @@ class IdTokenExpectation:
 
     issuers: frozenset[str]
     client_id: str
+    issuer: str | None = None
     nonce: str | None = attrs.field(repr=False, converter=_hide)
     max_age: float | None = None
     acr_values: tuple[str, ...] = ()
@@ -75,6 +82,7 @@ class IdTokenExpectation:
     is_front_channel: bool = False
     trusted_audiences: frozenset[str] = frozenset()
     algorithms: frozenset[str] = DEFAULT_ALGORITHMS
+    tenants: frozenset[str] = frozenset()
     leeway: float = 30.0
 
 
@@ -140,11 +148,16 @@ def _check_presence(claims: Members) -> None:
 
 def _check_parties(claims: Members, expected: IdTokenExpectation) -> None:
     issuer = claims["iss"]
-    if not isinstance(issuer, str) or issuer not in expected.issuers:
+    is_known = is_issuer_of(issuer, expected.issuers, claims.get(TENANT_CLAIM))
+    if not is_known or expected.issuer not in {None, issuer}:
+        wanted = expected.issuers if expected.issuer is None else {expected.issuer}
         raise IdTokenError(
-            f"iss must be {' or '.join(sorted(expected.issuers))}, not {describe_issuer(issuer)}",
+            f"iss must be {' or '.join(sorted(wanted))}, not {describe_issuer(issuer)}",
             claim="iss",
         )
+    problem = find_tenant_problem(claims, expected.tenants)
+    if problem is not None:
+        raise IdTokenError(problem, claim=TENANT_CLAIM)
     # A further audience could use the token as well: it must be named as trusted.
     if not is_audience(claims["aud"], expected.client_id, expected.trusted_audiences):
         raise IdTokenError(

@@ -23,6 +23,7 @@ from aritma_auth.protocol.jws import (
 )
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members
 from aritma_auth.protocol.strict_json import parse_json_object
+from aritma_auth.protocol.tenants import TENANT_CLAIM, is_issuer_of
 
 JsonWebKey = Mapping[str, JsonValue]
 
@@ -79,7 +80,7 @@ def verify_signature(
         raise VerificationError(
             "the token's header demands an extension (crit), which must not be ignored"
         )
-    fitting = [key for key in keys if _fits(key, algorithm, kid)]
+    fitting = [key for key in keys if _fits(key, algorithm, kid) and _signs_for(key, claims)]
     if not any(is_signed_by(token, key, algorithm) for key in fitting):
         raise VerificationError("no key of the issuer has signed the token")
     return SignedToken(header, claims)
@@ -108,6 +109,19 @@ def _fits(key: JsonWebKey, algorithm: str, kid: JsonValue) -> bool:
         # Without a kid, each key that fits is tried.
         and (kid is None or key.get("kid") == kid)
         and (key.get("kty") != "RSA" or count_modulus_bits(key) >= MIN_RSA_BITS)
+    )
+
+
+def _signs_for(key: JsonWebKey, claims: Members) -> bool:
+    """
+    Tell whether a key may sign for the token's issuer.
+
+    A server that publishes the keys of several issuers in one set says of a key whose it is:
+    otherwise one tenant's key would verify the tokens of all.
+    """
+    owner = key.get("issuer")
+    return not isinstance(owner, str) or is_issuer_of(
+        claims.get("iss"), (owner,), claims.get(TENANT_CLAIM)
     )
 
 

@@ -21,6 +21,7 @@ from aritma_auth.protocol.http_messages import encode_form
 from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
 from aritma_auth.protocol.parameters import parse_extra, parse_names
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
+from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
 from aritma_auth.protocol.urls import add_query, describe_issuer, require_redirect_uri
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -144,6 +145,8 @@ class LogoutExpectation:
 
         trusted_audiences: Further audiences that the token may name.
 
+        tenants: One of them must be the ``tid``; none means any.
+
         leeway: Seconds that the clocks may differ.
     """
 
@@ -151,6 +154,7 @@ class LogoutExpectation:
     client_id: str
     algorithms: frozenset[str]
     trusted_audiences: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
     leeway: float = 30.0
 
 
@@ -193,10 +197,11 @@ def verify_logout_token(
 
 
 def _find_problem(claims: Members, expected: LogoutExpectation, now: float) -> str | None:
-    issuer, events = claims.get("iss"), claims.get("events")
+    issuer, events, tenant = claims.get("iss"), claims.get("events"), claims.get(TENANT_CLAIM)
     expires_at, issued_at = _seconds(claims, "exp"), _seconds(claims, "iat")
     checks = (
-        (isinstance(issuer, str) and issuer in expected.issuers, "iss is another server"),
+        (is_issuer_of(issuer, expected.issuers, tenant), "iss is another server"),
+        (_is_of_tenant(claims, expected.tenants), "tid is another tenant's"),
         (
             is_audience(claims.get("aud"), expected.client_id, expected.trusted_audiences),
             "aud must be this client, beside none that it does not trust",
@@ -217,6 +222,14 @@ def _find_problem(claims: Members, expected: LogoutExpectation, now: float) -> s
         ),
     )
     return next((text for holds, text in checks if not holds), None)
+
+
+def _is_of_tenant(claims: Members, tenants: frozenset[str]) -> bool:
+    # Many servers leave tid out of logout tokens. A subject is unique in its tenant only; a
+    # session's identifier is unique at the server.
+    if TENANT_CLAIM not in claims and _text(claims, "sid") is not None:
+        return True
+    return find_tenant_problem(claims, tenants) is None
 
 
 def _text(claims: Members, name: str) -> str | None:

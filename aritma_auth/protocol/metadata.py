@@ -18,7 +18,14 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
-from aritma_auth.protocol.urls import Origin, describe_issuer, origin_of, require_secure_url
+from aritma_auth.protocol.tenants import is_template_for
+from aritma_auth.protocol.urls import (
+    Origin,
+    describe_issuer,
+    describe_url,
+    origin_of,
+    require_secure_url,
+)
 
 ENDPOINT_NAMES = (
     "authorization_endpoint",
@@ -48,7 +55,7 @@ class ServerMetadata:
 
         endpoints: URLs by metadata name; only those on the issuer's origin or a listed one.
 
-        foreign_endpoints: Names of the endpoints on other origins, which are never used.
+        foreign_endpoints: URLs of the endpoints on other origins, which are never used.
 
         mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
             the end-user's browser opens, which has no such certificate.
@@ -60,7 +67,7 @@ class ServerMetadata:
 
     issuer: str
     endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
-    foreign_endpoints: frozenset[str] = frozenset()
+    foreign_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     mtls_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     members: Members = attrs.field(factory=Members, repr=False)
 
@@ -81,10 +88,11 @@ class ServerMetadata:
         )
         if url is not None:
             return url
-        if name in self.foreign_endpoints:
+        foreign = self.foreign_endpoints.get(name)
+        if foreign is not None:
             raise ConfigurationError(
-                f"{name} of {self.issuer} must be on the issuer's host: list its origin in "
-                "endpoint_origins if you trust it"
+                f"{name} of {self.issuer} must be on the issuer's host, not at "
+                f"{describe_url(foreign)}: list its origin in endpoint_origins if you trust it"
             )
         raise ConfigurationError(
             f"{self.issuer} has no {name} in its metadata: it does not offer this"
@@ -94,6 +102,20 @@ class ServerMetadata:
     def names_issuer_in_responses(self) -> bool:
         """Authorization responses carry ``iss`` (RFC 9207 §3)."""
         return self.members.get("authorization_response_iss_parameter_supported") is True
+
+    @property
+    def client_auth_methods(self) -> tuple[str, ...] | None:
+        """How clients may authenticate at the token endpoint, or None if it is not said."""
+        return self._names("token_endpoint_auth_methods_supported")
+
+    @property
+    def code_challenge_methods(self) -> tuple[str, ...] | None:
+        """The methods of PKCE, or None if it is not said (RFC 7636 §4.3)."""
+        return self._names("code_challenge_methods_supported")
+
+    def _names(self, member: str) -> tuple[str, ...] | None:
+        value = self.members.get(member)
+        return tuple(map(str, value)) if isinstance(value, list) else None
 
 
 def build_metadata_urls(issuer: str) -> tuple[str, ...]:
@@ -142,18 +164,39 @@ def parse_metadata_response(
     Spec: RFC 8414 §3.2, §3.3; OpenID Connect Discovery 1.0 §4.3.
     """
     members = parse_json_response(response, now=now, what="the metadata's address")
+    return parse_metadata(members, issuers=issuers, trusted=trusted)
+
+
+def parse_metadata(
+    members: Members, *, issuers: Iterable[str], trusted: frozenset[Origin] = frozenset()
+) -> ServerMetadata:
+    """
+    Parse the members of server metadata, as `parse_metadata_response` does.
+
+    Args:
+        members: The document.
+
+        issuers: The issuer that was asked, and its aliases. A multi-tenant server may name their
+            template instead, with ``{tenantid}`` in the place of one segment.
+
+        trusted: Origins, beside the issuer's own, on which endpoints may be.
+
+    Raises:
+        IssuerMismatchError: The document is another server's.
+
+        InvalidResponseError: It is not metadata.
+    """
     issuer = members.get("issuer")
     if not isinstance(issuer, str):
         raise InvalidResponseError(
-            "the metadata names no issuer, and must name the one that was asked",
-            status=response.status,
+            "the metadata names no issuer, and must name the one that was asked", status=200
         )
     expected = frozenset(issuers)
-    if issuer not in expected:
+    if issuer not in expected and not is_template_for(issuer, expected):
         raise IssuerMismatchError(
             f"the metadata must be of {', '.join(sorted(expected))}, but its issuer is "
-            f"{describe_issuer(issuer)}: configure that issuer exactly, or list it in "
-            "issuer_aliases"
+            f"{describe_issuer(issuer)}: configure that issuer, equal in every character, or list "
+            "it in issuer_aliases if both are one server"
         )
     origins = trusted | {origin_of(URL(known)) for known in expected}
     endpoints, foreign = _believed(members, origins)
@@ -165,8 +208,8 @@ def parse_metadata_response(
 
 def _believed(
     members: Members, origins: frozenset[Origin]
-) -> tuple[dict[str, str], frozenset[str]]:
-    believed, foreign = {}, set()
+) -> tuple[dict[str, str], dict[str, str]]:
+    believed, foreign = {}, {}
     for name in ENDPOINT_NAMES:
         url = members.get(name)
         if not isinstance(url, str):
@@ -178,5 +221,5 @@ def _believed(
         if is_ours:
             believed[name] = url
         else:
-            foreign.add(name)
-    return believed, frozenset(foreign)
+            foreign[name] = url
+    return believed, foreign

@@ -121,7 +121,7 @@ def expect_id_token(
         return attrs.evolve(expected, access_token=token.access_token)
     return attrs.evolve(
         expected,
-        issuers=request.issuers if response.issuer is None else frozenset({response.issuer}),
+        issuer=response.issuer,
         access_token=None if response.token is None else response.token.access_token,
         code=None if code is None else code.text,
         state=request.state.text,

@@ -2,12 +2,13 @@
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError
+from aritma_auth.errors import InvalidResponseError, VerificationError
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
+from aritma_auth.protocol.tenants import find_tenant_problem
 
 
 def build_token_parameters(token: str, token_type_hint: str | None) -> Parameters:
@@ -63,7 +64,9 @@ class Introspection:
     claims: Members = attrs.field(factory=Members)
 
 
-def parse_introspection_response(response: HttpResponse, *, now: float) -> Introspection:
+def parse_introspection_response(
+    response: HttpResponse, *, now: float, tenants: frozenset[str] = frozenset()
+) -> Introspection:
     """
     Parse the introspection endpoint's response.
 
@@ -72,8 +75,12 @@ def parse_introspection_response(response: HttpResponse, *, now: float) -> Intro
 
         now: POSIX seconds.
 
+        tenants: An active token must be of one of them (``tid``); none means any.
+
     Raises:
         OAuthError: The server refused this client; IdentityServer says so by status 401 alone.
+
+        VerificationError: The token is active, and is another tenant's.
 
         InvalidResponseError: It does not say whether the token is active.
 
@@ -90,6 +97,9 @@ def parse_introspection_response(response: HttpResponse, *, now: float) -> Intro
     else:
         if not received.active:
             return Introspection(active=False)
+        problem = find_tenant_problem(claims, tenants)
+        if problem is not None:
+            raise VerificationError(f"the token is another tenant's: {problem}")
         return Introspection(
             active=True,
             scope=received.scope,

@@ -53,7 +53,7 @@ def require_secure_url(url: str, what: str) -> URL:
     if parsed is None or parsed.raw_host is None or parsed.port is None:
         raise ConfigurationError(
             f"{what} must be an absolute https URL (http is allowed on loopback), not "
-            f"{_describe(url)}"
+            f"{describe_url(url)}"
         )
     problem = None
     if parsed.raw_user is not None or parsed.raw_password is not None:
@@ -63,7 +63,7 @@ def require_secure_url(url: str, what: str) -> URL:
     elif not (
         parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.raw_host))
     ):
-        problem = f"must use https (http is allowed on loopback only), not {_describe(url)}"
+        problem = f"must use https (http is allowed on loopback only), not {describe_url(url)}"
     if problem is not None:
         del parsed
         raise ConfigurationError(f"{what} {problem}")
@@ -80,8 +80,8 @@ def _parse(url: str) -> URL | None:
         return None
 
 
-def _describe(url: str) -> str:
-    """Show scheme, host and path alone: a user name or a query may hold a secret."""
+def describe_url(url: str) -> str:
+    """Show a URL's scheme, host and path alone: a user name or a query may hold a secret."""
     scheme, separator, rest = url.partition("?")[0].partition("#")[0].rpartition("://")
     return repr(printable(f"{scheme}{separator}{rest.rpartition('@')[2]}", 100))
 

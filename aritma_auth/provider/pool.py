@@ -119,7 +119,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         client_auth: "str | Secret | ClientAuth",
         *,
         scope: str | Iterable[str] | None = "bankservice",
-        environment: Environment = PRODUCTION,
+        environment: Environment | str = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
         store: "TokenStore | None" = None,
         policy: RefreshPolicy = _POLICY,
@@ -136,7 +136,8 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
             scope: Scope to ask for; None sends none.
 
-            environment: Where Aritma ID is; each tenant's name goes into its path.
+            environment: Where Aritma ID is, or an issuer's URL; each tenant's name goes into its
+                path.
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
@@ -154,12 +155,13 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
         require_store(store)
         grant = ClientCredentialsGrant(scope=scope)
+        known = Environment.of(environment)
 
         def make(tenant: str) -> TokenProvider:
             client = OAuthClient(
                 client_id,
                 client_auth,
-                environment=environment.for_tenant(tenant),
+                environment=known.for_tenant(tenant),
                 session=session,
             )
             return TokenProvider(client, grant, store=store, policy=policy, on_event=on_event)

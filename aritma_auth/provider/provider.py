@@ -140,7 +140,7 @@ class TokenProvider(AsyncCloseable):
         client_auth: "str | Secret | ClientAuth",
         *,
         scope: str | Iterable[str] | None = "bankservice",
-        environment: Environment = PRODUCTION,
+        environment: Environment | str = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
         policy: RefreshPolicy = _POLICY,
         on_event: Listener | None = log_event,
@@ -155,7 +155,7 @@ class TokenProvider(AsyncCloseable):
 
             scope: Scope to ask for; None sends none.
 
-            environment: Where Aritma ID is.
+            environment: Where Aritma ID is, or an issuer's URL.
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 

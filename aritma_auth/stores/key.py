@@ -59,7 +59,7 @@ def token_key(client: Registration, grant: Grant) -> str:
     environment, client_auth = client.environment, client.client_auth
     identity = [
         [
-            _normal(environment.issuer),
+            _normal(environment.issuer.rstrip("/")),
             _configured_token_endpoint(environment),
             client.client_id,
             client_auth.method,
@@ -136,7 +136,7 @@ def _configured_token_endpoint(environment: Environment) -> str:
     """Return the token endpoint if the issuer alone does not imply it, else an empty text."""
     # A discovered endpoint may change, and is unknown until then; the issuer is known and stays.
     given = _normal(environment.endpoints.get("token_endpoint", ""))
-    implied = f"{environment.issuer}/{environment.ENDPOINTS['token_endpoint']}"
+    implied = f"{environment.issuer.rstrip('/')}/{environment.ENDPOINTS['token_endpoint']}"
     return "" if given == _normal(implied) else given
 
 

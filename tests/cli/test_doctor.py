@@ -21,7 +21,7 @@ def findings_of(members, client=CLIENT, endpoint="https://idp.example/connect/to
     metadata = aa.ServerMetadata(
         "https://idp.example",
         {} if endpoint is None else {"token_endpoint": endpoint},
-        frozenset(foreign),
+        {name: f"https://elsewhere.example/{name}" for name in foreign},
         members=Members(members),
     )
     return {finding.what: finding for finding in examine(client, metadata)}
@@ -76,7 +76,7 @@ def test_another_token_endpoint_is_named_with_what_to_do(endpoint):
 
     assert finding.found == endpoint
     assert "sends token requests to https://idp.example/connect/token" in finding.problem
-    assert "Environment.at('https://idp.example', discover=True)" in finding.problem
+    assert "Environment.discover('https://idp.example')" in finding.problem
     assert "set ARITMA_ENVIRONMENT to https://idp.example" in finding.problem
 
 

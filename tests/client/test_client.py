@@ -133,10 +133,20 @@ async def test_a_cached_response_does_not_set_the_clock(http_mock):
     assert client.clock_skew == 0.0
 
 
-def test_a_string_is_no_environment():
-    """A string in the place of the environment is refused, and the error says what to write."""
-    with pytest.raises(aa.ConfigurationError, match=r"Environment\.at"):
-        aa.OAuthClient("id", "secret", environment="production")
+def test_a_text_names_an_environment():
+    """An issuer's URL stands for the server whose metadata decides the rest."""
+    client = aa.OAuthClient("id", environment="https://idp.example")
+
+    assert client.environment.issuer == "https://idp.example"
+    assert client.environment.discovers
+    assert aa.OAuthClient("id", environment="development").environment is aa.DEVELOPMENT
+
+
+@pytest.mark.parametrize("environment", [None, 7, aa.Environment, "idp.example"])
+def test_what_names_no_environment_is_refused(environment):
+    """The error says what to write in its place."""
+    with pytest.raises(aa.ConfigurationError, match=r"https://idp\.example"):
+        aa.OAuthClient("id", environment=environment)
 
 
 @pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
@@ -248,7 +258,7 @@ async def test_a_restarted_service_finds_its_token_in_the_store(http_mock):
         ((None,), {}, "client_id must be a printable text, as Aritma gave it; it is None"),
         (("id", 42), {}, "client_auth must be a secret's text, .*; it is of type int"),
         (("id", b"hunter2"), {}, "client_auth must be a secret's text, .*; it is of type bytes"),
-        (("id", "s"), {"environment": "https://idp.example"}, "environment must be .*type str"),
+        (("id", "s"), {"environment": 7}, "environment must be .*type int"),
         (("id", "s"), {"clock": time.time}, "clock must be a Clock, .*builtin_function"),
         (("id", "s"), {"clock": lambda: 0.0}, "clock must be a Clock, .*function"),
         (("id", "s"), {"timeout": "10"}, "timeout must be a number of seconds.*type str"),

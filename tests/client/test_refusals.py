@@ -90,7 +90,7 @@ async def test_an_empty_403_speaks_of_the_credential(http_mock, auth, method):
 async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
     """The fixed paths are IdentityServer's; the message says what another server needs."""
     http_mock.post(URL, status=status, body=b"<html>not found</html>")
-    with pytest.raises(aa.InvalidResponseError, match=rf"{URL} is .*discover=True"):
+    with pytest.raises(aa.InvalidResponseError, match=rf"{URL} is .*Environment.discover"):
         await client_of("secret").fetch_token(GRANT)
 
 

@@ -34,7 +34,7 @@ from aritma_auth.sandbox import Sandbox
 from support.apart import browse
 
 IDS = {'"client-id"': '"sandbox-service"'}
-"""The clients that the pages name, and those of the sandbox."""
+"""The clients that the pages name, and those of the sandbox; a client's secret is its own."""
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -106,10 +106,12 @@ def choose_client(registered, monkeypatch):
     monkeypatch.setenv("ARITMA_CLIENT_ID", registered.client_id)
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", registered.client_secret)
     monkeypatch.setitem(IDS, '"client-id"', f'"{registered.client_id}"')
+    monkeypatch.setitem(IDS, '"client-secret"', f'"{registered.client_secret}"')
 
 
 def prepare_places(page, monkeypatch, folder):
     """Give a page what workers share: a folder, a key, and a server if it speaks of one."""
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("STATE_DIRECTORY", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     monkeypatch.setenv("TOKEN_ENCRYPTION_KEY", secrets.token_urlsafe(32))
@@ -168,6 +170,8 @@ def blocks_of(page, sandbox, monkeypatch):
         if block["mark"] == "setup" or page.name not in FRAGMENTS:
             choose_client(registered, monkeypatch)
         code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
+        for name, url in {"issuer": sandbox.identity_url, "api": sandbox.banking_url}.items():
+            code = code.replace(f'"https://{name}.example"', f'"{url}"')
         if block["mark"] == "no-test":
             compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         else:

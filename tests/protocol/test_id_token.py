@@ -415,3 +415,44 @@ def test_another_server_is_named():
     assert ISSUER in str(caught.value)
     assert "https://evil.example" in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def test_the_response_and_its_id_token_name_one_issuer():
+    """An ID token of another alias than the authorization response named is refused."""
+    assert check(sign({"iss": ALIAS}), issuer=ALIAS)
+    with pytest.raises(IdTokenError, match=f"iss must be {ALIAS}, not '{ISSUER}'"):
+        check(sign(), issuer=ALIAS)
+
+
+@pytest.mark.parametrize(
+    ("owner", "claims", "is_its_own"),
+    [
+        (None, {}, True),
+        (ISSUER, {}, True),
+        (7, {}, True),
+        ("https://id.aritma.io/other", {}, False),
+        ("https://id.aritma.io/{tenantid}", {}, False),
+        ("https://id.aritma.io/{tenantid}", {"iss": f"{ISSUER}/acme", "tid": "acme"}, True),
+        ("https://id.aritma.io/{tenantid}", {"iss": f"{ISSUER}/acme", "tid": "other"}, False),
+    ],
+)
+def test_a_key_of_another_issuer_verifies_nothing(owner, claims, is_its_own):
+    """A set with the keys of several issuers says whose each is."""
+    keys = [jwk(RSA) | {"issuer": owner}]
+    issuers = EXPECTED.issuers | {f"{ISSUER}/acme"}
+    if is_its_own:
+        assert check(sign(claims), keys, issuers=issuers)
+    else:
+        with pytest.raises(IdTokenError, match="no key of the issuer"):
+            check(sign(claims), keys, issuers=issuers)
+
+
+def test_where_tenants_share_an_issuer_the_claim_tells_them_apart():
+    """An ID token of another tenant, or of none, is refused by its tid."""
+    tenants = frozenset({"acme"})
+
+    assert check(sign({"tid": "acme"}), tenants=tenants)
+    for claims in ({"tid": "other"}, {}):
+        with pytest.raises(IdTokenError, match="tid must be acme") as caught:
+            check(sign(claims), tenants=tenants)
+        assert caught.value.claim == "tid"

@@ -144,10 +144,11 @@ def test_a_repeated_state_is_hostile():
         validate_logout_callback("state=a&state=a", state="a")
 
 
-def check(claims=None, drop=(), keys=None, now=NOW, **header):
+def check(claims=None, drop=(), keys=None, now=NOW, tenants=frozenset(), **header):
     payload = {k: v for k, v in (CLAIMS | (claims or {})).items() if k not in drop}
     token = sign(payload, **({"typ": "logout+jwt"} | header))
-    return verify_logout_token(token, keys or [jwk()], EXPECTED, now=now)
+    expected = attrs.evolve(EXPECTED, tenants=tenants)
+    return verify_logout_token(token, keys or [jwk()], expected, now=now)
 
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "Logout+JWT", "application/logout+jwt", "JWT", None])
@@ -288,3 +289,14 @@ def test_another_front_channel_logout_ends_nothing(callback, error, said):
     """A request of another server, or for another session, signs nobody out."""
     with pytest.raises(error, match=said):
         validate_front_channel_logout(callback, issuers=[ISSUER, ALIAS], session_id="s1")
+
+
+def test_a_logout_of_another_tenant_ends_nothing():
+    """Where tenants share an issuer, tid tells, and in its absence the session, but no subject."""
+    acme = frozenset({"acme"})
+
+    assert check({"tid": "acme"}, tenants=acme).subject == "user-alice"
+    assert check(tenants=acme).session_id == "s1"
+    for claims, drop in (({"tid": "other"}, []), ({}, ["sid"]), ({"tid": None}, [])):
+        with pytest.raises(VerificationError, match="tid is another tenant's"):
+            check(claims, drop, tenants=acme)

@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from aritma_auth.errors import InvalidClientError, InvalidResponseError, OAuthError
+from aritma_auth.errors import (
+    InvalidClientError,
+    InvalidResponseError,
+    OAuthError,
+    VerificationError,
+)
 from aritma_auth.protocol.http_messages import HttpResponse, encode_form
 from aritma_auth.protocol.token_management import (
     Introspection,
@@ -107,3 +112,17 @@ def test_another_status_means_that_the_token_lives(status, is_permanent):
         parse_revocation_response(response(b"", status), now=0.0)
 
     assert caught.value.is_permanent is is_permanent
+
+
+def test_an_active_token_of_another_tenant_is_refused():
+    """Where tenants share an issuer, the server's statement must name the tenant."""
+    acme = frozenset({"acme"})
+
+    def parse(members):
+        return parse_introspection_response(response(members), now=0.0, tenants=acme)
+
+    assert parse({"active": True, "tid": "acme"}).active
+    assert not parse({"active": False}).active
+    for members in ({"active": True, "tid": "other"}, {"active": True}):
+        with pytest.raises(VerificationError, match="another tenant's: tid must be acme"):
+            parse(members)
