@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol import authorization_request
+from aritma_auth.protocol import authorization_parameters
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.sandbox import Sandbox
 from support.journeys import REDIRECT_URI, begin, client_of, sign_in
@@ -25,9 +25,9 @@ async def sandbox():
 def planted(monkeypatch, canary):
     """Make state, nonce and verifier of the canary."""
     secrets = SimpleNamespace(token_urlsafe=lambda _: f"{canary.text}-secret")
-    monkeypatch.setattr(authorization_request, "secrets", secrets)
+    monkeypatch.setattr(authorization_parameters, "secrets", secrets)
     monkeypatch.setattr(
-        authorization_request,
+        authorization_parameters,
         "generate_code_verifier",
         lambda: SecretText(f"{canary.text}-{'v' * 40}"),
     )
