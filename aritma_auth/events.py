@@ -24,6 +24,9 @@ from aritma_auth.runtime.values import Value
 __all__ = [
     "AuthorizationReplaced",
     "ClockSkewed",
+    "DeliveryFailed",
+    "DeliveryRefused",
+    "DeliveryRepeated",
     "Event",
     "FlightEnded",
     "FlightStarted",
@@ -502,6 +505,70 @@ class ClockSkewed(Event):
 
     def _text(self) -> str:
         return f"the server's clock is {self.skew:+.0f} s from this machine's: set the clock"
+
+
+@attrs.frozen(eq=False, repr=False)
+class DeliveryRefused(Event):
+    """
+    A receiver of events refused a request.
+
+    Attributes:
+        reason: Why, in words that quote nothing of the request.
+
+        status: The HTTP status of the response; 503 makes the sender deliver again.
+    """
+
+    reason: str
+    status: int
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return f"a delivery of events was refused with {self.status}: {self.reason}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class DeliveryFailed(Event):
+    """
+    A handler of events failed; the event is delivered again.
+
+    Attributes:
+        handler: The handler's name.
+
+        event_type: The event's type.
+
+        error: Name of the error's class, or what went wrong.
+    """
+
+    handler: str
+    event_type: str
+    error: str
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        return (
+            f"the handler {self.handler} failed with {self.event_type} ({self.error}): the event "
+            "comes again"
+        )
+
+
+@attrs.frozen(eq=False, repr=False)
+class DeliveryRepeated(Event):
+    """
+    An event came again that its handler has handled; it was dropped.
+
+    Attributes:
+        handler: The handler's name.
+
+        event_type: The event's type.
+    """
+
+    handler: str
+    event_type: str
+
+    def _text(self) -> str:
+        return f"{self.event_type} came again; the handler {self.handler} has handled it"
 
 
 Listener = Callable[[Event], None]

@@ -1,11 +1,37 @@
 """
-The conventions of Aritma's APIs. Nothing here sends a request: use your own aiohttp session.
+The conventions of Aritma's APIs, for your own aiohttp session and your own web server.
 
-    headers.py     request and response header fields: versions, idempotency, consent
-    problems.py    problem details, and statuses
-    sca.py         strong customer authentication: the end-user confirms a payment at Aritma ID
+Nothing here sends a request, but for `EventReceiver`, which completes the handshake of a
+subscription.
+
+    headers.py         request and response header fields: versions, idempotency, consent
+    problems.py        problem details, and statuses
+    sca.py             strong customer authentication: the end-user confirms a payment at Aritma ID
+
+    receiver.py        receives events; asgi.py is its ASGI side
+      handshake.py     the request with which a subscription begins
+      cloud_events.py  the envelopes of events; events.py: what they say
+      dispatcher.py    each event to each handler once; deliveries.py remembers which
+    subscriptions.py   requests to the Events API
 """
 
+from aritma_auth.banking.cloud_events import CloudEvent, parse_cloud_events
+from aritma_auth.banking.deliveries import (
+    Claim,
+    DeliveryLog,
+    MemoryDeliveryLog,
+    RedisDeliveryLog,
+)
+from aritma_auth.banking.events import (
+    EVENT_TYPES,
+    BankingEvent,
+    ConsentStatusUpdated,
+    MandateStatusUpdated,
+    PaymentAuthorized,
+    PaymentStatusUpdated,
+    TransactionReceived,
+    parse_event,
+)
 from aritma_auth.banking.headers import (
     ApiContext,
     ApiVersions,
@@ -15,17 +41,42 @@ from aritma_auth.banking.headers import (
     was_replayed,
 )
 from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
+from aritma_auth.banking.receiver import EventReceiver, EventReply
 from aritma_auth.banking.sca import ScaStep, parse_sca_step
+from aritma_auth.banking.subscriptions import (
+    ApiRequest,
+    build_failed_events_request,
+    build_subscription_request,
+)
 
 __all__ = [
+    "EVENT_TYPES",
     "ApiContext",
     "ApiProblem",
+    "ApiRequest",
     "ApiVersions",
+    "BankingEvent",
+    "Claim",
+    "CloudEvent",
+    "ConsentStatusUpdated",
+    "DeliveryLog",
+    "EventReceiver",
+    "EventReply",
+    "MandateStatusUpdated",
+    "MemoryDeliveryLog",
+    "PaymentAuthorized",
+    "PaymentStatusUpdated",
+    "RedisDeliveryLog",
     "ScaStep",
+    "TransactionReceived",
     "build_api_headers",
+    "build_failed_events_request",
+    "build_subscription_request",
     "generate_idempotency_key",
     "is_status",
     "parse_api_versions",
+    "parse_cloud_events",
+    "parse_event",
     "parse_problem",
     "parse_sca_step",
     "was_replayed",

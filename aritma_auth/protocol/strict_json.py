@@ -67,14 +67,37 @@ def parse_json_object(body: bytes) -> Members:
         The object's members; their values never show.
 
     Raises:
-        JsonError: Not UTF-8, not JSON, not an object, a member given twice, a number that is
-            not finite, a lone surrogate, or too deep a nesting.
+        JsonError: As of `parse_json`, or the JSON is not an object.
+
+    Spec: RFC 8259 §4, §6, §8.1, §8.2.
+    """
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        # A traceback with local variables would show it.
+        del value
+        raise JsonError("the JSON is not an object")
+    return Members(value)
+
+
+def parse_json(body: bytes) -> JsonValue:
+    """
+    Parse a JSON text strictly.
+
+    Args:
+        body: The bytes as received.
+
+    Returns:
+        The value; an object in it is a plain dict, which shows what it holds.
+
+    Raises:
+        JsonError: Not UTF-8, not JSON, a member given twice, a number that is not finite, a lone
+            surrogate, or too deep a nesting.
 
     Spec: RFC 8259 §4, §6, §8.1, §8.2.
     """
     problem: JsonError
     try:
-        value = json.loads(
+        value: JsonValue = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_unique_members,
             parse_constant=_refuse_constant,
@@ -91,9 +114,7 @@ def parse_json_object(body: bytes) -> Members:
     except ValueError:
         problem = JsonError("the body is not JSON" if body.strip() else "the body is empty")
     else:
-        if isinstance(value, dict):
-            return Members(value)
-        problem = JsonError("the JSON is not an object")
+        return value
     problem.__context__ = None
     raise problem
 

@@ -12,9 +12,10 @@ documentation and the source code of IdentityServer say that they do.
     state.py      what their routes share
     identity/     the identity server: its rules without HTTP, and the endpoints for clients
     pages/        its pages for end-users
-    banking/      the Banking APIs
+    banking/      the Banking APIs, and the Events API with its deliveries
 """
 
+from aritma_auth.sandbox.banking.deliveries import Delivery, SandboxEvents, Subscription
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.controls import Sandbox
 from aritma_auth.sandbox.faults.controls import Faults
@@ -23,11 +24,14 @@ from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.overrides import ResponseOverrides
 
 __all__ = [
+    "Delivery",
     "Faults",
     "Hold",
     "ResponseOverrides",
     "Sandbox",
     "SandboxClient",
     "SandboxClock",
+    "SandboxEvents",
+    "Subscription",
     "User",
 ]

@@ -52,6 +52,8 @@ class Sandbox(AsyncCloseable):
 
         refresh_tokens: Keeps refresh tokens, and counts those presented twice.
 
+        events: The subscriptions of the Events API, what they get, and dead letters.
+
         token_requests: The token requests that got a response, oldest first.
 
         uploads: Bytes of each upload that arrived, oldest first.
@@ -93,6 +95,7 @@ class Sandbox(AsyncCloseable):
         self.users = state.users
         self.issuer = state.issuer
         self.refresh_tokens = state.refresh_tokens
+        self.events = state.events
         self.token_requests = state.token_requests
         self.uploads = state.uploads
         self.logout_responses = state.logout_responses

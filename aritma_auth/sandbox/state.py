@@ -3,6 +3,7 @@
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.banking.deliveries import SandboxEvents
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
@@ -45,6 +46,7 @@ class SandboxState:
             self.server_version,
             self.clock,
         )
+        self.events = SandboxEvents(self.clock, lambda: self.banking_url)
         self.api_resources = {"bankservice": "api-secret"}
         self.automatic_user: User | None = None
         self.automatic_session: BrowserSession | None = None

@@ -1,0 +1,163 @@
+"""Requests to the Events API: subscribe, and look at what could not be delivered. Pure."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+import attrs
+
+from aritma_auth.banking.headers import ApiContext, build_api_headers
+from aritma_auth.errors import ConfigurationError, require_instance
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.urls import require_secure_url
+from aritma_auth.runtime.values import Value
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class ApiRequest(Value):
+    """
+    A request for your own session: ``session.request(**request.arguments())``.
+
+    Attributes:
+        method: Its method.
+
+        path: Its path, relative to the API's base URL.
+
+        headers: Its header fields.
+
+        params: Its query.
+
+        json: Its body, or None; it does not show.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    params: Mapping[str, str] = attrs.field(factory=dict)
+    json: Mapping[str, object] | None = attrs.field(default=None, repr=False)
+
+    def arguments(self) -> "dict[str, object]":
+        """Give the arguments of ``aiohttp.ClientSession.request``, or of httpx's."""
+        given = {"headers": dict(self.headers), "params": dict(self.params), "json": self.json}
+        return {
+            "method": self.method,
+            "url": self.path,
+            **{name: value for name, value in given.items() if value},
+        }
+
+
+def build_subscription_request(
+    name: str,
+    events: Iterable[str],
+    delivery_url: str,
+    authorization: SecretText,
+    *,
+    resource_uri: str,
+    tenant_id: str,
+    max_events_per_batch: int | None = None,
+    preferred_batch_kilobytes: int | None = None,
+    max_attempts: int | None = None,
+    retry_ttl: int | None = None,
+    expires_at: str | None = None,
+    dead_letters: bool = True,
+) -> ApiRequest:
+    """
+    Build the request that creates a subscription; its receiver is then asked for a handshake.
+
+    Args:
+        name: A name that identifies the subscription.
+
+        events: Types of events, such as ``banking.payment.status.updated``.
+
+        delivery_url: The receiver's URL; https.
+
+        authorization: What Aritma sends as ``Authorization`` with every event:
+            ``await secret.load()``. Choose it at random; it is the only proof of the sender.
+
+        resource_uri: What the events are about, such as ``/subscriptions/123``.
+
+        tenant_id: The tenant.
+
+        max_events_per_batch: Events of a batch at most.
+
+        preferred_batch_kilobytes: Size of a batch that is not exceeded without need.
+
+        max_attempts: Deliveries of one event at most.
+
+        retry_ttl: For how long an event is delivered again; the pages do not name the unit.
+
+        expires_at: When the subscription ends, as an RFC 3339 time, or None for never.
+
+        dead_letters: Keep what could not be delivered: `build_failed_events_request`.
+
+    Raises:
+        ConfigurationError: An argument is not usable.
+
+    Source: Events API, create subscription.
+    """
+    types = () if isinstance(events, str) else tuple(events)
+    if not types or not all(types):
+        raise ConfigurationError("events must be a list of types, and not empty")
+    require_secure_url(delivery_url, "delivery_url")
+    if not isinstance(authorization, SecretText):
+        problem = ConfigurationError(
+            "authorization must be a SecretText, such as await secret.load(); it is of type "
+            f"{type(authorization).__name__}"
+        )
+        del authorization
+        raise problem
+    delivery: dict[str, object] = {
+        "url": delivery_url,
+        "authorizationHeader": HiddenStr(authorization.text),
+        "maxEventsPerBatch": max_events_per_batch,
+        "preferredBatchSizeInKiloBytes": preferred_batch_kilobytes,
+    }
+    retry = {"ttl": retry_ttl, "maxEventDeliveryAttempts": max_attempts}
+    body: dict[str, object] = {
+        "name": name,
+        "events": list(types),
+        "delivery": _present(delivery),
+        "expirationTime": expires_at,
+        "retryPolicy": _present(retry) or None,
+        "deadletterEnabled": dead_letters,
+    }
+    context = ApiContext(resource_uri=resource_uri, tenant_id=tenant_id)
+    return ApiRequest(
+        method="POST",
+        path="api/subscriptions",
+        headers=build_api_headers(context=context),
+        json=_present(body),
+    )
+
+
+def build_failed_events_request(
+    event_id: str | None = None, *, cursor: str | None = None, page_size: int | None = None
+) -> ApiRequest:
+    """
+    Build the request for events that could not be delivered, with attempts and last status.
+
+    Args:
+        event_id: One event, or None for a page of them.
+
+        cursor: Where the page begins: what the page before names.
+
+        page_size: Events of the page.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
+    Source: Events API, dead letters.
+    """
+    if event_id is not None:
+        require_instance("event_id", "an event's id or None", event_id, str)
+    given = {"cursor": cursor, "pageSize": None if page_size is None else str(page_size)}
+    place = "" if event_id is None else f"/{quote(event_id, safe='')}"
+    return ApiRequest(
+        method="GET",
+        path=f"api/failed-events{place}",
+        headers=build_api_headers(),
+        params={name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _present(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
