@@ -48,6 +48,9 @@ EVENTS = [
     events.StoreReturned(),
     events.RefreshTokenAtRisk("1a2b3c4d"),
     events.ClockSkewed(-31.0),
+    events.DeliveryRefused("Authorization must come once", 401),
+    events.DeliveryFailed("book", "banking.payment.status.updated", "KeyError"),
+    events.DeliveryRepeated("book", "banking.payment.status.updated"),
 ]
 
 
