@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import (
         validate_authorization_response as validate_authorization_response,
     )
+    from aritma_auth.protocol.client_auth import ClientAssertion as ClientAssertion
     from aritma_auth.protocol.client_auth import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
@@ -161,6 +162,7 @@ _HOMES = {
         "validate_authorization_response",
     ),
     "protocol.client_auth": (
+        "ClientAssertion",
         "ClientAuth",
         "ClientSecretBasic",
         "ClientSecretPost",

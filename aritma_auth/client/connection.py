@@ -135,6 +135,7 @@ class ServerConnection:
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
         audience = await self.discovery.endpoint("token_endpoint")
+        issuer = await self.discovery.issuer()
         client_auth = await self.discovery.choose_client_auth(
             self.client_auth, is_chosen=self._is_auth_chosen
         )
@@ -145,7 +146,7 @@ class ServerConnection:
                 self.client_id,
                 secret,
                 token_endpoint=audience,
-                issuer=self.environment.issuer,
+                issuer=issuer,
                 now=self.server_time,
                 jti=generate_jti(),
             )

@@ -115,6 +115,15 @@ class Discovery:
             return known
         return known | {(await self._metadata.get()).issuer}
 
+    async def issuer(self) -> str:
+        """Give the issuer as the server spells it, for assertions that name it."""
+        environment = self._environment
+        if not environment.discovers or "token_endpoint" in environment.endpoints:
+            return environment.issuer
+        named = (await self._metadata.get()).issuer
+        # A template is no issuer: the tenant that was asked is.
+        return named if named in environment.issuers else environment.issuer
+
     async def choose_client_auth(self, given: ClientAuth, *, is_chosen: bool) -> ClientAuth:
         """
         Choose how to authenticate from what the server's metadata offers, if it is known.

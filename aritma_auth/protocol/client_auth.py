@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.signing import Signer, UnsignedJwt
 
 __all__ = [
+    "ClientAssertion",
     "ClientAuth",
     "ClientCredential",
     "ClientSecretBasic",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_TYP = "client-authentication+jwt"
 
 
 @runtime_checkable
@@ -255,6 +257,15 @@ def _require_algorithm(
         )
 
 
+def _require_one_audience(
+    auth: "PrivateKeyJwt", field: "attrs.Attribute[bool]", value: object
+) -> None:
+    if not isinstance(value, bool):
+        raise wrong_kind(field.name, "True or False", value)
+    if value and auth.audience is not None:
+        raise ConfigurationError("names_issuer and audience exclude each other: give one of them")
+
+
 @attrs.frozen(eq=False, repr=False)
 class PrivateKeyJwt(Value, ClientAuth):
     """
@@ -272,14 +283,18 @@ class PrivateKeyJwt(Value, ClientAuth):
         key_id: The header's ``kid``; None takes that of the key, if it has one.
 
         audience: Whom the assertion is for; None means the token endpoint's URL, which every
-            IdentityServer accepts. Servers after RFC 7523bis want the issuer.
+            IdentityServer accepts.
+
+        names_issuer: The assertion is for the issuer alone, and is typed
+            ``client-authentication+jwt``: so no other server can be fooled into taking it.
 
         lifetime: Seconds that an assertion is valid.
 
     Raises:
         ConfigurationError: An argument is of the wrong kind; the message names it.
 
-    Spec: OpenID Connect Core 1.0 §9; RFC 7523 §2.2, §3; Aritma ID's page on client assertions.
+    Spec: OpenID Connect Core 1.0 §9; RFC 7523 §2.2, §3; draft-ietf-oauth-rfc7523bis §4; FAPI 2.0
+    §5.3.2.1; Aritma ID's page on client assertions.
     """
 
     method: ClassVar[str] = "private_key_jwt"
@@ -291,6 +306,7 @@ class PrivateKeyJwt(Value, ClientAuth):
     audience: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_text), kw_only=True
     )
+    names_issuer: bool = attrs.field(default=False, validator=_require_one_audience, kw_only=True)
     lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
     secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
 
@@ -309,15 +325,19 @@ class PrivateKeyJwt(Value, ClientAuth):
                 raise ConfigurationError("private_key_jwt needs a private key, but none was loaded")
             signer = SigningKey(credential.secret, algorithm=self.algorithm or "RS256")
         issued_at = int(credential.now)
+        addressee = credential.issuer if self.names_issuer else credential.token_endpoint
+        header: dict[str, JsonValue] = {"typ": _ASSERTION_TYP} if self.names_issuer else {}
         claims: dict[str, JsonValue] = {
             "iss": credential.client_id,
             "sub": credential.client_id,
-            "aud": self.audience or credential.token_endpoint,
+            "aud": self.audience or addressee,
             "jti": credential.jti,
             "iat": issued_at,
             "exp": issued_at + int(self.lifetime),
         }
-        return UnsignedJwt(signer, claims, {} if self.key_id is None else {"kid": self.key_id})
+        if self.key_id is not None:
+            header["kid"] = self.key_id
+        return UnsignedJwt(signer, claims, header)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Put the assertion into the form, signed now if it is not yet."""
@@ -325,6 +345,49 @@ class PrivateKeyJwt(Value, ClientAuth):
         if assertion is None:
             assertion = self.build_assertion(credential).sign()
         return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
+
+
+def _require_urn(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
+    _require_text(_auth, field, value)
+    if ":" not in str(value):
+        raise ConfigurationError(f"{field.name} must be a URI, such as {ASSERTION_TYPE}")
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClientAssertion(Value, ClientAuth):
+    """
+    An assertion that somebody else makes for this workload.
+
+    A platform knows its workloads: it hands each a short-lived token, and the authorization server
+    is told to take that instead of a secret. The source is asked anew for each request.
+
+    Attributes:
+        secret: Where the assertion comes from: ``Secret.from_file`` for a token that the platform
+            keeps fresh in a file, ``Secret.from_callable`` for one that is asked for.
+
+        type: Its ``client_assertion_type``: a JWT as RFC 7523 has it, unless the platform's own.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
+
+    Spec: RFC 7521 §4.2; RFC 7523 §2.2; draft-ietf-oauth-spiffe-client-auth.
+    """
+
+    method: ClassVar[str] = "client_assertion"
+    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
+    type: str = attrs.field(default=ASSERTION_TYPE, validator=_require_urn, kw_only=True)
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Put the assertion into the form, beside the client's id."""
+        assertion = _require_loaded(credential, self.method)
+        return Proof(
+            (
+                # The assertion's subject may be the platform's name of the workload.
+                ("client_id", credential.client_id),
+                ("client_assertion_type", self.type),
+                ("client_assertion", assertion),
+            )
+        )
 
 
 def _require_context(_auth: object, field: "attrs.Attribute[object]", value: object) -> None:
@@ -376,5 +439,5 @@ class NoClientAuth(Value, ClientAuth):
 
 def _require_loaded(credential: ClientCredential, method: str) -> HiddenStr:
     if credential.secret is None:
-        raise ConfigurationError(f"{method} needs a client secret, but none was loaded")
+        raise ConfigurationError(f"{method} needs a secret, but none was loaded")
     return credential.secret.text

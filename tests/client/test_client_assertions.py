@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
+import time
 import warnings
 from urllib.parse import parse_qs
 
@@ -74,6 +75,80 @@ def test_the_audience_can_be_the_issuer():
     payload = jws.extract_compact(proof.parameters[1][1].encode()).payload
 
     assert b'"aud":"https://id.aritma.io"' in payload
+
+
+def test_an_assertion_for_the_issuer_says_so_by_its_type():
+    """Its audience is the issuer, as one text, and its type is that of client authentication."""
+    method = aa.PrivateKeyJwt("unused", names_issuer=True, key_id="k1")
+    proof = method.prove(credential(pem(RSA, private=True), issuer="https://id.aritma.io/acme"))
+    token = jwt.decode(proof.parameters[1][1], RSA, algorithms=["RS256"])
+
+    assert token.header == {"alg": "RS256", "typ": "client-authentication+jwt", "kid": "k1"}
+    assert token.claims["aud"] == "https://id.aritma.io/acme"
+
+
+def test_an_assertion_has_one_audience():
+    """An audience beside names_issuer would make one of the two ineffective."""
+    with pytest.raises(aa.ConfigurationError, match="exclude each other"):
+        aa.PrivateKeyJwt("unused", names_issuer=True, audience="https://id.aritma.io")
+
+
+def test_an_assertion_made_elsewhere_is_sent_as_it_is(canary):
+    """The form has the client, the type and the platform's token, which no repr shows."""
+    method = aa.ClientAssertion("unused", type="urn:example:svid")
+    proof = method.prove(ClientCredential("my-client", SecretText(canary.text)))
+
+    assert tuple(proof.parameters) == (
+        ("client_id", "my-client"),
+        ("client_assertion_type", "urn:example:svid"),
+        ("client_assertion", canary.text),
+    )
+    assert aa.ClientAssertion("unused").type == ASSERTION_TYPE
+    assert canary.text not in repr((proof, aa.ClientAssertion(canary.text)))
+
+
+@pytest.mark.parametrize("wrong", ["", "jwt-bearer"])
+def test_the_type_of_an_assertion_is_a_uri(wrong):
+    """A short name in its place is refused at construction."""
+    with pytest.raises(aa.ConfigurationError, match="type must be a URI, such as urn:ietf"):
+        aa.ClientAssertion("unused", type=wrong)
+
+
+def test_a_missing_assertion_is_refused():
+    """Nothing is sent without it."""
+    with pytest.raises(aa.ConfigurationError, match="client_assertion needs a secret"):
+        aa.ClientAssertion("unused").prove(credential())
+
+
+async def test_an_assertion_in_a_file_is_read_for_each_request(key_only, aritma_sandbox, tmp_path):
+    """A platform renews the file, and the next request presents what it holds then."""
+    file = tmp_path / "token"
+    endpoint = f"{aritma_sandbox.identity_url}/connect/token"
+
+    def renew():
+        now = int(time.time())
+        times = {"iat": now, "exp": now + 60, "jti": generate_jti()}
+        claims = {"iss": "key-only", "sub": "key-only", "aud": endpoint} | times
+        file.write_text(sign_jwt(claims, RSA, algorithm="RS256"))
+
+    auth = aa.ClientAssertion(aa.Secret.from_file(file))
+    client = aa.OAuthClient("key-only", auth, environment=aritma_sandbox.environment)
+    for _ in range(2):
+        renew()
+        assert (await client.fetch_token(GRANT)).access_token
+    with pytest.raises(aa.InvalidClientError, match="client_assertion"):
+        await client.fetch_token(GRANT)
+
+
+async def test_the_issuer_is_named_as_the_server_spells_it():
+    """An assertion for the issuer is accepted, with and without discovery."""
+    async with Sandbox(server_version="duende-7.4") as sandbox:
+        sandbox.add_client(SandboxClient(client_id="key-only", public_key=pem(RSA, private=False)))
+        for environment in (sandbox.environment, sandbox.identity_url):
+            auth = aa.PrivateKeyJwt(pem(RSA, private=True), names_issuer=True)
+            client = aa.OAuthClient("key-only", auth, environment=environment)
+
+            assert (await client.fetch_token(GRANT)).access_token
 
 
 def test_a_key_may_be_a_json_web_key():

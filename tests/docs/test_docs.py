@@ -19,19 +19,24 @@ import importlib
 import inspect
 import re
 import secrets
+import time
 import tomllib
 import webbrowser
 from pathlib import Path
 
 import attrs
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from joserfc.jwk import ECKey
 from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth import environment, errors, events
+from aritma_auth.protocol.signing import UnsignedJwt
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
+from support.loopback import serving
 
 IDS = {'"client-id"': '"sandbox-service"'}
 """The clients that the pages name, and those of the sandbox; a client's secret is its own."""
@@ -146,6 +151,43 @@ def where_the_browser_arrives(url):
         return connection.getresponse().headers["Location"]
 
 
+PLATFORM_FILES = "/var/run/secrets/tokens/"
+
+
+@contextlib.asynccontextmanager
+async def platform_of_a_workload(page, sandbox, monkeypatch):
+    """Let the platforms of a page that speaks of them say who the workload is, each time anew."""
+    if PLATFORM_FILES not in page.read_text():
+        yield
+        return
+    me, key = sandbox.client.client_id, aa.SigningKey.generate()
+    public_key = ECKey.import_key(dict(key.public_jwk)).as_pem(private=False).decode()
+    sandbox.add_client(attrs.evolve(sandbox.client, secrets=(), public_key=public_key))
+
+    def identify():
+        now = int(time.time())
+        times = {"iat": now, "exp": now + 60, "jti": secrets.token_urlsafe(16)}
+        claims = {"iss": me, "sub": me, "aud": f"{sandbox.identity_url}/connect/token"}
+        return str.__str__(UnsignedJwt(key, claims | times).sign())
+
+    async def serve(request):
+        if "Metadata-Flavor" in request.headers:
+            return web.Response(text=identify())
+        return web.json_response({"value": identify(), "access_token": identify()})
+
+    def project():
+        Path("aritma").write_text(identify())
+
+    project()
+    async with serving(serve) as url:
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{url}/?api-version=2.0")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "unused")
+        monkeypatch.setenv("GCE_METADATA_HOST", url.removeprefix("http://"))
+        monkeypatch.setenv("IDENTITY_ENDPOINT", url)
+        monkeypatch.setenv("IDENTITY_HEADER", "unused")
+        yield
+
+
 async def old_refresh_token(registered, sandbox):
     """Give a refresh token that another program has kept, where the client may have one."""
     if "password" not in registered.grant_types:
@@ -172,6 +214,7 @@ def blocks_of(page, sandbox, monkeypatch):
         code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
         for name, url in {"issuer": sandbox.identity_url, "api": sandbox.banking_url}.items():
             code = code.replace(f'"https://{name}.example"', f'"{url}"')
+        code = code.replace(f'"{PLATFORM_FILES}', f'"{Path.cwd()}/')
         if block["mark"] == "no-test":
             compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         else:
@@ -215,7 +258,10 @@ async def test_the_fragments_on_the_page_run(page, monkeypatch, capsys, tmp_path
 async def test_the_programs_on_the_page_run(page, monkeypatch, capsys, tmp_path):
     """Each block runs by itself as it stands; its tests are called with the plugin's fixture."""
     prepare_places(page, monkeypatch, tmp_path)
-    async with sandbox_of_the_pages(monkeypatch) as sandbox:
+    async with (
+        sandbox_of_the_pages(monkeypatch) as sandbox,
+        platform_of_a_workload(page, sandbox, monkeypatch),
+    ):
         for code, registered in blocks_of(page, sandbox, monkeypatch):
             if "input(" in code:
                 Console(monkeypatch, await old_refresh_token(registered, sandbox))

@@ -145,7 +145,7 @@ def test_other_grants_are_not_known_to_be_refused():
 @pytest.mark.parametrize("client_auth", [ClientSecretPost("unused"), ClientSecretBasic("unused")])
 def test_a_secret_method_without_a_secret_is_refused(client_auth):
     """A missing secret is the caller's error, not an empty one on the wire."""
-    with pytest.raises(ConfigurationError, match="needs a client secret"):
+    with pytest.raises(ConfigurationError, match="needs a secret"):
         client_auth.prove(ClientCredential("id"))
 
 
