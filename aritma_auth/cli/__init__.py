@@ -69,7 +69,7 @@ COMMANDS = (
     Command(
         "doctor",
         "doctor:examine_server",
-        "Check the server's metadata, its keys and its clock, before any token is requested.",
+        "Check a server, the way to it and this client's settings; each finding says what to do.",
     ),
     Command(
         "inspect",

@@ -1,135 +1,268 @@
-"""``aritma-auth doctor``: check what the server publishes against what this client needs."""
+"""``aritma-auth doctor``: what a server offers, what this client needs, and what is in between."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
+import aiohttp
 import attrs
+from cyclopts import Parameter
+from yarl import URL
 
+from aritma_auth.cli.exit_codes import ExitCode
+from aritma_auth.cli.findings import Finding, examine, examine_keys, name_server
+from aritma_auth.cli.network_checks import examine_network
 from aritma_auth.cli.options import Json
 from aritma_auth.cli.stored_sign_in import open_session
-from aritma_auth.cli.terminal import show, show_json
+from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.errors import AritmaAuthError
-from aritma_auth.protocol.metadata import ServerMetadata
+from aritma_auth.client.transport import Transport
+from aritma_auth.environment import Environment
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError, printable
+from aritma_auth.protocol.client_auth import ClientSecretPost
+from aritma_auth.protocol.grants import ClientCredentialsGrant
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
+from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.metadata import build_metadata_urls
 from aritma_auth.protocol.redaction import Members
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
+from aritma_auth.secret import Secret
 
 _TOLERATED_SKEW = 30.0
+_MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "problem": ("NO", "bold red")}
 
 
-@attrs.frozen
-class Finding:
+async def examine_server(
+    issuer: Annotated[str | None, Parameter("ISSUER")] = None,
+    /,
+    *,
+    request_token: bool = False,
+    json: Json = False,
+) -> int:
     """
-    The outcome of one check.
+    Check a server, the way to it and this client's settings; each finding says what to do.
 
-    Attributes:
-        what: Name of the check.
-
-        found: What the server publishes.
-
-        problem: Why this client cannot work with it and what to do, or None.
-    """
-
-    what: str
-    found: str
-    problem: str | None = None
-
-
-async def examine_server(*, json: Json = False) -> int:
-    """
-    Check the server's metadata, its keys and its clock, before any token is requested.
-
-    The client is the one in ARITMA_CLIENT_ID; with a secret it authenticates, without it is public.
+    Every check is made, whatever the others found: proxy, TLS, metadata and the issuer's spelling,
+    the server's generation, grants, client authentication, PKCE, PAR, bound tokens, keys and clock.
+    The client is the one in ARITMA_CLIENT_ID; without one only the server is checked. A problem
+    ends the command with code 1.
 
     Parameters
     ----------
+    issuer:
+        The server: production, development or an issuer's URL; by default ARITMA_ENVIRONMENT.
+    request_token:
+        Request a token, too; otherwise no secret is sent.
     json:
         Print the findings as one JSON object.
     """
     async with open_session() as session:
-        client = OAuthClient.from_env(session=session, requires_secret=False)
-        findings = [*examine(client, await client.fetch_metadata()), await _examine_keys(client)]
-    findings.append(_examine_clock(client))
+        examination = Examination(issuer, session)
+        with waiting("examining the server"):
+            await examination.run(request_token=request_token)
+    findings = examination.findings
+    problems = sum(finding.status == "problem" for finding in findings)
     if json:
-        show_json({"findings": [attrs.asdict(finding) for finding in findings]})
+        show_json(
+            {
+                "issuer": examination.environment.issuer,
+                "problems": problems,
+                "findings": [finding.as_json() for finding in findings],
+            }
+        )
     else:
-        _show(findings)
-    return 0 if all(finding.problem is None for finding in findings) else 1
+        _show(findings, problems)
+    return ExitCode.DONE if problems == 0 else ExitCode.FAILED
 
 
-def _show(findings: list[Finding]) -> None:
-    for finding in findings:
-        mark = "ok" if finding.problem is None else "NO"
-        advice = "" if finding.problem is None else f": {finding.problem}"
-        show(f"{mark}  {finding.what:<22} {finding.found}{advice}")
-
-
-def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:
+class Examination:
     """
-    Compare what a server publishes with what this client needs.
+    One run of all checks.
 
     Args:
-        client: The client.
+        issuer: The server, or None for that of ARITMA_ENVIRONMENT.
 
-        metadata: The server's metadata; its issuer has been validated.
+        session: The session whose connections are used.
 
-    Spec: RFC 8414 §2.
+    Attributes:
+        findings: What was found so far.
+
+        environment: The server.
+
+    Raises:
+        ConfigurationError: The server is no URL.
     """
-    yield Finding("issuer", metadata.issuer)
-    yield _examine_token_endpoint(client, metadata)
-    foreign = " ".join(sorted(metadata.foreign_endpoints.values()))
-    if foreign:
-        yield Finding("on other hosts", foreign, "list their origins in endpoint_origins")
-    yield Finding("grants", _words(metadata.members, "grant_types_supported"))
-    yield _examine_client_authentication(client, metadata.members)
-    challenges = _words(metadata.members, "code_challenge_methods_supported")
-    is_offered = "S256" in challenges.split()
-    yield Finding(
-        "PKCE", challenges, None if is_offered else "S256 is not offered, and is always sent"
-    )
+
+    def __init__(self, issuer: str | None, session: aiohttp.ClientSession) -> None:
+        self.findings: list[Finding] = []
+        name = issuer or os.environ.get("ARITMA_ENVIRONMENT") or "production"
+        self.environment = Environment.named(name)
+        self._session = session
+        self._transport = Transport(session)
+        self._registered: OAuthClient | None = None
+        try:
+            registered = OAuthClient.from_env(session=session, requires_secret=False)
+        except ConfigurationError as error:
+            if os.environ.get("ARITMA_CLIENT_ID"):
+                self.findings.append(Finding("settings", "not usable", str(error)))
+        else:
+            self._registered = registered
+            if issuer is None:
+                # Tenants and everything else that the variables say.
+                self.environment = registered.environment
+
+    async def run(self, *, request_token: bool) -> None:
+        """
+        Make every check.
+
+        Args:
+            request_token: Request a token, too.
+        """
+        self._examine_settings()
+        self.findings += await examine_network(URL(self.environment.issuer))
+        document = await self._find_document()
+        client = self._client()
+        if document is not None:
+            await self._try("metadata", lambda: self._examine_metadata(client, document))
+        await self._try("keys", lambda: self._examine_keys(client))
+        self._examine_clock(None if document is None else client.clock_skew)
+        if request_token:
+            await self._try("token", lambda: self._examine_token(client))
+
+    async def _try(self, what: str, check: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await check()
+        except AritmaAuthError as error:
+            self.findings.append(Finding(what, "none", str(error)))
+
+    def _client(self) -> OAuthClient:
+        """Make the client: with the credentials of the settings, if there are any."""
+        registered = self._registered
+        if registered is None:
+            return OAuthClient("none", environment=self.environment, session=self._session)
+        auth = registered.client_auth
+        secret = auth.secret if isinstance(auth, ClientSecretPost) else None
+        return OAuthClient(
+            registered.client_id,
+            # A secret alone leaves the method to what the server's metadata offers.
+            secret if isinstance(secret, Secret) else auth,
+            environment=self.environment,
+            session=self._session,
+        )
+
+    def _examine_settings(self) -> None:
+        registered = self._registered
+        if registered is None:
+            note = "set ARITMA_CLIENT_ID to check what your client needs"
+            self.findings.append(Finding("client", "none: only the server is checked", note=note))
+        else:
+            found = f"{registered.client_id}, authenticates by {registered.client_auth.method}"
+            self.findings.append(Finding("client", found))
+
+    async def _find_document(self) -> Members | None:
+        """Find the metadata, and go on with the issuer that it names."""
+        problems = []
+        for url in build_metadata_urls(self.environment.issuer):
+            try:
+                document = await self._get_json(url)
+            except AritmaAuthError as error:
+                problems.append(f"{URL(url).path}: {error}")
+                if isinstance(error, TransportError):
+                    # The other addresses are on the same host.
+                    break
+            else:
+                self.findings.append(Finding("metadata", url))
+                self._examine_issuer(document)
+                return document
+        advice = "check the issuer, or give the endpoints in Environment.at"
+        self.findings.append(Finding("metadata", "none", f"{'; '.join(problems)}: {advice}"))
+        return None
+
+    async def _get_json(self, url: str) -> Members:
+        response: HttpResponse = await self._transport.send(
+            HttpRequest("GET", url, {"Accept": "application/json"})
+        )
+        return parse_json_response(response, now=SYSTEM_CLOCK.time(), what="the metadata's address")
+
+    def _examine_issuer(self, document: Members) -> None:
+        named, environment = document.get("issuer"), self.environment
+        if named in environment.issuers:
+            self.findings.append(Finding("issuer", str(named)))
+            return
+        if not isinstance(named, str):
+            self.findings.append(Finding("issuer", "none", "the metadata must name its issuer"))
+            return
+        ours = environment.issuer
+        how = "names another server"
+        if named.rstrip("/") == ours.rstrip("/"):
+            how = "differs by a slash at the end"
+        elif named.casefold() == ours.casefold():
+            how = "differs in capital letters"
+        advice = f"{how}: spell it like this, since it is compared exactly, or list it as an alias"
+        self.findings.append(Finding("issuer", printable(named), advice))
+        self.environment = attrs.evolve(
+            environment,
+            issuer_aliases=environment.issuer_aliases | {named},
+            api_origins=environment.api_urls,
+            endpoint_origins=[origin.url for origin in environment.endpoint_origins],
+        )
+
+    async def _examine_metadata(self, client: OAuthClient, document: Members) -> None:
+        metadata = await client.fetch_metadata()
+        has_oauth_metadata = False
+        if str(document.get("token_endpoint", "")).endswith("/connect/token"):
+            has_oauth_metadata = await self._has_oauth_metadata()
+        named = name_server(document, has_oauth_metadata=has_oauth_metadata)
+        self.findings.append(Finding("server", named))
+        self.findings += examine(client, metadata)
+
+    async def _has_oauth_metadata(self) -> bool:
+        try:
+            await self._get_json(build_metadata_urls(self.environment.issuer)[1])
+        except AritmaAuthError:
+            return False
+        return True
+
+    async def _examine_keys(self, client: OAuthClient) -> None:
+        try:
+            self.findings.append(examine_keys(await client.fetch_keys()))
+        except AritmaAuthError as error:
+            self.findings.append(Finding("keys", "none", f"{error}; no ID token can be verified"))
+
+    def _examine_clock(self, ahead: float | None) -> None:
+        if ahead is None:
+            self.findings.append(Finding("clock", "unknown: no response has told the time"))
+            return
+        is_close = abs(ahead) <= _TOLERATED_SKEW
+        problem = None if is_close else "set this machine's clock, or tell the server's owner"
+        self.findings.append(Finding("clock", f"{ahead:+.0f} s from ours", problem))
+
+    async def _examine_token(self, client: OAuthClient) -> None:
+        problems = [finding for finding in self.findings if finding.what == "issuer"]
+        if self._registered is None or any(finding.problem for finding in problems):
+            note = "set ARITMA_CLIENT_ID, and the issuer exactly: no secret was sent"
+            self.findings.append(Finding("token", "not requested", note=note))
+            return
+        scope = os.environ.get("ARITMA_SCOPE") or "bankservice"
+        token = await client.fetch_token(ClientCredentialsGrant(scope))
+        granted = scope if token.scope is None else " ".join(token.scope)
+        self.findings.append(Finding("token", f"{token.token_type} for {granted}"))
 
 
-def _examine_token_endpoint(client: OAuthClient, metadata: ServerMetadata) -> Finding:
-    environment = client.environment
-    published = metadata.endpoints.get("token_endpoint")
-    is_discovered = environment.discovers and "token_endpoint" not in environment.endpoints
-    if is_discovered and published is None:
-        return Finding("token endpoint", "none", "no token can be requested")
-    if is_discovered or published in {environment.token_endpoint, None}:
-        return Finding("token endpoint", published or "not published")
-    return Finding(
-        "token endpoint",
-        published,
-        f"this environment sends token requests to {environment.token_endpoint}; set "
-        f"ARITMA_ENVIRONMENT to {metadata.issuer}, or in a program use "
-        f"Environment.discover({metadata.issuer!r})",
-    )
+def _show(findings: list[Finding], problems: int) -> None:
+    from rich.table import Table  # noqa: PLC0415 - JSON needs none
+    from rich.text import Text  # noqa: PLC0415
 
-
-def _examine_client_authentication(client: OAuthClient, members: Members) -> Finding:
-    # The default is Basic alone (RFC 8414 §2).
-    methods = _words(members, "token_endpoint_auth_methods_supported", "client_secret_basic")
-    method = client.client_auth.method
-    # Servers that accept public clients seldom list "none".
-    is_offered = method == "none" or method in methods.split()
-    return Finding(
-        "client authentication", methods, None if is_offered else f"this client uses {method}"
-    )
-
-
-async def _examine_keys(client: OAuthClient) -> Finding:
-    try:
-        keys = await client.fetch_keys()
-    except AritmaAuthError as error:
-        return Finding("keys", "none", f"{error}; no ID token can be verified")
-    kinds = " ".join(str(key.get("alg") or key.get("kty")) for key in keys)
-    return Finding("keys", kinds or "none", None if kinds else "no ID token can be verified")
-
-
-def _examine_clock(client: OAuthClient) -> Finding:
-    ahead = client.clock_skew
-    is_close = abs(ahead) <= _TOLERATED_SKEW
-    return Finding("clock", f"{ahead:+.0f} s from ours", None if is_close else "set this clock")
-
-
-def _words(members: Members, name: str, default: str = "not published") -> str:
-    value = members.get(name)
-    return " ".join(map(str, value)) if isinstance(value, list) else default
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=21)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        mark, style = _MARKS[finding.status]
+        table.add_row(Text(mark, style=style), Text(finding.what), Text(finding.found))
+        advice = finding.problem or finding.note
+        if advice is not None:
+            table.add_row("", "", Text(f"> {advice}", style=style))
+    show_styled(table)
+    show("")
+    show("No problem found." if problems == 0 else f"Problems: {problems}.")

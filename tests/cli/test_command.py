@@ -61,15 +61,16 @@ def test_a_wrong_environment_is_suspected(service, capsys, http_mock, status):
     )
 
 
-@pytest.mark.parametrize("arguments", [["token"], ["doctor"]], ids=" ".join)
-def test_the_proxy_of_the_machine_is_used(service, monkeypatch, capsys, arguments):
+@pytest.mark.parametrize(("command", "code"), [("token", 6), ("doctor", 1)])
+def test_the_proxy_of_the_machine_is_used(service, monkeypatch, capsys, command, code):
     """The commands send their requests through the proxy in HTTPS_PROXY."""
+    monkeypatch.setenv("COLUMNS", "300")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
 
-    assert cli.run(arguments) == 6
-    assert "failed (ClientProxyConnectionError)" in capsys.readouterr().err
+    assert cli.run([command]) == code
+    assert "failed (ClientProxyConnectionError)" in "".join(capsys.readouterr())
 
 
 def test_an_interrupt_ends_silently(monkeypatch, capsys):

@@ -10,12 +10,12 @@ from aritma_auth.sandbox import Sandbox
 
 
 @contextlib.contextmanager
-def sandbox_apart():
+def sandbox_apart(**settings):
     """Run a sandbox in a thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    sandbox = Sandbox()
+    sandbox = Sandbox(**settings)
     try:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(20)
         yield sandbox
