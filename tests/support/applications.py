@@ -12,7 +12,7 @@ import uvicorn
 from aiohttp import web
 
 import aritma_auth as aa
-from support.internals import providers_of
+from aritma_auth.integrations.session_store import MemorySessionStore
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CHALLENGE = {
@@ -32,8 +32,8 @@ AIOHTTP, FASTAPI = load("aiohttp_app"), load("fastapi_app")
 
 
 @contextlib.asynccontextmanager
-async def serving_aiohttp(site, listener):
-    runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=0.1)
+async def serving_aiohttp(app, listener):
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
@@ -55,8 +55,8 @@ class AnnouncedServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving_fastapi(site, listener):
-    config = uvicorn.Config(FASTAPI.make_app(site), log_level="critical", ws="none")
+async def serving_fastapi(app, listener):
+    config = uvicorn.Config(app, log_level="critical", ws="none")
     server = AnnouncedServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await server.is_up.wait()
@@ -70,7 +70,7 @@ async def serving_fastapi(site, listener):
 class Application:
     """One of the examples, running beside a sandbox."""
 
-    def __init__(self, kind, sandbox, url):
+    def __init__(self, kind, sandbox, url, **settings):
         self.kind = kind
         self.sandbox = sandbox
         self.url = url
@@ -78,9 +78,8 @@ class Application:
             sandbox.clients["sandbox-web"], back_channel_logout_uri=f"{url}/back-channel-logout"
         )
         self.registered = sandbox.add_client(registered)
-        self.places = {"base_url": url, "bank_url": sandbox.banking_url}
-        if kind == "fastapi":
-            self.places |= {"shared": FASTAPI.Shared(), "store": aa.MemoryTokenStore()}
+        self.settings = {"sessions": MemorySessionStore(), "store": aa.MemoryTokenStore()}
+        self.settings |= settings
 
     def make_client(self):
         """Make a client, as each process has one."""
@@ -93,16 +92,13 @@ class Application:
     def serving(self, listener):
         module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
         serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
-        self.site = module.Site(self.make_client(), **self.places)
-        return serve(self.site, listener)
-
-    async def token(self):
-        """Give the token of the one end-user who has signed in."""
-        if self.kind == "aiohttp":
-            (session,) = self.site.sessions.values()
-            return await session.tokens.get_token()
-        (tokens,) = providers_of(self.site.pool).values()
-        return await tokens.get_token()
+        app = module.make_app(
+            self.make_client(),
+            base_url=self.url,
+            bank_url=self.sandbox.banking_url,
+            **self.settings,
+        )
+        return serve(app, listener)
 
     @property
     def session_id(self):

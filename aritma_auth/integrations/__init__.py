@@ -1,0 +1,8 @@
+"""
+aritma_auth in other frameworks: one module each, imported by its name, behind its own extra.
+
+``aiohttp_web`` and ``fastapi`` sign end-users in to a web application; ``session_store`` says where
+several processes keep the sessions.
+"""
+
+__all__: list[str] = []

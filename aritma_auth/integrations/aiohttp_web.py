@@ -1,0 +1,172 @@
+"""Sign end-users in to an application of aiohttp.web."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Unpack
+
+import aiohttp
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
+
+from aritma_auth.client.client import OAuthClient
+from aritma_auth.errors import AritmaAuthError
+from aritma_auth.integrations.web_messages import WebPaths, WebRequest, WebResponse
+from aritma_auth.integrations.web_pages import WebPage
+from aritma_auth.integrations.web_sessions import SignedInUser
+from aritma_auth.integrations.web_sign_in import (
+    DEFAULT_SCOPE,
+    WebSettings,
+    WebSignInFlow,
+    require_user,
+)
+
+__all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
+
+_USER: web.RequestKey[SignedInUser | None] = web.RequestKey("aritma_auth_user")
+
+
+class WebSignIn:
+    """
+    The sign-in of an aiohttp.web application: its pages, its sessions, and calls for its users.
+
+    `setup` adds the pages. A handler then asks `require_user`, or opens a `session` that calls an
+    API with the end-user's token; where there is none, the browser is redirected to the sign-in
+    and back. Every error of this package that a handler raises becomes a page.
+
+    Args:
+        client: The client that end-users sign in to.
+
+        base_url: Scheme, host and port of the application, as browsers see them: https, or http
+            on loopback.
+
+        scope: Scope to ask for; ``openid`` must be in it, and ``offline_access`` lets the sign-in
+            outlive its first access token.
+
+        settings: `WebSettings` lists them.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind, or not secure.
+    """
+
+    def __init__(
+        self,
+        client: OAuthClient,
+        base_url: str,
+        scope: str | Iterable[str] = DEFAULT_SCOPE,
+        **settings: Unpack[WebSettings],
+    ) -> None:
+        self._flow = WebSignInFlow(client, base_url, scope, **settings)
+
+    def setup(self, app: web.Application) -> None:
+        """
+        Add the pages of the sign-in, and what turns errors into pages.
+
+        Args:
+            app: The application.
+        """
+        paths = self._flow.paths
+        app.middlewares.append(self._respond_to_errors)
+        app.on_response_prepare.append(_keep_out_of_caches)
+        app.cleanup_ctx.append(self._close)
+        app.add_routes(
+            [
+                web.get(paths.sign_in, self._serving("sign_in")),
+                web.get(paths.callback, self._serving("callback")),
+                web.post(paths.sign_out, self._serving("sign_out")),
+                web.get(paths.signed_out, self._serving("signed_out")),
+                web.post(paths.back_channel_logout, self._end_sessions),
+            ]
+        )
+
+    async def find_user(self, request: web.Request) -> SignedInUser | None:
+        """
+        Return the end-user of the browser's session, or None.
+
+        Args:
+            request: The browser's request. One that may change something (POST …) must come from a
+                page of this application.
+
+        Raises:
+            VerificationError: Another site made the browser send it.
+
+            AritmaAuthError: The session store is away.
+        """
+        if _USER not in request:
+            request[_USER] = await self._flow.find_user(_read(request))
+        return request[_USER]
+
+    async def require_user(self, request: web.Request) -> SignedInUser:
+        """
+        Return the end-user of the browser's session; without one the browser goes to the sign-in.
+
+        Args:
+            request: As for `find_user`.
+
+        Raises:
+            ReauthenticationRequiredError: There is no session: let it pass, it becomes a redirect.
+
+            AritmaAuthError: As for `find_user`.
+        """
+        return require_user(await self.find_user(request))
+
+    @contextlib.asynccontextmanager
+    async def session(self, request: web.Request) -> AsyncIterator[aiohttp.ClientSession]:
+        """
+        Give an aiohttp session that signs its requests with the end-user's token.
+
+        Use it as ``async with sign_in.session(request) as bank``. Let the package's errors pass: a
+        token that cannot be refreshed, or a stronger sign-in that the API demands, leads to a
+        sign-in and back to this page.
+
+        Args:
+            request: As for `find_user`.
+
+        Raises:
+            AritmaAuthError: As for `require_user`.
+        """
+        async with self._flow.session(await self.require_user(request)) as session:
+            yield session
+
+    def _serving(self, page: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return _write(await self._flow.serve(page, _read(request)))
+
+        return handle
+
+    async def _end_sessions(self, request: web.Request) -> web.StreamResponse:
+        return _write(await self._flow.end_sessions(request.content.iter_any()))
+
+    @web.middleware
+    async def _respond_to_errors(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except AritmaAuthError as error:
+            return _write(await self._flow.respond_to(_read(request), error))
+
+    async def _close(self, _app: web.Application) -> AsyncIterator[None]:
+        yield
+        await self._flow.aclose()
+
+
+def _read(request: web.Request) -> WebRequest:
+    return WebRequest(
+        method=request.method,
+        path=request.path_qs,
+        query=tuple(request.query.items()),
+        cookies=request.cookies,
+        headers=request.headers,
+    )
+
+
+def _write(response: WebResponse) -> web.Response:
+    headers = CIMultiDict(response.headers)
+    return web.Response(status=response.status, headers=headers, body=response.body.encode())
+
+
+async def _keep_out_of_caches(request: web.Request, response: web.StreamResponse) -> None:
+    """Let no cache, and no back button after the sign-out, show what an end-user has seen."""
+    if _USER in request and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,286 @@
+"""
+What a sign-in reads from a browser's request and writes into the response, for any framework.
+
+Nothing here awaits or knows a framework. A request is hostile until checked: its cookies may be
+planted, its paths may lead elsewhere, and another site may have made the browser send it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+from urllib.parse import quote
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.urls import origin_of, require_secure_url
+from aritma_auth.runtime.values import Value
+
+_MAX_PATH = 2048
+_PATH_SAFE = "/?#[]@!$&'()*+,;=:%-._~"
+"""Characters of a path that have their meaning in a URL, and percent signs that encode others."""
+
+NO_STORE = ("Cache-Control", "no-store")
+_HEADERS = (
+    NO_STORE,
+    # The address of a callback has the code in it.
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+class Headers(Protocol):
+    """A request's headers: names count in any case."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a header's value, or None."""
+        ...
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebRequest(Value):
+    """
+    What a sign-in needs to know of a browser's request.
+
+    Attributes:
+        method: The method, in capitals.
+
+        path: Path and query, as they were sent.
+
+        query: The decoded parameters as pairs, repeated names included.
+
+        cookies: The cookies, by name and in their order.
+
+        headers: The headers.
+    """
+
+    method: str
+    path: str = attrs.field(repr=False)
+    query: Parameters = attrs.field(repr=False)
+    cookies: Mapping[str, str] = attrs.field(repr=False)
+    headers: Headers = attrs.field(repr=False)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the method promises to change nothing (RFC 9110 §9.2.1)."""
+        return self.method in {"GET", "HEAD", "OPTIONS"}
+
+    @property
+    def expects_page(self) -> bool:
+        """
+        Whether the browser shows what comes back, so that it may be redirected to a sign-in.
+
+        A script's ``fetch`` could not follow a redirect to another origin.
+        """
+        mode = self.headers.get("Sec-Fetch-Mode")
+        if mode is not None:
+            return mode == "navigate"
+        accept = self.headers.get("Accept")
+        return accept is None or "text/html" in accept or "*/*" in accept
+
+    def parameter(self, name: str) -> str:
+        """Return the first value of a parameter, or an empty text."""
+        return next((value for key, value in self.query if key == name), "")
+
+    def is_from(self, origin: str) -> bool:
+        """
+        Tell whether a page of an origin sent this request, as the browser says.
+
+        A script cannot set either header. One that is missing everywhere is no browser's request.
+
+        Args:
+            origin: The application's own origin.
+
+        Spec: Fetch Metadata Request Headers §2.3; Fetch §3.2 (``Origin``).
+        """
+        site = self.headers.get("Sec-Fetch-Site")
+        if site is not None:
+            return site == "same-origin"
+        return self.headers.get("Origin") == origin
+
+
+@attrs.frozen(eq=False, repr=False)
+class WebResponse(Value):
+    """
+    What goes back to the browser.
+
+    Attributes:
+        status: HTTP status.
+
+        headers: Names and values; ``Set-Cookie`` may occur several times.
+
+        body: The text of a page or a problem.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    body: str = attrs.field(default="", repr=False)
+
+
+def build_response(
+    status: int, *further: tuple[str, str], body: str = "", media_type: str = ""
+) -> WebResponse:
+    """
+    Build a response that no cache keeps.
+
+    Args:
+        status: HTTP status.
+
+        further: Headers beyond those that every response has.
+
+        body: The text.
+
+        media_type: Of the text.
+    """
+    typed = (("Content-Type", f"{media_type}; charset=utf-8"),) if media_type else ()
+    return WebResponse(status, (*_HEADERS, *typed, *further), body)
+
+
+def build_redirect(location: str, *further: tuple[str, str]) -> WebResponse:
+    """
+    Build a redirect that a browser follows with GET, whatever the request was.
+
+    Args:
+        location: The address.
+
+        further: Headers, such as cookies.
+
+    Spec: RFC 9110 §15.4.4.
+    """
+    return build_response(303, ("Location", location), *further)
+
+
+@attrs.frozen(eq=False, repr=False)
+class CookieJar(Value):
+    """
+    Names and writes the cookies of one application.
+
+    Over https the names begin with ``__Host-``: a browser takes such a cookie from this host alone,
+    over https alone, and for all of its paths, so that no neighbouring host can plant one.
+
+    Attributes:
+        is_secure: The application is reached by https; over http, on loopback, no such cookie
+            exists.
+
+    Spec: RFC 6265bis §4.1.3.2.
+    """
+
+    is_secure: bool
+
+    def name(self, text: str) -> str:
+        """Return a cookie's name."""
+        return f"__Host-{text}" if self.is_secure else text
+
+    def set(self, name: str, value: str, *, max_age: float | None = None) -> tuple[str, str]:
+        """
+        Build the header that sets a cookie.
+
+        Args:
+            name: As `name` returned it.
+
+            value: Letters, digits, ``-`` and ``_``.
+
+            max_age: Seconds that the browser keeps it; None means until the browser is closed.
+        """
+        age = "" if max_age is None else f"; Max-Age={int(max_age)}"
+        secure = "; Secure" if self.is_secure else ""
+        return "Set-Cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"
+
+    def delete(self, name: str) -> tuple[str, str]:
+        """Build the header that deletes a cookie."""
+        return self.set(name, "", max_age=0)
+
+
+def parse_base_url(url: str) -> str:
+    """
+    Return an application's origin as browsers write it, without trailing slash.
+
+    Raises:
+        ConfigurationError: It is no https URL (http is allowed on loopback), or has a path: the
+            cookies are for the whole host.
+    """
+    parsed = require_secure_url(url, "base_url")
+    if parsed.path not in {"", "/"} or parsed.query_string:
+        raise ConfigurationError(
+            "base_url must be scheme, host and port alone, such as https://me.example: "
+            "paths= says where its pages are"
+        )
+    origin = origin_of(parsed).url
+    # A browser's Origin header has no port where the scheme implies it.
+    return origin.rpartition(":")[0] if parsed.is_default_port() else origin
+
+
+def parse_return_path(text: object, *, own: Iterable[str], default: str) -> str:
+    r"""
+    Return the page of the application that a sign-in leads to.
+
+    A link may propose it, so that it must not lead to another host: browsers read ``\`` as ``/``,
+    drop tabs and line breaks, and read ``//host`` as a host.
+
+    Args:
+        text: What the link says.
+
+        own: Paths of the sign-in itself, which would lead in a circle.
+
+        default: The page if the text is none.
+
+    Spec: RFC 9700 §4.11; WHATWG URL §4.4.
+    """
+    if (
+        not isinstance(text, str)
+        or not text.startswith("/")
+        or text.startswith("//")
+        or "\\" in text
+        or not text.isprintable()
+        or len(text) > _MAX_PATH
+        or text.partition("?")[0].partition("#")[0] in own
+    ):
+        return default
+    return quote(text, safe=_PATH_SAFE)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebPaths(Value):
+    """
+    Where the pages of the sign-in are in the application; each begins with a slash.
+
+    Register the callback, the page after the sign-out, and the address for logout tokens at the
+    server, each behind the application's base URL.
+
+    Attributes:
+        sign_in: Begins a sign-in; its parameter ``next`` says which page follows.
+
+        callback: The redirect URI.
+
+        sign_out: Takes the POST that signs the end-user out.
+
+        signed_out: Where the server redirects to after the sign-out.
+
+        back_channel_logout: Where the server posts logout tokens.
+
+        home: The page that follows when none was asked for.
+    """
+
+    sign_in: str = "/sign-in"
+    callback: str = "/callback"
+    sign_out: str = "/sign-out"
+    signed_out: str = "/signed-out"
+    back_channel_logout: str = "/back-channel-logout"
+    home: str = "/"
+
+    def __attrs_post_init__(self) -> None:
+        given = attrs.asdict(self)
+        for name, path in given.items():
+            if not isinstance(path, str):
+                raise wrong_kind(name, "a path, such as '/sign-in'", path)
+            if parse_return_path(path, own=(), default="") != path or set(path) & set("?#{}"):
+                raise ConfigurationError(
+                    f"{name} must be a plain path that begins with one slash, not {path!r:.60}"
+                )
+        if len(set(given.values())) != len(given):
+            raise ConfigurationError("the paths of a sign-in must differ from one another")
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Every path but home."""
+        return frozenset(attrs.astuple(self)) - {self.home}

@@ -1,0 +1,117 @@
+"""The few pages that a sign-in shows by itself, when there is no other page to go to."""
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from html import escape
+from typing import TypeAlias
+
+import attrs
+
+from aritma_auth.integrations.web_messages import WebResponse, build_response
+from aritma_auth.runtime.values import Value
+
+_STYLE = (
+    ":root{color-scheme:light dark;--ground:#f4f6f8;--card:#fff;--text:#16202a;--soft:#4a5a68;"
+    "--accent:#0b5cad;--edge:#d5dce3}"
+    "@media(prefers-color-scheme:dark){:root{--ground:#0f151b;--card:#18212a;--text:#eef2f6;"
+    "--soft:#a9b7c4;--accent:#7cb8f5;--edge:#2b3947}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.25rem;"
+    "font:1rem/1.6 system-ui,sans-serif;background:var(--ground);color:var(--text)}"
+    "main{width:100%;max-width:27rem;padding:2rem;background:var(--card);"
+    "border:1px solid var(--edge);border-radius:.9rem}"
+    "h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.3}p{margin:0 0 1.5rem;color:var(--soft)}"
+    "a{color:var(--accent);font-weight:600}"
+    ":focus-visible{outline:3px solid var(--accent);outline-offset:3px;border-radius:.2rem}"
+)
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebPage(Value):
+    """
+    What a page of the sign-in says; a ``render_page`` of your own turns it into HTML.
+
+    Attributes:
+        status: HTTP status that it goes out with.
+
+        title: The heading.
+
+        text: One sentence or two.
+
+        link: Path of the page to go to.
+
+        link_text: What the link says.
+    """
+
+    status: int
+    title: str
+    text: str
+    link: str
+    link_text: str
+
+
+RenderPage: TypeAlias = Callable[[WebPage], str]
+
+
+def build_page(
+    page: WebPage, *further: tuple[str, str], render_page: RenderPage | None = None
+) -> WebResponse:
+    """
+    Build the response that shows a page.
+
+    Args:
+        page: What it says.
+
+        further: Headers, such as cookies.
+
+        render_page: Writes the HTML in place of `render_plain_page`; its styles are its own, so
+            that the policy for content forbids frames and little else.
+    """
+    if render_page is None:
+        policy = f"{_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
+        body = render_plain_page(page)
+    else:
+        policy = "base-uri 'none'; frame-ancestors 'none'"
+        body = render_page(page)
+    return build_response(
+        page.status,
+        ("Content-Security-Policy", policy),
+        *further,
+        body=body,
+        media_type="text/html",
+    )
+
+
+def render_plain_page(page: WebPage) -> str:
+    """Write a page as HTML, in the light or dark colours that the browser prefers."""
+    title = escape(page.title)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="data:,"><title>{title}</title><style>{_STYLE}</style></head>'
+        f"<body><main><h1>{title}</h1><p>{escape(page.text)}</p>"
+        f'<a href="{escape(page.link)}">{escape(page.link_text)}</a></main></body></html>'
+    )
+
+
+def build_problem(status: int, title: str, *further: tuple[str, str]) -> WebResponse:
+    """
+    Build the response for a script, which could neither read a page nor follow a redirect.
+
+    Args:
+        status: HTTP status.
+
+        title: What is wrong.
+
+        further: Headers.
+
+    Spec: RFC 9457 §3.
+    """
+    body = json.dumps({"title": title, "status": status})
+    return build_response(status, *further, body=body, media_type="application/problem+json")

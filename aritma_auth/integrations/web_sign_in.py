@@ -1,0 +1,507 @@
+"""
+Signing end-users in to a web application, for any framework.
+
+::
+
+    /sign-in ──▶ pending sign-in in the store, cookie of this state ──▶ the server's pages
+    /callback ◀── the response; cookie and state find the pending sign-in, once
+        │  exchange, verification, UserInfo
+        ▶ a session under a new id ──▶ the page that was asked for
+    /sign-out ── POST from a page of ours: session, refresh token, then the server's session
+    /signed-out ◀── the server; the cookie of this state says that this browser began it
+    /back-channel-logout ◀── the server itself: a signed token; a mark ends the sessions
+
+An adapter turns its framework's request into a `WebRequest` and a `WebResponse` into its
+framework's response; everything else is here.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import TypedDict
+from urllib.parse import parse_qsl
+
+import aiohttp
+
+from aritma_auth.client.client import OAuthClient
+from aritma_auth.errors import (
+    AccessDeniedError,
+    AritmaAuthError,
+    ConfigurationError,
+    OAuthError,
+    ReauthenticationRequiredError,
+    StateMismatchError,
+    StepUpRequiredError,
+    VerificationError,
+    require_instance,
+    require_seconds,
+)
+from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
+from aritma_auth.integrations.web_messages import (
+    CookieJar,
+    WebPaths,
+    WebRequest,
+    WebResponse,
+    build_redirect,
+    build_response,
+    parse_base_url,
+    parse_return_path,
+)
+from aritma_auth.integrations.web_pages import RenderPage, WebPage, build_page, build_problem
+from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions, hash_key
+from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.logout import validate_logout_callback
+from aritma_auth.protocol.parameters import parse_scope
+from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.tasks import run_to_the_end
+from aritma_auth.stores.contract import TokenStore
+from aritma_auth.stores.key import require_store
+
+DEFAULT_SCOPE = ("openid", "profile", "offline_access", "bankservice")
+
+_PATHS = WebPaths()
+
+_log = logging.getLogger("aritma_auth")
+
+_API_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_MAX_LOGOUT_BODY = 1 << 16
+_LOGOUT_BODY_TIMEOUT = 10.0
+_MAX_PENDING = 12
+"""Sign-ins of one browser that are kept: their cookies travel with each of its requests."""
+
+_SIGN_OUT_SECONDS = 600.0
+_PROFILE = frozenset({"address", "email", "phone", "profile"})
+_REAUTHENTICATION = "reauthentication"
+
+
+class WebSettings(TypedDict, total=False):
+    """
+    What an application may set of its sign-in; a key that is left out keeps its default.
+
+    Attributes:
+        api_url: Base URL of the sessions that call an API for the end-user; without one, calls name
+            absolute URLs.
+
+        paths: Where the pages of the sign-in are.
+
+        sessions: Keeps the sessions (default: `MemorySessionStore`, for one process).
+
+        store: Keeps the tokens (default: `MemoryTokenStore`, for one process).
+
+        session_lifetime: Seconds until an end-user must sign in again (default: eight hours).
+
+        parameters: What each authorization request asks for beyond its scope.
+
+        render_page: Writes the HTML of the sign-in's own pages.
+
+        clock: The clocks of the process.
+    """
+
+    api_url: str | None
+    paths: WebPaths
+    sessions: SessionStore | None
+    store: TokenStore | None
+    session_lifetime: float
+    parameters: AuthorizationParameters
+    render_page: RenderPage | None
+    clock: Clock
+
+
+class WebSignInFlow:
+    """
+    The sign-in of one web application.
+
+    Args:
+        client: The client that end-users sign in to.
+
+        base_url: Scheme, host and port of the application, as browsers see them.
+
+        scope: Scope to ask for; ``openid`` must be in it.
+
+        api_url: As `WebSettings` says, like all that follow.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind, or not secure.
+
+    Spec: RFC 9700; OpenID Connect Core 1.0 §3.1; RP-Initiated Logout 1.0; Back-Channel Logout 1.0.
+    """
+
+    def __init__(
+        self,
+        client: OAuthClient,
+        base_url: str,
+        scope: str | Iterable[str] = DEFAULT_SCOPE,
+        *,
+        api_url: str | None = None,
+        paths: WebPaths = _PATHS,
+        sessions: SessionStore | None = None,
+        store: TokenStore | None = None,
+        session_lifetime: float = 8 * 3600.0,
+        parameters: AuthorizationParameters | None = None,
+        render_page: RenderPage | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        require_instance("client", "an OAuthClient", client, OAuthClient)
+        require_instance("paths", "WebPaths", paths, WebPaths)
+        require_seconds("session_lifetime", session_lifetime, above_zero=True)
+        require_store(store)
+        if sessions is not None:
+            require_instance("sessions", "a SessionStore", sessions, SessionStore)
+        self.base_url = parse_base_url(base_url)
+        self.paths = paths
+        self._client = client
+        self._scope = parse_scope(scope)
+        if "openid" not in (self._scope or ()):
+            raise ConfigurationError("scope must contain openid, which proves who signs in")
+        self._api_url = api_url
+        self._parameters: AuthorizationParameters = parameters or {}
+        self._render_page = render_page
+        self._clock = clock
+        self._cookies = CookieJar(self.base_url.startswith("https:"))
+        self._store: SessionStore = sessions or MemorySessionStore(clock=clock)
+        self._sessions = WebSessions(
+            client,
+            self._store,
+            _memory_store(clock) if store is None else store,
+            lifetime=session_lifetime,
+            clock=clock,
+        )
+        self._connector: aiohttp.BaseConnector | None = None
+
+    # What an application asks
+
+    async def find_user(self, request: WebRequest) -> SignedInUser | None:
+        """
+        Return the end-user of the browser's session, or None.
+
+        Args:
+            request: The browser's request.
+
+        Raises:
+            VerificationError: Another site made the browser send a request that may change
+                something.
+
+            AritmaAuthError: The session store is away.
+        """
+        handle = self._handle_of(request)
+        if not handle:
+            return None
+        if not request.is_safe:
+            self._require_own_page(request)
+        return await self._sessions.find(handle)
+
+    @contextlib.asynccontextmanager
+    async def session(self, user: SignedInUser) -> AsyncIterator[aiohttp.ClientSession]:
+        """
+        Give an aiohttp session whose requests carry the end-user's token.
+
+        All of them share the connections; none keeps a cookie.
+
+        Args:
+            user: The end-user.
+        """
+        if self._connector is None or self._connector.closed:
+            self._connector = aiohttp.TCPConnector()
+        async with aiohttp.ClientSession(
+            self._api_url,
+            connector=self._connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(user.tokens.middleware(),),
+            timeout=_API_TIMEOUT,
+        ) as session:
+            yield session
+        await self._sessions.note_success(user)
+
+    # The pages
+
+    async def serve(self, page: str, request: WebRequest) -> WebResponse:
+        """
+        Serve a page of the sign-in.
+
+        Args:
+            page: ``sign_in``, ``callback``, ``sign_out`` or ``signed_out``.
+
+            request: The browser's request.
+        """
+        pages = {
+            "sign_in": self._show_sign_in,
+            "callback": self._complete,
+            "sign_out": self._sign_out,
+            "signed_out": self._show_signed_out,
+        }
+        try:
+            return await pages[page](request)
+        except AritmaAuthError as error:
+            return self._explain(request, error)
+
+    async def respond_to(self, request: WebRequest, error: AritmaAuthError) -> WebResponse:
+        """
+        Respond to a request that has failed: with a sign-in where that helps, else with a page.
+
+        Args:
+            request: The browser's request.
+
+            error: What a handler or a signed session has raised.
+        """
+        try:
+            if isinstance(error, ReauthenticationRequiredError):
+                return await self._demand(request, _REAUTHENTICATION, None)
+            if isinstance(error, StepUpRequiredError):
+                return await self._demand(request, _describe(error), error)
+        except AritmaAuthError as later:
+            error = later
+        return self._explain(request, error)
+
+    async def _demand(
+        self, request: WebRequest, cause: str, step_up: StepUpRequiredError | None
+    ) -> WebResponse:
+        handle = self._handle_of(request)
+        user = await self._sessions.find(handle) if handle else None
+        if user is not None and await self._sessions.is_circle(user, cause):
+            return self._page(
+                request, 403, "Not allowed", "The service wants more than your sign-in proves."
+            )
+        if not request.expects_page:
+            return build_problem(401, "A sign-in is needed: load the page again.")
+        return_to = request.path if request.is_safe else self.paths.home
+        return await self._begin(request, return_to, "" if user is None else cause, step_up)
+
+    async def _show_sign_in(self, request: WebRequest) -> WebResponse:
+        return await self._begin(request, request.parameter("next"), "", None)
+
+    async def _begin(
+        self,
+        request: WebRequest,
+        return_to: str,
+        cause: str,
+        step_up: StepUpRequiredError | None,
+    ) -> WebResponse:
+        parameters: AuthorizationParameters = {**self._parameters}
+        if step_up is not None:
+            parameters["step_up"] = step_up
+        asked = await self._client.begin_sign_in(
+            f"{self.base_url}{self.paths.callback}", self._scope, **parameters
+        )
+        path = parse_return_path(return_to, own=self.paths.own, default=self.paths.home)
+        # The response counts in this browser alone, and each tab has a cookie of its own.
+        name, handle = self._sign_in_cookie(asked.state), HiddenStr(secrets.token_urlsafe(16))
+        pending = HiddenStr(json.dumps([asked.to_json(), path, cause]))
+        await self._store.put(hash_key("pending", name, handle), pending, seconds=asked.lifetime)
+        return build_redirect(
+            asked.url,
+            self._cookies.set(name, handle, max_age=asked.lifetime),
+            *self._surplus(request),
+        )
+
+    def _handle_of(self, request: WebRequest) -> HiddenStr:
+        # Hidden, since an error reporter may show the frames' locals.
+        return HiddenStr(request.cookies.get(self._cookies.name("session"), ""))
+
+    def _sign_in_cookie(self, state: SecretText) -> str:
+        return self._cookies.name(f"sign-in-{state.fingerprint}")
+
+    def _surplus(self, request: WebRequest) -> list[tuple[str, str]]:
+        """Delete the cookies of sign-ins that a browser has begun and left, the oldest first."""
+        start = self._cookies.name("sign-in-")
+        names = [name for name in request.cookies if name.startswith(start)]
+        # Browsers send the oldest cookie first (RFC 6265 §5.4).
+        return [self._cookies.delete(name) for name in names[: -_MAX_PENDING + 1]]
+
+    async def _complete(self, request: WebRequest) -> WebResponse:
+        name = self._sign_in_cookie(SecretText(request.parameter("state")))
+        key = hash_key("pending", name, HiddenStr(request.cookies.get(name, "")))
+        pending = await self._store.take(key)
+        if pending is None:
+            raise StateMismatchError("this browser has no such sign-in pending: start a new one")
+        asked, path, cause = map(HiddenStr, json.loads(pending))
+        # A code whose exchange is cut off is spent: a browser that has gone cancels nothing.
+        handle = await run_to_the_end(
+            self._open_session(request, AuthorizationRequest.from_json(asked), cause),
+            "aritma-auth sign-in",
+        )
+        return build_redirect(
+            path,
+            self._cookies.set(self._cookies.name("session"), handle),
+            self._cookies.delete(name),
+        )
+
+    async def _open_session(
+        self, request: WebRequest, asked: AuthorizationRequest, cause: str
+    ) -> HiddenStr:
+        sign_in = await self._client.complete_sign_in(asked, request.query)
+        marks, claims = await self._sessions.read_marks(sign_in), sign_in.claims
+        if _PROFILE.intersection(asked.scope or ()):
+            more = await self._client.fetch_userinfo(
+                sign_in.require_token(), subject=sign_in.require_subject()
+            )
+            claims = Members({**dict(more.items()), **dict(claims.items())})
+        # A new id at every sign-in: a planted one never becomes a session.
+        before = self._handle_of(request)
+        if before:
+            await self._sessions.close(hash_key("session", before))
+        return await self._sessions.open(sign_in, marks, claims, cause)
+
+    async def _sign_out(self, request: WebRequest) -> WebResponse:
+        user = await self.find_user(request)
+        if user is None:
+            return build_redirect(self.paths.home)
+        await self._sessions.sign_out(user)
+        forget = self._cookies.delete(self._cookies.name("session"))
+        state = SecretText(secrets.token_urlsafe(32))
+        try:
+            location = await self._client.end_session_url(
+                id_token_hint=None if user.id_token is None else user.id_token.text,
+                post_logout_redirect_uri=f"{self.base_url}{self.paths.signed_out}",
+                state=state.text,
+            )
+        except AritmaAuthError as error:
+            # The session here has ended, whatever the server offers.
+            _log.warning("the end-user stays signed in at the server: %s", error)
+            return self._signed_out_page(forget)
+        cookie = self._sign_out_cookie(state)
+        return build_redirect(
+            location,
+            forget,
+            self._cookies.set(cookie, state.text, max_age=_SIGN_OUT_SECONDS),
+        )
+
+    def _sign_out_cookie(self, state: SecretText) -> str:
+        # One for each tab that signs out.
+        return self._cookies.name(f"sign-out-{state.fingerprint}")
+
+    async def _show_signed_out(self, request: WebRequest) -> WebResponse:
+        cookie = self._sign_out_cookie(SecretText(request.parameter("state")))
+        validate_logout_callback(request.query, state=request.cookies.get(cookie))
+        return self._signed_out_page(self._cookies.delete(cookie))
+
+    def _signed_out_page(self, *further: tuple[str, str]) -> WebResponse:
+        page = WebPage(
+            status=200,
+            title="Signed out",
+            text="You are signed out.",
+            link=self.paths.home,
+            link_text="Home",
+        )
+        return build_page(page, *further, render_page=self._render_page)
+
+    async def end_sessions(self, body: AsyncIterable[bytes]) -> WebResponse:
+        """
+        End the sessions that a logout token is about.
+
+        Args:
+            body: The posted form, in pieces as it comes.
+
+        Spec: OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8.
+        """
+        try:
+            async with asyncio.timeout(_LOGOUT_BODY_TIMEOUT):
+                form = await _read_form(body)
+            logout = await self._client.verify_logout_token(form.get("logout_token", ""))
+            if await self._sessions.mark_ended(logout):
+                return build_response(200)
+        except (TimeoutError, VerificationError) as error:
+            _log.warning("a logout token was refused: %s", error)
+        except AritmaAuthError as error:
+            _log.warning("a logout token could not be checked: %s", error)
+            return build_response(503)
+        body_text = json.dumps({"error": "invalid_request"})
+        return build_response(400, body=body_text, media_type="application/json")
+
+    # Errors
+
+    def _require_own_page(self, request: WebRequest) -> None:
+        if not request.is_from(self.base_url):
+            raise VerificationError(
+                f"a page of {self.base_url} must have sent this {request.method} request: "
+                "Sec-Fetch-Site or Origin says otherwise, or both are missing"
+            )
+
+    def _explain(self, request: WebRequest, error: AritmaAuthError) -> WebResponse:
+        status, title, text = _explanation(error)
+        if status != _DENIED:
+            _log.log(logging.ERROR if status == _FAILED else logging.WARNING, "sign-in: %s", error)
+        later = error.retry_after
+        wait = () if later is None else (("Retry-After", str(math.ceil(later))),)
+        return self._page(request, status, title, text, *wait)
+
+    def _page(
+        self, request: WebRequest, status: int, title: str, text: str, *further: tuple[str, str]
+    ) -> WebResponse:
+        if not request.expects_page:
+            return build_problem(status, title, *further)
+        page = WebPage(
+            status=status, title=title, text=text, link=self.paths.home, link_text="Home"
+        )
+        return build_page(page, *further, render_page=self._render_page)
+
+    async def aclose(self) -> None:
+        """Close the connections and the providers of this process; the sessions stay."""
+        connector, self._connector = self._connector, None
+        if connector is not None:
+            await connector.close()
+        await self._sessions.aclose()
+
+
+def require_user(user: SignedInUser | None) -> SignedInUser:
+    """
+    Return the end-user of a session.
+
+    Args:
+        user: What `WebSignInFlow.find_user` returned.
+
+    Raises:
+        ReauthenticationRequiredError: There is no session: the browser goes to the sign-in.
+    """
+    if user is None:
+        raise ReauthenticationRequiredError("no end-user has signed in with this browser")
+    return user
+
+
+_DENIED, _FAILED = 403, 500
+
+
+def _explanation(error: AritmaAuthError) -> tuple[int, str, str]:
+    """Give the status, the heading and the text of an error; none of it comes from outside."""
+    came_by_browser = isinstance(error, OAuthError) and error.status is None
+    if isinstance(error, AccessDeniedError) or (came_by_browser and error.is_permanent):
+        return _DENIED, "Not signed in", "The sign-in was cancelled or refused."
+    if isinstance(error, VerificationError):
+        return (
+            400,
+            "Please start again",
+            "This sign-in has expired, was used before, or was begun in another browser.",
+        )
+    if error.is_permanent:
+        return _FAILED, "This does not work now", "Those who run this application must mend it."
+    return 503, "Please try later", "A service that this page needs does not respond now."
+
+
+def _describe(demand: StepUpRequiredError) -> str:
+    """Write down what an API demands, to see whether it demands the same again."""
+    return json.dumps([sorted(demand.scope or ()), list(demand.acr_values), demand.max_age])
+
+
+async def _read_form(body: AsyncIterable[bytes]) -> dict[str, str]:
+    text = bytearray()
+    async for piece in body:
+        text += piece
+        if len(text) > _MAX_LOGOUT_BODY:
+            raise VerificationError(f"the form must have at most {_MAX_LOGOUT_BODY} bytes")
+    try:
+        pairs = parse_qsl(text.decode(), max_num_fields=16)
+    except ValueError:
+        pairs = []
+    return {name: HiddenStr(value) for name, value in pairs}
+
+
+def _memory_store(clock: Clock) -> TokenStore:
+    from aritma_auth.stores.memory import MemoryTokenStore  # noqa: PLC0415 - one process only
+
+    return MemoryTokenStore(clock=clock)
