@@ -10,7 +10,7 @@ from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, 
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
-from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.tokens import Token, is_sendable
 from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0
@@ -184,7 +184,6 @@ def _find_problems(received: _TokenResponse, token_types: frozenset[str]) -> tup
         problems.append("access_token is empty")
     for name in ("access_token", "refresh_token", "id_token"):
         text = getattr(received, name) or ""
-        # Visible ASCII only: anything else would change or break a header.
-        if not all("!" <= char <= "~" for char in text):
+        if not is_sendable(text):
             problems.append(f"{name} holds characters that no token may hold")
     return tuple(problems)

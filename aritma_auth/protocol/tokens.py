@@ -1,23 +1,50 @@
-"""The token as a value that shows none of its secrets."""
+"""
+The token as a value that shows none of its secrets, and as the JSON that keeps them.
 
+What was written as JSON is parsed as strictly as a response from the network: it comes back from a
+file or a database that others may have changed.
+"""
+
+import json
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import NoReturn, Self, TypeVar
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
+from aritma_auth.errors import StoreError, wrong_kind
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import (
     HiddenStr,
+    JsonValue,
     Members,
     SecretText,
     as_optional_secret,
     as_secret,
     mask_hidden,
 )
+from aritma_auth.protocol.strict_json import (
+    JsonError,
+    StructureError,
+    is_whole,
+    parse_json_object,
+    structure,
+)
 from aritma_auth.runtime.values import Value
 
+T = TypeVar("T", bound="Token")
+
 _NONE = Members()
+
+_VERSION = 1
+_MAX_LENGTH = 1 << 20
+"""Characters of a kept token: a response of the token endpoint may have as many bytes."""
+
+_TYPES = frozenset({"Bearer", "DPoP", "N_A"})
+
+
+def is_sendable(text: str) -> bool:
+    """Tell whether a token's text has visible ASCII only: all else would break a header."""
+    return all("!" <= char <= "~" for char in text)
 
 
 def _or_none(members: Members) -> Members:
@@ -60,7 +87,7 @@ class Token(_Signed):
     An access token and what came with it.
 
     Neither ``repr``, ``str``, ``attrs.asdict`` nor pickling reveals its secrets; the properties
-    ``access_token``, ``refresh_token`` and ``id_token`` do.
+    ``access_token``, ``refresh_token`` and ``id_token`` do, and so does ``to_json``.
 
     Attributes:
         token_type: ``Bearer``, whatever its case was on the wire.
@@ -125,6 +152,46 @@ class Token(_Signed):
         """Eight hex digits that tell tokens apart in logs and reveal nothing."""
         return self._access_token.fingerprint
 
+    def to_json(self) -> str:
+        """
+        Return the whole token as a JSON text, for an application that keeps it itself.
+
+        The text holds the secrets in clear, whatever its ``repr`` shows: encrypt it where you keep
+        it.
+        """
+        members: dict[str, JsonValue] = {"version": _VERSION, **token_members(self)}
+        return HiddenStr(json.dumps(members, separators=(",", ":")))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """
+        Return the token that ``to_json`` wrote.
+
+        Args:
+            text: The text, unchanged.
+
+        Raises:
+            ConfigurationError: ``text`` is no string.
+
+            StoreError: The text holds no token: it was cut short, changed, or written by another
+                version. The message quotes nothing of it.
+        """
+        # A traceback with local variables would show the text.
+        if not isinstance(text, str):
+            problem = wrong_kind("text", "a string that Token.to_json returned", text)
+            del text
+            raise problem
+        text = HiddenStr(text)
+        try:
+            return _read(text, cls)
+        except (JsonError, StructureError) as error:
+            reason = str(error)
+        # Outside the except block: the traceback of the caught error holds the values.
+        raise StoreError(
+            f"the text holds no token that Token.to_json wrote: {reason}. Let the end-user sign in "
+            "again, or restore the text from a copy"
+        )
+
     def __repr__(self) -> str:
         also = "".join(
             f" +{name}"
@@ -141,4 +208,104 @@ class Token(_Signed):
         )
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Token is not pickled: keep it in a TokenStore")
+        raise TypeError("a Token is not pickled: keep it in a TokenStore, or the text of to_json()")
+
+
+@attrs.frozen(repr=False)
+class _Token:
+    access_token: str
+    token_type: str
+    issued_at: float
+    expires_at: float | None = None
+    refresh_token: str | None = None
+    id_token: str | None = None
+
+
+_MEMBERS = frozenset({"extra", "scope", "version"}.union(f.name for f in attrs.fields(_Token)))
+
+
+def token_members(token: Token) -> dict[str, JsonValue]:
+    """
+    Return a token as JSON members, in clear.
+
+    Args:
+        token: The token.
+    """
+    return {
+        "access_token": token.access_token,
+        "token_type": token.token_type,
+        "issued_at": token.issued_at,
+        "expires_at": token.expires_at,
+        "refresh_token": token.refresh_token,
+        "id_token": token.id_token,
+        "scope": None if token.scope is None else list(token.scope),
+        "extra": dict(token.extra.items()),
+    }
+
+
+def parse_token_members(members: Members, kind: type[T]) -> T:
+    """
+    Return the token of such members; others are ignored.
+
+    Args:
+        members: What `token_members` returned.
+
+        kind: The class of the token.
+
+    Raises:
+        StructureError: A member is missing or of the wrong type; no value is quoted.
+    """
+    token, scope = structure(members, _Token), members.get("scope")
+    return kind(
+        token.access_token,
+        token.token_type,
+        expires_at=token.expires_at,
+        scope=None if scope is None else _parse_scope(scope),
+        refresh_token=token.refresh_token,
+        id_token=token.id_token,
+        issued_at=token.issued_at,
+        extra=_parse_extra(members.get("extra")),
+    )
+
+
+def _parse_scope(value: JsonValue) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return tuple(str(word) for word in value)
+    raise StructureError(("scope must be a list of strings",))
+
+
+def _parse_extra(value: JsonValue) -> Members:
+    if isinstance(value, dict):
+        return Members(value)
+    raise StructureError(("extra must be an object",))
+
+
+def _read(text: HiddenStr, kind: type[T]) -> T:
+    if len(text) > _MAX_LENGTH:
+        raise JsonError(f"it has {len(text)} characters, and may have {_MAX_LENGTH}")
+    if not is_whole(text):
+        raise JsonError("it holds a lone surrogate")
+    members = parse_json_object(text.encode())
+    version = members.get("version")
+    if type(version) is not int or version != _VERSION:
+        raise StructureError((f"version must be {_VERSION}: another version wrote it",))
+    if not _MEMBERS.issuperset(members):
+        raise StructureError(("it has a member that a token does not have",))
+    token = parse_token_members(members, kind)
+    problems = _find_problems(token)
+    if problems:
+        raise StructureError(problems)
+    return token
+
+
+def _find_problems(token: Token) -> tuple[str, ...]:
+    problems = []
+    if token.token_type not in _TYPES:
+        problems.append(f"token_type must be one of {', '.join(sorted(_TYPES))}")
+    for name in ("access_token", "refresh_token", "id_token"):
+        given = getattr(token, name)
+        if given == "":
+            problems.append(f"{name} must not be empty")
+        elif given is not None and not is_sendable(given):
+            problems.append(f"{name} must hold visible ASCII characters only")
+    return tuple(problems)

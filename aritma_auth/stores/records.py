@@ -16,7 +16,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
-from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.tokens import Token, parse_token_members, token_members
 from aritma_auth.stores.contract import Record, SharedBackoff
 
 VERSION = 1
@@ -35,16 +35,6 @@ _KINDS: tuple[type[AritmaAuthError], ...] = (
 
 class RecordError(StoreError):
     """Stored bytes cannot be read here; the message quotes nothing of them."""
-
-
-@attrs.frozen(repr=False)
-class _Token:
-    access_token: str
-    token_type: str
-    issued_at: float
-    expires_at: float | None = None
-    refresh_token: str | None = None
-    id_token: str | None = None
 
 
 @attrs.frozen(repr=False)
@@ -82,23 +72,10 @@ def dump_record(record: Record, *, now: float) -> HiddenBytes:
         "version": VERSION,
         "serial": record.serial,
         "redeeming_since": record.redeeming_since,
-        "token": None if record.token is None else _token_members(record.token),
+        "token": None if record.token is None else token_members(record.token),
         "backoff": None if backoff is None else _backoff_members(backoff, now),
     }
     return HiddenBytes(json.dumps(members, separators=(",", ":")).encode())
-
-
-def _token_members(token: Token) -> dict[str, JsonValue]:
-    return {
-        "access_token": token.access_token,
-        "token_type": token.token_type,
-        "issued_at": token.issued_at,
-        "expires_at": token.expires_at,
-        "refresh_token": token.refresh_token,
-        "id_token": token.id_token,
-        "scope": None if token.scope is None else list(token.scope),
-        "extra": dict(token.extra.items()),
-    }
 
 
 def _backoff_members(backoff: SharedBackoff, now: float) -> dict[str, JsonValue] | None:
@@ -151,7 +128,7 @@ def _read(body: HiddenBytes, now: float) -> Record:
     record = structure(members, _Record)
     token, backoff = members.get("token"), members.get("backoff")
     return Record(
-        None if token is None else _read_token(_members(token)),
+        None if token is None else parse_token_members(_members(token), Token),
         record.serial,
         record.redeeming_since,
         None if backoff is None else _read_backoff(_members(backoff), now),
@@ -168,20 +145,6 @@ def _texts(value: JsonValue) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise RecordError("a member that must be a list of strings is none")
     return tuple(str(text) for text in value)
-
-
-def _read_token(members: Members) -> Token:
-    token, scope = structure(members, _Token), members.get("scope")
-    return Token(
-        token.access_token,
-        token.token_type,
-        expires_at=token.expires_at,
-        scope=None if scope is None else _texts(scope),
-        refresh_token=token.refresh_token,
-        id_token=token.id_token,
-        issued_at=token.issued_at,
-        extra=_members(members.get("extra")),
-    )
 
 
 def _read_backoff(members: Members, now: float) -> SharedBackoff:
