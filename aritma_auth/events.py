@@ -41,6 +41,8 @@ __all__ = [
     "StoreReturned",
     "TokenAcquired",
     "TokenAdopted",
+    "TokenCallbackFailed",
+    "TokenForgotten",
     "TokenRefreshed",
     "TokenRejected",
     "TokenRequestFailed",
@@ -288,6 +290,46 @@ class TokenSet(Event):
 
     def _text(self) -> str:
         return f"a token of {self.lifetime:.0f} s was put in place"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenCallbackFailed(Event):
+    """
+    A provider's ``on_token`` has not kept a token; it is called again, and the token is served.
+
+    Attributes:
+        fingerprint: Eight hex digits of the token; empty if its end was to be told.
+
+        error: Name of the exception's class: TimeoutError also if the call did not end in time.
+    """
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    fingerprint: str
+    error: str
+
+    def _text(self) -> str:
+        return f"on_token failed and will be called again: {self.error}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenForgotten(Event):
+    """
+    A token was forgotten by `TokenProvider.forget` or `TokenProvider.sign_out`.
+
+    Attributes:
+        fingerprint: Eight hex digits of the token; empty if there was none.
+
+        is_revoked: The server has revoked it.
+    """
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    fingerprint: str
+    is_revoked: bool
+
+    def _text(self) -> str:
+        return f"the token was {'revoked and ' if self.is_revoked else ''}forgotten"
 
 
 @attrs.frozen(eq=False, repr=False)

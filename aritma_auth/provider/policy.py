@@ -118,6 +118,9 @@ class RefreshPolicy(_Numbers):
 
         forced_refresh_interval_cap: That interval doubles up to this while the API keeps rejecting.
 
+        on_token_timeout: One call of a provider's ``on_token`` ends after this, with a failure if
+            need be; callers wait that long for a new token.
+
     Raises:
         ConfigurationError: A number makes no sense; the message names it.
     """
@@ -139,6 +142,7 @@ class RefreshPolicy(_Numbers):
     retry_after_jitter: float = _fraction(0.1)
     forced_refresh_interval_base: float = _seconds(30.0)
     forced_refresh_interval_cap: float = _seconds(300.0)
+    on_token_timeout: float = _seconds(10.0)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

@@ -338,6 +338,9 @@ def _may_be_evicted(provider: TokenProvider) -> bool:
     """Tell whether a new provider could take this one's place and lose nothing."""
     if provider._flight is not None:
         return False
+    announcer = provider._settings.on_token
+    if announcer is not None and announcer.is_owed:
+        return False
     token, refresher = provider._cache.current.token, provider._refresher
     has_refresh_token = token is not None and token.refresh_token is not None
     if not has_refresh_token or provider._settings.grant.is_reusable:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.protocol.client_auth import ClientAuth
+    from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.middleware import BearerMiddleware
     from aritma_auth.provider.status import ProviderStatus
     from aritma_auth.secret import Secret
@@ -72,6 +73,11 @@ class TokenProvider(AsyncCloseable):
 
         on_event: Receives the events; by default they are logged. It must not block.
 
+        on_token: A coroutine function that keeps each new token for you, as in a database of your
+            own: awaited before the token is given to anybody, one call at a time, and called again
+            later if it fails. It receives None when the token is forgotten. It must not await this
+            provider. Tokens that another process has stored are that process's to tell.
+
         draw: Random numbers in [0, 1) for the jitter; only tests give their own.
 
     Raises:
@@ -102,6 +108,7 @@ class TokenProvider(AsyncCloseable):
         sharing: SharingPolicy = _SHARING,
         clock: Clock = SYSTEM_CLOCK,
         on_event: Listener | None = log_event,
+        on_token: "TokenCallback | None" = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         require_source(client)
@@ -122,6 +129,11 @@ class TokenProvider(AsyncCloseable):
 
             store = store_for(grant, store, settings.report)
             settings = attrs.evolve(settings, store=store)
+        if on_token is not None:
+            from aritma_auth.provider.announcer import TokenAnnouncer, require_callback  # noqa: PLC0415 - with a callback only
+
+            require_callback(on_token)
+            settings = attrs.evolve(settings, on_token=TokenAnnouncer(on_token, policy, draw))
         self._settings = settings
         self._cache = TokenCache(policy, clock, draw)
         self._refresher: TokenRefresher | None = None
@@ -364,9 +376,10 @@ class TokenProvider(AsyncCloseable):
 
     async def set_token(self, token: Token) -> None:
         """
-        Put a token in place, and into the store, such as the one a sign-in has just brought.
+        Put a token in place, such as the one a sign-in has just brought.
 
-        Once called the token is written, whether or not the caller is cancelled meanwhile.
+        Once called the token is written to the store and told to ``on_token``, whether or not the
+        caller is cancelled meanwhile.
 
         Args:
             token: Its refresh token, if it has one, is used for the refreshes.
@@ -383,17 +396,22 @@ class TokenProvider(AsyncCloseable):
             failure = self._cache.failure
             token = self._cache.put(token)
             lifetime = self._cache.current.lifetime
-            refresher = None if settings.store is None else self._ready()
+            must_keep = settings.store is not None or settings.on_token is not None
+            refresher = self._ready() if must_keep else None
             if refresher is not None:
                 refresher.signed_in(token)
         if refresher is not None:
             await refresher.keep()
+            with STATE_LOCK:
+                self._rest()
         settings.report(TokenSet(token.fingerprint, lifetime))
         settings.report_recovery(failure, settings.clock.monotonic())
 
     async def forget(self) -> None:
         """
         Forget the token, here and in the store, as when an end-user signs out without `sign_out`.
+
+        ``on_token`` receives None.
 
         The provider stays usable: its grant gets another token if it may be presented again, and
         `set_token` brings the next sign-in. Others who share the store learn of it when they would
@@ -404,18 +422,21 @@ class TokenProvider(AsyncCloseable):
 
             StoreError: The store may have it still; here it is forgotten all the same.
         """
+        await self._forget(is_revoked=False)
+
+    async def _forget(self, *, is_revoked: bool) -> None:
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
         try:
-            await refresher.forget()
+            await refresher.forget(is_revoked=is_revoked)
         finally:
             with STATE_LOCK:
                 self._rest()
 
     async def sign_out(self) -> None:
         """
-        Revoke the token at the server, then forget it here and in the store.
+        Revoke the token at the server, then forget it here and in the store, and tell ``on_token``.
 
         The refresh token is revoked if there is one, else the access token. The token is forgotten
         even if the server cannot be reached; the error then says so. A client without ``revoke``
@@ -433,10 +454,11 @@ class TokenProvider(AsyncCloseable):
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
+        is_revoked = False
         try:
-            await refresher.revoke()
+            is_revoked = await refresher.revoke()
         finally:
-            await self.forget()
+            await self._forget(is_revoked=is_revoked)
 
     def label_event(self, event: E) -> E:
         """
@@ -492,7 +514,8 @@ class TokenProvider(AsyncCloseable):
         """
         Close: no task, socket or thread is left, and callers in flight get ProviderClosedError.
 
-        A refresh token that is being exchanged is waited for, so that its successor is not lost.
+        A refresh token that is being exchanged is waited for, so that its successor is not lost;
+        so is a call of ``on_token``, which is called once more if it has failed before.
         """
         with STATE_LOCK:
             self._is_closed = True
@@ -503,6 +526,8 @@ class TokenProvider(AsyncCloseable):
             refresher = self._refresher
         if refresher is not None:
             await refresher.aclose()
+        if self._settings.on_token is not None:
+            await self._settings.on_token.aclose()
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"

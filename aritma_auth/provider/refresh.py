@@ -20,6 +20,7 @@ from aritma_auth.events import (
     RefreshFailed,
     TokenAcquired,
     TokenAdopted,
+    TokenForgotten,
     TokenRefreshed,
 )
 from aritma_auth.protocol.tokens import Token
@@ -28,7 +29,7 @@ from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
-from aritma_auth.runtime.tasks import run_to_the_end
+from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
 
 if TYPE_CHECKING:
     from aritma_auth.provider.shared.coordinator import RefreshCoordinator
@@ -94,27 +95,36 @@ class TokenRefresher:
         """The newest token is in the store."""
         return self.coordinator is not None and self.coordinator.is_stored
 
-    async def revoke(self) -> None:
-        """Stop the refresh, and revoke the newest token if the client can."""
+    async def revoke(self) -> bool:
+        """Stop the refresh, and revoke the newest token if the client can; tell whether it was."""
         # A refresh that is under way brings the token that must be revoked.
         await self.flights.cancel()
         client, token = self._settings.client, self._cache.current.token
         if self.coordinator is not None:
             token = await self.coordinator.newest()
-        if token is not None and isinstance(client, _Revoker):
-            await client.revoke(token)
+        if token is None or not isinstance(client, _Revoker):
+            return False
+        await client.revoke(token)
+        return True
 
-    def signed_in(self, token: Token) -> None:
-        """Learn of the token of `set_token`, for a store; the caller holds the state lock."""
-        assert self.coordinator is not None  # noqa: S101 - called with a store only
-        self.coordinator.signed_in(token)
+    def signed_in(self, token: Token | None) -> None:
+        """Learn of the token of `set_token`, or with None of its end, with the state lock held."""
+        if self.coordinator is not None:
+            self.coordinator.signed_in(token)
+        if self._settings.on_token is not None:
+            self._settings.on_token.announce(token, self._settings.report)
 
     async def keep(self) -> None:
-        """Write that token to the store; once begun, it is written."""
-        assert self.coordinator is not None  # noqa: S101 - as above
-        await run_to_the_end(self.coordinator.write(), "aritma-auth store")
+        """Write that token to the store, and tell the callback; once begun, both are done."""
+        await run_to_the_end(self._keep(), "aritma-auth store")
 
-    async def forget(self) -> None:
+    async def _keep(self) -> None:
+        if self.coordinator is not None:
+            await self.coordinator.write()
+        if self._settings.on_token is not None:
+            await self._settings.on_token.deliver()
+
+    async def forget(self, *, is_revoked: bool = False) -> None:
         """
         Stop the refresh, and forget the token, here and in the store, and the grant it came by.
 
@@ -122,19 +132,33 @@ class TokenRefresher:
             StoreError: The store may have it still.
         """
         try:
+            await self._stop_and_clear(is_revoked=is_revoked)
+        finally:
+            await run_to_the_end(self._forget(), "aritma-auth store")
+
+    async def _stop_and_clear(self, *, is_revoked: bool) -> None:
+        try:
             flight = self.flights.current
             if flight is not None and flight.task is not None and flight.task.is_uninterruptible:
                 # Its callers get what it brings; then that is forgotten too.
                 await self.flights.cancel()
         finally:
             with STATE_LOCK:
+                token = self._cache.current.token
                 self._cache.clear()
                 self._requester.forget()
-                if self.coordinator is not None:
-                    self.coordinator.signed_in(None)
+                self.signed_in(None)
+            fingerprint = "" if token is None else token.fingerprint
+            self._settings.report(TokenForgotten(fingerprint, is_revoked=is_revoked))
         await self.flights.cancel()
-        if self.coordinator is not None:
-            await run_to_the_end(self.coordinator.forget(), "aritma-auth store")
+
+    async def _forget(self) -> None:
+        try:
+            if self.coordinator is not None:
+                await self.coordinator.forget()
+        finally:
+            if self._settings.on_token is not None:
+                await self._settings.on_token.deliver()
 
     async def aclose(self) -> None:
         """Stop the refresh, and try for the last time to write what the store does not have."""
@@ -178,6 +202,7 @@ class TokenRefresher:
             )
         else:
             if isinstance(issued, IssuedToken):
+                await self._announce(issued, generation)
                 return await self._accept(issued, generation)
             with STATE_LOCK:
                 if cache.generation == generation:
@@ -210,6 +235,19 @@ class TokenRefresher:
         # After a failure one request is a probe; more would feed an outage.
         is_patient = not self._cache.is_alive and failure is None
         return await self._requester.run(self._cache.current.token, patient=is_patient)
+
+    async def _announce(self, issued: IssuedToken, generation: int) -> None:
+        """Tell the callback of a token before it is served; with a store the coordinator does."""
+        announcer = self._settings.on_token
+        if announcer is None or self.coordinator is not None:
+            return
+        with STATE_LOCK:
+            if self._cache.generation != generation:
+                return
+            announcer.announce(issued.token, self._settings.report)
+        # The refresh token's successor is on its way to where it is kept.
+        with uninterrupted():
+            await announcer.deliver()
 
     async def _accept(self, issued: IssuedToken, generation: int) -> Outcome:
         cache, settings = self._cache, self._settings

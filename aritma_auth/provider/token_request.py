@@ -32,6 +32,7 @@ from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrup
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
+    from aritma_auth.provider.announcer import TokenAnnouncer
     from aritma_auth.stores import TokenStore
 
 _CLIENT_FAULTS = frozenset(
@@ -111,6 +112,7 @@ class Settings(Value):
     draw: Callable[[], float]
     on_event: Listener | None
     key: str = ""
+    on_token: "TokenAnnouncer | None" = None
 
     def label(self, event: E) -> E:
         """Say in an event whose token it is about."""

@@ -17,7 +17,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
-from aritma_auth.provider.shared.machine import Purpose, Refresh, SharedRefresh
+from aritma_auth.provider.shared.machine import Phase, Purpose, Refresh, SharedRefresh
 from aritma_auth.provider.shared.resilient_store import (
     HeldLease,
     ResilientStore,
@@ -70,8 +70,13 @@ class RefreshCoordinator:
         """Tell the machine what happened: what this process knows now counts, not what it knew."""
         with STATE_LOCK:
             state = attrs.evolve(state, known=self._known)
+            was_decided = state.phase is Phase.RELEASE
             state, action = self._rules.step(state, event, self._look_around())
             self._known = state.known
+            served = None if was_decided else _newly_served(state, action)
+            if served is not None and self.settings.on_token is not None:
+                # Under the same lock as the decision: no sign-in of another thread comes between.
+                self.settings.on_token.announce(served, self.settings.report)
         return state, action
 
     async def refresh(self) -> IssuedToken | msg.Postpone:
@@ -199,16 +204,26 @@ class _Run:
         state, action = self._coordinator.begin(purpose)
         try:
             while not isinstance(action, msg.Outcome):
+                # Under the lease: so the callbacks of all processes see the tokens in order.
+                await self._deliver(state, action)
                 with uninterrupted() if state.is_critical else contextlib.nullcontext():
                     event = await self._carry_out(action)
                 state, action = self._coordinator.step(state, event)
         finally:
             if self._lease is not None:
                 await self._lease.release()
+        await self._deliver(state, action)
         if isinstance(action, msg.Serve | msg.Wrote) and action.is_overtaken:
             failed = StoreFailed("save", "other writers were faster")
             self._coordinator.settings.report(failed)
         return action
+
+    async def _deliver(self, state: Refresh, action: msg.Action) -> None:
+        """Tell the callback of the token that this refresh has brought."""
+        announcer = self._coordinator.settings.on_token
+        if announcer is not None and _newly_served(state, action) is not None:
+            with uninterrupted():
+                await announcer.deliver()
 
     async def _carry_out(self, action: msg.Action) -> msg.Event:
         try:
@@ -253,3 +268,11 @@ class _Run:
             return msg.Responded(issued.token, issued.issued_at)
         credential = await self._coordinator.credential() if failure.is_permanent else ""
         return msg.Failed(failure, credential)
+
+
+def _newly_served(state: Refresh, action: msg.Action) -> Token | None:
+    """Return the token that a refresh has brought and ends with, or None."""
+    outcome = state.outcome if isinstance(action, msg.Release) else action
+    if isinstance(outcome, msg.Serve) and not outcome.is_adopted:
+        return outcome.token
+    return None
