@@ -42,6 +42,15 @@ if TYPE_CHECKING:
     from aritma_auth.native_app.login import login_with_browser as login_with_browser
     from aritma_auth.native_app.login import login_with_device as login_with_device
     from aritma_auth.native_app.login import signed_in_provider as signed_in_provider
+    from aritma_auth.protocol.authorization_details import (
+        AuthorizationDetail as AuthorizationDetail,
+    )
+    from aritma_auth.protocol.authorization_details import (
+        find_ungranted_details as find_ungranted_details,
+    )
+    from aritma_auth.protocol.authorization_details import (
+        parse_granted_details as parse_granted_details,
+    )
     from aritma_auth.protocol.authorization_parameters import (
         AuthorizationParameters as AuthorizationParameters,
     )
@@ -154,6 +163,11 @@ _HOMES = {
         "login_with_browser",
         "login_with_device",
         "signed_in_provider",
+    ),
+    "protocol.authorization_details": (
+        "AuthorizationDetail",
+        "find_ungranted_details",
+        "parse_granted_details",
     ),
     "protocol.authorization_parameters": ("AuthorizationParameters",),
     "protocol.authorization_request": ("AuthorizationRequest",),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.metadata import ServerMetadata
     from aritma_auth.protocol.redaction import Members
     from aritma_auth.protocol.sign_in import SignIn
+    from aritma_auth.protocol.signing import Signer
     from aritma_auth.protocol.token_management import Introspection
 
 
@@ -71,6 +72,9 @@ class OAuthClient(AsyncCloseable):
         trusted_audiences: Further audiences that this client trusts with its ID tokens and logout
             tokens. A token that names any other is refused.
 
+        request_signer: The key that signs authorization requests; None takes that of
+            `PrivateKeyJwt`.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -89,6 +93,7 @@ class OAuthClient(AsyncCloseable):
         id_token_algorithms: str | Iterable[str] | None = None,
         leeway: float = 30.0,
         trusted_audiences: str | Iterable[str] = (),
+        request_signer: "Signer | None" = None,
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -112,6 +117,9 @@ class OAuthClient(AsyncCloseable):
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
         self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))
+        self._request_signer = request_signer
+        if request_signer is not None:
+            _require_signer(request_signer)
         self._made_verifier: TokenVerifier | None = None
         self._lock = fork_safe_lock()
 
@@ -540,7 +548,7 @@ class OAuthClient(AsyncCloseable):
     def _sign_in(self) -> "SignInFlow":
         from aritma_auth.client.sign_in import SignInFlow  # noqa: PLC0415 - at its first use
 
-        return SignInFlow(self._connection, self._verifier)
+        return SignInFlow(self._connection, self._verifier, self._request_signer)
 
     @property
     def _device_sign_in(self) -> "DeviceFlow":
@@ -580,6 +588,12 @@ def _as_client_auth(given: object) -> ClientAuth:
     if isinstance(given, ClientAuth):
         return given
     raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
+
+
+def _require_signer(given: object) -> None:
+    from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - few clients have one
+
+    require_signer("request_signer", given)
 
 
 def _hidden(name: str, given: object) -> HiddenStr:

@@ -189,10 +189,20 @@ class Discovery:
 
         Spec: RFC 9126 §5.
         """
+        return await self._demands("require_pushed_authorization_requests")
+
+    async def requires_signed_requests(self) -> bool:
+        """
+        Tell whether authorization requests must be signed; unknown without discovery.
+
+        Spec: RFC 9101 §10.5.
+        """
+        return await self._demands("require_signed_request_object")
+
+    async def _demands(self, name: str) -> bool:
         if not self._environment.discovers:
             return False
-        members = (await self._metadata.get()).members
-        return members.get("require_pushed_authorization_requests") is True
+        return (await self._metadata.get()).members.get(name) is True
 
     async def fetch_keys(self) -> "list[JsonWebKey]":
         """Give the server's public keys, fetched at most once a day."""

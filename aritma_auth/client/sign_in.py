@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
-import attrs
-
 from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
+from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, IdTokenError, wrong_kind
+from aritma_auth.errors import ConfigurationError, IdTokenError
 from aritma_auth.protocol.authorization_parameters import (
     AuthorizationParameters,
     generate_authorization_request,
@@ -20,11 +19,6 @@ from aritma_auth.protocol.authorization_response import (
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.jws import require_joserfc
-from aritma_auth.protocol.par import (
-    build_pushed_authorization_request,
-    next_push_delay,
-    parse_pushed_authorization_response,
-)
 from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
@@ -39,6 +33,7 @@ from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.jarm import VerifiedResponse
+    from aritma_auth.protocol.signing import Signer
 
 
 class SignInFlow:
@@ -50,9 +45,15 @@ class SignInFlow:
     Spec: RFC 6749 §4.1, §4.2; OpenID Connect Core 1.0 §3, §5.3.
     """
 
-    def __init__(self, connection: ServerConnection, verifier: TokenVerifier) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        verifier: TokenVerifier,
+        request_signer: "Signer | None" = None,
+    ) -> None:
         self._connection = connection
         self._verifier = verifier
+        self._request_signer = request_signer
 
     async def begin(
         self,
@@ -60,9 +61,11 @@ class SignInFlow:
         scope: str | Iterable[str] | None,
         **parameters: Unpack[AuthorizationParameters],
     ) -> AuthorizationRequest:
-        """Make the authorization request, and push it where that is demanded."""
+        """Make the authorization request; sign it and push it where that is demanded."""
         connection = self._connection
-        is_pushed = await self._must_push(parameters.pop("push", None))
+        delivery = RequestDelivery(connection, self._request_signer)
+        is_signed = await delivery.must_sign(parameters.pop("sign", None))
+        is_pushed = await delivery.must_push(parameters.pop("push", None))
         await connection.discovery.require_pkce()
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
@@ -76,43 +79,9 @@ class SignInFlow:
         )
         if request.expects_id_token or request.expects_signed_response:
             require_joserfc()
-        return await self._push(request) if is_pushed else request
-
-    async def _must_push(self, wanted: object) -> bool:
-        if wanted is not None and not isinstance(wanted, bool):
-            raise wrong_kind("push", "True, False or None", wanted)
-        is_required = await self._connection.discovery.requires_par()
-        if is_required and wanted is False:
-            raise ConfigurationError(
-                "push must not be False: the server requires pushed authorization requests "
-                "(RFC 9126 §5)"
-            )
-        return is_required or wanted is True
-
-    async def _push(self, request: AuthorizationRequest) -> AuthorizationRequest:
-        """Push a request; a server that is away for a moment is asked again."""
-        connection, attempts = self._connection, 0
-        while True:
-            attempts += 1
-            try:
-                pushed = await connection.post_authenticated(
-                    "pushed_authorization_request_endpoint",
-                    build_pushed_authorization_request(request),
-                    lambda response, sent_at: parse_pushed_authorization_response(
-                        response, sent_at=sent_at
-                    ),
-                )
-            except AritmaAuthError as error:
-                delay = next_push_delay(error, attempts)
-                if delay is None:
-                    raise
-            else:
-                return attrs.evolve(
-                    request,
-                    request_uri=pushed.request_uri,
-                    request_uri_expires_at=pushed.expires_at,
-                )
-            await connection.clock.sleep(delay)
+        if is_signed:
+            request = await delivery.sign(request)
+        return await delivery.push(request) if is_pushed else request
 
     async def complete(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """Validate the authorization response and exchange its code."""
@@ -129,7 +98,8 @@ class SignInFlow:
             return callback
         from aritma_auth.protocol.jarm import parse_response_jwt  # noqa: PLC0415 - few servers sign
 
-        return await self._verifier.verify_response(parse_response_jwt(callback, request))
+        jwt = parse_response_jwt(callback, request)
+        return await self._verifier.verify_response(jwt, request.issuers)
 
     async def exchange_code(self, response: AuthorizationResponse) -> SignIn:
         """Exchange the code and verify the ID tokens of both channels."""

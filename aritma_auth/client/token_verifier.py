@@ -80,7 +80,7 @@ class TokenVerifier:
 
         return await self._verify(id_token, verify) if keys is None else verify(keys)
 
-    async def verify_response(self, jwt: str) -> "VerifiedResponse":
+    async def verify_response(self, jwt: str, issuers: frozenset[str]) -> "VerifiedResponse":
         """
         Verify a signed authorization response.
 
@@ -96,7 +96,7 @@ class TokenVerifier:
             return verify_response_jwt(
                 jwt,
                 keys,
-                issuers=connection.environment.issuers,
+                issuers=issuers,
                 client_id=connection.client_id,
                 algorithms=self._algorithms,
                 now=connection.server_time,

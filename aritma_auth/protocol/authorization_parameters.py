@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypedDict, Unpack
 
 from aritma_auth.errors import ConfigurationError, StepUpRequiredError, wrong_kind
+from aritma_auth.protocol.authorization_details import AuthorizationDetail
 from aritma_auth.protocol.authorization_request import (
     AuthorizationRequest,
     parse_max_age,
@@ -16,6 +17,10 @@ from aritma_auth.protocol.authorization_request import (
 )
 from aritma_auth.protocol.parameters import Scope, parse_scope, parse_words
 from aritma_auth.protocol.pkce import generate_code_verifier
+from aritma_auth.protocol.redaction import JsonValue
+
+_OF_DELIVERY = frozenset({"push", "sign"})
+"""How the request travels; the client takes them before a request is made."""
 
 
 class AuthorizationParameters(TypedDict, total=False):
@@ -47,12 +52,18 @@ class AuthorizationParameters(TypedDict, total=False):
 
         resource: Absolute URI of the API that the tokens are for, or several (RFC 8707 §2).
 
+        authorization_details: What the tokens are to be good for, as `AuthorizationDetail` or as
+            mappings with a ``type`` (RFC 9396 §2).
+
         extra: Further parameters of this server, name to value.
 
         step_up: What an API demanded: added to the scope, ``acr_values`` and ``max_age``
             (RFC 9470 §4).
 
         lifetime: Seconds within which the response must arrive (default 600).
+
+        sign: True sends the request as a JWT that the client has signed (RFC 9101); False never
+            does. Default: if the server's metadata demands it.
 
         push: True sends the request to the server first, so that the browser carries a reference
             alone (RFC 9126); False never does. Default: if the server's metadata demands it.
@@ -69,9 +80,11 @@ class AuthorizationParameters(TypedDict, total=False):
     requires_acr: bool
     ui_locales: str | Iterable[str]
     resource: str | Iterable[str]
+    authorization_details: Iterable[AuthorizationDetail | Mapping[str, JsonValue]]
     extra: Mapping[str, str] | None
     step_up: StepUpRequiredError | None
     lifetime: float
+    sign: bool | None
     push: bool | None
 
 
@@ -96,7 +109,8 @@ def generate_authorization_request(
 
     Spec: RFC 6749 §4.1.1; RFC 7636 §4; RFC 9470 §4; OpenID Connect Core 1.0 §3.1.2.1, §15.5.2.
     """
-    unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
+    known = AuthorizationParameters.__annotations__.keys() - _OF_DELIVERY
+    unknown = parameters.keys() - known
     if unknown:
         raise ConfigurationError(
             f"{', '.join(sorted(unknown))} must be left out: AuthorizationParameters lists the rest"

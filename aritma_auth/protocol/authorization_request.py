@@ -17,6 +17,11 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
+from aritma_auth.protocol.authorization_details import (
+    AuthorizationDetail,
+    encode_authorization_details,
+    parse_authorization_details,
+)
 from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.parameters import (
     Scope,
@@ -60,6 +65,7 @@ _FORMAT = 1
 _RESERVED = frozenset(
     {
         "acr_values",
+        "authorization_details",
         "client_id",
         "code_challenge",
         "code_challenge_method",
@@ -117,6 +123,11 @@ def _parse_extra(value: Mapping[str, str] | SecretParameters) -> SecretParameter
     return parse_extra(value, reserved=_RESERVED)
 
 
+def _encode_details(details: tuple[AuthorizationDetail, ...]) -> Parameters:
+    name = "authorization_details"
+    return ((name, encode_authorization_details(details)),) if details else ()
+
+
 def _require_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
     if not isinstance(value, str):
         raise wrong_kind(field.name, "a string", value)
@@ -158,6 +169,8 @@ class AuthorizationRequest:
         response_mode: ``query``, ``fragment`` or ``form_post``: how the response travels; with
             ``.jwt``, or ``jwt`` for the usual way, it is signed.
 
+        authorization_details: What the tokens are to be good for, finer than a scope.
+
         acr_values: How the end-user should sign in; the server may choose another way.
 
         requires_acr: It may not: the ID token's ``acr`` must be one of these.
@@ -170,7 +183,7 @@ class AuthorizationRequest:
             the request was pushed; None if the URL carries the request itself.
 
     Spec: RFC 6749 §4.1.1, §4.2.1; OpenID Connect Core 1.0 §3.1.2.1; RFC 7636 §4.3; RFC 8707 §2;
-    RFC 9126 §4.
+    RFC 9101 §5; RFC 9126 §4; RFC 9396 §3.
     """
 
     authorization_endpoint: str = attrs.field(converter=_parse_endpoint)
@@ -193,9 +206,13 @@ class AuthorizationRequest:
     requires_acr: bool = False
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
+    authorization_details: tuple[AuthorizationDetail, ...] = attrs.field(
+        default=(), converter=parse_authorization_details
+    )
     extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_parse_extra)
     created_at: float = attrs.field(validator=_require_seconds)
     lifetime: float = attrs.field(default=_DEFAULT_LIFETIME, validator=_require_seconds)
+    request_object: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     request_uri: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     request_uri_expires_at: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_seconds)
@@ -270,12 +287,18 @@ class AuthorizationRequest:
 
     def _query(self) -> Parameters:
         if self.request_uri is None:
-            return self.parameters()
+            return self.sent_parameters()
         # Nothing else: the server ignores or refuses what it has been sent before (RFC 9126 §4).
         return (("client_id", self.client_id), ("request_uri", self.request_uri.text))
 
+    def sent_parameters(self) -> Parameters:
+        """Return the parameters as they travel: a signed request is one JWT (RFC 9101 §5)."""
+        if self.request_object is None:
+            return self.parameters()
+        return (("client_id", self.client_id), ("request", self.request_object.text))
+
     def parameters(self) -> Parameters:
-        """Return what the request asks of the server, wherever it travels."""
+        """Return what the request asks of the server."""
         verifier, mode = self.code_verifier, self.response_mode
         optional = (
             ("scope", None if self.scope is None else " ".join(self.scope)),
@@ -296,6 +319,7 @@ class AuthorizationRequest:
             ("redirect_uri", self.redirect_uri),
             *((name, value) for name, value in optional if value is not None),
             *(("resource", resource) for resource in self.resource),
+            *_encode_details(self.authorization_details),
             *self.extra,
         )
 
@@ -318,7 +342,11 @@ class AuthorizationRequest:
             name: value.text if isinstance(value, SecretText) else value
             for name, value in fields.items()
         }
-        special = {"issuers": sorted(self.issuers), "extra": list(self.extra)}
+        special = {
+            "issuers": sorted(self.issuers),
+            "authorization_details": [d.to_members() for d in self.authorization_details],
+            "extra": list(self.extra),
+        }
         return HiddenStr(json.dumps({"format": _FORMAT, **plain, **special}))
 
     @classmethod

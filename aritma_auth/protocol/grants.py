@@ -34,10 +34,12 @@ from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
+    from aritma_auth.protocol.authorization_details import AuthorizationDetail
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
+    from aritma_auth.protocol.redaction import JsonValue
 else:
     # A type that cattrs can resolve: the real one is loaded when the first code is exchanged.
-    AuthorizationResponse = object
+    AuthorizationDetail = AuthorizationResponse = object
 
 __all__ = [
     "AuthorizationCodeGrant",
@@ -56,6 +58,7 @@ _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 _RESERVED = frozenset(
     {
+        "authorization_details",
         "client_assertion",
         "client_assertion_type",
         "client_id",
@@ -73,6 +76,29 @@ _Extra = Mapping[str, str] | SecretParameters
 def _extra(value: _Extra) -> SecretParameters:
     # The client's authentication is not for callers to write.
     return parse_extra(value, reserved=_RESERVED)
+
+
+def _details(
+    value: "Iterable[AuthorizationDetail | Mapping[str, JsonValue]]",
+) -> "tuple[AuthorizationDetail, ...]":
+    if value == ():
+        return ()
+    # Imported here: few services ask for more than a scope.
+    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415
+        parse_authorization_details,
+    )
+
+    return parse_authorization_details(value)
+
+
+def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
+    if not details:
+        return ()
+    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415 - as above
+        encode_authorization_details,
+    )
+
+    return (("authorization_details", encode_authorization_details(details)),)
 
 
 def _fields(value: _Extra) -> SecretParameters:
@@ -99,6 +125,9 @@ class Grant(Value, ABC):
 
         resource: Absolute URIs of the APIs that the token is for (RFC 8707).
 
+        authorization_details: What it is to be good for, finer than a scope: `AuthorizationDetail`
+            or mappings with a ``type`` (RFC 9396).
+
         extra: Further parameters of this server, name to value; never shown.
 
     Raises:
@@ -113,6 +142,9 @@ class Grant(Value, ABC):
 
     scope: Scope | None = attrs.field(default=None, converter=parse_scope)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
+    authorization_details: tuple[AuthorizationDetail, ...] = attrs.field(
+        default=(), converter=_details
+    )
     extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_extra)
 
     @extra.validator
@@ -129,6 +161,7 @@ class Grant(Value, ABC):
             *self.own_parameters(),
             *scope,
             *resources,
+            *_encode_details(self.authorization_details),
             *self.extra,
         )
 

@@ -64,7 +64,7 @@ def build_pushed_authorization_request(request: AuthorizationRequest) -> Paramet
 
     Spec: RFC 9126 §2.1.
     """
-    return request.parameters()
+    return request.sent_parameters()
 
 
 def parse_pushed_authorization_response(

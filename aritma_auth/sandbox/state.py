@@ -11,6 +11,7 @@ from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_USERS, User
+from aritma_auth.sandbox.identity.request_objects import RequestObjects
 from aritma_auth.sandbox.identity.server_versions import server_version_named
 from aritma_auth.sandbox.identity.sessions import BrowserSession, Sessions
 from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
@@ -31,8 +32,17 @@ class SandboxState:
         self.overrides = ResponseOverrides()
         self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
         self.refresh_tokens = RefreshTokens(self.clock, self.server_version.refresh_tokens_rotate)
-        self.pushed_requests = PushedRequests(self.clients, self.clock, self.server_version)
-        self.faults = Faults(self.issuer, self.refresh_tokens, self.pushed_requests, self.overrides)
+        self.request_objects = RequestObjects(self.clients, self.clock, lambda: self.identity_url)
+        self.pushed_requests = PushedRequests(
+            self.clients, self.clock, self.server_version, self.request_objects
+        )
+        self.faults = Faults(
+            self.issuer,
+            self.refresh_tokens,
+            self.pushed_requests,
+            self.request_objects,
+            self.overrides,
+        )
         assertions = ClientAssertions(self.clients, self.clock)
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
         self.sessions = Sessions(self.clock)

@@ -114,6 +114,8 @@ async def test_every_authorization_parameter_reaches_the_server(client):
         "step_up": aa.StepUpRequiredError("more", acr_values=("verify",)),
         "lifetime": 30.0,
         "push": False,
+        "sign": False,
+        "authorization_details": [{"type": "account_information"}],
     }
     async with signing_in(client, **parameters) as journey:
         query = journey.query
@@ -128,6 +130,7 @@ async def test_every_authorization_parameter_reaches_the_server(client):
         "acr_values": "verify mfa",
         "ui_locales": "nb",
         "resource": "https://api.example",
+        "authorization_details": '[{"type":"account_information"}]',
     }
     assert query["more"] == "yes"
     assert query["code_challenge_method"] == "S256"

@@ -345,6 +345,8 @@ def test_a_request_is_written_down_like_this():
         "acr_values": ["mfa", "verify"],
         "ui_locales": ["nb"],
         "extra": [["display", "page"], ["x", "é"]],
+        "authorization_details": [],
+        "request_object": None,
         "request_uri": None,
         "request_uri_expires_at": None,
     }

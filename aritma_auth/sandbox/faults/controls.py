@@ -10,6 +10,7 @@ from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
+from aritma_auth.sandbox.identity.request_objects import RequestObjects
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 from aritma_auth.sandbox.overrides import ResponseOverrides
 
@@ -71,6 +72,8 @@ class Faults:
 
         pushed_requests: Knows the pushed authorization requests.
 
+        request_objects: Verifies the signed ones.
+
         overrides: Where decoy keys are published.
     """
 
@@ -79,11 +82,13 @@ class Faults:
         issuer: TokenIssuer,
         refresh_tokens: RefreshTokens,
         pushed_requests: PushedRequests,
+        request_objects: RequestObjects,
         overrides: ResponseOverrides,
     ) -> None:
         self._issuer = issuer
         self._refresh_tokens = refresh_tokens
         self._pushed_requests = pushed_requests
+        self._request_objects = request_objects
         self._overrides = overrides
         self._queues = {place: FaultQueue() for place in PLACES}
         self._denials: deque[tuple[str, str | None]] = deque()
@@ -393,6 +398,15 @@ class Faults:
             is_on: False stops it.
         """
         self._pushed_requests.is_required = is_on
+
+    def require_signed_requests(self, *, is_on: bool = True) -> None:
+        """
+        Refuse authorization requests that are not signed; the metadata says so (RFC 9101 §10.5).
+
+        Args:
+            is_on: False stops it.
+        """
+        self._request_objects.is_required = is_on
 
     def expire_pushed_requests(self) -> None:
         """Let the references of all pushed authorization requests expire at once."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_scope
+from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_details, parse_scope
 from aritma_auth.sandbox.identity.registrations import RESOURCES, SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
 
@@ -73,6 +73,8 @@ class AuthorizationRequest:
         tenant: The requested tenant, or None.
 
         resources: The APIs named by ``resource``.
+
+        details: The requested authorization details.
     """
 
     client: SandboxClient
@@ -91,6 +93,7 @@ class AuthorizationRequest:
     idp: str | None
     tenant: str | None
     resources: tuple[str, ...]
+    details: tuple[Mapping[str, object], ...] = ()
 
     @property
     def is_satisfiable(self) -> bool:
@@ -138,6 +141,7 @@ def parse_authorization_request(
         idp=_special(words, "idp:"),
         tenant=_special(words, "tenant:"),
         resources=_resources(parameters, server_version),
+        details=parse_details(given) if server_version.grants_details else (),
     )
 
 

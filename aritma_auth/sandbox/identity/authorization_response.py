@@ -68,6 +68,7 @@ class AuthorizationResponses:
                 sign_in=sign_in,
                 code_challenge=request.code_challenge,
                 resources=request.resources,
+                details=request.details,
             )
         )
 

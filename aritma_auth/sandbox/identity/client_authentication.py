@@ -7,8 +7,6 @@ Source: IdentityServer's ClientSecretValidator and BasicAuthenticationSecretPars
 import base64
 import binascii
 import hmac
-import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
@@ -16,10 +14,10 @@ from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
+from aritma_auth.sandbox.identity.signed_jwts import is_signed_by, parse_jwt
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LEEWAY = 300
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
 class ClientAssertions:
@@ -38,11 +36,11 @@ class ClientAssertions:
             The client, or None if anything is wrong.
         """
         assertion = form.get("client_assertion", "")
-        claims = _parse_claims(assertion)
+        _, claims = parse_jwt(assertion)
         client = self._clients.get(str(claims.get("sub")))
         if form.get("client_assertion_type") != _TYPE or client is None or not client.public_key:
             return None
-        if not _is_signed(assertion, client.public_key) or not self._are_valid(claims, audiences):
+        if not is_signed_by(assertion, client.public_key) or not self._are_valid(claims, audiences):
             return None
         self._seen.add(claims["jti"])
         return client
@@ -57,29 +55,6 @@ class ClientAssertions:
             and isinstance(jti, str)
             and jti not in self._seen
         )
-
-
-def _parse_claims(assertion: str) -> dict[str, object]:
-    try:
-        payload = assertion.split(".")[1]
-        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, binascii.Error, ValueError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
-
-
-def _is_signed(assertion: str, public_key: str) -> bool:
-    from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
-    from joserfc.errors import JoseError  # noqa: PLC0415 - extra "sandbox"
-    from joserfc.jwk import ECKey, RSAKey  # noqa: PLC0415 - extra "sandbox"
-
-    for kind in (RSAKey, ECKey):
-        try:
-            jws.deserialize_compact(assertion, kind.import_key(public_key), _ALGORITHMS)
-        except (JoseError, ValueError, TypeError):
-            continue
-        return True
-    return False
 
 
 _MAX_SECRET_LENGTH = 100

@@ -72,8 +72,8 @@ class MetadataEndpoints:
             "subject_types_supported": ["public"],
             # IdentityServer always advertises plain, although clients refuse it by default.
             "code_challenge_methods_supported": ["plain", "S256"],
-            # The sandbox does not support request objects.
-            "request_parameter_supported": False,
+            "request_parameter_supported": True,
+            "require_signed_request_object": self._sandbox.request_objects.is_required,
         }
 
     def _of_server_version(self, base: str) -> Changes:

@@ -1,5 +1,6 @@
 """Parameters of requests, and the error response to invalid ones."""
 
+import json
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -28,6 +29,26 @@ async def read_form_values(request: web.Request) -> dict[str, str]:
     for name, value in (await request.post()).items():
         form[name] = ",".join([form[name], str(value)]) if name in form else str(value)
     return form
+
+
+def parse_details(form: Mapping[str, str]) -> tuple[Mapping[str, object], ...]:
+    """
+    Parse the requested authorization details; every type is known.
+
+    Raises:
+        ErrorResponse: ``invalid_authorization_details``.
+
+    Spec: RFC 9396 §2, §5.
+    """
+    try:
+        details = json.loads(form.get("authorization_details", "[]"))
+    except ValueError:
+        details = None
+    if not isinstance(details, list) or not all(
+        isinstance(detail, dict) and isinstance(detail.get("type"), str) for detail in details
+    ):
+        raise ErrorResponse("invalid_authorization_details")
+    return tuple(details)
 
 
 def parse_scope(form: Mapping[str, str], client: SandboxClient) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from aritma_auth.sandbox.identity.authorization_request import (
 )
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
+from aritma_auth.sandbox.identity.request_objects import RequestObjects
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
 
 _LIFETIME = 600
@@ -43,10 +44,12 @@ class PushedRequests:
         clients: Mapping[str, SandboxClient],
         clock: SandboxClock,
         server_version: ServerVersion,
+        request_objects: RequestObjects,
     ) -> None:
         self._clients = clients
         self._clock = clock
         self._server_version = server_version
+        self._request_objects = request_objects
         self._pushed: dict[str, _Pushed] = {}
         self.is_required = False
 
@@ -70,11 +73,33 @@ class PushedRequests:
             raise ErrorResponse("invalid_request", "Invalid client_id")
         if "request_uri" in kept:
             raise ErrorResponse("invalid_request", "request_uri must not be pushed")
-        parse_authorization_request(kept, self._clients, self._server_version)
+        return {"request_uri": self._keep(kept), "expires_in": _LIFETIME}
+
+    def _keep(self, parameters: Parameters) -> str:
+        opened = self._request_objects.open(parameters)
+        parse_authorization_request(opened, self._clients, self._server_version)
         request_uri = f"{_PREFIX}{secrets.token_hex(32).upper()}"
         expires_at = self._clock.time() + _LIFETIME
-        self._pushed[request_uri] = _Pushed(client.client_id, kept, expires_at)
-        return {"request_uri": request_uri, "expires_in": _LIFETIME}
+        self._pushed[request_uri] = _Pushed(opened["client_id"][0], opened, expires_at)
+        return request_uri
+
+    def refer(self, parameters: Parameters) -> Parameters:
+        """
+        Keep a signed request that the browser has brought, so that its pages carry a reference.
+
+        Raises:
+            ErrorResponse: Its signature or a parameter is invalid, or the client must push.
+        """
+        if "request" not in parameters:
+            return parameters
+        self._require_pushed(parameters)
+        client_id = list(parameters.get("client_id", ()))
+        return {"client_id": client_id, _URI: [self._keep(parameters)]}
+
+    def _require_pushed(self, parameters: Parameters) -> None:
+        client = self._clients.get(_single(parameters, "client_id") or "")
+        if self.is_required or (client is not None and client.requires_par):
+            raise ErrorResponse("invalid_request", "Pushed authorization is required.")
 
     def resolve(self, parameters: Parameters) -> Parameters:
         """
@@ -86,10 +111,8 @@ class PushedRequests:
         """
         client_id, request_uri = _single(parameters, "client_id"), _single(parameters, _URI)
         if request_uri is None:
-            client = self._clients.get(client_id or "")
-            if self.is_required or (client is not None and client.requires_par):
-                raise ErrorResponse("invalid_request", "Pushed authorization is required.")
-            return parameters
+            self._require_pushed(parameters)
+            return self._request_objects.open(parameters)
         pushed = self._pushed.get(request_uri)
         if (
             pushed is None

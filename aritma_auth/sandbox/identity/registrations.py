@@ -1,6 +1,7 @@
 """The sandbox's registered clients and end-users, all made up and public."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -42,6 +43,10 @@ def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _as_key(given: str | Mapping[str, object] | None) -> str | None:
+    return json.dumps(dict(given)) if isinstance(given, Mapping) else given
+
+
 def _require_text(_value: object, field: "attrs.Attribute[str]", given: object) -> None:
     if not isinstance(given, str):
         raise wrong_kind(field.name, "a text", given)
@@ -59,7 +64,8 @@ class SandboxClient:
 
         expired_secrets: Secrets that were valid once.
 
-        public_key: The key that verifies its assertions, in PEM, or None.
+        public_key: The key that verifies its assertions and signed requests: in PEM, or as a JSON
+            Web Key, as text or mapping; or None.
 
         grant_types: Grants that it may use.
 
@@ -89,7 +95,7 @@ class SandboxClient:
     client_id: str = attrs.field(validator=_require_text)
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    public_key: str | None = None
+    public_key: str | None = attrs.field(default=None, converter=_as_key)
     grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_texts)
     scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_texts)
     lifetime: int = 3600

@@ -43,6 +43,8 @@ class ServerVersion:
 
         logout_token_type: The ``typ`` of logout tokens.
 
+        grants_details: ``authorization_details`` are granted as asked (RFC 9396).
+
         supports_par: Authorization requests may be pushed (RFC 9126).
 
         signing_algorithm: Of every token: ``RS256`` or ``PS256``.
@@ -80,6 +82,7 @@ class ServerVersion:
     )
     leading_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
     logout_token_type: str = "logout+jwt"
+    grants_details: bool = False
     supports_par: bool = False
     signing_algorithm: str = "RS256"
     signs_responses: bool = False
@@ -125,7 +128,13 @@ SERVER_VERSIONS = {
         ServerVersion(name="duende-6.3"),
         _DUENDE_7_4,
         _DUENDE_8,
-        attrs.evolve(_DUENDE_8, name="fapi", signing_algorithm="PS256", signs_responses=True),
+        attrs.evolve(
+            _DUENDE_8,
+            name="fapi",
+            grants_details=True,
+            signing_algorithm="PS256",
+            signs_responses=True,
+        ),
     )
 }
 

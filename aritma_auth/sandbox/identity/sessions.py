@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -105,6 +105,8 @@ class Code:
 
         resources: The resources of the authorization request; a token request may name one.
 
+        details: The granted authorization details.
+
         expires_at: POSIX seconds; set when the code is issued.
     """
 
@@ -114,6 +116,7 @@ class Code:
     sign_in: AuthenticationEvent
     code_challenge: str | None
     resources: tuple[str, ...] = ()
+    details: tuple[Mapping[str, object], ...] = ()
     expires_at: float = 0.0
 
 

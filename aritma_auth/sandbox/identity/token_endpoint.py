@@ -6,7 +6,7 @@ Every error is a 400 with IdentityServer's error code, mostly without a descript
 Source: IdentityServer's TokenRequestValidator and TokenErrorResult.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import attrs
 
@@ -18,7 +18,7 @@ from aritma_auth.sandbox.identity.extension_grants import (
     TOKEN_EXCHANGE,
     SubjectTokens,
 )
-from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_scope
+from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_details, parse_scope
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import (
     DEVICE_CODE,
@@ -127,7 +127,8 @@ class TokenEndpoint:
             raise ErrorResponse("invalid_scope")
         resource = self._resource(form, RESOURCES, scope)
         text = self._issuer.issue_access_token(issuer, client, scope, resource=resource)
-        return self._response(scope, text)
+        details = parse_details(form) if self._server_version.grants_details else ()
+        return self._response(scope, text) | _granted(details)
 
     def _authorization_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         if not form.get("redirect_uri"):
@@ -136,7 +137,8 @@ class TokenEndpoint:
             form.get("code", ""), client, form["redirect_uri"], form.get("code_verifier")
         )
         resource = self._resource(form, code.resources, code.scope)
-        return self._sign_in_tokens(issuer, client, code.scope, code.sign_in, resource)
+        tokens = self._sign_in_tokens(issuer, client, code.scope, code.sign_in, resource)
+        return tokens | _granted(code.details)
 
     def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope, sign_in = self._device_codes.redeem(form.get("device_code", ""), client)
@@ -236,3 +238,7 @@ class TokenEndpoint:
             **({} if refresh_token is None else {"refresh_token": refresh_token}),
             "scope": " ".join(scope),
         }
+
+
+def _granted(details: Sequence[Mapping[str, object]]) -> Response:
+    return {"authorization_details": list(details)} if details else {}

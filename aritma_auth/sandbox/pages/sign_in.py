@@ -1,6 +1,6 @@
 """The pages on which an end-user signs in, consents, and approves a device."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from aritma_auth.sandbox.identity.sessions import AuthenticationEvent, BrowserSe
 from aritma_auth.sandbox.pages import form_security, templates
 from aritma_auth.sandbox.state import SandboxState
 
-Parameters = dict[str, list[str]]
+Parameters = Mapping[str, Sequence[str]]
 
 _WRONG_PASSWORD = "The user name or the password is wrong."
 _WRONG_WITH_CODE = "The user name, the password or the code is wrong."
@@ -43,9 +43,10 @@ class SignInPages:
 
     async def authorize(self, request: web.Request) -> web.StreamResponse:
         """Respond to an authorization request, or redirect to the page that must come first."""
-        parameters = await form_security.read_parameters(request)
+        parameters: Parameters = await form_security.read_parameters(request)
         issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
         try:
+            parameters = self._sandbox.pushed_requests.refer(parameters)
             call = self._read(parameters)
             scripted = self._sandbox.faults.take_denial()
             if scripted is not None:

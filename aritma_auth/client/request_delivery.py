@@ -1,0 +1,108 @@
+"""How an authorization request gets to its server: signed, pushed, or by the browser as it is."""
+
+import attrs
+
+from aritma_auth.client.connection import ServerConnection
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
+from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.client_auth import PrivateKeyJwt, generate_jti
+from aritma_auth.protocol.par import (
+    build_pushed_authorization_request,
+    next_push_delay,
+    parse_pushed_authorization_response,
+)
+from aritma_auth.protocol.signing import RemoteSigner, Signer, SigningKey
+
+
+class RequestDelivery:
+    """
+    Signs and pushes the authorization requests of one client.
+
+    Args:
+        connection: The way to the server.
+
+        signer: The key that signs requests, or None: then that of the client assertions.
+
+    Spec: RFC 9101; RFC 9126.
+    """
+
+    def __init__(self, connection: ServerConnection, signer: Signer | None) -> None:
+        self._connection = connection
+        self._signer = signer
+
+    async def must_sign(self, wanted: object) -> bool:
+        """Tell whether a request is signed: by the caller's wish or the server's demand."""
+        is_required = await self._connection.discovery.requires_signed_requests()
+        return _decide(
+            "sign", wanted, is_required, "signed authorization requests (RFC 9101 §10.5)"
+        )
+
+    async def must_push(self, wanted: object) -> bool:
+        """Tell whether a request is pushed: by the caller's wish or the server's demand."""
+        is_required = await self._connection.discovery.requires_par()
+        return _decide("push", wanted, is_required, "pushed requests (RFC 9126 §5)")
+
+    async def sign(self, request: AuthorizationRequest) -> AuthorizationRequest:
+        """Put a request into a JWT that the client has signed."""
+        # Imported here: few servers want signed requests.
+        from aritma_auth.protocol.request_object import build_request_object  # noqa: PLC0415
+
+        connection = self._connection
+        unsigned = build_request_object(
+            request,
+            self.require_signer(),
+            issuer=connection.environment.issuer,
+            now=connection.server_time,
+            jti=generate_jti(),
+        )
+        return attrs.evolve(request, request_object=await connection.sign(unsigned))
+
+    def require_signer(self) -> Signer:
+        """
+        Return the key that signs requests.
+
+        Raises:
+            ConfigurationError: The client has none.
+        """
+        auth = self._connection.client_auth
+        key = auth.key if isinstance(auth, PrivateKeyJwt) else None
+        signer = self._signer or key
+        if not isinstance(signer, SigningKey | RemoteSigner):
+            raise ConfigurationError(
+                "request_signer must be given to sign a request: a SigningKey or a RemoteSigner, "
+                "unless PrivateKeyJwt has one"
+            )
+        return signer
+
+    async def push(self, request: AuthorizationRequest) -> AuthorizationRequest:
+        """Push a request; a server that is away for a moment is asked again."""
+        connection, attempts = self._connection, 0
+        while True:
+            attempts += 1
+            try:
+                pushed = await connection.post_authenticated(
+                    "pushed_authorization_request_endpoint",
+                    build_pushed_authorization_request(request),
+                    lambda response, sent_at: parse_pushed_authorization_response(
+                        response, sent_at=sent_at
+                    ),
+                )
+            except AritmaAuthError as error:
+                delay = next_push_delay(error, attempts)
+                if delay is None:
+                    raise
+            else:
+                return attrs.evolve(
+                    request,
+                    request_uri=pushed.request_uri,
+                    request_uri_expires_at=pushed.expires_at,
+                )
+            await connection.clock.sleep(delay)
+
+
+def _decide(name: str, wanted: object, is_required: bool, what: str) -> bool:
+    if wanted is not None and not isinstance(wanted, bool):
+        raise wrong_kind(name, "True, False or None", wanted)
+    if is_required and wanted is False:
+        raise ConfigurationError(f"{name} must not be False: the server requires {what}")
+    return is_required or wanted is True

@@ -1,0 +1,240 @@
+"""
+Authorization details (RFC 9396): what an API call needs, finer than a scope can say.
+
+The server may answer with less than was asked for, or add members of its own: what was granted is
+compared with what was asked for, and never assumed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.redaction import JsonValue, Members
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.values import Value
+
+__all__ = [
+    "AuthorizationDetail",
+    "encode_authorization_details",
+    "find_ungranted_details",
+    "parse_authorization_details",
+    "parse_granted_details",
+]
+
+_LISTS = ("actions", "datatypes", "locations", "privileges")
+_COMMON = frozenset({*_LISTS, "identifier", "type"})
+_REQUIRED = "a list of AuthorizationDetail, or of mappings with a type"
+
+
+def _parse_actions(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_names(value, "actions")
+
+
+def _parse_datatypes(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_names(value, "datatypes")
+
+
+def _parse_locations(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_names(value, "locations")
+
+
+def _parse_privileges(value: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_names(value, "privileges")
+
+
+def _require_text(_detail: object, field: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+def _parse_members(value: Mapping[str, JsonValue] | Members) -> Members:
+    if not isinstance(value, Mapping | Members):
+        problem = wrong_kind("extra", "a mapping of names to JSON values", value)
+        del value
+        raise problem
+    members = dict(value.items())
+    wrong = _COMMON.intersection(members)
+    if wrong:
+        raise ConfigurationError(f"extra must not replace {', '.join(sorted(wrong))}")
+    if not all(isinstance(name, str) for name in members) or not _is_json(members):
+        del value, members
+        raise ConfigurationError("extra must be JSON: names to texts, numbers, lists and mappings")
+    return Members(members)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+@attrs.frozen(eq=False, repr=False)
+class AuthorizationDetail(Value):
+    """
+    What one kind of API call needs.
+
+    Attributes:
+        type: The kind, as the API defines it, such as ``payment_initiation``.
+
+        actions: What may be done.
+
+        datatypes: What it is about.
+
+        identifier: One resource, or None.
+
+        locations: Absolute URIs of the APIs.
+
+        privileges: The level of access.
+
+        extra: Members that only this type has, name to JSON value; never shown.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
+
+    Spec: RFC 9396 §2.
+    """
+
+    type: str = attrs.field(validator=_require_text)
+    actions: tuple[str, ...] = attrs.field(default=(), converter=_parse_actions, kw_only=True)
+    datatypes: tuple[str, ...] = attrs.field(default=(), converter=_parse_datatypes, kw_only=True)
+    identifier: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_require_text), kw_only=True
+    )
+    locations: tuple[str, ...] = attrs.field(default=(), converter=_parse_locations, kw_only=True)
+    privileges: tuple[str, ...] = attrs.field(default=(), converter=_parse_privileges, kw_only=True)
+    extra: Members = attrs.field(factory=Members, converter=_parse_members, kw_only=True)
+
+    def to_members(self) -> dict[str, JsonValue]:
+        """Return the JSON object that stands for it."""
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
+        return {
+            "type": self.type,
+            **{name: items for name, items in lists.items() if items},
+            **({} if self.identifier is None else {"identifier": self.identifier}),
+            **dict(self.extra.items()),
+        }
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, JsonValue]) -> "AuthorizationDetail":
+        """
+        Make a detail of a JSON object.
+
+        Args:
+            members: It has a ``type``; what is not common to all types becomes ``extra``.
+
+        Raises:
+            ConfigurationError: A member is of the wrong kind.
+        """
+        common = {name: value for name, value in members.items() if name in _COMMON}
+        extra = {name: value for name, value in members.items() if name not in _COMMON}
+        if "type" not in common:
+            raise ConfigurationError("each of authorization_details must have a type")
+        return cls(**common, extra=extra)  # type: ignore[arg-type] # the fields check themselves
+
+
+def parse_authorization_details(
+    value: "Iterable[AuthorizationDetail | Mapping[str, JsonValue]]",
+) -> tuple[AuthorizationDetail, ...]:
+    """
+    Parse authorization details as callers write them.
+
+    Args:
+        value: Details, or mappings with a ``type``.
+
+    Raises:
+        ConfigurationError: It is neither; the message names what is wrong.
+
+    Spec: RFC 9396 §2.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        problem = wrong_kind("authorization_details", _REQUIRED, value)
+        del value
+        raise problem
+    details = []
+    for item in value:
+        if isinstance(item, Mapping):
+            item = AuthorizationDetail.from_members(item)  # noqa: PLW2901 - the same, as a value
+        if not isinstance(item, AuthorizationDetail):
+            problem = wrong_kind("authorization_details", _REQUIRED, item)
+            del value, item, details
+            raise problem
+        details.append(item)
+    return tuple(details)
+
+
+def encode_authorization_details(details: Iterable[AuthorizationDetail]) -> str:
+    """
+    Encode details as the parameter ``authorization_details``.
+
+    Members are sorted, so that equal details are equal texts: caches and stores compare requests.
+    """
+    return json.dumps(
+        [detail.to_members() for detail in details], separators=(",", ":"), sort_keys=True
+    )
+
+
+def parse_granted_details(token: Token) -> tuple[AuthorizationDetail, ...] | None:
+    """
+    Parse what a token was granted for.
+
+    Args:
+        token: A token, as the token endpoint gave it.
+
+    Returns:
+        The details; None if the server named none, or not in a form that can be read.
+
+    Spec: RFC 9396 §7.
+    """
+    granted = token.extra.get("authorization_details")
+    if not isinstance(granted, list) or not all(isinstance(item, dict) for item in granted):
+        return None
+    try:
+        return parse_authorization_details(item for item in granted if isinstance(item, dict))
+    except ConfigurationError:
+        # What a server sends is no mistake of the caller.
+        return None
+
+
+def find_ungranted_details(
+    requested: Iterable[AuthorizationDetail], token: Token
+) -> tuple[AuthorizationDetail, ...]:
+    """
+    Find what was asked for and not granted.
+
+    Args:
+        requested: What the request asked for.
+
+        token: What it brought.
+
+    Returns:
+        The details that no granted one covers: of the same type, with every member that was asked
+        for. A server may add members, such as a consent's identifier.
+
+    Spec: RFC 9396 §7, §7.1.
+    """
+    granted = [detail.to_members() for detail in parse_granted_details(token) or ()]
+    return tuple(
+        detail
+        for detail in requested
+        if not any(_covers(given, detail.to_members()) for given in granted)
+    )
+
+
+def _covers(given: JsonValue, wanted: JsonValue) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(given, dict) and all(
+            name in given and _covers(given[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(given, list) and all(
+            any(_covers(item, each) for item in given) for each in wanted
+        )
+    # True equals 1 in Python and not in JSON.
+    return isinstance(given, bool) is isinstance(wanted, bool) and given == wanted
