@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.middleware import KeyedBearerMiddleware
+    from aritma_auth.provider.status import PoolStatus
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
 
@@ -44,27 +45,6 @@ _BACKOFFS = 10_000
 
 _LOOKS = 64
 """Providers looked at to make room for one; if all of them must stay, the pool grows."""
-
-
-@attrs.frozen
-class PoolStatus:
-    """
-    What a health check may show of a pool.
-
-    Attributes:
-        size: Providers that it holds.
-
-        max_size: Providers that it holds at most, unless more of them must stay.
-
-        refreshing: Providers whose refresh is under way.
-
-        failing: Providers whose last refresh failed.
-    """
-
-    size: int
-    max_size: int
-    refreshing: int
-    failing: int
 
 
 class TokenProviderPool(AsyncCloseable, Generic[K]):
@@ -306,15 +286,16 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             on_event=on_event,
         )
 
-    def status(self) -> PoolStatus:
-        """Describe the pool for a health check; nothing in it is secret."""
+    def status(self) -> "PoolStatus":
+        """Describe the pool for a health check, and what fails; nothing in it is secret."""
+        from aritma_auth.provider.status import PoolStatus  # noqa: PLC0415 - for health checks only
+
         statuses = [provider.status() for provider in list(self._providers.values())]
-        return PoolStatus(
-            len(statuses),
-            self._max_size,
-            sum(status.is_refreshing for status in statuses),
-            sum(status.failures > 0 for status in statuses),
-        )
+        return PoolStatus.of(statuses, self._max_size)
+
+    def keys(self) -> tuple[K, ...]:
+        """List the keys whose providers the pool holds now."""
+        return tuple(self._providers.copy())
 
     def __len__(self) -> int:
         return len(self._providers)

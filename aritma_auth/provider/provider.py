@@ -11,6 +11,7 @@ import attrs
 
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
+    AritmaAuthError,
     ProviderClosedError,
     TokenTimeoutError,
     TransportError,
@@ -474,7 +475,25 @@ class TokenProvider(AsyncCloseable):
         from aritma_auth.provider.status import ProviderStatus  # noqa: PLC0415 - for health checks only
 
         with STATE_LOCK:
-            return ProviderStatus.of(self._cache, is_refreshing=self._flight is not None)
+            return ProviderStatus.of(
+                self._settings, self._cache, is_refreshing=self._flight is not None
+            )
+
+    async def is_ready(self, timeout: float = 1.0) -> bool:
+        """
+        Tell whether a token that works is there, or can be had now: for a readiness probe.
+
+        While refreshes fail the answer comes from the backoff, at once: probes send no requests of
+        their own.
+
+        Args:
+            timeout: Seconds to wait for a token; give fewer than the probe's own time-out.
+        """
+        try:
+            await self.get_token(timeout=timeout)
+        except AritmaAuthError:
+            return False
+        return True
 
     def middleware(
         self,

@@ -114,9 +114,14 @@ class Settings(Value):
     key: str = ""
     on_token: "TokenAnnouncer | None" = None
 
+    @property
+    def grant_name(self) -> str:
+        """The grant type, or the class of a grant without a registered one."""
+        return self.grant.grant_type or type(self.grant).__name__
+
     def label(self, event: E) -> E:
         """Say in an event whose token it is about."""
-        client, grant = self.client, self.grant
+        client = self.client
         environment = client.environment
         return attrs.evolve(
             event,
@@ -124,8 +129,8 @@ class Settings(Value):
             client_id=client.client_id,
             tenant=environment.tenant or "",
             key=printable(self.key),
-            grant=grant.grant_type or type(grant).__name__,
-            scope=grant.scope or (),
+            grant=self.grant_name,
+            scope=self.grant.scope or (),
         )
 
     def report(self, event: Event) -> None:

@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.provider.pool import PoolStatus
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
 from support.internals import backoffs_of, providers_of
@@ -77,7 +76,9 @@ async def test_the_failures_of_one_key_are_no_others():
         await pool.get_token("down")
 
     assert (await pool.get_token("up")).access_token == "token-1"
-    assert pool.status() == PoolStatus(size=2, max_size=10_000, refreshing=0, failing=1)
+    status = pool.status()
+    assert (status.size, status.max_size, status.refreshing) == (2, 10_000, 0)
+    assert [failing.key for failing in status.failures] == ["down"]
 
 
 async def test_what_was_used_longest_ago_is_forgotten():
