@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
+    from aritma_auth.protocol.dpop import DPoP as DPoP
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
@@ -186,6 +187,7 @@ _HOMES = {
         "TlsClientAuth",
     ),
     "protocol.device_authorization": ("DeviceAuthorization",),
+    "protocol.dpop": ("DPoP",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
         "ClientCredentialsGrant",

@@ -215,7 +215,13 @@ class OAuthError(AritmaAuthError):
     """
 
     _TRANSIENT: ClassVar[frozenset[str]] = frozenset(
-        {"authorization_pending", "server_error", "slow_down", "temporarily_unavailable"}
+        {
+            "authorization_pending",
+            "server_error",
+            "slow_down",
+            "temporarily_unavailable",
+            "use_dpop_nonce",
+        }
     )
 
     def __init__(

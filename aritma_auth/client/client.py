@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.client.device_sign_in import DeviceFlow
+    from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.client.sign_in import SignInFlow
     from aritma_auth.client.token_verifier import TokenVerifier
     from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
     from aritma_auth.protocol.callback import Callback
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
+    from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.grants import Grant
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.logout import LogoutToken
@@ -75,6 +77,9 @@ class OAuthClient(AsyncCloseable):
         request_signer: The key that signs authorization requests; None takes that of
             `PrivateKeyJwt`.
 
+        dpop: Binds the tokens to a key, so that a thief who has only the token cannot use it. A
+            server that returns a bearer token all the same is an error.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -94,6 +99,7 @@ class OAuthClient(AsyncCloseable):
         leeway: float = 30.0,
         trusted_audiences: str | Iterable[str] = (),
         request_signer: "Signer | None" = None,
+        dpop: "DPoP | None" = None,
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -106,6 +112,8 @@ class OAuthClient(AsyncCloseable):
         transport = Transport(
             session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
         )
+        if dpop is not None:
+            _require_dpop(dpop)
         self._connection = ServerConnection(
             transport,
             Environment.of(environment),
@@ -113,6 +121,7 @@ class OAuthClient(AsyncCloseable):
             auth,
             clock,
             is_auth_chosen=isinstance(client_auth, ClientAuth),
+            dpop=dpop,
         )
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
@@ -181,6 +190,17 @@ class OAuthClient(AsyncCloseable):
     def clock_skew(self) -> float:
         """Seconds that the server's clock is ahead of ours, by its latest ``Date``."""
         return self._connection.clock_skew
+
+    @property
+    def dpop(self) -> "DPoP | None":
+        """The key that the tokens are bound to, or None for bearer tokens."""
+        proofs = self._connection.proofs
+        return None if proofs is None else proofs.dpop
+
+    @property
+    def proofs(self) -> "ProofMaker | None":
+        """What proves the key with each request, for those who send requests; or None."""
+        return self._connection.proofs
 
     async def fetch_token(self, grant: "Grant", *, timeout: float | None = None) -> Token:
         """
@@ -594,6 +614,16 @@ def _require_signer(given: object) -> None:
     from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - few clients have one
 
     require_signer("request_signer", given)
+
+
+def _require_dpop(given: object) -> None:
+    from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few clients have one
+
+    if not isinstance(given, DPoP):
+        problem = wrong_kind("dpop", "a DPoP, such as DPoP(SigningKey.generate())", given)
+        # The traceback's local variables would show a key.
+        del given
+        raise problem
 
 
 def _hidden(name: str, given: object) -> HiddenStr:

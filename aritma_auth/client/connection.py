@@ -1,9 +1,10 @@
 """A client's connection to its server: authenticated requests, and the server's clock."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
+from yarl import URL
 
 from aritma_auth.client.discovery import Discovery
 from aritma_auth.client.transport import Transport
@@ -39,6 +40,8 @@ from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_within
 
 if TYPE_CHECKING:
+    from aritma_auth.client.dpop_proofs import ProofMaker
+    from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.signing import UnsignedJwt
 
 T = TypeVar("T")
@@ -46,6 +49,11 @@ T = TypeVar("T")
 _NOT_THERE = frozenset({404, 405})
 _NOT_PROCESSED = frozenset({408, 425, 429, 503})
 """Statuses that a server gives before it looks at a form."""
+
+_BEARER, _DPOP = frozenset({"bearer"}), frozenset({"dpop"})
+
+_CLOCK_STEP = 5.0
+"""Seconds by which a response must move our view of the server's clock to explain a refusal."""
 
 BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
 
@@ -55,6 +63,8 @@ class ServerConnection:
     One client's way to its authorization server.
 
     Attributes:
+        proofs: Makes the proofs of a client whose tokens are bound to a key, or None.
+
         discovery: The server's endpoints, metadata and keys.
 
         clock_skew: Seconds that the server's clock is ahead of ours, by its latest ``Date``.
@@ -69,6 +79,7 @@ class ServerConnection:
         clock: Clock,
         *,
         is_auth_chosen: bool = True,
+        dpop: "DPoP | None" = None,
     ) -> None:
         self.environment = environment
         self.client_id = client_id
@@ -83,6 +94,12 @@ class ServerConnection:
         )
         self._transport = transport
         self._is_auth_chosen = is_auth_chosen
+        self.proofs = None if dpop is None else self._make_proofs(dpop)
+
+    def _make_proofs(self, dpop: "DPoP") -> "ProofMaker":
+        from aritma_auth.client.dpop_proofs import ProofMaker  # noqa: PLC0415 - few clients have one
+
+        return ProofMaker(dpop, lambda: self.server_time, self._transport.timeout)
 
     @property
     def server_time(self) -> float:
@@ -98,6 +115,8 @@ class ServerConnection:
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
             self.clock_skew = date - self.clock.time()
+        if self.proofs is not None:
+            self.proofs.learn(URL(request.url), response.headers.get("dpop-nonce"))
         return attrs.evolve(response, sent=request.secrets)
 
     async def sign(self, jwt: "UnsignedJwt") -> HiddenStr:
@@ -105,6 +124,33 @@ class ServerConnection:
         from aritma_auth.client.signatures import sign_jwt  # noqa: PLC0415 - few clients have a key
 
         return await sign_jwt(jwt, within=self._transport.timeout)
+
+    async def send_with_token(self, request: HttpRequest, token: Token) -> HttpResponse:
+        """
+        Send a request that carries an access token, with a proof if the token is bound to a key.
+
+        Args:
+            request: Has the token in its ``Authorization`` header.
+
+            token: The token.
+        """
+        proofs = self.proofs
+        if proofs is None:
+            return await self.send(request)
+        from aritma_auth.protocol.dpop import USE_NONCE, refuses_proof  # noqa: PLC0415 - as above
+
+        if "Authorization" not in request.headers:
+            raise ConfigurationError(
+                "in_body must be False: a token that is bound to a key goes in the header "
+                "(RFC 9449 §7.1)"
+            )
+        proofs.require_bound(token)
+        nonce = proofs.nonce_for(URL(request.url))
+        response = await self.send(await proofs.add_to(request, token.access_token))
+        refused = refuses_proof([response.headers.get("www-authenticate", "")])
+        if refused != USE_NONCE or proofs.nonce_for(URL(request.url)) == nonce:
+            return response
+        return await self.send(await proofs.add_to(request, token.access_token))
 
     async def post_authenticated(
         self,
@@ -139,8 +185,10 @@ class ServerConnection:
         client_auth = await self.discovery.choose_client_auth(
             self.client_auth, is_chosen=self._is_auth_chosen
         )
+        # Tokens are bound to the key of a proof there, and nowhere else (RFC 9449 §5).
+        proofs = self.proofs if endpoint == "token_endpoint" else None
 
-        async def post(secret: SecretText | None) -> T:
+        async def send(secret: SecretText | None) -> T:
             sent_at = self.clock.time()
             credential = ClientCredential(
                 self.client_id,
@@ -156,8 +204,15 @@ class ServerConnection:
             request = build_authenticated_request(
                 url, parameters, client_auth=client_auth, credential=credential
             )
+            if proofs is not None:
+                request = await proofs.add_to(request)
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
             return parse(response, sent_at)
+
+        async def post(secret: SecretText | None) -> T:
+            if proofs is None:
+                return await send(secret)
+            return await self._send_proven(proofs, URL(url), lambda: send(secret))
 
         secret = await self._load_secret()
         refusal: AritmaAuthError
@@ -171,6 +226,24 @@ class ServerConnection:
                 return await post(fresher)
         raise refusal
 
+    async def _send_proven(
+        self, proofs: "ProofMaker", url: URL, send: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Send a request with a proof, and once more if the server has said what it lacked."""
+        nonce, skew = proofs.nonce_for(url), self.clock_skew
+        try:
+            return await send()
+        except OAuthError as error:
+            # The server has looked at the proof alone: neither code nor refresh token is spent.
+            is_other_nonce = proofs.nonce_for(url) != nonce
+            is_other_time = abs(self.clock_skew - skew) > _CLOCK_STEP
+            if not (error.error == "use_dpop_nonce" and is_other_nonce) and not (
+                error.error == "invalid_dpop_proof" and is_other_time
+            ):
+                raise
+        # Once, with a proof and an assertion of its own, since no server accepts one twice.
+        return await send()
+
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
         if not isinstance(grant, Grant):
@@ -183,11 +256,14 @@ class ServerConnection:
         single_use = grant.single_use
         if single_use is not None and not single_use.take():
             raise ConfigurationError("a code is exchanged once: begin a new sign-in")
+        proofs = self.proofs
         try:
             return await self.post_authenticated(
                 "token_endpoint",
                 grant.parameters(),
-                lambda response, sent_at: parse_token_response(response, sent_at=sent_at),
+                lambda response, sent_at: parse_token_response(
+                    response, sent_at=sent_at, token_types=_BEARER if proofs is None else _DPOP
+                ),
                 timeout=timeout,
                 is_one_time=not grant.is_reusable,
             )

@@ -1,6 +1,6 @@
 """A sign-in by browser: the authorization request, its response, the code's exchange, UserInfo."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
@@ -67,6 +67,8 @@ class SignInFlow:
         is_signed = await delivery.must_sign(parameters.pop("sign", None))
         is_pushed = await delivery.must_push(parameters.pop("push", None))
         await connection.discovery.require_pkce()
+        if connection.proofs is not None:
+            _bind_code(parameters, connection.proofs.dpop.thumbprint)
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
             issuers=await connection.discovery.issuers(),
@@ -77,6 +79,11 @@ class SignInFlow:
             now=connection.clock.time(),
             **parameters,
         )
+        if connection.proofs is not None and "token" in request.response_type.split():
+            raise ConfigurationError(
+                "response_type must be without 'token' for a client with a DPoP key: a token that "
+                "comes through the browser is bound to no key"
+            )
         if request.expects_id_token or request.expects_signed_response:
             require_joserfc()
         if is_signed:
@@ -134,10 +141,17 @@ class SignInFlow:
         subject = require_subject(token, subject)
         endpoint = await self._connection.discovery.endpoint("userinfo_endpoint")
         request = build_userinfo_request(endpoint, token, in_body=in_body)
-        response = await self._connection.send(request)
+        response = await self._connection.send_with_token(request, token)
         return parse_userinfo_response(response, subject=subject, now=self._connection.clock.time())
 
     def _require_own(self, request: AuthorizationRequest) -> None:
         # Before anything is used up, and before a code goes to a server that did not give it.
         if not request.is_by(self._connection.client_id, self._connection.environment.issuer):
             raise ConfigurationError(BEGUN_ELSEWHERE)
+
+
+def _bind_code(parameters: AuthorizationParameters, thumbprint: str) -> None:
+    """Let the server bind the code to the key that the token request will prove (RFC 9449 §10)."""
+    extra: object = parameters.get("extra")
+    if extra is None or isinstance(extra, Mapping):
+        parameters["extra"] = {**(extra or {}), "dpop_jkt": thumbprint}

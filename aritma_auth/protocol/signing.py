@@ -360,7 +360,8 @@ class UnsignedJwt(Value):
 
         claims: The payload.
 
-        header: Further members of the header; ``typ`` is ``JWT`` unless it is among them.
+        header: Further members of the header; ``typ`` is ``JWT`` unless it is among them. One that
+            is None is left out.
 
         signing_input: The bytes that the signature is of, as text; never shows.
 
@@ -374,10 +375,14 @@ class UnsignedJwt(Value):
 
     @signing_input.default
     def _write(self) -> HiddenStr:
-        header: dict[str, JsonValue] = {"alg": self.signer.algorithm, "typ": "JWT"}
-        if self.signer.key_id is not None:
-            header["kid"] = self.signer.key_id
-        return HiddenStr(f"{_encode({**header, **self.header})}.{_encode(dict(self.claims))}")
+        header: dict[str, JsonValue] = {
+            "alg": self.signer.algorithm,
+            "typ": "JWT",
+            "kid": self.signer.key_id,
+            **self.header,
+        }
+        header = {name: value for name, value in header.items() if value is not None}
+        return HiddenStr(f"{_encode(header)}.{_encode(dict(self.claims))}")
 
     def sign(self) -> HiddenStr:
         """

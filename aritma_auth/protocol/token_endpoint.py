@@ -1,6 +1,6 @@
 """The token endpoint: requests that authenticate the client, and the tokens that come back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -15,6 +15,17 @@ from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0
 _BEARER = frozenset({"bearer"})
+_TYPE_PROBLEMS: Mapping[tuple[str, ...], str] = {
+    ("bearer", "dpop"): (
+        "token_type must be DPoP, since the request carried a proof, and it is Bearer: the server "
+        "bound the token to no key. Let it register the client for DPoP, or remove dpop from the "
+        "client (RFC 9449 §5)"
+    ),
+    ("dpop", "bearer"): (
+        "token_type is DPoP, which must not be used without a key: give the client dpop=DPoP(key) "
+        "(RFC 9449 §5)"
+    ),
+}
 _CANONICAL_TYPES = {"dpop": "DPoP", "n_a": "N_A"}
 
 
@@ -175,9 +186,11 @@ def _expiry(expires_in: float | None, sent_at: float) -> float | None:
 
 def _find_problems(received: _TokenResponse, token_types: frozenset[str]) -> tuple[str, ...]:
     problems = []
-    if received.token_type.lower() not in token_types:
+    token_type = received.token_type.lower()
+    if token_type not in token_types:
         problems.append(
-            f"token_type is of a kind that must not be used, since it is not "
+            _TYPE_PROBLEMS.get((token_type, *sorted(token_types)))
+            or f"token_type is of a kind that must not be used, since it is not "
             f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
         )
     if not received.access_token:

@@ -1,12 +1,11 @@
 """Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
 
-import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
 from copy import copy
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from aiohttp import ClientError, ClientHandlerType, ClientRequest, ClientResponse, hdrs
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
@@ -23,15 +22,13 @@ from aritma_auth.events import (
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.protocol.www_authenticate import find_step_up
+from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
+
+if TYPE_CHECKING:
+    from aritma_auth.provider.bound_requests import BoundRequests
 
 _AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
-
-_SMALL_BODY = 1 << 16
-"""Bytes of a refused response that are read, so that its connection can be used again."""
-
-_READ_WITHIN = 1.0
-"""Seconds to read them; then the connection is closed."""
 
 _PLAIN = frozenset({"http", "ws"})
 _REMEMBERED = 64
@@ -39,7 +36,12 @@ _REMEMBERED = 64
 
 
 class BearerTokenSource(Protocol):
-    """What gives tokens that work; `aritma_auth.TokenProvider` is one."""
+    """
+    What gives tokens that work; `aritma_auth.TokenProvider` is one.
+
+    A source of tokens that are bound to a key has an attribute ``proofs`` that makes
+    the proofs.
+    """
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """Give a token."""
@@ -65,6 +67,9 @@ class BearerMiddleware:
     challenge that asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`:
     only the end-user or another grant can help. Every other refusal is the caller's.
 
+    With `DPoP` each request and hop carries a proof of its own, and is repeated once if the API
+    wants its nonce in the proof; the token then stays.
+
     Args:
         source: Gives the tokens; usually a `TokenProvider`.
 
@@ -80,10 +85,19 @@ class BearerMiddleware:
     Raises:
         ConfigurationError: No origin is given, or one is not https (http is for loopback only).
 
-    Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9470 §3; RFC 9700 §4.9.1.
+    Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9449 §7.1; RFC 9470 §3; RFC 9700 §4.9.1.
     """
 
-    __slots__ = ("_allowed", "_keep", "_on_event", "_origins", "_reported", "_source", "_strict")
+    __slots__ = (
+        "_allowed",
+        "_bound",
+        "_keep",
+        "_on_event",
+        "_origins",
+        "_reported",
+        "_source",
+        "_strict",
+    )
 
     def __init__(
         self,
@@ -98,6 +112,7 @@ class BearerMiddleware:
             raise wrong_kind("source", "a TokenProvider", source)
         require_listener(on_event)
         self._source = source
+        self._bound = _find_bound(source)
         self._origins = _parse_origins(origins)
         self._allowed: dict[str, str] = {}
         self._reported: set[str] = set()
@@ -119,31 +134,35 @@ class BearerMiddleware:
         token = source.peek()
         if token is None:
             token = await source.get_token()
-        headers[_AUTHORIZATION] = token.authorization
-        try:
-            response = await handler(request)
-        finally:
-            # request_info of aiohttp's responses and errors is a live view of these headers.
-            headers.pop(_AUTHORIZATION, None)
+        if self._bound is not None:
+            response = await self._bound.send(request, handler, token)
+        else:
+            headers[_AUTHORIZATION] = token.authorization
+            try:
+                response = await handler(request)
+            finally:
+                # request_info of aiohttp's responses and errors is a live view of these headers.
+                headers.pop(_AUTHORIZATION, None)
         if response.status < 401 or response.status not in _REFUSALS:
             return response
-        refused = _Refused(response)
+        refused = RefusedResponse(response)
         del response
         await _raise_step_up(refused, token)
         if (
             refused.response.status != 401
-            or not _is_replayable(request)
+            or not is_replayable(request)
+            or (self._bound is not None and self._bound.is_refused(refused.response))
             or not source.report_rejected(token)
         ):
             return refused.response
-        await _let_go(refused)
+        await let_go(refused)
         return await self._repeat(request, handler, refused, token)
 
     async def _repeat(
         self,
         request: ClientRequest,
         handler: ClientHandlerType,
-        refused: "_Refused",
+        refused: RefusedResponse,
         rejected: Token,
     ) -> ClientResponse:
         token = await self._source.get_token()
@@ -151,16 +170,19 @@ class BearerMiddleware:
             # The server has no other token: the API would respond the same.
             return refused.response
         refused.response.release()
-        request.headers[_AUTHORIZATION] = token.authorization
-        try:
-            response = await handler(request)
-        finally:
-            request.headers.pop(_AUTHORIZATION, None)
+        if self._bound is not None:
+            response = await self._bound.send(request, handler, token)
+        else:
+            request.headers[_AUTHORIZATION] = token.authorization
+            try:
+                response = await handler(request)
+            finally:
+                request.headers.pop(_AUTHORIZATION, None)
         origin = origin_of(request.url).url
         self._report(RequestReplayed(origin, response.status, fingerprint=token.fingerprint))
         if response.status not in _REFUSALS:
             return response
-        refused = _Refused(response)
+        refused = RefusedResponse(response)
         del response
         await _raise_step_up(refused, token)
         return refused.response
@@ -174,6 +196,7 @@ class BearerMiddleware:
         """
         twin = copy(self)
         twin._source = source  # noqa: SLF001 - our own
+        twin._bound = _find_bound(source)  # noqa: SLF001 - our own
         return twin
 
     def _allow(self, url: URL) -> bool:
@@ -223,6 +246,15 @@ class BearerMiddleware:
         return f"<BearerMiddleware for {origins}>"
 
 
+def _find_bound(source: BearerTokenSource) -> "BoundRequests | None":
+    proofs = getattr(source, "proofs", None)
+    if proofs is None:
+        return None
+    from aritma_auth.provider.bound_requests import BoundRequests  # noqa: PLC0415 - with a key only
+
+    return BoundRequests(proofs)
+
+
 def _require_direct(request: ClientRequest) -> None:
     if request.proxy is not None:
         raise ConfigurationError(
@@ -254,53 +286,15 @@ def _parse_origin(url: object) -> URL:
     return require_secure_url(url, "each of origins")
 
 
-def _is_replayable(request: ClientRequest) -> bool:
-    # A spent stream would be sent again empty, and nothing would notice.
-    return not getattr(request.body, "consumed", False)
-
-
-class _Refused:
-    """
-    An API's refusal, for frames that may raise.
-
-    aiohttp's ``repr`` of a response shows its headers, and a challenge may repeat the token: an
-    error reporter that captures local variables would show it.
-    """
-
-    __slots__ = ("response",)
-
-    def __init__(self, response: ClientResponse) -> None:
-        self.response = response
-
-
-async def _raise_step_up(refused: _Refused, token: Token) -> None:
+async def _raise_step_up(refused: RefusedResponse, token: Token) -> None:
     """Raise what an API asks for, if its challenge says more than "another token"."""
     step_up = find_step_up(
         refused.response.headers.getall(hdrs.WWW_AUTHENTICATE, ()), sent=(token.access_token,)
     )
     if step_up is not None:
-        await _let_go(refused)
+        await let_go(refused)
         refused.response.release()
         raise step_up
-
-
-async def _let_go(refused: _Refused) -> None:
-    """
-    Free a refused response's connection before the refresh or the repetition needs one.
-
-    A body that has been read to its end has freed it, and remains readable for the caller.
-    """
-    response = refused.response
-    length = response.content_length
-    if length is None or length <= _SMALL_BODY:
-        try:
-            async with asyncio.timeout(_READ_WITHIN):
-                await response.read()
-        except (TimeoutError, ClientError):
-            pass
-        else:
-            return
-    response.close()
 
 
 K = TypeVar("K", bound=Hashable)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.announcer import TokenCallback
+    from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.middleware import BearerMiddleware
     from aritma_auth.provider.status import ProviderStatus
     from aritma_auth.secret import Secret
@@ -494,6 +495,11 @@ class TokenProvider(AsyncCloseable):
         except AritmaAuthError:
             return False
         return True
+
+    @property
+    def proofs(self) -> "RequestProofs | None":
+        """What proves the key that the tokens are bound to; None for bearer tokens."""
+        return getattr(self._settings.client, "proofs", None)
 
     def middleware(
         self,

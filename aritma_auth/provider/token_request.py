@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _CLIENT_FAULTS = frozenset(
     {
         "invalid_client",
+        "invalid_dpop_proof",
         "invalid_scope",
         "invalid_target",
         "unsupported_grant_type",

@@ -1,7 +1,7 @@
 """The sandbox's two servers on loopback: the identity server and the Banking APIs."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from aritma_auth.sandbox.banking.api import BankingApi
 from aritma_auth.sandbox.faults.controls import place_of
 from aritma_auth.sandbox.identity.metadata import MetadataEndpoints
+from aritma_auth.sandbox.identity.proofs import Nonces
 from aritma_auth.sandbox.identity.routes import ClientEndpoints
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
 from aritma_auth.sandbox.identity.userinfo_and_introspection import UserInfoAndIntrospection
@@ -54,12 +55,13 @@ class LoopbackServers:
             UserInfoAndIntrospection(state),
             *pages,
         )
-        for find_place, routes, port in (
-            (place_of, identity, self._ports[0]),
-            (lambda _path: "api", (BankingApi(state),), self._ports[1]),
+        for find_place, routes, port, nonces in (
+            (place_of, identity, self._ports[0], state.proofs.identity),
+            (lambda _path: "api", (BankingApi(state),), self._ports[1], state.proofs.api),
         ):
             app = web.Application(middlewares=[self._inject(find_place)])
             app.on_response_prepare.append(self._add_headers)
+            app.on_response_prepare.append(_offer_nonce(nonces))
             for part in routes:
                 part.add_routes(app)
             runner = web.AppRunner(
@@ -100,6 +102,14 @@ class LoopbackServers:
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Aritma-Sandbox"] = "stand-in"
         response.headers["Date"] = formatdate(self._state.clock.time(), usegmt=True)
+
+
+def _offer_nonce(nonces: Nonces) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def offer(request: web.Request, response: web.StreamResponse) -> None:
+        if nonces.is_offered and "DPoP" in request.headers:
+            response.headers["DPoP-Nonce"] = nonces.current
+
+    return offer
 
 
 def _url_of(runner: web.AppRunner, scheme: str) -> str:

@@ -8,6 +8,7 @@ from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
+from aritma_auth.sandbox.identity.proofs import ProofValidator
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import SAMPLE_CLIENTS, SAMPLE_USERS, User
@@ -36,12 +37,14 @@ class SandboxState:
         self.pushed_requests = PushedRequests(
             self.clients, self.clock, self.server_version, self.request_objects
         )
+        self.proofs = ProofValidator(self.clock)
         self.faults = Faults(
             self.issuer,
             self.refresh_tokens,
             self.pushed_requests,
             self.request_objects,
             self.overrides,
+            self.proofs,
         )
         assertions = ClientAssertions(self.clients, self.clock)
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aritma_auth.stores.memory import MemoryTokenStore
     from aritma_auth.stores.records import RecordError, dump_record, parse_record
     from aritma_auth.stores.redis import RedisTokenStore
+    from aritma_auth.stores.signing_key import load_signing_key
 
 __all__ = [
     "EncryptionKeys",
@@ -32,6 +33,7 @@ __all__ = [
     "SharedBackoff",
     "TokenStore",
     "dump_record",
+    "load_signing_key",
     "parse_record",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "RecordError": "records",
     "RedisTokenStore": "redis",
     "dump_record": "records",
+    "load_signing_key": "signing_key",
     "parse_record": "records",
 }
 

@@ -45,7 +45,7 @@ def token_key(client: Registration, grant: Grant) -> str:
 
     Args:
         client: Counts with its issuer, token endpoint, client id, authentication method, and the
-            thumbprint of the key that its tokens are bound to.
+            thumbprint of the certificate or the DPoP key that its tokens are bound to.
 
         grant: Counts with its request, or with the end-user it is for; the order of scope and
             parameters does not matter.
@@ -64,12 +64,19 @@ def token_key(client: Registration, grant: Grant) -> str:
             client.client_id,
             client_auth.method,
             client_auth.thumbprint,
+            *_dpop_thumbprint(client),
         ],
         # A CustomGrant that spells a SignedInGrant's identity can be sent, and is not the same.
         grant.is_requestable,
         sorted(_canonical(_require_identity(grant))),
     ]
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def _dpop_thumbprint(client: Registration) -> tuple[str, ...]:
+    # Only those who hold the key can use its tokens.
+    dpop = getattr(client, "dpop", None)
+    return () if dpop is None else (str(dpop.thumbprint),)
 
 
 def store_for(

@@ -4,6 +4,9 @@ python tests/benchmarks/signed_request.py
 
 Both call the same server on loopback in turn, at concurrency 1 and 64. The server is a few lines on
 a plain protocol, so that little of what is measured is its own. What counts are the ratios.
+
+A third session proves a key with each request (RFC 9449): what an ES256, an EdDSA and a PS256 proof
+add is shown in microseconds.
 """
 
 import asyncio
@@ -15,8 +18,10 @@ import aiohttp
 from stand_ins import Client, ratio_of
 
 import aritma_auth as aa
+from aritma_auth.client.dpop_proofs import ProofMaker
 
 CONCURRENCIES, ROUNDS, REQUESTS = (1, 64), 41, 512
+PROVED = ("ES256", "EdDSA", "PS256")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
 
 
@@ -27,7 +32,7 @@ class Server(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data):
-        assert b"\r\nAuthorization: Bearer " in data
+        assert b"\r\nAuthorization: " in data
         self.transport.write(ANSWER)
 
 
@@ -65,8 +70,28 @@ async def main(only=None, requests=0):
                 f"constant header {statistics.median(theirs) * 1e6:5.0f} us  "
                 f"ratio {ratio_of(ours, theirs):.3f}"
             )
+    for algorithm in PROVED if only is None else ():
+        await compare_proved(url, header, algorithm)
     server.close()
     await tokens.aclose()
+
+
+async def compare_proved(url, header, algorithm):
+    """Show what the proof of a key adds to a request."""
+    client = Client(token_type="DPoP")
+    dpop = aa.DPoP(aa.SigningKey.generate(algorithm))
+    client.proofs = ProofMaker(dpop, time.time, 1.0)
+    async with (
+        aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=None) as tokens,
+        aiohttp.ClientSession(headers=header) as constant,
+        aiohttp.ClientSession(middlewares=[tokens.middleware([url])]) as proved,
+    ):
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            theirs.append(await round_of(constant, url, 1))
+            ours.append(await round_of(proved, url, 1))
+    added = statistics.median(a - b for a, b in zip(ours, theirs, strict=True))
+    print(f"proof by {algorithm:5}  adds {added * 1e6:5.0f} us  ratio {ratio_of(ours, theirs):.3f}")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ class Client:
     environment = ENVIRONMENT
     client_auth = NoClientAuth()
     clock_skew = 0.0
+    proofs = None
 
-    def __init__(self, latency=0.0, lifetime=3600.0):
+    def __init__(self, latency=0.0, lifetime=3600.0, token_type="Bearer"):
         self.latency = latency
+        self.token_type = token_type
         self.lifetime = lifetime
         self.requests = 0
 
@@ -29,7 +31,7 @@ class Client:
         now = time.time()
         if self.latency:
             await asyncio.sleep(self.latency)
-        return aa.Token("x" * 40, issued_at=now, expires_at=now + self.lifetime)
+        return aa.Token("x" * 40, self.token_type, issued_at=now, expires_at=now + self.lifetime)
 
 
 def ratio_of(ours, theirs):

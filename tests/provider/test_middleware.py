@@ -227,7 +227,7 @@ async def test_any_number_of_other_origins_fills_no_memory():
 )
 async def test_a_refused_response_that_stops_is_not_waited_for(clock, head, monkeypatch):
     """A second at most; then the connection is closed and the call is repeated on another."""
-    monkeypatch.setattr("aritma_auth.provider.middleware._READ_WITHIN", 0.1)
+    monkeypatch.setattr("aritma_auth.provider.replay._READ_WITHIN", 0.1)
     calls, ending = [], asyncio.Event()
 
     async def serve(reader, writer):

@@ -6,6 +6,8 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.proofs import INVALID
 from aritma_auth.sandbox.identity.token_issuer import IssuedToken
 from aritma_auth.sandbox.state import SandboxState
 
@@ -81,17 +83,38 @@ class BearerCheck:
             Problem: 401 or 403, with a challenge (RFC 6750 §3).
         """
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "dpop":
+            return self._bound_token(request, text, scope)
         if scheme != "Bearer":
             raise _challenge(401, "The request has no access token.", "Bearer")
         token = self._sandbox.issuer.validate(text)
+        if isinstance(token, IssuedToken) and "jkt" in token.confirmation:
+            # A stolen token without its key (RFC 9449 §7.2).
+            token = "The token is bound to a key"
         if isinstance(token, str):
             challenge = f'Bearer error="invalid_token", error_description="{token}"'
             raise _challenge(401, token, challenge)
-        if not set(scope).intersection(token.scope):
-            named = next(iter(scope))
-            challenge = f'Bearer error="insufficient_scope", scope="{named}"'
-            raise _challenge(403, "The token has another scope.", challenge)
-        return token
+        return _require_scope(token, scope, "Bearer")
+
+    def _bound_token(self, request: web.Request, text: str, scope: Iterable[str]) -> IssuedToken:
+        """Validate a token that is bound to a key, and the proof that comes with it."""
+        proofs = self._sandbox.proofs
+        try:
+            thumbprint = proofs.validate(request, proofs.api, text)
+            if thumbprint is None:
+                raise ErrorResponse(INVALID, "There must be one proof.")  # noqa: TRY301 - as others
+        except ErrorResponse as refused:
+            said = refused.description or "The proof was refused"
+            raise _challenge(
+                401, said, f'DPoP error="{refused.error}", error_description="{said}"'
+            ) from None
+        token = self._sandbox.issuer.validate(text)
+        if isinstance(token, IssuedToken) and token.confirmation.get("jkt") != thumbprint:
+            token = "The token is bound to another key"
+        if isinstance(token, str):
+            challenge = f'DPoP error="invalid_token", error_description="{token}"'
+            raise _challenge(401, token, challenge)
+        return _require_scope(token, scope, "DPoP")
 
     def require_sign_in(
         self, token: IssuedToken, acr_values: list[str], max_age: int | None
@@ -116,6 +139,14 @@ class BearerCheck:
         if max_age is not None:
             wanted.append(f'max_age="{max_age}"')
         raise _challenge(401, f"{said}.", f"Bearer {', '.join(wanted)}")
+
+
+def _require_scope(token: IssuedToken, scope: Iterable[str], scheme: str) -> IssuedToken:
+    if not set(scope).intersection(token.scope):
+        named = next(iter(scope))
+        challenge = f'{scheme} error="insufficient_scope", scope="{named}"'
+        raise _challenge(403, "The token has another scope.", challenge)
+    return token
 
 
 def _challenge(status: int, detail: str, challenge: str) -> Problem:

@@ -8,6 +8,7 @@ from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS, echo
 from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
+from aritma_auth.sandbox.identity.proofs import Nonces, ProofValidator
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.request_objects import RequestObjects
@@ -75,6 +76,8 @@ class Faults:
         request_objects: Verifies the signed ones.
 
         overrides: Where decoy keys are published.
+
+        proofs: Validates the DPoP proofs, and knows their nonces.
     """
 
     def __init__(
@@ -84,12 +87,14 @@ class Faults:
         pushed_requests: PushedRequests,
         request_objects: RequestObjects,
         overrides: ResponseOverrides,
+        proofs: ProofValidator,
     ) -> None:
         self._issuer = issuer
         self._refresh_tokens = refresh_tokens
         self._pushed_requests = pushed_requests
         self._request_objects = request_objects
         self._overrides = overrides
+        self._proofs = proofs
         self._queues = {place: FaultQueue() for place in PLACES}
         self._denials: deque[tuple[str, str | None]] = deque()
 
@@ -411,6 +416,70 @@ class Faults:
     def expire_pushed_requests(self) -> None:
         """Let the references of all pushed authorization requests expire at once."""
         self._pushed_requests.expire_all()
+
+    def require_dpop_nonces(
+        self, *, uses: int | None = None, where: str = "token", is_on: bool = True
+    ) -> None:
+        """
+        Require a nonce in each DPoP proof; every response carries the current one (RFC 9449 §8).
+
+        Args:
+            uses: Proofs after which a nonce is replaced; it is still accepted until its successor
+                is replaced too. None keeps one nonce.
+
+            where: ``token`` for the identity server, or ``api`` for the Banking APIs.
+
+            is_on: False stops it.
+        """
+        nonces = self._nonces(where)
+        nonces.is_required, nonces.uses = is_on, uses
+
+    def expire_dpop_nonce(self, where: str = "token") -> None:
+        """
+        Make every nonce given so far stale, also for requests under way.
+
+        Args:
+            where: ``token`` for the identity server, or ``api`` for the Banking APIs.
+        """
+        self._nonces(where).roll(keep_old=False)
+
+    def refuse_proof_next(
+        self,
+        error: str = "use_dpop_nonce",
+        *,
+        offers_nonce: bool = True,
+        times: int = 1,
+        where: str = "token",
+    ) -> None:
+        """
+        Refuse the next DPoP proofs, whatever they carry.
+
+        Args:
+            error: ``use_dpop_nonce`` or ``invalid_dpop_proof``.
+
+            offers_nonce: Another nonce comes with the refusal; otherwise the one before it, or none
+                where no nonces are required.
+
+            times: Number of proofs.
+
+            where: ``token`` for the identity server, or ``api`` for the Banking APIs.
+        """
+        known = ("use_dpop_nonce", "invalid_dpop_proof")
+        error = _require_known("error", error, known)
+        self._nonces(where).refuse_next(error, times, offers_nonce=offers_nonce)
+
+    def bind_next_to_another_key(self, *, times: int = 1) -> None:
+        """
+        Bind the next access tokens to a key that nobody has, so that no API accepts them.
+
+        Args:
+            times: Number of tokens.
+        """
+        self._issuer.bind_next_to_another_key(times=times)
+
+    def _nonces(self, where: str) -> Nonces:
+        places = {"token": self._proofs.identity, "api": self._proofs.api}
+        return places[_require_known("where", where, places)]
 
     def publish_decoys(self) -> None:
         """

@@ -75,6 +75,8 @@ class AuthorizationRequest:
         resources: The APIs named by ``resource``.
 
         details: The requested authorization details.
+
+        dpop_jkt: Thumbprint of the key that the code is bound to, or None.
     """
 
     client: SandboxClient
@@ -94,6 +96,7 @@ class AuthorizationRequest:
     tenant: str | None
     resources: tuple[str, ...]
     details: tuple[Mapping[str, object], ...] = ()
+    dpop_jkt: str | None = None
 
     @property
     def is_satisfiable(self) -> bool:
@@ -142,6 +145,7 @@ def parse_authorization_request(
         tenant=_special(words, "tenant:"),
         resources=_resources(parameters, server_version),
         details=parse_details(given) if server_version.grants_details else (),
+        dpop_jkt=given.get("dpop_jkt") if server_version.supports_dpop else None,
     )
 
 

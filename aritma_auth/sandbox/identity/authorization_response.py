@@ -69,6 +69,7 @@ class AuthorizationResponses:
                 code_challenge=request.code_challenge,
                 resources=request.resources,
                 details=request.details,
+                dpop_jkt=request.dpop_jkt,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.proofs import ALGORITHMS
 from aritma_auth.sandbox.overrides import Changes, apply_overrides
 from aritma_auth.sandbox.state import SandboxState
 
@@ -87,6 +88,8 @@ class MetadataEndpoints:
             members["authorization_response_iss_parameter_supported"] = True
         if version.signs_responses:
             members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
+        if version.supports_dpop:
+            members["dpop_signing_alg_values_supported"] = list(ALGORITHMS)
         if version.supports_par:
             members["pushed_authorization_request_endpoint"] = f"{base}/connect/par"
             required = self._sandbox.pushed_requests.is_required

@@ -47,6 +47,8 @@ class RefreshToken:
         successor: The refresh token that replaced it, or None.
 
         access_token: The access token that came with its successor, or None.
+
+        confirmation: The key that a public client's refresh token is bound to, or empty.
     """
 
     client_id: str
@@ -58,6 +60,7 @@ class RefreshToken:
     redeemed_at: float | None = None
     successor: str | None = None
     access_token: IssuedToken | None = None
+    confirmation: dict[str, object] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -128,6 +131,15 @@ class RefreshTokens:
         if self.on_reuse == "accept_until_used":
             return token.access_token is not None and token.access_token.is_used
         return True
+
+    def bind(self, text: str, confirmation: dict[str, object]) -> None:
+        """Bind a refresh token to a key (RFC 9449 §5)."""
+        self._tokens[text].confirmation = confirmation
+
+    def is_bound_elsewhere(self, text: str, confirmation: dict[str, object]) -> bool:
+        """Tell whether a refresh token is bound to another key."""
+        token = self._tokens.get(text)
+        return token is not None and token.confirmation not in ({}, confirmation)
 
     def redeem(self, text: str, client: SandboxClient) -> tuple[str, RefreshToken]:
         """

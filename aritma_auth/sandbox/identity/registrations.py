@@ -83,6 +83,8 @@ class SandboxClient:
 
         requires_pkce: An authorization request must carry a code challenge.
 
+        requires_dpop: Its token requests must carry a DPoP proof.
+
         requires_par: Its authorization requests must be pushed.
 
         requires_consent: The end-user sees a consent page.
@@ -103,6 +105,7 @@ class SandboxClient:
     redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     requires_pkce: bool = True
+    requires_dpop: bool = False
     requires_par: bool = False
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
@@ -112,6 +115,11 @@ class SandboxClient:
     def client_secret(self) -> str:
         """The first secret that is valid now; empty for a client without any."""
         return self.secrets[0] if self.secrets else ""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot authenticate."""
+        return not self.secrets and self.public_key is None
 
     def may_redirect_to(self, uri: str, registered: Iterable[str] | None = None) -> bool:
         """Tell whether an end-user may be redirected to an address."""

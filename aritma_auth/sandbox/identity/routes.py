@@ -50,10 +50,24 @@ class ClientEndpoints:
         issuer = self._issuer(request)
 
         def work(client: SandboxClient, form: dict[str, str]) -> dict[str, object]:
-            members = self._sandbox.token_endpoint.respond(issuer, client, form)
+            confirmation = self._confirm(request, client)
+            members = self._sandbox.token_endpoint.respond(issuer, client, form, confirmation)
             return apply_overrides(members, self._sandbox.overrides.token_response)
 
         return await self._respond(request, work, self._log)
+
+    def _confirm(self, request: web.Request, client: SandboxClient) -> dict[str, object]:
+        """Return the key that a token request has proved to hold; empty for a bearer token."""
+        sandbox = self._sandbox
+        if not sandbox.server_version.supports_dpop:
+            return {}
+        thumbprint = sandbox.proofs.validate(request, sandbox.proofs.identity)
+        if thumbprint is None and client.requires_dpop:
+            raise ErrorResponse(
+                "invalid_request",
+                "Client requires DPoP and a DPoP proof token was not provided.",
+            )
+        return {} if thumbprint is None else {"jkt": thumbprint}
 
     async def authorize_device(self, request: web.Request) -> web.Response:
         """Issue a device code (RFC 8628 §3.1)."""

@@ -107,6 +107,8 @@ class Code:
 
         details: The granted authorization details.
 
+        dpop_jkt: Thumbprint of the key that the token request must prove, or None.
+
         expires_at: POSIX seconds; set when the code is issued.
     """
 
@@ -117,6 +119,7 @@ class Code:
     code_challenge: str | None
     resources: tuple[str, ...] = ()
     details: tuple[Mapping[str, object], ...] = ()
+    dpop_jkt: str | None = None
     expires_at: float = 0.0
 
 
@@ -163,6 +166,11 @@ class Sessions:
         text = secrets.token_hex(32).upper()
         self._codes[text] = attrs.evolve(code, expires_at=self._clock.time() + _LIFETIME)
         return text
+
+    def is_bound_elsewhere(self, text: str, thumbprint: object) -> bool:
+        """Tell whether a code is bound to another key than a request has proved (RFC 9449 §10)."""
+        code = self._codes.get(text)
+        return code is not None and code.dpop_jkt not in {None, thumbprint}
 
     def redeem_code(
         self, text: str, client: SandboxClient, redirect_uri: str, code_verifier: str | None

@@ -99,9 +99,20 @@ class TokenEndpoint:
         """The supported grant types."""
         return list(self._grants)
 
-    def respond(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+    def respond(
+        self, issuer: str, client: SandboxClient, form: Form, confirmation: Response | None = None
+    ) -> Response:
         """
         Process the request of an authenticated client.
+
+        Args:
+            issuer: The tenant's issuer.
+
+            client: The client.
+
+            form: The request's parameters.
+
+            confirmation: The key that the request has proved (``cnf``), or None.
 
         Returns:
             The response's members, in IdentityServer's order.
@@ -119,7 +130,22 @@ class TokenEndpoint:
             raise ErrorResponse("unsupported_grant_type")
         if not is_allowed:
             raise ErrorResponse("unauthorized_client")
-        return grant(issuer, client, form)
+        confirmation = confirmation or {}
+        self._require_key(form, confirmation)
+        with self._issuer.binding(confirmation):
+            members = grant(issuer, client, form)
+        if "jkt" in confirmation:
+            members["token_type"] = "DPoP"
+        if confirmation and "refresh_token" in members and client.is_public:
+            self._refresh_tokens.bind(str(members["refresh_token"]), confirmation)
+        return members
+
+    def _require_key(self, form: Form, confirmation: Response) -> None:
+        """Require the key that a code or a public client's refresh token is bound to."""
+        if self._sessions.is_bound_elsewhere(
+            form.get("code", ""), confirmation.get("jkt")
+        ) or self._refresh_tokens.is_bound_elsewhere(form.get("refresh_token", ""), confirmation):
+            raise ErrorResponse("invalid_dpop_proof", "The token is bound to another key.")
 
     def _client_credentials(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope = parse_scope(form, client)

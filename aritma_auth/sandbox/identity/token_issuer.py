@@ -1,9 +1,10 @@
 """Access tokens, ID tokens and logout tokens: issued, remembered and validated."""
 
+import contextlib
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import attrs
@@ -35,6 +36,8 @@ class IssuedToken:
         is_revoked: A test has revoked it.
 
         is_used: An API has validated it.
+
+        confirmation: The key that it is bound to (``cnf``, RFC 7800); empty for a bearer token.
     """
 
     client_id: str
@@ -44,6 +47,7 @@ class IssuedToken:
     sign_in: AuthenticationEvent | None = None
     is_revoked: bool = False
     is_used: bool = False
+    confirmation: Changes = attrs.field(factory=dict)
 
     @property
     def subject(self) -> str | None:
@@ -67,6 +71,8 @@ class TokenIssuer:
         self._server_version = server_version
         self._overrides = overrides
         self.repeats_access_tokens = False
+        self._confirmation: Changes = {}
+        self._false_bindings = 0
         self._access: dict[str, IssuedToken] = {}
         self._latest: dict[tuple[object, ...], str] = {}
         self._id_tokens: dict[str, tuple[str, str]] = {}
@@ -97,6 +103,22 @@ class TokenIssuer:
         if not keep_old:
             self._first_key = self._key_number
 
+    def bind_next_to_another_key(self, *, times: int = 1) -> None:
+        """Bind the next access tokens to a key that nobody has, whatever the requests proved."""
+        self._false_bindings += times
+
+    @contextlib.contextmanager
+    def binding(self, confirmation: Changes) -> Iterator[None]:
+        """Bind the access tokens issued inside to a key; nothing inside awaits."""
+        self._confirmation = confirmation
+        if confirmation and self._false_bindings:
+            self._false_bindings -= 1
+            self._confirmation = dict.fromkeys(confirmation, secrets.token_urlsafe(32))
+        try:
+            yield
+        finally:
+            self._confirmation = {}
+
     def issue_access_token(
         self,
         issuer: str,
@@ -113,7 +135,9 @@ class TokenIssuer:
         Source: Aritma's authentication page (Example Response).
         """
         exactly = self._clock.time()
-        wanted = (issuer, client.client_id, tuple(scope), sign_in, resource, actor)
+        confirmation = self._confirmation
+        key = tuple(confirmation.items())
+        wanted = (issuer, client.client_id, tuple(scope), sign_in, resource, actor, key)
         latest = self._latest.get(wanted)
         if latest and self.repeats_access_tokens and exactly < self._access[latest].expires_at:
             return latest
@@ -132,6 +156,7 @@ class TokenIssuer:
             "scope": list(scope),
             **({"tid": tenant} if tenant else {}),
             **({} if actor is None else {"act": {"sub": actor}}),
+            **({"cnf": confirmation} if confirmation else {}),
             # Aritma's sample has no jti; sid makes two tokens of one second differ.
             "sid": secrets.token_hex(8),
         }
@@ -142,7 +167,12 @@ class TokenIssuer:
             apply_overrides(claims, self._overrides.access_token), {"typ": "at+jwt"}
         )
         self._access[text] = IssuedToken(
-            client.client_id, tuple(scope), exactly + client.lifetime, claims, sign_in
+            client.client_id,
+            tuple(scope),
+            exactly + client.lifetime,
+            claims,
+            sign_in,
+            confirmation=confirmation,
         )
         self._latest[wanted] = text
         return text

@@ -43,13 +43,27 @@ class UserInfoAndIntrospection:
             said = f',error_description="{token}"' if token.endswith("expired") else ""
             return _challenge(401, f'{_REALM}"invalid_token"{said}')
         user = next((p for p in self._sandbox.users.values() if p.subject == token.subject), None)
-        if user is None:
-            return _challenge(401, f'{_REALM}"invalid_token"')
+        refused = self._refuse_proof(request, text, token)
+        if user is None or refused is not None:
+            return refused or _challenge(401, f'{_REALM}"invalid_token"')
         if "openid" not in token.scope:
             return _challenge(403, f'{_REALM}"insufficient_scope"')
         names = {"sub"}.union(*(_SHOWN.get(scope, frozenset()) for scope in token.scope))
         claims: Changes = {n: value for n, value in user.claims.items() if n in names}
         return web.json_response(apply_overrides(claims, self._sandbox.overrides.userinfo))
+
+    def _refuse_proof(
+        self, request: web.Request, text: str, token: IssuedToken
+    ) -> web.Response | None:
+        """Refuse a request whose token is bound to a key that it does not prove."""
+        proofs, bound_to = self._sandbox.proofs, token.confirmation.get("jkt")
+        if bound_to is None:
+            return None
+        try:
+            thumbprint = proofs.validate(request, proofs.identity, text)
+        except ErrorResponse as refused:
+            return _challenge(401, f'DPoP error="{refused.error}"')
+        return None if thumbprint == bound_to else _challenge(401, 'DPoP error="invalid_token"')
 
     async def introspect(self, request: web.Request) -> web.Response:
         """
@@ -127,7 +141,7 @@ async def _bearer(request: web.Request) -> str | None:
     is_form = request.method == "POST" and request.content_type == FORM
     posted = (await read_form_values(request)).get("access_token") if is_form else None
     # IdentityServer compares the scheme with regard to case.
-    if scheme != "Bearer":
+    if scheme not in {"Bearer", "DPoP"}:
         return posted or ""
     return header if posted is None else None
 

@@ -1,0 +1,104 @@
+"""
+Requests that carry a token bound to a key: with a proof, and once more if the API wants its nonce.
+
+An API that wants a nonce has looked at the proof and not at the token, so the token stays. That
+repetition is apart from the one that a rejected token gets: a request may need both, in this order.
+"""
+
+from typing import Protocol
+
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
+from yarl import URL
+
+from aritma_auth.protocol.dpop import USE_NONCE, refuses_proof
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
+
+_PROOF = "DPoP"
+_NONCE = "DPoP-Nonce"
+
+
+class RequestProofs(Protocol):
+    """What makes the proofs of a client's requests; `aritma_auth.OAuthClient.proofs` is one."""
+
+    async def prove(self, method: str, url: URL, access_token: str | None = None) -> str:
+        """Make the proof of one request."""
+        ...
+
+    def nonce_for(self, url: URL) -> str:
+        """Return the newest nonce of a server; empty if none is known."""
+        ...
+
+    def learn(self, url: URL, field: str | None) -> None:
+        """Remember the nonce of a response."""
+        ...
+
+    def require_bound(self, token: Token) -> None:
+        """Require a token to be bound to a key before it is sent."""
+        ...
+
+
+class BoundRequests:
+    """
+    Sends the requests of one source of tokens that are bound to a key.
+
+    Args:
+        proofs: Makes the proofs.
+    """
+
+    __slots__ = ("_proofs",)
+
+    def __init__(self, proofs: RequestProofs) -> None:
+        self._proofs = proofs
+
+    async def send(
+        self, request: ClientRequest, handler: ClientHandlerType, token: Token
+    ) -> ClientResponse:
+        """
+        Send a request with its token and proof.
+
+        Raises:
+            ConfigurationError: The token is a bearer token.
+
+            TransportError: A remote signer failed; nothing was sent.
+
+        Spec: RFC 9449 §7.1, §9.
+        """
+        proofs, url = self._proofs, request.url
+        proofs.require_bound(token)
+        nonce = proofs.nonce_for(url)
+        response = await self._send(request, handler, token)
+        if response.status != 401 or not is_replayable(request):
+            return response
+        if _find_error(response) != USE_NONCE or proofs.nonce_for(url) == nonce:
+            # A server that wants the nonce it was given would want it for ever.
+            return response
+        refused = RefusedResponse(response)
+        del response
+        await let_go(refused)
+        refused.response.release()
+        return await self._send(request, handler, token)
+
+    def is_refused(self, response: ClientResponse) -> bool:
+        """Tell whether an API refuses the proof, which another token would not help."""
+        return bool(_find_error(response))
+
+    async def _send(
+        self, request: ClientRequest, handler: ClientHandlerType, token: Token
+    ) -> ClientResponse:
+        proofs, url, headers = self._proofs, request.url, request.headers
+        proof = await proofs.prove(request.method, url, token.access_token)
+        headers[hdrs.AUTHORIZATION] = token.authorization
+        headers[_PROOF] = proof
+        try:
+            response = await handler(request)
+        finally:
+            # request_info of aiohttp's responses and errors is a live view of these headers.
+            headers.pop(hdrs.AUTHORIZATION, None)
+            headers.pop(_PROOF, None)
+        proofs.learn(url, response.headers.get(_NONCE))
+        return response
+
+
+def _find_error(response: ClientResponse) -> str:
+    return refuses_proof(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))
