@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.provider.middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
+    from aritma_auth.provider.policy import RefreshTokenUsage as RefreshTokenUsage
     from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
@@ -234,6 +235,7 @@ _HOMES = {
     ),
     "provider.policy": (
         "RefreshPolicy",
+        "RefreshTokenUsage",
         "SharingPolicy",
     ),
     "provider.pool": ("TokenProviderPool",),

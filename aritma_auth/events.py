@@ -517,7 +517,9 @@ class StoreReturned(Event):
 @attrs.frozen(eq=False, repr=False)
 class RefreshTokenAtRisk(Event):
     """
-    A refresh token is presented although it may be spent: the process that began to use it ended.
+    A refresh token is presented again although it may be spent.
+
+    The response to its first request was lost, or the process that waited for it ended.
 
     Attributes:
         fingerprint: Eight hex digits of the access token that came with it; empty if it is what the
@@ -529,7 +531,7 @@ class RefreshTokenAtRisk(Event):
     _LEVEL: ClassVar[int] = logging.WARNING
 
     def _text(self) -> str:
-        return "a refresh token is presented again: the process that began to exchange it ended"
+        return "a refresh token is presented again, and may be spent: no response came before"
 
 
 @attrs.frozen(eq=False, repr=False)

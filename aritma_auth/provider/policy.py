@@ -178,11 +178,8 @@ class SharingPolicy(_Numbers):
             knows a newer refresh token than this one.
 
         refresh_without_store: Present a one-time refresh token although the store is away. Only for
-            servers with a grace for tokens that are presented twice: others end the sign-in.
-
-        reuse_grace: The server accepts a refresh token again within this after its first use; 30 to
-            60 where servers have such a grace, 0 where they have none. A refresh whose response was
-            lost is then repeated once ``redemption_timeout`` is over, and within the grace.
+            servers with a grace for tokens that are presented twice: others end the sign-in. One
+            that the server lets be reused is presented in any case.
 
     Raises:
         ConfigurationError: A number makes no sense; the message names it.
@@ -199,4 +196,40 @@ class SharingPolicy(_Numbers):
     redemption_timeout: float = _seconds(10.0)
     store_loss_grace: float = _seconds(1.0)
     refresh_without_store: bool = attrs.field(default=False, validator=_yes_or_no)
-    reuse_grace: float = attrs.field(default=0.0, validator=_zero_or_more)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class RefreshTokenUsage(_Numbers):
+    """
+    What the server does with a refresh token that is presented again.
+
+    It decides what follows when the response to a refresh was lost, so that nobody knows whether
+    the refresh token is spent. By default it may be, and the refresh is not repeated within the
+    same flight: to a server that detects reuse it would look stolen.
+
+    Attributes:
+        reusable: The refresh token stays valid (IdentityServer's ``ReUse``). A refresh whose
+            response was lost is repeated like any other request, and processes that share a store
+            need not mark the token before they present it.
+
+        grace: Seconds for which a spent refresh token is accepted again after its first use; 30 to
+            60 where servers have such a grace. A refresh whose response was lost is then repeated
+            once, as soon as the first request must be over (``SharingPolicy.redemption_timeout``),
+            and within the grace.
+
+    Raises:
+        ConfigurationError: An argument makes no sense; the message names it.
+
+    Spec: RFC 6749 §6; RFC 9700 §4.14.2.
+    """
+
+    reusable: bool = attrs.field(default=False, validator=_yes_or_no)
+    grace: float = attrs.field(default=0.0, validator=_zero_or_more)
+
+    def __attrs_post_init__(self) -> None:
+        holds = not (self.reusable and self.grace)
+        _require(self, "grace", self.grace, "0 for a reusable refresh token", holds=holds)
+
+
+ONE_TIME = RefreshTokenUsage()
+"""A refresh token may be spent at its first use."""

@@ -24,7 +24,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
 from aritma_auth.provider.refresh import Outcome, TokenRefresher
 from aritma_auth.provider.token_request import Settings, TokenSource, require_source
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -80,6 +80,8 @@ class TokenProvider(AsyncCloseable):
             later if it fails. It receives None when the token is forgotten. It must not await this
             provider. Tokens that another process has stored are that process's to tell.
 
+        refresh_tokens: What the server does with a refresh token that is presented again.
+
         draw: Random numbers in [0, 1) for the jitter; only tests give their own.
 
     Raises:
@@ -111,6 +113,7 @@ class TokenProvider(AsyncCloseable):
         clock: Clock = SYSTEM_CLOCK,
         on_event: Listener | None = log_event,
         on_token: "TokenCallback | None" = None,
+        refresh_tokens: RefreshTokenUsage = ONE_TIME,
         draw: Callable[[], float] = random.random,
     ) -> None:
         require_source(client)
@@ -122,10 +125,22 @@ class TokenProvider(AsyncCloseable):
             raise wrong_kind("policy", "a RefreshPolicy", policy)
         if not isinstance(sharing, SharingPolicy):
             raise wrong_kind("sharing", "a SharingPolicy", sharing)
+        if not isinstance(refresh_tokens, RefreshTokenUsage):
+            raise wrong_kind("refresh_tokens", "a RefreshTokenUsage", refresh_tokens)
         if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         require_listener(on_event)
-        settings = Settings(client, grant, store, policy, sharing, clock, draw, on_event)
+        settings = Settings(
+            client,
+            grant,
+            store,
+            policy,
+            sharing,
+            clock,
+            draw,
+            on_event,
+            refresh_tokens=refresh_tokens,
+        )
         if store is not None:
             from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
 

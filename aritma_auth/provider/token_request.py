@@ -18,7 +18,15 @@ from aritma_auth.errors import (
     printable,
     wrong_kind,
 )
-from aritma_auth.events import E, Event, Listener, RefreshRecovered, TokenRequestFailed, notify
+from aritma_auth.events import (
+    E,
+    Event,
+    Listener,
+    RefreshRecovered,
+    RefreshTokenAtRisk,
+    TokenRequestFailed,
+    notify,
+)
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
 from aritma_auth.protocol.json_response import is_ambiguous
@@ -26,7 +34,7 @@ from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState, backoff
 from aritma_auth.provider.cache import IssuedToken
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
 from aritma_auth.runtime.values import Value
@@ -114,6 +122,7 @@ class Settings(Value):
     on_event: Listener | None
     key: str = ""
     on_token: "TokenAnnouncer | None" = None
+    refresh_tokens: RefreshTokenUsage = ONE_TIME
 
     @property
     def grant_name(self) -> str:
@@ -283,22 +292,44 @@ class TokenRequester:
         self, grant: Grant, known: Token | None, patient: bool, deadline: float
     ) -> IssuedToken:
         attempts = self._settings.policy.max_attempts if patient else 1
-        for attempt in range(1, attempts):
+        first_sent_at, attempt = self._clock.monotonic(), 1
+        while True:
+            sent_at = self._clock.monotonic()
             try:
                 return await self._send(grant, known, deadline)
             except AritmaAuthError as error:
-                pause = self._pause(error, attempt)
-                in_time = self._clock.monotonic() + pause < deadline
-                if not in_time or not _may_repeat(grant, error):
+                may_be_spent = self._is_once(grant) and is_ambiguous(error)
+                if may_be_spent:
+                    grace_ends_at = first_sent_at + self._settings.refresh_tokens.grace
+                    pause = self._pause_within_grace(grant, sent_at, min(grace_ends_at, deadline))
+                else:
+                    pause = self._pause(error, attempt) if attempt < attempts else None
+                in_time = pause is not None and self._clock.monotonic() + pause < deadline
+                if pause is None or not in_time or not _may_repeat(grant, error):
                     raise
             await self._clock.sleep(pause)
-        return await self._send(grant, known, deadline)
+            attempt += 1
+            if may_be_spent:
+                fingerprint = "" if known is None else known.fingerprint
+                self._settings.report(RefreshTokenAtRisk(fingerprint))
+
+    def _is_once(self, grant: Grant) -> bool:
+        if isinstance(grant, RefreshTokenGrant):
+            return not self._settings.refresh_tokens.reusable
+        return not grant.is_reusable
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:
         return max(
             error.retry_after or 0.0,
             backoff(self._settings.policy, attempt, self._settings.draw()),
         )
+
+    def _pause_within_grace(self, grant: Grant, sent_at: float, ends_at: float) -> float | None:
+        """Return the seconds until a lost request must be over, unless the grace ends before."""
+        over_at = sent_at + self._settings.sharing.redemption_timeout
+        if not isinstance(grant, RefreshTokenGrant) or over_at >= ends_at:
+            return None
+        return max(0.0, over_at - self._clock.monotonic())
 
     async def _send(self, grant: Grant, known: Token | None, deadline: float) -> IssuedToken:
         if grant.is_reusable:
@@ -325,7 +356,7 @@ class TokenRequester:
 
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
         sent = None
-        if isinstance(grant, RefreshTokenGrant):
+        if isinstance(grant, RefreshTokenGrant) and self._is_once(grant):
             sent = self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
         try:
             issued = await self._exchange(grant, deadline)
@@ -378,8 +409,6 @@ class TokenRequester:
 def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
     """Tell whether the same request may help, and does no harm, within the same refresh."""
     if error.is_permanent or _refuses_grant(grant, error):
-        return False
-    if not grant.is_reusable and is_ambiguous(error):
         return False
     # A complete response that cannot be used, such as another token type, comes again.
     return not (isinstance(error, InvalidResponseError) and error.status == 200)

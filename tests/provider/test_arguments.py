@@ -34,6 +34,10 @@ class AsyncListener:
         ({"policy": None}, "policy must be a RefreshPolicy; it is None"),
         ({"policy": aa.SharingPolicy()}, "policy must be a RefreshPolicy"),
         ({"sharing": aa.RefreshPolicy()}, "sharing must be a SharingPolicy"),
+        (
+            {"refresh_tokens": "reusable"},
+            "refresh_tokens must be a RefreshTokenUsage; it is of type",
+        ),
         ({"clock": __import__("time").time}, "clock must be a Clock, such as SYSTEM_CLOCK"),
         ({"clock": SystemClock}, "clock must be a Clock"),
         ({"on_event": "log"}, "on_event must be a function that takes one event, or None"),
@@ -99,6 +103,25 @@ def test_a_yes_or_no_of_sharing_is_one():
     """A text that says no would count as yes."""
     with pytest.raises(aa.ConfigurationError, match="refresh_without_store must be True or False"):
         aa.SharingPolicy(refresh_without_store="no")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"grace": -1}, "grace must be a number of seconds, 0 or more; it is -1"),
+        ({"grace": "30"}, "grace must be a number of seconds, 0 or more; it is of type str"),
+        ({"reusable": "no"}, "reusable must be True or False"),
+        (
+            {"reusable": True, "grace": 30},
+            "grace must be 0 for a reusable refresh token; it is 30",
+        ),
+    ],
+    ids=str,
+)
+def test_a_servers_usage_of_refresh_tokens_makes_sense(arguments, problem):
+    """A refresh token that is never spent has no grace."""
+    with pytest.raises(aa.ConfigurationError, match=f"RefreshTokenUsage: {problem}"):
+        aa.RefreshTokenUsage(**arguments)
 
 
 def test_a_middleware_refuses_what_it_cannot_use():

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.events import RefreshTokenAtRisk
 from aritma_auth.protocol.grants import Grant
 from support.fakes import settle
 from support.rig import DOWN, LOST, SPENT, UNSENT, Rig, presented, rotated
@@ -165,6 +166,75 @@ async def test_a_lost_answer_is_not_repeated_in_the_flight(rig):
 
     assert requests_in_the_flight == 1
     assert await rig.get() == "token-1"
+
+
+async def lose(clock, losses, seconds, **settings):
+    """Let the responses to the first exchanges be lost after some seconds; give the provider."""
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), **settings)
+    times, fetch = [], rig.client.fetch_token
+
+    async def fetch_token(grant, *, timeout=None):
+        times.append(clock.monotonic())
+        if len(times) <= losses:
+            clock.advance(seconds)
+            rig.client.answers = [LOST]
+        return await fetch(grant)
+
+    rig.client.fetch_token, rig.times = fetch_token, times
+    return rig
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+@pytest.mark.parametrize("seconds", [0, 4])
+async def test_a_lost_answer_is_repeated_within_the_servers_grace(clock, seconds, is_patient):
+    """As soon as the first request must be over, whether callers wait for it or not."""
+    rig = await lose(clock, 1, seconds, refresh_tokens=aa.RefreshTokenUsage(grace=30))
+    if not is_patient:
+        now = clock.time()
+        held = aa.Token("held", refresh_token="first", issued_at=now, expires_at=now + 3600)
+        await rig.provider.set_token(held)
+        clock.advance(3500)
+    while rig.client.requests < 2:
+        await rig.get()
+        await settle()
+    first, second = rig.times
+
+    assert second - first == 10
+    assert presented(rig) == ["first", "first"]
+    assert len(rig.happened(RefreshTokenAtRisk)) == 1
+    await rig.provider.aclose()
+
+
+@pytest.mark.parametrize(("grace", "requests"), [(0, 1), (10, 1), (25, 3), (60, 3)])
+async def test_a_lost_answer_is_repeated_no_later_than_the_grace(clock, grace, requests):
+    """Nor later than the refresh may last."""
+    rig = await lose(clock, 9, 0, refresh_tokens=aa.RefreshTokenUsage(grace=grace))
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+    assert rig.times == [1000.0 + 10 * number for number in range(requests)]
+    await rig.provider.aclose()
+
+
+async def test_a_lost_answer_to_a_reusable_token_is_repeated_at_once(clock):
+    """Like that to any other request: nothing can have been spent."""
+    rig = await lose(clock, 2, 1, refresh_tokens=aa.RefreshTokenUsage(reusable=True))
+    await rig.get()
+
+    assert rig.times == [1000.0, 1001.0, 1002.0]
+    assert rig.happened(RefreshTokenAtRisk) == []
+    await rig.provider.aclose()
+
+
+async def test_a_grace_is_for_refresh_tokens_alone(clock):
+    """A code whose response was lost is never sent again (RFC 6749 §4.1.2)."""
+    rig = Rig(clock, grant=OneTimeGrant(), refresh_tokens=aa.RefreshTokenUsage(grace=60))
+    rig.client.answers = [LOST]
+    with pytest.raises(aa.TransportError):
+        await rig.get()
+
+    assert rig.client.requests == 1
+    await rig.provider.aclose()
 
 
 @pytest.mark.parametrize(

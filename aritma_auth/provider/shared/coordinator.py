@@ -53,7 +53,9 @@ class RefreshCoordinator:
         self.settings = settings
         self.requester = requester
         grant = settings.grant
-        self._rules = SharedRefresh(grant, settings.policy, settings.sharing)
+        self._rules = SharedRefresh(
+            grant, settings.policy, settings.sharing, settings.refresh_tokens
+        )
         self._known = Knowledge(grant.is_reusable, is_grant_spent=not grant.is_requestable)
         self._look_around = look_around
         self._last_seen = 0

@@ -69,7 +69,7 @@ from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
 from aritma_auth.provider.lifecycle import Freshness
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
 from aritma_auth.provider.shared.knowledge import (
     Found,
     Knowledge,
@@ -209,6 +209,7 @@ class SharedRefresh:
     grant: Grant
     policy: RefreshPolicy
     sharing: SharingPolicy
+    usage: RefreshTokenUsage = ONE_TIME
 
     def begin(self, known: Knowledge, purpose: Purpose, moment: Moment) -> Step:
         """Begin a refresh, or a write of what is owed."""
@@ -247,7 +248,9 @@ class SharedRefresh:
         return state.began_at + limit - moment.now
 
     def _is_once(self, state: Refresh) -> bool:
-        return state.basis is not None or not self.grant.is_reusable
+        if state.basis is None and not isinstance(self.grant, RefreshTokenGrant):
+            return not self.grant.is_reusable
+        return not self.usage.reusable
 
     # What is known and what is stored
 
@@ -413,7 +416,7 @@ class SharedRefresh:
         known, basis = state.known, state.basis
         is_refresh = basis is not None or isinstance(self.grant, RefreshTokenGrant)
         is_refused = isinstance(error, ReauthenticationRequiredError)
-        if self._is_once(state) and basis is None:
+        if basis is None and not self.grant.is_reusable:
             # A code whose response was lost is never sent again (RFC 6749 §4.1.2).
             is_spent = is_refused or (is_ambiguous(error) and not is_refresh)
             known = attrs.evolve(known, is_grant_spent=known.is_grant_spent or is_spent)
@@ -442,7 +445,7 @@ class SharedRefresh:
             # must be over.
             sent_at = moment.now if state.sent_at is None else state.sent_at
             begin = max(0.0, sent_at + self.sharing.redemption_timeout - moment.now)
-            grace = sent_at + self.sharing.reuse_grace - moment.now
+            grace = sent_at + self.usage.grace - moment.now
             end = min(begin + _GRACE_SPREAD, grace, left)
             return begin + moment.draw * (end - begin) if is_refresh and begin < end else None
         if not moment.is_patient or state.attempts >= self.policy.max_attempts:
@@ -584,7 +587,8 @@ class SharedRefresh:
         known = state.known
         basis = None if known.is_reusable else known.presentable
         is_left = basis is not None or known.is_grant_left
-        if not (known.is_reusable or (self.sharing.refresh_without_store and is_left)):
+        may_refresh = self.sharing.refresh_without_store or self.usage.reusable
+        if not (known.is_reusable or (may_refresh and is_left)):
             return self._finish(state, Raise(self._outage(_AWAY)), moment)
         return self._ask(attrs.evolve(self._base(state, basis), is_alone=True), moment)
 

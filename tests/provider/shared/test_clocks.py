@@ -10,7 +10,7 @@ from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.stores import Record
 from support.clock import FakeClock
 from support.fakes import settle
-from support.rig import LOST, UNSENT, Rig, presented, rotated
+from support.rig import LOST, SPENT, UNSENT, Rig, presented, rotated
 from support.sharing import entry_of, key_for, key_of
 from support.stores import lose_memory
 
@@ -196,9 +196,9 @@ async def test_a_refresh_ends_by_its_time_out(clock, store, timeout):
     assert waited == pytest.approx(timeout)
 
 
-async def lose(clock, store, seconds, **numbers):
+async def lose(clock, store, seconds, **usage):
     """Let the response to the first exchange be lost after some seconds; give the provider."""
-    rig = await signed_in(clock, store, sharing=SharingPolicy(**numbers))
+    rig = await signed_in(clock, store, refresh_tokens=aa.RefreshTokenUsage(**usage))
     times, fetch = [], rig.client.fetch_token
 
     async def fetch_token(grant, *, timeout=None):
@@ -216,7 +216,7 @@ async def lose(clock, store, seconds, **numbers):
 @pytest.mark.parametrize("seconds", [0, 4, 10])
 async def test_a_lost_exchange_is_repeated_within_the_servers_grace(clock, store, seconds, draw):
     """Ten to fifteen seconds after it was sent, when the user has said that there is a grace."""
-    rig = await lose(clock, store, seconds, reuse_grace=30)
+    rig = await lose(clock, store, seconds, grace=30)
     rig.draw = draw
     await rig.get()
     first, second = rig.times
@@ -229,8 +229,47 @@ async def test_a_lost_exchange_is_repeated_within_the_servers_grace(clock, store
 @pytest.mark.parametrize("grace", [0, 5, 10])
 async def test_a_lost_exchange_is_not_repeated_without_a_grace(clock, store, grace):
     """Nor when the grace is over before the first request must be."""
-    rig = await lose(clock, store, 2, reuse_grace=grace)
+    rig = await lose(clock, store, 2, grace=grace)
     with pytest.raises(aa.TransportError):
+        await rig.get()
+
+    assert presented(rig) == ["old"]
+
+
+async def test_a_lost_exchange_of_a_reusable_token_is_repeated_at_once(clock, store):
+    """The refresh token cannot be spent: nothing is waited for, and no mark is put on it."""
+    rig = await lose(clock, store, 2, reusable=True)
+    saved, save = [], store.save
+
+    async def watch(key, record, **conditions):
+        saved.append(record.redeeming_since)
+        return await save(key, record, **conditions)
+
+    store.save = watch
+    await rig.get()
+    first, second = rig.times
+
+    assert second - first == 2
+    assert presented(rig) == ["old", "old"]
+    assert set(saved) == {None}
+
+
+async def test_a_reusable_token_is_presented_although_the_store_is_away(clock, store):
+    """Nobody else can have spent it."""
+    rig = await signed_in(clock, store, refresh_tokens=aa.RefreshTokenUsage(reusable=True))
+    store.failing = {"load", "acquire"}
+    await rig.get()
+
+    assert presented(rig) == ["old"]
+
+
+async def test_a_reusable_token_that_is_refused_ends_the_sign_in(clock, store):
+    """The server's word ends it, and the token is not presented again."""
+    grant = aa.RefreshTokenGrant("old")
+    usage = aa.RefreshTokenUsage(reusable=True)
+    rig = Rig(clock, grant=grant, store=store, refresh_tokens=usage)
+    rig.client.answers = [SPENT]
+    with pytest.raises(aa.ReauthenticationRequiredError):
         await rig.get()
 
     assert presented(rig) == ["old"]
@@ -239,7 +278,7 @@ async def test_a_lost_exchange_is_not_repeated_without_a_grace(clock, store, gra
 async def test_a_lost_code_is_never_repeated(clock, store):
     """A grace is for refresh tokens (RFC 6749 §4.1.2 ends a code's sign-in)."""
     grant = aa.DeviceCodeGrant("code")
-    rig = Rig(clock, grant=grant, store=store, sharing=SharingPolicy(reuse_grace=60))
+    rig = Rig(clock, grant=grant, store=store, refresh_tokens=aa.RefreshTokenUsage(grace=60))
     rig.client.answers = [LOST]
     with pytest.raises(aa.TransportError):
         await rig.get()
