@@ -14,6 +14,7 @@ from aritma_auth.sandbox.identity.proofs import Nonces
 from aritma_auth.sandbox.identity.routes import ClientEndpoints
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
 from aritma_auth.sandbox.identity.userinfo_and_introspection import UserInfoAndIntrospection
+from aritma_auth.sandbox.pages.home import HomePage
 from aritma_auth.sandbox.pages.sign_in import DevicePages, SignInPages
 from aritma_auth.sandbox.pages.sign_out import SignOutPages
 from aritma_auth.sandbox.state import SandboxState
@@ -48,7 +49,13 @@ class LoopbackServers:
 
     async def _listen(self) -> None:
         state = self._state
-        pages = (SignInPages(state), DevicePages(state), SignOutPages(state), CheckSessionFrame())
+        pages = (
+            HomePage(state),
+            SignInPages(state),
+            DevicePages(state),
+            SignOutPages(state),
+            CheckSessionFrame(),
+        )
         identity = (
             MetadataEndpoints(state),
             ClientEndpoints(state),

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import trustme
 
-from aritma_auth.sandbox import Sandbox
+from aritma_auth.sandbox import Sandbox, SandboxClient
 from support.plain_browser import PlainBrowser
 from support.sandbox_wire import ALICE, DEVICE_CODE, authorize_url, get, post, response_of
 
@@ -31,6 +31,7 @@ async def pages_of(sandbox, browser):
         "login": login,
         "wrong": wrong,
         "consent": consent,
+        "home": await browser.open(f"{sandbox.identity_url}/"),
         "error": await browser.open(authorize_url(sandbox, scope="zam")),
         "device": await browser.open(f"{sandbox.identity_url}/device"),
         "no device": await browser.open(f"{sandbox.identity_url}/device?user_code=1"),
@@ -75,30 +76,40 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-async def test_everything_stands_out_from_its_ground(sandbox, browser):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_stands_out_from_its_ground(sandbox, browser, scheme):
     """
     The contrast meets WCAG 2.2: 4.5 to 1 for text, 3 to 1 for the focus and the edges of fields.
     """
     style = (await browser.open(authorize_url(sandbox))).text
-    colours = {
-        selector: dict(
-            re.findall(r"(color|background|outline|border):[^;}]*?(#[0-9a-f]{6})", rules)
-        )
-        for selector, rules in re.findall(r"([^{}]+)\{([^}]*)\}", style)
-    }
-    ground = colours["\nmain"]["background"]
+    light, dark = re.findall(r":root\{(.*?)\}", style, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", light if scheme == "light" else dark))
     texts = [
-        (colours["\nbody"]["color"], ground),
-        (colours["\nbutton"]["color"], colours["\nbutton"]["background"]),
-        (colours["\nbutton.second"]["color"], colours["\nbutton.second"]["background"]),
-        (colours["\na"]["color"], ground),
-        (colours["\nfooter"]["color"], ground),
-        (colours["\nbody"]["color"], colours["\n[role=alert]"]["background"]),
+        ("text", "card"),
+        ("text", "ground"),
+        ("text", "alert"),
+        ("text", "code"),
+        ("soft", "card"),
+        ("accent", "card"),
+        ("on-accent", "accent"),
     ]
-    edges = [colours["\n:focus-visible"]["outline"], colours["\ninput"]["border"]]
+    edges = [("text", "card"), ("field", "card"), ("danger", "card"), ("accent", "card")]
 
-    assert min(contrast(*pair) for pair in texts) >= 4.5
-    assert min(contrast(edge, ground) for edge in edges) >= 3
+    def contrasts(pairs):
+        return {pair: contrast(*(colours[name] for name in pair)) for pair in pairs}
+
+    assert {pair for pair, ratio in contrasts(texts).items() if ratio < 4.5} == set()
+    assert {pair for pair, ratio in contrasts(edges).items() if ratio < 3} == set()
+
+
+async def test_the_home_page_lists_who_can_sign_in(sandbox, browser):
+    """End-users and clients with their public secrets, those that a test has added included."""
+    sandbox.add_client(SandboxClient(client_id="<mine>", secrets="my-secret"))
+    page = await browser.open(f"{sandbox.identity_url}/")
+
+    for text in ("alice", "bob-password", "123456", "sandbox-web", "web-secret", "&lt;mine&gt;"):
+        assert f"<code>{text}</code>" in page.text
+    assert f"export ARITMA_ENVIRONMENT={sandbox.identity_url}" in page.text
 
 
 async def test_pages_are_neither_cached_nor_framed(sandbox, browser):

@@ -9,33 +9,25 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from aritma_auth.sandbox.pages.form_security import TOKEN_FIELD
+from aritma_auth.sandbox.pages.style import BRAND, STYLE
 
 _SUBMIT = "document.forms[0].submit();"
 _SUBMIT_HASH = b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()
-_STYLE = """
-:root{color-scheme:light}
-body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f4f6f8;color:#16202a}
-main{max-width:26rem;margin:10vh auto;padding:2rem;background:#ffffff;border-radius:.5rem}
-h1{margin-top:0;font-size:1.4rem}
-label{display:block;margin-top:1rem;font-weight:600}
-input{box-sizing:border-box;width:100%;padding:.6rem;font:inherit;border:1px solid #5a6b7b;
-border-radius:.25rem}
-input[aria-invalid]{border:2px solid #b3261e}
-button{margin:1.5rem .5rem 0 0;padding:.7rem 1.2rem;font:inherit;border:1px solid #0b5cad;
-border-radius:.25rem;background:#0b5cad;color:#ffffff;cursor:pointer}
-button.second{background:#ffffff;color:#0b5cad}
-a{color:#0b5cad}
-:focus-visible{outline:3px solid #16202a;outline-offset:2px}
-[role=alert]{padding:.75rem;background:#fdecea;border-left:4px solid #b3261e}
-footer{margin-top:2rem;font-size:.85rem;color:#4a5a68}
-"""
 
 
-def _page(
-    title: str, body: str, *, status: int = 200, problem: str = "", policy: str = ""
+def show_page(
+    title: str,
+    body: str,
+    *,
+    status: int = 200,
+    problem: str = "",
+    policy: str = "",
+    is_wide: bool = False,
 ) -> web.Response:
+    """Show a page: its body is HTML, title and problem are texts."""
     # A screen reader reads the title first, so that it must tell of the error.
     announced = f"Error: {title}" if problem else title
+    wide = ' class="wide"' if is_wide else ""
     alert = f'<p role="alert" id="problem">{escape(problem)}</p>' if problem else ""
     return web.Response(
         status=status,
@@ -44,7 +36,8 @@ def _page(
         headers={
             "Cache-Control": "no-store",
             "Content-Security-Policy": (
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+                "base-uri 'none'; "
                 f"frame-ancestors 'none'{policy}"
             ),
             "Referrer-Policy": "no-referrer",
@@ -53,8 +46,9 @@ def _page(
         text=(
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(announced)}</title><style>{_STYLE}</style></head><body><main>"
-            f"<h1>{escape(title)}</h1>{alert}{body}"
+            f'<link rel="icon" href="data:,"><title>{escape(announced)}</title>'
+            f"<style>{STYLE}</style></head><body>"
+            f"<main{wide}>{BRAND}<h1>{escape(title)}</h1>{alert}{body}"
             "<footer>A local stand-in for Aritma ID. It is not Aritma.</footer>"
             "</main></body></html>"
         ),
@@ -78,8 +72,8 @@ def _field(name: str, label: str, attributes: str, problem: str = "") -> str:
 
 
 _DECISION_BUTTONS = (
-    '<button name="decision" value="yes">Allow</button>'
-    '<button class="second" name="decision" value="no">Do not allow</button>'
+    '<div class="buttons"><button name="decision" value="yes">Allow</button>'
+    '<button class="second" name="decision" value="no">Do not allow</button></div>'
 )
 
 
@@ -106,24 +100,24 @@ def sign_in_page(
         _field("username", "User name", name, problem)
         + _field("password", "Password", password, problem)
         + (_field("code", "One-time code", code, problem) if wants_code else "")
-        + "<button>Sign in</button>"
-        + '<button class="second" name="cancel" value="yes" formnovalidate>Cancel</button>'
+        + '<div class="buttons"><button>Sign in</button>'
+        + '<button class="second" name="cancel" value="yes" formnovalidate>Cancel</button></div>'
     )
     hidden = {TOKEN_FIELD: token, "return_url": return_url}
-    return _page("Sign in", _form("/account/login", hidden, body), problem=problem)
+    return show_page("Sign in", _form("/account/login", hidden, body), problem=problem)
 
 
 def consent_page(token: str, return_url: str, client_id: str, scope: Sequence[str]) -> web.Response:
     """Show the consent form."""
     hidden = {TOKEN_FIELD: token, "return_url": return_url}
     body = _scope_list(client_id, scope) + _form("/account/consent", hidden, _DECISION_BUTTONS)
-    return _page("Permission", body)
+    return show_page("Permission", body)
 
 
 def error_page(error: str, description: str | None) -> web.Response:
     """Show the error of a request that does not reach the client."""
     said = f"<p>{escape(description)}</p>" if description else ""
-    return _page("This sign-in cannot continue", said, status=400, problem=error)
+    return show_page("This sign-in cannot continue", said, status=400, problem=error)
 
 
 def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
@@ -134,15 +128,17 @@ def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
     """
     form = _form(action, fields, "<noscript><button>Continue</button></noscript>")
     policy = f"; script-src 'sha256-{_SUBMIT_HASH}'"
-    return _page("Continue", f"{form}<script>{_SUBMIT}</script>", policy=policy)
+    return show_page("Continue", f"{form}<script>{_SUBMIT}</script>", policy=policy)
 
 
 def device_code_page(problem: str = "") -> web.Response:
     """Show the form for the user code."""
     attributes = 'inputmode="numeric" autocomplete="off" autofocus'
     body = _field("user_code", "Code shown on your device", attributes, problem)
-    form = _form("/device", {}, f"{body}<button>Continue</button>", "get")
-    return _page("Sign in a device", form, problem=problem)
+    form = _form(
+        "/device", {}, f'{body}<div class="buttons"><button>Continue</button></div>', "get"
+    )
+    return show_page("Sign in a device", form, problem=problem)
 
 
 def device_consent_page(
@@ -152,14 +148,16 @@ def device_consent_page(
     compared = f"<p>Your device shows <code>{escape(user_code)}</code>.</p>"
     hidden = {TOKEN_FIELD: token, "user_code": user_code}
     body = compared + _scope_list(client_id, scope) + _form("/device", hidden, _DECISION_BUTTONS)
-    return _page("Sign in a device", body)
+    return show_page("Sign in a device", body)
 
 
 def sign_out_page(token: str, parameters: Mapping[str, str]) -> web.Response:
     """Ask the end-user to confirm the sign-out."""
     hidden = {**parameters, TOKEN_FIELD: token}
-    form = _form("/account/logout", hidden, "<button autofocus>Sign out</button>")
-    return _page("Sign out", f"<p>Do you want to sign out?</p>{form}")
+    form = _form(
+        "/account/logout", hidden, '<div class="buttons"><button autofocus>Sign out</button></div>'
+    )
+    return show_page("Sign out", f"<p>Do you want to sign out?</p>{form}")
 
 
 def signed_out_page(return_url: str | None, frames: Sequence[str]) -> web.Response:
@@ -170,12 +168,12 @@ def signed_out_page(return_url: str | None, frames: Sequence[str]) -> web.Respon
     )
     origins = " ".join(dict.fromkeys(_origin(frame) for frame in frames))
     policy = f"; frame-src {origins}" if frames else ""
-    return _page("Signed out", f"<p>You are signed out.</p>{link}{shown}", policy=policy)
+    return show_page("Signed out", f"<p>You are signed out.</p>{link}{shown}", policy=policy)
 
 
 def done_page(title: str, text: str) -> web.Response:
     """Show the end of a flow."""
-    return _page(title, f"<p>{escape(text)}</p>")
+    return show_page(title, f"<p>{escape(text)}</p>")
 
 
 def _origin(url: str) -> str:
