@@ -144,6 +144,8 @@ class RefreshCoordinator:
         if self._writing is not None and self._writing.loop is asyncio.get_running_loop():
             await self._writing.end()
         if not self.is_stored:
+            # There is no later attempt that the store could be spared for.
+            self.store.try_again()
             await self.write(Purpose.WRITE)
 
     async def newest(self) -> Token | None:

@@ -9,7 +9,7 @@ from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
 from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import run_to_the_end
+from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
 T = TypeVar("T")
@@ -49,6 +49,11 @@ class ResilientStore:
     def is_left_alone(self) -> bool:
         """It has failed, and has not been seen to work since."""
         return self._away_until is not None
+
+    def try_again(self) -> None:
+        """Let the next operation try, also while the store is left alone."""
+        if self._away_until is not None:
+            self._away_until = self._clock.monotonic()
 
     async def load(self) -> Entry | None:
         """Return the entry, or None."""
@@ -140,7 +145,9 @@ class HeldLease:
         """Give it back: to the end, whoever is cancelled meanwhile."""
         self._is_over = True
         self._beating.cancel()
-        await run_to_the_end(self._give_back(), "aritma-auth lease")
+        # Who closes the provider waits for it too: nothing goes on afterwards.
+        with uninterrupted():
+            await run_to_the_end(self._give_back(), "aritma-auth lease")
 
     async def _give_back(self) -> None:
         await self._attempt(self._lease.release)
