@@ -198,6 +198,20 @@ HISTORIES = {
         Step(11.0, "aclose", loop="side", anchor="store begun", skip=2, seconds=70.0),
         Step(11.1, "call", timeout=0.3),
     ),
+    "closed while the store is left alone with a write owed": (
+        FLEET,
+        Step(60.0, "set_token", seconds=76.0, loop="side", anchor="arrived", skip=3),
+        Step(79.0, "freeze", seconds=6.8, anchor="sent", skip=13),
+        Step(98.0, "call", timeout=0.3, loop="side"),
+        Step(102.0, "aclose", seconds=0.4, anchor="store done"),
+    ),
+    "closed while a slow store takes a lease back": (
+        FLEET,
+        Step(99.0, "store_fault", slot=-1, detail="slow", seconds=30.0),
+        Step(99.0, "loss", detail="lose", seconds=57.0, anchor="store begun", skip=13),
+        Step(100.0, "call"),
+        Step(107.0, "aclose", seconds=30.0, anchor="store done", skip=1),
+    ),
     "callers begin a flight as forget ends": (
         SERVICE,
         Step(100.0, "job", timeout=12.0, seconds=0.3),
