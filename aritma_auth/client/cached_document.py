@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import AritmaAuthError, TransportError
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
@@ -23,6 +23,8 @@ COOL_DOWN = 60.0
 """Seconds between two reloads that something unknown has forced, and after a failure at most."""
 
 _FIRST_PAUSE = 1.0
+_MAX_FLIGHTS = 10
+"""Requests that a caller waits for before it gives up: each ended with its event loop."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -91,15 +93,20 @@ class CachedDocument(Generic[T]):
         return await self._obtain(is_forced=True)
 
     async def _obtain(self, *, is_forced: bool) -> T:
-        outcome: _Kept[T] | _Failed | None = None
         # A flight is lost when its event loop ends: start over.
-        while outcome is None:
+        for _ in range(_MAX_FLIGHTS):
             with self._lock:
                 outcome = self._at_hand(is_forced=is_forced)
                 flight = self._flights.launch() if outcome is None else None
             if flight is not None:
                 outcome = await self._flights.join(flight)
-        return self._open(outcome)
+            if outcome is not None:
+                return self._open(outcome)
+        raise TransportError(
+            "the server's document was asked for again and again, and each event loop that asked "
+            "ended before the response: keep the loops running",
+            may_have_arrived=False,
+        )
 
     def _at_hand(self, *, is_forced: bool) -> _Kept[T] | _Failed | None:
         """Give what is served without a request; None if one is under way or must be made."""

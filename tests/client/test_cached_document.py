@@ -236,3 +236,19 @@ async def test_a_documents_age_counts_from_the_request(press):
     press.clock.advance(DAY - 3600)
 
     assert await press.document.get() == 2
+
+
+@pytest.mark.parametrize("ask", ["get", "reload"])
+async def test_a_request_that_is_lost_each_time_is_given_up(press, ask):
+    """A caller is not kept for ever by event loops that end before the response."""
+
+    async def end_with_the_loop():
+        press.fetches += 1
+        raise asyncio.CancelledError
+
+    document = CachedDocument(end_with_the_loop, press.clock)
+
+    with pytest.raises(aa.TransportError, match="keep the loops running"):
+        await getattr(document, ask)()
+
+    assert press.fetches == 10

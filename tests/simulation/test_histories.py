@@ -212,6 +212,16 @@ HISTORIES = {
         Step(100.0, "call"),
         Step(107.0, "aclose", seconds=30.0, anchor="store done", skip=1),
     ),
+    "a sign-in by a clock that was set back while the store hangs": (
+        FLEET,
+        Step(21.0, "wall", slot=1, seconds=-7200.0, anchor="sent"),
+        Step(52.0, "call", slot=1),
+        Step(120.0, "call"),
+        Step(150.0, "store_fault", slot=-1, detail="hung", seconds=9.0),
+        Step(151.0, "set_token", slot=1),
+        Step(153.0, "call", slot=1),
+        Step(190.0, "call", slot=1),
+    ),
     "callers begin a flight as forget ends": (
         SERVICE,
         Step(100.0, "job", timeout=12.0, seconds=0.3),

@@ -5,8 +5,9 @@ A world is a value. `moves` gives all worlds that may follow: any process whose 
 fault that is left over, or, if nothing can happen now, a second that passes. Two worlds that differ
 only in when they are count as one, so that there are finitely many.
 
-Time passes only when each process waits for it: a process takes no time for its own steps, unless
-it is the one that stands still for once.
+An outage of the store is longer than the pause between two looks at it. Time passes only when each
+process waits for it: a process takes no time for its own steps, unless it is the one that stands
+still for once.
 
     python -m support.explorer sign-in forget crash outage
 """
@@ -57,6 +58,7 @@ SHARING = aa.SharingPolicy(
     min_poll=1,
     max_poll=1,
     recheck_interval=1,
+    store_timeout=0.25,
 )
 RULES = SharedRefresh(aa.SignedInGrant("alice"), POLICY, SHARING)
 DRAW = 0.5
@@ -165,7 +167,7 @@ def moves(world):
         is_urgent |= process.keep_at is not None and process.keep_at <= world.now
     found += _faults(world)
     if not is_urgent:
-        if world.is_away and world.now > world.away_since:
+        if world.is_away and world.now > world.away_since + SHARING.max_poll:
             back = attrs.evolve(world, is_away=False)
             found.append(("the store is back", back, False))
         found.append(("a second passes", attrs.evolve(world, now=world.now + 1), False))
@@ -575,7 +577,7 @@ def key_of(world):
         tuple(sorted(processes, key=hash)),
         rank[world.entry.generation],
         record(_aged(world)),
-        world.is_away and world.now == world.away_since,
+        world.is_away and min(2, world.now - world.away_since),
         world.is_away,
         tuple((name, since(at)) for name, at in world.spent),
         world.ended,

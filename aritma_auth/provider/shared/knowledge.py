@@ -14,6 +14,8 @@ from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _CLOCKS_DIFFER = 300.0
 """Seconds by which a token may seem to be from the future."""
+_UNSEEN = 1000
+"""Refreshes that others may have stored unseen, while this machine's clock was behind."""
 
 
 def is_same(one: Token | None, other: Token | None) -> bool:
@@ -154,7 +156,7 @@ class Knowledge:
         Its serial starts at the wall clock, so that it is newer than any refresh before it, also
         while the store cannot be asked.
         """
-        newest = VersionedToken(token, max(self.newest.serial + 1, int(wall)))
+        newest = VersionedToken(token, max(self.newest.serial + _UNSEEN, int(wall)))
         is_spent = not self.is_reusable
         return attrs.evolve(
             self,

@@ -105,6 +105,8 @@ from aritma_auth.provider.token_request import SIGN_IN_AGAIN
 from aritma_auth.stores import Record, SharedBackoff
 
 _POLL_GROWTH = 1.6
+_LONGEST_POLL = 1.5
+"""What the longest pause between two looks is multiplied by at most."""
 _WRITES = 3
 """Attempts to write a token while others change the entry."""
 _CLAIMS = 100
@@ -268,7 +270,10 @@ class SharedRefresh:
             grace = self.sharing.store_loss_grace
             state = attrs.evolve(state, quiet_until=view.asked_at + grace)
         mark = view.record.redeeming_since
-        if mark != state.view.record.redeeming_since or mark is None:
+        is_other = mark is None or mark != state.view.record.redeeming_since
+        # A process that stood still has watched nothing meanwhile.
+        longest = self.sharing.max_poll * _LONGEST_POLL + self.sharing.store_timeout
+        if is_other or moment.now - state.view.asked_at > longest:
             state = attrs.evolve(state, watched_from=moment.now)
         return self._decide(attrs.evolve(state, known=known, view=view), moment)
 
