@@ -114,6 +114,14 @@ class TokenCache:
         self.install(self.plan(issued))
         return token
 
+    def would_serve(self, issued: IssuedToken) -> bool:
+        """Tell whether a token that is not in place any more may be served all the same."""
+        life = self.plan(issued)
+        now = self._clock.monotonic()
+        if not self._clock.counts_suspend:
+            now = life.now(monotonic=now, wall=self._clock.time())
+        return life.is_alive(now)
+
     def plan(self, issued: IssuedToken) -> TokenLifetime:
         """Set a token's marks; nothing is put in place yet."""
         lifetime = plan_lifetime(

@@ -366,8 +366,10 @@ class TokenProvider(AsyncCloseable):
             return current.token
         if isinstance(outcome, RetryState):
             raise cache.error_of(outcome)
+        if not self._is_closed or not isinstance(outcome, IssuedToken):
+            return None
         # Closing has emptied the cache while the token was on its way to this caller.
-        return outcome.token if self._is_closed and isinstance(outcome, IssuedToken) else None
+        return outcome.token if cache.would_serve(outcome) else None
 
     def report_rejected(self, token: Token) -> bool:
         """

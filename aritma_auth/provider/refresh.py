@@ -29,7 +29,7 @@ from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
-from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
+from aritma_auth.runtime.tasks import GuardedTask, retrieve, run_to_the_end, uninterrupted
 
 if TYPE_CHECKING:
     from aritma_auth.provider.shared.coordinator import RefreshCoordinator
@@ -65,12 +65,13 @@ class TokenRefresher:
         on_end: Called with the state lock held when a flight has ended.
     """
 
-    __slots__ = ("_cache", "_requester", "_settings", "coordinator", "flights")
+    __slots__ = ("_cache", "_requester", "_revoking", "_settings", "coordinator", "flights")
 
     def __init__(self, settings: Settings, cache: TokenCache, on_end: Callable[[], None]) -> None:
         self._settings = settings
         self._cache = cache
         self._requester = TokenRequester(settings)
+        self._revoking: GuardedTask[bool] | None = None
         self.coordinator = self._coordinate()
         self.flights: SingleFlight[Outcome] = SingleFlight(
             self._run, STATE_LOCK, on_end, self._patience
@@ -83,6 +84,7 @@ class TokenRefresher:
             self.coordinator is None
             and self._settings.grant.is_reusable
             and self._cache.failure is None
+            and (self._revoking is None or self._revoking.work.done())
         )
 
     def _patience(self, flight: Flight[Outcome]) -> float:
@@ -96,7 +98,18 @@ class TokenRefresher:
         return self.coordinator is not None and self.coordinator.is_stored
 
     async def revoke(self) -> bool:
-        """Stop the refresh, and revoke the newest token if the client can; tell whether it was."""
+        """Revoke the newest token if the client can, and tell whether; once begun, it is done."""
+        await self._end_revocation()
+        task = GuardedTask(self._revoke(), "aritma-auth sign-out", retrieve)
+        self._revoking = task
+        await asyncio.wait((task.work,))
+        return task.work.result()
+
+    async def _end_revocation(self) -> None:
+        if self._revoking is not None:
+            await self._revoking.end(self._settings.policy.refresh_timeout)
+
+    async def _revoke(self) -> bool:
         # A refresh that is under way brings the token that must be revoked.
         await self.flights.cancel()
         client, token = self._settings.client, self._cache.current.token
@@ -162,6 +175,7 @@ class TokenRefresher:
 
     async def aclose(self) -> None:
         """Stop the refresh, and try for the last time to write what the store does not have."""
+        await self._end_revocation()
         await self.flights.cancel()
         if self.coordinator is not None:
             await run_to_the_end(self.coordinator.aclose(), "aritma-auth store")

@@ -77,9 +77,18 @@ class GuardedTask(Generic[T]):
         else:
             self.work.cancel()
 
-    async def end(self) -> None:
-        """Wait until the work and its guard have ended; call it on their own loop."""
-        await asyncio.wait((self._guard,))
+    async def end(self, within: float | None = None) -> None:
+        """
+        Wait until the work and its guard have ended.
+
+        Args:
+            within: Seconds, or None for as long as it takes. A loop that is over is not waited for.
+        """
+        if self.loop is asyncio.get_running_loop():
+            await asyncio.wait((self._guard,), timeout=within)
+        elif self.loop.is_running():
+            ended = asyncio.run_coroutine_threadsafe(self.end(), self.loop)
+            await asyncio.wait((asyncio.wrap_future(ended),), timeout=within)
 
     async def _watch(self) -> None:
         while not self.work.done():
@@ -132,7 +141,7 @@ async def run_to_the_end(coroutine: Coroutine[object, object, T], name: str) -> 
         with uninterrupted():
             return await coroutine
 
-    task = GuardedTask(run(), name, _retrieve)
+    task = GuardedTask(run(), name, retrieve)
     await asyncio.wait((task.work,))
     return task.work.result()
 
@@ -182,7 +191,7 @@ async def run_within(
 async def _stop(task: "asyncio.Task[T]") -> None:
     if not task.done():
         task.cancel()
-        task.add_done_callback(_retrieve)
+        task.add_done_callback(retrieve)
         await asyncio.wait((task,), timeout=_GRACE)
 
 
@@ -210,7 +219,7 @@ def _silence(task: "asyncio.Task[T]") -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name
 
 
-def _retrieve(task: "asyncio.Task[T]") -> None:
-    # asyncio would report an exception that no caller has received.
+def retrieve(task: "asyncio.Task[T]") -> None:
+    """Take an ended task's exception, which asyncio would report if no caller receives it."""
     if not task.cancelled():
         task.exception()

@@ -543,6 +543,7 @@ def key_of(world):
             _name(getattr(one.result, "token", None)),
             rank[action.replaces] if isinstance(action, Save) else None,
             since(state.began_at),
+            since(state.changed_at) if state.known.is_reusable else None,
             state.purpose,
             phase,
             view(state.view),

@@ -141,8 +141,8 @@ class RefreshCoordinator:
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._writing is not None and self._writing.loop is asyncio.get_running_loop():
-            await self._writing.end()
+        if self._writing is not None:
+            await self._writing.end(self.settings.policy.refresh_timeout)
         if not self.is_stored:
             # There is no later attempt that the store could be spared for.
             self.store.try_again()

@@ -182,16 +182,20 @@ class Knowledge:
             is_new=False,
         )
 
-    def outranking(self, record: Record) -> "Knowledge":
+    def outranking(self, view: View) -> "Knowledge":
         """
         Number the user's sign-in, which came just now, above what is stored.
 
         Another host's clock may be ahead, so that what it stored before has the higher serial. Not
         if the sign-in may have been stored already: then what is stored may be its successor.
         """
-        if not self.is_owed or record.serial < self.newest.serial or self.unresolved:
+        serial = view.record.serial
+        if view.is_unreadable:
+            # Its serial cannot be read either: it came of a clock that differs by no more.
+            serial = self.newest.serial + _UNSEEN + int(_CLOCKS_DIFFER)
+        if not self.is_owed or serial < self.newest.serial or self.unresolved:
             return self
-        return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=record.serial + 1))
+        return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=serial + 1))
 
     def marked(self, mark: float | None, *, at: float) -> "Knowledge":
         """Learn of the mark on the stored token."""

@@ -164,6 +164,8 @@ class Refresh:
     """Seconds until the next look at an entry that another process is refreshing."""
     phase: Phase = Phase.LOOK
     view: View = attrs.field(factory=View)
+    changed_at: float = 0.0
+    """When this refresh saw the entry change last: whoever holds the lease lived then."""
     watched_from: float = 0.0
     """When this refresh saw its mark first."""
     quiet_until: float = float("-inf")
@@ -215,7 +217,8 @@ class SharedRefresh:
 
     def begin(self, known: Knowledge, purpose: Purpose, moment: Moment) -> Step:
         """Begin a refresh, or a write of what is owed."""
-        return Refresh(known, purpose, moment.now, self.sharing.min_poll), Load()
+        now = moment.now
+        return Refresh(known, purpose, now, self.sharing.min_poll, changed_at=now), Load()
 
     def step(self, state: Refresh, event: Event, moment: Moment) -> Step:  # noqa: PLR0911 - a case each
         """Give the refresh after an event, and what to do next."""
@@ -262,13 +265,15 @@ class SharedRefresh:
     def _loaded(self, state: Refresh, view: View, moment: Moment) -> Step:
         known = state.known.marked(view.record.redeeming_since, at=moment.now)
         is_call = state.purpose is Purpose.WRITE_NOW
-        if (is_call or known.is_new) and not view.is_unreadable:
-            known = known.outranking(view.record)
+        if is_call or known.is_new:
+            known = known.outranking(view)
         known = attrs.evolve(known.saw(view), is_new=known.is_new and not is_call)
         if known.is_owed and not state.known.is_owed:
             # The store has lost its memory: another process may know a newer token still.
             grace = self.sharing.store_loss_grace
             state = attrs.evolve(state, quiet_until=view.asked_at + grace)
+        if view.generation != state.view.generation:
+            state = attrs.evolve(state, changed_at=moment.now)
         mark = view.record.redeeming_since
         is_other = mark is None or mark != state.view.record.redeeming_since
         # A process that stood still has watched nothing meanwhile.
@@ -313,7 +318,7 @@ class SharedRefresh:
         if moment.now < moment.spare_until:
             pause = self.sharing.recheck_interval * (0.5 + moment.draw)
             return self._release(state, Postpone(pause))
-        waited = moment.now - state.began_at
+        waited = moment.now - state.changed_at
         if state.known.is_reusable and waited >= self.policy.refresh_timeout * _LEADERS_SHARE:
             # The holder stands still, and nothing is spent by asking twice: go on without the
             # lease. The mark lets one process at a time do so.
@@ -336,8 +341,10 @@ class SharedRefresh:
             error = state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN)
             return self._note(state, error, "", moment)
         state = self._base(state, known.presentable)
-        if not self._is_once(state) and (state.fence is not None or view.is_unreadable):
+        is_leader = state.fence is not None and state.poll <= self.sharing.min_poll
+        if not self._is_once(state) and (is_leader or view.is_unreadable):
             return self._ask(state, moment)
+        # A leader that had to wait marks the entry too: others wait as long, and would go on alone.
         wait = self._wait_before_claim(state, moment)
         if wait <= 0:
             is_at_risk = view.record.redeeming_since is not None
@@ -574,6 +581,9 @@ class SharedRefresh:
             return self._look(state) if state.view.is_unreadable else self._decide(state, moment)
         if self._is_overruled(state):
             return self._again(state, moment)
+        if state.is_alone and not self._is_once(state):
+            # The store may be back, and another process may have a token meanwhile.
+            return self._look(attrs.evolve(state, is_alone=False))
         is_marked = self._is_once(state) and not state.is_alone
         return self._claim(state, moment) if is_marked else self._ask(state, moment)
 
