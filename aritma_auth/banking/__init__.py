@@ -7,6 +7,7 @@ subscription.
     headers.py         request and response header fields: versions, idempotency, consent
     problems.py        problem details, and statuses
     sca.py             strong customer authentication: the end-user confirms a payment at Aritma ID
+    payments.py        a payment or basket that several end-users sign; signatures.py: their parts
 
     receiver.py        receives events; asgi.py is its ASGI side
       handshake.py     the request with which a subscription begins
@@ -40,9 +41,11 @@ from aritma_auth.banking.headers import (
     parse_api_versions,
     was_replayed,
 )
+from aritma_auth.banking.payments import PendingPayment
 from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
 from aritma_auth.banking.receiver import EventReceiver, EventReply
 from aritma_auth.banking.sca import ScaStep, parse_sca_step
+from aritma_auth.banking.signatures import PaymentAction, Signature
 from aritma_auth.banking.subscriptions import (
     ApiRequest,
     build_failed_events_request,
@@ -64,10 +67,13 @@ __all__ = [
     "EventReply",
     "MandateStatusUpdated",
     "MemoryDeliveryLog",
+    "PaymentAction",
     "PaymentAuthorized",
     "PaymentStatusUpdated",
+    "PendingPayment",
     "RedisDeliveryLog",
     "ScaStep",
+    "Signature",
     "TransactionReceived",
     "build_api_headers",
     "build_failed_events_request",

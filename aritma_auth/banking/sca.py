@@ -119,7 +119,8 @@ def parse_sca_step(
     require_instance("members", "a JSON object, such as await response.json()", members, _JSON)
     require_instance("environment", "an Environment", environment, Environment)
     require_instance("base_url", "a URL, such as response.url", base_url, (str, URL))
-    authority, confirmation = (_link(members, name) for name in ("scaOauth", "confirmation"))
+    authority = parse_link(members, "scaOauth")
+    confirmation = parse_link(members, "confirmation", base_url)
     if authority is None or confirmation is None:
         raise InvalidResponseError(
             "scaOauth and confirmation must both be among the response's links for a confirmation "
@@ -131,8 +132,7 @@ def parse_sca_step(
     endpoint = environment.endpoint("authorization_endpoint")
     authorities = {origin_of(URL(url)) for url in (*environment.issuers, endpoint)}
     _require_origin(authority, authorities | environment.endpoint_origins, "scaOauth")
-    confirmation = _joined(base_url, confirmation)
-    _require_origin(confirmation, environment.api_origins, "confirmation")
+    require_api_url(confirmation, environment, "confirmation")
     authorization_id = members.get("authorizationId")
     return ScaStep(
         confirmation=confirmation,
@@ -154,18 +154,46 @@ def _status(members: object) -> str:
     return printable(status) if isinstance(status, str) else "not there"
 
 
-def _link(members: object, name: str) -> str | None:
+def parse_link(members: object, name: str, base_url: str | URL = "") -> str | None:
+    """
+    Parse a link of a response; it is not trusted yet.
+
+    Args:
+        members: The JSON object, or whatever else the server sent.
+
+        name: The link's name.
+
+        base_url: What it may be relative to.
+
+    Returns:
+        The link, or None if there is none.
+    """
     links = members.get("_links") if isinstance(members, Mapping) else None
     link = links.get(name) if isinstance(links, Mapping) else None
     link = link.get("href") if isinstance(link, Mapping) else link
-    return link if isinstance(link, str) else None
-
-
-def _joined(base_url: str | URL, link: str) -> str:
+    if not isinstance(link, str):
+        return None
     try:
         return str(URL(base_url).join(URL(link))) if base_url else link
     except ValueError:
         return link
+
+
+def require_api_url(url: str, environment: Environment, name: str) -> None:
+    """
+    Require a link to lead to one of the environment's APIs.
+
+    Args:
+        url: The link.
+
+        environment: The client's.
+
+        name: The link's name.
+
+    Raises:
+        VerificationError: It leads elsewhere: nothing is sent there.
+    """
+    _require_origin(url, environment.api_origins, name)
 
 
 def _require_origin(url: str, origins: Iterable[Origin], name: str) -> None:

@@ -16,6 +16,7 @@ documentation and the source code of IdentityServer say that they do.
 """
 
 from aritma_auth.sandbox.banking.deliveries import Delivery, SandboxEvents, Subscription
+from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.controls import Sandbox
 from aritma_auth.sandbox.faults.controls import Faults
@@ -32,6 +33,7 @@ __all__ = [
     "SandboxClient",
     "SandboxClock",
     "SandboxEvents",
+    "SandboxPayments",
     "Subscription",
     "User",
 ]

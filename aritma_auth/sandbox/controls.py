@@ -54,6 +54,8 @@ class Sandbox(AsyncCloseable):
 
         events: The subscriptions of the Events API, what they get, and dead letters.
 
+        payments: How many end-users confirm a payment, and which were executed.
+
         token_requests: The token requests that got a response, oldest first.
 
         uploads: Bytes of each upload that arrived, oldest first.
@@ -96,6 +98,7 @@ class Sandbox(AsyncCloseable):
         self.issuer = state.issuer
         self.refresh_tokens = state.refresh_tokens
         self.events = state.events
+        self.payments = state.payments
         self.token_requests = state.token_requests
         self.uploads = state.uploads
         self.logout_responses = state.logout_responses

@@ -4,6 +4,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.banking.deliveries import SandboxEvents
+from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
@@ -59,6 +60,7 @@ class SandboxState:
             self.server_version,
             self.clock,
         )
+        self.payments = SandboxPayments()
         self.events = SandboxEvents(self.clock, lambda: self.banking_url)
         self.api_resources = {"bankservice": "api-secret"}
         self.automatic_user: User | None = None

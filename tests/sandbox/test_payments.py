@@ -256,3 +256,62 @@ async def test_client_credentials_never_satisfy_a_step_up(bank):
         403,
         'Bearer error="insufficient_scope", scope="zam"',
     )
+
+
+# Several signers, and baskets
+
+
+async def confirm(sandbox, bank, resource, username):
+    """Let an end-user confirm; give the status of the confirmation."""
+    start = resource["_links"]["startAuthorization"]["href"]
+    _, step, _ = await bank("POST", start, {})
+    token = (await tokens_of(sandbox, user=username))["access_token"]
+    link = step["_links"]["confirmation"]["href"]
+    return (await bank("PUT", link, {"accessToken": token}))[0]
+
+
+async def test_a_payment_may_need_two_end_users(sandbox, bank):
+    """It is executed once, when the second has confirmed; nobody confirms twice, or after that."""
+    sandbox.payments.required_authorizations = 2
+    _, payment, _ = await bank("POST", PAYMENTS)
+    link = payment["_links"]["self"]["href"]
+    assert payment["remainingAuthorizations"] == 2
+
+    assert await confirm(sandbox, bank, payment, "alice") == 200
+    assert await confirm(sandbox, bank, payment, "alice") == 409
+    shown = (await bank("GET", link))[1]
+    assert (shown["transactionStatus"], shown["remainingAuthorizations"]) == ("pdng", 1)
+    assert await confirm(sandbox, bank, payment, "bob") == 200
+    assert (await bank("GET", link))[1]["transactionStatus"] == "acsc"
+    assert await confirm(sandbox, bank, payment, "bob") == 409
+    assert sandbox.payments.executed == sandbox.payments.initiated == [payment["paymentId"]]
+
+
+async def test_a_payment_says_itself_how_many_confirm(bank):
+    """The sandbox takes the number from the payment, which is made up."""
+    shown = [await bank("POST", PAYMENTS, {"requiredAuthorizations": n}) for n in (3, 0, "3")]
+
+    assert [payment["requiredAuthorizations"] for _, payment, _ in shown] == [3, 1, 1]
+
+
+async def test_a_basket_executes_its_payments(sandbox, bank):
+    """One confirmation is for all of them, each once."""
+    payments = [(await bank("POST", PAYMENTS))[1] for _ in range(2)]
+    ids = [payment["paymentId"] for payment in payments]
+    status, basket, _ = await bank("POST", "api/signing-baskets", {"paymentIds": [*ids, ids[0]]})
+
+    assert status == 201
+    assert await confirm(sandbox, bank, basket, "alice") == 200
+    assert (await bank("GET", basket["_links"]["self"]["href"]))[1]["basketId"] == basket[
+        "basketId"
+    ]
+    assert sandbox.payments.executed == ids
+    for payment in payments:
+        link = payment["_links"]["self"]["href"]
+        assert (await bank("GET", link))[1]["status"] == "accepted"
+
+
+@pytest.mark.parametrize("ids", [None, [], "x", ["unknown"], [5], [[]]])
+async def test_a_basket_is_of_payments(bank, ids):
+    """An empty basket, or one of what is no payment, is a problem."""
+    assert (await bank("POST", "api/signing-baskets", {"paymentIds": ids}))[0] == 400

@@ -60,9 +60,9 @@ async def get(sandbox, path, **kwargs):
             return response.status, json.loads(text) if is_json else text, response.headers
 
 
-async def sign_in(sandbox, *, tenant="", **parameters):
-    """Sign alice in at once; give the callback's parameters."""
-    sandbox.sign_in_automatically("alice")
+async def sign_in(sandbox, *, tenant="", user="alice", **parameters):
+    """Sign an end-user in at once; give the callback's parameters."""
+    sandbox.sign_in_automatically(user)
     url = authorize_url(sandbox, tenant=tenant, **parameters)
     async with aiohttp.ClientSession() as http:
         async with http.get(url, allow_redirects=False) as response:
@@ -79,7 +79,7 @@ async def redeem(sandbox, code, client=WEB, *, tenant="", **form):
 
 
 async def tokens_of(sandbox, **parameters):
-    """Sign alice in and redeem the code; give the token endpoint's response."""
+    """Sign an end-user in and redeem the code; give the token endpoint's response."""
     answer = await sign_in(sandbox, **parameters)
     return (await redeem(sandbox, answer["code"]))[1]
 

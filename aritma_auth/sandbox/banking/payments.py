@@ -1,5 +1,5 @@
 """
-Payments of Banking v4, and how an end-user confirms one at the identity server.
+Payments of Banking v4 and baskets of them, and how end-users confirm one at the identity server.
 
 Source: Banking v4's OpenAPI; what its public pages leave open is made up here.
 """
@@ -7,59 +7,15 @@ Source: Banking v4's OpenAPI; what its public pages leave open is made up here.
 import json
 import uuid
 
-import attrs
 from aiohttp import web
 
 from aritma_auth.sandbox.banking.idempotency import IdempotencyKeys
+from aritma_auth.sandbox.banking.payment_records import Authorization, Payment
 from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
 from aritma_auth.sandbox.state import SandboxState
 
 _PRODUCTS = frozenset({"credit-transfer", "creditTransfer", "direct-debit", "directDebit"})
 _SCOPE = ("api",)
-
-
-@attrs.define(kw_only=True)
-class Payment:
-    """
-    A payment.
-
-    Attributes:
-        path: Its address.
-
-        client_id: The client that initiated it.
-
-        status: ``received``, or ``accepted`` once an end-user has confirmed it.
-    """
-
-    path: str
-    client_id: str
-    status: str = "received"
-
-
-@attrs.define(kw_only=True)
-class Authorization:
-    """
-    A payment's authorization.
-
-    Attributes:
-        authorization_id: Its identifier.
-
-        payment: The payment to confirm.
-
-        acr_values: Authentication contexts that the end-user's sign-in must have reached.
-
-        status: ``started`` or ``finalised``.
-    """
-
-    authorization_id: str
-    payment: Payment
-    acr_values: tuple[str, ...]
-    status: str = "started"
-
-    @property
-    def path(self) -> str:
-        """Its address."""
-        return f"{self.payment.path}/authorizations/{self.authorization_id}"
 
 
 class PaymentsApi:
@@ -75,12 +31,16 @@ class PaymentsApi:
     def add_routes(self, app: web.Application) -> None:
         """Add the routes."""
         app.router.add_post("/api/{service:bulk-payments}/{product}", self.initiate)
-        payment = "/api/{service:bulk-payments}/{product}/{payment_id}"
-        app.router.add_get(payment, self.payment)
-        app.router.add_post(f"{payment}/authorizations", self.start)
-        authorization = f"{payment}/authorizations/{{authorization_id}}"
-        app.router.add_get(authorization, self.authorization)
-        app.router.add_put(f"{authorization}/confirmation", self.confirm)
+        app.router.add_post("/api/signing-baskets", self.bundle)
+        for payment in (
+            "/api/{service:bulk-payments}/{product}/{payment_id}",
+            "/api/signing-baskets/{payment_id}",
+        ):
+            app.router.add_get(payment, self.payment)
+            app.router.add_post(f"{payment}/authorizations", self.start)
+            authorization = f"{payment}/authorizations/{{authorization_id}}"
+            app.router.add_get(authorization, self.authorization)
+            app.router.add_put(f"{authorization}/confirmation", self.confirm)
 
     async def initiate(self, request: web.Request) -> web.Response:
         """Initiate a payment."""
@@ -90,23 +50,56 @@ class PaymentsApi:
         def work() -> web.Response:
             if request.match_info["product"] not in _PRODUCTS:
                 raise Problem(404, "There is no such payment product.")
-            _read_object(body)
-            payment_id = str(uuid.uuid4())
-            payment = Payment(path=f"{request.path}/{payment_id}", client_id=client_id)
-            self._payments[payment.path] = payment
-            start = {"href": f"{self._url(payment.path)}/authorizations", "verb": "POST"}
-            links = {"self": self._link(payment.path), "startAuthorization": start}
-            shown = {"paymentId": payment_id, "status": payment.status, "_links": links}
-            return web.json_response(shown, status=201)
+            wanted = _read_object(body).get("requiredAuthorizations")
+            payment = self._add(request, client_id)
+            if type(wanted) is int and wanted > 0:
+                # Made up: at Aritma the account says how many must confirm.
+                payment.required = wanted
+            self._sandbox.payments.initiated.append(payment.payment_id)
+            return self._created(payment)
 
         return self._idempotency_keys.respond(request, client_id, work)
 
+    async def bundle(self, request: web.Request) -> web.Response:
+        """Create a basket of payments, which end-users confirm together."""
+        client_id = self._bearer.token(request, _SCOPE).client_id
+        body = await request.read()
+
+        def work() -> web.Response:
+            wanted = _read_object(body).get("paymentIds")
+            known = {
+                payment.payment_id: payment
+                for payment in self._payments.values()
+                if payment.client_id == client_id and not payment.members
+            }
+            ids = wanted if isinstance(wanted, list) else []
+            if not ids or not all(isinstance(each, str) and each in known for each in ids):
+                raise Problem(400, "paymentIds must be a list of this client's payments.")
+            members = tuple(known[payment_id] for payment_id in dict.fromkeys(ids))
+            return self._created(self._add(request, client_id, members))
+
+        return self._idempotency_keys.respond(request, client_id, work)
+
+    def _add(
+        self, request: web.Request, client_id: str, members: tuple[Payment, ...] = ()
+    ) -> Payment:
+        payment = Payment(
+            path=f"{request.path}/{uuid.uuid4()}",
+            client_id=client_id,
+            required=self._sandbox.payments.required_authorizations,
+            members=members,
+        )
+        self._payments[payment.path] = payment
+        return payment
+
+    def _created(self, payment: Payment) -> web.Response:
+        start = {"href": f"{self._url(payment.path)}/authorizations", "verb": "POST"}
+        links = {"self": self._link(payment.path), "startAuthorization": start}
+        return web.json_response({**payment.shown(), "_links": links}, status=201)
+
     async def payment(self, request: web.Request) -> web.Response:
         """Show a payment."""
-        payment = self._find_payment(request, request.path)
-        return web.json_response(
-            {"paymentId": request.match_info["payment_id"], "status": payment.status}
-        )
+        return web.json_response(self._find_payment(request, request.path).shown())
 
     async def start(self, request: web.Request) -> web.Response:
         """Start a payment's authorization: the response links to the identity server."""
@@ -150,9 +143,36 @@ class PaymentsApi:
             )
         if authorization.status == "finalised":
             raise Problem(409, "The authorization is finalised.")
+        payment = authorization.payment
+        if not payment.remaining or token.subject in payment.signed_by:
+            raise Problem(409, "This end-user has confirmed, or nobody is left who must.")
         authorization.status = "finalised"
-        authorization.payment.status = "accepted"
+        payment.signed_by.append(str(token.subject))
+        if not payment.remaining:
+            self._execute(payment)
+        await self._publish(authorization, str(token.subject))
         return web.json_response(self._shown(authorization))
+
+    def _execute(self, payment: Payment) -> None:
+        payment.status = "accepted"
+        for member in payment.members or (payment,):
+            member.status = "accepted"
+            self._sandbox.payments.executed.append(member.payment_id)
+
+    async def _publish(self, authorization: Authorization, subject: str) -> None:
+        payment, publish = authorization.payment, self._sandbox.events.publish
+        counts = {
+            "requiredAuthorizations": payment.required,
+            "remainingAuthorizations": payment.remaining,
+        }
+        who = {"authorizationId": authorization.authorization_id, "userId": subject}
+        for member in payment.members or (payment,):
+            about: dict[str, object] = {"paymentId": member.payment_id}
+            await publish("banking.payment.authorized", about | who | counts)
+            if not payment.remaining:
+                # Aritma's sample has capitals, its schema has not.
+                status = {"transactionStatus": "ACSC"}
+                await publish("banking.payment.status.updated", about | status)
 
     def _find_payment(self, request: web.Request, path: str) -> Payment:
         client_id = self._bearer.token(request, _SCOPE).client_id
