@@ -101,6 +101,11 @@ COMMANDS = (
         "Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.",
     ),
     Command(
+        "watch",
+        "watch:watch_provider",
+        "Show a provider's life: states on a time line, refreshes, waiters, latencies and backoff.",
+    ),
+    Command(
         "whoami",
         "sign_in:show_userinfo",
         "Print the claims that the server's UserInfo endpoint has of the end-user who signed in.",

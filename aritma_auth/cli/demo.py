@@ -3,16 +3,14 @@
 import asyncio
 import time
 from json import dumps as to_json
-from typing import Annotated
 
 import aiohttp
 import attrs
-import cyclopts
 from rich.table import Table
 from rich.text import Text
 
 from aritma_auth.cli.exit_codes import ExitCode
-from aritma_auth.cli.options import Json
+from aritma_auth.cli.options import Count, Json
 from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.events import Event, FlightEnded
@@ -28,7 +26,7 @@ _LATENCY = 0.05
 
 async def run_demo(
     *,
-    calls: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))] = 1000,
+    calls: Count = 1000,
     json: Json = False,
 ) -> int:
     """

@@ -33,13 +33,13 @@ async def open_tokens(
 
         session: The session whose connections are used; by default one of its own.
 
-        on_event: Receives the events of the service's tokens.
+        on_event: Receives the events.
 
     Raises:
         ConfigurationError: A setting is missing or unusable.
     """
     if end_user is not None:
-        async with open_sign_in(end_user) as signed_in:
+        async with open_sign_in(end_user, on_event=on_event) as signed_in:
             yield signed_in
         return
     async with contextlib.AsyncExitStack() as stack:

@@ -7,7 +7,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 
-def _require_seconds(_type: object, value: float) -> None:
+def _require_seconds(_type: object, value: float | None) -> None:
+    if value is None:
+        return
     if not math.isfinite(value) or value <= 0:
         raise ValueError("must be a number of seconds, more than 0.")
 
@@ -22,6 +24,9 @@ Json = Annotated[bool, Parameter("--json", negative="")]
 
 Seconds = Annotated[float, Parameter(validator=_require_seconds)]
 """A time to wait."""
+
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+"""A number of things, 1 or more."""
 
 Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65535))]
 """A TCP port, or 0 for a free one."""

@@ -1,14 +1,13 @@
 """``aritma-auth sandbox``: a local stand-in for Aritma."""
 
-import asyncio
 import contextlib
-import signal
 
 from rich.table import Table
 from rich.text import Text
 
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.options import Json, Port
+from aritma_auth.cli.stopping import stop_on_signals
 from aritma_auth.cli.terminal import show, show_json, show_styled
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import JsonValue
@@ -36,12 +35,7 @@ async def run_sandbox(
     json:
         Print its addresses, clients and users as one JSON object, then run on.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no such handlers: there Ctrl-C interrupts.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     sandbox = Sandbox(identity_port=identity_port, banking_port=banking_port, lifetime=lifetime)
     try:
         await sandbox.start()

@@ -8,7 +8,7 @@ import attrs
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import StoreError
-from aritma_auth.events import Event, StoreFailed
+from aritma_auth.events import Event, Listener, StoreFailed, notify
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.stores import TokenStore
@@ -47,12 +47,16 @@ class StoredSignIn:
 
 
 @contextlib.asynccontextmanager
-async def open_sign_in(end_user: str) -> AsyncIterator[StoredSignIn]:
+async def open_sign_in(
+    end_user: str, *, on_event: Listener | None = None
+) -> AsyncIterator[StoredSignIn]:
     """
     Open an end-user's stored sign-in, or the place for one.
 
     Args:
         end_user: The name that it is stored under.
+
+        on_event: Receives the events.
 
     Raises:
         ConfigurationError: A setting or the extra ``file`` is missing.
@@ -61,16 +65,17 @@ async def open_sign_in(end_user: str) -> AsyncIterator[StoredSignIn]:
     """
     unsaved: list[StoreFailed] = []
 
-    def on_event(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, StoreFailed) and event.operation == "save":
             unsaved.append(event)
+        notify(on_event, event)
 
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
         store, grant = default_store(), SignedInGrant(end_user)
         # A store that is away must be told before the end-user signs in for nothing.
         await store.load(token_key(client, grant))
-        async with TokenProvider(client, grant, store=store, on_event=on_event) as tokens:
+        async with TokenProvider(client, grant, store=store, on_event=listen) as tokens:
             yield StoredSignIn(client, tokens)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

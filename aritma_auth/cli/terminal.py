@@ -9,7 +9,7 @@ every line passes here, and nothing else in this folder prints.
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from aritma_auth.errors import printable
@@ -99,6 +99,26 @@ def waiting(text: str) -> Iterator[None]:
         return
     with open_console(is_error=True).status(_printable(text)):
         yield
+
+
+@contextlib.contextmanager
+def open_live(*, is_on: bool) -> Iterator[Callable[["RenderableType"], None]]:
+    """
+    Open a part of the terminal that is drawn anew.
+
+    Args:
+        is_on: Standard output is a terminal, and shall be drawn on; otherwise nothing is drawn.
+
+    Returns:
+        A function that draws; control characters in the texts are replaced.
+    """
+    if not is_on:
+        yield lambda _renderable: None
+        return
+    from rich.live import Live  # noqa: PLC0415 - most commands draw nothing anew
+
+    with Live(console=open_console(), auto_refresh=False) as live:
+        yield lambda renderable: live.update(hide_controls(renderable), refresh=True)
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -24,6 +24,16 @@ GOOD = {
     "id_token_signing_alg_values_supported": ["RS256"],
     "token_endpoint_auth_methods_supported": ["client_secret_post"],
 }
+PLAIN = {
+    "grant_types_supported": ["authorization_code", "client_credentials"],
+    "backchannel_authentication_endpoint": None,
+    "dpop_signing_alg_values_supported": None,
+    "pushed_authorization_request_endpoint": None,
+    "request_parameter_supported": None,
+    "tls_client_certificate_bound_access_tokens": None,
+}
+"""What the sandbox may come to offer, and not in this test."""
+
 GOLDEN_WIDE = """\
 ok  client                 sandbox-service, authenticates by client_secret_post
 ok  proxy                  none
@@ -299,10 +309,7 @@ def test_keys_that_verify_nothing_are_named(keys, status, advice):
 
 def test_the_findings_are_lines(settings, capsys):
     """Each finding is a line, and its advice another one."""
-    settings.overrides.metadata["grant_types_supported"] = [
-        "authorization_code",
-        "client_credentials",
-    ]
+    settings.overrides.metadata.update(PLAIN)
     assert cli.run(["doctor"]) == ExitCode.DONE
     shown = plain(capsys.readouterr().out).replace(settings.identity_url, "ISSUER")
 
