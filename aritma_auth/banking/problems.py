@@ -1,8 +1,11 @@
 """What an API reports of itself: problem details, and statuses."""
 
+from collections.abc import Iterable
+
 import attrs
 
 from aritma_auth.errors import printable, require_instance
+from aritma_auth.protocol.echoes import hide_echoes, hide_tokens
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
@@ -41,7 +44,9 @@ class ApiProblem:
         return ": ".join([str(self.status), *filter(None, (self.title, self.detail))])
 
 
-def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProblem:
+def parse_problem(
+    status: int, body: bytes, content_type: str = "", *, sent: Iterable[str] = ()
+) -> ApiProblem:
     """
     Parse an API's response of status 400 or more. Whatever a gateway sends, this does not raise.
 
@@ -51,6 +56,9 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
         body: The body.
 
         content_type: Its media type. Aritma's pages list problems as ``application/json``.
+
+        sent: Secrets of the request, which the problem's texts must not repeat. What looks like an
+            access token is masked without being named.
 
     Returns:
         The problem; control characters in its texts are replaced.
@@ -62,6 +70,7 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
     """
     require_instance("body", "bytes, such as await response.read()", body, bytes)
     require_instance("content_type", "a text, such as response.content_type", content_type, str)
+    secrets = tuple(sent)
     media_type = content_type.partition(";")[0].strip().lower()
     try:
         is_json = not media_type or media_type == "application/json" or media_type[-5:] == "+json"
@@ -69,7 +78,9 @@ def parse_problem(status: int, body: bytes, content_type: str = "") -> ApiProble
     except JsonError:
         members = Members()
     texts = {
-        name: printable(value) for name in _MEMBERS if isinstance(value := members.get(name), str)
+        name: printable(hide_echoes(hide_tokens(value), secrets))
+        for name in _MEMBERS
+        if isinstance(value := members.get(name), str)
     }
     known = {*_MEMBERS, "status"}
     extra = {name: value for name, value in members.items() if name not in known}

@@ -21,6 +21,12 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 from aritma_auth.protocol.redaction import MASK
 
+_TOKENS = re.compile(
+    r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"
+    r"|ZXlK[\w+/-]{20,}=*"
+    r"|\b((?:Bearer|DPoP)[ +:]+)(?=[^\s\d]*\d)[\w.~+/-]{16,}=*",
+    re.ASCII | re.IGNORECASE,
+)
 _MIN_SECRET = 4
 _SHOWN = 256
 _MAX_SEARCHED = 4096
@@ -54,6 +60,17 @@ def hide_echoes(text: str, secrets: Iterable[str]) -> str:
     pieces = _pieces(hidden)
     found = [span for form in _decodings(units) for span in _find(form, pieces)]
     return _mask(whole, found).encode("latin-1").decode(errors="replace")
+
+
+def hide_tokens(text: str) -> str:
+    """
+    Mask what looks like an access token, where it is not known which one was sent.
+
+    Args:
+        text: What an API says: JSON Web Tokens, also in base64, and what stands after ``Bearer`` or
+            ``DPoP`` and has a digit.
+    """
+    return _TOKENS.sub(lambda found: (found[1] or "") + MASK, text)
 
 
 def is_echo(text: str, secrets: Iterable[str]) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 import attrs
 
 from aritma_auth.errors import StepUpRequiredError, printable
-from aritma_auth.protocol.echoes import hide_echoes, is_echo
+from aritma_auth.protocol.echoes import hide_echoes, hide_tokens, is_echo
 from aritma_auth.protocol.parameters import is_scope_token, is_word
 from aritma_auth.runtime.values import Value
 
@@ -66,12 +66,15 @@ class Challenge(Value):
     parameters: dict[str, str] = attrs.field(factory=dict)
 
 
-def parse_challenges(fields: str | Iterable[str]) -> list[Challenge]:
+def parse_challenges(fields: str | Iterable[str], *, sent: Iterable[str] = ()) -> list[Challenge]:
     """
     Parse the challenges of a response.
 
     Args:
         fields: The values of its ``WWW-Authenticate`` fields, or the only one.
+
+        sent: Secrets of the request, which the challenges' parameters must not repeat. What looks
+            like an access token is masked without being named.
 
     Returns:
         The challenges in their order; what follows a break of the grammar in a field is left out.
@@ -80,10 +83,15 @@ def parse_challenges(fields: str | Iterable[str]) -> list[Challenge]:
     """
     if isinstance(fields, str):
         fields = (fields,)
+    secrets = tuple(sent)
     # Field by field: a break of the grammar in one must not hide the next.
-    return [
+    challenges = [
         challenge for text in fields if len(text) <= _MAX_LENGTH for challenge in _parse_field(text)
     ]
+    for challenge in challenges:
+        for name, value in challenge.parameters.items():
+            challenge.parameters[name] = hide_echoes(hide_tokens(value), secrets)
+    return challenges
 
 
 def _parse_field(text: str) -> list[Challenge]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import aritma_auth as aa
+from aritma_auth.banking.problems import parse_problem
 from aritma_auth.errors import AritmaAuthError, printable
 from aritma_auth.protocol.authorization_response import validate_authorization_response
 from aritma_auth.protocol.client_auth import (
@@ -19,13 +20,13 @@ from aritma_auth.protocol.client_auth import (
     ClientSecretPost,
     Proof,
 )
-from aritma_auth.protocol.echoes import MASK, hide_echoes
+from aritma_auth.protocol.echoes import MASK, hide_echoes, hide_tokens
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
-from aritma_auth.protocol.www_authenticate import find_step_up
+from aritma_auth.protocol.www_authenticate import find_step_up, parse_challenges
 from support.sign_ins import NOW, make_request
 
 SECRET = 'aG9+c2U/ å"\\<&>%41'
@@ -292,3 +293,47 @@ def test_a_refused_sign_in_shows_no_secret_of_the_request(secret):
     assert isinstance(caught.value, AritmaAuthError)
     assert percent(secret) not in str(caught.value)
     assert secret not in str(caught.value.uri)
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"token {JWT} is not valid",
+        f"token {JWT[:-8]}",
+        f"Authorization: Bearer {JWT}",
+        "refused: Bearer 8f1d2c3b4a5968778695a4b3c2d1e0f1",
+        "refused: DPoP+8f1d2c3b4a5968778695a4b3c2d1e0f1",
+        f"request {base64.b64encode(JWT.encode()).decode()}",
+    ],
+)
+def test_what_looks_like_a_token_is_masked_unnamed(text):
+    """An API's text is read where nobody knows which token was sent."""
+    hidden = hide_tokens(text)
+
+    assert MASK in hidden
+    assert not any(piece in hidden for piece in ("eyJzdWI", "ZXlKaGJH", "8f1d2c3b"))
+
+
+@pytest.mark.parametrize(
+    "text", ["Bearer authentication is required", "eyJ", "the payment 8f1d2c3b4a5968778695", ""]
+)
+def test_words_are_not_masked(text):
+    """A text without a token stays as it is."""
+    assert hide_tokens(text) == text
+
+
+def test_problems_and_challenges_repeat_no_token():
+    """Whoever logs what an API says of a refused request logs no token."""
+    body = json.dumps(
+        {"title": f"bad token {JWT}", "detail": "it was opaque-but-known-42"}
+    ).encode()
+    problem = parse_problem(401, body, "application/json", sent=["opaque-but-known-42"])
+    (challenge,) = parse_challenges(
+        [f'Bearer error_description="{JWT} and opaque-but-known-42"'], sent=["opaque-but-known-42"]
+    )
+
+    assert str(problem) == f"401: bad token {MASK}: it was {MASK}"
+    assert challenge.parameters == {"error_description": f"{MASK} and {MASK}"}
