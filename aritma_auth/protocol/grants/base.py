@@ -1,0 +1,153 @@
+"""What all grants have: scope, resource, details, further parameters, and an identity."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.parameters import Scope, parse_extra, parse_resource, parse_scope
+from aritma_auth.protocol.redaction import SecretParameters
+from aritma_auth.protocol.single_use import SingleUse
+from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.authorization_details import AuthorizationDetail
+    from aritma_auth.protocol.redaction import JsonValue
+else:
+    # A type that cattrs can resolve: the real one is loaded when details are given.
+    AuthorizationDetail = object
+
+RESERVED = frozenset(
+    {
+        "authorization_details",
+        "client_assertion",
+        "client_assertion_type",
+        "client_id",
+        "client_secret",
+        "grant_type",
+        "resource",
+        "scope",
+    }
+)
+"""Parameters that callers do not write: they are the client's authentication, or a grant's own."""
+
+Extra = Mapping[str, str] | SecretParameters
+
+
+def _extra(value: Extra) -> SecretParameters:
+    # The client's authentication is not for callers to write.
+    return parse_extra(value, reserved=RESERVED)
+
+
+def _details(
+    value: "Iterable[AuthorizationDetail | Mapping[str, JsonValue]]",
+) -> "tuple[AuthorizationDetail, ...]":
+    if value == ():
+        return ()
+    # Imported here: few services ask for more than a scope.
+    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415
+        parse_authorization_details,
+    )
+
+    return parse_authorization_details(value)
+
+
+def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
+    if not details:
+        return ()
+    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415 - as above
+        encode_authorization_details,
+    )
+
+    return (("authorization_details", encode_authorization_details(details)),)
+
+
+def require_text(_grant: object, field: "attrs.Attribute[str]", value: object) -> None:
+    """Require an attribute to be a text that is not empty; a validator for attrs."""
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+OPTIONAL_TEXT = attrs.validators.optional(require_text)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Grant(Value, ABC):
+    """
+    What entitles a client to a token.
+
+    Attributes:
+        scope: Scope to ask for: text or tokens; None sends none.
+
+        resource: Absolute URIs of the APIs that the token is for (RFC 8707).
+
+        authorization_details: What it is to be good for, finer than a scope: `AuthorizationDetail`
+            or mappings with a ``type`` (RFC 9396).
+
+        extra: Further parameters of this server, name to value; never shown.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind, or ``extra`` replaces a parameter.
+    """
+
+    grant_type: ClassVar[str]
+    is_reusable: ClassVar[bool] = True
+    """The same value may be presented again: for the next token, or after a lost response."""
+    is_requestable: ClassVar[bool] = True
+    """It can be sent to a token endpoint."""
+
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope)
+    resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
+    authorization_details: tuple[AuthorizationDetail, ...] = attrs.field(
+        default=(), converter=_details
+    )
+    extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_extra)
+
+    @extra.validator
+    def _replaces_nothing(self, _attribute: object, extra: SecretParameters) -> None:
+        if len(extra):
+            parse_extra(extra, reserved=(name for name, _ in self.own_parameters()))
+
+    def parameters(self) -> Parameters:
+        """Return the form of this grant, without the client's authentication."""
+        scope = () if self.scope is None else (("scope", " ".join(self.scope)),)
+        resources = tuple(("resource", resource) for resource in self.resource)
+        return (
+            ("grant_type", self.grant_type),
+            *self.own_parameters(),
+            *scope,
+            *resources,
+            *_encode_details(self.authorization_details),
+            *self.extra,
+        )
+
+    def is_for(self, client_id: str, issuer: str) -> bool:  # noqa: ARG002 - see AuthorizationCodeGrant
+        """Tell whether this client may present it to this server."""
+        return True
+
+    @property
+    def single_use(self) -> SingleUse | None:
+        """A mark that is taken when the grant is presented, if it can be presented once only."""
+        return None
+
+    @abstractmethod
+    def own_parameters(self) -> Parameters:
+        """Return the parameters that only this grant has."""
+
+    def identity(self) -> Parameters | None:
+        """
+        Return what caches and stores know this grant's tokens by.
+
+        By default that is the request: two grants are the same if the server cannot tell their
+        requests apart. None means that the grant takes part in no store.
+        """
+        return self.parameters()
+
+    def problems(self) -> tuple[str, ...]:
+        """Say what the server is known to refuse about this grant, before it is sent."""
+        return ()

@@ -1,0 +1,75 @@
+"""Grants of a service: on its own behalf, and by a server's own grant."""
+
+from typing import ClassVar
+
+import attrs
+
+from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant, require_text
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_extra, parse_scope
+from aritma_auth.protocol.redaction import SecretParameters
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClientCredentialsGrant(Grant):
+    """
+    The client on its own behalf.
+
+    Spec: RFC 6749 §4.4; Aritma's authentication page.
+    """
+
+    grant_type: ClassVar[str] = "client_credentials"
+    scope: Scope | None = attrs.field(default=None, converter=parse_scope, kw_only=False)
+
+    def own_parameters(self) -> Parameters:
+        """Return none: the client's authentication is the grant."""
+        return ()
+
+    def problems(self) -> tuple[str, ...]:
+        """Refuse identity scopes, which IdentityServer refuses with ``invalid_scope``."""
+        wrong = sorted(IDENTITY_SCOPES.intersection(self.scope or ()))
+        if not wrong:
+            return ()
+        return (
+            f"client_credentials must not ask for the scope {' '.join(wrong)}: no end-user signs "
+            "in; leave it out",
+        )
+
+
+def _fields(value: Extra) -> SecretParameters:
+    return parse_extra(value, reserved=RESERVED, name="fields")
+
+
+@attrs.frozen(eq=False, repr=False)
+class CustomGrant(Grant):
+    """
+    An extension grant of a server's own.
+
+    Whether it may be presented again is unknown, so it is treated as usable once.
+
+    Attributes:
+        name: Its ``grant_type``, as the server names it.
+
+        fields: Its own parameters, name to value; never shown.
+
+    Spec: RFC 6749 §4.5.
+    """
+
+    grant_type: ClassVar[str] = ""
+    is_reusable: ClassVar[bool] = False
+    name: str = attrs.field(validator=require_text, kw_only=False)
+    fields: SecretParameters = attrs.field(
+        default=SecretParameters(), converter=_fields, kw_only=False
+    )
+
+    def parameters(self) -> Parameters:
+        """Return the form of this grant, without the client's authentication."""
+        return (("grant_type", self.name), *super().parameters()[1:])
+
+    def identity(self) -> Parameters | None:
+        """Return the request, unless it is a password grant by another class."""
+        return None if self.name == "password" else self.parameters()
+
+    def own_parameters(self) -> Parameters:
+        """Return the server's own parameters."""
+        return tuple(self.fields)
