@@ -12,6 +12,7 @@ from aritma_auth.version import __version__ as __version__
 if TYPE_CHECKING:
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
+    from aritma_auth.certificate import CertificateFiles as CertificateFiles
     from aritma_auth.client.client import OAuthClient as OAuthClient
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
@@ -129,6 +130,7 @@ _HOMES = {
         "APIS",
         "Api",
     ),
+    "certificate": ("CertificateFiles",),
     "client.client": ("OAuthClient",),
     "client.pending_sign_ins": (
         "PendingSignIn",

@@ -1,16 +1,19 @@
-"""Secrets and where they come from: a value, an environment variable, a file, or a callable."""
+"""Secrets and where they come from: a value, a variable, a file, a command, or a callable."""
 
 import asyncio
 import inspect
 import os
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, final
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
 from aritma_auth.runtime.threads import WorkerThreads
+
+if TYPE_CHECKING:
+    import subprocess
 
 _FILE_LIMIT = 1 << 16
 """Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
@@ -109,6 +112,35 @@ class Secret:
         return cls._from(origin, read)
 
     @classmethod
+    def from_command(cls, command: Sequence[str], *, timeout: float = 10.0) -> "Secret":
+        """
+        Run a command each time the secret is needed, such as a password manager's.
+
+        It is run without a shell and without input; newlines at the end of its output are left out.
+        What it writes to standard error goes there.
+
+        Args:
+            command: The program and its arguments.
+
+            timeout: Seconds after which it is killed.
+
+        Raises:
+            ConfigurationError: The command is no list of texts, or the time is no number.
+        """
+        words = _as_words(command)
+        if words is None:
+            wanted = 'a list of texts, such as ["pass", "show", "bank"]'
+            raise wrong_kind("command", wanted, command)
+        require_seconds("timeout", timeout, above_zero=True)
+        # Its arguments may name what they like.
+        origin = f"the command {words[0]}"
+
+        async def read() -> SecretText:
+            return _checked(await _THREADS.run(lambda: _run(words, timeout, origin)), origin)
+
+        return cls._from(origin, read)
+
+    @classmethod
     def _from(cls, origin: str, read: Callable[[], Awaitable[SecretText]]) -> "Secret":
         secret = cls.__new__(cls)
         secret._origin = origin  # noqa: SLF001 - our own
@@ -165,6 +197,70 @@ def _read_file(file: Path, origin: str) -> HiddenStr:
         problem = type(error).__name__
     # Outside the except block: a UnicodeDecodeError holds the content.
     raise ConfigurationError(f"{origin} cannot be read ({problem})")
+
+
+def _as_words(command: object) -> tuple[str, ...] | None:
+    if not isinstance(command, list | tuple):
+        return None
+    words = tuple(word for word in command if isinstance(word, str))
+    return words if words and len(words) == len(command) else None
+
+
+def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
+    import subprocess  # noqa: PLC0415 - few secrets come from a command
+    import threading  # noqa: PLC0415 - as above
+
+    try:
+        # A session of its own: what the command starts is killed with it.
+        process = subprocess.Popen(  # noqa: S603 - the caller's own words, without a shell
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        problem = type(error).__name__
+    else:
+        timer = threading.Timer(timeout, _kill, (process,))
+        timer.daemon = True
+        timer.start()
+        with process:
+            content = HiddenBytes(process.stdout.read(_FILE_LIMIT + 1) if process.stdout else b"")
+            is_longer = len(content) > _FILE_LIMIT
+            if is_longer:
+                _kill(process)
+        timer.cancel()
+        text = None if is_longer else _decode(content)
+        if process.returncode == 0 and text is not None:
+            return text
+        problem = (
+            f"it printed more than {_FILE_LIMIT} bytes"
+            if is_longer
+            else f"it ended with status {process.returncode}"
+            if process.returncode > 0
+            else f"it was killed, after {timeout:g} seconds or by a signal"
+            if process.returncode < 0
+            else "it printed no UTF-8"
+        )
+    # Outside the except block: an error of subprocess holds the whole command.
+    raise ConfigurationError(f"{origin} gave no secret ({problem})")
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    # Windows has no process groups of this kind.
+    kill_group = getattr(os, "killpg", None)
+    try:
+        if kill_group is None:
+            process.kill()
+        else:
+            kill_group(process.pid, 9)
+    except OSError:
+        # It has just ended.
+        pass
+
+
+def _decode(content: HiddenBytes) -> HiddenStr | None:
+    try:
+        return HiddenStr(content.decode().rstrip("\r\n"))
+    except UnicodeDecodeError:
+        return None
 
 
 async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> object:

@@ -2,8 +2,10 @@
 
 import asyncio
 import copy
+import os
 import pickle
 import re
+import sys
 
 import pytest
 
@@ -218,3 +220,76 @@ def test_what_no_secret_can_come_from_is_refused_at_once(make, message):
         make()
 
     assert "hunter2" not in str(caught.value)
+
+
+def command(code):
+    return [sys.executable, "-S", "-c", code]
+
+
+async def test_a_command_prints_the_secret():
+    """Newlines at its end are left out, and no shell reads its words."""
+    secret = Secret.from_command(command("print('s3 $HOME\\r')"))
+
+    assert (await secret.load()).text == "s3 $HOME"
+    assert repr(secret) == f"<Secret from the command {sys.executable}>"
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("raise SystemExit(3)", "ended with status 3"),
+        ("import os; os.kill(os.getpid(), 9)", "killed, after 10 seconds or by a signal"),
+        ("print('x' * (1 << 17))", "printed more than 65536 bytes"),
+        ("import sys; sys.stdout.buffer.write(b'\\xff')", "printed no UTF-8"),
+        ("pass", "holds no secret: it is empty"),
+        ("print('CANARY\\0')", "control characters"),
+    ],
+)
+async def test_a_command_that_gives_no_secret_is_told(code, problem, canary):
+    """The error names the program, and neither its arguments nor what it printed."""
+    words = command(code.replace("CANARY", canary.text))
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        await Secret.from_command(words).load()
+
+    assert f"the command {sys.executable}" in str(caught.value)
+    assert code not in str(caught.value)
+    assert canary.text not in repr(caught.value)
+
+
+async def test_a_command_that_is_not_there_is_told():
+    """The class of the operating system's error is enough."""
+    with pytest.raises(ConfigurationError, match=r"/none gave no secret \(FileNotFoundError\)"):
+        await Secret.from_command(["/none"]).load()
+
+
+@pytest.mark.parametrize("has_groups", [True, False])
+async def test_a_command_that_hangs_is_killed(monkeypatch, has_groups):
+    """What it has started is killed with it, where the system has process groups."""
+    if not has_groups:
+        monkeypatch.delattr(os, "killpg")
+    with pytest.raises(ConfigurationError, match=r"killed, after 0\.2 seconds"):
+        await Secret.from_command(command("import time; time.sleep(60)"), timeout=0.2).load()
+
+
+async def test_a_command_that_has_just_ended_is_not_killed(monkeypatch):
+    """A process that is gone in the moment of the kill is no error."""
+
+    def gone(_group, _signal):
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", gone)
+    with pytest.raises(ConfigurationError, match="printed more than"):
+        await Secret.from_command(command("print('x' * (1 << 17))")).load()
+
+
+@pytest.mark.parametrize("words", ["pass show", b"pass", [], None, 5, ["pass", 5]])
+def test_a_command_is_a_list_of_words(words):
+    """A line for a shell is refused: a shell would read more into it than was meant."""
+    with pytest.raises(ConfigurationError, match="command must be a list of texts"):
+        Secret.from_command(words)
+
+
+def test_a_commands_time_is_a_number():
+    """A command without a bound could keep every token request waiting."""
+    with pytest.raises(ConfigurationError, match="timeout"):
+        Secret.from_command(["pass"], timeout=0)

@@ -60,6 +60,7 @@ COMMANDS = (
         "call:call_api",
         "Send one signed request to an API, and print its response: JSON is indented.",
     ),
+    Command("config", "config:app", "Explain the settings of a client."),
     Command(
         "demo",
         "demo:run_demo",

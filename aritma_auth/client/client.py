@@ -1,6 +1,5 @@
 """One registration at one authorization server, and everything that can be asked of it."""
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -8,7 +7,12 @@ from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.transport import Transport
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
-from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.client_auth import (
+    ClientAuth,
+    ClientSecretPost,
+    NoClientAuth,
+    TlsClientAuth,
+)
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
@@ -18,12 +22,15 @@ from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
+    import os
+
     import aiohttp
 
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.client.sign_in import SignInFlow
     from aritma_auth.client.token_verifier import TokenVerifier
+    from aritma_auth.configuration.registration import Registration
     from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
     from aritma_auth.protocol.authorization_request import AuthorizationRequest
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
@@ -60,6 +67,8 @@ class OAuthClient(AsyncCloseable):
             nothing else of it; it stays the caller's to close. Without one, each request opens and
             closes its own connection.
 
+        proxy: URL of the proxy for this client's own requests, in the place of the session's.
+
         timeout: Seconds for one request, from start to last byte.
 
         clock: Tells the time.
@@ -93,6 +102,7 @@ class OAuthClient(AsyncCloseable):
         *,
         environment: Environment | str = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
+        proxy: str | None = None,
         timeout: float = 10.0,
         clock: Clock = SYSTEM_CLOCK,
         id_token_algorithms: str | Iterable[str] | None = None,
@@ -110,7 +120,10 @@ class OAuthClient(AsyncCloseable):
         require_seconds("leeway", leeway)
         auth = _as_client_auth(client_auth)
         transport = Transport(
-            session, timeout=timeout, ssl_context=getattr(auth, "ssl_context", None)
+            session,
+            timeout=timeout,
+            ssl_context=(lambda: auth.ssl_context) if isinstance(auth, TlsClientAuth) else None,
+            proxy=proxy,
         )
         if dpop is not None:
             _require_dpop(dpop)
@@ -137,38 +150,67 @@ class OAuthClient(AsyncCloseable):
         cls, *, session: "aiohttp.ClientSession | None" = None, requires_secret: bool = True
     ) -> Self:
         """
-        Make a client from environment variables.
+        Make a client from the environment's ``ARITMA_`` variables.
 
-        ``ARITMA_CLIENT_ID``; ``ARITMA_CLIENT_SECRET``, or ``ARITMA_CLIENT_SECRET_FILE`` for a
-        mounted secret; ``ARITMA_ENVIRONMENT`` (``production``, ``development`` or an issuer's URL;
-        default ``production``); ``ARITMA_TENANT``, if there is one.
+        ``ARITMA_CLIENT_ID`` with ``ARITMA_CLIENT_SECRET_FILE`` or ``ARITMA_CLIENT_SECRET`` is
+        enough at Aritma; ``ARITMA_ISSUER`` names another server. The guide "Configure a service"
+        lists them all.
 
         Args:
             session: An ``aiohttp.ClientSession`` whose connections are used.
 
-            requires_secret: A missing secret is an error; otherwise it makes a public client.
+            requires_secret: A missing secret, key, assertion or certificate is an error; otherwise
+                it makes a public client.
 
         Raises:
-            ConfigurationError: A variable is missing or unusable; the message names it.
+            ConfigurationError: Variables are missing, unusable or contradictory; all are named.
         """
-        client_id = os.environ.get("ARITMA_CLIENT_ID", "")
-        if not client_id:
-            raise ConfigurationError("set ARITMA_CLIENT_ID to the client id that Aritma gave")
-        file = os.environ.get("ARITMA_CLIENT_SECRET_FILE")
-        secret: Secret | None = None
-        if file:
-            secret = Secret.from_file(file)
-        elif os.environ.get("ARITMA_CLIENT_SECRET"):
-            secret = Secret.from_env("ARITMA_CLIENT_SECRET")
-        elif requires_secret:
-            raise ConfigurationError("set ARITMA_CLIENT_SECRET or ARITMA_CLIENT_SECRET_FILE")
-        environment = Environment.named(os.environ.get("ARITMA_ENVIRONMENT", "production"))
-        tenant = os.environ.get("ARITMA_TENANT")
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
+
+        known = registration.from_variables(requires_credential=requires_secret)
+        return cls._from_registration(known, session)
+
+    @classmethod
+    def from_config(
+        cls,
+        name: str,
+        *,
+        path: "str | os.PathLike[str] | None" = None,
+        session: "aiohttp.ClientSession | None" = None,
+        requires_secret: bool = True,
+    ) -> Self:
+        """
+        Make a client from a registration in a TOML file.
+
+        Args:
+            name: The registration's name, as in ``[registrations.payments]``.
+
+            path: The file; None takes ``ARITMA_CONFIG``, else ``aritma.toml`` in the current
+                folder.
+
+            session: An ``aiohttp.ClientSession`` whose connections are used.
+
+            requires_secret: As `from_env` says.
+
+        Raises:
+            ConfigurationError: The file has no such registration, or something in it is unknown,
+                unusable or contradictory.
+        """
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
+
+        known = registration.from_file(name, path, requires_credential=requires_secret)
+        return cls._from_registration(known, session)
+
+    @classmethod
+    def _from_registration(
+        cls, registration: "Registration", session: "aiohttp.ClientSession | None"
+    ) -> Self:
         return cls(
-            client_id,
-            secret,
-            environment=environment.for_tenant(tenant) if tenant else environment,
+            registration.client_id,
+            registration.make_client_auth(),
+            environment=registration.make_environment(),
             session=session,
+            **registration.client_settings,
         )
 
     @property

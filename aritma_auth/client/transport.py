@@ -9,7 +9,7 @@ what `_Connections` names: default headers, cookies, middlewares, traces, ``rais
 import asyncio
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import TypedDict, cast
 
@@ -92,18 +92,7 @@ class _Connections(Value):
         if address is None and self.uses_environment and not _bypasses_proxy(url):
             # aiohttp's trust_env would read .netrc too and add a second Authorization.
             address = urllib.request.getproxies().get(url.scheme)
-        if not address:
-            return None
-        try:
-            proxy = URL(address)
-        except ValueError:
-            proxy = URL()
-        if proxy.scheme not in {"http", "https"} or proxy.raw_host is None:
-            raise ConfigurationError(
-                "the proxy must be an http or https URL, such as http://proxy.example:3128: check "
-                "the session's proxy or the variable HTTPS_PROXY"
-            )
-        return proxy
+        return _require_proxy(address) if address else None
 
     @property
     def proxy_headers(self) -> Mapping[str, str] | None:
@@ -111,6 +100,23 @@ class _Connections(Value):
         return (
             None if self.proxy_auth is None else {"Proxy-Authorization": self.proxy_auth.encode()}
         )
+
+
+def _require_proxy(address: str | URL) -> URL:
+    if not isinstance(address, str | URL):
+        raise wrong_kind("proxy", "a URL, such as http://proxy.example:3128", address)
+    try:
+        proxy = URL(address)
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in {"http", "https"} or proxy.raw_host is None:
+        # Not quoted: it may hold a password.
+        del address, proxy
+        raise ConfigurationError(
+            "the proxy must be an http or https URL, such as http://proxy.example:3128: check the "
+            "proxy that was given, the session's, or the variable HTTPS_PROXY"
+        )
+    return proxy
 
 
 def _bypasses_proxy(url: URL) -> bool:
@@ -127,7 +133,10 @@ class Transport:
 
         timeout: Seconds for one request, from start to last byte.
 
-        ssl_context: Client certificate for mutual TLS (RFC 8705), or None.
+        ssl_context: Gives the client certificate for mutual TLS (RFC 8705), for each request
+            anew; or None.
+
+        proxy: URL of the proxy for these requests, in the place of the session's.
 
     Raises:
         ConfigurationError: The session or the context does not verify certificates, or an argument
@@ -139,21 +148,29 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         *,
         timeout: float = 10.0,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: Callable[[], object] | None = None,
+        proxy: str | None = None,
     ) -> None:
         if session is not None:
             if not isinstance(session, aiohttp.ClientSession):
                 raise wrong_kind("session", "an aiohttp.ClientSession or None", session)
             # aiohttp has no public name for the connector's TLS settings.
             _require_verified(getattr(session.connector, "_ssl", True), "the session's connector")
-        if ssl_context is not None:
-            if not isinstance(ssl_context, ssl.SSLContext):
-                raise wrong_kind("ssl_context", "an ssl.SSLContext", ssl_context)
-            _require_verified(ssl_context, "ssl_context")
         require_seconds("timeout", timeout, above_zero=True)
         self._session = session
         self.timeout = timeout
         self._ssl_context = ssl_context
+        self._current_context()
+        self._proxy = None if proxy is None else _require_proxy(proxy)
+
+    def _current_context(self) -> ssl.SSLContext | None:
+        if self._ssl_context is None:
+            return None
+        context = self._ssl_context()
+        if not isinstance(context, ssl.SSLContext):
+            raise wrong_kind("ssl_context", "an ssl.SSLContext", context)
+        _require_verified(context, "ssl_context")
+        return context
 
     async def send(
         self,
@@ -186,16 +203,21 @@ class Transport:
             InvalidResponseError: The response is too large or compressed against our wish.
         """
         url = require_secure_url(request.url, "the endpoint")
-        exchange = _Exchange(self._connections(), url, self._ssl_context, is_one_time=is_one_time)
+        exchange = _Exchange(
+            self._connections(), url, self._current_context(), is_one_time=is_one_time
+        )
         return await exchange.run(request, self.timeout if timeout is None else timeout)
 
     def _connections(self) -> _Connections:
         session = self._session
         if session is None:
-            return _Connections()
+            return _Connections(proxy=self._proxy)
         if session.closed:
             raise ConfigurationError("the session given to OAuthClient is closed: keep it open")
-        return _Connections.of(session)
+        connections = _Connections.of(session)
+        if self._proxy is None:
+            return connections
+        return attrs.evolve(connections, proxy=self._proxy, proxy_auth=None)
 
 
 class _Exchange:

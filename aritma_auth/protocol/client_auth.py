@@ -392,8 +392,10 @@ class ClientAssertion(Value, ClientAuth):
 
 def _require_context(_auth: object, field: "attrs.Attribute[object]", value: object) -> None:
     # The pure rooms do not import ssl: a context is what can wrap a socket.
-    if isinstance(value, type) or not callable(getattr(value, "wrap_bio", None)):
-        raise wrong_kind(field.name, "an ssl.SSLContext with the client's certificate", value)
+    context = getattr(value, "ssl_context", value)
+    if isinstance(value, type) or not callable(getattr(context, "wrap_bio", None)):
+        kinds = "an ssl.SSLContext with the client's certificate, or CertificateFiles"
+        raise wrong_kind(field.name, kinds, value)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -402,7 +404,8 @@ class TlsClientAuth(Value, ClientAuth):
     A client certificate instead of a secret.
 
     Attributes:
-        ssl_context: An ``ssl.SSLContext`` with the certificate loaded.
+        certificate: An ``ssl.SSLContext`` with the certificate loaded, or `CertificateFiles`, which
+            are read anew when they change.
 
         thumbprint: The certificate's, if the server binds its tokens to it (``x5t#S256``): tokens
             of one certificate are then never taken from a store by another.
@@ -414,8 +417,18 @@ class TlsClientAuth(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "tls_client_auth"
-    ssl_context: object = attrs.field(repr=False, validator=_require_context)
+    certificate: object = attrs.field(repr=False, validator=_require_context)
     thumbprint: str = attrs.field(default="", validator=_require_text)
+    secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
+
+    @secret.default
+    def _find_files(self) -> CredentialSource | None:
+        return self.certificate if isinstance(self.certificate, CredentialSource) else None
+
+    @property
+    def ssl_context(self) -> object:
+        """The ``ssl.SSLContext`` for the next connection."""
+        return getattr(self.certificate, "ssl_context", self.certificate)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Name the client; the connection carries the certificate (RFC 8705 §2)."""

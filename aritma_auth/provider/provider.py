@@ -208,9 +208,10 @@ class TokenProvider(AsyncCloseable):
         on_event: Listener | None = log_event,
     ) -> Self:
         """
-        Make a provider of what the environment variables say.
+        Make a provider of what the environment's ``ARITMA_`` variables say.
 
-        They are those of `OAuthClient.from_env`, and ``ARITMA_SCOPE`` (default ``bankservice``).
+        They are those of `OAuthClient.from_env`, and ``ARITMA_SCOPE`` (at Aritma ``bankservice`` by
+        default), ``ARITMA_AUDIENCE`` and ``ARITMA_RESOURCE``.
 
         Args:
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
@@ -220,12 +221,49 @@ class TokenProvider(AsyncCloseable):
             on_event: Receives the events; by default they are logged.
 
         Raises:
-            ConfigurationError: A variable is missing or makes no sense; it is named.
+            ConfigurationError: Variables are missing, unusable or contradictory; all are named.
         """
         from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - as above
 
-        grant = ClientCredentialsGrant(scope=os.environ.get("ARITMA_SCOPE", "bankservice"))
+        grant = registration.from_variables().make_grant()
         client = OAuthClient.from_env(session=session)
+        return cls(client, grant, policy=policy, on_event=on_event)
+
+    @classmethod
+    def from_config(
+        cls,
+        name: str,
+        *,
+        path: "str | os.PathLike[str] | None" = None,
+        session: "aiohttp.ClientSession | None" = None,
+        policy: RefreshPolicy = _POLICY,
+        on_event: Listener | None = log_event,
+    ) -> Self:
+        """
+        Make a provider of a registration in a TOML file.
+
+        Args:
+            name: The registration's name, as in ``[registrations.payments]``.
+
+            path: The file; None takes ``ARITMA_CONFIG``, else ``aritma.toml`` in the current
+                folder.
+
+            session: An ``aiohttp.ClientSession`` whose connections token requests use.
+
+            policy: The numbers of a token's life.
+
+            on_event: Receives the events; by default they are logged.
+
+        Raises:
+            ConfigurationError: The file has no such registration, or something in it is unknown,
+                unusable or contradictory.
+        """
+        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - as above
+
+        grant = registration.from_file(name, path).make_grant()
+        client = OAuthClient.from_config(name, path=path, session=session)
         return cls(client, grant, policy=policy, on_event=on_event)
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:

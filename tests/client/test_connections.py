@@ -189,7 +189,34 @@ def test_a_client_certificate_does_not_switch_verification_off(setting):
 def test_a_client_certificate_is_an_ssl_context(given):
     """A path or a flag is refused when the client is made, and not at its first request."""
     with pytest.raises(aa.ConfigurationError, match=r"must be an ssl\.SSLContext"):
-        Transport(ssl_context=given)
+        Transport(ssl_context=lambda: given)
+
+
+@pytest.mark.filterwarnings("ignore:BasicAuth is:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The 'proxy_auth':DeprecationWarning")
+@pytest.mark.parametrize("has_session", [True, False])
+async def test_a_proxy_of_the_clients_own_comes_before_the_sessions(server, proxy, has_session):
+    """A client without a session has a proxy too, and the session's credentials are not for it."""
+    url, trusting = server
+    elsewhere = {"proxy": "http://127.0.0.1:1", "proxy_auth": aiohttp.BasicAuth("user", "p@ss")}
+    async with aiohttp.ClientSession(**elsewhere) as session:
+        transport = Transport(
+            session if has_session else None, ssl_context=lambda: trusting, proxy=proxy.url
+        )
+        response = await transport.send(post(url))
+
+    assert response.status == 200
+    assert [head.split()[0] for head in proxy.heads] == ["CONNECT"]
+    assert "Proxy-Authorization" not in str(proxy.heads)
+
+
+@pytest.mark.parametrize("given", [5, "my-proxy", "ftp://proxy:21", "http://[::1"])
+def test_a_proxy_of_the_clients_own_is_a_url(given):
+    """It is refused when the client is made; it may hold a password, so it is not quoted."""
+    with pytest.raises(aa.ConfigurationError, match="proxy must be a") as caught:
+        aa.OAuthClient("id", "secret", proxy=given)
+
+    assert str(given) not in str(caught.value).replace("http://proxy.example", "")
 
 
 async def test_a_session_that_pins_a_certificate_is_taken():

@@ -1,0 +1,295 @@
+"""What settings make: the client's authentication, its environment, and its grant."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypedDict, TypeVar, cast
+
+import attrs
+
+from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS
+from aritma_auth.configuration.sources import Given, Settings, read_file, read_variables
+from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
+from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.client_auth import (
+    ClientAssertion,
+    ClientAuth,
+    ClientSecretBasic,
+    ClientSecretPost,
+    NoClientAuth,
+    PrivateKeyJwt,
+    TlsClientAuth,
+)
+from aritma_auth.protocol.grants import ClientCredentialsGrant
+from aritma_auth.secret import Secret
+
+T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
+
+COMMAND_TIMEOUT = 10.0
+"""Seconds that a command which prints a secret may take."""
+
+_CREDENTIALS = {
+    "client_secret": ("client_secret_post", "client_secret_basic"),
+    "private_key": ("private_key_jwt",),
+    "client_assertion": ("client_assertion",),
+    "certificate": ("tls_client_auth",),
+}
+_WAYS = ("", "_file", "_variable", "_command")
+
+_NEEDS = {
+    "key_id": "private_key",
+    "signing_algorithm": "private_key",
+    "assertion_names_issuer": "private_key",
+    "client_assertion_type": "client_assertion",
+    "certificate_key_file": "certificate",
+}
+
+
+class ClientSettings(TypedDict, total=False):
+    """Further arguments of a client that settings have given."""
+
+    timeout: float
+    leeway: float
+    proxy: str
+    id_token_algorithms: tuple[str, ...]
+    trusted_audiences: tuple[str, ...]
+
+
+@attrs.frozen
+class Registration:
+    """
+    One registration at one authorization server, as its settings say.
+
+    Args:
+        settings: What was given.
+
+        requires_credential: A client without a secret, a key, an assertion or a certificate is a
+            mistake; otherwise it is public.
+    """
+
+    settings: Settings
+    requires_credential: bool = True
+
+    def problems(self) -> list[str]:
+        """Return all that is wrong, a sentence each."""
+        return [*self.settings.problems, *self._contradictions()]
+
+    def require_usable(self) -> None:
+        """
+        Require the settings to make a client.
+
+        Raises:
+            ConfigurationError: Something is missing, unknown or contradictory; all of it is named.
+        """
+        problems = self.problems()
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+
+    @property
+    def client_id(self) -> str:
+        """The client's identifier."""
+        return self._value("client_id", str) or ""
+
+    @property
+    def client_settings(self) -> ClientSettings:
+        """Further arguments of the client."""
+        given = self.settings.given
+        names = [name for name in ClientSettings.__annotations__ if name in given]
+        return cast("ClientSettings", {name: given[name].value for name in names})
+
+    def make_client_auth(self) -> ClientAuth | Secret | None:
+        """
+        Make the client's authentication.
+
+        Returns:
+            A `Secret` if the server's metadata may decide where it goes; None for a public client.
+
+        Raises:
+            ConfigurationError: A certificate cannot be loaded.
+        """
+        method = self._value("client_auth", str)
+        credential = next(iter(self._credentials()), None)
+        match credential:
+            case "client_secret":
+                secret = self._secret(credential)
+                kinds: dict[str | None, Callable[[Secret], ClientAuth]] = {
+                    "client_secret_post": ClientSecretPost,
+                    "client_secret_basic": ClientSecretBasic,
+                }
+                return kinds[method](secret) if method in kinds else secret
+            case "private_key":
+                return PrivateKeyJwt(
+                    self._secret(credential),
+                    algorithm=self._value("signing_algorithm", str),
+                    key_id=self._value("key_id", str),
+                    names_issuer=self._value("assertion_names_issuer", bool) or False,
+                )
+            case "client_assertion":
+                kind = self._value("client_assertion_type", str)
+                source = self._secret(credential)
+                return (
+                    ClientAssertion(source) if kind is None else ClientAssertion(source, type=kind)
+                )
+            case "certificate":
+                return TlsClientAuth(self._certificate())
+        return None if method is None else NoClientAuth()
+
+    def make_environment(self) -> Environment:
+        """
+        Make the environment.
+
+        Raises:
+            ConfigurationError: A URL, a name or a tenant is unusable.
+        """
+        name = self._value("issuer", str) or self._value("environment", str) or "production"
+        known = Environment.named(name)
+        api_origins = self._value("api_origins", tuple) or ()
+        if known is PRODUCTION or known is DEVELOPMENT:
+            environment = known.with_api_origins(*api_origins)
+        else:
+            environment = Environment.at(
+                name,
+                api_origins=api_origins,
+                issuer_aliases=self._value("issuer_aliases", tuple) or (),
+                endpoints=self._value("endpoints", dict),
+                endpoint_origins=self._value("endpoint_origins", tuple) or (),
+                tenants=self._value("tenants", tuple) or (),
+                discover=True,
+            )
+        tenant = self._value("tenant", str)
+        if tenant is None:
+            return environment
+        shares_issuer = self._value("shares_issuer", bool) or False
+        return environment.for_tenant(tenant, shares_issuer=shares_issuer)
+
+    def make_grant(self) -> ClientCredentialsGrant:
+        """
+        Make the grant of a service.
+
+        Raises:
+            ConfigurationError: The scope or the resource is unusable.
+        """
+        audience = self._value("audience", str)
+        return ClientCredentialsGrant(
+            self._value("scope", str) or self._default_scope(),
+            resource=self._value("resource", tuple) or (),
+            extra={} if audience is None else {"audience": audience},
+        )
+
+    def _default_scope(self) -> str | None:
+        # Aritma's servers want one; what another server calls its APIs nobody can guess.
+        is_aritmas = self._value("issuer", str) is None and self.make_environment().name != "custom"
+        return "bankservice" if is_aritmas else None
+
+    def _contradictions(self) -> Iterator[str]:
+        call = self.settings.call
+        if not self._has("client_id"):
+            yield f"set {call('client_id')} to the client id that the server gave"
+        credentials = self._credentials()
+        for credential in credentials:
+            ways = self._ways(credential)
+            if len(ways) > 1:
+                yield f"{_join(each.name for each in ways)} exclude each other: give one of them"
+        if len(credentials) > 1:
+            names = (self._ways(credential)[0].name for credential in credentials)
+            yield f"{_join(names)} exclude each other: give one credential"
+        yield from self._judge_method(credentials)
+        for name, needed in _NEEDS.items():
+            if self._has(name) and needed not in credentials:
+                yield f"{call(name)} needs {call(f'{needed}_file')} beside it"
+        if self._has("issuer") and self._has("environment"):
+            yield f"{call('issuer')} and {call('environment')} exclude each other: give one of them"
+        if self._has("shares_issuer") and not self._has("tenant"):
+            yield f"{call('shares_issuer')} needs {call('tenant')} beside it"
+
+    def _judge_method(self, credentials: list[str]) -> Iterator[str]:
+        call, method = self.settings.call, self._value("client_auth", str)
+        if method is None:
+            if not credentials and self.requires_credential:
+                yield (
+                    f"set {call('client_secret_file')}"
+                    + (f" or {call('client_secret')}" if self.settings.are_variables else "")
+                    + ", or another credential of the client"
+                )
+        elif method not in CLIENT_AUTH_METHODS:
+            yield f"{call('client_auth')} must be one of {', '.join(CLIENT_AUTH_METHODS)}"
+        elif method == "none":
+            if credentials:
+                names = _join(self._ways(credential)[0].name for credential in credentials)
+                yield f"{call('client_auth')} none excludes {names}: give one of them"
+        else:
+            wanted = next(name for name, methods in _CREDENTIALS.items() if method in methods)
+            if credentials != [wanted]:
+                yield f"{call('client_auth')} {method} needs {call(f'{wanted}_file')} alone"
+
+    def _credentials(self) -> list[str]:
+        return [name for name in _CREDENTIALS if self._ways(name)]
+
+    def _ways(self, credential: str) -> list[Given]:
+        names = (f"{credential}{way}" for way in _WAYS)
+        return [self.settings.given[name] for name in names if self._has(name)]
+
+    def _secret(self, credential: str) -> Secret:
+        given = self._ways(credential)[0]
+        match given.setting.name.removeprefix(credential), given.value:
+            case "", _:
+                # Not its value: a variable that changes is read anew.
+                return Secret.from_env(given.name)
+            case "_file", str(path):
+                return Secret.from_file(path)
+            case "_variable", str(name):
+                return Secret.from_env(name)
+        return Secret.from_command(given.value, timeout=COMMAND_TIMEOUT)  # type: ignore[arg-type] # the last way
+
+    def _certificate(self) -> object:
+        from aritma_auth.certificate import CertificateFiles  # noqa: PLC0415 - loads ssl
+
+        return CertificateFiles(
+            self._value("certificate_file", str) or "", self._value("certificate_key_file", str)
+        )
+
+    def _has(self, name: str) -> bool:
+        return name in self.settings.given
+
+    def _value(self, name: str, kind: type[T]) -> T | None:
+        given = self.settings.given.get(name)
+        return given.value if given is not None and isinstance(given.value, kind) else None
+
+
+def _join(names: Iterable[str]) -> str:
+    return " and ".join(names)
+
+
+def from_variables(*, requires_credential: bool = True) -> Registration:
+    """
+    Read a registration from the environment's variables.
+
+    Args:
+        requires_credential: As `Registration` says.
+
+    Raises:
+        ConfigurationError: A variable is missing, unknown or contradicts another.
+    """
+    registration = Registration(read_variables(os.environ), requires_credential)
+    registration.require_usable()
+    return registration
+
+
+def from_file(
+    name: str, path: str | os.PathLike[str] | None, *, requires_credential: bool = True
+) -> Registration:
+    """
+    Read a registration from a TOML file.
+
+    Args:
+        name: Its name.
+
+        path: The file, or None.
+
+        requires_credential: As `Registration` says.
+
+    Raises:
+        ConfigurationError: The file has no such registration, or something in it is wrong.
+    """
+    registration = Registration(read_file(name, path, os.environ), requires_credential)
+    registration.require_usable()
+    return registration

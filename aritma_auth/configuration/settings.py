@@ -1,0 +1,166 @@
+"""
+Every setting of a client without code, in one table.
+
+The variables, the keys of the file, their table in the docs and ``aritma-auth config check`` are
+all made of it.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import attrs
+
+from aritma_auth.runtime.values import Value
+
+PREFIX = "ARITMA_"
+
+Kind: TypeAlias = Literal["text", "list", "command", "flag", "seconds", "pairs"]
+Found: TypeAlias = str | float | bool | tuple[str, ...] | Mapping[str, str]
+"""A setting's value: of the Python type that its kind says."""
+
+CLIENT_AUTH_METHODS = (
+    "client_secret_post",
+    "client_secret_basic",
+    "private_key_jwt",
+    "client_assertion",
+    "tls_client_auth",
+    "none",
+)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Setting(Value):
+    """
+    One setting.
+
+    Attributes:
+        name: Its key in the file; its variable is ``ARITMA_`` and the same in capitals.
+
+        kind: How its value is written.
+
+        summary: What it means, for the docs.
+
+        default: What holds without it, for the docs.
+
+        is_in_file: It may stand in the file; a secret may not.
+
+        is_variable: There is a variable for it.
+
+        is_hidden: Its value is never shown.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    default: str = ""
+    is_in_file: bool = attrs.field(default=True, kw_only=True)
+    is_variable: bool = attrs.field(default=True, kw_only=True)
+    is_hidden: bool = attrs.field(default=False, kw_only=True)
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"{PREFIX}{self.name.upper()}"
+
+
+def _secret(name: str, what: str) -> tuple[Setting, ...]:
+    """Return the ways to give one secret."""
+    return (
+        Setting(name, "text", what, is_in_file=False, is_hidden=True),
+        Setting(f"{name}_file", "text", f"a file with {what}, read anew for each token request"),
+        Setting(
+            f"{name}_variable",
+            "text",
+            f"the environment variable that holds {what}",
+            is_variable=False,
+        ),
+        Setting(
+            f"{name}_command",
+            "command",
+            f"a command that prints {what}, run anew for each token request, within 10 seconds",
+        ),
+    )
+
+
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("client_id", "text", "the client id", "required"),
+        Setting(
+            "client_auth",
+            "text",
+            f"how the client authenticates: {', '.join(CLIENT_AUTH_METHODS)}",
+            "by what is given",
+        ),
+        *_secret("client_secret", "the client secret"),
+        *_secret("private_key", "the private key, in PEM or as a JSON Web Key"),
+        Setting("key_id", "text", "the `kid` of the private key"),
+        Setting("signing_algorithm", "text", "what the private key signs with", "`RS256`"),
+        Setting(
+            "assertion_names_issuer",
+            "flag",
+            "a signed assertion is for the issuer alone",
+            "`false`: for the token endpoint",
+        ),
+        Setting(
+            "client_assertion_file",
+            "text",
+            "a file with an assertion that the platform makes, read anew for each token request",
+        ),
+        Setting("client_assertion_command", "command", "a command that prints such an assertion"),
+        Setting("client_assertion_type", "text", "its type", "a JWT (RFC 7523)"),
+        Setting(
+            "certificate_file",
+            "text",
+            "the client certificate in PEM, with its chain; loaded anew when it changes",
+        ),
+        Setting(
+            "certificate_key_file",
+            "text",
+            "its private key in PEM, without a password",
+            "in the same file",
+        ),
+        Setting(
+            "environment",
+            "text",
+            "`production`, `development`, or the issuer's URL",
+            "`production`",
+        ),
+        Setting("issuer", "text", "the issuer's URL: its metadata decides the rest"),
+        Setting("tenant", "text", "the tenant in the path of the issuer"),
+        Setting(
+            "shares_issuer",
+            "flag",
+            "all tenants have one issuer: `tid` must be the tenant",
+            "`false`",
+        ),
+        Setting("tenants", "list", "values of `tid` to accept, of an issuer for many tenants"),
+        Setting("issuer_aliases", "list", "further issuers that the server may name"),
+        Setting("api_origins", "list", "URLs of the APIs that tokens may go to", "Aritma's APIs"),
+        Setting("endpoint_origins", "list", "origins on which endpoints may be, too"),
+        Setting("endpoints", "pairs", "endpoints by metadata name, such as `token_endpoint`"),
+        Setting("scope", "text", "the scope, space-separated", "`bankservice` at Aritma"),
+        Setting("audience", "text", "the parameter `audience` of the token request"),
+        Setting("resource", "list", "URIs of the APIs that the token is for (RFC 8707)"),
+        Setting(
+            "proxy",
+            "text",
+            "the proxy for the client's own requests; may hold a password",
+            is_hidden=True,
+        ),
+        Setting("timeout", "seconds", "seconds for one request", "`10`"),
+        Setting("leeway", "seconds", "seconds that clocks may differ", "`30`"),
+        Setting(
+            "id_token_algorithms",
+            "list",
+            "signature algorithms of ID tokens",
+            "`ES256 PS256 RS256`",
+        ),
+        Setting("trusted_audiences", "list", "further audiences that ID tokens may name"),
+        Setting("base_url", "text", "the API that `aritma-auth call` sends requests to"),
+    )
+}
+"""The settings by name, in the order of the docs."""
+
+OTHER_VARIABLES = frozenset({"ARITMA_CONFIG"})
+"""Variables that are no setting of a client."""

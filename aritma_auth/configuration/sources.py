@@ -1,0 +1,235 @@
+"""Where settings come from: the environment's variables, or one registration of a TOML file."""
+
+import difflib
+import os
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from aritma_auth.configuration.settings import OTHER_VARIABLES, PREFIX, SETTINGS, Found, Setting
+from aritma_auth.errors import ConfigurationError, printable, wrong_kind
+from aritma_auth.runtime.values import Value
+
+DEFAULT_FILE = "aritma.toml"
+_FILE_LIMIT = 1 << 20
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@attrs.frozen(eq=False, repr=False)
+class Given(Value):
+    """
+    A setting that was given.
+
+    Attributes:
+        setting: Which.
+
+        value: Its value; never shown here, since it may be a secret.
+
+        name: What it is called where it stands: its variable or its key.
+    """
+
+    setting: Setting
+    value: Found = attrs.field(repr=False, hash=False)
+    name: str
+
+
+@attrs.frozen(eq=False, repr=False)
+class Settings(Value):
+    """
+    What one source has given.
+
+    Attributes:
+        place: Where it stands, for messages.
+
+        given: The settings by name.
+
+        problems: What is wrong with it, a sentence each.
+
+        are_variables: They are environment variables.
+    """
+
+    place: str
+    given: Mapping[str, Given] = attrs.field(hash=False)
+    problems: tuple[str, ...] = ()
+    are_variables: bool = False
+
+    def call(self, name: str) -> str:
+        """Return what a setting is called in this source."""
+        return SETTINGS[name].variable if self.are_variables else name
+
+
+def read_variables(variables: Mapping[str, str]) -> Settings:
+    """
+    Read the settings among environment variables; an empty one counts as absent.
+
+    Args:
+        variables: The environment.
+    """
+    known = {setting.variable: setting for setting in SETTINGS.values() if setting.is_variable}
+    given: dict[str, Given] = {}
+    problems: list[str] = []
+    for name, text in variables.items():
+        if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not text:
+            continue
+        setting = known.get(name)
+        if setting is None:
+            problem = _find_misspelling(name, known)
+            problems += [] if problem is None else [problem]
+            continue
+        value = _parse_text(setting, text)
+        if value is None:
+            problems.append(f"{name} must be {_KINDS[setting.kind]}")
+        else:
+            given[setting.name] = Given(setting, value, name)
+    return Settings("the environment", given, tuple(problems), are_variables=True)
+
+
+def _find_misspelling(name: str, known: Iterable[str]) -> str | None:
+    # ARITMA_CLIENT_SECRET_OLD is an application's own, ARITMA_CLIENT_SECERT a mistake.
+    if any(name.startswith(f"{each}_") for each in known):
+        return None
+    nearest = difflib.get_close_matches(name, known, 1, 0.85)
+    return f"{name} is no setting: write {nearest[0]}" if nearest else None
+
+
+def _parse_text(setting: Setting, text: str) -> Found | None:
+    match setting.kind:
+        case "text":
+            return text
+        case "list":
+            return tuple(text.replace(",", " ").split())
+        case "command":
+            return _split(text)
+        case "flag":
+            return _FLAGS.get(text.lower())
+        case "seconds":
+            return _parse_seconds(text)
+    pairs = [pair.partition("=") for pair in text.split()]
+    return {name: url for name, _, url in pairs} if all(pair[1] for pair in pairs) else None
+
+
+def _split(text: str) -> tuple[str, ...] | None:
+    try:
+        return tuple(shlex.split(text)) or None
+    except ValueError:
+        return None
+
+
+def _parse_seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_KINDS = {
+    "text": "a text",
+    "list": "a list of texts",
+    "command": "a command: its program and arguments",
+    "flag": "true or false",
+    "seconds": "a number of seconds",
+    "pairs": "endpoints by name, such as token_endpoint=https://idp.example/token",
+}
+
+
+def read_file(
+    name: str, path: str | os.PathLike[str] | None, variables: Mapping[str, str]
+) -> Settings:
+    """
+    Read one registration of a TOML file.
+
+    Args:
+        name: The registration's name, as in ``[registrations.payments]``.
+
+        path: The file; None takes ``ARITMA_CONFIG``, else ``aritma.toml`` in the current folder.
+
+        variables: The environment.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or has no such registration.
+    """
+    if not isinstance(name, str):
+        raise wrong_kind("name", "the name of a registration", name)
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise wrong_kind("path", "the path of a TOML file", path)
+    file = Path(path or variables.get("ARITMA_CONFIG") or DEFAULT_FILE)
+    document = _load(file)
+    unknown = [key for key in document if key != "registrations"]
+    if unknown:
+        raise ConfigurationError(
+            f"{file} must hold [registrations.NAME] alone, not {printable(unknown[0], 40)!r}"
+        )
+    registrations = document.get("registrations")
+    tables = registrations if isinstance(registrations, dict) else {}
+    table = tables.get(name)
+    if not isinstance(table, dict):
+        names = ", ".join(printable(str(each), 40) for each in tables) or "none"
+        raise ConfigurationError(
+            f"{file} must have [registrations.{printable(name, 40)}]; it has {names}"
+        )
+    place = f"{file} [registrations.{name}]"
+    given: dict[str, Given] = {}
+    problems: list[str] = []
+    for key, value in table.items():
+        setting = SETTINGS.get(key)
+        if setting is None or not setting.is_in_file:
+            problems.append(_describe_unknown(key, place))
+            continue
+        found = _parse_toml(setting, value)
+        if found is None:
+            problems.append(f"{key} in {place} must be {_KINDS[setting.kind]}")
+        else:
+            given[key] = Given(setting, found, key)
+    return Settings(place, given, tuple(problems))
+
+
+def _describe_unknown(key: str, place: str) -> str:
+    if key in SETTINGS:
+        return (
+            f"{key} must not stand in {place}, where others may read it: give {key}_file, "
+            f"{key}_variable or {key}_command"
+        )
+    allowed = [name for name, setting in SETTINGS.items() if setting.is_in_file]
+    nearest = difflib.get_close_matches(key, allowed, 1, 0.6)
+    advice = f"write {nearest[0]}" if nearest else "aritma-auth config list has them all"
+    return f"{printable(key, 40)} in {place} is no setting: {advice}"
+
+
+def _parse_toml(setting: Setting, value: object) -> Found | None:
+    found: Found | None = None
+    match setting.kind, value:
+        case "text", str():
+            found = value
+        case "list", str():
+            found = tuple(value.split())
+        case "list" | "command", list():
+            words = tuple(word for word in value if isinstance(word, str))
+            found = words if len(words) == len(value) else None
+        case "flag", bool():
+            return value
+        case "seconds", int() | float() if not isinstance(value, bool):
+            return float(value)
+        case "pairs", dict():
+            urls = {name: url for name, url in value.items() if isinstance(url, str)}
+            found = urls if len(urls) == len(value) else None
+    return found or None
+
+
+def _load(file: Path) -> dict[str, object]:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_FILE_LIMIT + 1)
+        if len(content) > _FILE_LIMIT:
+            problem = f"it is longer than {_FILE_LIMIT} bytes"
+        else:
+            return tomllib.loads(content.decode())
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Its text may quote a line; the place of the mistake is enough.
+        place = str(error).rpartition("(at ")[2].rstrip(")")
+        problem = f"no TOML{f', at {place}' if place.startswith('line') else ''}"
+    raise ConfigurationError(f"{file} cannot be read: {problem}")

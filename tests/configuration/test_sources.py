@@ -1,0 +1,211 @@
+"""Tests of how settings are read from variables and from a file."""
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.configuration.sources import read_file, read_variables
+
+
+def values(settings):
+    return {name: given.value for name, given in settings.given.items()}
+
+
+def test_variables_are_read_by_the_kind_of_their_setting():
+    """Each kind has one way to be written in a variable; an empty variable counts as absent."""
+    settings = read_variables(
+        {
+            "ARITMA_CLIENT_ID": "id",
+            "ARITMA_TENANT": "",
+            "ARITMA_API_ORIGINS": "https://a.example, https://b.example",
+            "ARITMA_CLIENT_SECRET_COMMAND": "pass show 'my bank'",
+            "ARITMA_SHARES_ISSUER": "True",
+            "ARITMA_ASSERTION_NAMES_ISSUER": "0",
+            "ARITMA_TIMEOUT": "2.5",
+            "ARITMA_ENDPOINTS": "token_endpoint=https://idp.example/t?a=b jwks_uri=https://idp.example/k",
+            "ARITMA_CONFIG": "elsewhere.toml",
+            "PATH": "/bin",
+        }
+    )
+
+    assert settings.problems == ()
+    assert values(settings) == {
+        "client_id": "id",
+        "api_origins": ("https://a.example", "https://b.example"),
+        "client_secret_command": ("pass", "show", "my bank"),
+        "shares_issuer": True,
+        "assertion_names_issuer": False,
+        "timeout": 2.5,
+        "endpoints": {
+            "token_endpoint": "https://idp.example/t?a=b",
+            "jwks_uri": "https://idp.example/k",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("SHARES_ISSUER", "perhaps", "must be true or false"),
+        ("TIMEOUT", "soon", "must be a number of seconds"),
+        ("CLIENT_SECRET_COMMAND", "pass 'show", "must be a command"),
+        ("CLIENT_SECRET_COMMAND", " ", "must be a command"),
+        ("ENDPOINTS", "https://mine.example", "must be endpoints by name"),
+    ],
+)
+def test_a_variable_of_the_wrong_kind_is_named(name, text, problem):
+    """The sentence names the variable and never its value."""
+    (sentence,) = read_variables({f"ARITMA_{name}": text}).problems
+
+    assert sentence.startswith(f"ARITMA_{name} {problem}")
+    assert text.strip() == "" or text not in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ARITMA_CLIENT_SECERT", "ARITMA_CLIENT_SECRET"),
+        ("ARITMA_SCOPES", "ARITMA_SCOPE"),
+        ("ARITMA_CLIENTID", "ARITMA_CLIENT_ID"),
+        ("ARITMA_CLIENT_SECRET_OLD", None),
+        ("ARITMA_HOME", None),
+        ("ARITMA_CLIENT_SECRET_VARIABLE", None),
+        ("MY_ARITMA_SCOPES", None),
+    ],
+)
+def test_a_misspelt_variable_is_told_with_the_right_name(name, nearest):
+    """An application's own variables with the prefix are left alone."""
+    problems = read_variables({name: "x"}).problems
+
+    assert problems == (() if nearest is None else (f"{name} is no setting: write {nearest}",))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="aritma.toml"):
+        file = tmp_path / name
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_a_file_has_registrations_by_name(write):
+    """TOML's own types are taken, and a list may be one text."""
+    file = write(
+        """
+        [registrations.payments]
+        client_id = "id"
+        client_secret_file = "/run/secrets/payments"
+        issuer = "https://idp.example"
+        resource = ["https://a.example", "https://b.example"]
+        api_origins = "https://a.example https://b.example"
+        client_secret_command = ["pass", "show"]
+        shares_issuer = false
+        timeout = 5
+        leeway = 0.5
+        [registrations.payments.endpoints]
+        token_endpoint = "https://idp.example/token"
+        [registrations.accounts]
+        client_id = "other"
+        """
+    )
+    settings = read_file("payments", file, {})
+
+    assert settings.problems == ()
+    assert settings.place == f"{file} [registrations.payments]"
+    assert values(settings) == {
+        "client_id": "id",
+        "client_secret_file": "/run/secrets/payments",
+        "issuer": "https://idp.example",
+        "resource": ("https://a.example", "https://b.example"),
+        "api_origins": ("https://a.example", "https://b.example"),
+        "client_secret_command": ("pass", "show"),
+        "shares_issuer": False,
+        "timeout": 5.0,
+        "leeway": 0.5,
+        "endpoints": {"token_endpoint": "https://idp.example/token"},
+    }
+    assert values(read_file("accounts", file, {})) == {"client_id": "other"}
+
+
+def test_the_file_is_the_one_given_or_configured_or_here(write, monkeypatch, tmp_path):
+    """An argument comes before ARITMA_CONFIG, and that before aritma.toml in the folder."""
+    entry = '[registrations.a]\nclient_id = "{}"'
+    here = write(entry.format("here"))
+    other = write(entry.format("other"), "other.toml")
+    monkeypatch.chdir(tmp_path)
+
+    assert values(read_file("a", None, {})) == {"client_id": "here"}
+    assert values(read_file("a", None, {"ARITMA_CONFIG": str(other)})) == {"client_id": "other"}
+    assert values(read_file("a", here, {"ARITMA_CONFIG": str(other)})) == {"client_id": "here"}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "client_secert_file = 'x'",
+            "client_secert_file in .* is no setting: write client_secret_file",
+        ),
+        ("xyzzy = 1", "xyzzy in .* is no setting: aritma-auth config list"),
+        ("client_secret = 'x'", "client_secret must not stand in .*: give client_secret_file"),
+        ("private_key = 'x'", "private_key must not stand in .*: give private_key_file"),
+        ("client_id = 5", "client_id in .* must be a text"),
+        ("client_id = ''", "client_id in .* must be a text"),
+        ("timeout = true", "timeout in .* must be a number of seconds"),
+        ("timeout = 'x'", "timeout in .* must be a number of seconds"),
+        ("shares_issuer = 'true'", "shares_issuer in .* must be true or false"),
+        ("resource = ['a', 5]", "resource in .* must be a list of texts"),
+        ("resource = []", "resource in .* must be a list of texts"),
+        ("client_secret_command = 'pass show'", "client_secret_command in .* must be a command"),
+        ("endpoints = {token_endpoint = 5}", "endpoints in .* must be endpoints by name"),
+        ("endpoints = 'x'", "endpoints in .* must be endpoints by name"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(write, line, problem):
+    """Unknown keys are told with the nearest right one, and secrets have no place in it."""
+    import re
+
+    (sentence,) = read_file("a", write(f"[registrations.a]\n{line}"), {}).problems
+
+    assert re.search(problem, sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[registrations.b]", r"must have \[registrations\.a\]; it has b"),
+        ("", r"must have \[registrations\.a\]; it has none"),
+        ("registrations = 5", r"must have \[registrations\.a\]; it has none"),
+        ("[registrations]\na = 5", r"must have \[registrations\.a\]; it has a"),
+        ("[registration.a]", "must hold .*registrations.NAME.* alone, not 'registration'"),
+        ("[registrations.a]\nclient_id = \n", "no TOML, at line 2, column 13"),
+        ("a = 1\na = 2\n", "no TOML, at line 2"),
+        ("a = '", "no TOML"),
+        ("#" * (1 << 20) + "#", "longer than 1048576 bytes"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_file_without_the_registration_is_refused(write, text, problem):
+    """The error names the file, and what it has instead; of its text it quotes nothing."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        read_file("a", write(text), {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    """The operating system's own reason is told."""
+    with pytest.raises(aa.ConfigurationError, match=r"none\.toml cannot be read: No such file"):
+        read_file("a", tmp_path / "none.toml", {})
+    (tmp_path / "latin.toml").write_bytes(b"\xe5")
+    with pytest.raises(aa.ConfigurationError, match=r"latin\.toml cannot be read: no TOML"):
+        read_file("a", tmp_path / "latin.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "problem"),
+    [(None, None, "name must be the name of a registration"), ("a", 5, "path must be the path")],
+)
+def test_the_arguments_are_texts(name, path, problem):
+    """The wrong kind of argument is named."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        read_file(name, path, {})
