@@ -8,7 +8,7 @@ it is one line for people, `Event.as_dict` is the same for machines, and `log_ev
 import inspect
 import logging
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -31,6 +31,7 @@ __all__ = [
     "FlightEnded",
     "FlightStarted",
     "Listener",
+    "NonceRequired",
     "ReauthenticationRequired",
     "RefreshFailed",
     "RefreshRecovered",
@@ -39,6 +40,7 @@ __all__ = [
     "RequestUnsigned",
     "StoreFailed",
     "StoreReturned",
+    "StoreUsed",
     "TokenAcquired",
     "TokenAdopted",
     "TokenCallbackFailed",
@@ -47,6 +49,7 @@ __all__ = [
     "TokenRejected",
     "TokenRequestFailed",
     "TokenSet",
+    "WaitingListener",
     "log_event",
 ]
 
@@ -136,6 +139,7 @@ class Event(Value):
 
 
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 _ABOUT = frozenset(field.name for field in attrs.fields(Event))
 
@@ -256,11 +260,14 @@ class TokenAdopted(Event):
 
         lifetime: Seconds from request to end.
 
+        age: Seconds of it that are over.
+
         is_first: The provider had no token before.
     """
 
     fingerprint: str
-    lifetime: float = 0.0
+    lifetime: float
+    age: float
     is_first: bool = False
 
     @property
@@ -269,7 +276,9 @@ class TokenAdopted(Event):
         return logging.INFO if self.is_first else logging.DEBUG
 
     def _text(self) -> str:
-        return f"{'first token' if self.is_first else 'token'} adopted from the store"
+        which = "first token" if self.is_first else "token"
+        left = self.lifetime - self.age
+        return f"{which} adopted from the store, with {left:.0f} s left"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -281,15 +290,18 @@ class TokenSet(Event):
         fingerprint: Eight hex digits that tell tokens apart.
 
         lifetime: Seconds from its issue to its end.
+
+        age: Seconds of it that are over.
     """
 
     _LEVEL: ClassVar[int] = logging.INFO
 
     fingerprint: str
     lifetime: float
+    age: float
 
     def _text(self) -> str:
-        return f"a token of {self.lifetime:.0f} s was put in place"
+        return f"a token was put in place, with {self.lifetime - self.age:.0f} s left"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -446,6 +458,21 @@ class RequestReplayed(Event):
 
 
 @attrs.frozen(eq=False, repr=False)
+class NonceRequired(Event):
+    """
+    An API wanted its nonce in the proof of a token's key: the request is repeated with it.
+
+    Attributes:
+        origin: Scheme, host and port of the request.
+    """
+
+    origin: str
+
+    def _text(self) -> str:
+        return f"{self.origin} wants a nonce in the proof: the request is repeated with it"
+
+
+@attrs.frozen(eq=False, repr=False)
 class RequestUnsigned(Event):
     """
     A request went out without a token, since the token may not go to its origin.
@@ -481,6 +508,24 @@ class AuthorizationReplaced(Event):
 
     def _text(self) -> str:
         return f"the Authorization header of a request to {self.origin} was replaced"
+
+
+@attrs.frozen(eq=False, repr=False)
+class StoreUsed(Event):
+    """
+    A token store has done what it was asked for.
+
+    Attributes:
+        operation: ``load``, ``save`` or ``lease``.
+
+        took: Seconds that it took.
+    """
+
+    operation: str
+    took: float
+
+    def _text(self) -> str:
+        return f"the token store was used ({self.operation}) in {self.took:.3f} s"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -618,6 +663,28 @@ class DeliveryRepeated(Event):
 Listener = Callable[[Event], None]
 
 
+@runtime_checkable
+class WaitingListener(Protocol):
+    """
+    A listener that also learns which callers wait, such as one that traces them.
+
+    Each caller that waits for a flight costs a call of it; a plain function costs none.
+    """
+
+    def __call__(self, event: Event, /) -> None:
+        """Learn of an event."""
+        ...
+
+    def on_wait(self, flight: int, /) -> None:
+        """
+        Learn that a caller begins to wait for a flight; called in that caller's own context.
+
+        Args:
+            flight: The number that FlightStarted and FlightEnded carry.
+        """
+        ...
+
+
 def log_event(event: Event) -> None:
     """
     Write an event to the ``aritma_auth`` logger: its text, and its fields as ``aritma_*`` extras.
@@ -663,9 +730,24 @@ def notify(listener: Listener | None, event: Event) -> None:
 
         event: What happened.
     """
-    if listener is None:
-        return
+    if listener is not None:
+        _call(listener, event)
+
+
+def notify_of_wait(listener: WaitingListener, flight: int) -> None:
+    """
+    Tell a listener that a caller begins to wait; what it raises ends here too.
+
+    Args:
+        listener: The caller's object.
+
+        flight: Number of the flight.
+    """
+    _call(listener.on_wait, flight)
+
+
+def _call(function: Callable[[T], None], argument: T) -> None:
     try:
-        listener(event)
+        function(argument)
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
         _log.error("an event listener raised %s", type(error).__name__)

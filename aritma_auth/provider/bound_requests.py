@@ -5,13 +5,16 @@ An API that wants a nonce has looked at the proof and not at the token, so the t
 repetition is apart from the one that a rejected token gets: a request may need both, in this order.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
+from aritma_auth.events import Event, NonceRequired
 from aritma_auth.protocol.dpop import USE_NONCE, refuses_proof
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.urls import origin_of
 from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
 
 _PROOF = "DPoP"
@@ -52,10 +55,23 @@ class BoundRequests:
         self._proofs = proofs
 
     async def send(
-        self, request: ClientRequest, handler: ClientHandlerType, token: Token
+        self,
+        request: ClientRequest,
+        handler: ClientHandlerType,
+        token: Token,
+        report: Callable[[Event], None],
     ) -> ClientResponse:
         """
         Send a request with its token and proof.
+
+        Args:
+            request: The request.
+
+            handler: Sends it.
+
+            token: Goes with it.
+
+            report: Receives NonceRequired.
 
         Raises:
             ConfigurationError: The token is a bearer token.
@@ -77,6 +93,7 @@ class BoundRequests:
         del response
         await let_go(refused)
         refused.response.release()
+        report(NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
         return await self._send(request, handler, token)
 
     def is_refused(self, response: ClientResponse) -> bool:

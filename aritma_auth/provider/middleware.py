@@ -135,7 +135,7 @@ class BearerMiddleware:
         if token is None:
             token = await source.get_token()
         if self._bound is not None:
-            response = await self._bound.send(request, handler, token)
+            response = await self._bound.send(request, handler, token, self._report)
         else:
             headers[_AUTHORIZATION] = token.authorization
             try:
@@ -171,7 +171,7 @@ class BearerMiddleware:
             return refused.response
         refused.response.release()
         if self._bound is not None:
-            response = await self._bound.send(request, handler, token)
+            response = await self._bound.send(request, handler, token, self._report)
         else:
             request.headers[_AUTHORIZATION] = token.authorization
             try:

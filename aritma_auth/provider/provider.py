@@ -452,7 +452,7 @@ class TokenProvider(AsyncCloseable):
             self._visit(asyncio.get_running_loop())
             failure = self._cache.failure
             token = self._cache.put(token)
-            lifetime = self._cache.current.lifetime
+            current = self._cache.current
             must_keep = settings.store is not None or settings.on_token is not None
             refresher = self._ready() if must_keep else None
             if refresher is not None:
@@ -461,8 +461,9 @@ class TokenProvider(AsyncCloseable):
             await refresher.keep()
             with STATE_LOCK:
                 self._rest()
-        settings.report(TokenSet(token.fingerprint, lifetime))
-        settings.report_recovery(failure, settings.clock.monotonic())
+        now = settings.clock.monotonic()
+        settings.report(TokenSet(token.fingerprint, current.lifetime, now - current.issued_at))
+        settings.report_recovery(failure, now)
 
     async def forget(self) -> None:
         """

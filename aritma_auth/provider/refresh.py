@@ -22,13 +22,15 @@ from aritma_auth.events import (
     TokenAdopted,
     TokenForgotten,
     TokenRefreshed,
+    WaitingListener,
+    notify_of_wait,
 )
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
 from aritma_auth.runtime.lock import STATE_LOCK
-from aritma_auth.runtime.single_flight import Flight, SingleFlight
+from aritma_auth.runtime.single_flight import Flight, ObservedFlight, SingleFlight
 from aritma_auth.runtime.tasks import GuardedTask, retrieve, run_to_the_end, uninterrupted
 
 if TYPE_CHECKING:
@@ -73,9 +75,17 @@ class TokenRefresher:
         self._requester = TokenRequester(settings)
         self._revoking: GuardedTask[bool] | None = None
         self.coordinator = self._coordinate()
-        self.flights: SingleFlight[Outcome] = SingleFlight(
-            self._run, STATE_LOCK, on_end, self._patience
-        )
+        self.flights = self._make_flights(on_end)
+
+    def _make_flights(self, on_end: Callable[[], None]) -> SingleFlight[Outcome]:
+        listener = self._settings.on_event
+        if not isinstance(listener, WaitingListener):
+            return SingleFlight(self._run, STATE_LOCK, on_end, self._patience)
+
+        def on_wait(flight: Flight[Outcome]) -> None:
+            notify_of_wait(listener, flight.number)
+
+        return ObservedFlight(self._run, STATE_LOCK, on_end, self._patience, on_wait)
 
     @property
     def is_disposable(self) -> bool:
@@ -282,7 +292,8 @@ class TokenRefresher:
             return await self._refuse(problem, generation)
         fingerprint, now = issued.token.fingerprint, settings.clock.monotonic()
         if issued.is_adopted:
-            settings.report(TokenAdopted(fingerprint, lifetime.lifetime, is_first))
+            age = now - issued.issued_at
+            settings.report(TokenAdopted(fingerprint, lifetime.lifetime, age, is_first))
         else:
             kind = TokenAcquired if is_first else TokenRefreshed
             settings.report(kind(fingerprint, lifetime.lifetime, now - issued.issued_at))

@@ -268,6 +268,42 @@ class SingleFlight(Generic[R]):
                 loop.call_soon_threadsafe(_resolve_all, flight, futures)
 
 
+class ObservedFlight(SingleFlight[R]):
+    """
+    A single flight that tells who waits: a class of its own, so that the other pays nothing.
+
+    Args:
+        work: As for `SingleFlight`.
+
+        lock: As for `SingleFlight`.
+
+        on_end: As for `SingleFlight`.
+
+        patience: As for `SingleFlight`.
+
+        on_wait: Called in the context of each caller that begins to wait.
+    """
+
+    __slots__ = ("_on_wait",)
+
+    def __init__(
+        self,
+        work: Callable[[Flight[R]], Coroutine[object, object, R]],
+        lock: "RLock",
+        on_end: Callable[[], None] | None,
+        patience: Callable[[Flight[R]], float] | None,
+        on_wait: Callable[[Flight[R]], None],
+    ) -> None:
+        super().__init__(work, lock, on_end, patience)
+        self._on_wait = on_wait
+
+    def _future(
+        self, flight: Flight[R], loop: asyncio.AbstractEventLoop
+    ) -> "asyncio.Future[R | None]":
+        self._on_wait(flight)
+        return super()._future(flight, loop)
+
+
 def _resolve_all(flight: Flight[R], futures: "list[asyncio.Future[R | None]]") -> None:
     for future in futures:
         flight.resolve(future)

@@ -11,6 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 import aritma_auth as aa
+from aritma_auth.events import NonceRequired
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.sandbox import Sandbox
 from support.fakes import FakeClient
@@ -38,7 +39,8 @@ async def bank_of(sandbox, key=KEY, **settings):
         environment=sandbox.environment,
         dpop=aa.DPoP(key),
     )
-    async with aa.TokenProvider(client, GRANT, on_event=None, **settings) as tokens:
+    settings = {"on_event": None} | settings
+    async with aa.TokenProvider(client, GRANT, **settings) as tokens:
         middlewares = [tokens.middleware()]
         async with aiohttp.ClientSession(sandbox.banking_url, middlewares=middlewares) as bank:
             yield bank, tokens
@@ -93,6 +95,20 @@ async def test_a_stale_nonce_is_replaced_in_the_middle(sandbox):
         assert await statuses(bank) == [200]
 
     assert token_requests(sandbox) == 1
+
+
+async def test_a_demanded_nonce_is_an_event(sandbox):
+    """It names the API and the token that stayed."""
+    sandbox.faults.require_dpop_nonces(where="api")
+    events = []
+    async with bank_of(sandbox, on_event=events.append) as (bank, tokens):
+        await statuses(bank, 3)
+        token = await tokens.get_token()
+    (required,) = [event for event in events if isinstance(event, NonceRequired)]
+
+    assert required.origin == str(URL(sandbox.banking_url).origin())
+    assert required.fingerprint == token.fingerprint
+    assert required.client_id == sandbox.client.client_id
 
 
 async def test_nonces_of_two_servers_are_kept_apart(sandbox):

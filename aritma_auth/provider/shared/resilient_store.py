@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aritma_auth.errors import ConfigurationError, StoreError
-from aritma_auth.events import Listener, StoreFailed, StoreReturned, notify
+from aritma_auth.events import Listener, StoreFailed, StoreReturned, StoreUsed, notify
 from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
@@ -95,6 +95,7 @@ class ResilientStore:
         away_until = self._away_until
         if away_until is not None and self._clock.monotonic() < away_until:
             raise StoreUnavailableError
+        began = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._sharing.store_timeout):
                 result = await work()
@@ -109,6 +110,7 @@ class ResilientStore:
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
         else:
+            notify(self._on_event, StoreUsed(operation, self._clock.monotonic() - began))
             if away_until is not None:
                 self._away_until = None
                 notify(self._on_event, StoreReturned())
