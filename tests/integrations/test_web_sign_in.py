@@ -363,6 +363,20 @@ async def test_a_bad_logout_form_is_refused(flow, browser, pieces):
     assert await browser.user() is not None
 
 
+async def test_no_more_of_a_logout_form_is_read_than_it_may_have(flow):
+    """An endless form is left after 64 KiB."""
+    taken = 0
+
+    async def endless():
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield b"a" * 4096
+
+    assert (await flow.end_sessions(endless())).status == 400
+    assert taken == 17
+
+
 async def test_a_logout_token_that_could_not_be_kept_may_come_again(open_flow, sandbox):
     """The store goes away in the middle: 503, and another process accepts the same token later."""
     sessions = BrokenStore()
