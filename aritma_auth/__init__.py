@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aritma_auth.client.client import OAuthClient as OAuthClient
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
+    from aritma_auth.client.tls import create_tls_context as create_tls_context
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
     from aritma_auth.environment import Environment as Environment
@@ -95,6 +96,10 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.logout import validate_logout_callback as validate_logout_callback
     from aritma_auth.protocol.metadata import ServerMetadata as ServerMetadata
     from aritma_auth.protocol.parameters import build_acr_values as build_acr_values
+    from aritma_auth.protocol.profiles import FAPI2 as FAPI2
+    from aritma_auth.protocol.profiles import FAPI2_MESSAGE_SIGNING as FAPI2_MESSAGE_SIGNING
+    from aritma_auth.protocol.profiles import Profile as Profile
+    from aritma_auth.protocol.profiles import ProfileReport as ProfileReport
     from aritma_auth.protocol.session_management import SessionPage as SessionPage
     from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn
@@ -136,6 +141,7 @@ _HOMES = {
         "PendingSignIn",
         "PendingSignIns",
     ),
+    "client.tls": ("create_tls_context",),
     "environment": (
         "DEVELOPMENT",
         "Environment",
@@ -215,6 +221,12 @@ _HOMES = {
     ),
     "protocol.metadata": ("ServerMetadata",),
     "protocol.parameters": ("build_acr_values",),
+    "protocol.profiles": (
+        "FAPI2",
+        "FAPI2_MESSAGE_SIGNING",
+        "Profile",
+        "ProfileReport",
+    ),
     "protocol.session_management": (
         "SessionPage",
         "build_session_page",

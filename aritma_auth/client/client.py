@@ -1,6 +1,6 @@
 """One registration at one authorization server, and everything that can be asked of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth.client.connection import ServerConnection
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.logout import LogoutToken
     from aritma_auth.protocol.metadata import ServerMetadata
+    from aritma_auth.protocol.profiles import ClientSettings, Profile, ProfileReport
     from aritma_auth.protocol.redaction import Members
     from aritma_auth.protocol.sign_in import SignIn
     from aritma_auth.protocol.signing import Signer
@@ -89,6 +90,9 @@ class OAuthClient(AsyncCloseable):
         dpop: Binds the tokens to a key, so that a thief who has only the token cannot use it. A
             server that returns a bearer token all the same is an error.
 
+        profile: The security profile to keep to, such as ``FAPI2``: what it asks is turned on, and
+            a setting that breaks it is an error. None keeps to what Aritma's documents describe.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -110,6 +114,7 @@ class OAuthClient(AsyncCloseable):
         trusted_audiences: str | Iterable[str] = (),
         request_signer: "Signer | None" = None,
         dpop: "DPoP | None" = None,
+        profile: "Profile | None" = None,
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -118,30 +123,35 @@ class OAuthClient(AsyncCloseable):
         if not isinstance(clock, Clock):
             raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
         require_seconds("leeway", leeway)
-        auth = _as_client_auth(client_auth)
-        transport = Transport(
-            session,
-            timeout=timeout,
-            ssl_context=(lambda: auth.ssl_context) if isinstance(auth, TlsClientAuth) else None,
-            proxy=proxy,
-        )
         if dpop is not None:
             _require_dpop(dpop)
+        if request_signer is not None:
+            _require_signer(request_signer)
+        self._request_signer = request_signer
+        auth, server = _as_client_auth(client_auth), Environment.of(environment)
+        ssl_context: Callable[[], object] | None = None
+        if isinstance(auth, TlsClientAuth):
+            certified = auth
+            ssl_context = lambda: certified.ssl_context  # noqa: E731 - read anew for each request
+        self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
+        if profile is not None:
+            from aritma_auth.client.profile_rules import apply_profile  # noqa: PLC0415 - few have one
+
+            settings = self._describe(auth, server, dpop)
+            applied = apply_profile(profile, settings, server, session)
+            auth, server, self._id_token_algorithms, ssl_context = applied
         self._connection = ServerConnection(
-            transport,
-            Environment.of(environment),
+            Transport(session, timeout=timeout, ssl_context=ssl_context, proxy=proxy),
+            server,
             client_id,
             auth,
             clock,
             is_auth_chosen=isinstance(client_auth, ClientAuth),
             dpop=dpop,
+            profile=profile,
         )
-        self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         self._leeway = leeway
         self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))
-        self._request_signer = request_signer
-        if request_signer is not None:
-            _require_signer(request_signer)
         self._made_verifier: TokenVerifier | None = None
         self._lock = fork_safe_lock()
 
@@ -227,6 +237,11 @@ class OAuthClient(AsyncCloseable):
     def environment(self) -> Environment:
         """The authorization server and the APIs that trust it."""
         return self._connection.environment
+
+    @property
+    def profile(self) -> "Profile | None":
+        """The security profile that the client keeps to, or None."""
+        return self._connection.profile
 
     @property
     def clock_skew(self) -> float:
@@ -402,6 +417,38 @@ class OAuthClient(AsyncCloseable):
         Spec: RFC 8414 §3; OpenID Connect Discovery 1.0 §4.
         """
         return await self._connection.discovery.fetch_metadata()
+
+    async def assess_profile(self, profile: "Profile") -> "ProfileReport":
+        """
+        Tell whether the server and this client's settings are ready for a security profile.
+
+        Args:
+            profile: The profile, such as ``FAPI2``; the client need not keep to it yet.
+
+        Returns:
+            What is missing on either side.
+
+        Raises:
+            AritmaAuthError: The server's metadata could not be fetched, as `fetch_metadata` says.
+        """
+        from aritma_auth.client.profile_rules import assess_profile  # noqa: PLC0415 - few need it
+
+        settings = self._describe(self.client_auth, self.environment, self.dpop)
+        return await assess_profile(profile, settings, self._connection.discovery)
+
+    def _describe(
+        self, client_auth: ClientAuth, environment: Environment, dpop: "DPoP | None"
+    ) -> "ClientSettings":
+        from aritma_auth.protocol.profiles import ClientSettings  # noqa: PLC0415 - few need it
+
+        return ClientSettings(
+            client_auth=client_auth,
+            dpop_key=None if dpop is None else dpop.key,
+            has_certificate=hasattr(client_auth, "ssl_context"),
+            request_signer=self._request_signer,
+            id_token_algorithms=self._id_token_algorithms,
+            fixed_endpoints=tuple(environment.endpoints),
+        )
 
     async def fetch_keys(self) -> "list[JsonWebKey]":
         """

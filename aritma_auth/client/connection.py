@@ -42,6 +42,7 @@ from aritma_auth.runtime.tasks import run_within
 if TYPE_CHECKING:
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.protocol.dpop import DPoP
+    from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import UnsignedJwt
 
 T = TypeVar("T")
@@ -65,6 +66,8 @@ class ServerConnection:
     Attributes:
         proofs: Makes the proofs of a client whose tokens are bound to a key, or None.
 
+        profile: The security profile that the client keeps to, or None.
+
         discovery: The server's endpoints, metadata and keys.
 
         clock_skew: Seconds that the server's clock is ahead of ours, by its latest ``Date``.
@@ -80,7 +83,9 @@ class ServerConnection:
         *,
         is_auth_chosen: bool = True,
         dpop: "DPoP | None" = None,
+        profile: "Profile | None" = None,
     ) -> None:
+        self.profile = profile
         self.environment = environment
         self.client_id = client_id
         self.client_auth = client_auth
@@ -248,6 +253,8 @@ class ServerConnection:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
         if not isinstance(grant, Grant):
             raise wrong_kind("grant", "a grant, such as ClientCredentialsGrant(scope)", grant)
+        if self.profile is not None:
+            self.profile.require_grant(grant)
         problems = grant.problems()
         if problems:
             raise ConfigurationError("; ".join(problems))

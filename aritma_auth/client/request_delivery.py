@@ -31,16 +31,19 @@ class RequestDelivery:
         self._signer = signer
 
     async def must_sign(self, wanted: object) -> bool:
-        """Tell whether a request is signed: by the caller's wish or the server's demand."""
-        is_required = await self._connection.discovery.requires_signed_requests()
-        return _decide(
-            "sign", wanted, is_required, "signed authorization requests (RFC 9101 §10.5)"
-        )
+        """Tell whether a request is signed: by the caller's wish, or on demand."""
+        profile, discovery = self._connection.profile, self._connection.discovery
+        demands = "the profile" if profile is not None and profile.signs_requests else None
+        if demands is None and await discovery.requires_signed_requests():
+            demands = "the server"
+        return _decide("sign", wanted, demands, "signed requests (RFC 9101)")
 
     async def must_push(self, wanted: object) -> bool:
-        """Tell whether a request is pushed: by the caller's wish or the server's demand."""
-        is_required = await self._connection.discovery.requires_par()
-        return _decide("push", wanted, is_required, "pushed requests (RFC 9126 §5)")
+        """Tell whether a request is pushed: by the caller's wish, or on demand."""
+        demands = None if self._connection.profile is None else "the profile"
+        if demands is None and await self._connection.discovery.requires_par():
+            demands = "the server"
+        return _decide("push", wanted, demands, "pushed requests (RFC 9126)")
 
     async def sign(self, request: AuthorizationRequest) -> AuthorizationRequest:
         """Put a request into a JWT that the client has signed."""
@@ -100,9 +103,9 @@ class RequestDelivery:
             await connection.clock.sleep(delay)
 
 
-def _decide(name: str, wanted: object, is_required: bool, what: str) -> bool:
+def _decide(name: str, wanted: object, demands: str | None, what: str) -> bool:
     if wanted is not None and not isinstance(wanted, bool):
         raise wrong_kind(name, "True, False or None", wanted)
-    if is_required and wanted is False:
-        raise ConfigurationError(f"{name} must not be False: the server requires {what}")
-    return is_required or wanted is True
+    if demands is not None and wanted is False:
+        raise ConfigurationError(f"{name} must not be False: {demands} requires {what}")
+    return demands is not None or wanted is True

@@ -63,6 +63,9 @@ class SignInFlow:
     ) -> AuthorizationRequest:
         """Make the authorization request; sign it and push it where that is demanded."""
         connection = self._connection
+        profile = connection.profile
+        if profile is not None:
+            profile.prepare_sign_in(parameters)
         delivery = RequestDelivery(connection, self._request_signer)
         is_signed = await delivery.must_sign(parameters.pop("sign", None))
         is_pushed = await delivery.must_push(parameters.pop("push", None))
@@ -72,7 +75,7 @@ class SignInFlow:
         request = generate_authorization_request(
             authorization_endpoint=await connection.discovery.endpoint("authorization_endpoint"),
             issuers=await connection.discovery.issuers(),
-            requires_iss=await connection.discovery.requires_iss(),
+            requires_iss=profile is not None or await connection.discovery.requires_iss(),
             client_id=connection.client_id,
             redirect_uri=redirect_uri,
             scope=scope,
@@ -84,6 +87,8 @@ class SignInFlow:
                 "response_type must be without 'token' for a client with a DPoP key: a token that "
                 "comes through the browser is bound to no key"
             )
+        if profile is not None:
+            profile.require_request(request)
         if request.expects_id_token or request.expects_signed_response:
             require_joserfc()
         if is_signed:
@@ -138,6 +143,10 @@ class SignInFlow:
 
     async def fetch_userinfo(self, token: Token, *, subject: str | None, in_body: bool) -> Members:
         """Fetch the claims of the end-user whom a token is for."""
+        if in_body and self._connection.profile is not None:
+            raise ConfigurationError(
+                "in_body must be False with a security profile: the token goes in the header"
+            )
         subject = require_subject(token, subject)
         endpoint = await self._connection.discovery.endpoint("userinfo_endpoint")
         request = build_userinfo_request(endpoint, token, in_body=in_body)

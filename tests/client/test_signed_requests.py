@@ -72,7 +72,10 @@ async def test_a_server_that_demands_it_gets_a_signed_request(sandbox):
     sandbox.faults.require_signed_requests()
     environment = aa.Environment.at(sandbox.identity_url, discover=True)
     client = aa.OAuthClient(
-        "sandbox-web", aa.PrivateKeyJwt(KEY), environment=environment, clock=sandbox.clock
+        "sandbox-web",
+        aa.PrivateKeyJwt(KEY, names_issuer=True),
+        environment=environment,
+        clock=sandbox.clock,
     )
     request, callback = await begin(client)
     header, claims = read_jwt(query_of(request)["request"])

@@ -85,7 +85,9 @@ class ClientAuthenticator:
         """
         if "client_assertion" in form:
             audiences = {f"{issuer}/connect/token"}
-            if self._server_version.assertion_for_issuer:
+            if self._server_version.assertion_for_issuer_alone:
+                audiences = {issuer}
+            elif self._server_version.assertion_for_issuer:
                 audiences |= {issuer, f"{issuer}/connect/par", f"{issuer}/connect/ciba"}
             asserted = self._assertions.find_client(form, audiences)
             if asserted is None:

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from aritma_auth.sandbox.identity.proofs import ALGORITHMS
+from aritma_auth.sandbox.identity.signed_jwts import CLIENT_ALGORITHMS
 from aritma_auth.sandbox.overrides import Changes, apply_overrides
 from aritma_auth.sandbox.state import SandboxState
 
@@ -91,6 +92,8 @@ class MetadataEndpoints:
         if version.supports_dpop:
             members["dpop_signing_alg_values_supported"] = list(ALGORITHMS)
         if version.supports_par:
+            members["token_endpoint_auth_signing_alg_values_supported"] = list(CLIENT_ALGORITHMS)
+            members["request_object_signing_alg_values_supported"] = list(CLIENT_ALGORITHMS)
             members["pushed_authorization_request_endpoint"] = f"{base}/connect/par"
             required = self._sandbox.pushed_requests.is_required
             members["require_pushed_authorization_requests"] = required

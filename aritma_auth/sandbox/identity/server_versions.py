@@ -27,6 +27,8 @@ class ServerVersion:
 
         assertion_for_issuer: An assertion may name the issuer as its audience.
 
+        assertion_for_issuer_alone: It must, and no endpoint will do.
+
         introspects_for_clients: Clients, not only APIs, may introspect.
 
         introspects_in_jwts: The introspection response is signed on request (RFC 9701).
@@ -66,6 +68,7 @@ class ServerVersion:
     returns_iss: bool = True
     refresh_tokens_rotate: bool = True
     assertion_for_issuer: bool = True
+    assertion_for_issuer_alone: bool = False
     introspects_for_clients: bool = False
     introspects_in_jwts: bool = False
     has_oauth_metadata: bool = False
@@ -135,6 +138,7 @@ SERVER_VERSIONS = {
         attrs.evolve(
             _DUENDE_8,
             name="fapi",
+            assertion_for_issuer_alone=True,
             grants_details=True,
             signing_algorithm="PS256",
             signs_responses=True,

@@ -11,6 +11,9 @@ _KEY_TYPES: dict[str, Literal["EC", "OKP", "RSA"]] = {
     "Ed25519": "OKP",
 }
 
+CLIENT_ALGORITHMS = (*_KEY_TYPES, "EdDSA")
+"""What clients may sign with; the last is another name of Ed25519."""
+
 
 def parse_jwt(text: str) -> tuple[dict[str, object], dict[str, object]]:
     """Parse header and claims, unverified; both are empty if it is no JWT."""
