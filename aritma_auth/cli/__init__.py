@@ -73,6 +73,11 @@ COMMANDS = (
         "Check a server, the way to it and this client's settings; each finding says what to do.",
     ),
     Command(
+        "exec",
+        "exec_command:run_command",
+        "Run a program with an access token in its environment, and without the client's secret.",
+    ),
+    Command(
         "inspect",
         "inspect:inspect_token",
         "Show what the token on standard input says of itself; nothing is verified and nothing is "

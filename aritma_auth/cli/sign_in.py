@@ -106,7 +106,7 @@ async def show_userinfo(*, end_user: EndUser = "me", json: Json = False) -> int:
     json:
         As always: the claims are one JSON object.
     """
-    del json
+    del json  # the claims are one in any case
     async with open_sign_in(end_user) as signed_in:
         token = await signed_in.tokens.get_token()
         if token.id_token is None:
