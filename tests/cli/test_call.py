@@ -13,6 +13,7 @@ from aritma_auth import cli, environment
 from aritma_auth.cli import open_tokens
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.json_text import format_json, parse_json
+from aritma_auth.configuration import registration
 
 
 @pytest.fixture
@@ -195,6 +196,7 @@ def development(settings, monkeypatch):
     }
     apis["commerce"] = aa.APIS["commerce"]
     monkeypatch.setattr(environment, "DEVELOPMENT", listed)
+    monkeypatch.setattr(registration, "DEVELOPMENT", listed)
     monkeypatch.setattr(environment, "APIS", apis)
     monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
     return settings

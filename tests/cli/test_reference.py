@@ -50,7 +50,8 @@ def row_of(argument):
     """Write an option's row: its spellings, what it takes, what it means."""
     names = ", ".join(f"`{name}`" for name in argument.names)
     default = cli.build_app().default_parameter.show_default(argument.field_info.default)
-    shown = not argument.required and argument.field_info.default not in (None, False, True)
+    hidden = (None, False, True, inspect.Parameter.empty)
+    shown = not argument.required and argument.field_info.default not in hidden
     meaning = " ".join((argument.parameter.help or "").split()).replace("|", "\\|")
     return f"| {names} | {meaning}{f' Default: `{default}`.' if shown else ''} |"
 
