@@ -22,7 +22,6 @@ from aritma_auth.protocol.tenants import is_template_for
 from aritma_auth.protocol.urls import (
     Origin,
     describe_issuer,
-    describe_url,
     origin_of,
     require_secure_url,
 )
@@ -55,7 +54,8 @@ class ServerMetadata:
 
         endpoints: URLs by metadata name; only those on the issuer's origin or a listed one.
 
-        foreign_endpoints: URLs of the endpoints on other origins, which are never used.
+        foreign_endpoints: Origins by metadata name of the endpoints that are never used, since they
+            are on a host that is not trusted.
 
         mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
             the end-user's browser opens, which has no such certificate.
@@ -92,7 +92,7 @@ class ServerMetadata:
         if foreign is not None:
             raise ConfigurationError(
                 f"{name} of {self.issuer} must be on the issuer's host, not at "
-                f"{describe_url(foreign)}: list its origin in endpoint_origins if you trust it"
+                f"{foreign}: list that origin in endpoint_origins if you trust it"
             )
         raise ConfigurationError(
             f"{self.issuer} has no {name} in its metadata: it does not offer this"
@@ -215,11 +215,12 @@ def _believed(
         if not isinstance(url, str):
             continue
         try:
-            is_ours = origin_of(require_secure_url(url, name)) in origins
+            origin = origin_of(require_secure_url(url, name))
         except ConfigurationError:
-            is_ours = False
-        if is_ours:
+            foreign[name] = "no secure URL"
+            continue
+        if origin in origins:
             believed[name] = url
         else:
-            foreign[name] = url
+            foreign[name] = origin.url
     return believed, foreign

@@ -144,7 +144,8 @@ def test_an_endpoint_elsewhere_is_never_used(url):
     """An endpoint on an origin that is not listed is never used, and the others are."""
     metadata = parse({"token_endpoint": url})
 
-    assert metadata.foreign_endpoints == {"token_endpoint": url}
+    assert list(metadata.foreign_endpoints) == ["token_endpoint"]
+    assert url == "" or url not in repr(metadata)
     with pytest.raises(ConfigurationError, match="endpoint_origins"):
         metadata.endpoint("token_endpoint")
     assert metadata.endpoint("jwks_uri")
