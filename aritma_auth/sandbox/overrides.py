@@ -6,7 +6,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError
 
-SIGNATURES = ("good", "none", "foreign", "HS256")
+SIGNATURES = ("good", "none", "foreign", "alternate", "HS256")
 
 Changes = dict[str, object]
 
@@ -43,7 +43,8 @@ class ResponseOverrides:
         userinfo: Claims of UserInfo.
 
         signature: How ID and logout tokens are signed: ``good``; ``none`` for no signature;
-            ``foreign`` for a key that was never published, under the valid key's id; ``HS256``
+            ``foreign`` for a key that was never published, under the valid key's id; ``alternate``
+            for the valid key by another algorithm, RS256 or PS256; ``HS256``
             for the public key as a shared secret.
 
         response_signature: The same of signed authorization responses (JARM).

@@ -43,52 +43,52 @@ REFUSED = {
         {"id_token": {"s_hash": "x"}},
         "s_hash",
     ),
-    "fapi2-security-profile-final-client-test-expired-exp": (
+    "fapi1-advanced-final-client-test-invalid-expired-exp": (
         CODE,
         {"id_token": {"exp": 1_000_000_000}},
         "exp",
     ),
-    "fapi2-security-profile-final-client-test-invalid-aud": (
+    "fapi1-advanced-final-client-test-invalid-aud": (
         CODE,
         {"id_token": {"aud": ["another"]}},
         "aud",
     ),
-    "fapi2-security-profile-final-client-test-invalid-iss": (
+    "fapi1-advanced-final-client-test-invalid-iss": (
         CODE,
         {"id_token": {"iss": "https://x.example"}},
         "iss",
     ),
-    "fapi2-security-profile-final-client-test-invalid-nonce": (
+    "fapi1-advanced-final-client-test-invalid-nonce": (
         CODE,
         {"id_token": {"nonce": "another"}},
         "nonce",
     ),
-    "fapi2-security-profile-final-client-test-invalid-null-alg": (
+    "fapi1-advanced-final-client-test-invalid-null-alg": (
         CODE,
         {"signature": "none"},
         None,
     ),
-    "fapi2-security-profile-final-client-test-invalid-secondary-aud": (
+    "fapi1-advanced-final-client-test-invalid-secondary-aud": (
         CODE,
         {"id_token": {"aud": ["sandbox-web", "another"]}},
         "aud",
     ),
-    "fapi2-security-profile-final-client-test-missing-aud": (
+    "fapi1-advanced-final-client-test-invalid-missing-aud": (
         CODE,
         {"id_token": {"aud": None}},
         "aud",
     ),
-    "fapi2-security-profile-final-client-test-missing-exp": (
+    "fapi1-advanced-final-client-test-invalid-missing-exp": (
         CODE,
         {"id_token": {"exp": None}},
         "exp",
     ),
-    "fapi2-security-profile-final-client-test-missing-iss": (
+    "fapi1-advanced-final-client-test-invalid-missing-iss": (
         CODE,
         {"id_token": {"iss": None}},
         "iss",
     ),
-    "fapi2-security-profile-final-client-test-missing-nonce": (
+    "fapi1-advanced-final-client-test-invalid-missing-nonce": (
         CODE,
         {"id_token": {"nonce": None}},
         "nonce",
@@ -116,7 +116,7 @@ ACCEPTED = {
     "oidcc-client-test-idtoken-sig-rs256": (EVERY, {}),
     "oidcc-client-test-kid-absent-single-jwks": (EVERY, {"header": {"kid": None}}),
     "fapi1-advanced-final-client-test-missing-athash": (CODE, {"id_token": {"at_hash": None}}),
-    "fapi2-security-profile-final-client-test-valid-aud-as-array": (
+    "fapi1-advanced-final-client-test-valid-aud-as-array": (
         CODE,
         {"id_token": {"aud": ["sandbox-web"]}},
     ),
@@ -157,9 +157,7 @@ async def test_a_nonce_goes_along_with_openid(sandbox, module):
     assert min(map(len, nonces)) >= 43
 
 
-@pytest.mark.parametrize(
-    "module", ["fapi2-security-profile-final-client-test-invalid-alternate-alg"]
-)
+@pytest.mark.parametrize("module", ["fapi1-advanced-final-client-test-invalid-alternate-alg"])
 async def test_an_algorithm_that_was_not_agreed_on_is_refused(sandbox, module):
     """A client that expects PS256 refuses an ID token signed with RS256."""
     heard = await failures(sandbox, EVERY, id_token_algorithms=["PS256"])

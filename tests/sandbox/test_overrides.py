@@ -122,7 +122,7 @@ async def test_signatures_can_be_bad(sandbox, signature):
 
 def test_signatures_have_names(sandbox):
     """An unknown signature is an error and not a silent no-op."""
-    with pytest.raises(ConfigurationError, match="good, none, foreign, HS256"):
+    with pytest.raises(ConfigurationError, match="good, none, foreign, alternate, HS256"):
         sandbox.overrides.signature = "bad"
 
 

@@ -89,3 +89,8 @@ async def receive(listener, request):
 def private_key_of(key):
     """Return what a SigningKey signs with."""
     return key._key
+
+
+def transport_of(client):
+    """Return what sends a client's requests."""
+    return client._connection._transport

@@ -50,12 +50,14 @@ class SigningKey:
 
         Source: Aritma's authentication page (Example Response); RFC 9068 §2.1.
         """
-        is_asymmetric = signature in {"good", "foreign"}
+        is_asymmetric = signature in {"good", "foreign", "alternate"}
         algorithm = self.public["alg"] if is_asymmetric else signature
+        if signature == "alternate":
+            algorithm = "PS256" if algorithm == "RS256" else "RS256"
         own: dict[str, object] = {"alg": algorithm, "kid": self.kid, "typ": None, "x5t": self.x5t}
         members = {name: value for name, value in (own | header).items() if value is not None}
         if is_asymmetric:
-            key = self if signature == "good" else signing_key(FOREIGN)
+            key = signing_key(FOREIGN) if signature == "foreign" else self
             return _sign_with_joserfc(members, claims, key.private)
         signed = f"{_encoded(members)}.{_encoded(claims)}"
         secret = json.dumps(self.public).encode()
