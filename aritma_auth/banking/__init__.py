@@ -2,7 +2,7 @@
 The conventions of Aritma's APIs, for your own aiohttp session and your own web server.
 
 Nothing here sends a request, but for `EventReceiver`, which completes the handshake of a
-subscription.
+subscription, and `rotate_secret`.
 
     headers.py         request and response header fields: versions, idempotency, consent
     problems.py        problem details, and statuses
@@ -14,6 +14,8 @@ subscription.
       cloud_events.py  the envelopes of events; events.py: what they say
       dispatcher.py    each event to each handler once; deliveries.py remembers which
     subscriptions.py   requests to the Events API
+
+    rotation.py        replaces a client's secret; iam.py: the requests, secret_places.py: where to
 """
 
 from aritma_auth.banking.cloud_events import CloudEvent, parse_cloud_events
@@ -44,7 +46,14 @@ from aritma_auth.banking.headers import (
 from aritma_auth.banking.payments import PendingPayment
 from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
 from aritma_auth.banking.receiver import EventReceiver, EventReply
+from aritma_auth.banking.rotation import RotatedSecret, read_expiration, rotate_secret
 from aritma_auth.banking.sca import ScaStep, parse_sca_step
+from aritma_auth.banking.secret_places import (
+    CommandSecretPlace,
+    FileSecretPlace,
+    KeyringSecretPlace,
+    SecretPlace,
+)
 from aritma_auth.banking.signatures import PaymentAction, Signature
 from aritma_auth.banking.subscriptions import (
     ApiRequest,
@@ -61,10 +70,13 @@ __all__ = [
     "BankingEvent",
     "Claim",
     "CloudEvent",
+    "CommandSecretPlace",
     "ConsentStatusUpdated",
     "DeliveryLog",
     "EventReceiver",
     "EventReply",
+    "FileSecretPlace",
+    "KeyringSecretPlace",
     "MandateStatusUpdated",
     "MemoryDeliveryLog",
     "PaymentAction",
@@ -72,7 +84,9 @@ __all__ = [
     "PaymentStatusUpdated",
     "PendingPayment",
     "RedisDeliveryLog",
+    "RotatedSecret",
     "ScaStep",
+    "SecretPlace",
     "Signature",
     "TransactionReceived",
     "build_api_headers",
@@ -85,5 +99,7 @@ __all__ = [
     "parse_event",
     "parse_problem",
     "parse_sca_step",
+    "read_expiration",
+    "rotate_secret",
     "was_replayed",
 ]

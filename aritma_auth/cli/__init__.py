@@ -96,6 +96,12 @@ COMMANDS = (
         ("file",),
     ),
     Command(
+        "rotate-secret",
+        "rotate_secret:rotate",
+        "Replace the client's secret by way of IAM: create, prove, write, prove again, delete the "
+        "old.",
+    ),
+    Command(
         "sandbox",
         "sandbox:run_sandbox",
         "Run a local stand-in for Aritma until Ctrl-C. It is not Aritma.",

@@ -3,6 +3,7 @@
 from aiohttp import WSMsgType, web
 
 from aritma_auth.sandbox.banking.events import EventsApi
+from aritma_auth.sandbox.banking.iam import IamApi
 from aritma_auth.sandbox.banking.payments import PaymentsApi
 from aritma_auth.sandbox.banking.problems import BearerCheck, show_problems, show_versions
 from aritma_auth.sandbox.state import SandboxState
@@ -15,6 +16,7 @@ class BankingApi:
         self._sandbox = sandbox
         self._bearer = BearerCheck(sandbox)
         self._payments = PaymentsApi(sandbox, self._bearer)
+        self._iam = IamApi(sandbox, self._bearer)
         self._events = EventsApi(sandbox.events, self._bearer)
 
     def add_routes(self, app: web.Application) -> None:
@@ -28,6 +30,7 @@ class BankingApi:
         app.router.add_route("*", "/redirect", self.redirect)
         self._payments.add_routes(app)
         self._events.add_routes(app)
+        self._iam.add_routes(app)
 
     async def accounts_v3(self, request: web.Request) -> web.Response:
         """List a company's accounts, in PascalCase as v3 does."""

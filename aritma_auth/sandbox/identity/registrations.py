@@ -202,6 +202,7 @@ SAMPLE_CLIENTS = (
         grant_types=("password", "refresh_token"),
         scopes=("bankservice", "api", "openid", "profile", "offline_access"),
     ),
+    SandboxClient(client_id="sandbox-admin", secrets="admin-secret", scopes="services.iam"),
     SandboxClient(
         client_id="sandbox-settlement",
         secrets="settlement-secret",

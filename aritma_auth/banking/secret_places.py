@@ -1,0 +1,258 @@
+"""Where a service reads its client secret, for whoever replaces it there."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    StoreError,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
+from aritma_auth.optional import require
+from aritma_auth.protocol.redaction import HiddenBytes, SecretText
+from aritma_auth.runtime.threads import WorkerThreads
+
+if TYPE_CHECKING:
+    from aritma_auth.stores.keyring import Keyring
+
+T = TypeVar("T")
+
+_LIMIT = 1 << 16
+_THREADS = WorkerThreads("aritma-auth secret places")
+
+
+@runtime_checkable
+class SecretPlace(Protocol):
+    """A place that keeps one text; `FileSecretPlace` is one."""
+
+    async def read(self) -> SecretText | None:
+        """
+        Read the text.
+
+        Returns:
+            The text, or None if there is none.
+
+        Raises:
+            StoreError: It cannot be read now.
+        """
+        ...
+
+    async def write(self, text: SecretText) -> None:
+        """
+        Replace the text, whole or not at all.
+
+        Args:
+            text: The new one.
+
+        Raises:
+            StoreError: It cannot be written now.
+        """
+        ...
+
+
+class FileSecretPlace:
+    """
+    A file, as `Secret.from_file` reads it.
+
+    It is replaced atomically and keeps its mode, and its owner if this process may give it away. A
+    new file is for its owner alone.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Raises:
+        ConfigurationError: The path is not a path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise wrong_kind("path", "the path of a file", path)
+        self.path = Path(path)
+
+    async def read(self) -> SecretText | None:
+        """Read the file; newlines at its end are left out."""
+        return await _THREADS.run(self._read)
+
+    def _read(self) -> SecretText | None:
+        try:
+            with self.path.open("rb") as file:
+                content = HiddenBytes(file.read(_LIMIT))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            problem = type(error).__name__
+        else:
+            return _decoded(content, str(self.path))
+        raise StoreError(f"{self.path} cannot be read ({problem})")
+
+    async def write(self, text: SecretText) -> None:
+        """Replace the file."""
+        await _THREADS.run(lambda: self._write(text))
+
+    def _write(self, text: SecretText) -> None:
+        draft = self.path.with_name(f".{self.path.name}.new")
+        try:
+            before = self.path.stat() if self.path.exists() else None
+            # A killed writer leaves its draft.
+            draft.unlink(missing_ok=True)
+            file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "wb") as opened:
+                if before is not None:
+                    # Otherwise the service itself could no longer read it.
+                    with contextlib.suppress(PermissionError):
+                        os.fchown(file, before.st_uid, before.st_gid)
+                    os.fchmod(file, before.st_mode & 0o777)
+                opened.write(text.text.encode())
+                opened.flush()
+                os.fsync(file)
+            draft.replace(self.path)
+        except OSError as error:
+            problem = type(error).__name__
+        else:
+            return
+        raise StoreError(f"{self.path} cannot be written ({problem})")
+
+    def __repr__(self) -> str:
+        return f"<FileSecretPlace {self.path}>"
+
+
+class KeyringSecretPlace:
+    """
+    An entry in the operating system's keyring.
+
+    The service reads it with ``Secret.from_callable(lambda: keyring.get_password(service, name))``.
+
+    Args:
+        service: The entry's service.
+
+        username: The entry's user name.
+
+        keyring: A backend of python-keyring, or None for the machine's.
+
+    Raises:
+        ConfigurationError: A name is not a text, or the extra ``keyring`` is not installed.
+    """
+
+    def __init__(self, service: str, username: str, *, keyring: "Keyring | None" = None) -> None:
+        require_instance("service", "a name", service, str)
+        require_instance("username", "a name", username, str)
+        if keyring is None:
+            require("keyring", "keyring")
+            import keyring as machine  # noqa: PLC0415 - extra "keyring"
+
+            keyring = machine.get_keyring()
+        self._names = (service, username)
+        self._keyring = keyring
+
+    async def read(self) -> SecretText | None:
+        """Read the entry."""
+        text = await self._do("read", lambda: self._keyring.get_password(*self._names))
+        return None if text is None else SecretText(text)
+
+    async def write(self, text: SecretText) -> None:
+        """Replace the entry."""
+
+        def write() -> None:
+            self._keyring.set_password(*self._names, text.text)
+
+        await self._do("written", write)
+
+    async def _do(self, done: str, work: Callable[[], T]) -> T:
+        try:
+            return await _THREADS.run(work)
+        except Exception as error:  # noqa: BLE001 - whatever a backend raises
+            problem = type(error).__name__
+        raise StoreError(f"the keyring cannot be {done} ({problem})")
+
+    def __repr__(self) -> str:
+        return f"<KeyringSecretPlace {self._names[0]}>"
+
+
+class CommandSecretPlace:
+    """
+    Two commands of your own, for a vault or an orchestrator: one reads, one writes.
+
+    The secret goes through standard input and output, never through arguments, which other
+    processes of the machine can see.
+
+    Args:
+        read: The command that writes the secret to its standard output, and nothing if there is
+            none.
+
+        write: The command that takes the secret from its standard input.
+
+        timeout: Seconds for one command.
+
+    Raises:
+        ConfigurationError: A command is not a list of words.
+    """
+
+    def __init__(self, read: Sequence[str], write: Sequence[str], *, timeout: float = 30.0) -> None:
+        for name, command in (("read", read), ("write", write)):
+            words = [] if isinstance(command, str) else [*command]
+            if not words or not all(isinstance(word, str) for word in words):
+                raise ConfigurationError(
+                    f"{name} must be a command as a list of words, such as ['vault', 'read']"
+                )
+        require_seconds("timeout", timeout, above_zero=True)
+        self._read, self._write = tuple(read), tuple(write)
+        self._timeout = timeout
+
+    async def read(self) -> SecretText | None:
+        """Run the command that reads."""
+        return _decoded(await self._run(self._read, None), "the output of the command that reads")
+
+    async def write(self, text: SecretText) -> None:
+        """Run the command that writes."""
+        await self._run(self._write, HiddenBytes(text.text.encode()))
+
+    async def _run(self, command: tuple[str, ...], given: HiddenBytes | None) -> HiddenBytes:
+        pipe = asyncio.subprocess.PIPE
+        problem = "it could not be started"
+        with contextlib.suppress(OSError):
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL if given is None else pipe,
+                stdout=pipe,
+                # What a command complains of may repeat the secret.
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            try:
+                async with asyncio.timeout(self._timeout):
+                    output = HiddenBytes((await process.communicate(given))[0])
+            except TimeoutError:
+                problem = f"it took longer than {self._timeout:g} s"
+            else:
+                if process.returncode == 0:
+                    return output
+                problem = f"it ended with code {process.returncode}"
+            finally:
+                await _end(process)
+        raise StoreError(f"the command {command[0]} failed: {problem}")
+
+    def __repr__(self) -> str:
+        return f"<CommandSecretPlace {self._write[0]}>"
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _decoded(content: HiddenBytes, what: str) -> SecretText | None:
+    try:
+        text = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        text = None
+    # Outside the except block: the error holds the content.
+    if text is None:
+        raise StoreError(f"{what} must be UTF-8")
+    return SecretText(text) if text else None

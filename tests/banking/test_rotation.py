@@ -1,0 +1,451 @@
+"""A secret is replaced without an outage, wherever the rotation is interrupted."""
+
+import json
+import sys
+
+import aiohttp
+import pytest
+
+import aritma_auth as aa
+from aritma_auth import banking
+from aritma_auth.banking import iam as iam_requests
+from aritma_auth.protocol.redaction import HiddenBytes, SecretText
+from aritma_auth.sandbox import Sandbox
+from support.clock import FakeClock
+from support.keyrings import DictKeyring
+from support.mortal import KilledError, Mortal
+
+CLIENT = "sandbox-service"
+
+
+@pytest.fixture
+async def sandbox(no_leftovers):
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+class Service:
+    """A service with a secret in a file, and the rotation of that secret."""
+
+    def __init__(self, sandbox, iam, folder):
+        self.sandbox = sandbox
+        self.iam = iam
+        self.place = banking.FileSecretPlace(folder / "secret")
+        self.journal = banking.FileSecretPlace(folder / "secret.rotation")
+        self.place.path.write_text("sandbox-secret\n")
+        self.clock = FakeClock()
+
+    @property
+    def secret(self):
+        return self.place.path.read_text().strip()
+
+    @property
+    def valid(self):
+        """The secrets that the server accepts."""
+        return set(self.sandbox.clients[CLIENT].secrets)
+
+    async def rotate(self, **settings):
+        arguments = {
+            "iam": self.iam,
+            "iam_url": f"{self.sandbox.banking_url}core/iam/",
+            "environment": self.sandbox.environment,
+            "clock": self.clock,
+        }
+        return await banking.rotate_secret(
+            CLIENT, self.place, self.journal, **(arguments | settings)
+        )
+
+    async def assert_serves(self):
+        """The secret that the service reads gets a token, at any time."""
+        client = aa.OAuthClient(
+            CLIENT, aa.Secret.from_file(self.place.path), environment=self.sandbox.environment
+        )
+        async with client:
+            await client.fetch_token(aa.ClientCredentialsGrant())
+
+
+@pytest.fixture
+async def iam(sandbox):
+    """Open a session with a token for IAM, without counting its requests."""
+    tokens = aa.TokenProvider.client_credentials(
+        "sandbox-admin", "admin-secret", scope="services.iam", environment=sandbox.environment
+    )
+    async with tokens, aiohttp.ClientSession(middlewares=[tokens.middleware()]) as iam:
+        await tokens.get_token()
+        yield iam
+
+
+@pytest.fixture
+def service(sandbox, iam, tmp_path):
+    return Service(sandbox, iam, tmp_path)
+
+
+async def test_a_secret_is_replaced_and_the_old_one_deleted(service):
+    """The service reads the new one, the server accepts it alone, and its end is remembered."""
+    done = await service.rotate(lifetime=90 * 24 * 3600)
+
+    assert service.valid == {service.secret}
+    assert len(service.secret) == 32
+    assert done.deleted is not None
+    assert done.left == ()
+    assert done.expires_at == service.clock.time() + 90 * 24 * 3600
+    assert await banking.read_expiration(service.journal) == done.expires_at
+    assert service.secret not in service.journal.path.read_text()
+    assert service.secret not in repr(done)
+    await service.assert_serves()
+    # The second rotation knows from the journal which one is old.
+    service.sandbox.add_client(service.sandbox.clients[CLIENT])
+    again = await service.rotate()
+    assert again.deleted == done.secret_id
+    assert service.valid == {service.secret}
+    assert again.expires_at is None
+
+
+async def test_a_rotation_that_is_killed_at_every_await_is_finished_by_the_next(
+    sandbox, iam, tmp_path
+):
+    """At every moment the service's secret is valid; in the end it is the only one."""
+    registered, last, deaths = sandbox.clients[CLIENT], 0, 0
+    while True:
+        folder = tmp_path / str(last)
+        folder.mkdir()
+        sandbox.add_client(registered)
+        service = Service(sandbox, iam, folder)
+        lived = False
+        # Twice at the same place, then to its end.
+        for steps in (last, last, -1):
+            try:
+                await Mortal(service.rotate(), steps)
+            except KilledError:
+                deaths += 1
+            else:
+                lived = True
+            await service.assert_serves()
+            if lived:
+                break
+        assert service.valid == {service.secret}
+        assert service.secret != "sandbox-secret"
+        if steps == last:
+            break
+        last += 1
+    assert deaths > 20
+
+
+@pytest.mark.parametrize("lost", range(4))
+async def test_a_lost_response_leaves_no_second_secret(service, lost):
+    """IAM acts and its response never comes: the next run finds what was done."""
+    for _ in range(lost):
+        service.sandbox.faults.delay_next(0, where="api")
+    service.sandbox.faults.lose_response_next(where="api")
+    if lost == 1:
+        # aiohttp repeats GET and DELETE itself, and POST never.
+        with pytest.raises(aa.TransportError, match="IAM did not respond"):
+            await service.rotate()
+        await service.assert_serves()
+    await service.rotate()
+
+    assert service.valid == {service.secret}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_without_a_list_the_old_secret_is_left(service, lost):
+    """Nothing is deleted that could be somebody else's; the rotation itself works."""
+    faults = service.sandbox.faults
+    faults.respond_next(b"", status=405, where="api")
+    if lost:
+        faults.lose_response_next(where="api")
+        faults.respond_next(b"", status=405, where="api")
+        with pytest.raises(aa.TransportError):
+            await service.rotate()
+    done = await service.rotate()
+
+    assert (done.deleted, done.left) == (None, ())
+    assert (done.secret_id is None) == lost
+    assert service.valid == {service.secret, "sandbox-secret"}
+
+
+async def test_a_secret_that_is_not_ours_is_left(service):
+    """Of two secrets nobody can tell which one the service used; the caller can."""
+    registered = service.sandbox.clients[CLIENT]
+    service.sandbox.add_client(
+        type(registered)(
+            client_id=CLIENT, secrets=("sandbox-secret", "another-region"), scopes="bankservice"
+        )
+    )
+    done = await service.rotate(keep_old=True)
+    assert done.deleted is None
+    assert len(done.left) == 2
+    assert service.valid == {service.secret, "sandbox-secret", "another-region"}
+
+    async with service.iam.get(
+        f"{service.sandbox.banking_url}core/iam/v1/clients/{CLIENT}/secrets"
+    ) as response:
+        listed = await response.json()
+    old = sorted((*registered.secrets, "another-region")).index("sandbox-secret")
+    ids = [each["id"] for each in listed["items"] if each["description"] is None]
+    done = await service.rotate(old_secret_id=ids[old])
+    assert done.deleted == ids[old]
+    assert service.valid == {service.secret, "another-region"}
+    assert len(done.left) == 1
+
+
+@pytest.mark.parametrize("found", [None, "never-valid"])
+async def test_the_only_secret_may_be_another_services(service, found):
+    """If this place has no valid secret, the one that IAM has is not deleted."""
+    if found is None:
+        service.place.path.unlink()
+    else:
+        service.place.path.write_text(found)
+    done = await service.rotate()
+
+    assert done.deleted is None
+    assert service.valid == {service.secret, "sandbox-secret"}
+
+
+async def test_the_old_secret_may_be_kept_for_a_while(service):
+    """The same call without keep_old finishes the rotation and begins no other."""
+    first = await service.rotate(keep_old=True)
+    assert service.valid == {service.secret, "sandbox-secret"}
+    secret = service.secret
+
+    second = await service.rotate()
+
+    assert service.secret == secret
+    assert second.secret_id == first.secret_id
+    assert service.valid == {secret}
+
+
+async def test_a_daily_job_rotates_when_it_is_due(service):
+    """A secret whose end is far is left alone, one whose end is unknown is not."""
+    day = 24 * 3600
+    assert await service.rotate(lifetime=90 * day, only_within=14 * day) is not None
+    secret = service.secret
+    assert await service.rotate(only_within=14 * day) is None
+    assert service.secret == secret
+    service.clock.advance(80 * day)
+    service.sandbox.clock.advance(0)
+    assert await service.rotate(only_within=14 * day) is not None
+    assert service.secret != secret
+
+
+async def test_a_new_secret_may_need_a_moment(service):
+    """A refusal right after the creation is not the end."""
+    wait = b'{"error":"invalid_client"}'
+    await service.iam.get(service.sandbox.banking_url)
+    # The old secret is proven first, then the new one twice in vain.
+    service.sandbox.faults.delay_next(0)
+    service.sandbox.faults.respond_next(wait, status=400, times=2)
+
+    await service.rotate()
+
+    assert service.clock.slept == [1.0, 2.0]
+    assert service.valid == {service.secret}
+
+
+async def test_a_secret_without_a_token_replaces_nothing(service):
+    """The old secret stays where it is, and valid; the next run goes on."""
+    service.sandbox.faults.delay_next(0)
+    service.sandbox.faults.respond_next(b'{"error":"invalid_client"}', status=400, times=6)
+    with pytest.raises(aa.OAuthError, match="the old one is still in use"):
+        await service.rotate()
+    assert service.secret == "sandbox-secret"
+    await service.assert_serves()
+
+    await service.rotate()
+    assert service.valid == {service.secret}
+
+
+class Forgetful:
+    """A place that says it wrote."""
+
+    def __init__(self, text):
+        self.text = text
+
+    async def read(self):
+        return self.text
+
+    async def write(self, text):
+        """Keep nothing."""
+
+
+@pytest.mark.parametrize("text", [None, SecretText("sandbox-secret")])
+async def test_a_place_that_keeps_nothing_deletes_nothing(service, text):
+    """What was written is read back before the old secret is deleted."""
+    service.place = Forgetful(text)
+    with pytest.raises(aa.ConfigurationError, match="nothing was deleted"):
+        await service.rotate()
+
+    assert "sandbox-secret" in service.valid
+
+
+@pytest.mark.parametrize("text", ["plain", "[]", '{"value": 5}'])
+async def test_a_journal_of_something_else_is_refused(service, text, canary):
+    """A file that is no journal is not written over, and does not show."""
+    service.journal.path.write_text(text.replace("plain", canary.text))
+    with pytest.raises(aa.ConfigurationError, match="the journal must hold") as caught:
+        await service.rotate()
+
+    canary.assert_hidden(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_iam_may_refuse(service, status, canary):
+    """The error has IAM's title, and not what a detail may repeat."""
+    body = json.dumps({"title": "Forbidden", "detail": canary.text}).encode()
+    service.sandbox.faults.respond_next(body, status=status, where="api", times=2)
+    with pytest.raises(aa.InvalidResponseError, match=f"IAM responded {status}") as caught:
+        await service.rotate()
+
+    canary.assert_hidden(caught.value)
+    assert service.valid == {"sandbox-secret"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"iam_url": "http://iam.example"}, "iam_url must use https"),
+        ({"lifetime": 0}, "lifetime must be"),
+        ({"only_within": -1}, "only_within must be"),
+    ],
+)
+async def test_arguments_are_checked(service, settings, problem):
+    """A wrong argument is named before anything is sent."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        await service.rotate(**settings)
+    service.journal = "a path"
+    with pytest.raises(aa.ConfigurationError, match="journal must be a SecretPlace"):
+        await service.rotate()
+
+
+# IAM's responses
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (b'[{"id": "1"}, {"secretId": 2}, 5]', ["1", "2"]),
+        (b'{"data": [{"id": "1"}]}', ["1"]),
+        (b'{"secrets": [{}]}', [None]),
+        (b'{"other": []}', None),
+        (b'"text"', None),
+        (b"<html>", None),
+    ],
+)
+def test_a_list_may_have_any_form(body, ids):
+    """A list that cannot be read is no list, and no error."""
+    listed = iam_requests.parse_secret_list(200, HiddenBytes(body))
+
+    assert (listed and [each.secret_id for each in listed]) == ids
+
+
+def test_a_secrets_end_is_read_if_it_can_be():
+    """An end that is no time is unknown."""
+
+    def end(text):
+        body = HiddenBytes(json.dumps({"id": "1", "expiration": text}).encode())
+        return iam_requests.parse_created_secret(201, body).expires_at
+
+    assert end("1970-01-01T00:01:00Z") == end("1970-01-01T00:01:00") == 60
+    assert end("soon") is None
+    assert end(5) is None
+    assert iam_requests.parse_created_secret(201, HiddenBytes(b"[]")).secret_id is None
+
+
+# Places
+
+
+async def test_a_file_keeps_its_mode(tmp_path):
+    """The service that may read it still may; a new file is for its owner alone."""
+    path = tmp_path / "secret"
+    place = banking.FileSecretPlace(path)
+    assert await place.read() is None
+    await place.write(SecretText("one"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    (tmp_path / ".secret.new").write_text("left by a killed writer")
+    await place.write(SecretText("two"))
+
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert (await place.read()).text == "two"
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
+    assert repr(place) == f"<FileSecretPlace {path}>"
+
+
+async def test_a_file_that_cannot_be_used_is_a_store_error(tmp_path):
+    """No OSError leaves the package, and no content shows."""
+    with pytest.raises(aa.StoreError, match="cannot be written"):
+        await banking.FileSecretPlace(tmp_path / "no" / "secret").write(SecretText("one"))
+    with pytest.raises(aa.StoreError, match="cannot be read"):
+        await banking.FileSecretPlace(tmp_path).read()
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    with pytest.raises(aa.StoreError, match="must be UTF-8"):
+        await banking.FileSecretPlace(tmp_path / "bytes").read()
+    with pytest.raises(aa.ConfigurationError, match="path must be"):
+        banking.FileSecretPlace(5)
+
+
+async def test_a_keyring_keeps_a_secret(monkeypatch):
+    """An entry is read and replaced; a backend that fails is a StoreError."""
+    backend = DictKeyring()
+    place = banking.KeyringSecretPlace("erp", "aritma", keyring=backend)
+    assert await place.read() is None
+    await place.write(SecretText("one"))
+    assert (await place.read()).text == "one"
+    assert repr(place) == "<KeyringSecretPlace erp>"
+
+    def locked(*_args):
+        raise RuntimeError("locked")
+
+    monkeypatch.setattr(backend, "get_password", locked)
+    with pytest.raises(aa.StoreError, match="the keyring cannot be read"):
+        await place.read()
+    with pytest.raises(aa.ConfigurationError, match="username must be a name"):
+        banking.KeyringSecretPlace("erp", None)
+
+
+def test_the_machines_keyring_is_the_default():
+    """Without a backend python-keyring chooses."""
+    assert isinstance(banking.KeyringSecretPlace("erp", "aritma"), banking.SecretPlace)
+
+
+WRITE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+READ = (
+    "import sys, pathlib; p = pathlib.Path(sys.argv[1]); print(p.read_text() if p.exists() else '')"
+)
+
+
+async def test_commands_take_a_secret_by_standard_input(tmp_path):
+    """No argument has the secret."""
+    file = str(tmp_path / "vault")
+    place = banking.CommandSecretPlace(
+        [sys.executable, "-c", READ, file], [sys.executable, "-c", WRITE, file]
+    )
+    assert await place.read() is None
+    await place.write(SecretText("one"))
+
+    assert (await place.read()).text == "one"
+    assert repr(place) == f"<CommandSecretPlace {sys.executable}>"
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["/no/such/command"], "could not be started"),
+        ([sys.executable, "-c", "raise SystemExit(3)"], "ended with code 3"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "took longer than 0.2 s"),
+    ],
+)
+async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftovers):
+    """It is named with its problem; what it wrote is not shown."""
+    # Only the command that sleeps may meet the time-out, however busy the machine is.
+    timeout = 0.2 if "longer" in problem else 30
+    place = banking.CommandSecretPlace(command, command, timeout=timeout)
+    with pytest.raises(aa.StoreError, match=problem):
+        await place.read()
+
+
+@pytest.mark.parametrize("wrong", ["vault read", [], [5]])
+def test_a_command_is_a_list_of_words(wrong):
+    """A text would need a shell."""
+    with pytest.raises(aa.ConfigurationError, match="as a list of words"):
+        banking.CommandSecretPlace(["a"], wrong)

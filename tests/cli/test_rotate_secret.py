@@ -1,0 +1,178 @@
+"""Tests of `aritma-auth rotate-secret`."""
+
+import json
+import sys
+
+import pytest
+
+from aritma_auth import cli
+from aritma_auth.sandbox import SandboxClient
+
+CLIENT = "rotated"
+
+
+@pytest.fixture
+def sandbox(running, monkeypatch, tmp_path):
+    """Give the sandbox with a client of its own, and the settings of whoever may manage it."""
+    running.add_client(
+        SandboxClient(
+            client_id=CLIENT, secrets="first-secret", scopes=("bankservice", "services.iam")
+        )
+    )
+    monkeypatch.setenv("ARITMA_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", running.identity_url)
+    monkeypatch.setenv("ARITMA_IAM_CLIENT_ID", "sandbox-admin")
+    monkeypatch.setenv("ARITMA_IAM_CLIENT_SECRET", "admin-secret")
+    return running
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("first-secret")
+    return file
+
+
+def rotate(sandbox, *arguments):
+    return cli.run(
+        ["rotate-secret", "--iam-url", f"{sandbox.banking_url}core/iam/", *map(str, arguments)]
+    )
+
+
+def valid(sandbox):
+    return list(sandbox.clients[CLIENT].secrets)
+
+
+def test_a_secret_in_a_file_is_rotated(sandbox, file, capsys):
+    """The service's file has the one valid secret, and no output has it."""
+    assert rotate(sandbox, "--file", file) == 0
+
+    out = capsys.readouterr().out
+    assert valid(sandbox) == [file.read_text()]
+    assert "the new secret is in use" in out
+    assert "the old secret was deleted" in out
+    assert file.read_text() not in out
+    assert file.with_name("secret.rotation").exists()
+
+
+def test_a_client_may_rotate_its_own_secret(sandbox, file, monkeypatch, capsys):
+    """Without another client the secret in use gets the token for IAM, from the service's file."""
+    monkeypatch.delenv("ARITMA_IAM_CLIENT_ID")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET_FILE", str(file))
+
+    assert rotate(sandbox, "--json", "--lifetime-days", 90) == 0
+    assert valid(sandbox) == [file.read_text()]
+    done = json.loads(capsys.readouterr().out)
+    assert done["rotated"]
+    assert done["deleted"]
+    assert done["left"] == []
+
+    assert rotate(sandbox, "--within-days", 14) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert rotate(sandbox, "--within-days", 14, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"rotated": False}
+
+
+def test_an_admins_secret_may_be_in_a_file(sandbox, file, tmp_path, monkeypatch):
+    """The secret of the client that manages clients may be mounted, too."""
+    monkeypatch.delenv("ARITMA_IAM_CLIENT_SECRET")
+    (tmp_path / "admin").write_text("admin-secret")
+    monkeypatch.setenv("ARITMA_IAM_CLIENT_SECRET_FILE", str(tmp_path / "admin"))
+
+    assert rotate(sandbox, "--file", file) == 0
+
+
+def test_the_old_secret_may_be_kept(sandbox, file, capsys):
+    """The first run leaves it, the second deletes it."""
+    assert rotate(sandbox, "--file", file, "--keep-old") == 0
+    assert "without --keep-old" in capsys.readouterr().out
+    assert len(valid(sandbox)) == 2
+    assert rotate(sandbox, "--file", file) == 0
+    assert valid(sandbox) == [file.read_text()]
+
+
+def test_a_secret_that_cannot_be_told_is_left(sandbox, file, capsys):
+    """Nothing is deleted by guess; the command says what is left."""
+    sandbox.add_client(
+        SandboxClient(client_id=CLIENT, secrets=("first-secret", "other"), scopes="bankservice")
+    )
+
+    assert rotate(sandbox, "--file", file) == 0
+    out = capsys.readouterr().out
+    assert "--old-secret-id" in out
+    assert "other secrets of this client: " in out
+    assert len(valid(sandbox)) == 3
+
+
+WRITE = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+READ = "import sys; print(open(sys.argv[1]).read())"
+
+
+def test_commands_keep_a_secret(sandbox, file, tmp_path):
+    """A vault's own commands read and write it."""
+    commands = [
+        ("--read-command", f'{sys.executable} -c "{READ}" {file}'),
+        ("--write-command", f'{sys.executable} -c "{WRITE}" {file}'),
+    ]
+    options = [word for pair in commands for word in pair]
+
+    assert rotate(sandbox, *options, "--journal", tmp_path / "journal") == 0
+    assert valid(sandbox) == [file.read_text()]
+    assert rotate(sandbox, *options) == 2
+
+
+def test_a_keyring_keeps_a_secret(sandbox, monkeypatch):
+    """The entry is rotated in the machine's keyring, its journal beside it."""
+    import keyring
+
+    from support.keyrings import DictKeyring
+
+    backend = DictKeyring()
+    backend.set_password("erp", "aritma", "first-secret")
+    monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
+
+    assert rotate(sandbox, "--keyring", "erp/aritma") == 0
+    assert valid(sandbox) == [backend.get_password("erp", "aritma")]
+    assert backend.get_password("erp", "aritma.rotation") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "must say where the secret is"),
+        (["--keyring", "erp"], "SERVICE/USERNAME"),
+        (["--file", "a", "--keyring", "b/c"], "exclude each other"),
+        (["--read-command", "a"], "must be given together"),
+    ],
+)
+def test_the_place_must_be_clear(sandbox, capsys, arguments, problem):
+    """An option that is missing or too many is an error of the usage."""
+    assert rotate(sandbox, *arguments) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_an_empty_place_needs_an_admin(sandbox, tmp_path, monkeypatch, capsys):
+    """Without a secret in use there must be another client."""
+    monkeypatch.delenv("ARITMA_IAM_CLIENT_ID")
+
+    assert rotate(sandbox, "--file", tmp_path / "nothing") == 3
+    assert "ARITMA_IAM_CLIENT_ID" in capsys.readouterr().err
+
+
+def test_iams_address_must_be_known(sandbox, file, capsys):
+    """Aritma publishes IAM's address for development alone."""
+    assert cli.run(["rotate-secret", "--file", str(file)]) == 2
+    assert "--iam-url must be given" in capsys.readouterr().err
+
+
+def test_iams_address_of_development_is_known(sandbox, file, monkeypatch, http_mock, capsys):
+    """The environment has the address; nothing else need be said."""
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
+    http_mock.post(
+        "https://id.dev.aritma.io/connect/token",
+        payload={"access_token": "t", "token_type": "Bearer"},
+    )
+    http_mock.get(f"https://api.dev.aritma.io/core/iam/v1/clients/{CLIENT}/secrets", status=403)
+
+    assert cli.run(["rotate-secret", "--file", str(file)]) == 4
+    assert "IAM responded 403" in capsys.readouterr().err
