@@ -50,9 +50,9 @@ async def rotate(
     Replace the client's secret by way of IAM: create, prove, write, prove again, delete the old.
 
     The client is that of ARITMA_CLIENT_ID, ARITMA_ENVIRONMENT and ARITMA_TENANT; its new secret is
-    proven with a token for ARITMA_SCOPE. ARITMA_IAM_CLIENT_ID and ARITMA_IAM_CLIENT_SECRET (or
-    ARITMA_IAM_CLIENT_SECRET_FILE) name the client that may manage clients; by default it is the
-    same. Run it again after whatever interrupted it: it goes on where it stopped.
+    proven with a token for ARITMA_SCOPE. IAM_CLIENT_ID and IAM_CLIENT_SECRET (or
+    IAM_CLIENT_SECRET_FILE) name the client that may manage clients; by default it is the same. Run
+    it again after whatever interrupted it: it goes on where it stopped.
 
     Parameters
     ----------
@@ -137,18 +137,17 @@ async def _rotate(
 
 def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSession) -> OAuthClient:
     """Make the client that may manage clients: another one, or this one with the secret in use."""
-    client_id = os.environ.get("ARITMA_IAM_CLIENT_ID")
-    file = os.environ.get("ARITMA_IAM_CLIENT_SECRET_FILE")
+    client_id = os.environ.get("IAM_CLIENT_ID")
+    file = os.environ.get("IAM_CLIENT_SECRET_FILE")
     if client_id:
-        secret = Secret.from_file(file) if file else Secret.from_env("ARITMA_IAM_CLIENT_SECRET")
+        secret = Secret.from_file(file) if file else Secret.from_env("IAM_CLIENT_SECRET")
         return OAuthClient(client_id, secret, environment=client.environment, session=session)
 
     async def in_use() -> str:
         found = await place.read()
         if found is None:
             raise ConfigurationError(
-                "the place must hold the secret in use, or ARITMA_IAM_CLIENT_ID must name another "
-                "client"
+                "the place must hold the secret in use, or IAM_CLIENT_ID must name another client"
             )
         return found.text
 

@@ -21,8 +21,8 @@ def sandbox(running, monkeypatch, tmp_path):
     )
     monkeypatch.setenv("ARITMA_CLIENT_ID", CLIENT)
     monkeypatch.setenv("ARITMA_ENVIRONMENT", running.identity_url)
-    monkeypatch.setenv("ARITMA_IAM_CLIENT_ID", "sandbox-admin")
-    monkeypatch.setenv("ARITMA_IAM_CLIENT_SECRET", "admin-secret")
+    monkeypatch.setenv("IAM_CLIENT_ID", "sandbox-admin")
+    monkeypatch.setenv("IAM_CLIENT_SECRET", "admin-secret")
     return running
 
 
@@ -57,7 +57,7 @@ def test_a_secret_in_a_file_is_rotated(sandbox, file, capsys):
 
 def test_a_client_may_rotate_its_own_secret(sandbox, file, monkeypatch, capsys):
     """Without another client the secret in use gets the token for IAM, from the service's file."""
-    monkeypatch.delenv("ARITMA_IAM_CLIENT_ID")
+    monkeypatch.delenv("IAM_CLIENT_ID")
     monkeypatch.setenv("ARITMA_CLIENT_SECRET_FILE", str(file))
 
     assert rotate(sandbox, "--json", "--lifetime-days", 90) == 0
@@ -75,9 +75,9 @@ def test_a_client_may_rotate_its_own_secret(sandbox, file, monkeypatch, capsys):
 
 def test_an_admins_secret_may_be_in_a_file(sandbox, file, tmp_path, monkeypatch):
     """The secret of the client that manages clients may be mounted, too."""
-    monkeypatch.delenv("ARITMA_IAM_CLIENT_SECRET")
+    monkeypatch.delenv("IAM_CLIENT_SECRET")
     (tmp_path / "admin").write_text("admin-secret")
-    monkeypatch.setenv("ARITMA_IAM_CLIENT_SECRET_FILE", str(tmp_path / "admin"))
+    monkeypatch.setenv("IAM_CLIENT_SECRET_FILE", str(tmp_path / "admin"))
 
     assert rotate(sandbox, "--file", file) == 0
 
@@ -153,10 +153,10 @@ def test_the_place_must_be_clear(sandbox, capsys, arguments, problem):
 
 def test_an_empty_place_needs_an_admin(sandbox, tmp_path, monkeypatch, capsys):
     """Without a secret in use there must be another client."""
-    monkeypatch.delenv("ARITMA_IAM_CLIENT_ID")
+    monkeypatch.delenv("IAM_CLIENT_ID")
 
     assert rotate(sandbox, "--file", tmp_path / "nothing") == 3
-    assert "ARITMA_IAM_CLIENT_ID" in capsys.readouterr().err
+    assert "IAM_CLIENT_ID" in capsys.readouterr().err
 
 
 def test_iams_address_must_be_known(sandbox, file, capsys):
