@@ -12,7 +12,7 @@ from aritma_auth.version import __version__ as __version__
 if TYPE_CHECKING:
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
-    from aritma_auth.certificate import CertificateFiles as CertificateFiles
+    from aritma_auth.certificate import ClientCertificate as ClientCertificate
     from aritma_auth.client.client import OAuthClient as OAuthClient
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
+    from aritma_auth.protocol.client_auth import SelfSignedTlsClientAuth as SelfSignedTlsClientAuth
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP as DPoP
@@ -135,7 +136,7 @@ _HOMES = {
         "APIS",
         "Api",
     ),
-    "certificate": ("CertificateFiles",),
+    "certificate": ("ClientCertificate",),
     "client.client": ("OAuthClient",),
     "client.pending_sign_ins": (
         "PendingSignIn",
@@ -193,6 +194,7 @@ _HOMES = {
         "ClientSecretPost",
         "NoClientAuth",
         "PrivateKeyJwt",
+        "SelfSignedTlsClientAuth",
         "TlsClientAuth",
     ),
     "protocol.device_authorization": ("DeviceAuthorization",),

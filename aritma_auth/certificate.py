@@ -1,112 +1,239 @@
-"""A client certificate in files, which are read anew when they change."""
+"""A client certificate whose files may be replaced while the process runs."""
 
+import logging
 import os
 import ssl
+import time
+from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
-from types import NoneType
 from typing import NoReturn, final
 
-from aritma_auth.errors import ConfigurationError, require_instance
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.threads import WorkerThreads
 
-_FILE_LIMIT = 1 << 18
-"""Bytes of one file read at most."""
+_log = logging.getLogger("aritma_auth")
 
-_PATH = "the path of a file in PEM"
+_THREADS = WorkerThreads("aritma-auth certificates", limit=1)
 
-_THREADS = WorkerThreads("aritma-auth certificates")
+_READ_WITHIN = 2.0
+"""Seconds that a look for replaced files may take: a disk that hangs holds no request longer."""
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+_Stamp = tuple[tuple[int, int, int], ...]
 
 
 @final
-class CertificateFiles:
+class ClientCertificate:
     """
-    A client certificate and its key in files; a renewed one is used without a restart.
+    A client's certificate and private key for mutual TLS.
 
-    The files are compared before each token request. A changed pair makes a new ``ssl_context``, so
-    that the next connection presents the new certificate. Files that do not fit together, as while
-    they are being replaced, leave the old one in use.
+    One object serves token requests and calls to APIs: give it to `TlsClientAuth` or to
+    `OAuthClient`, and open the session to the API with `TokenProvider.session`. Replaced files are
+    loaded without a restart; connections that are open keep the certificate that they began with.
+    A replacement that cannot be used is logged, and the certificate before it stays in use.
 
     Args:
-        certificate: The certificate in PEM, with its chain.
+        cert_file: The certificate in PEM, and the intermediate ones after it.
 
-        key: Its private key in PEM, without a password; None if it is in the same file.
+        key_file: The private key in PEM; None if it is in ``cert_file``.
 
-        authorities: Certificates of the authorities that the server's is verified with, in PEM;
-            None means those of the system.
+        ca_file: Authorities that the servers' certificates are verified with; None takes the
+            system's.
+
+        password: Of the private key, or None.
+
+        check_interval: Seconds between two looks for replaced files.
+
+    Attributes:
+        ssl_context: An ``ssl.SSLContext`` that presents the certificate: the same object for ever.
+
+        problem: Why the files of now could not be loaded, or None.
 
     Raises:
-        ConfigurationError: A file cannot be read, or is no certificate or key.
+        ConfigurationError: A file is missing or unusable, or the key does not fit.
 
-    Spec: RFC 8705 §2.
+    Spec: RFC 8705; RFC 8446.
     """
 
-    __slots__ = ("_current", "_files", "_paths")
+    __slots__ = (
+        "_cert_file",
+        "_check_interval",
+        "_key_file",
+        "_looked_at",
+        "_password",
+        "_stamp",
+        "_thumbprints",
+        "problem",
+        "ssl_context",
+    )
 
     def __init__(
         self,
-        certificate: str | os.PathLike[str],
-        key: str | os.PathLike[str] | None = None,
+        cert_file: str | os.PathLike[str],
+        key_file: str | os.PathLike[str] | None = None,
         *,
-        authorities: str | os.PathLike[str] | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        password: str | None = None,
+        check_interval: float = 30.0,
     ) -> None:
-        require_instance("certificate", _PATH, certificate, (str, os.PathLike))
-        for name, path in (("key", key), ("authorities", authorities)):
-            require_instance(name, _PATH, path, (str, os.PathLike, NoneType))
-        self._paths = (certificate, key, authorities)
-        self._files = [Path(path) for path in self._paths if path is not None]
-        self._current = self._read()
+        hidden = None if password is None else _hide(password)
+        del password
+        require_seconds("check_interval", check_interval)
+        self._cert_file = _require_path("cert_file", cert_file)
+        self._key_file = (
+            self._cert_file if key_file is None else _require_path("key_file", key_file)
+        )
+        self._password = hidden
+        self._check_interval = check_interval
+        self._looked_at = time.monotonic()
+        self._thumbprints: tuple[str, ...] = ()
+        self._stamp: _Stamp = ()
+        self.problem: str | None = None
+        self.ssl_context = _make_context(
+            None if ca_file is None else _require_path("ca_file", ca_file)
+        )
+        problem = self._load()
+        if problem is not None:
+            raise ConfigurationError(problem)
 
     @property
-    def ssl_context(self) -> ssl.SSLContext:
-        """TLS settings with the certificate as it was when it was last compared."""
-        return self._current[0]
+    def thumbprint(self) -> str:
+        """The certificate's SHA-256 thumbprint, as ``x5t#S256`` names it (RFC 8705 §3.1)."""
+        return self._thumbprints[0]
+
+    def is_own(self, thumbprint: str) -> bool:
+        """
+        Tell whether a thumbprint is that of the certificate, or of the one before it.
+
+        Args:
+            thumbprint: The ``x5t#S256`` of a token.
+        """
+        return thumbprint in self._thumbprints
+
+    async def reload(self) -> bool:
+        """
+        Load the files now, in a thread of its own.
+
+        Returns:
+            Whether the certificate is another one than before.
+
+        Raises:
+            ConfigurationError: They cannot be used; the certificate before stays in use.
+        """
+        before = self.thumbprint
+        problem = await _THREADS.run(self._load)
+        if problem is not None:
+            raise ConfigurationError(problem)
+        return self.thumbprint != before
+
+    async def refresh(self) -> None:
+        """Load the files if they were replaced; look at most once in ``check_interval``."""
+        if time.monotonic() - self._looked_at >= self._check_interval:
+            await self._look()
 
     async def load(self) -> SecretText:
         """
-        Compare the files, and load them if they have changed.
+        Look for replaced files now, as the client does before each token request.
 
         Returns:
-            A digest of what is in use.
+            The thumbprint: a refused certificate is tried again if it has changed.
         """
-        self._current = await _THREADS.run(self._compare)
-        return SecretText(self._current[1])
+        await self._look()
+        return SecretText(self.thumbprint)
 
-    def _compare(self) -> tuple[ssl.SSLContext, str]:
+    async def _look(self) -> None:
+        self._looked_at = time.monotonic()
         try:
-            return self._current if self._digest() == self._current[1] else self._read()
-        except ConfigurationError:
-            return self._current
+            problem = await run_within(_READ_WITHIN, _THREADS.run(self._load_replaced))
+        except TimeoutError:
+            problem = f"the files were not read within {_READ_WITHIN:g} seconds"
+        if problem is not None and problem != self.problem:
+            _log.warning("a replaced client certificate is not used: %s", problem)
+        self.problem = problem
 
-    def _read(self) -> tuple[ssl.SSLContext, str]:
-        certificate, key, authorities = self._paths
-        digest = self._digest()
+    def _load_replaced(self) -> str | None:
         try:
-            context = ssl.create_default_context(cafile=authorities)
-            # Without a password OpenSSL would ask for one at the terminal.
-            context.load_cert_chain(certificate, key, password="")
+            if _stamp_of(self._cert_file, self._key_file) == self._stamp:
+                return None
+        except OSError as error:
+            return _describe(error, self._cert_file)
+        return self._load()
+
+    def _load(self) -> str | None:
+        """Load the files, and return the problem: a traceback would show the password."""
+        try:
+            # A mounted secret is replaced by turning one link: both files of one version.
+            cert, key = self._cert_file.resolve(), self._key_file.resolve()
+            stamp = _stamp_of(cert, key)
+            thumbprint = _compute_thumbprint(cert.read_text("ascii"))
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.ssl_context):
+                # First into one that nobody uses: a failure would leave half a pair behind.
+                context.load_cert_chain(cert, key, self._password or "")
         except (OSError, ValueError) as error:
-            problem = getattr(error, "reason", None) or type(error).__name__
-        else:
-            return context, digest
-        raise ConfigurationError(f"{self!r} cannot be used ({problem})")
-
-    def _digest(self) -> str:
-        hashed = sha256()
-        problem = ""
-        for file in self._files:
-            try:
-                with file.open("rb") as opened:
-                    hashed.update(sha256(opened.read(_FILE_LIMIT)).digest())
-            except OSError as error:
-                problem = f"{file} cannot be read: {error.strerror or type(error).__name__}"
-        if problem:
-            raise ConfigurationError(problem)
-        return hashed.hexdigest()
+            return _describe(error, self._cert_file)
+        self._stamp = stamp
+        if thumbprint not in self._thumbprints[:1]:
+            self._thumbprints = (thumbprint, *self._thumbprints[:1])
+        self.problem = None
+        return None
 
     def __repr__(self) -> str:
-        return f"<CertificateFiles {', '.join(map(str, self._files))}>"
+        shown = self._thumbprints[0] if getattr(self, "_thumbprints", ()) else "none"
+        return f"<ClientCertificate {shown}>"
+
+    def __copy__(self) -> "ClientCertificate":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "ClientCertificate":
+        return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("CertificateFiles are not pickled: make them anew in the other process")
+        raise TypeError("a ClientCertificate is not pickled: make it anew in the other process")
+
+
+def _hide(password: object) -> HiddenStr:
+    if not isinstance(password, str):
+        raise wrong_kind("password", "a text or None", password)
+    return HiddenStr(password)
+
+
+def _require_path(name: str, given: object) -> Path:
+    if not isinstance(given, str | os.PathLike):
+        raise wrong_kind(name, "the path of a file in PEM", given)
+    return Path(given)
+
+
+def _make_context(ca_file: Path | None) -> ssl.SSLContext:
+    problem = ""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        problem = _describe(error, ca_file)
+    if problem:
+        raise ConfigurationError(problem)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _stamp_of(*files: Path) -> _Stamp:
+    stats = (file.stat() for file in files)
+    return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+
+
+def _compute_thumbprint(pem: str) -> str:
+    # The first certificate is the client's own, those after it lead to an authority.
+    start = pem.index(_BEGIN)
+    der = ssl.PEM_cert_to_DER_cert(pem[start : pem.index(_END, start) + len(_END)])
+    return urlsafe_b64encode(sha256(der).digest()).decode().rstrip("=")
+
+
+def _describe(error: OSError | ValueError, file: Path | None) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return (
+        f"the certificate in {file} must be in PEM, with the private key that fits it "
+        f"({type(error).__name__}{f': {reason}' if reason else ''}): check the files"
+    )

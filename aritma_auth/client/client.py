@@ -1,17 +1,16 @@
 """One registration at one authorization server, and everything that can be asked of it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.client.transport import Transport
+from aritma_auth.client.transport import Transport, require_context
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientSecretPost,
     NoClientAuth,
-    TlsClientAuth,
 )
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr
@@ -23,9 +22,11 @@ from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
     import os
+    import ssl
 
     import aiohttp
 
+    from aritma_auth.certificate import ClientCertificate
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.client.sign_in import SignInFlow
@@ -93,6 +94,12 @@ class OAuthClient(AsyncCloseable):
         profile: The security profile to keep to, such as ``FAPI2``: what it asks is turned on, and
             a setting that breaks it is an error. None keeps to what Aritma's documents describe.
 
+        certificate: Binds the tokens to a certificate and authenticates otherwise: a
+            `ClientCertificate`, or an ``ssl.SSLContext`` with one. `TlsClientAuth` has its own.
+
+        requires_bound_tokens: An access token that names another key or certificate than this
+            client's, or none, is an error. An opaque token names nothing and is taken as it is.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -115,6 +122,8 @@ class OAuthClient(AsyncCloseable):
         request_signer: "Signer | None" = None,
         dpop: "DPoP | None" = None,
         profile: "Profile | None" = None,
+        certificate: "ClientCertificate | ssl.SSLContext | None" = None,
+        requires_bound_tokens: bool = False,
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -129,16 +138,14 @@ class OAuthClient(AsyncCloseable):
             _require_signer(request_signer)
         self._request_signer = request_signer
         auth, server = _as_client_auth(client_auth), Environment.of(environment)
-        ssl_context: Callable[[], object] | None = None
-        if isinstance(auth, TlsClientAuth):
-            certified = auth
-            ssl_context = lambda: certified.ssl_context  # noqa: E731 - read anew for each request
+        own_certificate = _choose_certificate(auth, certificate)
+        ssl_context = own_certificate and require_context(own_certificate)
         self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
         if profile is not None:
             from aritma_auth.client.profile_rules import apply_profile  # noqa: PLC0415 - few have one
 
-            settings = self._describe(auth, server, dpop)
-            applied = apply_profile(profile, settings, server, session)
+            settings = self._describe(auth, server, dpop, own_certificate)
+            applied = apply_profile(profile, settings, server, session, own_certificate)
             auth, server, self._id_token_algorithms, ssl_context = applied
         self._connection = ServerConnection(
             Transport(session, timeout=timeout, ssl_context=ssl_context, proxy=proxy),
@@ -149,6 +156,8 @@ class OAuthClient(AsyncCloseable):
             is_auth_chosen=isinstance(client_auth, ClientAuth),
             dpop=dpop,
             profile=profile,
+            certificate=own_certificate,
+            requires_bound_tokens=requires_bound_tokens,
         )
         self._leeway = leeway
         self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))
@@ -253,6 +262,16 @@ class OAuthClient(AsyncCloseable):
         """The key that the tokens are bound to, or None for bearer tokens."""
         proofs = self._connection.proofs
         return None if proofs is None else proofs.dpop
+
+    @property
+    def ssl_context(self) -> "ssl.SSLContext | None":
+        """What presents the client's certificate, to the server and to APIs; None without one."""
+        return self._connection.transport.ssl_context
+
+    @property
+    def certificate(self) -> "ClientCertificate | None":
+        """The client's certificate, if it was given as a `ClientCertificate`."""
+        return self._connection.certificate_files
 
     @property
     def proofs(self) -> "ProofMaker | None":
@@ -433,18 +452,24 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.client.profile_rules import assess_profile  # noqa: PLC0415 - few need it
 
-        settings = self._describe(self.client_auth, self.environment, self.dpop)
+        settings = self._describe(
+            self.client_auth, self.environment, self.dpop, self._connection.certificate
+        )
         return await assess_profile(profile, settings, self._connection.discovery)
 
     def _describe(
-        self, client_auth: ClientAuth, environment: Environment, dpop: "DPoP | None"
+        self,
+        client_auth: ClientAuth,
+        environment: Environment,
+        dpop: "DPoP | None",
+        certificate: object,
     ) -> "ClientSettings":
         from aritma_auth.protocol.profiles import ClientSettings  # noqa: PLC0415 - few need it
 
         return ClientSettings(
             client_auth=client_auth,
             dpop_key=None if dpop is None else dpop.key,
-            has_certificate=hasattr(client_auth, "ssl_context"),
+            has_certificate=certificate is not None,
             request_signer=self._request_signer,
             id_token_algorithms=self._id_token_algorithms,
             fixed_endpoints=tuple(environment.endpoints),
@@ -703,6 +728,18 @@ def _require_signer(given: object) -> None:
     from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - few clients have one
 
     require_signer("request_signer", given)
+
+
+def _choose_certificate(
+    auth: ClientAuth, given: "ClientCertificate | ssl.SSLContext | None"
+) -> "ClientCertificate | ssl.SSLContext | None":
+    own = getattr(auth, "certificate", None)
+    if own is not None and given is not None and own is not given:
+        raise ConfigurationError(
+            "certificate must be left out: the client authenticates by one already, and a "
+            "connection presents one alone"
+        )
+    return own if given is None else given
 
 
 def _require_dpop(given: object) -> None:

@@ -22,7 +22,6 @@ from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientCredential,
     CredentialSource,
-    TlsClientAuth,
     generate_jti,
 )
 from aritma_auth.protocol.grants import Grant
@@ -40,6 +39,7 @@ from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_within
 
 if TYPE_CHECKING:
+    from aritma_auth.certificate import ClientCertificate
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.profiles import Profile
@@ -64,6 +64,12 @@ class ServerConnection:
     One client's way to its authorization server.
 
     Attributes:
+        transport: Sends the requests.
+
+        certificate: The client's certificate, or None.
+
+        certificate_files: The same, if it was given as a `ClientCertificate`.
+
         proofs: Makes the proofs of a client whose tokens are bound to a key, or None.
 
         profile: The security profile that the client keeps to, or None.
@@ -84,6 +90,8 @@ class ServerConnection:
         is_auth_chosen: bool = True,
         dpop: "DPoP | None" = None,
         profile: "Profile | None" = None,
+        certificate: object = None,
+        requires_bound_tokens: bool = False,
     ) -> None:
         self.profile = profile
         self.environment = environment
@@ -95,16 +103,24 @@ class ServerConnection:
             environment,
             self.send,
             clock,
-            by_certificate=isinstance(client_auth, TlsClientAuth),
+            by_certificate=certificate is not None,
         )
-        self._transport = transport
+        self.transport = transport
+        self.certificate = certificate
+        self.certificate_files = _find_files(certificate)
         self._is_auth_chosen = is_auth_chosen
         self.proofs = None if dpop is None else self._make_proofs(dpop)
+        self._requires_bound_tokens = requires_bound_tokens
+        if requires_bound_tokens and dpop is None and self.certificate_files is None:
+            raise ConfigurationError(
+                "requires_bound_tokens must be False, or the client must have a key: give it "
+                "dpop=DPoP(key), or a ClientCertificate"
+            )
 
     def _make_proofs(self, dpop: "DPoP") -> "ProofMaker":
         from aritma_auth.client.dpop_proofs import ProofMaker  # noqa: PLC0415 - few clients have one
 
-        return ProofMaker(dpop, lambda: self.server_time, self._transport.timeout)
+        return ProofMaker(dpop, lambda: self.server_time, self.transport.timeout)
 
     @property
     def server_time(self) -> float:
@@ -115,7 +131,9 @@ class ServerConnection:
         self, request: HttpRequest, *, timeout: float | None = None, is_one_time: bool = False
     ) -> HttpResponse:
         """Send a request, and read the server's clock from its response."""
-        response = await self._transport.send(request, timeout=timeout, is_one_time=is_one_time)
+        if self.certificate_files is not None:
+            await self.certificate_files.refresh()
+        response = await self.transport.send(request, timeout=timeout, is_one_time=is_one_time)
         date = parse_http_date(response.headers.get("date", ""))
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).
         if date is not None and "age" not in response.headers:
@@ -128,7 +146,7 @@ class ServerConnection:
         """Sign a JWT with its key, wherever that is."""
         from aritma_auth.client.signatures import sign_jwt  # noqa: PLC0415 - few clients have a key
 
-        return await sign_jwt(jwt, within=self._transport.timeout)
+        return await sign_jwt(jwt, within=self.transport.timeout)
 
     async def send_with_token(self, request: HttpRequest, token: Token) -> HttpResponse:
         """
@@ -265,7 +283,7 @@ class ServerConnection:
             raise ConfigurationError("a code is exchanged once: begin a new sign-in")
         proofs = self.proofs
         try:
-            return await self.post_authenticated(
+            token = await self.post_authenticated(
                 "token_endpoint",
                 grant.parameters(),
                 lambda response, sent_at: parse_token_response(
@@ -278,6 +296,26 @@ class ServerConnection:
             if single_use is not None and _is_unused(error):
                 single_use.give_back()
             raise
+        if self._requires_bound_tokens:
+            self._require_bound(token)
+        return token
+
+    def _require_bound(self, token: Token) -> None:
+        from aritma_auth.protocol.token_binding import (  # noqa: PLC0415 - few clients require it
+            find_confirmation,
+            unbound,
+        )
+
+        named = find_confirmation(token.access_token)
+        certificate = self.certificate_files
+        if named is None:
+            return
+        if self.proofs is not None:
+            is_own = named.get("jkt") == self.proofs.dpop.thumbprint
+        else:
+            is_own = certificate is not None and certificate.is_own(str(named.get("x5t#S256")))
+        if not is_own:
+            raise unbound("jkt" if self.proofs is not None else "x5t#S256", named)
 
     def _explained(
         self, error: AritmaAuthError, endpoint: str, url: str, method: str
@@ -323,7 +361,7 @@ class ServerConnection:
         source = self.client_auth.secret
         if source is None:
             return None
-        timeout = self._transport.timeout
+        timeout = self.transport.timeout
         failure: AritmaAuthError
         try:
             return await run_within(timeout, _load(source), "aritma-auth secret")
@@ -344,6 +382,14 @@ class ServerConnection:
 
 async def _load(source: CredentialSource) -> SecretText:
     return await source.load()
+
+
+def _find_files(certificate: object) -> "ClientCertificate | None":
+    if certificate is None:
+        return None
+    from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - few clients have one
+
+    return certificate if isinstance(certificate, ClientCertificate) else None
 
 
 def _has_status(error: AritmaAuthError, status: int) -> bool:

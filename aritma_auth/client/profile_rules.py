@@ -1,6 +1,5 @@
 """A security profile, applied to the settings of one client."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -13,6 +12,8 @@ from aritma_auth.protocol.client_auth import ClientAuth, PrivateKeyJwt
 from aritma_auth.protocol.profiles import ClientSettings, Profile, ProfileReport
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
 
 
@@ -27,13 +28,13 @@ class AppliedProfile(NamedTuple):
 
         id_token_algorithms: None but the profile's.
 
-        ssl_context: Gives what its own connections use; None leaves it to the session's connector.
+        ssl_context: What its own connections use; None leaves it to the session's connector.
     """
 
     client_auth: ClientAuth
     environment: Environment
     id_token_algorithms: frozenset[str]
-    ssl_context: Callable[[], object] | None
+    ssl_context: "ssl.SSLContext | None"
 
 
 def apply_profile(
@@ -41,6 +42,7 @@ def apply_profile(
     client: ClientSettings,
     environment: Environment,
     session: "aiohttp.ClientSession | None",
+    certificate: object,
 ) -> AppliedProfile:
     """
     Turn on what a profile asks of a client.
@@ -53,6 +55,8 @@ def apply_profile(
         environment: The authorization server.
 
         session: The caller's session, or None.
+
+        certificate: The client's certificate, or None.
 
     Raises:
         ConfigurationError: The settings break the profile; the message names each.
@@ -70,7 +74,7 @@ def apply_profile(
             endpoint_origins=tuple(origin.url for origin in environment.endpoint_origins),
         ),
         client.id_token_algorithms or profile.algorithms,
-        choose_tls_context(session, client.client_auth),
+        choose_tls_context(session, certificate),
     )
 
 

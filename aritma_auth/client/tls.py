@@ -1,12 +1,11 @@
 """TLS as the security profiles want it: version 1.2 or later, and few cipher suites."""
 
 import ssl
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aritma_auth.certificate import CertificateFiles
+from aritma_auth.certificate import ClientCertificate
+from aritma_auth.client.transport import require_context
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.client_auth import ClientAuth, TlsClientAuth
 
 if TYPE_CHECKING:
     import aiohttp
@@ -76,29 +75,28 @@ def require_strict_tls(context: ssl.SSLContext, what: str) -> None:
 
 
 def choose_tls_context(
-    session: "aiohttp.ClientSession | None", client_auth: ClientAuth
-) -> Callable[[], object] | None:
+    session: "aiohttp.ClientSession | None", certificate: object
+) -> ssl.SSLContext | None:
     """
     Choose the context of a client with a security profile.
 
     Args:
         session: The caller's session, or None.
 
-        client_auth: How the client authenticates; a certificate comes with a context.
+        certificate: The client's certificate, which comes with a context, or None.
 
     Returns:
-        Gives the context for each request; None leaves it to the session's connector.
+        The context of each request; None leaves it to the session's connector.
 
     Raises:
         ConfigurationError: The one that would be used is not strict enough.
     """
-    if isinstance(client_auth, TlsClientAuth):
-        return lambda: _tighten(client_auth)
+    if certificate is not None:
+        return _tighten(certificate)
     # aiohttp has no public name for the connector's TLS settings.
     own = getattr(getattr(session, "connector", None), "_ssl", True)
     if own is True:
-        context = create_tls_context()
-        return lambda: context
+        return create_tls_context()
     if isinstance(own, ssl.SSLContext):
         require_strict_tls(own, "the session's connector")
         return None
@@ -108,13 +106,12 @@ def choose_tls_context(
     )
 
 
-def _tighten(client_auth: TlsClientAuth) -> object:
+def _tighten(certificate: object) -> ssl.SSLContext:
     """Restrict a context that was made of files; one of the caller's must be strict already."""
-    context = client_auth.ssl_context
-    if isinstance(context, ssl.SSLContext):
-        if isinstance(client_auth.certificate, CertificateFiles):
-            _restrict(context)
-        require_strict_tls(context, "certificate")
+    context = require_context(certificate)
+    if isinstance(certificate, ClientCertificate):
+        _restrict(context)
+    require_strict_tls(context, "certificate")
     return context
 
 

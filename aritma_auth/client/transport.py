@@ -9,7 +9,7 @@ what `_Connections` names: default headers, cookies, middlewares, traces, ``rais
 import asyncio
 import ssl
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TypedDict, cast
 
@@ -133,8 +133,8 @@ class Transport:
 
         timeout: Seconds for one request, from start to last byte.
 
-        ssl_context: Gives the client certificate for mutual TLS (RFC 8705), for each request
-            anew; or None.
+        ssl_context: TLS settings for these requests, such as those with a client's certificate
+            (RFC 8705); None takes those of the session.
 
         proxy: URL of the proxy for these requests, in the place of the session's.
 
@@ -148,7 +148,7 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         *,
         timeout: float = 10.0,
-        ssl_context: Callable[[], object] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
         if session is not None:
@@ -159,18 +159,8 @@ class Transport:
         require_seconds("timeout", timeout, above_zero=True)
         self._session = session
         self.timeout = timeout
-        self._ssl_context = ssl_context
-        self._current_context()
+        self.ssl_context = None if ssl_context is None else require_context(ssl_context)
         self._proxy = None if proxy is None else _require_proxy(proxy)
-
-    def _current_context(self) -> ssl.SSLContext | None:
-        if self._ssl_context is None:
-            return None
-        context = self._ssl_context()
-        if not isinstance(context, ssl.SSLContext):
-            raise wrong_kind("ssl_context", "an ssl.SSLContext", context)
-        _require_verified(context, "ssl_context")
-        return context
 
     async def send(
         self,
@@ -203,9 +193,7 @@ class Transport:
             InvalidResponseError: The response is too large or compressed against our wish.
         """
         url = require_secure_url(request.url, "the endpoint")
-        exchange = _Exchange(
-            self._connections(), url, self._current_context(), is_one_time=is_one_time
-        )
+        exchange = _Exchange(self._connections(), url, self.ssl_context, is_one_time=is_one_time)
         return await exchange.run(request, self.timeout if timeout is None else timeout)
 
     def _connections(self) -> _Connections:
@@ -342,6 +330,23 @@ class _Exchange:
             isinstance(error, TimeoutError) and not self._is_sent
         )
         return TransportError(problem, may_have_arrived=not is_unsent)
+
+
+def require_context(certificate: object) -> ssl.SSLContext:
+    """
+    Return the TLS settings of a client certificate.
+
+    Args:
+        certificate: A `ClientCertificate`, or an ``ssl.SSLContext`` with one.
+
+    Raises:
+        ConfigurationError: It is neither, or does not verify the server.
+    """
+    context = getattr(certificate, "ssl_context", certificate)
+    if not isinstance(context, ssl.SSLContext):
+        raise wrong_kind("certificate", "a ClientCertificate or an ssl.SSLContext", certificate)
+    _require_verified(context, "the certificate's ssl_context")
+    return context
 
 
 def _require_verified(given: object, what: str) -> None:

@@ -241,9 +241,9 @@ class Registration:
         return Secret.from_command(given.value, timeout=COMMAND_TIMEOUT)  # type: ignore[arg-type] # the last way
 
     def _certificate(self) -> object:
-        from aritma_auth.certificate import CertificateFiles  # noqa: PLC0415 - loads ssl
+        from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - loads ssl
 
-        return CertificateFiles(
+        return ClientCertificate(
             self._value("certificate_file", str) or "", self._value("certificate_key_file", str)
         )
 

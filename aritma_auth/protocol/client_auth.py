@@ -32,6 +32,7 @@ __all__ = [
     "PlainSecret",
     "PrivateKeyJwt",
     "Proof",
+    "SelfSignedTlsClientAuth",
     "TlsClientAuth",
     "generate_jti",
 ]
@@ -390,34 +391,35 @@ class ClientAssertion(Value, ClientAuth):
         )
 
 
-def _require_context(_auth: object, field: "attrs.Attribute[object]", value: object) -> None:
+def _require_certificate(_auth: object, field: "attrs.Attribute[object]", value: object) -> None:
     # The pure rooms do not import ssl: a context is what can wrap a socket.
     context = getattr(value, "ssl_context", value)
     if isinstance(value, type) or not callable(getattr(context, "wrap_bio", None)):
-        kinds = "an ssl.SSLContext with the client's certificate, or CertificateFiles"
-        raise wrong_kind(field.name, kinds, value)
+        raise wrong_kind(
+            field.name, "a ClientCertificate, or an ssl.SSLContext with one loaded", value
+        )
 
 
 @attrs.frozen(eq=False, repr=False)
 class TlsClientAuth(Value, ClientAuth):
     """
-    A client certificate instead of a secret.
+    A client certificate of an authority that the server trusts, instead of a secret.
 
     Attributes:
-        certificate: An ``ssl.SSLContext`` with the certificate loaded, or `CertificateFiles`, which
-            are read anew when they change.
+        certificate: A `ClientCertificate`, or an ``ssl.SSLContext`` with the certificate loaded.
 
-        thumbprint: The certificate's, if the server binds its tokens to it (``x5t#S256``): tokens
-            of one certificate are then never taken from a store by another.
+        thumbprint: The certificate's, to keep its tokens apart in a store: those of one certificate
+            are then never used by another. Leave it out if certificates are renewed: a token of the
+            one before is refreshed when an API refuses it, and a sign-in outlives the renewal.
 
     Raises:
         ConfigurationError: An argument is of the wrong kind; the message names it.
 
-    Spec: RFC 8705 §2, §3.1.
+    Spec: RFC 8705 §2.1, §3.1.
     """
 
     method: ClassVar[str] = "tls_client_auth"
-    certificate: object = attrs.field(repr=False, validator=_require_context)
+    certificate: object = attrs.field(repr=False, validator=_require_certificate)
     thumbprint: str = attrs.field(default="", validator=_require_text)
     secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
 
@@ -433,6 +435,25 @@ class TlsClientAuth(Value, ClientAuth):
     def prove(self, credential: ClientCredential) -> Proof:
         """Name the client; the connection carries the certificate (RFC 8705 §2)."""
         return Proof((("client_id", credential.client_id),))
+
+
+@attrs.frozen(eq=False, repr=False)
+class SelfSignedTlsClientAuth(TlsClientAuth):
+    """
+    A client certificate that the server knows itself, by ``jwks`` or ``jwks_uri``.
+
+    Attributes:
+        certificate: A `ClientCertificate`, or an ``ssl.SSLContext`` with the certificate loaded.
+
+        thumbprint: The certificate's, as for `TlsClientAuth`.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; the message names it.
+
+    Spec: RFC 8705 §2.2.
+    """
+
+    method: ClassVar[str] = "self_signed_tls_client_auth"
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -591,6 +591,43 @@ class TokenProvider(AsyncCloseable):
             on_event=self._settings.on_event,
         )
 
+    def session(
+        self,
+        base_url: str | None = None,
+        *,
+        origins: Iterable[str] | None = None,
+        strict: bool = False,
+        timeout: "aiohttp.ClientTimeout | None" = None,
+        middlewares: "Iterable[aiohttp.ClientMiddlewareType]" = (),
+    ) -> "aiohttp.ClientSession":
+        """
+        Open a session for an API, signed by this provider and with its client's certificate.
+
+        The certificate is the one of the token requests, as tokens that are bound to it need
+        (RFC 8705 §3). Any server that asks for a certificate is shown it: it is no secret.
+
+        Args:
+            base_url: What the paths of requests are added to; it ends in a slash.
+
+            origins: URLs that the token may go to; by default the environment's ``api_origins``.
+
+            strict: Refuse requests to other origins instead of sending them unsigned.
+
+            timeout: Of each request; 30 seconds by default.
+
+            middlewares: Further ones; they see the request before it is signed.
+
+        Returns:
+            A session that the caller closes.
+
+        Raises:
+            ConfigurationError: No origin is known, or one is not secure.
+        """
+        from aritma_auth.provider.api_session import open_session  # noqa: PLC0415 - a convenience only
+
+        signer = self.middleware(origins, strict=strict)
+        return open_session(self._settings.client, signer, base_url, timeout, middlewares)
+
     async def aclose(self) -> None:
         """
         Close: no task, socket or thread is left, and callers in flight get ProviderClosedError.

@@ -33,7 +33,8 @@ class Sandbox(AsyncCloseable):
         server_version: The IdentityServer to behave like: ``is4``, ``duende-6.3``, ``duende-7.4``,
             ``duende-8``, or ``fapi`` for what the FAPI 2.0 profiles want.
 
-        ssl_context: A server's certificate, to serve https, for tests of trust.
+        ssl_context: A server's certificate, to serve https. With ``verify_mode`` ``CERT_OPTIONAL``
+            clients may authenticate by a certificate, and tokens are bound to it.
 
     Attributes:
         clock: The sandbox's time, which is a client's and a provider's clock too.
@@ -88,6 +89,7 @@ class Sandbox(AsyncCloseable):
             if not 0 <= port <= _MAX_PORT:
                 raise ConfigurationError(f"{name} must be from 0 to {_MAX_PORT}, not {port}")
         self._state = state = SandboxState(lifetime, server_version)
+        state.ssl_context = ssl_context
         self._servers = LoopbackServers(state, host, (identity_port, banking_port), ssl_context)
         self.server_version = server_version
         self.clock = state.clock

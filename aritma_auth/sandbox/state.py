@@ -1,5 +1,7 @@
 """What the sandbox's servers and controls share: registrations, clock, sessions, tokens, log."""
 
+import ssl
+
 import attrs
 
 from aritma_auth.errors import ConfigurationError
@@ -7,6 +9,7 @@ from aritma_auth.sandbox.banking.deliveries import SandboxEvents
 from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
+from aritma_auth.sandbox.identity.certificates import ClientCertificates
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.proofs import ProofValidator
@@ -39,6 +42,7 @@ class SandboxState:
             self.clients, self.clock, self.server_version, self.request_objects
         )
         self.proofs = ProofValidator(self.clock)
+        self.certificates = ClientCertificates()
         self.faults = Faults(
             self.issuer,
             self.refresh_tokens,
@@ -46,6 +50,7 @@ class SandboxState:
             self.request_objects,
             self.overrides,
             self.proofs,
+            self.certificates,
         )
         assertions = ClientAssertions(self.clients, self.clock)
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
@@ -69,6 +74,13 @@ class SandboxState:
         self.token_requests: list[TokenRequest] = []
         self.uploads: list[int] = []
         self.urls: list[str] = []
+        self.ssl_context: ssl.SSLContext | None = None
+
+    @property
+    def asks_for_certificates(self) -> bool:
+        """Whether the TLS handshake asks clients for a certificate."""
+        context = self.ssl_context
+        return context is not None and context.verify_mode is not ssl.CERT_NONE
 
     def issuer_of(self, tenant: str | None) -> str:
         """Give a tenant's issuer, in small letters as IdentityServer writes it."""

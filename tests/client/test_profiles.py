@@ -199,7 +199,7 @@ KEYED = aa.PrivateKeyJwt(KEY)
 async def test_the_sessions_own_tls_counts():
     """A session's strict context is left to it; a lax one or a fingerprint is refused."""
     strict = aa.create_tls_context()
-    assert isinstance(choose_tls_context(None, KEYED)(), ssl.SSLContext)
+    assert isinstance(choose_tls_context(None, None), ssl.SSLContext)
     for tls, said in (
         (True, None),
         (strict, None),
@@ -209,16 +209,16 @@ async def test_the_sessions_own_tls_counts():
         connector = aiohttp.TCPConnector(ssl=tls)
         async with aiohttp.ClientSession(connector=connector) as session:
             if said is None:
-                assert (choose_tls_context(session, KEYED) is None) is (tls is strict)
+                assert (choose_tls_context(session, None) is None) is (tls is strict)
             else:
                 with pytest.raises(aa.ConfigurationError, match=said):
-                    choose_tls_context(session, KEYED)
+                    choose_tls_context(session, None)
 
 
 def test_a_certificates_context_is_strict_or_made_so(tmp_path):
     """The caller's own context must be strict; one made of files is restricted."""
     strict = aa.create_tls_context()
-    assert choose_tls_context(None, aa.TlsClientAuth(strict))() is strict
+    assert choose_tls_context(None, strict) is strict
     with pytest.raises(aa.ConfigurationError, match="certificate must allow TLS"):
         aa.OAuthClient(
             "me",
@@ -226,13 +226,13 @@ def test_a_certificates_context_is_strict_or_made_so(tmp_path):
             profile=aa.FAPI2,
             environment=ISSUER,
         )
-    files = aa.CertificateFiles(*throw_away_certificate(tmp_path))
+    files = aa.ClientCertificate(*throw_away_certificate(tmp_path))
     client = aa.OAuthClient("me", aa.TlsClientAuth(files), profile=aa.FAPI2, environment=ISSUER)
 
     require_strict_tls(files.ssl_context, "it")
     assert client.profile is aa.FAPI2
     # What is no context is the transport's to refuse.
-    with pytest.raises(aa.ConfigurationError, match="ssl_context must be"):
+    with pytest.raises(aa.ConfigurationError, match="certificate must be a ClientCertificate or"):
         aa.OAuthClient("me", aa.TlsClientAuth(Wrapping()), profile=aa.FAPI2, environment=ISSUER)
 
 

@@ -224,7 +224,7 @@ async def test_tls_is_checked():
     async with serving(lambda request: see(seen, request), ssl_context=server) as url:
         with pytest.raises(TransportError, match="TLS with") as caught:
             await Transport().send(post(url))
-        response = await Transport(ssl_context=lambda: trusting).send(post(url))
+        response = await Transport(ssl_context=trusting).send(post(url))
 
     assert not caught.value.may_have_arrived
     assert response.status == 200

@@ -92,7 +92,7 @@ def test_a_certificate_is_loaded(tmp_path):
     auth = of(certificate_file=str(tmp_path / "both.pem")).make_client_auth()
 
     assert auth.method == "tls_client_auth"
-    with pytest.raises(aa.ConfigurationError, match=r"none\.pem cannot be read"):
+    with pytest.raises(aa.ConfigurationError, match=r"none\.pem must be in PEM"):
         of(certificate_file=str(tmp_path / "none.pem")).make_client_auth()
 
 

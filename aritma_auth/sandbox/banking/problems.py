@@ -91,6 +91,10 @@ class BearerCheck:
         if isinstance(token, IssuedToken) and "jkt" in token.confirmation:
             # A stolen token without its key (RFC 9449 §7.2).
             token = "The token is bound to a key"
+        elif isinstance(token, IssuedToken) and self._sandbox.certificates.is_bound_elsewhere(
+            request, token.confirmation, "api"
+        ):
+            token = "The token is bound to another certificate"
         if isinstance(token, str):
             challenge = f'Bearer error="invalid_token", error_description="{token}"'
             raise _challenge(401, token, challenge)

@@ -7,6 +7,7 @@ from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS, echo
 from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
+from aritma_auth.sandbox.identity.certificates import ClientCertificates
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
 from aritma_auth.sandbox.identity.proofs import Nonces, ProofValidator
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
@@ -78,6 +79,8 @@ class Faults:
         overrides: Where decoy keys are published.
 
         proofs: Validates the DPoP proofs, and knows their nonces.
+
+        certificates: Knows the clients' certificates.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Faults:
         request_objects: RequestObjects,
         overrides: ResponseOverrides,
         proofs: ProofValidator,
+        certificates: ClientCertificates,
     ) -> None:
         self._issuer = issuer
         self._refresh_tokens = refresh_tokens
@@ -95,6 +99,7 @@ class Faults:
         self._request_objects = request_objects
         self._overrides = overrides
         self._proofs = proofs
+        self._certificates = certificates
         self._queues = {place: FaultQueue() for place in PLACES}
         self._denials: deque[tuple[str, str | None]] = deque()
 
@@ -467,6 +472,18 @@ class Faults:
         known = ("use_dpop_nonce", "invalid_dpop_proof")
         error = _require_known("error", error, known)
         self._nonces(where).refuse_next(error, times, offers_nonce=offers_nonce)
+
+    def swap_certificate_next(self, *, times: int = 1, where: str = "token") -> None:
+        """
+        Let the next requests with a certificate look as if they had another client's.
+
+        Args:
+            times: Number of requests.
+
+            where: ``token``, ``userinfo`` or ``api``.
+        """
+        places = ("token", "userinfo", "api")
+        self._certificates.swap_next(_require_known("where", where, places), times)
 
     def bind_next_to_another_key(self, *, times: int = 1) -> None:
         """

@@ -9,6 +9,7 @@ from aritma_auth.sandbox.state import SandboxState
 
 _MODES = ["form_post", "query", "fragment"]
 _SIGNED = ["jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
+_BY_CERTIFICATE = ["self_signed_tls_client_auth", "tls_client_auth"]
 _METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 
@@ -69,7 +70,7 @@ class MetadataEndpoints:
                 "code id_token token",
             ],
             "response_modes_supported": [*_MODES, *(_SIGNED if version.signs_responses else ())],
-            "token_endpoint_auth_methods_supported": _METHODS,
+            "token_endpoint_auth_methods_supported": self._methods,
             "id_token_signing_alg_values_supported": [version.signing_algorithm],
             "subject_types_supported": ["public"],
             # IdentityServer always advertises plain, although clients refuse it by default.
@@ -78,17 +79,23 @@ class MetadataEndpoints:
             "require_signed_request_object": self._sandbox.request_objects.is_required,
         }
 
+    @property
+    def _methods(self) -> list[str]:
+        return [*_METHODS, *(_BY_CERTIFICATE if self._sandbox.asks_for_certificates else ())]
+
     def _of_server_version(self, base: str) -> Changes:
         version = self._sandbox.server_version
         members: Changes = {}
         if version.has_extended_metadata:
-            members["revocation_endpoint_auth_methods_supported"] = _METHODS
-            members["introspection_endpoint_auth_methods_supported"] = _METHODS
+            members["revocation_endpoint_auth_methods_supported"] = self._methods
+            members["introspection_endpoint_auth_methods_supported"] = self._methods
             members["prompt_values_supported"] = ["none", "login", "consent", "select_account"]
         if version.returns_iss:
             members["authorization_response_iss_parameter_supported"] = True
         if version.signs_responses:
             members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
+        if self._sandbox.asks_for_certificates:
+            members["tls_client_certificate_bound_access_tokens"] = True
         if version.supports_dpop:
             members["dpop_signing_alg_values_supported"] = list(ALGORITHMS)
         if version.supports_par:

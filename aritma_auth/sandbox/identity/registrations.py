@@ -67,6 +67,11 @@ class SandboxClient:
         public_key: The key that verifies its assertions and signed requests: in PEM, or as a JSON
             Web Key, as text or mapping; or None.
 
+        certificate_name: The DNS name of the certificate by which it authenticates (RFC 8705
+            §2.1.2), or None.
+
+        certificate_thumbprint: The thumbprint of its self-signed certificate (§2.2), or None.
+
         grant_types: Grants that it may use.
 
         scopes: Scopes that it may request.
@@ -98,6 +103,8 @@ class SandboxClient:
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     public_key: str | None = attrs.field(default=None, converter=_as_key)
+    certificate_name: str | None = None
+    certificate_thumbprint: str | None = None
     grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_texts)
     scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_texts)
     lifetime: int = 3600
@@ -119,7 +126,12 @@ class SandboxClient:
     @property
     def is_public(self) -> bool:
         """Whether it cannot authenticate."""
-        return not self.secrets and self.public_key is None
+        return not self.secrets and self.public_key is None and not self.has_certificate
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether it authenticates by a certificate."""
+        return (self.certificate_name or self.certificate_thumbprint) is not None
 
     def may_redirect_to(self, uri: str, registered: Iterable[str] | None = None) -> bool:
         """Tell whether an end-user may be redirected to an address."""

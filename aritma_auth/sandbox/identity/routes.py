@@ -21,6 +21,9 @@ _NEVER_STORED = {
     "Pragma": "no-cache",
 }
 
+_CONFIRMATION = web.RequestKey("confirmation", dict[str, object])
+"""The certificate that a request has shown (``cnf``)."""
+
 Work = Callable[[SandboxClient, dict[str, str]], dict[str, object] | None]
 Log = Callable[[web.Request, dict[str, str], str | None, str | None], None]
 
@@ -59,15 +62,16 @@ class ClientEndpoints:
     def _confirm(self, request: web.Request, client: SandboxClient) -> dict[str, object]:
         """Return the key that a token request has proved to hold; empty for a bearer token."""
         sandbox = self._sandbox
+        by_certificate = request[_CONFIRMATION]
         if not sandbox.server_version.supports_dpop:
-            return {}
+            return by_certificate
         thumbprint = sandbox.proofs.validate(request, sandbox.proofs.identity)
         if thumbprint is None and client.requires_dpop:
             raise ErrorResponse(
                 "invalid_request",
                 "Client requires DPoP and a DPoP proof token was not provided.",
             )
-        return {} if thumbprint is None else {"jkt": thumbprint}
+        return by_certificate if thumbprint is None else {"jkt": thumbprint}
 
     async def authorize_device(self, request: web.Request) -> web.Response:
         """Issue a device code (RFC 8628 §3.1)."""
@@ -125,6 +129,7 @@ class ClientEndpoints:
             client = self._sandbox.authenticator.find_client(
                 form, request.headers.get("Authorization", ""), self._issuer(request)
             )
+            request[_CONFIRMATION] = self._sandbox.certificates.confirm(request, client)
             client_id = client.client_id
             members = work(client, form)
         except ErrorResponse as refused:

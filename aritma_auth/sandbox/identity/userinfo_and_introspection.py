@@ -57,6 +57,8 @@ class UserInfoAndIntrospection:
     ) -> web.Response | None:
         """Refuse a request whose token is bound to a key that it does not prove."""
         proofs, bound_to = self._sandbox.proofs, token.confirmation.get("jkt")
+        if self._sandbox.certificates.is_bound_elsewhere(request, token.confirmation, "userinfo"):
+            return _challenge(401, f'{_REALM}"invalid_token"')
         if bound_to is None:
             return None
         try:
