@@ -3,7 +3,7 @@ Servers and APIs that repeat the secrets they were sent: nothing of ours passes 
 
 A canary stands in each secret that can be sent. The server repeats it in each text that it controls,
 in each spelling. Logs at DEBUG, events, exceptions with their frames' locals, reprs, serialisers,
-pickles and standard output are then searched for every piece of it.
+pickles, spans, metrics and standard output are then searched for every piece of it.
 """
 
 import base64
@@ -21,9 +21,15 @@ import aiohttp
 import attrs
 import cattrs
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import aritma_auth as aa
-from aritma_auth import cli
+from aritma_auth import cli, events
+from aritma_auth.integrations.opentelemetry import Telemetry
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.token_endpoint import parse_token_response
@@ -79,14 +85,37 @@ class Watch(logging.Handler):
         super().__init__(logging.DEBUG)
         self.texts = []
         self.events = []
+        self._spans, self._metrics = InMemorySpanExporter(), InMemoryMetricReader()
+        tracers = TracerProvider()
+        tracers.add_span_processor(SimpleSpanProcessor(self._spans))
+        self.on_event = Telemetry(
+            self._learn, meter_provider=MeterProvider([self._metrics]), tracer_provider=tracers
+        )
 
     def emit(self, record):
         self.texts += [record.getMessage(), repr(record.__dict__)]
         if record.exc_info and record.exc_info[1] is not None:
             self.add(record.exc_info[1])
 
-    def on_event(self, event):
+    def _learn(self, event):
         self.events.append(event)
+        self.texts.append(repr(event.as_dict()))
+
+    def add_telemetry(self):
+        """Show what has left the process by an exporter."""
+        for span in self._spans.get_finished_spans():
+            self.texts.append(span.to_json())
+        self._spans.clear()
+        data = self._metrics.get_metrics_data()
+        metrics = [
+            metric
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ]
+        # A metric's numbers are no text.
+        points = (point for metric in metrics for point in metric.data.data_points)
+        self.texts += {repr(dict(point.attributes)) for point in points}
 
     def add(self, *things):
         """Show a thing in every way in which a program or an error reporter may show it."""
@@ -112,6 +141,7 @@ class Watch(logging.Handler):
 
     def found(self, secret, core=CORE):
         """Give the texts in which a piece of the secret stands."""
+        self.add_telemetry()
         pattern = traces_of(secret, core)
         texts = set(self.texts)
         # A repr doubles each backslash.
@@ -385,6 +415,19 @@ def test_the_search_finds_every_spelling():
             watch = Watch()
             watch.texts = [repr({"said": f"no: {spell(text)}"})]
             assert watch.found(secret), (spelling, text)
+
+
+async def test_the_search_looks_into_spans_and_metrics(watch):
+    """What an exporter would send is searched, a failure's text included."""
+    error = aa.TransportError(SECRET)
+    watch.on_event(events.FlightStarted(1, has_live_token=False))
+    watch.on_event(events.RefreshFailed(error, 1, 1.0, has_live_token=False, tenant=SECRET))
+    watch.on_event(events.FlightEnded(1, "failed", 0.1, 1))
+    watch.texts.clear()
+    found = watch.found(SECRET)
+
+    assert [text for text in found if "aritma_auth.refresh" in text]
+    assert [text for text in found if "aritma_auth.tenant" in text and "span_id" not in text]
 
 
 def test_an_echo_hides_a_scope_and_leaves_its_value():
