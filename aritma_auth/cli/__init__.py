@@ -60,6 +60,11 @@ COMMANDS = (
         "call:call_api",
         "Send one signed request to an API, and print its response: JSON is indented.",
     ),
+    Command(
+        "completion",
+        "completion:show_completion",
+        "Print a script with which a shell completes subcommands and options.",
+    ),
     Command("config", "config:app", "Explain the settings of a client."),
     Command(
         "demo",

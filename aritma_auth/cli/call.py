@@ -2,7 +2,6 @@
 
 import base64
 import http
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +16,8 @@ from aritma_auth.banking.problems import parse_problem
 from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of_status
 from aritma_auth.cli.json_text import format_json, parse_json
 from aritma_auth.cli.open_tokens import open_tokens
-from aritma_auth.cli.options import EndUser, Json, Seconds
-from aritma_auth.cli.stored_sign_in import StoredSignIn, open_session
+from aritma_auth.cli.options import EndUser, Json, RegistrationName, Seconds
+from aritma_auth.cli.stored_sign_in import Opened, open_session
 from aritma_auth.cli.terminal import show, show_error, waiting
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError, TransportError
@@ -39,6 +38,7 @@ async def call_api(
     content_type: str = "application/json",
     header: list[str] | None = None,
     scope: str | None = None,
+    registration: RegistrationName | None = None,
     end_user: EndUser | None = None,
     trust_origin: bool = False,
     include: bool = False,
@@ -71,7 +71,9 @@ async def call_api(
     header:
         A further header, such as "Idempotency-Key: 42"; may be repeated.
     scope:
-        Scope to request; by default the API's if --api is given, else that of ARITMA_SCOPE.
+        Scope to request; by default the API's if --api is given, else that of the settings.
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         Sign with the token of this sign-in of aritma-auth login.
     trust_origin:
@@ -95,9 +97,10 @@ async def call_api(
         headers.setdefault("Content-Type", content_type)
     headers.setdefault("Accept", "application/json, */*;q=0.5")
     chosen_scope = scope or (None if api is None else _scope_of(api))
-    async with open_tokens(end_user, scope=chosen_scope) as signed_in:
+    async with open_tokens(end_user, registration=registration, scope=chosen_scope) as signed_in:
         environment = signed_in.client.environment
-        url = _address(environment, target, api, base_url)
+        chosen_url = base_url or (signed_in.base_url if api is None else None)
+        url = _address(environment, target, api, chosen_url)
         _require_listed(environment, url, trust_origin=trust_origin)
         with waiting(f"{method.upper()} {url.host}"):
             response = await _send(signed_in, method.upper(), url, headers, body, timeout)
@@ -160,7 +163,7 @@ def _read_body(data: str | None) -> bytes | None:
 def _address(environment: Environment, target: str, api: str | None, base_url: str | None) -> URL:
     if "://" in target:
         return require_secure_url(target, "the URL")
-    base = base_url or os.environ.get("ARITMA_BASE_URL")
+    base = base_url
     if api is not None or not base:
         base = environment.base_url(api or "bankservice")
     base = f"{base.rstrip('/')}/"
@@ -182,7 +185,7 @@ def _require_listed(environment: Environment, url: URL, *, trust_origin: bool) -
 
 
 async def _send(
-    signed_in: StoredSignIn,
+    signed_in: Opened,
     method: str,
     url: URL,
     headers: dict[str, str],

@@ -12,8 +12,8 @@ from yarl import URL
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.findings import Finding, examine, examine_keys, name_server
 from aritma_auth.cli.network_checks import examine_network
-from aritma_auth.cli.options import Json
-from aritma_auth.cli.stored_sign_in import open_session
+from aritma_auth.cli.options import Json, RegistrationName
+from aritma_auth.cli.stored_sign_in import make_client, open_session, read_registration
 from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.client.transport import Transport
@@ -37,6 +37,7 @@ async def examine_server(
     /,
     *,
     request_token: bool = False,
+    registration: RegistrationName | None = None,
     json: Json = False,
 ) -> int:
     """
@@ -50,14 +51,16 @@ async def examine_server(
     Parameters
     ----------
     issuer:
-        The server: production, development or an issuer's URL; by default ARITMA_ENVIRONMENT.
+        The server: production, development or an issuer's URL; by default that of the settings.
     request_token:
         Request a token, too; otherwise no secret is sent.
+    registration:
+        Read the settings from this registration of a TOML file.
     json:
         Print the findings as one JSON object.
     """
     async with open_session() as session:
-        examination = Examination(issuer, session)
+        examination = Examination(issuer, registration, session)
         with waiting("examining the server"):
             await examination.run(request_token=request_token)
     findings = examination.findings
@@ -80,7 +83,9 @@ class Examination:
     One run of all checks.
 
     Args:
-        issuer: The server, or None for that of ARITMA_ENVIRONMENT.
+        issuer: The server, or None for that of the settings.
+
+        registration: Name of a registration in a TOML file; None reads variables.
 
         session: The session whose connections are used.
 
@@ -93,17 +98,20 @@ class Examination:
         ConfigurationError: The server is no URL.
     """
 
-    def __init__(self, issuer: str | None, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, issuer: str | None, registration: str | None, session: aiohttp.ClientSession
+    ) -> None:
         self.findings: list[Finding] = []
-        name = issuer or os.environ.get("ARITMA_ENVIRONMENT") or "production"
-        self.environment = Environment.named(name)
+        self.environment = Environment.named(issuer or _server_of_variables())
         self._session = session
         self._transport = Transport(session)
         self._registered: OAuthClient | None = None
+        self._grant = ClientCredentialsGrant()
         try:
-            registered = OAuthClient.from_env(session=session, requires_secret=False)
+            registered = make_client(registration, session, requires_credential=False)
+            self._grant = read_registration(registration, requires_credential=False).make_grant()
         except ConfigurationError as error:
-            if os.environ.get("ARITMA_CLIENT_ID"):
+            if registration is not None or os.environ.get("ARITMA_CLIENT_ID"):
                 self.findings.append(Finding("settings", "not usable", str(error)))
         else:
             self._registered = registered
@@ -243,10 +251,16 @@ class Examination:
             note = "set ARITMA_CLIENT_ID, and the issuer exactly: no secret was sent"
             self.findings.append(Finding("token", "not requested", note=note))
             return
-        scope = os.environ.get("ARITMA_SCOPE") or "bankservice"
-        token = await client.fetch_token(ClientCredentialsGrant(scope))
-        granted = scope if token.scope is None else " ".join(token.scope)
-        self.findings.append(Finding("token", f"{token.token_type} for {granted}"))
+        token = await client.fetch_token(self._grant)
+        granted = self._grant.scope if token.scope is None else token.scope
+        self.findings.append(
+            Finding("token", f"{token.token_type} for {' '.join(granted or ['any scope'])}")
+        )
+
+
+def _server_of_variables() -> str:
+    variables = (os.environ.get(f"ARITMA_{name}") for name in ("ISSUER", "ENVIRONMENT"))
+    return next(filter(None, variables), "production")
 
 
 def _show(findings: list[Finding], problems: int) -> None:

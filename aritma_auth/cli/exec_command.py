@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from aritma_auth.cli.exit_codes import UsageError
 from aritma_auth.cli.open_tokens import open_tokens
-from aritma_auth.cli.options import EndUser, Json
+from aritma_auth.cli.options import EndUser, Json, RegistrationName
 from aritma_auth.cli.terminal import show_error, waiting
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.provider.provider import TokenProvider
@@ -35,6 +35,7 @@ async def run_command(
     variable: str = "ARITMA_ACCESS_TOKEN",
     notify: str | None = None,
     scope: str | None = None,
+    registration: RegistrationName | None = None,
     end_user: EndUser | None = None,
     json: Json = False,
 ) -> int:
@@ -54,7 +55,9 @@ async def run_command(
     notify:
         Signal to send to the program when the file has a new token, such as HUP.
     scope:
-        Scope of the token; by default that of ARITMA_SCOPE.
+        Scope of the token; by default that of the settings.
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         Give the token of this sign-in of aritma-auth login.
     json:
@@ -68,34 +71,34 @@ async def run_command(
     if program is None:
         return _report_missing(command[0])
     with _open_folder() as folder:
-        return await _run([program, *command[1:]], variable, number, folder, scope, end_user)
+        async with open_tokens(end_user, registration=registration, scope=scope) as opened:
+            keeper = _TokenFile(opened.tokens, folder / "token")
+            environment = _without_secrets(os.environ, opened.secret_variables)
+            return await _run([program, *command[1:]], keeper, environment, variable, number)
 
 
 async def _run(
     command: list[str],
+    keeper: "_TokenFile",
+    environment: dict[str, str],
     variable: str,
     number: signal.Signals | None,
-    folder: Path,
-    scope: str | None,
-    end_user: str | None,
 ) -> int:
-    async with open_tokens(end_user, scope=scope) as opened:
-        keeper = _TokenFile(opened.tokens, folder / "token")
-        with waiting("waiting for a token"):
-            text = await keeper.write()
-        environment = {
-            **_without_secrets(os.environ),
-            variable: text,
-            "ARITMA_TOKEN_FILE": str(keeper.path),
-        }
-        child = await asyncio.create_subprocess_exec(*command, env=environment)
-        refreshes = asyncio.create_task(keeper.keep(child, number))
-        try:
-            with _forwarding(child):
-                code = await child.wait()
-        finally:
-            refreshes.cancel()
-            await asyncio.gather(refreshes, return_exceptions=True)
+    with waiting("waiting for a token"):
+        text = await keeper.write()
+    environment = {
+        **environment,
+        variable: text,
+        "ARITMA_TOKEN_FILE": str(keeper.path),
+    }
+    child = await asyncio.create_subprocess_exec(*command, env=environment)
+    refreshes = asyncio.create_task(keeper.keep(child, number))
+    try:
+        with _forwarding(child):
+            code = await child.wait()
+    finally:
+        refreshes.cancel()
+        await asyncio.gather(refreshes, return_exceptions=True)
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -112,12 +115,13 @@ def _signal_named(name: str) -> signal.Signals:
     return known[wanted]
 
 
-def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def _without_secrets(environment: Mapping[str, str], named: frozenset[str]) -> dict[str, str]:
     """The program gets a token that ends soon, and not what obtains another."""
     return {
         name: value
         for name, value in environment.items()
-        if not (name.startswith("ARITMA_") and any(word in name for word in _SECRETS))
+        if name not in named
+        and not (name.startswith("ARITMA_") and any(word in name for word in _SECRETS))
     }
 
 

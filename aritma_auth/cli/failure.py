@@ -52,6 +52,8 @@ def _advice(error: Exception) -> str:
         options = [f" --acr {value}" for value in error.acr_values]
         return f" (aritma-auth login{''.join(options)})"
     if isinstance(error, InvalidResponseError | TransportError):
-        environment = os.environ.get("ARITMA_ENVIRONMENT") or "production"
-        return f" (is the environment right? ARITMA_ENVIRONMENT means {environment})"
+        issuer = os.environ.get("ARITMA_ISSUER")
+        name = "ARITMA_ENVIRONMENT" if issuer is None else "ARITMA_ISSUER"
+        server = issuer or os.environ.get("ARITMA_ENVIRONMENT") or "production"
+        return f" (is the environment right? {name} means {server})"
     return ""

@@ -31,5 +31,8 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65535))]
 """A TCP port, or 0 for a free one."""
 
+RegistrationName = Annotated[str, Parameter("--registration", validator=_require_name)]
+"""The name of a registration in a TOML file, which then has the settings."""
+
 EndUser = Annotated[str, Parameter("--end-user", validator=_require_name)]
 """The name that a sign-in is stored under."""

@@ -65,7 +65,11 @@ def _as_json(sandbox: Sandbox) -> dict[str, JsonValue]:
             for client in sandbox.clients.values()
         ],
         "users": [
-            {"username": user.username, "password": user.password}
+            {
+                "username": user.username,
+                "password": user.password,
+                "one_time_code": user.one_time_code,
+            }
             for user in sandbox.users.values()
         ],
     }
@@ -81,7 +85,14 @@ def _introduce(sandbox: Sandbox) -> None:
     show_styled(Text("A local stand-in for Aritma. It is not Aritma.", style="bold"))
     show(f"identity server  {sandbox.identity_url}")
     show(f"Banking APIs     {sandbox.banking_url}")
+    show(f"in a browser     {sandbox.identity_url}/ lists clients, end-users and passwords")
+    show("")
+    users = Table("end-user", "password", "one-time code", box=None, pad_edge=False)
+    for user in sandbox.users.values():
+        users.add_row(Text(user.username), Text(user.password), Text(user.one_time_code))
     show_styled(clients)
+    show("")
+    show_styled(users)
     show("")
     show(
         f"curl -d 'grant_type=client_credentials&client_id={service.client_id}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import cyclopts
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
-from aritma_auth.cli.options import EndUser, Json, Port, Seconds
+from aritma_auth.cli.options import EndUser, Json, Port, RegistrationName, Seconds
 from aritma_auth.cli.stored_sign_in import open_sign_in
 from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
@@ -30,6 +30,7 @@ async def log_in(
     scope: str | None = None,
     device: bool = False,
     browser: Annotated[bool, cyclopts.Parameter(negative="--no-browser")] = True,
+    registration: RegistrationName | None = None,
     end_user: EndUser = "me",
     port: Port = 0,
     path: str = "/callback",
@@ -51,6 +52,8 @@ async def log_in(
         Sign in on another device, where this one has no browser.
     browser:
         Open the browser; otherwise only the address is shown.
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         The name to store the sign-in under.
     port:
@@ -67,7 +70,7 @@ async def log_in(
     if device and acr:
         raise UsageError("--acr has no meaning for --device: leave one of them out")
     requested = scope or f"{DEFAULT_SCOPE} {os.environ.get('ARITMA_SCOPE', '')}"
-    async with open_sign_in(end_user) as signed_in:
+    async with open_sign_in(end_user, registration=registration) as signed_in:
         if device:
             sign_in = await _log_in_on_device(signed_in.client, requested, timeout)
         else:
@@ -95,19 +98,23 @@ async def _log_in_on_device(client: OAuthClient, scope: str, timeout: float) -> 
     raise TokenTimeoutError(f"the code was not entered within {timeout:g} seconds: begin again")
 
 
-async def show_userinfo(*, end_user: EndUser = "me", json: Json = False) -> int:
+async def show_userinfo(
+    *, registration: RegistrationName | None = None, end_user: EndUser = "me", json: Json = False
+) -> int:
     """
     Print the claims that the server's UserInfo endpoint has of the end-user who signed in.
 
     Parameters
     ----------
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         The name that the sign-in is stored under.
     json:
         As always: the claims are one JSON object.
     """
     del json  # the claims are one in any case
-    async with open_sign_in(end_user) as signed_in:
+    async with open_sign_in(end_user, registration=registration) as signed_in:
         token = await signed_in.tokens.get_token()
         if token.id_token is None:
             raise ReauthenticationRequiredError(
@@ -119,12 +126,20 @@ async def show_userinfo(*, end_user: EndUser = "me", json: Json = False) -> int:
     return ExitCode.DONE
 
 
-async def log_out(*, end_user: EndUser = "me", browser: bool = False, json: Json = False) -> int:
+async def log_out(
+    *,
+    registration: RegistrationName | None = None,
+    end_user: EndUser = "me",
+    browser: bool = False,
+    json: Json = False,
+) -> int:
     """
     End a sign-in: its tokens are revoked at the server, and deleted here in any case.
 
     Parameters
     ----------
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         The name that the sign-in is stored under.
     browser:
@@ -132,7 +147,7 @@ async def log_out(*, end_user: EndUser = "me", browser: bool = False, json: Json
     json:
         Print whether there was a sign-in, and that address, as one JSON object.
     """
-    async with open_sign_in(end_user) as signed_in:
+    async with open_sign_in(end_user, registration=registration) as signed_in:
         try:
             await signed_in.client.revoke(await signed_in.tokens.get_token())
         except ReauthenticationRequiredError:

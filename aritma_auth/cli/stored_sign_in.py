@@ -7,6 +7,7 @@ import aiohttp
 import attrs
 
 from aritma_auth.client.client import OAuthClient
+from aritma_auth.configuration.registration import Registration, from_file, from_variables
 from aritma_auth.errors import StoreError
 from aritma_auth.events import Event, Listener, StoreFailed, notify
 from aritma_auth.protocol.grants import SignedInGrant
@@ -32,29 +33,97 @@ def open_session() -> aiohttp.ClientSession:
 
 
 @attrs.frozen
-class StoredSignIn:
+class Opened:
     """
-    One end-user's sign-in.
+    A client of the settings, and its tokens.
 
     Attributes:
-        client: The client that the end-user signed in to; public if there is no secret.
+        client: The client; public if there is no secret, where end-users sign in.
 
-        tokens: Provides the end-user's tokens, and stores them.
+        tokens: Provides the tokens; those of a sign-in are stored.
+
+        base_url: The API that the settings name, or None.
+
+        secret_variables: Environment variables that hold the client's secrets by other names.
     """
 
     client: OAuthClient
     tokens: TokenProvider
+    base_url: str | None = None
+    secret_variables: frozenset[str] = frozenset()
+
+
+def read_registration(name: str | None, *, requires_credential: bool) -> Registration:
+    """
+    Read the settings of a client.
+
+    Args:
+        name: Of a registration in a TOML file; None reads the environment's variables.
+
+        requires_credential: A client without a secret or another credential is a mistake.
+
+    Raises:
+        ConfigurationError: A setting is missing, unknown or contradictory.
+    """
+    if name is None:
+        return from_variables(requires_credential=requires_credential)
+    return from_file(name, None, requires_credential=requires_credential)
+
+
+def make_client(
+    name: str | None, session: aiohttp.ClientSession, *, requires_credential: bool
+) -> OAuthClient:
+    """
+    Make the client of the settings.
+
+    Args:
+        name: Of a registration in a TOML file; None reads the environment's variables.
+
+        session: The session whose connections are used.
+
+        requires_credential: A client without a secret or another credential is a mistake.
+
+    Raises:
+        ConfigurationError: A setting is missing, unknown or contradictory.
+    """
+    if name is None:
+        return OAuthClient.from_env(session=session, requires_secret=requires_credential)
+    return OAuthClient.from_config(name, session=session, requires_secret=requires_credential)
+
+
+def make_opened(client: OAuthClient, tokens: TokenProvider, registration: Registration) -> Opened:
+    """
+    Put together what the settings have made.
+
+    Args:
+        client: The client.
+
+        tokens: Its tokens.
+
+        registration: The settings.
+    """
+    given = registration.settings.given
+    base_url = given.get("base_url")
+    secrets = (each for name, each in given.items() if name.endswith("_variable"))
+    return Opened(
+        client,
+        tokens,
+        None if base_url is None else str(base_url.value),
+        frozenset(str(each.value) for each in secrets),
+    )
 
 
 @contextlib.asynccontextmanager
 async def open_sign_in(
-    end_user: str, *, on_event: Listener | None = None
-) -> AsyncIterator[StoredSignIn]:
+    end_user: str, *, registration: str | None = None, on_event: Listener | None = None
+) -> AsyncIterator[Opened]:
     """
     Open an end-user's stored sign-in, or the place for one.
 
     Args:
         end_user: The name that it is stored under.
+
+        registration: Of a registration in a TOML file; None reads the environment's variables.
 
         on_event: Receives the events.
 
@@ -71,11 +140,12 @@ async def open_sign_in(
         notify(on_event, event)
 
     async with open_session() as session:
-        client = OAuthClient.from_env(session=session, requires_secret=False)
+        client = make_client(registration, session, requires_credential=False)
+        settings = read_registration(registration, requires_credential=False)
         store, grant = default_store(), SignedInGrant(end_user)
         # A store that is away must be told before the end-user signs in for nothing.
         await store.load(token_key(client, grant))
         async with TokenProvider(client, grant, store=store, on_event=listen) as tokens:
-            yield StoredSignIn(client, tokens)
+            yield make_opened(client, tokens, settings)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")

@@ -2,13 +2,14 @@
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
 from aritma_auth.cli.open_tokens import open_tokens
-from aritma_auth.cli.options import EndUser, Json
+from aritma_auth.cli.options import EndUser, Json, RegistrationName
 from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.protocol.jwt import parse_unverified_claims
 
 
 async def show_token(
     *,
+    registration: RegistrationName | None = None,
     end_user: EndUser | None = None,
     header: bool = False,
     inspect: bool = False,
@@ -17,11 +18,12 @@ async def show_token(
     """
     Print an access token for the client in ARITMA_CLIENT_ID and ARITMA_CLIENT_SECRET.
 
-    Also read: ARITMA_CLIENT_SECRET_FILE, ARITMA_ENVIRONMENT (production, development or a URL),
-    ARITMA_TENANT, ARITMA_SCOPE.
+    aritma-auth config list shows the other settings.
 
     Parameters
     ----------
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         Print the token of this sign-in of aritma-auth login instead, refreshed if need be.
     header:
@@ -33,7 +35,7 @@ async def show_token(
     """
     if header and inspect:
         raise UsageError("--header and --inspect exclude each other: give one of them")
-    async with open_tokens(end_user) as signed_in:
+    async with open_tokens(end_user, registration=registration) as signed_in:
         with waiting("waiting for a token"):
             token = await signed_in.tokens.get_token()
     if inspect:

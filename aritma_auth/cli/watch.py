@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from aritma_auth.cli.open_tokens import open_tokens
-from aritma_auth.cli.options import Count, EndUser, Json, Seconds
+from aritma_auth.cli.options import Count, EndUser, Json, RegistrationName, Seconds
 from aritma_auth.cli.stopping import stop_on_signals
 from aritma_auth.cli.terminal import hide_controls, open_live, show, show_styled
 from aritma_auth.cli.timeline import Timeline, View
@@ -35,6 +35,7 @@ async def watch_provider(
     sandbox: bool = False,
     lifetime: Count = 20,
     failures: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    registration: RegistrationName | None = None,
     end_user: EndUser | None = None,
     callers: Count = 3,
     every: Seconds = 0.5,
@@ -56,6 +57,8 @@ async def watch_provider(
         Seconds that the stand-in's tokens live.
     failures:
         Token requests that fail at the stand-in, after the first.
+    registration:
+        Read the settings from this registration of a TOML file.
     end_user:
         Watch the token of this sign-in of aritma-auth login.
     callers:
@@ -77,7 +80,7 @@ async def watch_provider(
     if sandbox:
         opened = _open_sandbox(lifetime, failures, watcher.on_event)
     else:
-        opened = _open_real(end_user, watcher.on_event)
+        opened = _open_real(registration, end_user, watcher.on_event)
     async with opened as (title, tokens):
         watcher.timeline.title = title
         return await watcher.run(tokens, callers, every, seconds, once=once)
@@ -180,9 +183,9 @@ class Watcher:
 
 @contextlib.asynccontextmanager
 async def _open_real(
-    end_user: str | None, on_event: Listener
+    registration: str | None, end_user: str | None, on_event: Listener
 ) -> AsyncIterator[tuple[str, TokenProvider]]:
-    async with open_tokens(end_user, on_event=on_event) as opened:
+    async with open_tokens(end_user, registration=registration, on_event=on_event) as opened:
         client = opened.client
         yield f"{client.client_id} at {client.environment.issuer}", opened.tokens
 

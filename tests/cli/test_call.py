@@ -212,6 +212,7 @@ def scopes(monkeypatch):
         return aa.ClientCredentialsGrant(scope)
 
     monkeypatch.setattr(open_tokens, "ClientCredentialsGrant", note)
+    monkeypatch.setattr(registration, "ClientCredentialsGrant", lambda scope, **_: note(scope))
     return asked
 
 
@@ -237,6 +238,29 @@ def test_the_scope_may_be_a_setting(development, scopes, monkeypatch, capsys):
 
     assert cli.run(["call", "GET", "accounts"]) == ExitCode.DONE
     assert scopes == ["api"]
+
+
+def test_a_registration_of_a_file_has_the_settings(settings, monkeypatch, tmp_path, capsys):
+    """--registration reads a TOML file instead of variables; the secret stays in a variable."""
+    for name in ("ARITMA_CLIENT_ID", "ARITMA_CLIENT_SECRET", "ARITMA_ENVIRONMENT"):
+        monkeypatch.delenv(name)
+    (tmp_path / "aritma.toml").write_text(
+        '[registrations.bank]\nclient_id = "sandbox-service"\n'
+        f'client_secret_variable = "BANK_SECRET"\nissuer = "{settings.identity_url}"\n'
+        f'base_url = "{settings.banking_url}"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BANK_SECRET", "sandbox-secret")
+
+    assert cli.run(["call", "GET", "api/accounts", "--registration", "bank"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["accounts"]
+    assert cli.run(["doctor", "--registration", "bank", "--request-token"]) == ExitCode.DONE
+    program = "import os; assert 'BANK_SECRET' not in os.environ"
+    command = ["exec", "--registration", "bank", "--", sys.executable, "-c", program]
+    assert cli.run(command) == ExitCode.DONE
+    assert cli.run(["doctor", settings.identity_url, "--registration", "x"]) == ExitCode.FAILED
+    assert cli.run(["token", "--registration", ""]) == ExitCode.USAGE
+    assert cli.run(["token", "--registration", "x"]) == ExitCode.CONFIGURATION
 
 
 def test_an_api_without_an_address_is_named(development, capsys):

@@ -325,7 +325,7 @@ def test_no_secret_is_sent_unless_asked_for(doctor, settings):
 
     bad, findings = doctor("--request-token")
     assert bad == []
-    assert findings["token"]["found"] == "Bearer for bankservice"
+    assert findings["token"]["found"] == "Bearer for bankservice api"
     assert len(settings.token_requests) == 1
 
 

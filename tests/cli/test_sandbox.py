@@ -1,5 +1,6 @@
 """Tests of `aritma-auth sandbox`."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,11 +13,12 @@ import pytest
 from aritma_auth import cli
 
 
-@pytest.fixture
-def introduction():
+@contextlib.contextmanager
+def introducing(last, *options):
     """Run the command as its users do, give the lines that it prints, and end it with Ctrl-C."""
+    ports = ("--identity-port=0", "--banking-port=0")
     process = subprocess.Popen(
-        [sys.executable, "-m", "aritma_auth", "sandbox", "--identity-port=0", "--banking-port=0"],
+        [sys.executable, "-m", "aritma_auth", "sandbox", *ports, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -24,12 +26,33 @@ def introduction():
         env={**os.environ, "PYTHONDEVMODE": ""},
     )
     lines = []
-    while not lines or "Ctrl-C" not in lines[-1]:
+    while not lines or not lines[-1].startswith(last):
         lines.append(process.stdout.readline())
     yield lines
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.fixture
+def introduction():
+    """Give the lines that the sandbox prints for people."""
+    with introducing("Ctrl-C") as lines:
+        yield lines
+
+
+def test_programs_get_an_object():
+    """--json prints addresses, clients and users as one object, and runs on."""
+    with introducing("}", "--json") as lines:
+        told = json.loads("".join(lines))
+
+    assert [*told] == ["identity_url", "banking_url", "clients", "users"]
+    assert told["clients"][0]["client_secret"] == "sandbox-secret"
+    assert told["users"][0] == {
+        "username": "alice",
+        "password": "alice-password",
+        "one_time_code": "123456",
+    }
 
 
 def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypatch, capsys):
@@ -45,6 +68,7 @@ def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypat
 
     assert "It is not Aritma." in introduction[0]
     assert any("s3cr3tV@lue!+%" in line for line in introduction)
+    assert any("alice-password" in line for line in introduction)
     assert any("curl -d 'grant_type=client_credentials" in line for line in introduction)
     assert f"export ARITMA_ENVIRONMENT={address}\n" in introduction
     assert plain[0] == header[0] == inspected[0] == 0
