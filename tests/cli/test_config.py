@@ -76,7 +76,7 @@ def test_a_program_reads_it_as_json(monkeypatch, capsys, credential, method):
         ({"CLIENT_SECRET": "s", "SCOPES": "a"}, "ARITMA_SCOPES is no setting: write ARITMA_SCOPE"),
         ({}, "set ARITMA_CLIENT_SECRET_FILE or ARITMA_CLIENT_SECRET, or another credential"),
         ({"CLIENT_SECRET": "s", "ENVIRONMENT": "prod"}, "the environment must be production,"),
-        ({"CERTIFICATE_FILE": "/none.pem"}, "/none.pem cannot be read"),
+        ({"CERTIFICATE_FILE": "/none.pem"}, "the certificate in /none.pem must be in PEM"),
     ],
 )
 def test_what_is_wrong_ends_it_with_a_code(monkeypatch, capsys, settings, problem):
