@@ -82,7 +82,7 @@ class ScaStep:
             member: Name of the member that holds the access token. Aritma's public pages do not
                 show this body: ask Aritma.
         """
-        require_instance("token", "a Token, such as sign_in.require_token()", token, Token)
+        require_instance("token", "a Token, such as sign_in.token", token, Token)
         return {member: token.access_token}
 
 

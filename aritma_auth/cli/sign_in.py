@@ -83,7 +83,7 @@ async def log_in(
                 timeout=timeout,
                 open_browser=open_in_browser if browser else None,
             )
-        await signed_in.tokens.set_token(sign_in.require_token())
+        await signed_in.tokens.set_token(sign_in.token)
     if json:
         show_json({"end_user": end_user, "claims": dict(sign_in.claims.items())})
     else:

@@ -129,7 +129,7 @@ class WebSessions:
         Args:
             sign_in: The sign-in.
         """
-        subject, sid = sign_in.require_subject(), _sid_of(sign_in)
+        subject, sid = sign_in.subject, _sid_of(sign_in)
         return [await self._sessions.get(key) for key in _mark_keys(subject, sid)]
 
     async def open(
@@ -149,7 +149,7 @@ class WebSessions:
         """
         await self._sweep()
         handle = HiddenStr(secrets.token_urlsafe(_HANDLE_BYTES))
-        key, subject, now = hash_key("session", handle), sign_in.require_subject(), self._now()
+        key, subject, now = hash_key("session", handle), sign_in.subject, self._now()
         record = {
             "format": _FORMAT,
             "subject": subject,
@@ -162,7 +162,7 @@ class WebSessions:
             "cause": cause,
         }
         # Before the session, so that no request finds a session without its token.
-        await self._pool.provider(key).set_token(sign_in.require_token())
+        await self._pool.provider(key).set_token(sign_in.token)
         self._opened.append((now + self._lifetime, key))
         if cause:
             await self._sessions.put(_cause_key(key), cause, seconds=_CAUSE_SECONDS)

@@ -338,9 +338,7 @@ class WebSignInFlow:
         sign_in = await self._client.complete_sign_in(asked, request.query)
         marks, claims = await self._sessions.read_marks(sign_in), sign_in.claims
         if _PROFILE.intersection(asked.scope or ()):
-            more = await self._client.fetch_userinfo(
-                sign_in.require_token(), subject=sign_in.require_subject()
-            )
+            more = await self._client.fetch_userinfo(sign_in.token, subject=sign_in.subject)
             claims = Members({**dict(more.items()), **dict(claims.items())})
         # A new id at every sign-in: a planted one never becomes a session.
         before = self._handle_of(request)

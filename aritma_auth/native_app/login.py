@@ -289,7 +289,7 @@ async def signed_in_provider(
         except ReauthenticationRequiredError:
             must_sign_in = True
         if must_sign_in:
-            await provider.set_token((await _sign_in(client, sign_in)).require_token())
+            await provider.set_token((await _sign_in(client, sign_in)).token)
         is_first_look = False
         stack.pop_all()
         return provider

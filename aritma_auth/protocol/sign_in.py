@@ -17,7 +17,7 @@ class SignIn:
     """
     What an end-user's sign-in has brought.
 
-    Attributes:
+    Args:
         token: The tokens, or None if only an ID token was asked for.
 
         claims: The claims of the verified ID token; empty if the scope had no ``openid``.
@@ -29,7 +29,7 @@ class SignIn:
     Spec: OpenID Connect Core 1.0 §3.1.3.7; OpenID Connect Session Management 1.0 §2.
     """
 
-    token: Token | None
+    _token: Token | None = attrs.field(alias="token")
     claims: Members = attrs.field(factory=Members)
     session_state: str | None = None
     _id_token: SecretText | None = attrs.field(
@@ -37,39 +37,46 @@ class SignIn:
     )
 
     @property
-    def id_token(self) -> str | None:
-        """The raw ID token's text: the token's own, or the one that came through the browser."""
-        if self.token is not None and self.token.id_token is not None:
-            return self.token.id_token
-        return None if self._id_token is None else self._id_token.text
+    def token(self) -> Token:
+        """
+        The tokens, which are there unless an ID token alone was asked for.
+
+        Raises:
+            ConfigurationError: It was: ``has_token`` tells.
+        """
+        if self._token is None:
+            raise ConfigurationError("the sign-in brought no token: ask for a code")
+        return self._token
 
     @property
-    def subject(self) -> str | None:
-        """The end-user's identifier at this server (``sub``), or None without an ID token."""
+    def has_token(self) -> bool:
+        """Tokens came, as with every response type but ``id_token``."""
+        return self._token is not None
+
+    @property
+    def subject(self) -> str:
+        """
+        The end-user's identifier at this server (``sub``), which is there if ``openid`` was asked.
+
+        Raises:
+            ConfigurationError: It was not: ``has_subject`` tells.
+        """
         subject = self.claims.get("sub")
-        return subject if isinstance(subject, str) else None
-
-    def require_token(self) -> Token:
-        """
-        Return the tokens, which are there whenever a code was asked for.
-
-        Raises:
-            ConfigurationError: An ID token alone was asked for.
-        """
-        if self.token is None:
-            raise ConfigurationError("the sign-in brought no token: ask for a code")
-        return self.token
-
-    def require_subject(self) -> str:
-        """
-        Return the end-user's identifier, which is there whenever ``openid`` was asked for.
-
-        Raises:
-            ConfigurationError: It was not.
-        """
-        if self.subject is None:
+        if not isinstance(subject, str):
             raise ConfigurationError("the sign-in does not say whose it is: ask for openid")
-        return self.subject
+        return subject
+
+    @property
+    def has_subject(self) -> bool:
+        """A verified ID token says whose sign-in it is."""
+        return isinstance(self.claims.get("sub"), str)
+
+    @property
+    def id_token(self) -> str | None:
+        """The raw ID token's text: the token's own, or the one that came through the browser."""
+        if self._token is not None and self._token.id_token is not None:
+            return self._token.id_token
+        return None if self._id_token is None else self._id_token.text
 
 
 def build_front_channel_sign_in(response: AuthorizationResponse, claims: Members | None) -> SignIn:

@@ -79,7 +79,7 @@ class Coordinator:
 
     async def complete_sign_in(self, sign_in: aa.SignIn) -> None:
         """Use the token of a sign-in; the entry keeps it."""
-        await self._tokens.set_token(sign_in.require_token())
+        await self._tokens.set_token(sign_in.token)
         self.needs_sign_in = False
 
     async def poll(self) -> None:

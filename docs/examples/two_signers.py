@@ -91,7 +91,7 @@ class Desk:
         async with self.lock:
             payment = self.load()
             step = payment.step(signer, environment=self.client.environment)
-            body = step.confirmation_body(sign_in.require_token())
+            body = step.confirmation_body(sign_in.token)
             try:
                 await self.call(banking.ApiRequest(method="PUT", path=step.confirmation, json=body))
             except aiohttp.ClientResponseError as error:

@@ -69,7 +69,7 @@ async def test_an_oauth_device_needs_no_id_token(sandbox, waiting):
     waiting.approve()
     done = await waiting.complete()
 
-    assert (done.subject, done.token.id_token) == (None, None)
+    assert (done.has_subject, done.token.id_token) == (False, None)
     assert done.token.scope == ("bankservice",)
 
 

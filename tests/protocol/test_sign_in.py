@@ -1,6 +1,5 @@
 """A completed sign-in: what its ID tokens must prove alone, together, and at a refresh."""
 
-import attrs
 import pytest
 
 from aritma_auth.errors import ConfigurationError, IdTokenError
@@ -86,12 +85,16 @@ def test_what_must_be_there_can_be_had_without_asking_twice():
     token = Token("t")
     full = SignIn(token, Members({"sub": "alice"}))
 
-    assert full.require_token() is token
-    assert full.require_subject() == "alice"
+    assert full.token is token
+    assert full.subject == "alice"
+    assert full.has_token
+    assert full.has_subject
+    assert not SignIn(None).has_token
+    assert not SignIn(token, Members({"sub": 5})).has_subject
     with pytest.raises(ConfigurationError, match="ask for a code"):
-        SignIn(None).require_token()
+        _ = SignIn(None).token
     with pytest.raises(ConfigurationError, match="ask for openid"):
-        SignIn(token).require_subject()
+        _ = SignIn(token).subject
 
 
 def test_the_browsers_id_token_is_of_the_server_that_the_callback_named():
@@ -168,10 +171,10 @@ def test_an_expectation_shows_no_secret(canary):
 
 
 def test_who_signed_in_is_in_the_claims():
-    """The subject is that of the claims, or None without an ID token."""
+    """The subject is that of the claims, and is missing without an ID token."""
     assert SignIn(None, Members({"sub": "alice"})).subject == "alice"
-    assert SignIn(Token("t")).subject is None
-    assert SignIn(Token("t"), Members({"sub": 5})).subject is None
+    assert not SignIn(Token("t")).has_subject
+    assert not SignIn(Token("t"), Members({"sub": 5})).has_subject
 
 
 @pytest.mark.parametrize(
@@ -271,7 +274,6 @@ def test_claims_are_fetched_for_a_known_end_user_alone():
 def test_a_browsers_token_brings_no_id_token_along():
     """A response's token has no ID token, so that nothing unverified passes for verified."""
     assert make_response("id_token token").token.id_token is None
-    assert attrs.fields(SignIn).token is not None
 
 
 @pytest.mark.parametrize("response_type", ["id_token token", "id_token", "token"])
@@ -283,9 +285,9 @@ def test_a_browsers_id_token_is_kept_for_the_sign_out(response_type):
     expected = "e30.e30.e30" if "id_token" in response_type else None
 
     assert done.id_token == expected
-    assert done.subject == (None if claims is None else "alice")
-    assert (done.token is None) == (response_type == "id_token")
-    if done.token is not None:
+    assert done.has_subject is (claims is not None)
+    assert done.has_token is (response_type != "id_token")
+    if done.has_token:
         assert done.token.id_token == expected
         assert done.token.access_token == "the-token"
     assert "e30" not in repr(done)

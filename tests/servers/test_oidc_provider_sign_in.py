@@ -49,8 +49,8 @@ async def test_an_end_user_signs_in(server, browser, client_id, response_type, r
     signed_in = await client.complete_sign_in(request, await arrive(browser, request))
 
     assert signed_in.subject == "alice"
-    assert (signed_in.token is None) == (response_type == "id_token")
-    if signed_in.token is not None:
+    assert signed_in.has_token is (response_type != "id_token")
+    if signed_in.has_token:
         userinfo = await client.fetch_userinfo(signed_in.token, subject="alice")
         assert userinfo["sub"] == "alice"
 

@@ -34,7 +34,7 @@ async def test_an_end_user_signs_in_from_a_terminal(server, browser):
     (signed_in,), status, _ = await sign_in(server, browser)
 
     assert status == 200
-    assert signed_in.subject is not None
+    assert signed_in.subject
 
 
 @pytest.mark.parametrize(

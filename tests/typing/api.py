@@ -56,14 +56,14 @@ async def sign_in(client: aa.OAuthClient, pending: aa.PendingSignIns, url: str) 
     except aa.StepUpRequiredError as step_up:
         await client.begin_sign_in("https://me.example/cb", step_up=step_up)
         return None
-    name = (await client.fetch_userinfo(done.require_token())).get("name")
+    name = (await client.fetch_userinfo(done.token)).get("name")
     assert name is None or isinstance(name, str)
-    return done.require_subject()
+    return done.subject
 
 
 async def exchange(client: aa.OAuthClient, request: aa.AuthorizationRequest, url: str) -> aa.Token:
     response: aa.AuthorizationResponse = aa.validate_authorization_response(request, url, now=0.0)
-    return (await client.exchange_code(response)).require_token()
+    return (await client.exchange_code(response)).token
 
 
 async def sign_out(client: aa.OAuthClient, form: dict[str, str], url: str) -> str | None:
@@ -76,11 +76,9 @@ async def sign_out(client: aa.OAuthClient, form: dict[str, str], url: str) -> st
 async def sign_in_on_a_device(client: aa.OAuthClient) -> bool:
     authorization: aa.DeviceAuthorization = await client.begin_device_sign_in()
     done = await client.complete_device_sign_in(authorization)
-    introspection: aa.Introspection | None = None
-    if done.token is not None:
-        introspection = await client.introspect(done.token.access_token)
-        await client.revoke(done.token)
-    return introspection is not None and introspection.active
+    introspection: aa.Introspection = await client.introspect(done.token.access_token)
+    await client.revoke(done.token)
+    return introspection.active
 
 
 class VaultClient:
