@@ -18,6 +18,7 @@ import http.client
 import importlib
 import inspect
 import re
+import runpy
 import secrets
 import time
 import tomllib
@@ -316,7 +317,8 @@ def test_each_guarantee_names_its_test(page):
 
 
 @pytest.mark.parametrize(
-    "page", ["tests/README.md", "docs/reference/supported-specs.md", *PAGES_OF_GUARANTEES]
+    "page",
+    ["README.md", "tests/README.md", "docs/reference/supported-specs.md", *PAGES_OF_GUARANTEES],
 )
 def test_the_tests_that_a_page_names_exist(page):
     """A test that moves takes its mention along."""
@@ -329,6 +331,44 @@ def test_the_tests_that_a_page_names_exist(page):
         (name, test)
         for name, test in names
         if test and f"def {test}(" not in sources[name].read_text()
+    ] == []
+
+
+def test_the_readme_links_to_nothing_that_only_a_repository_has():
+    """It is read on other pages too, where a relative link leads nowhere."""
+    links = re.findall(r"\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+    paths = re.findall(r"`((?:docs|tests)/[\w/.-]+|\w+\.md)`", (ROOT / "README.md").read_text())
+
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_figures_are_those_that_the_script_draws():
+    """``python docs/explanation/figures/draw.py`` writes them."""
+    folder = ROOT / "docs/explanation/figures"
+    names = runpy.run_path(str(folder / "draw.py"))
+    drawn = {figure.name: figure.svg() for figure in (draw() for draw in names["FIGURES"])}
+
+    assert {name: (folder / f"{name}.svg").read_text() for name in drawn} == drawn
+
+
+def test_the_troubles_on_the_page_are_those_that_the_package_reports():
+    """What docs/how-to/troubleshoot.md quotes is in the package's own texts, or a code of OAuth."""
+    page = (ROOT / "docs/how-to/troubleshoot.md").read_text()
+    first = [row.split("|")[1] for row in page.splitlines() if row.startswith("| ")]
+    quoted = [text for cell in first for text in re.findall(r"`([^`]+)`", cell)]
+    sources = " ".join(path.read_text() for path in (ROOT / "aritma_auth").rglob("*.py"))
+    # A long message is written as several literals.
+    said = re.sub(r'"\s+f?"', "", sources)
+    others = {"asyncio.run() cannot be called from a running event loop", "redirect_uri"}
+    parts = {
+        "failed (ClientConnectorError)": "failed ({kind})",
+        "it begins '<!doctype html>": "it begins {",
+    }
+
+    assert len(quoted) > 20
+    assert [
+        text for text in quoted if parts.get(text, text) not in said and text not in others
     ] == []
 
 
