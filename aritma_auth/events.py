@@ -24,6 +24,7 @@ from aritma_auth.runtime.values import Value
 __all__ = [
     "AuthorizationReplaced",
     "ClockSkewed",
+    "ConsentExpiring",
     "DeliveryFailed",
     "DeliveryRefused",
     "DeliveryRepeated",
@@ -38,6 +39,7 @@ __all__ = [
     "RefreshTokenAtRisk",
     "RequestReplayed",
     "RequestUnsigned",
+    "SecretExpiring",
     "StoreFailed",
     "StoreReturned",
     "StoreUsed",
@@ -658,6 +660,53 @@ class DeliveryRepeated(Event):
 
     def _text(self) -> str:
         return f"{self.event_type} came again; the handler {self.handler} has handled it"
+
+
+@attrs.frozen(eq=False, repr=False)
+class SecretExpiring(Event):
+    """
+    A client's secret ends soon, or has ended; ``client_id`` names the client.
+
+    Attributes:
+        days: Whole days that are left; 0 on its last day, negative once it has ended.
+
+        expires_at: Its end in POSIX seconds.
+    """
+
+    days: int
+    expires_at: float
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        if self.days < 0:
+            return "the client secret has ended: rotate it"
+        return f"the client secret ends in {self.days} days: rotate it"
+
+
+@attrs.frozen(eq=False, repr=False)
+class ConsentExpiring(Event):
+    """
+    An end-user's consent ends soon, or has ended.
+
+    Attributes:
+        consent_id: The consent.
+
+        status: Its status, in the letters of the API.
+
+        days: Whole days that are left; 0 on its last day, negative once it has ended.
+    """
+
+    consent_id: str
+    status: str
+    days: int
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    def _text(self) -> str:
+        if self.days < 0:
+            return f"the consent {self.consent_id} has ended ({self.status}): ask the end-user"
+        return f"the consent {self.consent_id} ends in {self.days} days: refresh it"
 
 
 Listener = Callable[[Event], None]

@@ -55,6 +55,10 @@ EVENTS = [
     events.DeliveryRefused("Authorization must come once", 401),
     events.DeliveryFailed("book", "banking.payment.status.updated", "KeyError"),
     events.DeliveryRepeated("book", "banking.payment.status.updated"),
+    events.SecretExpiring(14, 1e9),
+    events.SecretExpiring(-1, 1e9),
+    events.ConsentExpiring("c1", "authorized", 14),
+    events.ConsentExpiring("c1", "revoked", -1),
 ]
 
 

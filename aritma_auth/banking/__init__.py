@@ -15,10 +15,19 @@ subscription, and `rotate_secret`.
       dispatcher.py    each event to each handler once; deliveries.py remembers which
     subscriptions.py   requests to the Events API
 
+    consents.py        a consent's end, its refresh, and refusals that are its fault
+    expirations.py     days left of consents and secrets
     rotation.py        replaces a client's secret; iam.py: the requests, secret_places.py: where to
 """
 
 from aritma_auth.banking.cloud_events import CloudEvent, parse_cloud_events
+from aritma_auth.banking.consents import (
+    Consent,
+    Refusal,
+    build_consent_refresh_request,
+    explain_refusal,
+    parse_consent,
+)
 from aritma_auth.banking.deliveries import (
     Claim,
     DeliveryLog,
@@ -35,6 +44,7 @@ from aritma_auth.banking.events import (
     TransactionReceived,
     parse_event,
 )
+from aritma_auth.banking.expirations import Expiration, ExpirationWatch
 from aritma_auth.banking.headers import (
     ApiContext,
     ApiVersions,
@@ -71,10 +81,13 @@ __all__ = [
     "Claim",
     "CloudEvent",
     "CommandSecretPlace",
+    "Consent",
     "ConsentStatusUpdated",
     "DeliveryLog",
     "EventReceiver",
     "EventReply",
+    "Expiration",
+    "ExpirationWatch",
     "FileSecretPlace",
     "KeyringSecretPlace",
     "MandateStatusUpdated",
@@ -84,18 +97,22 @@ __all__ = [
     "PaymentStatusUpdated",
     "PendingPayment",
     "RedisDeliveryLog",
+    "Refusal",
     "RotatedSecret",
     "ScaStep",
     "SecretPlace",
     "Signature",
     "TransactionReceived",
     "build_api_headers",
+    "build_consent_refresh_request",
     "build_failed_events_request",
     "build_subscription_request",
+    "explain_refusal",
     "generate_idempotency_key",
     "is_status",
     "parse_api_versions",
     "parse_cloud_events",
+    "parse_consent",
     "parse_event",
     "parse_problem",
     "parse_sca_step",

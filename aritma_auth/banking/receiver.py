@@ -43,6 +43,7 @@ from aritma_auth.events import (
     require_listener,
 )
 from aritma_auth.protocol.redaction import HiddenBytes
+from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within
@@ -89,7 +90,8 @@ class EventReceiver:
         authorization: The value of ``Authorization`` that the subscription names, or two while one
             replaces the other. Each is loaded anew for each request.
 
-        tenants: The tenants whose events are accepted (``tid``), or None for every tenant.
+        tenants: The tenants whose events are accepted (``tid``), or None for those that the
+            environment accepts, which is every tenant unless it names some.
 
         environment: Whose APIs may name a validation URL.
 
@@ -145,8 +147,8 @@ class EventReceiver:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._authorization = AcceptedAuthorization(authorization)
-        self._tenants = _tenants(tenants)
         require_instance("environment", "an Environment", environment, Environment)
+        self._tenants = environment.tenants if tenants is None else _tenants(tenants)
         self._origins = environment.api_origins | _origins(validation_origins)
         self._validation_headers = tuple(validation_headers)
         self._authorize_handshake = authorize_handshake
@@ -282,7 +284,8 @@ class EventReceiver:
             raise RefusedError(400, "the body is too long, too slow or was broken off")
         envelopes = parse_cloud_events(fields, octets, max_events=self._max_events)
         for envelope in envelopes:
-            if self._tenants is not None and envelope.tenant not in self._tenants:
+            # The problem itself would quote the event.
+            if find_tenant_problem({TENANT_CLAIM: envelope.tenant}, self._tenants) is not None:
                 raise RefusedError(400, "the event is of another tenant, or names none")
         return tuple(parse_event(envelope, self._types) for envelope in envelopes)
 
@@ -352,9 +355,7 @@ def _is_host(text: str | None) -> bool:
     )
 
 
-def _tenants(given: object) -> frozenset[str] | None:
-    if given is None:
-        return None
+def _tenants(given: object) -> frozenset[str]:
     named: object = (given,) if isinstance(given, str) else given
     required = "a tenant's id, several, or None for every tenant"
     if not isinstance(named, Iterable):

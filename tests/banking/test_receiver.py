@@ -390,6 +390,14 @@ async def test_several_tenants_may_be_accepted(seen, tenants):
     assert (await send(make(seen, tenants=tenants))).status == 200
 
 
+@pytest.mark.parametrize(("tenant", "status"), [(TENANT, 200), ("acme", 400)])
+async def test_the_environments_tenants_count(seen, tenant, status):
+    """Where the environment accepts some tenants alone, so does the receiver."""
+    shared = aa.PRODUCTION.for_tenant(tenant, shares_issuer=True)
+
+    assert (await send(make(seen, tenants=None, environment=shared))).status == status
+
+
 @pytest.mark.parametrize("wrong", ["", [], [""], [5], 5])
 def test_tenants_are_names(seen, wrong):
     """An empty list would accept nobody, or everybody: it is refused."""

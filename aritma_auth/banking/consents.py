@@ -1,0 +1,270 @@
+"""
+Consents of Banking v4: how long one lasts, how it is refreshed, and whose fault a refusal is. Pure.
+
+Aritma's pages say that a consent typically lasts 90 days, at most 3 months, "6 in the near future";
+EU law allows 180 days since July 2023. Its end is therefore read from the API and never computed.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from urllib.parse import quote
+
+import attrs
+
+from aritma_auth.banking.headers import ApiContext, build_api_headers
+from aritma_auth.banking.problems import ApiProblem, is_status
+from aritma_auth.banking.subscriptions import ApiRequest
+from aritma_auth.errors import (
+    InvalidResponseError,
+    require_instance,
+    require_seconds,
+)
+from aritma_auth.protocol.www_authenticate import parse_challenges
+from aritma_auth.runtime.values import Value
+
+DAY = 24 * 3600.0
+ENDED = ("expired", "revoked", "failure")
+"""Statuses of a consent that has ended."""
+
+_IDS = ("consentId", "id")
+_ENDS = ("expires", "expiresAt", "validUntil")
+
+CONSENT_CODES = ("CONSENT_EXPIRED", "CONSENT_INVALID", "CONSENT_UNKNOWN")
+"""Codes of problems that mean the consent; those of the Berlin Group, so a guess at Aritma."""
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class Consent(Value):
+    """
+    What is known of a consent.
+
+    Attributes:
+        consent_id: Its identifier.
+
+        status: Its status in the letters of the API: compare it with `has_status`.
+
+        expires_at: Its end in POSIX seconds, or None if it has none or none that can be read.
+    """
+
+    consent_id: str
+    status: str
+    expires_at: float | None = None
+
+    def has_status(self, *expected: str) -> bool:
+        """
+        Compare the status without regard to case: Aritma's pages write Created and created.
+
+        Args:
+            expected: Statuses, such as ``authorized``.
+        """
+        return is_status(self.status, *expected)
+
+    def is_usable(self, *, now: float) -> bool:
+        """
+        Tell whether calls may use it: it is authorized, and has not ended.
+
+        Args:
+            now: POSIX seconds.
+        """
+        return self.has_status("authorized") and not self.has_ended(now=now)
+
+    def has_ended(self, *, now: float) -> bool:
+        """
+        Tell whether it has ended, by its status or by its time.
+
+        Args:
+            now: POSIX seconds.
+        """
+        return self.has_status(*ENDED) or (self.expires_at is not None and self.expires_at <= now)
+
+    def days_left(self, *, now: float) -> int | None:
+        """
+        Count the whole days that are left: 0 on the last one, -1 once it has ended.
+
+        Args:
+            now: POSIX seconds.
+
+        Returns:
+            The days, or None if it does not end.
+        """
+        return -1 if self.has_ended(now=now) else days_until(self.expires_at, now=now)
+
+
+def days_until(end: float | None, *, now: float) -> int | None:
+    """
+    Count the whole days until a time: 0 on the last one, -1 once it has passed.
+
+    Args:
+        end: POSIX seconds, or None.
+
+        now: POSIX seconds.
+    """
+    if end is None:
+        return None
+    return int((end - now) // DAY) if end > now else -1
+
+
+def parse_consent(members: Mapping[str, object]) -> Consent:
+    """
+    Parse a consent of the API: the response of its creation, or of a GET.
+
+    Args:
+        members: The JSON object.
+
+    Raises:
+        ConfigurationError: It is no mapping.
+
+        InvalidResponseError: It has no identifier or no status.
+
+    Source: Banking v4's OpenAPI, consents.
+    """
+    require_instance("members", "a JSON object, such as await response.json()", members, Mapping)
+    consent_id = _text(members, _IDS)
+    status = _text(members, ("status", "consentStatus"))
+    if consent_id is None or status is None:
+        raise InvalidResponseError(
+            "a consent must have an identifier and a status",
+            status=200,
+            problems=("consentId and status must be texts",),
+        )
+    end = _text(members, _ENDS)
+    return Consent(
+        consent_id=consent_id,
+        status=status,
+        expires_at=None if end is None else _posix_time(end),
+    )
+
+
+def build_consent_refresh_request(
+    consent_id: str,
+    *,
+    success_url: str | None = None,
+    error_url: str | None = None,
+    state: str | None = None,
+    context: ApiContext | None = None,
+    method: str = "PUT",
+    path: str = "consents/{consent_id}/refresh",
+) -> ApiRequest:
+    """
+    Build the request that refreshes a consent; the response has a ``redirectUrl`` for the end-user.
+
+    Refresh it before it ends: the end-user then confirms it again, and it keeps its identifier.
+
+    Args:
+        consent_id: The consent.
+
+        success_url: Where the end-user comes back to.
+
+        error_url: Where the end-user comes back to after an error.
+
+        state: Comes back with the end-user.
+
+        context: The subscription of the call.
+
+        method: The method; a guess, since the pages that are public do not show it.
+
+        path: The place; a guess, as the method.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
+    Source: Banking v4's OpenAPI, refreshConsent.
+    """
+    require_instance("consent_id", "a consent's id", consent_id, str)
+    redirects = {"success": success_url, "error": error_url}
+    settings = {name: url for name, url in redirects.items() if url is not None}
+    body = {"redirectSettings": settings or None, "state": state}
+    return ApiRequest(
+        method=method,
+        path=path.format(consent_id=quote(consent_id, safe="")),
+        headers=build_api_headers(context=context),
+        json={name: value for name, value in body.items() if value is not None},
+    )
+
+
+class Refusal(Enum):
+    """Why an API refused a call, and so who must act."""
+
+    TOKEN = "token"
+    """The token: the provider refreshes it, or the end-user signs in."""
+
+    CONSENT = "consent"
+    """The consent: the end-user refreshes it, or gives another. Another token does not help."""
+
+    PERMISSION = "permission"
+    """Neither: an administrator must permit it, such as by a policy in IAM."""
+
+    OTHER = "other"
+    """Something else than a refusal."""
+
+
+def explain_refusal(
+    problem: ApiProblem,
+    headers: Mapping[str, str],
+    *,
+    now: float,
+    consent: Consent | None = None,
+    codes: Iterable[str] = CONSENT_CODES,
+) -> Refusal:
+    """
+    Explain a refusal: a consent that ended looks like a token that ended, and needs somebody else.
+
+    The middleware has refreshed the token and tried again before a 401 reaches you.
+
+    Args:
+        problem: What `parse_problem` made of the response.
+
+        headers: The response's header fields.
+
+        now: POSIX seconds.
+
+        consent: The consent that the call named, if it is known.
+
+        codes: Codes of problems that mean the consent.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind.
+    """
+    require_instance("problem", "an ApiProblem, such as parse_problem gives", problem, ApiProblem)
+    require_instance("headers", "a mapping, such as response.headers", headers, Mapping)
+    require_seconds("now", now)
+    if problem.status not in {400, 401, 403}:
+        return Refusal.OTHER
+    if is_status(problem.type.rpartition("/")[2], *codes) or any(
+        is_status(code, *codes) for code in _codes(problem)
+    ):
+        return Refusal.CONSENT
+    if problem.status == 400:
+        return Refusal.OTHER
+    fields = [value for name, value in headers.items() if name.lower() == "www-authenticate"]
+    errors = {challenge.parameters.get("error") for challenge in parse_challenges(fields)}
+    if "invalid_token" in errors:
+        return Refusal.TOKEN
+    if consent is not None and not consent.is_usable(now=now):
+        return Refusal.CONSENT
+    return Refusal.TOKEN if problem.status == 401 else Refusal.PERMISSION
+
+
+def _codes(problem: ApiProblem) -> list[object]:
+    messages = problem.extra.get("tppMessages")
+    found: list[object] = [problem.extra.get("code"), problem.title]
+    found += [
+        message.get("code")
+        for message in (messages if isinstance(messages, list) else [])
+        if isinstance(message, dict)
+    ]
+    return found
+
+
+def _text(members: Mapping[str, object], names: Iterable[str]) -> str | None:
+    values = (members.get(name) for name in names)
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def _posix_time(text: str) -> float | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
