@@ -16,6 +16,19 @@ async def test_mine(aritma_sandbox, aritma_environment):
     ) as tokens:
         assert (await tokens.get_token()).scope == ("bankservice",)
 """
+USES_ALL_FIXTURES = """
+import aritma_auth as aa
+import pytest
+
+@pytest.mark.asyncio
+async def test_mine(aritma_tokens, aritma_client, aritma_clock, aritma_faults, aritma_sandbox):
+    first = await aritma_tokens.get_token()
+    aritma_clock.advance(3600)
+    aritma_faults.fail_next(503)
+    assert (await aritma_tokens.get_token()).access_token != first.access_token
+    assert aritma_client.client_id == aritma_sandbox.client.client_id
+    assert len(aritma_sandbox.token_requests) == 2
+"""
 USES_NOTHING = """
 import sys
 
@@ -75,6 +88,13 @@ def test_a_test_that_uses_no_fixture_runs_without_the_extra(tmp_path):
 def test_the_fixtures_serve_users(tmp_path):
     """The fixtures work in a project of their own, in pytest-asyncio's strict mode."""
     ran = run_pytest(tmp_path, USES_THE_FIXTURES)
+
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_clock_faults_client_and_tokens_are_fixtures_too(tmp_path):
+    """A token's end and a failure are two lines in a test."""
+    ran = run_pytest(tmp_path, USES_ALL_FIXTURES)
 
     assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
 

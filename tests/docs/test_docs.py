@@ -57,7 +57,6 @@ FRAGMENTS = {
     "keep-a-sign-in.md",
     "share-tokens-between-workers.md",
     "store-tokens-on-a-laptop.md",
-    "test-your-service.md",
     "write-a-store.md",
 }
 """Pages whose blocks are read one after the other."""
@@ -225,6 +224,29 @@ async def execute(code, namespace, where):
         await result
 
 
+@contextlib.asynccontextmanager
+async def plugin_fixtures():
+    """Give the fixtures of the plugin, as a test of a service gets them."""
+    async with Sandbox() as sandbox:
+        me, clock = sandbox.client, sandbox.clock
+        async with (
+            aa.OAuthClient(
+                me.client_id, me.client_secret, environment=sandbox.environment, clock=clock
+            ) as client,
+            aa.TokenProvider(
+                client, aa.ClientCredentialsGrant("bankservice"), clock=clock
+            ) as tokens,
+        ):
+            yield {
+                "aritma_client": client,
+                "aritma_clock": clock,
+                "aritma_environment": sandbox.environment,
+                "aritma_faults": sandbox.faults,
+                "aritma_sandbox": sandbox,
+                "aritma_tokens": tokens,
+            }
+
+
 async def call_tests(namespace, given):
     """Call the functions that pytest would call, with the fixtures that they name."""
     for name in [n for n in namespace if n.startswith("test_")]:
@@ -264,7 +286,9 @@ async def test_the_programs_on_the_page_run(page, monkeypatch, capsys, tmp_path)
                 Console(monkeypatch, await old_refresh_token(registered, sandbox))
             namespace = {"__name__": "program"}
             await asyncio.to_thread(exec, compile(code, str(page), "exec"), namespace)
-            await call_tests(namespace, {"aritma_sandbox": sandbox})
+            if any(name.startswith("test_") for name in namespace):
+                async with plugin_fixtures() as given:
+                    await call_tests(namespace, given)
 
 
 async def test_the_application_on_the_page_serves_each_tenant(monkeypatch):
