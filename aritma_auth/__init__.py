@@ -81,9 +81,12 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import DelegationGrant as DelegationGrant
     from aritma_auth.protocol.grants import DeviceCodeGrant as DeviceCodeGrant
     from aritma_auth.protocol.grants import Grant as Grant
+    from aritma_auth.protocol.grants import JwtAssertion as JwtAssertion
+    from aritma_auth.protocol.grants import JwtBearerGrant as JwtBearerGrant
     from aritma_auth.protocol.grants import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
+    from aritma_auth.protocol.grants import SubjectTokenSource as SubjectTokenSource
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
     from aritma_auth.protocol.jwt import parse_unverified_claims as parse_unverified_claims
     from aritma_auth.protocol.login_initiation import LoginInitiation as LoginInitiation
@@ -206,9 +209,12 @@ _HOMES = {
         "DelegationGrant",
         "DeviceCodeGrant",
         "Grant",
+        "JwtAssertion",
+        "JwtBearerGrant",
         "PasswordGrant",
         "RefreshTokenGrant",
         "SignedInGrant",
+        "SubjectTokenSource",
         "TokenExchangeGrant",
     ),
     "protocol.jwt": ("parse_unverified_claims",),

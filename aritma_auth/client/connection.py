@@ -16,6 +16,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     OAuthError,
     TransportError,
+    oauth_error,
     wrong_kind,
 )
 from aritma_auth.protocol.client_auth import (
@@ -178,7 +179,7 @@ class ServerConnection:
     async def post_authenticated(
         self,
         endpoint: str,
-        parameters: Parameters,
+        parameters: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
         parse: Callable[[HttpResponse, float], T],
         *,
         timeout: float | None = None,
@@ -193,7 +194,8 @@ class ServerConnection:
         Args:
             endpoint: Metadata name of the endpoint.
 
-            parameters: The form, without the client's authentication.
+            parameters: The form, without the client's authentication; or what writes one for each
+                request.
 
             parse: Makes a value of the response and the POSIX seconds when the request left.
 
@@ -221,11 +223,12 @@ class ServerConnection:
                 now=self.server_time,
                 jti=generate_jti(),
             )
+            form = parameters if isinstance(parameters, tuple) else await parameters(credential)
             assertion = self.client_auth.build_assertion(credential)
             if assertion is not None:
                 credential = attrs.evolve(credential, assertion=await self.sign(assertion))
             request = build_authenticated_request(
-                url, parameters, client_auth=client_auth, credential=credential
+                url, form, client_auth=client_auth, credential=credential
             )
             if proofs is not None:
                 request = await proofs.add_to(request)
@@ -237,14 +240,14 @@ class ServerConnection:
                 return await send(secret)
             return await self._send_proven(proofs, URL(url), lambda: send(secret))
 
-        secret = await self._load_secret()
+        secret = await self._load_own_secret()
         refusal: AritmaAuthError
         try:
             return await post(secret)
         except AritmaAuthError as error:
             refusal = self._explained(error, endpoint, url, client_auth.method)
         if _may_be_about_the_secret(refusal):
-            fresher = await self._load_secret()
+            fresher = await self._load_own_secret()
             if fresher != secret:
                 return await post(fresher)
         raise refusal
@@ -281,24 +284,56 @@ class ServerConnection:
         single_use = grant.single_use
         if single_use is not None and not single_use.take():
             raise ConfigurationError("a code is exchanged once: begin a new sign-in")
-        proofs = self.proofs
         try:
-            token = await self.post_authenticated(
-                "token_endpoint",
-                grant.parameters(),
-                lambda response, sent_at: parse_token_response(
-                    response, sent_at=sent_at, token_types=_BEARER if proofs is None else _DPOP
-                ),
-                timeout=timeout,
-                is_one_time=not grant.is_reusable,
-            )
+            if grant.sources():
+                return await self._fetch_with_sources(grant, timeout)
+            return await self._present(grant, grant.parameters(), timeout)
         except AritmaAuthError as error:
             if single_use is not None and _is_unused(error):
                 single_use.give_back()
             raise
+
+    async def _present(
+        self,
+        grant: Grant,
+        form: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
+        timeout: float | None,
+    ) -> Token:
+        token_types = (_BEARER if self.proofs is None else _DPOP) | grant.token_types
+
+        def parse(response: HttpResponse, sent_at: float) -> Token:
+            try:
+                token = parse_token_response(response, sent_at=sent_at, token_types=token_types)
+            except OAuthError as error:
+                refusal: AritmaAuthError = _advised(error, grant.explain(error.error))
+            else:
+                problem = grant.find_problem(token)
+                if problem is None:
+                    return token
+                refusal = InvalidResponseError(
+                    f"the token response is unusable: {problem}",
+                    status=response.status,
+                    problems=(problem,),
+                )
+            raise refusal
+
+        token = await self.post_authenticated(
+            "token_endpoint", form, parse, timeout=timeout, is_one_time=not grant.is_reusable
+        )
         if self._requires_bound_tokens:
             self._require_bound(token)
         return token
+
+    async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
+        from aritma_auth.client.grant_sources import fetch_with_sources  # noqa: PLC0415 - few grants have any
+
+        return await fetch_with_sources(
+            grant,
+            self._load_secret,
+            self.sign,
+            lambda write: self._present(grant, write, timeout),
+            within=self.transport.timeout,
+        )
 
     def _require_bound(self, token: Token) -> None:
         from aritma_auth.protocol.token_binding import (  # noqa: PLC0415 - few clients require it
@@ -357,10 +392,11 @@ class ServerConnection:
         environment = self.environment
         return not environment.discovers and endpoint not in environment.endpoints
 
-    async def _load_secret(self) -> SecretText | None:
+    async def _load_own_secret(self) -> SecretText | None:
         source = self.client_auth.secret
-        if source is None:
-            return None
+        return None if source is None else await self._load_secret(source)
+
+    async def _load_secret(self, source: CredentialSource) -> SecretText:
         timeout = self.transport.timeout
         failure: AritmaAuthError
         try:
@@ -390,6 +426,20 @@ def _find_files(certificate: object) -> "ClientCertificate | None":
     from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - few clients have one
 
     return certificate if isinstance(certificate, ClientCertificate) else None
+
+
+def _advised(error: OAuthError, advice: str | None) -> OAuthError:
+    """Add to a refusal what the grant knows of it."""
+    if advice is None:
+        return error.copy()
+    return oauth_error(
+        error.error,
+        error.description,
+        uri=error.uri,
+        status=error.status,
+        retry_after=error.retry_after,
+        advice=advice,
+    )
 
 
 def _has_status(error: AritmaAuthError, status: int) -> bool:

@@ -8,12 +8,21 @@ and handed in as a `ClientCredential`, so that nothing here awaits.
 import secrets
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Awaitable, Generator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.protocol.credentials import (
+    CredentialSource,
+    PlainSecret,
+    as_key,
+    as_source,
+    require_key,
+    require_key_algorithm,
+    require_source,
+)
 from aritma_auth.protocol.http_messages import Parameters, form_encode
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.runtime.values import Value
@@ -39,53 +48,6 @@ __all__ = [
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_TYP = "client-authentication+jwt"
-
-
-@runtime_checkable
-class CredentialSource(Protocol):
-    """Where a secret comes from; `aritma_auth.Secret` is one."""
-
-    def load(self) -> Awaitable[SecretText]:
-        """Return the secret as it is now."""
-        ...
-
-
-@final
-@attrs.frozen(eq=False, repr=False)
-class PlainSecret(Value):
-    """A secret that was given as text: the same each time it is loaded."""
-
-    text: SecretText
-
-    def load(self) -> Awaitable[SecretText]:
-        """Return the secret."""
-        return self
-
-    def __await__(self) -> Generator[None, None, SecretText]:
-        yield from ()
-        return self.text
-
-
-def _as_source(value: str | SecretText | CredentialSource) -> CredentialSource:
-    if isinstance(value, str):
-        value = SecretText(value)
-    return PlainSecret(value) if isinstance(value, SecretText) else value
-
-
-def _require_source(
-    _auth: object, field: "attrs.Attribute[CredentialSource]", value: object
-) -> None:
-    _require_secret(field.name, "a string or a Secret", value)
-
-
-def _require_secret(name: str, required: str, value: object) -> None:
-    if isinstance(value, type) or not isinstance(value, CredentialSource):
-        problem = wrong_kind(name, required, value)
-        # A traceback with local variables would show the value.
-        del value
-        raise problem
-    if isinstance(value, PlainSecret) and not value.text.text:
-        raise ConfigurationError(f"{name} must not be empty")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -172,7 +134,7 @@ class ClientSecretPost(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "client_secret_post"
-    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
+    secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Put id and secret into the form."""
@@ -199,7 +161,7 @@ class ClientSecretBasic(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "client_secret_basic"
-    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
+    secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
     is_form_encoded: bool = attrs.field(default=True, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:
@@ -224,38 +186,6 @@ def _require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -
 
 def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: object) -> None:
     require_seconds(field.name, value, above_zero=True)
-
-
-def _as_key(
-    value: "str | SecretText | CredentialSource | Signer",
-) -> "CredentialSource | Signer":
-    return _as_source(value) if isinstance(value, str | SecretText) else value
-
-
-def _require_key(
-    _auth: object, field: "attrs.Attribute[CredentialSource | Signer]", value: object
-) -> None:
-    # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import RemoteSigner, SigningKey  # noqa: PLC0415
-
-    if not isinstance(value, SigningKey | RemoteSigner):
-        kinds = "a private key in PEM, a Secret, a SigningKey or a RemoteSigner"
-        _require_secret(field.name, kinds, value)
-
-
-def _require_algorithm(
-    auth: "PrivateKeyJwt", field: "attrs.Attribute[str | None]", value: object
-) -> None:
-    from aritma_auth.protocol.signing import require_algorithm  # noqa: PLC0415 - as above
-
-    if value is None:
-        return
-    require_algorithm(field.name, value)
-    key = auth.key
-    if not isinstance(key, CredentialSource) and value != key.algorithm:
-        raise ConfigurationError(
-            f"{field.name} must be that of the key, {key.algorithm}, not {value}: leave it out"
-        )
 
 
 def _require_one_audience(
@@ -299,8 +229,8 @@ class PrivateKeyJwt(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "private_key_jwt"
-    key: "CredentialSource | Signer" = attrs.field(converter=_as_key, validator=_require_key)
-    algorithm: str | None = attrs.field(default=None, validator=_require_algorithm, kw_only=True)
+    key: "CredentialSource | Signer" = attrs.field(converter=as_key, validator=require_key)
+    algorithm: str | None = attrs.field(default=None, validator=require_key_algorithm, kw_only=True)
     key_id: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_text), kw_only=True
     )
@@ -375,7 +305,7 @@ class ClientAssertion(Value, ClientAuth):
     """
 
     method: ClassVar[str] = "client_assertion"
-    secret: CredentialSource = attrs.field(converter=_as_source, validator=_require_source)
+    secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
     type: str = attrs.field(default=ASSERTION_TYPE, validator=_require_urn, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:

@@ -7,6 +7,7 @@ when a request is made, so a mistake is an error of the caller and not of the se
 
 from collections.abc import Iterable, Mapping
 
+import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
@@ -273,3 +274,14 @@ def parse_extra(
             del extra, parameters, value
             raise problem
     return SecretParameters(parameters.items())
+
+
+def require_text(_value: object, field: "attrs.Attribute[str]", value: object) -> None:
+    """Require an attribute to be a text that is not empty; a validator for attrs."""
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+OPTIONAL_TEXT = attrs.validators.optional(require_text)

@@ -100,7 +100,8 @@ class Token(_Signed):
 
         extra: JSON members the specification does not define.
 
-        authorization: The value of the ``Authorization`` header (RFC 6750 §2.1).
+        authorization: The value of the ``Authorization`` header (RFC 6750 §2.1); empty for what is
+            no access token.
 
     Spec: RFC 6749 §5.1; https://developer.aritma.com (Authentication, Access Token).
     """
@@ -129,7 +130,9 @@ class Token(_Signed):
     extra: Members = attrs.field(default=_NONE, converter=_or_none)
 
     def __attrs_post_init__(self) -> None:
-        header = HiddenStr(f"{self.token_type} {self._access_token.text}")
+        # What is no access token goes into no header (RFC 8693 §2.2.1).
+        is_for_apis = self.token_type != "N_A"
+        header = HiddenStr(f"{self.token_type} {self._access_token.text}" if is_for_apis else "")
         object.__setattr__(self, "authorization", header)
 
     @property

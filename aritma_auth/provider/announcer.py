@@ -59,6 +59,10 @@ def require_callback(on_token: object) -> None:
     )
 
 
+def _report_nothing(_event: Event) -> None:
+    """Stand for the listener before anything was announced."""
+
+
 class TokenAnnouncer:
     """
     Tells the callback of the newest token.
@@ -95,7 +99,7 @@ class TokenAnnouncer:
         self._callback = callback
         self._policy = policy
         self._draw = draw
-        self._report: Callable[[Event], None] | None = None
+        self._report: Callable[[Event], None] = _report_nothing
         self._newest: Token | None = None
         self._number = 0
         self._failures = 0
@@ -145,9 +149,8 @@ class TokenAnnouncer:
                         self._failures += self.is_owed
                 if problem is None:
                     continue
-                if report is not None:
-                    fingerprint = "" if token is None else token.fingerprint
-                    report(TokenCallbackFailed(fingerprint, problem))
+                fingerprint = "" if token is None else token.fingerprint
+                report(TokenCallbackFailed(fingerprint, problem))
                 if is_newest:
                     self._call_later()
                     return False

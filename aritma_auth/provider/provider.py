@@ -12,6 +12,7 @@ import attrs
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
+    ConfigurationError,
     ProviderClosedError,
     TokenTimeoutError,
     TransportError,
@@ -527,6 +528,19 @@ class TokenProvider(AsyncCloseable):
         """
         return self._settings.label(event)
 
+    def identity(self) -> str | None:
+        """
+        Return whose its tokens are: the same text for two providers of the same tokens.
+
+        It is the key of their entry in a store, and reveals nothing. None if the grant cannot say.
+        """
+        from aritma_auth.stores.key import token_key  # noqa: PLC0415 - with a store, or as a subject
+
+        settings = self._settings
+        if settings.grant.identity() is None:
+            return None
+        return token_key(settings.client, settings.grant)
+
     def status(self) -> "ProviderStatus":
         """Describe the provider for a health check; nothing in it is secret."""
         from aritma_auth.provider.status import ProviderStatus  # noqa: PLC0415 - for health checks only
@@ -577,10 +591,16 @@ class TokenProvider(AsyncCloseable):
                 own; by default the token replaces it, with an event.
 
         Raises:
-            ConfigurationError: No origin is known, or one is not secure.
+            ConfigurationError: No origin is known, or one is not secure; or the grant asks for what
+                is no access token.
         """
         from aritma_auth.provider.middleware import BearerMiddleware  # noqa: PLC0415 - a convenience only
 
+        if self._settings.grant.token_types:
+            raise ConfigurationError(
+                "this provider's grant asks for what is no access token: present it to a token "
+                "endpoint, as JwtBearerGrant(provider) does"
+            )
         if origins is None:
             origins = self._settings.client.environment.api_urls
         return BearerMiddleware(

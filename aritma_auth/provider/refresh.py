@@ -322,9 +322,7 @@ class TokenRefresher:
         """Return a text that changes with the credential or with the store's entry."""
         settings = self._settings
         serial = 0 if self.coordinator is None else await self.coordinator.serial()
-        credential = await credential_fingerprint(
-            settings.client, within=settings.policy.refresh_timeout
-        )
+        credential = await credential_fingerprint(settings)
         return f"{serial} {credential}"
 
     def _coordinate(self) -> "RefreshCoordinator | None":

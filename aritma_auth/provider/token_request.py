@@ -27,7 +27,7 @@ from aritma_auth.events import (
     TokenRequestFailed,
     notify,
 )
-from aritma_auth.protocol.client_auth import ClientAuth
+from aritma_auth.protocol.client_auth import ClientAuth, CredentialSource
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources
@@ -154,24 +154,31 @@ class Settings(Value):
             self.report(RefreshRecovered(now - failure.since, failure.count))
 
 
-async def credential_fingerprint(client: TokenSource, *, within: float = 30.0) -> str:
+async def credential_fingerprint(settings: Settings) -> str:
     """
-    Return a text that changes with the client's secret, or why the secret cannot be loaded.
+    Return a text that changes with the client's secret and with what the grant presents.
 
-    Args:
-        client: The client.
-
-        within: Seconds that loading the secret may take.
+    Where a secret cannot be loaded, the reason stands for it.
     """
-    secret = client.client_auth.secret
-    if secret is None:
-        return ""
+    found = []
+    if settings.client.client_auth.secret is not None:
+        found.append(await _fingerprint_of(settings.client.client_auth.secret, settings.policy))
+    for source in settings.grant.sources().values():
+        key, peek = getattr(source, "key", None), getattr(source, "peek", None)
+        if isinstance(key, CredentialSource):
+            found.append(await _fingerprint_of(key, settings.policy))
+        # A new sign-in of the subject's may be presented at once.
+        token = None if peek is None else peek()
+        found.append("" if token is None else token.fingerprint)
+    return " ".join(found)
 
+
+async def _fingerprint_of(secret: CredentialSource, policy: RefreshPolicy) -> str:
     async def load() -> str:
         return (await secret.load()).fingerprint
 
     try:
-        return await run_within(within, load())
+        return await run_within(policy.refresh_timeout, load())
     except AritmaAuthError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a secret's own callable or class may raise anything

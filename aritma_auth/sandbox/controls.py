@@ -1,5 +1,7 @@
 """The sandbox as a test holds it: its parts, and what a test registers, approves and counts."""
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
@@ -200,6 +202,40 @@ class Sandbox(AsyncCloseable):
             subject: The end-user whom the token is for.
         """
         self._state.token_endpoint.subject_tokens.external_tokens[provider, token] = subject
+
+    def issue_assertion(
+        self, username: str, *, audience: str | None = None, claims: Mapping[str, object] = {}
+    ) -> str:
+        """
+        Issue an assertion about an end-user, by an issuer that the sandbox trusts.
+
+        Args:
+            username: The end-user.
+
+            audience: Whom it is for; None means the sandbox's issuer.
+
+            claims: Further claims, or others in place of its own.
+
+        Raises:
+            ConfigurationError: No end-user has that name.
+
+        Spec: RFC 7523 §3.
+        """
+        subject = self._user(username).subject
+        assertions = self._state.token_endpoint.assertions
+        return assertions.issue(subject, audience or self._state.issuer_of(None), claims)
+
+    def trust_issuer(self, issuer: str, public_key: str | Mapping[str, object]) -> None:
+        """
+        Let another issuer's assertions be presented, such as those of a second sandbox.
+
+        Args:
+            issuer: Their ``iss``.
+
+            public_key: What verifies them: in PEM, or a JSON Web Key as text or mapping.
+        """
+        text = json.dumps(dict(public_key)) if isinstance(public_key, Mapping) else public_key
+        self._state.token_endpoint.assertions.trusted[issuer] = text
 
     def requests_at(self, where: str) -> int:
         """

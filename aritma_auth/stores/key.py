@@ -66,8 +66,9 @@ def token_key(client: Registration, grant: Grant) -> str:
             client_auth.thumbprint,
             *_dpop_thumbprint(client),
         ],
-        # A CustomGrant that spells a SignedInGrant's identity can be sent, and is not the same.
-        grant.is_requestable,
+        # A CustomGrant that spells what a sign-in or a source is known by can be sent as it stands,
+        # and is not the same.
+        grant.is_requestable and not grant.sources(),
         sorted(_canonical(_require_identity(grant))),
     ]
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]

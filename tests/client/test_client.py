@@ -58,12 +58,10 @@ def test_one_algorithm_may_be_named_alone():
     assert aa.OAuthClient("id", "secret", id_token_algorithms="PS256")
 
 
-async def test_what_the_server_refuses_anyway_is_not_sent(http_mock):
-    """Client credentials have no identity scopes, so no request is sent."""
-    with pytest.raises(aa.ConfigurationError, match="openid"):
-        await aa.OAuthClient("id", "secret").fetch_token(
-            aa.ClientCredentialsGrant(scope="openid bankservice")
-        )
+async def test_what_cannot_be_sent_is_not_sent(http_mock):
+    """A grant's own problems are told before anything is sent."""
+    with pytest.raises(aa.ConfigurationError, match="no request"):
+        await aa.OAuthClient("id", "secret").fetch_token(aa.SignedInGrant("alice"))
 
     assert http_mock.requests == {}
 

@@ -68,6 +68,10 @@ GRANTS = [
         "&requested_token_type=urn%3Ax&audience=b&audience=c",
     ),
     (
+        lambda: aa.JwtBearerGrant("a.b.c", scope="api"),
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c&scope=api",
+    ),
+    (
         lambda: aa.CustomGrant("urn:mine", {"a": "b"}, scope="api", extra={"x": "y"}),
         "grant_type=urn%3Amine&a=b&scope=api&x=y",
     ),
@@ -92,6 +96,9 @@ def test_each_grant_is_a_form(make, form):
         (lambda: aa.SignedInGrant("alice"), False),
         (lambda: aa.DeviceCodeGrant("d"), False),
         (lambda: aa.CustomGrant("x"), False),
+        (lambda: aa.CustomGrant("x", is_reusable=True), True),
+        (lambda: aa.JwtBearerGrant("a.b.c"), False),
+        (lambda: aa.JwtBearerGrant(aa.Secret("a.b.c")), True),
     ],
 )
 def test_what_can_be_presented_again_is_known(make, reusable):
@@ -109,6 +116,8 @@ def test_no_grant_shows_its_secret(canary):
         aa.DelegationGrant(text),
         aa.TokenExchangeGrant(text, actor_token=text),
         aa.CustomGrant("x", {"secret": text}),
+        aa.JwtBearerGrant(text),
+        aa.JwtBearerGrant(aa.Secret(text)),
     )
 
 
@@ -216,16 +225,20 @@ def test_the_scope_of_client_credentials_may_be_given_by_position():
     )
 
 
-def test_a_machine_cannot_ask_who_signs_in():
-    """
-    An identity scope is refused before it is sent, since IdentityServer refuses it with
-    invalid_scope.
-    """
-    (problem,) = aa.ClientCredentialsGrant(scope="api openid profile").problems()
+def test_a_refused_identity_scope_is_explained():
+    """IdentityServer refuses it with invalid_scope; other servers give an ID token."""
+    grant = aa.ClientCredentialsGrant(scope="api openid profile")
 
-    assert "openid profile" in problem
-    assert aa.ClientCredentialsGrant(scope="api").problems() == ()
-    assert aa.RefreshTokenGrant("r", scope="openid").problems() == ()
+    assert grant.problems() == ()
+    assert "openid profile" in grant.explain("invalid_scope")
+    assert grant.explain("invalid_client") is None
+    assert aa.ClientCredentialsGrant(scope="api").explain("invalid_scope") is None
+
+
+def test_whether_a_custom_grant_is_reusable_is_yes_or_no():
+    """A text that says no would count as yes."""
+    with pytest.raises(aa.ConfigurationError, match="is_reusable must be True or False"):
+        aa.CustomGrant("x", is_reusable="no")
 
 
 def test_a_sign_in_cannot_be_sent():
@@ -247,6 +260,10 @@ def test_a_sign_in_cannot_be_sent():
         aa.SignedInGrant(" \t"),
         aa.SignedInGrant("", scope="bankservice"),
         aa.CustomGrant("password", {"username": "alice", "password": "pw"}),
+        aa.JwtBearerGrant(aa.Secret("a.b.c")),
+        aa.TokenExchangeGrant(aa.Secret("t")),
+        aa.DelegationGrant(aa.Secret("t")),
+        aa.TokenExchangeGrant("t", actor_token=aa.Secret("t")),
     ],
     ids=str,
 )

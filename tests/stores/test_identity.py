@@ -10,6 +10,7 @@ import asyncio
 import json
 import ssl
 
+import attrs
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from support.fakes import FakeClient
 from support.sign_ins import make_response
 from support.stores import kept_in
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 names = st.sampled_from(["alice", "bob", "a", "a b"])
@@ -45,6 +47,51 @@ def grants_of(kind, *arguments, **settings):
     )
 
 
+class Person:
+    """A provider's token of one end-user, or of nobody in particular."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __eq__(self, other):
+        return isinstance(other, Person) and self.name == other.name
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def identity(self):
+        return self.name
+
+    def peek(self):
+        return None
+
+    async def get_token(self, min_ttl=0.0, timeout=None):
+        return aa.Token(f"token of {self.name}", id_token="i", refresh_token="r")
+
+    def report_rejected(self, token):
+        return False
+
+
+KEYS = [aa.SigningKey.generate("ES256") for _ in range(2)]
+people = names.map(Person)
+assertions = st.builds(
+    lambda key, subject, claims: aa.JwtAssertion(key, subject, claims=claims),
+    st.sampled_from(KEYS),
+    st.sampled_from(["alice", "bob"]),
+    st.dictionaries(st.sampled_from(["scope", "pid"]), st.sampled_from(["1", "2"]), max_size=2),
+)
+sourced = st.one_of(
+    grants_of(aa.DelegationGrant, people, provider=st.sampled_from(["idp", "other"])),
+    grants_of(aa.TokenExchangeGrant, people, actor_token=secrets | people),
+    grants_of(aa.TokenExchangeGrant, secrets, actor_token=people),
+    grants_of(aa.TokenExchangeGrant, assertions),
+    grants_of(aa.JwtBearerGrant, people | assertions, end_user=names),
+    grants_of(aa.JwtBearerGrant, st.just(aa.Secret("a.b.c"))).map(
+        lambda grant: attrs.evolve(grant, end_user="alice")
+    ),
+)
+"""Grants that present what another gives anew for each request."""
+
 grants = st.one_of(
     st.builds(lambda own: aa.ClientCredentialsGrant(**own), asked),
     grants_of(aa.RefreshTokenGrant, secrets),
@@ -60,13 +107,23 @@ grants = st.one_of(
     ),
     grants_of(aa.AuthorizationCodeGrant, st.sampled_from(RESPONSES)),
     grants_of(aa.SignedInGrant, names),
+    grants_of(aa.JwtBearerGrant, secrets, end_user=names),
+    sourced,
     grants_of(
         aa.CustomGrant,
         st.sampled_from(
-            ["urn:one", "client_credentials", "refresh_token", "delegation", "signed_in", EXCHANGE]
+            [
+                "urn:one",
+                "client_credentials",
+                "refresh_token",
+                "delegation",
+                "signed_in",
+                EXCHANGE,
+                JWT_BEARER,
+            ]
         ),
         st.dictionaries(
-            st.sampled_from(["token", "refresh_token", "subject_token", "provider"]),
+            st.sampled_from(["token", "refresh_token", "subject_token", "provider", "assertion"]),
             secrets,
             max_size=2,
         ),
@@ -134,6 +191,10 @@ def respelled(grant, draw):
         )
     if len(dict(own)) < len(own):
         return grant
+    if grant.sources():
+        # No text says the same: one that spells whose the source is, is another request.
+        spelled = dict(own) | {name: whose(source) for name, source in grant.sources().items()}
+        return draw(st.sampled_from([grant, aa.CustomGrant(kind, spelled, scope=scope)]))
     cut = draw(st.integers(0, len(own)))
     return aa.CustomGrant(
         kind,
@@ -156,6 +217,14 @@ def pairs(draw):
     return (client_of(one), grant), (client_of(other), second)
 
 
+def whose(source):
+    """Return whose a source's tokens are, as nothing else of it counts."""
+    if isinstance(source, aa.JwtAssertion):
+        claims = dict(source.claims.items())
+        return json.dumps([source.issuer, source.subject, source.audience, claims], sort_keys=True)
+    return source.name if isinstance(source, Person) else "a secret"
+
+
 def as_the_server_reads(client, grant):
     """Return what the authorization server can tell of a provider's token request."""
     environment = client.environment
@@ -166,6 +235,9 @@ def as_the_server_reads(client, grant):
     return (
         # Nothing of a SignedInGrant is sent: it is its end-user's.
         None if grant.is_requestable else grant.end_user,
+        # What a source gives is another text each time: it is the same end-user's.
+        sorted((name, whose(source)) for name, source in grant.sources().items()),
+        getattr(grant, "end_user", None) if grant.sources() else None,
         environment.token_endpoint.lower().replace(":443/", "/"),
         environment.issuer.lower().replace(":443", ""),
         client.client_id,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aritma_auth.protocol.grants.base import Grant as Grant
     from aritma_auth.protocol.grants.exchange import DelegationGrant as DelegationGrant
+    from aritma_auth.protocol.grants.exchange import JwtBearerGrant as JwtBearerGrant
     from aritma_auth.protocol.grants.exchange import TokenExchangeGrant as TokenExchangeGrant
     from aritma_auth.protocol.grants.kept import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants.kept import SignedInGrant as SignedInGrant
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants.sign_in import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants.sign_in import DeviceCodeGrant as DeviceCodeGrant
     from aritma_auth.protocol.grants.sign_in import PasswordGrant as PasswordGrant
+    from aritma_auth.protocol.grants.sources import JwtAssertion as JwtAssertion
+    from aritma_auth.protocol.grants.sources import SubjectTokenSource as SubjectTokenSource
 
 _HOMES = {
     "base": ("Grant",),
-    "exchange": ("DelegationGrant", "TokenExchangeGrant"),
+    "exchange": ("DelegationGrant", "JwtBearerGrant", "TokenExchangeGrant"),
     "kept": ("RefreshTokenGrant", "SignedInGrant"),
     "service": ("ClientCredentialsGrant", "CustomGrant"),
     "sign_in": ("AuthorizationCodeGrant", "DeviceCodeGrant", "PasswordGrant"),
+    "sources": ("JwtAssertion", "SubjectTokenSource"),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 

@@ -2,20 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import Scope, parse_extra, parse_resource, parse_scope
-from aritma_auth.protocol.redaction import SecretParameters
+from aritma_auth.protocol.redaction import SecretParameters, SecretText
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_details import AuthorizationDetail
+    from aritma_auth.protocol.grants.sources import GrantSource
     from aritma_auth.protocol.redaction import JsonValue
+    from aritma_auth.protocol.tokens import Token
 else:
     # A type that cattrs can resolve: the real one is loaded when details are given.
     AuthorizationDetail = object
@@ -65,17 +66,6 @@ def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
     return (("authorization_details", encode_authorization_details(details)),)
 
 
-def require_text(_grant: object, field: "attrs.Attribute[str]", value: object) -> None:
-    """Require an attribute to be a text that is not empty; a validator for attrs."""
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, "a string", value)
-    if not value:
-        raise ConfigurationError(f"{field.name} must not be empty")
-
-
-OPTIONAL_TEXT = attrs.validators.optional(require_text)
-
-
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Grant(Value, ABC):
     """
@@ -100,6 +90,8 @@ class Grant(Value, ABC):
     """The same value may be presented again: for the next token, or after a lost response."""
     is_requestable: ClassVar[bool] = True
     """It can be sent to a token endpoint."""
+    token_types: ClassVar[frozenset[str]] = frozenset()
+    """Further token types, in lower case, that the response may have (RFC 8693 §2.2.1)."""
 
     scope: Scope | None = attrs.field(default=None, converter=parse_scope)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
@@ -135,6 +127,18 @@ class Grant(Value, ABC):
         """A mark that is taken when the grant is presented, if it can be presented once only."""
         return None
 
+    def sources(self) -> "Mapping[str, GrantSource]":
+        """Return what must be loaded anew for each request, by the name of its attribute."""
+        return {}
+
+    def with_texts(self, texts: Mapping[str, SecretText]) -> Self:
+        """Return the same grant with the texts of its sources, by the name of the attribute."""
+        return attrs.evolve(self, **texts)  # type: ignore[arg-type] # of attributes that take them
+
+    def choose(self, name: str, token: "Token") -> str | None:  # noqa: ARG002 - see TokenExchangeGrant
+        """Return what of a provider's token is presented as this attribute; None if it lacks it."""
+        return token.access_token
+
     @abstractmethod
     def own_parameters(self) -> Parameters:
         """Return the parameters that only this grant has."""
@@ -151,3 +155,11 @@ class Grant(Value, ABC):
     def problems(self) -> tuple[str, ...]:
         """Say what the server is known to refuse about this grant, before it is sent."""
         return ()
+
+    def explain(self, error: str) -> str | None:  # noqa: ARG002 - see ClientCredentialsGrant
+        """Say what an error code of the server means for this grant, if more than usual."""
+        return None
+
+    def find_problem(self, token: "Token") -> str | None:  # noqa: ARG002 - see TokenExchangeGrant
+        """Say why the token of a response must not be used, or None."""
+        return None

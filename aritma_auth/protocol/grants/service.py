@@ -4,9 +4,16 @@ from typing import ClassVar
 
 import attrs
 
-from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant, require_text
+from aritma_auth.errors import wrong_kind
+from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_extra, parse_scope
+from aritma_auth.protocol.parameters import (
+    IDENTITY_SCOPES,
+    Scope,
+    parse_extra,
+    parse_scope,
+    require_text,
+)
 from aritma_auth.protocol.redaction import SecretParameters
 
 
@@ -25,15 +32,20 @@ class ClientCredentialsGrant(Grant):
         """Return none: the client's authentication is the grant."""
         return ()
 
-    def problems(self) -> tuple[str, ...]:
-        """Refuse identity scopes, which IdentityServer refuses with ``invalid_scope``."""
+    def explain(self, error: str) -> str | None:
+        """Say that IdentityServer refuses identity scopes where no end-user signs in."""
         wrong = sorted(IDENTITY_SCOPES.intersection(self.scope or ()))
-        if not wrong:
-            return ()
+        if error != "invalid_scope" or not wrong:
+            return None
         return (
-            f"client_credentials must not ask for the scope {' '.join(wrong)}: no end-user signs "
-            "in; leave it out",
+            f"this server may refuse the scope {' '.join(wrong)} with client_credentials, since no "
+            "end-user signs in: leave it out"
         )
+
+
+def _require_bool(_grant: object, field: "attrs.Attribute[bool]", value: object) -> None:
+    if not isinstance(value, bool):
+        raise wrong_kind(field.name, "True or False", value)
 
 
 def _fields(value: Extra) -> SecretParameters:
@@ -45,21 +57,24 @@ class CustomGrant(Grant):
     """
     An extension grant of a server's own.
 
-    Whether it may be presented again is unknown, so it is treated as usable once.
-
     Attributes:
         name: Its ``grant_type``, as the server names it.
 
         fields: Its own parameters, name to value; never shown.
 
+        is_reusable: It may be presented again, for the next token and after a lost response. By
+            default that is unknown, and it is presented once.
+
     Spec: RFC 6749 §4.5.
     """
 
     grant_type: ClassVar[str] = ""
-    is_reusable: ClassVar[bool] = False
     name: str = attrs.field(validator=require_text, kw_only=False)
     fields: SecretParameters = attrs.field(
         default=SecretParameters(), converter=_fields, kw_only=False
+    )
+    is_reusable: bool = attrs.field(  # type: ignore[misc] # elsewhere it is the class's
+        default=False, validator=_require_bool, kw_only=True
     )
 
     def parameters(self) -> Parameters:

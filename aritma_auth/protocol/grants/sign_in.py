@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.grants.base import Grant, require_text
+from aritma_auth.protocol.grants.base import Grant
 from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.parameters import require_text
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.protocol.single_use import SingleUse
 

@@ -176,8 +176,7 @@ class RefreshCoordinator:
 
     async def credential(self) -> str:
         """Return what changes with this process's credential."""
-        within = self.settings.policy.refresh_timeout
-        return await credential_fingerprint(self.settings.client, within=within)
+        return await credential_fingerprint(self.settings)
 
 
 class _Run:

@@ -427,7 +427,9 @@ class SharedRefresh:
             return self._again(state, moment)
         known, basis = state.known, state.basis
         is_refresh = basis is not None or isinstance(self.grant, RefreshTokenGrant)
-        is_refused = isinstance(error, ReauthenticationRequiredError)
+        # A reusable grant does not end; its subject's sign-in has, and asking again does not help.
+        may_end = basis is not None or not self.grant.is_reusable
+        is_refused = may_end and isinstance(error, ReauthenticationRequiredError)
         if basis is None and not self.grant.is_reusable:
             # A code whose response was lost is never sent again (RFC 6749 §4.1.2).
             is_spent = is_refused or (is_ambiguous(error) and not is_refresh)

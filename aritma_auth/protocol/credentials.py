@@ -1,0 +1,102 @@
+"""Where a client's secrets and private keys come from: as texts, or loaded for each request."""
+
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.signing import Signer
+
+
+@runtime_checkable
+class CredentialSource(Protocol):
+    """Where a secret comes from; `aritma_auth.Secret` is one."""
+
+    def load(self) -> Awaitable[SecretText]:
+        """Return the secret as it is now."""
+        ...
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class PlainSecret(Value):
+    """A secret that was given as text: the same each time it is loaded."""
+
+    text: SecretText
+
+    def load(self) -> Awaitable[SecretText]:
+        """Return the secret."""
+        return self
+
+    def __await__(self) -> Generator[None, None, SecretText]:
+        yield from ()
+        return self.text
+
+
+def as_source(value: str | SecretText | CredentialSource) -> CredentialSource:
+    """Wrap a text; a source stays as it is, and anything else is left to `require_source`."""
+    if isinstance(value, str):
+        value = SecretText(value)
+    return PlainSecret(value) if isinstance(value, SecretText) else value
+
+
+def require_source(
+    _auth: object, field: "attrs.Attribute[CredentialSource]", value: object
+) -> None:
+    """Require an attribute to be where a secret comes from; a validator for attrs."""
+    _require_secret(field.name, "a string or a Secret", value)
+
+
+def _require_secret(name: str, required: str, value: object) -> None:
+    if isinstance(value, type) or not isinstance(value, CredentialSource):
+        problem = wrong_kind(name, required, value)
+        # A traceback with local variables would show the value.
+        del value
+        raise problem
+    if isinstance(value, PlainSecret) and not value.text.text:
+        raise ConfigurationError(f"{name} must not be empty")
+
+
+def as_key(
+    value: "str | SecretText | CredentialSource | Signer",
+) -> "CredentialSource | Signer":
+    """Wrap a key given as text; any other stays as it is."""
+    return as_source(value) if isinstance(value, str | SecretText) else value
+
+
+def require_key(
+    _auth: object, field: "attrs.Attribute[CredentialSource | Signer]", value: object
+) -> None:
+    """Require an attribute to be a private key, or where one comes from; a validator for attrs."""
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.signing import RemoteSigner, SigningKey  # noqa: PLC0415
+
+    if not isinstance(value, SigningKey | RemoteSigner):
+        kinds = "a private key in PEM, a Secret, a SigningKey or a RemoteSigner"
+        _require_secret(field.name, kinds, value)
+
+
+def require_key_algorithm(
+    owner: object, field: "attrs.Attribute[str | None]", value: object
+) -> None:
+    """Require an attribute to be the algorithm of its owner's ``key``, or None."""
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.signing import (  # noqa: PLC0415
+        RemoteSigner,
+        SigningKey,
+        require_algorithm,
+    )
+
+    if value is None:
+        return
+    require_algorithm(field.name, value)
+    key = getattr(owner, "key", None)
+    if isinstance(key, SigningKey | RemoteSigner) and value != key.algorithm:
+        raise ConfigurationError(
+            f"{field.name} must be that of the key, {key.algorithm}, not {value}: leave it out"
+        )

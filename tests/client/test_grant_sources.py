@@ -1,0 +1,175 @@
+"""What a grant loads for each request, and every way in which that can fail."""
+
+import asyncio
+
+import pytest
+
+import aritma_auth as aa
+from support.clock import FakeClock
+from support.fakes import FakeClient
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+TOKEN = aa.Token("subject")
+
+
+class Giver:
+    """A source of tokens that does what a test says."""
+
+    def __init__(self, result=TOKEN):
+        self.result = result
+
+    async def get_token(self, min_ttl=0.0, timeout=None):
+        if isinstance(self.result, BaseException):
+            raise self.result
+        if self.result == "hang":
+            await asyncio.Event().wait()
+        return self.result
+
+    def peek(self):
+        return None
+
+    def report_rejected(self, token):
+        return False
+
+    def identity(self):
+        return "alice"
+
+
+def client():
+    return aa.OAuthClient("id", "secret", timeout=0.02)
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "problem"),
+    [
+        (aa.TransportError("down"), aa.TransportError, "down"),
+        (aa.ReauthenticationRequiredError("sign in"), aa.ReauthenticationRequiredError, "sign in"),
+        ("hang", aa.TransportError, "gave none within 0.02 seconds"),
+        (OSError("canary"), aa.ConfigurationError, "raised OSError"),
+        (asyncio.CancelledError(), aa.ConfigurationError, "was cancelled"),
+        ("a token", aa.ConfigurationError, "must give a Token"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+@pytest.mark.parametrize("make", [aa.TokenExchangeGrant, aa.DelegationGrant, aa.JwtBearerGrant])
+async def test_a_source_that_fails_is_a_typed_error(make, result, kind, problem, canary):
+    """Nothing is sent, and the error is the subject's own or says what is wrong with its source."""
+    with pytest.raises(kind, match=problem) as failed:
+        await client().fetch_token(make(Giver(result)))
+
+    assert "canary" not in str(failed.value)
+    assert failed.value.__context__ is None or isinstance(result, aa.AritmaAuthError)
+
+
+async def test_a_secret_that_does_not_load_is_the_secrets_error():
+    """The source of an assertion is a Secret like any other."""
+
+    async def fetch():
+        raise OSError("canary")
+
+    grant = aa.JwtBearerGrant(aa.Secret.from_callable(fetch))
+    with pytest.raises(aa.ConfigurationError, match="OSError"):
+        await client().fetch_token(grant)
+
+
+@pytest.mark.parametrize(
+    "given", [None, 1, b"x", Giver, {"a": "b"}], ids=["None", "1", "bytes", "a class", "a mapping"]
+)
+def test_what_is_no_source_is_named(given):
+    """A grant is made of a text or of something that gives one."""
+    for make, name in (
+        (aa.TokenExchangeGrant, "subject_token"),
+        (aa.DelegationGrant, "token"),
+        (aa.JwtBearerGrant, "assertion"),
+    ):
+        with pytest.raises(aa.ConfigurationError, match=f"{name} must be a string, a Secret or a"):
+            make(given)
+        with pytest.raises(aa.ConfigurationError, match=f"{name} must not be empty"):
+            make("")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda source: aa.TokenExchangeGrant(source, extra={"subject_token": "x"}),
+        lambda source: aa.DelegationGrant(source, extra={"token": "x"}),
+        lambda source: aa.JwtBearerGrant(source, extra={"assertion": "x"}),
+    ],
+)
+def test_a_source_is_replaced_by_no_further_parameter(make):
+    """The name is the grant's own before its text is loaded."""
+    with pytest.raises(aa.ConfigurationError, match="extra must not replace"):
+        make(Giver())
+
+
+@pytest.mark.parametrize("error", ["server_error", "invalid_client", "invalid_scope"])
+async def test_a_refusal_that_is_not_about_the_subject_reports_no_token(http_mock, error):
+    """The subject's provider keeps its token: another one would not help."""
+    http_mock.post(
+        "https://id.aritma.io/connect/token", status=400, payload={"error": error}, repeat=True
+    )
+    reported = []
+    giver = Giver()
+    giver.report_rejected = reported.append
+    with pytest.raises(aa.OAuthError):
+        await client().fetch_token(aa.TokenExchangeGrant(giver))
+
+    assert reported == []
+
+
+async def test_the_same_token_is_not_presented_again(http_mock):
+    """A provider that has no other token gets the server's refusal."""
+    http_mock.post(
+        "https://id.aritma.io/connect/token", status=400, payload={"error": "invalid_grant"}
+    )
+    giver = Giver()
+    giver.report_rejected = lambda token: True
+    with pytest.raises(aa.InvalidGrantError):
+        await client().fetch_token(aa.TokenExchangeGrant(giver))
+
+
+async def refuse_twice(provider, fake, error):
+    """Let the server refuse two refreshes, so that the pause is longer than a look at the sources."""
+    for _ in range(2):
+        fake.answers = [error]
+        with pytest.raises(type(error)):
+            await provider.get_token()
+        fake.clock.advance(1)
+    with pytest.raises(type(error)):
+        await provider.get_token()
+    fake.clock.advance(0.9)
+    return fake.requests
+
+
+def provider_of(grant):
+    fake = FakeClient(FakeClock())
+    return fake, aa.TokenProvider(fake, grant, clock=fake.clock, draw=lambda: 0.5, on_event=None)
+
+
+async def test_a_new_token_of_the_subject_is_presented_at_once():
+    """A permanent refusal is dropped when the subject's provider has another token."""
+    subject = Giver()
+    fake, provider = provider_of(aa.TokenExchangeGrant(subject))
+    requests = await refuse_twice(provider, fake, aa.ReauthenticationRequiredError("sign in"))
+    subject.peek = lambda: aa.Token("newer")
+    fake.clock.advance(0.1)
+    token = await provider.get_token()
+
+    assert requests == 2
+    assert token.access_token == "token-1"
+
+
+async def test_a_new_key_signs_at_once():
+    """The key of an assertion counts like the client's own secret."""
+    keys = ["one"]
+    fake, provider = provider_of(
+        aa.JwtBearerGrant(aa.JwtAssertion(aa.Secret.from_callable(lambda: keys[-1])))
+    )
+    refused = aa.InvalidGrantError("invalid_grant", status=400)
+    requests = await refuse_twice(provider, fake, refused)
+    keys.append("two")
+    fake.clock.advance(0.1)
+
+    assert requests == 2
+    assert (await provider.get_token()).access_token == "token-1"
