@@ -27,7 +27,7 @@ async def sandbox():
         yield sandbox
 
 
-@pytest.mark.parametrize("profile", BOTH, ids=str)
+@pytest.mark.parametrize("profile", BOTH, ids=["security", "signing"])
 async def test_one_value_turns_all_of_it_on(sandbox, profile):
     """The same sign-in as ever is pushed, bound to a key, and signed where the profile says so."""
     client = fapi_client(sandbox, profile)
@@ -135,7 +135,7 @@ async def test_a_token_never_goes_into_a_form(sandbox):
     assert (await client.fetch_userinfo(done.token))["sub"] == "user-alice"
 
 
-@pytest.mark.parametrize("profile", BOTH, ids=str)
+@pytest.mark.parametrize("profile", BOTH, ids=["security", "signing"])
 async def test_a_ready_client_and_server_are_told_so(sandbox, profile):
     """The report has no problems."""
     report = await fapi_client(sandbox, profile).assess_profile(profile)

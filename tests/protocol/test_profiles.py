@@ -59,7 +59,7 @@ def settings(**changes):
         {"client_auth": TlsClientAuth(Context()), "request_signer": ES256},
         {"id_token_algorithms": frozenset({"PS256", "Ed25519"})},
     ],
-    ids=str,
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else None,
 )
 def test_these_clients_keep_to_the_profile(profile, changes):
     """A key or a certificate of the right kind is all that a client needs."""
@@ -85,7 +85,7 @@ def test_these_clients_keep_to_the_profile(profile, changes):
         ({"id_token_algorithms": frozenset({"RS256", "PS256"})}, "without RS256"),
         ({"fixed_endpoints": ("token_endpoint", "jwks_uri")}, "remove jwks_uri, token_endpoint"),
     ],
-    ids=str,
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else None,
 )
 def test_each_rule_refuses(changes, said):
     """A setting that breaks the profile is one sentence that says what to do."""
