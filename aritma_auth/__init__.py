@@ -65,6 +65,11 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import (
         validate_authorization_response as validate_authorization_response,
     )
+    from aritma_auth.protocol.ciba import BackchannelAuthentication as BackchannelAuthentication
+    from aritma_auth.protocol.ciba import BackchannelParameters as BackchannelParameters
+    from aritma_auth.protocol.ciba import (
+        validate_backchannel_notification as validate_backchannel_notification,
+    )
     from aritma_auth.protocol.client_auth import ClientAssertion as ClientAssertion
     from aritma_auth.protocol.client_auth import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
@@ -76,6 +81,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP as DPoP
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
+    from aritma_auth.protocol.grants import BackchannelGrant as BackchannelGrant
     from aritma_auth.protocol.grants import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants import CustomGrant as CustomGrant
     from aritma_auth.protocol.grants import DelegationGrant as DelegationGrant
@@ -190,6 +196,11 @@ _HOMES = {
         "AuthorizationResponse",
         "validate_authorization_response",
     ),
+    "protocol.ciba": (
+        "BackchannelAuthentication",
+        "BackchannelParameters",
+        "validate_backchannel_notification",
+    ),
     "protocol.client_auth": (
         "ClientAssertion",
         "ClientAuth",
@@ -204,6 +215,7 @@ _HOMES = {
     "protocol.dpop": ("DPoP",),
     "protocol.grants": (
         "AuthorizationCodeGrant",
+        "BackchannelGrant",
         "ClientCredentialsGrant",
         "CustomGrant",
         "DelegationGrant",

@@ -144,6 +144,7 @@ class Environment(Value):
 
     ENDPOINTS: ClassVar[Mapping[str, str]] = {
         "authorization_endpoint": "connect/authorize",
+        "backchannel_authentication_endpoint": "connect/ciba",
         "check_session_iframe": "connect/checksession",
         "device_authorization_endpoint": "connect/deviceauthorization",
         "end_session_endpoint": "connect/endsession",

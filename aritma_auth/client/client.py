@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.certificate import ClientCertificate
+    from aritma_auth.client.backchannel_sign_in import BackchannelFlow
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.client.sign_in import SignInFlow
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_request import AuthorizationRequest
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
     from aritma_auth.protocol.callback import Callback
+    from aritma_auth.protocol.ciba import BackchannelAuthentication, BackchannelParameters
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.grants import Grant
@@ -422,6 +424,53 @@ class OAuthClient(AsyncCloseable):
         """
         return await self._device_sign_in.complete(authorization)
 
+    async def begin_backchannel_sign_in(
+        self,
+        scope: str | Iterable[str] | None = "openid",
+        **parameters: "Unpack[BackchannelParameters]",
+    ) -> "BackchannelAuthentication":
+        """
+        Begin a sign-in without a browser: the server asks the end-user on a device that it knows.
+
+        Args:
+            scope: Scope to ask for, with ``openid``.
+
+            parameters: Who the end-user is, and what else the request says:
+                `BackchannelParameters`. One of ``login_hint``, ``login_hint_token`` and
+                ``id_token_hint`` is needed.
+
+        Raises:
+            ConfigurationError: An argument is unusable, or the extra ``oidc`` is not installed.
+
+            OAuthError: The server refused: the end-user is not known, or the client not allowed.
+
+        Spec: CIBA Core 1.0 §7.
+        """
+        return await self._backchannel_sign_in.begin(scope, **parameters)
+
+    async def complete_backchannel_sign_in(
+        self, authentication: "BackchannelAuthentication", *, is_notified: bool = False
+    ) -> "SignIn":
+        """
+        Wait until the end-user has decided, polling as slowly as told.
+
+        Args:
+            authentication: What `begin_backchannel_sign_in` gave.
+
+            is_notified: `validate_backchannel_notification` has found its notification: ask at
+                once.
+
+        Raises:
+            ExpiredTokenError: The end-user did not decide in time: begin again.
+
+            AccessDeniedError: The end-user refused.
+
+            IdTokenError: The ID token is missing or failed a check.
+
+        Spec: CIBA Core 1.0 §10, §11.
+        """
+        return await self._backchannel_sign_in.complete(authentication, is_notified=is_notified)
+
     async def fetch_metadata(self) -> "ServerMetadata":
         """
         Give the server's metadata, fetched at most once a day.
@@ -689,6 +738,14 @@ class OAuthClient(AsyncCloseable):
         from aritma_auth.client.device_sign_in import DeviceFlow  # noqa: PLC0415 - as above
 
         return DeviceFlow(self._connection, self._verifier)
+
+    @property
+    def _backchannel_sign_in(self) -> "BackchannelFlow":
+        from aritma_auth.client.backchannel_sign_in import BackchannelFlow  # noqa: PLC0415 - as above
+        from aritma_auth.client.request_delivery import RequestDelivery  # noqa: PLC0415 - as above
+
+        delivery = RequestDelivery(self._connection, self._request_signer)
+        return BackchannelFlow(self._connection, self._verifier, delivery)
 
     @property
     def _verifier(self) -> "TokenVerifier":

@@ -3,24 +3,15 @@
 from collections.abc import Iterable
 
 from aritma_auth.client.connection import ServerConnection
+from aritma_auth.client.polling import poll_for_token, verify_polled_sign_in
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import (
-    AritmaAuthError,
-    AuthorizationPendingError,
-    ExpiredTokenError,
-    IdTokenError,
-    SlowDownError,
-)
 from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
-    next_interval,
     parse_device_authorization_response,
 )
-from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.sign_in import SignIn
-from aritma_auth.protocol.tokens import Token
 
 
 class DeviceFlow:
@@ -54,33 +45,15 @@ class DeviceFlow:
 
     async def complete(self, authorization: DeviceAuthorization) -> SignIn:
         """Poll the token endpoint until the end-user has decided or the code has run out."""
-        clock = self._connection.clock
-        interval = pause = authorization.interval
-        while clock.time() + pause <= authorization.expires_at:
-            await clock.sleep(pause)
-            try:
-                token = await self._connection.fetch_token(authorization.grant)
-            except AritmaAuthError as error:
-                is_polling = isinstance(error, AuthorizationPendingError | SlowDownError)
-                longer = next_interval(interval if is_polling else pause, error)
-                if longer is None:
-                    raise
-                # slow_down raises the interval for good (RFC 8628 §3.5); backoff after a network
-                # error does not.
-                pause, interval = longer, longer if is_polling else interval
-            else:
-                return await self._verified(token, authorization)
-        raise ExpiredTokenError("expired_token", "nobody signed in with the code in time")
-
-    async def _verified(self, token: Token, authorization: DeviceAuthorization) -> SignIn:
-        if token.id_token is None:
-            if authorization.expects_id_token:
-                raise IdTokenError("no ID token came although openid was asked for")
-            return SignIn(token)
-        expected = IdTokenExpectation(
-            issuers=await self._connection.discovery.issuers(),
-            client_id=self._connection.client_id,
-            nonce=None,
-            access_token=token.access_token,
+        token = await poll_for_token(
+            self._connection,
+            authorization.grant,
+            interval=authorization.interval,
+            expires_at=authorization.expires_at,
         )
-        return SignIn(token, await self._verifier.verify_id_token(token.id_token, expected))
+        return await verify_polled_sign_in(
+            self._connection,
+            self._verifier,
+            token,
+            expects_id_token=authorization.expects_id_token,
+        )

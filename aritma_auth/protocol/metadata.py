@@ -28,6 +28,7 @@ from aritma_auth.protocol.urls import (
 
 ENDPOINT_NAMES = (
     "authorization_endpoint",
+    "backchannel_authentication_endpoint",
     "check_session_iframe",
     "device_authorization_endpoint",
     "end_session_endpoint",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.sandbox.identity.notifications import notify
 from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.server import LoopbackServers
 from aritma_auth.sandbox.state import SandboxState
@@ -189,6 +190,29 @@ class Sandbox(AsyncCloseable):
         subject = None if username is None else self._user(username).subject
         if not self._state.device_codes.decide(user_code, subject):
             raise ConfigurationError("user_code must be one that a device shows and waits with")
+
+    async def decide_backchannel(self, username: str, *, agrees: bool = True) -> int | None:
+        """
+        Decide for the end-user whom a client has asked for on the end-user's own device (CIBA).
+
+        A client that asked for a notification gets one.
+
+        Args:
+            username: The end-user.
+
+            agrees: False denies.
+
+        Returns:
+            The status of the client's response to the notification; None without one.
+
+        Raises:
+            ConfigurationError: Nothing waits for that end-user, or no end-user has that name.
+        """
+        name = self._user(username).username
+        decided = self._state.backchannel_requests.decide(name, agrees=agrees)
+        if decided is None:
+            raise ConfigurationError("username must be an end-user whom a client has asked for")
+        return await notify(decided)
 
     def trust_external_token(self, provider: str, token: str, subject: str) -> None:
         """

@@ -9,6 +9,7 @@ from aritma_auth.sandbox.banking.deliveries import SandboxEvents
 from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
+from aritma_auth.sandbox.identity.backchannel_requests import BackchannelRequests
 from aritma_auth.sandbox.identity.certificates import ClientCertificates
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
@@ -56,12 +57,16 @@ class SandboxState:
         self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
         self.sessions = Sessions(self.clock)
         self.device_codes = DeviceCodes(self.clock)
+        self.backchannel_requests = BackchannelRequests(
+            self.users, self.issuer, self.request_objects, self.clock
+        )
         self.token_endpoint = TokenEndpoint(
             self.users,
             self.issuer,
             self.refresh_tokens,
             self.sessions,
             self.device_codes,
+            self.backchannel_requests,
             self.server_version,
             self.clock,
         )

@@ -43,6 +43,10 @@ GRANTS = [
         "grant_type=password&username=alice&password=p+w%2B%25&scope=api+offline_access",
     ),
     (
+        lambda: aa.BackchannelGrant("a"),
+        "grant_type=urn%3Aopenid%3Aparams%3Agrant-type%3Aciba&auth_req_id=a",
+    ),
+    (
         lambda: aa.DeviceCodeGrant("d"),
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=d",
     ),
@@ -94,6 +98,7 @@ def test_each_grant_is_a_form(make, form):
         (lambda: aa.RefreshTokenGrant("t"), False),
         (lambda: aa.AuthorizationCodeGrant(make_response()), False),
         (lambda: aa.SignedInGrant("alice"), False),
+        (lambda: aa.BackchannelGrant("a"), False),
         (lambda: aa.DeviceCodeGrant("d"), False),
         (lambda: aa.CustomGrant("x"), False),
         (lambda: aa.CustomGrant("x", is_reusable=True), True),
@@ -112,6 +117,7 @@ def test_no_grant_shows_its_secret(canary):
     canary.assert_hidden(
         aa.AuthorizationCodeGrant(make_response(code_verifier=text, callback={"code": text})),
         password_grant("alice", text),
+        aa.BackchannelGrant(text),
         aa.DeviceCodeGrant(text),
         aa.DelegationGrant(text),
         aa.TokenExchangeGrant(text, actor_token=text),

@@ -274,6 +274,7 @@ IDENTITY_PLACES = {
     "revocation": ("POST", "/connect/revocation"),
     "deviceauthorization": ("POST", "/acme/connect/deviceauthorization"),
     "par": ("POST", "/connect/par"),
+    "ciba": ("POST", "/connect/ciba"),
     "endsession": ("GET", "/connect/endsession"),
 }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants.service import ClientCredentialsGrant as ClientCredentialsGrant
     from aritma_auth.protocol.grants.service import CustomGrant as CustomGrant
     from aritma_auth.protocol.grants.sign_in import AuthorizationCodeGrant as AuthorizationCodeGrant
+    from aritma_auth.protocol.grants.sign_in import BackchannelGrant as BackchannelGrant
     from aritma_auth.protocol.grants.sign_in import DeviceCodeGrant as DeviceCodeGrant
     from aritma_auth.protocol.grants.sign_in import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants.sources import JwtAssertion as JwtAssertion
@@ -30,7 +31,7 @@ _HOMES = {
     "exchange": ("DelegationGrant", "JwtBearerGrant", "TokenExchangeGrant"),
     "kept": ("RefreshTokenGrant", "SignedInGrant"),
     "service": ("ClientCredentialsGrant", "CustomGrant"),
-    "sign_in": ("AuthorizationCodeGrant", "DeviceCodeGrant", "PasswordGrant"),
+    "sign_in": ("AuthorizationCodeGrant", "BackchannelGrant", "DeviceCodeGrant", "PasswordGrant"),
     "sources": ("JwtAssertion", "SubjectTokenSource"),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

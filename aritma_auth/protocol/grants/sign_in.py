@@ -74,6 +74,28 @@ class AuthorizationCodeGrant(Grant):
 
 
 @attrs.frozen(eq=False, repr=False)
+class BackchannelGrant(Grant):
+    """
+    A sign-in that the server asks the end-user for, on a device that it knows.
+
+    Attributes:
+        auth_req_id: The identifier that the backchannel authentication endpoint gave.
+
+    Spec: CIBA Core 1.0 §10.1.
+    """
+
+    grant_type: ClassVar[str] = "urn:openid:params:grant-type:ciba"
+    is_reusable: ClassVar[bool] = False
+    auth_req_id: SecretText = attrs.field(
+        converter=as_secret, validator=require_secret, kw_only=False
+    )
+
+    def own_parameters(self) -> Parameters:
+        """Return the identifier."""
+        return (("auth_req_id", self.auth_req_id.text),)
+
+
+@attrs.frozen(eq=False, repr=False)
 class DeviceCodeGrant(Grant):
     """
     A device code, while the end-user signs in on another device.

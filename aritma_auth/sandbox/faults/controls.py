@@ -26,6 +26,7 @@ _ENDPOINTS = (
     "revocation",
     "deviceauthorization",
     "par",
+    "ciba",
     "endsession",
 )
 PLACES = ("api", *_ENDPOINTS)
@@ -65,7 +66,7 @@ class Faults:
 
     Those of the wire take ``where``: ``api`` for the Banking APIs, else the identity server's
     ``token``, ``discovery``, ``jwks``, ``authorize``, ``userinfo``, ``introspect``, ``revocation``,
-    ``deviceauthorization``, ``par`` or ``endsession``.
+    ``deviceauthorization``, ``par``, ``ciba`` or ``endsession``.
 
     Args:
         issuer: Knows the access tokens.

@@ -96,6 +96,11 @@ class MetadataEndpoints:
             members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
         if self._sandbox.asks_for_certificates:
             members["tls_client_certificate_bound_access_tokens"] = True
+        if version.supports_ciba:
+            members["backchannel_authentication_endpoint"] = f"{base}/connect/ciba"
+            # IdentityServer knows poll mode alone.
+            ping = ["ping"] if version.signs_responses else []
+            members["backchannel_token_delivery_modes_supported"] = ["poll", *ping]
         if version.supports_dpop:
             members["dpop_signing_alg_values_supported"] = list(ALGORITHMS)
         if version.supports_par:

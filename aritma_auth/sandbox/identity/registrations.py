@@ -19,6 +19,7 @@ API_SCOPES = (
     "services.settlement",
     "zam",
 )
+CIBA = "urn:openid:params:grant-type:ciba"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 RESOURCES = {
@@ -96,6 +97,9 @@ class SandboxClient:
 
         back_channel_logout_uri: The address that logout tokens are posted to, or None.
 
+        backchannel_notification_uri: The address that is told of an end-user's decision (CIBA's
+            ping mode), or None.
+
         front_channel_logout_uri: The address that the signed-out page loads in a frame, or None.
     """
 
@@ -116,6 +120,7 @@ class SandboxClient:
     requires_par: bool = False
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
+    backchannel_notification_uri: str | None = None
     front_channel_logout_uri: str | None = None
 
     @property

@@ -49,12 +49,24 @@ class RequestObjects:
                 raise ErrorResponse("invalid_request", "Request object is required.")
             return given
         client_id = given.get("client_id", [""])[0]
-        header, claims = parse_jwt(texts[0])
+        opened = self.verify(texts[0], client_id)
+        if opened.get("client_id") != [client_id]:
+            raise ErrorResponse("invalid_request_object", "Invalid JWT request")
+        return opened
+
+    def verify(self, text: str, client_id: str) -> dict[str, list[str]]:
+        """
+        Verify a JWT of a client, and give the parameters in it.
+
+        Raises:
+            ErrorResponse: ``invalid_request_object``.
+        """
+        header, claims = parse_jwt(text)
         client = self._clients.get(client_id)
         if (
             client is None
             or not client.public_key
-            or not is_signed_by(texts[0], client.public_key)
+            or not is_signed_by(text, client.public_key)
             or not self._are_valid(header, claims, client_id)
         ):
             raise ErrorResponse("invalid_request_object", "Invalid JWT request")
@@ -69,7 +81,7 @@ class RequestObjects:
         audience = claims.get("aud")
         return (
             header.get("typ") in {None, "JWT", "oauth-authz-req+jwt"}
-            and claims.get("iss") == client_id == claims.get("client_id")
+            and claims.get("iss") == client_id
             and isinstance(audience, str)
             and f"{audience}/".startswith(f"{self._identity_url()}/")
             and isinstance(expires_at, int)

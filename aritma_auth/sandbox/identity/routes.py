@@ -11,7 +11,7 @@ from aritma_auth.sandbox.identity.parameters import (
     parse_scope,
     read_form_values,
 )
-from aritma_auth.sandbox.identity.registrations import DEVICE_CODE, SandboxClient
+from aritma_auth.sandbox.identity.registrations import CIBA, DEVICE_CODE, SandboxClient
 from aritma_auth.sandbox.identity.token_endpoint import TokenRequest
 from aritma_auth.sandbox.overrides import apply_overrides
 from aritma_auth.sandbox.state import SandboxState
@@ -46,7 +46,11 @@ class ClientEndpoints:
                 app.router.add_route("*", f"{prefix}/connect/{path}", handler)
 
     def _newer_endpoints(self) -> list[tuple[str, Handler]]:
-        return [("par", self.push)] if self._sandbox.server_version.supports_par else []
+        version = self._sandbox.server_version
+        return [
+            *([("par", self.push)] if version.supports_par else []),
+            *([("ciba", self.ask)] if version.supports_ciba else []),
+        ]
 
     async def token(self, request: web.Request) -> web.Response:
         """Respond to a token request."""
@@ -99,6 +103,17 @@ class ClientEndpoints:
 
         return await self._respond(request, work, success=201)
 
+    async def ask(self, request: web.Request) -> web.Response:
+        """Keep a backchannel authentication request (CIBA Core 1.0 §7)."""
+
+        def work(client: SandboxClient, form: dict[str, str]) -> dict[str, object]:
+            if CIBA not in client.grant_types:
+                raise ErrorResponse("unauthorized_client")
+            return self._sandbox.backchannel_requests.issue(client, form)
+
+        # Unlike at the token endpoint: IdentityServer's BackchannelAuthenticationResult.
+        return await self._respond(request, work, refused_client=401)
+
     async def revoke(self, request: web.Request) -> web.Response:
         """Revoke a refresh token; access tokens are JWTs and cannot be revoked (RFC 7009 §2)."""
         if request.method != "POST":
@@ -117,7 +132,13 @@ class ClientEndpoints:
         return await self._respond(request, work)
 
     async def _respond(
-        self, request: web.Request, work: Work, log: Log | None = None, *, success: int = 200
+        self,
+        request: web.Request,
+        work: Work,
+        log: Log | None = None,
+        *,
+        success: int = 200,
+        refused_client: int = 400,
     ) -> web.Response:
         form: dict[str, str] = {}
         client_id = error = None
@@ -134,6 +155,8 @@ class ClientEndpoints:
             members = work(client, form)
         except ErrorResponse as refused:
             status, error = refused.status, refused.error or "empty body"
+            if error == "invalid_client":
+                status = refused_client
             members = _error_members(refused)
         if log is not None:
             log(request, form, client_id, error)

@@ -53,6 +53,8 @@ class ServerVersion:
 
         signs_responses: Authorization responses are signed on request (JARM).
 
+        supports_ciba: End-users can be asked on their own device (CIBA).
+
         supports_dpop: DPoP proofs are validated, and bind tokens (RFC 9449); else they are ignored.
 
         supports_resource: ``resource`` is processed (RFC 8707).
@@ -91,6 +93,7 @@ class ServerVersion:
     supports_par: bool = False
     signing_algorithm: str = "RS256"
     signs_responses: bool = False
+    supports_ciba: bool = True
     supports_dpop: bool = True
     supports_resource: bool = True
     refuses_unknown_prompts: bool = False
@@ -113,6 +116,7 @@ _IS4 = ServerVersion(
     ),
     leading_claims=("nbf", "exp", "iss", "aud", "client_id", "iat"),
     logout_token_type="JWT",
+    supports_ciba=False,
     supports_dpop=False,
     supports_resource=False,
     has_extended_metadata=False,

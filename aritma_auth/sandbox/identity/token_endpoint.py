@@ -12,6 +12,7 @@ import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.assertions import ID_JAG, JWT_BEARER, Assertions
+from aritma_auth.sandbox.identity.backchannel_requests import BackchannelRequests
 from aritma_auth.sandbox.identity.client_authentication import secrets_match
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.extension_grants import (
@@ -22,6 +23,7 @@ from aritma_auth.sandbox.identity.extension_grants import (
 from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_details, parse_scope
 from aritma_auth.sandbox.identity.refresh_tokens import RefreshTokens
 from aritma_auth.sandbox.identity.registrations import (
+    CIBA,
     DEVICE_CODE,
     IDENTITY_SCOPES,
     RESOURCES,
@@ -76,6 +78,7 @@ class TokenEndpoint:
         refresh_tokens: RefreshTokens,
         sessions: Sessions,
         device_codes: DeviceCodes,
+        backchannel_requests: BackchannelRequests,
         server_version: ServerVersion,
         clock: SandboxClock,
     ) -> None:
@@ -84,6 +87,7 @@ class TokenEndpoint:
         self._refresh_tokens = refresh_tokens
         self._sessions = sessions
         self._device_codes = device_codes
+        self._backchannel_requests = backchannel_requests
         self._server_version = server_version
         self._clock = clock
         self.subject_tokens = SubjectTokens(issuer, clock)
@@ -94,6 +98,7 @@ class TokenEndpoint:
             "delegation": self._delegation,
             "password": self._password,
             "refresh_token": self._refresh_token,
+            CIBA: self._backchannel_request,
             DEVICE_CODE: self._device_code,
             JWT_BEARER: self._jwt_bearer,
             TOKEN_EXCHANGE: self._token_exchange,
@@ -170,6 +175,11 @@ class TokenEndpoint:
         resource = self._resource(form, code.resources, code.scope)
         tokens = self._sign_in_tokens(issuer, client, code.scope, code.sign_in, resource)
         return tokens | _granted(code.details)
+
+    def _backchannel_request(self, issuer: str, client: SandboxClient, form: Form) -> Response:
+        auth_req_id = form.get("auth_req_id", "")
+        scope, sign_in = self._backchannel_requests.redeem(auth_req_id, client)
+        return self._sign_in_tokens(issuer, client, scope, sign_in)
 
     def _device_code(self, issuer: str, client: SandboxClient, form: Form) -> Response:
         scope, sign_in = self._device_codes.redeem(form.get("device_code", ""), client)
