@@ -29,6 +29,8 @@ def parse():
     parser.add_argument("--lifetime", type=float, default=3.0, help="seconds")
     parser.add_argument("--kill-every", type=int, default=4, help="rotations")
     parser.add_argument("--restart-every", type=int, default=50, help="rotations")
+    parser.add_argument("--dpop", action="store_true", help="bind tokens to one key of the fleet")
+    parser.add_argument("--nonce-uses", type=int, default=100, help="proofs a nonce is good for")
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args()
 
@@ -36,13 +38,15 @@ def parse():
 async def measure(options, store, restart):
     """Run until the token has expired often enough; say what happened."""
     kills = restarts = 0
-    async with RotatingServer(options.lifetime, latency=0.01) as server:
+    nonce_uses = options.nonce_uses if options.dpop else None
+    async with RotatingServer(options.lifetime, latency=0.01, nonce_uses=nonce_uses) as server:
         spec = {
             "path": [str(Path(__file__).parents[1])],
             "server": server.url,
             "lifetime": options.lifetime,
             "store": store,
             "grant": options.grant,
+            "dpop": options.dpop,
             "verbose": options.verbose,
         }
         if options.grant == "refresh_token":
@@ -71,7 +75,8 @@ async def measure(options, store, restart):
             f"kills {kills}  store restarts {restarts}\n"
             f"reuse events {server.reuse_events}\n"
             f"API calls {server.served}  answered 401 and repeated {server.refused}  "
-            f"failed {len(failures)}"
+            f"failed {len(failures)}\n"
+            f"proofs refused for their nonce {server.stale}  other proofs refused {server.unproved}"
         )
         for failure in failures[:20]:
             print("  ", failure)

@@ -67,6 +67,33 @@ async def test_a_rotating_refresh_token_survives_kills_and_restarts(shared):
     assert server.requests <= server.rotations + 1
 
 
+async def test_a_fleet_with_one_key_survives_kills_restarts_and_rotating_nonces(shared):
+    """Bound tokens, their key in the store, and nonces that change cost no call and no refresh token."""
+    store, restart = shared
+    async with RotatingServer(2 * LIFETIME, latency=0.01, nonce_uses=50) as server:
+        spec = {
+            "path": [str(Path(__file__).parents[1])],
+            "server": server.url,
+            "lifetime": 2 * LIFETIME,
+            "store": store,
+            "grant": "refresh_token",
+            "dpop": True,
+        }
+        await plant(spec, server.first)
+        async with Fleet(spec, WORKERS) as fleet:
+            await until(lambda: server.rotations >= 1)
+            await fleet.kill_one()
+            await until(lambda: server.rotations >= 2)
+            await asyncio.to_thread(restart)
+            await until(lambda: server.rotations >= ROTATIONS)
+
+    assert fleet.failures == []
+    assert server.reuse_events == 0
+    assert server.unproved == 0
+    assert server.stale > 0
+    assert server.requests <= server.rotations + 1
+
+
 async def test_a_cold_fleet_asks_once(shared):
     """A cold fleet with client credentials makes one token request, whatever its size."""
     store, _restart = shared

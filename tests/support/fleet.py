@@ -15,6 +15,11 @@ import time
 import attrs
 from aiohttp import web
 
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.proofs import ProofValidator
+from aritma_auth.stores import load_signing_key
+
 RATE = 0.02
 
 
@@ -27,10 +32,13 @@ class Handle:
         successors: What it was exchanged for.
 
         is_used: It or its access token was used, so that its predecessor is spent for good.
+
+        key: Thumbprint of the key that it and its access token are bound to, or None.
     """
 
     successors: list["Handle"] = attrs.field(factory=list)
     is_used: bool = False
+    key: str | None = None
 
 
 class RotatingServer:
@@ -49,10 +57,21 @@ class RotatingServer:
         refused: API calls answered with 401.
 
         served: API calls answered with 200.
+
+        stale: Proofs refused for their nonce.
+
+        unproved: Requests without a proof where one is demanded, or with a wrong one.
+
+    With `nonce_uses` tokens are bound to the key of a DPoP proof, and a nonce is replaced after so
+    many proofs; the one before it counts until then.
     """
 
-    def __init__(self, lifetime, latency=0.0):
+    def __init__(self, lifetime, latency=0.0, nonce_uses=None):
         self.lifetime = lifetime
+        self.proofs = None if nonce_uses is None else ProofValidator(SYSTEM_CLOCK)
+        if self.proofs is not None:
+            self.proofs.api.is_required, self.proofs.api.uses = True, nonce_uses
+        self.stale = self.unproved = 0
         self.latency = latency
         self.first = secrets.token_hex(16)
         self._refresh = {self.first: Handle()}
@@ -75,23 +94,46 @@ class RotatingServer:
     async def __aexit__(self, *_):
         await self._runner.cleanup()
 
+    def prove(self, request, access_token=None):
+        """Validate a request's proof; return the thumbprint of its key, and the refusal."""
+        if self.proofs is None:
+            return None, None
+        try:
+            thumbprint = self.proofs.validate(request, self.proofs.api, access_token)
+        except ErrorResponse as refused:
+            self.stale += refused.error == "use_dpop_nonce"
+            self.unproved += refused.error != "use_dpop_nonce"
+            return None, refused.error
+        self.unproved += thumbprint is None
+        return thumbprint, None if thumbprint else "invalid_dpop_proof"
+
+    def nonce(self):
+        """Return the header that every response carries."""
+        return {} if self.proofs is None else {"DPoP-Nonce": self.proofs.api.current}
+
     async def token(self, request):
         form = await request.post()
+        thumbprint, refusal = self.prove(request)
+        if refusal is not None:
+            return web.json_response({"error": refusal}, status=400, headers=self.nonce())
         self.requests += 1
         if form["grant_type"] == "client_credentials":
             await asyncio.sleep(self.latency)
-            return self._answer(Handle(), None)
+            return self._answer(Handle(key=thumbprint), None)
         handle = self._refresh.get(form["refresh_token"])
         if handle is None or any(successor.is_used for successor in handle.successors):
             self.reuse_events += 1
             self._refresh.clear()
-            return web.json_response({"error": "invalid_grant"}, status=400)
+            return web.json_response({"error": "invalid_grant"}, status=400, headers=self.nonce())
+        if handle.key not in {None, thumbprint}:
+            self.unproved += 1
+            return web.json_response({"error": "invalid_dpop_proof"}, status=400)
         if handle.successors:
             self.repeats += 1
         else:
             self.rotations += 1
         handle.is_used = True
-        successor = Handle()
+        successor = Handle(key=thumbprint)
         handle.successors.append(successor)
         text = secrets.token_hex(16)
         self._refresh[text] = successor
@@ -104,20 +146,26 @@ class RotatingServer:
         return web.json_response(
             {
                 "access_token": access_token,
-                "token_type": "Bearer",
+                "token_type": "Bearer" if self.proofs is None else "DPoP",
                 "expires_in": self.lifetime,
                 **({} if refresh_token is None else {"refresh_token": refresh_token}),
-            }
+            },
+            headers=self.nonce(),
         )
 
     async def api(self, request):
-        expires_at, handle = self._access.get(request.headers["Authorization"][7:], (0, None))
-        if time.monotonic() >= expires_at:
+        access_token = request.headers["Authorization"].partition(" ")[2]
+        thumbprint, refusal = self.prove(request, access_token)
+        if refusal is not None:
+            challenge = {"WWW-Authenticate": f'DPoP error="{refusal}"', **self.nonce()}
+            return web.Response(status=401, headers=challenge)
+        expires_at, handle = self._access.get(access_token, (0, Handle()))
+        if time.monotonic() >= expires_at or handle.key != thumbprint:
             self.refused += 1
-            return web.Response(status=401)
+            return web.Response(status=401, headers=self.nonce())
         handle.is_used = True
         self.served += 1
-        return web.Response()
+        return web.Response(headers=self.nonce())
 
 
 WORKER = """
@@ -153,12 +201,23 @@ async def plant(spec, refresh_token):
 
     ended = Token("ended", refresh_token=refresh_token, issued_at=1, expires_at=2)
     store = open_store(spec["store"])
-    async with make_provider(spec, store) as provider:
+    if await dpop_of(spec, store) is not None:
+        ended = attrs.evolve(ended, token_type="DPoP")
+    async with await make_provider(spec, store) as provider:
         await provider.set_token(ended)
     await close_store(store)
 
 
-def make_provider(spec, store):
+async def dpop_of(spec, store):
+    """Load the key that the whole fleet has from the store, if its tokens are bound to one."""
+    import aritma_auth as aa
+
+    if not spec.get("dpop"):
+        return None
+    return aa.DPoP(await load_signing_key(store, "fleet"))
+
+
+async def make_provider(spec, store):
     """Make a worker's provider, its numbers scaled down with the lifetime."""
     import aritma_auth as aa
     from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
@@ -181,7 +240,9 @@ def make_provider(spec, store):
         store_loss_grace=life / 100,
     )
     environment = aa.Environment.at(spec["server"], api_origins=[spec["server"]])
-    client = aa.OAuthClient("worker", environment=environment, timeout=life / 12)
+    client = aa.OAuthClient(
+        "worker", environment=environment, timeout=life / 12, dpop=await dpop_of(spec, store)
+    )
     grant = (
         aa.ClientCredentialsGrant()
         if spec["grant"] == "client_credentials"
@@ -208,7 +269,7 @@ async def work(spec):
     import aiohttp
 
     store = open_store(spec["store"])
-    provider = make_provider(spec, store)
+    provider = await make_provider(spec, store)
     stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     async with (
         provider,
