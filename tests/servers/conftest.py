@@ -12,6 +12,7 @@ import pytest
 
 import aritma_auth as aa
 from support.plain_browser import PlainBrowser
+from support.tls import Authority
 
 FOLDER = Path(__file__).parent
 
@@ -38,8 +39,13 @@ class RealServer:
 
     def client(self, client_id, client_auth=None, **settings):
         """Make one of its registered clients."""
-        unlisted = self.facts.get("unlisted")
-        environment = aa.Environment.at(self.issuer, discover=True, endpoints=unlisted)
+        unlisted, secure = self.facts.get("unlisted"), self.facts.get("secure_url")
+        environment = aa.Environment.at(
+            self.issuer,
+            discover=True,
+            endpoints=unlisted,
+            endpoint_origins=() if secure is None else (secure,),
+        )
         return aa.OAuthClient(client_id, client_auth, environment=environment, **settings)
 
 
@@ -90,8 +96,12 @@ def oidc_provider(tmp_path_factory):
         ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
         cwd=folder,
     )
-    log = tmp_path_factory.mktemp("oidc_provider") / "log"
-    with running("node", "server.js", cwd=folder, log=log) as server:
+    place = tmp_path_factory.mktemp("oidc_provider")
+    authority = Authority(place)
+    authority.issue("127.0.0.1", into="server")
+    authority.issue("own.example")
+    with running("node", "server.js", str(place), cwd=folder, log=place / "log") as server:
+        server.facts["authority"] = authority
         yield server
 
 

@@ -32,7 +32,13 @@ const front = {
 
 const signed = (algorithm) => ({ ...web, client_id: `web-${algorithm}`, id_token_signed_response_alg: algorithm });
 
-export function makeClients(assertionKey) {
+const certified = {
+  ...machine,
+  client_secret: undefined,
+  tls_client_certificate_bound_access_tokens: true,
+};
+
+export function makeClients(assertionKey, certificate) {
   return [
     { ...machine, client_id: 'basic', token_endpoint_auth_method: 'client_secret_basic' },
     { ...machine, client_id: 'post', token_endpoint_auth_method: 'client_secret_post' },
@@ -42,6 +48,18 @@ export function makeClients(assertionKey) {
       client_secret: undefined,
       jwks: { keys: [publicPart(assertionKey)] },
       token_endpoint_auth_method: 'private_key_jwt',
+    },
+    {
+      ...certified,
+      client_id: 'certified',
+      tls_client_auth_san_dns: 'payments.example',
+      token_endpoint_auth_method: 'tls_client_auth',
+    },
+    {
+      ...certified,
+      client_id: 'self-certified',
+      jwks: { keys: [certificate] },
+      token_endpoint_auth_method: 'self_signed_tls_client_auth',
     },
     { ...web, client_id: 'web' },
     { ...web, client_id: 'narrow', scope: 'openid' },

@@ -1,5 +1,7 @@
 // What this provider offers: as much of the standards as it knows.
+import { randomBytes } from 'node:crypto';
 import { errors } from 'oidc-provider';
+import { certificateAuthorized, certificateSubjectMatches, getCertificate } from './certificates.js';
 import { makeClients } from './clients.js';
 import { findAccount } from './people.js';
 
@@ -15,13 +17,25 @@ function getResourceServerInfo(ctx, resource) {
   return BANK;
 }
 
-export function makeConfiguration({ keys, assertionKey }) {
+export function makeConfiguration({ keys, assertionKey, certificates, secureUrl }) {
   return {
     acrValues: ['mfa', 'verify'],
     claims: { acr: null, auth_time: null, email: ['email', 'email_verified'], openid: ['sub'] },
-    clients: makeClients(assertionKey),
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'none',
+      'private_key_jwt',
+      'self_signed_tls_client_auth',
+      'tls_client_auth',
+    ],
+    clients: makeClients(assertionKey, certificates.registered),
     cookies: { keys: ['a key of the tests'] },
+    discovery: {
+      mtls_endpoint_aliases: { token_endpoint: `${secureUrl}/token`, userinfo_endpoint: `${secureUrl}/me` },
+    },
     enabledJWA: {
+      dPoPSigningAlgValues: ['ES256', 'EdDSA', 'PS256'],
       clientAuthSigningAlgValues: ['ES256'],
       idTokenSigningAlgValues: ['ES256', 'EdDSA', 'HS256', 'PS256', 'RS256'],
     },
@@ -30,7 +44,18 @@ export function makeConfiguration({ keys, assertionKey }) {
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: false },
+      // Each proof needs a nonce; which is good changes by the minute.
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       introspection: { enabled: true },
+      mTLS: {
+        certificateAuthorized,
+        certificateBoundAccessTokens: true,
+        certificateSubjectMatches,
+        enabled: true,
+        getCertificate,
+        selfSignedTlsClientAuth: true,
+        tlsClientAuth: true,
+      },
       registration: { enabled: true },
       resourceIndicators: {
         defaultResource: () => undefined,
