@@ -24,6 +24,7 @@ from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.metadata import build_metadata_urls
+from aritma_auth.protocol.profiles import FAPI2
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.secret import Secret
@@ -37,6 +38,7 @@ async def examine_server(
     /,
     *,
     request_token: bool = False,
+    fapi: bool = False,
     registration: RegistrationName | None = None,
     json: Json = False,
 ) -> int:
@@ -54,6 +56,8 @@ async def examine_server(
         The server: production, development or an issuer's URL; by default that of the settings.
     request_token:
         Request a token, too; otherwise no secret is sent.
+    fapi:
+        Require the server and the client to be ready for FAPI 2.0, and name each lack.
     registration:
         Read the settings from this registration of a TOML file.
     json:
@@ -62,7 +66,7 @@ async def examine_server(
     async with open_session() as session:
         examination = Examination(issuer, registration, session)
         with waiting("examining the server"):
-            await examination.run(request_token=request_token)
+            await examination.run(request_token=request_token, fapi=fapi)
     findings = examination.findings
     problems = sum(finding.status == "problem" for finding in findings)
     if json:
@@ -119,12 +123,14 @@ class Examination:
                 # Tenants and everything else that the variables say.
                 self.environment = registered.environment
 
-    async def run(self, *, request_token: bool) -> None:
+    async def run(self, *, request_token: bool, fapi: bool) -> None:
         """
         Make every check.
 
         Args:
             request_token: Request a token, too.
+
+            fapi: What FAPI 2.0 lacks is a problem.
         """
         self._examine_settings()
         self.findings += await examine_network(URL(self.environment.issuer))
@@ -133,6 +139,8 @@ class Examination:
         if document is not None:
             await self._try("metadata", lambda: self._examine_metadata(client, document))
         await self._try("keys", lambda: self._examine_keys(client))
+        if document is not None:
+            await self._try("FAPI 2.0", lambda: self._examine_readiness(client, fapi=fapi))
         self._examine_clock(None if document is None else client.clock_skew)
         if request_token:
             await self._try("token", lambda: self._examine_token(client))
@@ -237,13 +245,27 @@ class Examination:
         except AritmaAuthError as error:
             self.findings.append(Finding("keys", "none", f"{error}; no ID token can be verified"))
 
+    async def _examine_readiness(self, client: OAuthClient, *, fapi: bool) -> None:
+        report = await client.assess_profile(FAPI2)
+        ours = report.client_problems if self._registered is not None else ()
+        lacks = [*report.server_problems, *ours]
+        if not lacks:
+            self.findings.append(Finding("FAPI 2.0", "ready"))
+        elif fapi:
+            self.findings += [Finding("FAPI 2.0", "not ready", lack) for lack in lacks]
+        else:
+            counts = (
+                f"the server lacks {len(report.server_problems)} things, this client {len(ours)}"
+            )
+            self.findings.append(Finding("FAPI 2.0", f"not ready: {counts} (--fapi names them)"))
+
     def _examine_clock(self, ahead: float | None) -> None:
         if ahead is None:
             self.findings.append(Finding("clock", "unknown: no response has told the time"))
             return
         is_close = abs(ahead) <= _TOLERATED_SKEW
         problem = None if is_close else "set this machine's clock, or tell the server's owner"
-        self.findings.append(Finding("clock", f"{ahead:+.0f} s from ours", problem))
+        self.findings.append(Finding("clock", f"{round(ahead):+d} s from ours", problem))
 
     async def _examine_token(self, client: OAuthClient) -> None:
         problems = [finding for finding in self.findings if finding.what == "issuer"]

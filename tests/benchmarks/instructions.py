@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+EMPTY = "import cyclopts; cyclopts.App(name='empty', help='Nothing.')(['--help'])"
+HELP = "from aritma_auth.cli import run; run(['--help'])"
 IMPORTS = {
     "import aritma_auth": "import aritma_auth",
     "TokenProvider and OAuthClient": "from aritma_auth import OAuthClient, TokenProvider",
@@ -52,6 +54,10 @@ def main():
     ours = count_call("signed_request.py", "signed", 200, 1_200)
     limit = count_call("signed_request.py", "constant", 200, 1_200)
     print(f"{'signed request':30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}")
+    empty, ours = count("-c", EMPTY), count("-c", HELP)
+    print(
+        f"{'aritma-auth --help':30} {ours / 1e6:7,.0f} M   empty {empty / 1e6:7,.0f} M   ratio {ours / empty:.3f}"
+    )
     base = count("-c", "import aiohttp")
     for name, code in IMPORTS.items():
         more = count("-c", f"import aiohttp; {code}") - base

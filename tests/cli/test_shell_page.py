@@ -32,6 +32,20 @@ def environment(running, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("demo", ["token", "requests", "As", "promised."]), ("watch", ["flight", "waiters", "fresh"])],
+)
+def test_the_pictures_are_recorded(name, words):
+    """Each picture shows what its command writes, and loads nothing from elsewhere."""
+    picture = (PAGE.parents[1] / f"reference/figures/{name}.svg").read_text()
+    shown = re.sub(r"<[^>]+>", " ", picture).replace("&#160;", " ")
+
+    assert f"$ aritma-auth {name}" in " ".join(shown.split())
+    assert all(word in shown for word in words)
+    assert not re.search(r"url\((?!['\"]?#)|@import|<image|href", picture)
+
+
 @pytest.mark.skipif(os.name != "posix" or not shutil.which("curl"), reason="needs a shell and curl")
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if SETTINGS not in script])
 def test_each_script_on_the_page_runs(environment, tmp_path, script):
