@@ -5,9 +5,6 @@ Each ``python`` block is a program of its own: it runs in a fresh namespace, on 
 own, with the settings of a service in the environment. ``<!-- no-test: why -->`` before a block
 only compiles it; ``<!-- setup: sandbox-web -->`` makes that client of the sandbox the service's.
 Where a program asks for the address that the browser came back to, the sandbox's user signs in.
-
-The blocks of `FRAGMENTS` continue one another, may await at the top and use the names of
-`namespace_of`; what a browser brings back for ``request`` is ``callback_url``.
 """
 
 import ast
@@ -48,18 +45,6 @@ BLOCK = re.compile(
     r"(?:<!-- (?P<mark>no-test|setup): (?P<what>[^>]*) -->\n)?```python\n(?P<code>.*?)```",
     re.DOTALL,
 )
-FRAGMENTS = {
-    "add-a-grant.md",
-    "authenticate-the-client.md",
-    "call-on-behalf-of-an-end-user.md",
-    "call-the-banking-api.md",
-    "first-call.md",
-    "keep-a-sign-in.md",
-    "share-tokens-between-workers.md",
-    "store-tokens-on-a-laptop.md",
-    "write-a-store.md",
-}
-"""Pages whose blocks are read one after the other."""
 
 
 def pages_with_code():
@@ -84,22 +69,6 @@ async def sandbox_of_the_pages(monkeypatch):
         }
         monkeypatch.setattr(environment, "APIS", apis)
         yield sandbox
-
-
-@contextlib.asynccontextmanager
-async def namespace_of(sandbox):
-    """Give the names that the pages of fragments use."""
-    me = sandbox.client
-    client = aa.OAuthClient(me.client_id, me.client_secret, environment=sandbox.environment)
-    async with aa.TokenProvider(client, aa.ClientCredentialsGrant()) as tokens:
-        yield {
-            "__name__": "page",
-            "aa": aa,
-            "base_url": sandbox.banking_url,
-            "client": client,
-            "sandbox": sandbox,
-            "tokens": tokens,
-        }
 
 
 def choose_client(registered, monkeypatch):
@@ -196,17 +165,11 @@ async def old_refresh_token(registered, sandbox):
     return (await client.fetch_token(grant)).refresh_token
 
 
-async def come_back(request):
-    """Give the address at which an end-user's browser arrives."""
-    return await asyncio.to_thread(where_the_browser_arrives, request.url)
-
-
 def blocks_of(page, sandbox, monkeypatch):
     """Yield a page's blocks, those that only compile left out, with the sandbox's client ids."""
     for block in BLOCK.finditer(page.read_text()):
         registered = sandbox.clients.get(block["what"], sandbox.client)
-        if block["mark"] == "setup" or page.name not in FRAGMENTS:
-            choose_client(registered, monkeypatch)
+        choose_client(registered, monkeypatch)
         code = re.sub('"[a-z-]+"', lambda name: IDS.get(name[0], name[0]), block["code"])
         for name, url in {"issuer": sandbox.identity_url, "api": sandbox.banking_url}.items():
             code = code.replace(f'"https://{name}.example"', f'"{url}"')
@@ -215,13 +178,6 @@ def blocks_of(page, sandbox, monkeypatch):
             compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         else:
             yield code, registered
-
-
-async def execute(code, namespace, where):
-    compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(compiled, namespace)
-    if inspect.isawaitable(result):
-        await result
 
 
 @contextlib.asynccontextmanager
@@ -254,26 +210,7 @@ async def call_tests(namespace, given):
         await function(**{n: given[n] for n in inspect.signature(function).parameters})
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in pages_with_code() if p.name in FRAGMENTS], ids=lambda page: page.name
-)
-async def test_the_fragments_on_the_page_run(page, monkeypatch, capsys, tmp_path):
-    """The blocks run one after the other; functions named main and test_… are called too."""
-    prepare_places(page, monkeypatch, tmp_path)
-    monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
-    async with sandbox_of_the_pages(monkeypatch) as sandbox, namespace_of(sandbox) as namespace:
-        for code, _ in blocks_of(page, sandbox, monkeypatch):
-            if "callback_url" in code:
-                namespace["callback_url"] = await come_back(namespace["request"])
-            await execute(code, namespace, str(page))
-            if main := namespace.pop("main", None):
-                await main()
-            await call_tests(namespace, {**namespace, "aritma_sandbox": sandbox})
-
-
-@pytest.mark.parametrize(
-    "page", [p for p in pages_with_code() if p.name not in FRAGMENTS], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
 async def test_the_programs_on_the_page_run(page, monkeypatch, capsys, tmp_path):
     """Each block runs by itself as it stands; its tests are called with the plugin's fixture."""
     prepare_places(page, monkeypatch, tmp_path)
