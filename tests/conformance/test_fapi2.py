@@ -21,9 +21,9 @@ SCOPE = "openid offline_access bankservice"
 
 
 @pytest.fixture(params=COMBINATIONS)
-async def server(request):
+async def server(request, tmp_path):
     """Start a server for one combination of client authentication and sender constraint."""
-    async with fapi_server(request.param) as server:
+    async with fapi_server(request.param, tmp_path) as server:
         yield server
 
 
@@ -197,9 +197,9 @@ async def test_a_bare_token_response_will_do(server, profile, module):
     "module", ["fapi2-security-profile-final-client-test-rs-dpop-auth-scheme-case-insensitivity"]
 )
 @pytest.mark.parametrize("scheme", ["dPoP", "DPOP", "dpop"])
-async def test_an_apis_challenge_is_read_whatever_its_case(profile, module, scheme):
+async def test_an_apis_challenge_is_read_whatever_its_case(profile, tmp_path, module, scheme):
     """A nonce that an API demands is used at once (RFC 9449 §9)."""
-    async with fapi_server("private_key_jwt + dpop") as server:
+    async with fapi_server("private_key_jwt + dpop", tmp_path) as server:
         client = server.client(profile)
         done = await client.complete_sign_in(*await begin_at(server, client))
         server.sandbox.faults.respond_next(

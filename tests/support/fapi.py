@@ -9,12 +9,17 @@ import attrs
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from support.internals import transport_of
-from support.journeys import visit
+from support.tls import Authority
 
 KEY = aa.SigningKey.generate("ES256", key_id="client-key")
 DPOP_KEY = aa.SigningKey.generate("ES256")
 
-COMBINATIONS = ["private_key_jwt + dpop"]
+COMBINATIONS = [
+    "private_key_jwt + dpop",
+    "private_key_jwt + mtls",
+    "mtls + dpop",
+    "mtls + mtls",
+]
 """Client authentication and sender constraint."""
 
 
@@ -47,32 +52,51 @@ class FapiServer:
     Attributes:
         sandbox: The server; Alice is signed in.
 
-        token_type: The type of its tokens.
+        combination: One of `COMBINATIONS`.
+
+        certificate: The client's, or None.
     """
 
     sandbox: Sandbox
-    token_type: str = "DPoP"
+    combination: str
+    certificate: aa.ClientCertificate | None = None
+
+    @property
+    def has_dpop(self):
+        """Whether tokens are bound to a key of the client."""
+        return self.combination.endswith("dpop")
+
+    @property
+    def token_type(self):
+        """The type of the server's tokens."""
+        return "DPoP" if self.has_dpop else "Bearer"
 
     def client(self, profile):
-        """Make a client of the combination."""
-        return fapi_client(self.sandbox, profile)
+        """Make a client of the combination: the profile is one value."""
+        settings = {"dpop": aa.DPoP(DPOP_KEY) if self.has_dpop else None}
+        if self.combination.startswith("mtls"):
+            settings |= {"auth": aa.TlsClientAuth(self.certificate), "request_signer": KEY}
+        elif self.certificate is not None:
+            settings["certificate"] = self.certificate
+        return fapi_client(self.sandbox, profile, **settings)
 
     def is_bound(self, confirmation):
         """Tell whether a token's ``cnf`` is the client's."""
-        return confirmation == {"jkt": DPOP_KEY.thumbprint}
+        if self.has_dpop:
+            return confirmation.get("jkt") == DPOP_KEY.thumbprint
+        return confirmation == {"x5t#S256": self.certificate.thumbprint}
 
     async def visit(self, request):
         """Send the browser away with a request; give what it brings back."""
-        return await visit(request)
+        tls = True if self.certificate is None else self.certificate.ssl_context
+        connector = aiohttp.TCPConnector(ssl=tls)
+        async with aiohttp.ClientSession(connector=connector) as browser:
+            async with browser.get(request.url, allow_redirects=False) as response:
+                return response.headers["Location"]
 
-    @contextlib.asynccontextmanager
-    async def api_session(self, tokens):
-        """Open a session that calls the APIs."""
-        middlewares = [tokens.middleware(origins=[self.sandbox.banking_url])]
-        async with aiohttp.ClientSession(
-            self.sandbox.banking_url, middlewares=middlewares
-        ) as session:
-            yield session
+    def api_session(self, tokens):
+        """Open a session that calls the APIs, with the certificate if there is one."""
+        return tokens.session(self.sandbox.banking_url, origins=[self.sandbox.banking_url])
 
     def record_requests(self, client):
         """Give the form and the header fields of each posted request from now on."""
@@ -90,10 +114,16 @@ class FapiServer:
 
 
 @contextlib.asynccontextmanager
-async def fapi_server(combination):
-    """Start the server of a combination."""
-    assert combination in COMBINATIONS
-    async with Sandbox(server_version="fapi") as sandbox:
-        register(sandbox)
+async def fapi_server(combination, folder):
+    """Start the server of a combination; certificates are files in a folder."""
+    certificate = tls = None
+    changes = {}
+    if "mtls" in combination:
+        authority = Authority(folder)
+        certificate, tls = authority.certificate(), authority.server()
+    if combination.startswith("mtls"):
+        changes["certificate_name"] = "payments.example"
+    async with Sandbox(server_version="fapi", ssl_context=tls) as sandbox:
+        register(sandbox, **changes)
         sandbox.sign_in_automatically("alice")
-        yield FapiServer(sandbox)
+        yield FapiServer(sandbox, combination, certificate)

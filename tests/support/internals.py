@@ -93,4 +93,4 @@ def private_key_of(key):
 
 def transport_of(client):
     """Return what sends a client's requests."""
-    return client._connection._transport
+    return client._connection.transport

