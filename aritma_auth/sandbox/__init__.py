@@ -15,6 +15,7 @@ documentation and the source code of IdentityServer say that they do.
     banking/      the Banking APIs, and the Events API with its deliveries
 """
 
+from aritma_auth.sandbox.banking.consent_records import SandboxConsents
 from aritma_auth.sandbox.banking.deliveries import Delivery, SandboxEvents, Subscription
 from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
@@ -32,6 +33,7 @@ __all__ = [
     "Sandbox",
     "SandboxClient",
     "SandboxClock",
+    "SandboxConsents",
     "SandboxEvents",
     "SandboxPayments",
     "Subscription",

@@ -58,6 +58,8 @@ class Sandbox(AsyncCloseable):
 
         events: The subscriptions of the Events API, what they get, and dead letters.
 
+        consents: The consents, and what their end-users decide.
+
         payments: How many end-users confirm a payment, and which were executed.
 
         token_requests: The token requests that got a response, oldest first.
@@ -103,6 +105,7 @@ class Sandbox(AsyncCloseable):
         self.issuer = state.issuer
         self.refresh_tokens = state.refresh_tokens
         self.events = state.events
+        self.consents = state.consents
         self.payments = state.payments
         self.token_requests = state.token_requests
         self.uploads = state.uploads

@@ -5,6 +5,7 @@ import ssl
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.banking.consent_records import SandboxConsents
 from aritma_auth.sandbox.banking.deliveries import SandboxEvents
 from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
@@ -72,6 +73,7 @@ class SandboxState:
         )
         self.payments = SandboxPayments()
         self.events = SandboxEvents(self.clock, lambda: self.banking_url)
+        self.consents = SandboxConsents(self.clock, self.events)
         self.api_resources = {"bankservice": "api-secret"}
         self.automatic_user: User | None = None
         self.automatic_session: BrowserSession | None = None

@@ -15,6 +15,7 @@ from aritma_auth.sandbox import Sandbox, Subscription
 from support.asgi import serving_asgi
 from support.clock import FakeClock
 from support.loopback import serving
+from support.sandbox_wire import tokens_of
 
 TENANT = "00000000-0000-0000-0000-000000000000"
 ENVELOPE = {
@@ -432,11 +433,13 @@ async def test_a_body_that_does_not_end_is_refused(seen, ending):
     assert (await send(make(seen, timeout=0.1), body())).status == 400
 
 
-async def test_a_compressed_body_is_refused(receiver):
-    """A small body could unpack to a large one."""
+async def test_a_compressed_body_is_refused(receiver, seen):
+    """A small body could unpack to a large one, here or in what stands in front."""
     packed = gzip.compress(BODY)
 
     assert (await send(receiver, packed, "POST", ("Content-Encoding", "gzip"))).status == 400
+    assert seen.reason == "the body must not be compressed"
+    assert (await send(receiver, BODY, "POST", ("Content-Encoding", "gzip"))).status == 400
     assert (await send(receiver, BODY, "POST", ("Content-Encoding", "identity"))).status == 200
 
 
@@ -744,3 +747,52 @@ async def test_asgi_speaks_http_alone(receiver):
         {"type": "http.response.start", "status": 400, "headers": [(b"content-length", b"0")]},
         {"type": "http.response.body", "body": b""},
     ]
+
+
+async def test_events_and_polling_tell_the_same_of_a_payment(sandbox, served):
+    """A signature reaches the payment by an event alone, and the bank's own words agree."""
+    receiver, subscription = served
+    subscription.types = ("banking.payment.authorized", "banking.payment.status.updated")
+    await sandbox.events.subscribe(subscription)
+    payment = banking.PendingPayment.generate("api/bulk-payments/credit-transfer")
+    kept = {}
+
+    @receiver.on(banking.PaymentAuthorized)
+    @receiver.on(banking.PaymentStatusUpdated, name="status")
+    async def merge(event):
+        kept["payment"] = kept["payment"].merge_event(event)
+
+    sandbox.payments.required_authorizations = 2
+    tokens = aa.TokenProvider.client_credentials(
+        "sandbox-service", "sandbox-secret", scope="api", environment=sandbox.environment
+    )
+
+    async def call(bank, request):
+        async with bank.request(**request.arguments(), raise_for_status=True) as response:
+            return await response.json()
+
+    environment = sandbox.environment
+    async with (
+        tokens,
+        aiohttp.ClientSession(sandbox.banking_url, middlewares=[tokens.middleware()]) as bank,
+    ):
+        payment = payment.begin_creation({}, now=1.0)
+        members = await call(bank, payment.build_creation_request({}))
+        kept["payment"] = payment.created(members, environment=environment)
+        for signer in ("alice", "bob"):
+            payment = kept["payment"].begin_authorization(signer)
+            members = await call(bank, payment.build_authorization_request(signer))
+            payment = payment.authorization_started(signer, members, environment=environment)
+            kept["payment"] = payment
+            token = (await tokens_of(sandbox, user=signer))["access_token"]
+            step = payment.step(signer, environment=environment)
+            body = step.confirmation_body(aa.Token(token))
+            await call(bank, banking.ApiRequest(method="PUT", path=step.confirmation, json=body))
+        told = kept["payment"]
+        polled = told.merge_payment(
+            await call(bank, banking.ApiRequest(method="GET", path=told.url)), now=2e9
+        )
+
+    assert set(told.signed_by) == {"alice", "bob"}
+    assert (told.remaining, told.is_executed) == (0, True)
+    assert (polled.remaining, polled.is_executed) == (0, True)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 
 import aiohttp
 import pytest
@@ -123,6 +124,19 @@ async def test_a_response_that_is_lost_costs_nothing(sandbox, tmp_path, lost):
             with contextlib.suppress(aiohttp.ClientError):
                 await sign(sandbox, desk, signer)
     await assert_paid_once(sandbox, file)
+
+
+async def test_days_later_a_lost_creation_is_not_repeated(sandbox, tmp_path, monkeypatch):
+    """The server may have forgotten the key by then: a person looks whether the payment is there."""
+    async with desk_of(sandbox, tmp_path / "payment.json") as desk:
+        sandbox.faults.lose_response_next(where="api")
+        with pytest.raises(aiohttp.ClientError):
+            await desk.advance("user-alice", CALLBACK)
+        now = time.time()
+        monkeypatch.setattr(EXAMPLE.time, "time", lambda: now + 3 * 24 * 3600)
+        with pytest.raises(aa.ConfigurationError, match="this payment may exist"):
+            await desk.advance("user-alice", CALLBACK)
+    assert len(sandbox.payments.initiated) == 1
 
 
 async def test_another_end_user_signs_for_nobody(sandbox, tmp_path):

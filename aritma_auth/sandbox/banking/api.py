@@ -2,6 +2,7 @@
 
 from aiohttp import WSMsgType, web
 
+from aritma_auth.sandbox.banking.consents import ConsentsApi
 from aritma_auth.sandbox.banking.events import EventsApi
 from aritma_auth.sandbox.banking.iam import IamApi
 from aritma_auth.sandbox.banking.payments import PaymentsApi
@@ -16,6 +17,7 @@ class BankingApi:
         self._sandbox = sandbox
         self._bearer = BearerCheck(sandbox)
         self._payments = PaymentsApi(sandbox, self._bearer)
+        self._consents = ConsentsApi(sandbox.consents, self._bearer)
         self._iam = IamApi(sandbox, self._bearer)
         self._events = EventsApi(sandbox.events, self._bearer)
 
@@ -31,6 +33,7 @@ class BankingApi:
         self._payments.add_routes(app)
         self._events.add_routes(app)
         self._iam.add_routes(app)
+        self._consents.add_routes(app)
 
     async def accounts_v3(self, request: web.Request) -> web.Response:
         """List a company's accounts, in PascalCase as v3 does."""
@@ -50,8 +53,11 @@ class BankingApi:
         )
 
     async def accounts_v4(self, request: web.Request) -> web.Response:
-        """List the accounts, as v4 does."""
+        """List the accounts, as v4 does; a consent that is named must be usable."""
         self._bearer.token(request)
+        refused = self._consents.refuse_ended(request)
+        if refused is not None:
+            return refused
         accounts = [
             {"id": f"account-{number}", "bban": f"1503{number:07d}", "currency": "NOK"}
             for number in (1, 2)
