@@ -1,5 +1,6 @@
 """Client certificates in files: loaded, replaced while the process runs, and never shown."""
 
+import asyncio
 import copy
 import pickle
 import shutil
@@ -206,10 +207,26 @@ async def test_a_disk_that_hangs_holds_no_request(authority, monkeypatch):
 
     class Hanging:
         async def run(self, _function):
-            raise TimeoutError
+            await asyncio.Event().wait()
 
     certificate = authority.certificate(check_interval=0)
     monkeypatch.setattr(module, "_THREADS", Hanging())
-    await certificate.refresh()
+    monkeypatch.setattr(module, "_READ_WITHIN", 0.01)
+    await asyncio.wait_for(certificate.refresh(), 5)
 
-    assert certificate.problem == "the files were not read within 2 seconds"
+    assert certificate.problem == "the files were not read within 0.01 seconds"
+
+
+def test_nobody_is_asked_for_a_password(authority, monkeypatch):
+    """OpenSSL asks at the terminal when it is given none, and a service would hang."""
+    given = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def record(context, certfile, keyfile, password):
+        given.append(password)
+        load(context, certfile, keyfile, password)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", record)
+    authority.certificate()
+
+    assert given == ["", ""]

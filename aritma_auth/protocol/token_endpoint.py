@@ -15,13 +15,14 @@ from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0
 _BEARER = frozenset({"bearer"})
-_TYPE_PROBLEMS: Mapping[tuple[str, ...], str] = {
-    ("bearer", "dpop"): (
+# Both are refused only where the other is expected.
+_TYPE_PROBLEMS: Mapping[str, str] = {
+    "bearer": (
         "token_type must be DPoP, since the request carried a proof, and it is Bearer: the server "
         "bound the token to no key. Let it register the client for DPoP, or remove dpop from the "
         "client (RFC 9449 §5)"
     ),
-    ("dpop", "bearer"): (
+    "dpop": (
         "token_type is DPoP, which must not be used without a key: give the client dpop=DPoP(key) "
         "(RFC 9449 §5)"
     ),
@@ -189,7 +190,7 @@ def _find_problems(received: _TokenResponse, token_types: frozenset[str]) -> tup
     token_type = received.token_type.lower()
     if token_type not in token_types:
         problems.append(
-            _TYPE_PROBLEMS.get((token_type, *sorted(token_types)))
+            _TYPE_PROBLEMS.get(token_type)
             or f"token_type is of a kind that must not be used, since it is not "
             f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
         )

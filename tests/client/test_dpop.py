@@ -315,6 +315,21 @@ async def test_a_refused_proof_says_nothing_of_the_refresh_token(sandbox, clock)
         assert (await tokens.get_token()).token_type == "DPoP"
 
 
+async def test_a_device_proves_the_key_with_each_poll(sandbox):
+    """The pending answers are proved too, and the nonce changes with each of them."""
+    sandbox.faults.require_dpop_nonces(uses=1)
+    client = client_of(sandbox, "sandbox-cli", clock=sandbox.clock)
+    device = await client.begin_device_sign_in("openid bankservice")
+    sandbox.approve_device(device.user_code, "alice")
+    sandbox.clock.advance(5)
+    signing_in = asyncio.create_task(client.complete_device_sign_in(device))
+    while not signing_in.done():
+        await asyncio.sleep(0.01)
+        sandbox.clock.advance(5)
+
+    assert confirmed((await signing_in).token) == {"jkt": KEY.thumbprint}
+
+
 async def test_userinfo_gets_a_proof_and_its_nonce(sandbox):
     """The claims come although the server wants a nonce; the proof names the token."""
     client, signed_in = await sign_in_alice(sandbox)

@@ -169,6 +169,35 @@ async def test_a_renewed_certificate_is_used_without_a_restart(sandbox, authorit
     assert confirmed(second) == {"x5t#S256": certificate.thumbprint}
 
 
+async def test_a_replacement_that_does_not_fit_ends_no_connection(sandbox, authority):
+    """The certificate in memory still works although the key beside it in the files is another's."""
+    certificate = authority.certificate(check_interval=0)
+    before = certificate.thumbprint
+    _, key_file = authority.issue("other.example")
+    key_file.replace(authority.folder / "payments.example.key")
+    client = client_of(sandbox, certificate)
+
+    assert confirmed(await client.fetch_token(GRANT)) == {"x5t#S256": before}
+    assert certificate.problem is not None
+
+
+async def test_a_profile_is_kept_with_a_certificate_that_binds(sandbox, authority):
+    """The session to the API has the profile's TLS settings, and the certificate."""
+    key = aa.SigningKey.generate("ES256")
+    sandbox.add_client(SandboxClient(client_id="payments", public_key=dict(key.public_jwk)))
+    certificate = authority.certificate()
+    client = client_of(
+        sandbox, auth=aa.PrivateKeyJwt(key), certificate=certificate, profile=aa.FAPI2
+    )
+    async with aa.TokenProvider(client, GRANT) as tokens:
+        async with tokens.session(sandbox.banking_url) as bank:
+            assert await status_of(bank) == 200
+        token = await tokens.get_token()
+
+    assert confirmed(token) == {"x5t#S256": certificate.thumbprint}
+    assert client.ssl_context is certificate.ssl_context
+
+
 async def test_a_certificate_swapped_on_the_way_is_a_refusal(sandbox, authority):
     """A proxy that presents another client's certificate is told from a wrong token."""
     client = client_of(sandbox, authority.certificate(), requires_bound_tokens=True)
@@ -254,15 +283,19 @@ async def test_the_endpoints_for_certificates_are_preferred(sandbox, authority):
     """A client with a certificate of either use goes to the aliases of the metadata (RFC 8705 §5)."""
     elsewhere = sandbox.identity_url.replace("127.0.0.1", "localhost")
     sandbox.overrides.metadata["mtls_endpoint_aliases"] = {
-        "token_endpoint": f"{elsewhere}/connect/token"
+        "token_endpoint": f"{elsewhere}/by-certificate/connect/token"
     }
     environment = aa.Environment.at(
         sandbox.identity_url, discover=True, endpoint_origins=[elsewhere]
     )
     certificate = authority.certificate()
     client = aa.OAuthClient("payments", aa.TlsClientAuth(certificate), environment=environment)
+    other = aa.OAuthClient(
+        "sandbox-service", "sandbox-secret", environment=environment, certificate=certificate
+    )
     metadata = await client.fetch_metadata()
+    for each in (client, other):
+        assert (await each.fetch_token(GRANT)).token_type == "Bearer"
 
-    assert (await client.fetch_token(GRANT)).token_type == "Bearer"
-    assert metadata.endpoint("token_endpoint", by_certificate=True).startswith(elsewhere)
+    assert [request.tenant for request in sandbox.token_requests] == ["by-certificate"] * 2
     assert {"tls_client_auth", "self_signed_tls_client_auth"} <= set(metadata.client_auth_methods)

@@ -9,12 +9,14 @@ import warnings
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
 
 import aritma_auth as aa
-from aritma_auth.protocol.jws import is_signed_by
+from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, decode_base64url, is_signed_by
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.signing import UnsignedJwt, compute_thumbprint
 from aritma_auth.sandbox.identity.keys import signing_key
@@ -283,6 +285,19 @@ def test_what_is_no_signature_is_the_signers_fault(algorithm, signature):
         match=f"RemoteSigner must return a signature with {algorithm}.* {len(signature)} bytes",
     ):
         UnsignedJwt(remote(algorithm), {}).with_signature(signature)
+
+
+@given(algorithm=st.sampled_from(sorted(SIGNATURE_ALGORITHMS)), signature=st.binary(max_size=300))
+def test_any_bytes_are_a_signature_or_the_signers_fault(algorithm, signature):
+    """Whatever a signer returns, the JWT has a signature of the right length, or an error says why."""
+    waiting = UnsignedJwt(remote(algorithm), {})
+    try:
+        token = waiting.with_signature(signature)
+    except aa.ConfigurationError as error:
+        assert "RemoteSigner must return" in str(error)
+    else:
+        size = len(decode_base64url(token.rpartition(".")[2]))
+        assert size in {64, 96, 132} or size >= 256
 
 
 def test_a_signature_must_be_bytes():
