@@ -65,16 +65,34 @@ class SignedInUser(Value):
         return next((name for name in named if isinstance(name, str) and name), self.subject)
 
 
-def hash_key(*parts: str) -> str:
+@attrs.frozen(eq=False, repr=False)
+class StoreKeys(Value):
     """
-    Return a store's key for a handle or an identifier, which the store need not know.
+    The names under which one application keeps things in a session store.
 
-    Args:
-        parts: The kind of the key, and what it is for.
+    They are hashes, so that the store knows no handle and no end-user. Applications of other
+    clients may use the same store and find nothing of this one's.
+
+    Attributes:
+        issuer: The server that end-users sign in at.
+
+        client_id: The application's client.
     """
-    kind, *rest = parts
-    text = json.dumps(rest).encode()
-    return f"{kind}-{sha256(text).hexdigest()}"
+
+    issuer: str
+    client_id: str
+
+    def name(self, kind: str, *parts: str) -> str:
+        """
+        Return a key.
+
+        Args:
+            kind: What is kept there.
+
+            parts: The handle or the identifiers that it is for.
+        """
+        text = json.dumps([self.issuer, self.client_id, *parts]).encode()
+        return f"{kind}-{sha256(text).hexdigest()}"
 
 
 class WebSessions:
@@ -107,6 +125,7 @@ class WebSessions:
         lifetime: float,
         clock: Clock,
     ) -> None:
+        self.keys = StoreKeys(client.environment.issuer, client.client_id)
         self._client = client
         self._sessions = sessions
         self._store = store
@@ -130,7 +149,7 @@ class WebSessions:
             sign_in: The sign-in.
         """
         subject, sid = sign_in.subject, _sid_of(sign_in)
-        return [await self._sessions.get(key) for key in _mark_keys(subject, sid)]
+        return [await self._sessions.get(key) for key in self._mark_keys(subject, sid)]
 
     async def open(
         self, sign_in: SignIn, marks: list[str | None], claims: Members, cause: str
@@ -149,7 +168,7 @@ class WebSessions:
         """
         await self._sweep()
         handle = HiddenStr(secrets.token_urlsafe(_HANDLE_BYTES))
-        key, subject, now = hash_key("session", handle), sign_in.subject, self._now()
+        key, subject, now = self.session_key(handle), sign_in.subject, self._now()
         record = {
             "format": _FORMAT,
             "subject": subject,
@@ -165,7 +184,7 @@ class WebSessions:
         await self._pool.provider(key).set_token(sign_in.token)
         self._opened.append((now + self._lifetime, key))
         if cause:
-            await self._sessions.put(_cause_key(key), cause, seconds=_CAUSE_SECONDS)
+            await self._sessions.put(self._cause_key(key), cause, seconds=_CAUSE_SECONDS)
         await self._sessions.put(key, HiddenStr(json.dumps(record)), seconds=self._lifetime)
         return handle
 
@@ -179,7 +198,7 @@ class WebSessions:
         Raises:
             AritmaAuthError: The store is away: it is unknown whether there is a session.
         """
-        key = hash_key("session", handle)
+        key = self.session_key(handle)
         text = await self._sessions.get(key)
         record = None if text is None else _parse_record(text)
         if record is None or self._now() >= record.ends_at:
@@ -199,7 +218,9 @@ class WebSessions:
         )
 
     async def _is_marked(self, record: "_Record") -> bool:
-        for key, known in zip(_mark_keys(record.subject, record.sid), record.marks, strict=True):
+        for key, known in zip(
+            self._mark_keys(record.subject, record.sid), record.marks, strict=True
+        ):
             mark = await self._sessions.get(key)
             # A mark outlives every session that was opened before it: none there ends nothing.
             if mark is not None and mark != known:
@@ -242,7 +263,9 @@ class WebSessions:
 
             cause: What demands a sign-in now.
         """
-        return user.cause == cause and await self._sessions.get(_cause_key(user.key)) is not None
+        return (
+            user.cause == cause and await self._sessions.get(self._cause_key(user.key)) is not None
+        )
 
     async def note_success(self, user: SignedInUser) -> None:
         """
@@ -254,7 +277,7 @@ class WebSessions:
         if user.cause and self._now() < user.started_at + _CAUSE_SECONDS:
             # The response is on its way already; without this the next demand shows a page.
             with contextlib.suppress(AritmaAuthError):
-                await self._sessions.take(_cause_key(user.key))
+                await self._sessions.take(self._cause_key(user.key))
 
     async def mark_ended(self, logout: LogoutToken) -> bool:
         """
@@ -265,17 +288,17 @@ class WebSessions:
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6, §2.7.
         """
-        used = hash_key("logout", logout.token_id)
+        used = self.keys.name("logout", logout.token_id)
         # It is refused as expired by then, whatever the clocks of the processes say.
         seconds = max(logout.expires_at - self._now(), 0.0) + 300.0
         if not await self._sessions.add(used, "used", seconds=seconds):
             return False
         subject, sid = logout.subject, logout.session_id
-        marks = [] if sid is None else [_sid_mark(sid)]
+        marks = [] if sid is None else [self._sid_mark(sid)]
         if subject is not None:
             # A session that does not know its sid ends with any of its end-user's.
-            marks.append(_subject_mark(subject, ""))
-            marks += [_subject_mark(subject, "known")] if sid is None else []
+            marks.append(self._subject_mark(subject, ""))
+            marks += [self._subject_mark(subject, "known")] if sid is None else []
         try:
             for mark in marks:
                 await self._sessions.put(mark, secrets.token_hex(8), seconds=self._lifetime)
@@ -285,6 +308,22 @@ class WebSessions:
                 await self._sessions.take(used)
             raise
         return True
+
+    def session_key(self, handle: HiddenStr) -> str:
+        """Return the key of a session, which is also what its tokens are known by."""
+        return self.keys.name("session", handle)
+
+    def _cause_key(self, key: str) -> str:
+        return self.keys.name("cause", key)
+
+    def _mark_keys(self, subject: str, sid: str) -> list[str]:
+        return [*([self._sid_mark(sid)] if sid else []), self._subject_mark(subject, sid)]
+
+    def _sid_mark(self, sid: str) -> str:
+        return self.keys.name("ended-sid", sid)
+
+    def _subject_mark(self, subject: str, sid: str) -> str:
+        return self.keys.name("ended-sub", subject, "known" if sid else "unknown")
 
     async def _sweep(self) -> None:
         """Forget the tokens of sessions that have ended by their time."""
@@ -302,25 +341,9 @@ class WebSessions:
         await pool.aclose()
 
 
-def _cause_key(key: str) -> str:
-    return hash_key("cause", key)
-
-
 def _sid_of(sign_in: SignIn) -> str:
     sid = sign_in.claims.get("sid")
     return sid if isinstance(sid, str) else ""
-
-
-def _mark_keys(subject: str, sid: str) -> list[str]:
-    return [*([_sid_mark(sid)] if sid else []), _subject_mark(subject, sid)]
-
-
-def _sid_mark(sid: str) -> str:
-    return hash_key("ended-sid", sid)
-
-
-def _subject_mark(subject: str, sid: str) -> str:
-    return hash_key("ended-sub", subject, "known" if sid else "unknown")
 
 
 @attrs.frozen(kw_only=True)

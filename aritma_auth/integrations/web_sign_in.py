@@ -52,7 +52,7 @@ from aritma_auth.integrations.web_messages import (
     parse_return_path,
 )
 from aritma_auth.integrations.web_pages import RenderPage, WebPage, build_page, build_problem
-from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions, hash_key
+from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.logout import validate_logout_callback
@@ -293,7 +293,9 @@ class WebSignInFlow:
         # The response counts in this browser alone, and each tab has a cookie of its own.
         name, handle = self._sign_in_cookie(asked.state), HiddenStr(secrets.token_urlsafe(16))
         pending = HiddenStr(json.dumps([asked.to_json(), path, cause]))
-        await self._store.put(hash_key("pending", name, handle), pending, seconds=asked.lifetime)
+        await self._store.put(
+            self._sessions.keys.name("pending", name, handle), pending, seconds=asked.lifetime
+        )
         return build_redirect(
             asked.url,
             self._cookies.set(name, handle, max_age=asked.lifetime),
@@ -316,7 +318,7 @@ class WebSignInFlow:
 
     async def _complete(self, request: WebRequest) -> WebResponse:
         name = self._sign_in_cookie(SecretText(request.parameter("state")))
-        key = hash_key("pending", name, HiddenStr(request.cookies.get(name, "")))
+        key = self._sessions.keys.name("pending", name, HiddenStr(request.cookies.get(name, "")))
         pending = await self._store.take(key)
         if pending is None:
             raise StateMismatchError("this browser has no such sign-in pending: start a new one")
@@ -343,7 +345,7 @@ class WebSignInFlow:
         # A new id at every sign-in: a planted one never becomes a session.
         before = self._handle_of(request)
         if before:
-            await self._sessions.close(hash_key("session", before))
+            await self._sessions.close(self._sessions.session_key(before))
         return await self._sessions.open(sign_in, marks, claims, cause)
 
     async def _sign_out(self, request: WebRequest) -> WebResponse:

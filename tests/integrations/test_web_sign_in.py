@@ -11,7 +11,6 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.integrations.session_store import MemorySessionStore
 from aritma_auth.integrations.web_messages import WebPaths
-from aritma_auth.integrations.web_sessions import hash_key
 from aritma_auth.integrations.web_sign_in import WebSignInFlow
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
@@ -190,9 +189,21 @@ async def test_a_session_of_another_version_has_ended(open_flow):
     sessions = MemorySessionStore()
     browser = WebBrowser(open_flow(sessions=sessions))
     await browser.sign_in()
-    key = hash_key("session", browser.cookies["__Host-session"])
+    key = (await browser.user()).key
     await sessions.put(key, json.dumps({"format": 2}), seconds=60)
     assert await browser.user() is None
+
+
+async def test_two_applications_share_a_store_and_no_session(open_flow, sandbox):
+    """A handle of one application finds nothing in another's."""
+    sessions = MemorySessionStore()
+    browser = WebBrowser(open_flow(sessions=sessions))
+    other = aa.OAuthClient("sandbox-hybrid", "hybrid-secret", environment=sandbox.environment)
+    stranger = WebSignInFlow(other, BASE, sessions=sessions)
+    await browser.sign_in()
+    assert await stranger.find_user(browser.request()) is None
+    assert await browser.user() is not None
+    await stranger.aclose()
 
 
 async def test_a_callback_counts_once_even_at_once(browser, sandbox):
