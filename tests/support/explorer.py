@@ -380,6 +380,10 @@ def _faults(world):
         if "crash" in world.faults:
             lease = None if world.lease == index else world.lease
             after = attrs.evolve(world, lease=lease, excused=world.excused | lost)
+            if process.known.is_owed and process.known.is_by_user:
+                # What its user did may have ended with it: nobody was told that it is done.
+                stored = frozenset({_family(world.entry.record.token)})
+                after = attrs.evolve(after, wanted=after.wanted | stored)
             after = after.with_process(index, **attrs.asdict(Process(), recurse=False))
             after = after.with_process(index, can_read=process.can_read)
             yield f"{index} dies", after.without("crash"), True
