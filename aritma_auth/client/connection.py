@@ -19,12 +19,8 @@ from aritma_auth.errors import (
     oauth_error,
     wrong_kind,
 )
-from aritma_auth.protocol.client_auth import (
-    ClientAuth,
-    ClientCredential,
-    CredentialSource,
-    generate_jti,
-)
+from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential, generate_jti
+from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.http_messages import (
     HttpRequest,

@@ -12,7 +12,8 @@ from aritma_auth.errors import (
     OAuthError,
     TransportError,
 )
-from aritma_auth.protocol.client_auth import ClientCredential, CredentialSource, generate_jti
+from aritma_auth.protocol.client_auth import ClientCredential, generate_jti
+from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant, JwtAssertion, SubjectTokenSource
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText

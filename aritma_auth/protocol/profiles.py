@@ -14,7 +14,8 @@ import attrs
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
-from aritma_auth.protocol.client_auth import ClientAuth, CredentialSource, PrivateKeyJwt
+from aritma_auth.protocol.client_auth import ClientAuth, PrivateKeyJwt
+from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.metadata import ServerMetadata
 from aritma_auth.protocol.signing import Signer

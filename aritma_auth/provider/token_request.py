@@ -27,7 +27,8 @@ from aritma_auth.events import (
     TokenRequestFailed,
     notify,
 )
-from aritma_auth.protocol.client_auth import ClientAuth, CredentialSource
+from aritma_auth.protocol.client_auth import ClientAuth
+from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.parameters import narrow_resources

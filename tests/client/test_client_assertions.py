@@ -16,7 +16,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 import aritma_auth as aa
-from aritma_auth.protocol.client_auth import ASSERTION_TYPE, ClientCredential, generate_jti
+from aritma_auth.protocol.client_auth import ClientCredential, generate_jti
+from aritma_auth.protocol.client_auth.assertion import ASSERTION_TYPE
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.signing import UnsignedJwt
 from aritma_auth.sandbox import Sandbox, SandboxClient

@@ -15,7 +15,8 @@ import cattrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol.client_auth import ClientCredential, PlainSecret
+from aritma_auth.protocol.client_auth import ClientCredential
+from aritma_auth.protocol.credentials import PlainSecret
 from aritma_auth.protocol.redaction import (
     Members,
     SecretParameters,

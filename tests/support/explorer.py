@@ -378,15 +378,7 @@ def _faults(world):
                 yield f"{index} {act}", _user_acts(world, index, act).without(act), True
         lost = _lost_with(process)
         if "crash" in world.faults:
-            lease = None if world.lease == index else world.lease
-            after = attrs.evolve(world, lease=lease, excused=world.excused | lost)
-            if process.known.is_owed and process.known.is_by_user:
-                # What its user did may have ended with it: nobody was told that it is done.
-                stored = frozenset({_family(world.entry.record.token)})
-                after = attrs.evolve(after, wanted=after.wanted | stored)
-            after = after.with_process(index, **attrs.asdict(Process(), recurse=False))
-            after = after.with_process(index, can_read=process.can_read)
-            yield f"{index} dies", after.without("crash"), True
+            yield f"{index} dies", _end(world, index, process, lost).without("crash"), True
         if "freeze" in world.faults:
             after = attrs.evolve(world, excused=world.excused | lost)
             after = after.with_process(index, is_frozen=True)
@@ -398,6 +390,17 @@ def _faults(world):
             if job.result is not None:
                 after = attrs.evolve(after, excused=after.excused | lost)
             yield f"{index}'s response is lost", after.without("loss"), True
+
+
+def _end(world, index, process, lost):
+    lease = None if world.lease == index else world.lease
+    after = attrs.evolve(world, lease=lease, excused=world.excused | lost)
+    if process.known.is_owed and process.known.is_by_user:
+        # What its user did may have ended with it: nobody was told that it is done.
+        stored = frozenset({_family(world.entry.record.token)})
+        after = attrs.evolve(after, wanted=after.wanted | stored)
+    after = after.with_process(index, **attrs.asdict(Process(), recurse=False))
+    return after.with_process(index, can_read=process.can_read)
 
 
 def _lost_with(process):

@@ -1,0 +1,114 @@
+"""What every client authentication is: its parent, what it is handed, and what it gives."""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.credentials import CredentialSource
+from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.signing import UnsignedJwt
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClientCredential(Value):
+    """
+    What authenticates one request.
+
+    Attributes:
+        client_id: The client's identifier.
+
+        secret: The loaded secret or private key, or None for methods without one.
+
+        token_endpoint: Absolute URL that the request goes to.
+
+        issuer: The authorization server's issuer identifier.
+
+        now: POSIX seconds by the server's clock, as well as we know it.
+
+        jti: A fresh identifier for an assertion, as `generate_jti` makes it.
+
+        assertion: What `ClientAuth.build_assertion` gave, signed; or None.
+    """
+
+    client_id: str
+    secret: SecretText | None = None
+    token_endpoint: str = ""
+    issuer: str = ""
+    now: float = 0.0
+    jti: str = ""
+    assertion: HiddenStr | None = attrs.field(default=None, repr=False)
+
+
+def generate_jti() -> str:
+    """Generate an identifier for one assertion: 128 random bits."""
+    return secrets.token_urlsafe(16)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Proof(Value):
+    """Parameters and header fields that authenticate the client; their values never show."""
+
+    parameters: Parameters = attrs.field(default=(), repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+class ClientAuth(ABC):
+    """
+    One way for a client to authenticate.
+
+    Attributes:
+        method: Its name in the IANA registry of token endpoint authentication methods.
+
+        secret: Where its secret comes from, or None if it has none.
+
+        thumbprint: Of the key that its tokens are bound to; empty for bearer tokens.
+    """
+
+    method: ClassVar[str]
+    secret: CredentialSource | None = None
+    thumbprint: str = ""
+
+    def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt | None":
+        """Return what must be signed for one request before `prove`; None if nothing must."""
+        del credential
+        return None
+
+    @abstractmethod
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Return the proof for one request."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class NoClientAuth(Value, ClientAuth):
+    """
+    A public client: it names itself and proves nothing.
+
+    Spec: RFC 6749 §2.1, §3.2.1.
+    """
+
+    method: ClassVar[str] = "none"
+
+    def prove(self, credential: ClientCredential) -> Proof:
+        """Name the client."""
+        return Proof((("client_id", credential.client_id),))
+
+
+def require_loaded(credential: ClientCredential, method: str) -> HiddenStr:
+    """Require the secret of a method that has one."""
+    if credential.secret is None:
+        raise ConfigurationError(f"{method} needs a secret, but none was loaded")
+    return credential.secret.text
+
+
+def require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
+    """Require a field to be a text."""
+    if not isinstance(value, str):
+        raise wrong_kind(field.name, "a string", value)
