@@ -15,6 +15,8 @@ To add a subcommand:
 4. ``python tests/cli/test_reference.py`` writes its help into docs/reference/cli.md.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -178,6 +180,10 @@ def run(arguments: Sequence[str]) -> int:
         )
     except cyclopts.CycloptsError as error:
         return _fail(error, ExitCode.USAGE, as_json=as_json)
+    except BrokenPipeError:
+        # The reader, such as head, has what it wants. At its exit Python would flush once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
     except (AritmaAuthError, OSError) as error:
         return _fail(error, exit_code_of(error), as_json=as_json)
     return int(code or ExitCode.DONE)

@@ -1,5 +1,7 @@
 """Tests of `aritma-auth demo`."""
 
+import json
+
 from aritma_auth import cli
 from aritma_auth.cli import demo
 from aritma_auth.cli.demo import Demonstration, Wave
@@ -17,6 +19,18 @@ def test_the_demo_keeps_its_promise(capsys):
     assert "client_id  sandbox-service" in shown
     assert "eyJ" not in shown
     assert "\x1b" not in shown
+
+
+def test_the_measurements_are_an_object(capsys):
+    """--json prints both waves, the number of refreshes and the claims."""
+    assert cli.run(["demo", "--calls", "10", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+
+    assert [*told] == ["is_as_promised", "cold", "during_refresh", "refreshes", "claims"]
+    assert told["is_as_promised"] is True
+    for wave in ("cold", "during_refresh"):
+        assert (told[wave]["calls"], told[wave]["served"]) == (10, 10)
+    assert told["cold"]["token_requests"] == told["refreshes"] == 1
 
 
 def test_a_broken_promise_is_an_error(monkeypatch, capsys):

@@ -1,8 +1,11 @@
 """Tests of what every subcommand shares: exit codes, errors for programs, lazy imports, extras."""
 
 import json
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from cyclopts import CycloptsError
@@ -117,6 +120,26 @@ def test_each_help_begins_with_the_summary_in_the_list(monkeypatch, capsys, name
     assert command.summary in " ".join(own.split())
     assert cli.run(["--help"]) == ExitCode.DONE
     assert command.summary in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_reader_that_has_enough_ends_the_command_silently():
+    """A pipe that its reader has closed ends the command with code 1 and without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "aritma_auth", "completion", "bash"]
+    ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+
+    assert (ran.returncode, ran.stderr) == (ExitCode.FAILED, "")
+
+
+def test_the_extra_brings_all_that_the_subcommands_need():
+    """`pip install aritma-auth[cli]` installs every extra that a subcommand requires."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    (named,) = [each for each in project["optional-dependencies"]["cli"] if "aritma-auth" in each]
+    brought = set(named.partition("[")[2].rstrip("]").split(","))
+
+    assert {extra for command in cli.COMMANDS for extra in command.extras} <= brought
 
 
 def test_the_commands_are_sorted():

@@ -136,6 +136,24 @@ def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, 
     assert cli.run(["token", "--end-user", "me"]) == 5
 
 
+def test_programs_get_objects(sandbox, store, opened, capsys):
+    """login, whoami and logout print one object each with --json."""
+
+    def told(*arguments):
+        assert cli.run([*arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    signed_in = told("login")
+    assert (signed_in["end_user"], signed_in["claims"]["sub"]) == ("me", "user-alice")
+    assert told("whoami")["sub"] == "user-alice"
+    assert told("logout") == {
+        "was_signed_in": True,
+        "end_session_url": f"{sandbox.identity_url}/connect/endsession?client_id=sandbox-cli",
+    }
+    assert told("logout", "--browser")["was_signed_in"] is False
+    assert len(opened) == 2
+
+
 def test_end_users_are_kept_apart(sandbox, store, opened, capsys):
     """Sign-ins under two names are two sign-ins."""
     for name in ("alice", "bob"):
