@@ -113,12 +113,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the package and of a program that uses it."""
+    """Check the types of the package, of a program that uses it, and of the code in the docs."""
     install_groups(session, "types", "test")
     session.install("-e", ".[all]")
     session.run("mypy")
     session.run("mypy", "tests/typing")
     session.run("pyright", "--pythonpath", session_python(session), "tests/typing")
+    pages = session.create_tmp()
+    session.run("python", "tests/support/typed_pages.py", pages)
+    session.run("mypy", "--explicit-package-bases", pages, env={"MYPYPATH": "docs/examples"})
+    session.run("pyright", "--pythonpath", session_python(session), "--project", pages)
 
 
 def session_python(session: nox.Session) -> str:

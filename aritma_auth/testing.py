@@ -9,7 +9,7 @@ its middleware and its failures. Nothing here needs an extra. The fixtures of
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
@@ -23,6 +23,9 @@ from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.secret import Secret
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 __all__ = ["FakeClient", "ManualClock", "assert_signed", "assert_unsigned"]
 
@@ -188,7 +191,7 @@ class HasHeaders(Protocol):
         ...
 
 
-def assert_signed(request: HasHeaders, token: Token | None = None) -> None:
+def assert_signed(request: "HasHeaders | web.BaseRequest", token: Token | None = None) -> None:
     """
     Assert that a request carries an access token, as a server sees it.
 
@@ -224,7 +227,7 @@ def assert_signed(request: HasHeaders, token: Token | None = None) -> None:
         )
 
 
-def assert_unsigned(request: HasHeaders) -> None:
+def assert_unsigned(request: "HasHeaders | web.BaseRequest") -> None:
     """
     Assert that a request carries no ``Authorization`` header, as a server sees it.
 
@@ -242,7 +245,7 @@ def assert_unsigned(request: HasHeaders) -> None:
         )
 
 
-def _authorization_of(request: HasHeaders) -> str | None:
+def _authorization_of(request: "HasHeaders | web.BaseRequest") -> str | None:
     headers = getattr(request, "headers", None)
     if not isinstance(headers, Mapping):
         raise ConfigurationError(

@@ -1,6 +1,7 @@
 """Requests to the Events API: subscribe, and look at what could not be delivered. Pure."""
 
 from collections.abc import Iterable, Mapping
+from typing import Required, TypedDict
 from urllib.parse import quote
 
 import attrs
@@ -10,6 +11,16 @@ from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.values import Value
+
+
+class RequestArguments(TypedDict, total=False):
+    """Arguments of ``aiohttp.ClientSession.request``; what is empty is left out."""
+
+    method: Required[str]
+    url: Required[str]
+    headers: dict[str, str]
+    params: dict[str, str]
+    json: Mapping[str, object]
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
@@ -35,14 +46,16 @@ class ApiRequest(Value):
     params: Mapping[str, str] = attrs.field(factory=dict)
     json: Mapping[str, object] | None = attrs.field(default=None, repr=False)
 
-    def arguments(self) -> "dict[str, object]":
+    def arguments(self) -> RequestArguments:
         """Give the arguments of ``aiohttp.ClientSession.request``, or of httpx's."""
-        given = {"headers": dict(self.headers), "params": dict(self.params), "json": self.json}
-        return {
-            "method": self.method,
-            "url": self.path,
-            **{name: value for name, value in given.items() if value},
-        }
+        arguments = RequestArguments(method=self.method, url=self.path)
+        if self.headers:
+            arguments["headers"] = dict(self.headers)
+        if self.params:
+            arguments["params"] = dict(self.params)
+        if self.json:
+            arguments["json"] = self.json
+        return arguments
 
 
 def build_subscription_request(
