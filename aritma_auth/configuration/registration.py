@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypedDict, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 import attrs
 
@@ -20,7 +21,11 @@ from aritma_auth.protocol.client_auth import (
     TlsClientAuth,
 )
 from aritma_auth.protocol.grants import ClientCredentialsGrant
+from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.secret import Secret
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.dpop import DPoP
 
 T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
 
@@ -47,6 +52,7 @@ _NEEDS = {
 class ClientSettings(TypedDict, total=False):
     """Further arguments of a client that settings have given."""
 
+    dpop: "DPoP"
     timeout: float
     leeway: float
     proxy: str
@@ -91,10 +97,17 @@ class Registration:
 
     @property
     def client_settings(self) -> ClientSettings:
-        """Further arguments of the client."""
+        """
+        Further arguments of the client.
+
+        Raises:
+            ConfigurationError: A key cannot be read.
+        """
         given = self.settings.given
         names = [name for name in ClientSettings.__annotations__ if name in given]
-        return cast("ClientSettings", {name: given[name].value for name in names})
+        settings = cast("ClientSettings", {name: given[name].value for name in names})
+        file = self._value("dpop_key_file", str)
+        return settings if file is None else {**settings, "dpop": _read_dpop(file)}
 
     def make_client_auth(self) -> ClientAuth | Secret | None:
         """
@@ -253,6 +266,19 @@ class Registration:
     def _value(self, name: str, kind: type[T]) -> T | None:
         given = self.settings.given.get(name)
         return given.value if given is not None and isinstance(given.value, kind) else None
+
+
+def _read_dpop(file: str) -> "DPoP":
+    from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few registrations have one
+    from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
+
+    try:
+        text = SecretText(Path(file).read_text("ascii"))
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    else:
+        return DPoP(SigningKey(text))
+    raise ConfigurationError(f"dpop_key_file {file} cannot be read: {problem}")
 
 
 def _join(names: Iterable[str]) -> str:

@@ -121,6 +121,12 @@ SETTINGS: Mapping[str, Setting] = {
             "in the same file",
         ),
         Setting(
+            "dpop_key_file",
+            "text",
+            "a file with the key that tokens are bound to (DPoP), in PEM or as a JSON Web Key",
+            "bearer tokens",
+        ),
+        Setting(
             "environment",
             "text",
             "`production`, `development`, or the issuer's URL",

@@ -96,6 +96,25 @@ def test_a_certificate_is_loaded(tmp_path):
         of(certificate_file=str(tmp_path / "none.pem")).make_client_auth()
 
 
+def test_a_key_for_bound_tokens_is_loaded(tmp_path):
+    """One line of configuration binds the tokens; a file that is no key is named, and not shown."""
+    key, file = aa.SigningKey.generate(), tmp_path / "dpop.json"
+    file.write_text(key.to_jwk())
+
+    assert of(**SECRET, dpop_key_file=str(file)).client_settings == {"dpop": aa.DPoP(key)}
+    file.write_text("planted-private-key")
+    with pytest.raises(aa.ConfigurationError, match="must be a private key") as caught:
+        _ = of(**SECRET, dpop_key_file=str(file)).client_settings
+    assert "planted" not in str(caught.value)
+    for content, problem in ((None, "No such file"), (b"\xff", "UnicodeDecodeError")):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+        with pytest.raises(aa.ConfigurationError, match=rf"dpop\.json cannot be read: {problem}"):
+            _ = of(**SECRET, dpop_key_file=str(file)).client_settings
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
