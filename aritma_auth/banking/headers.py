@@ -136,7 +136,7 @@ def build_api_headers(
 
 def _fields(values: Mapping[str, str | None]) -> dict[str, str]:
     given = {name: value for name, value in values.items() if value is not None}
-    wrong = [name for name, value in given.items() if not _is_field_value(value)]
+    wrong = [name for name, value in given.items() if not is_field_value(value)]
     if wrong:
         raise ConfigurationError(
             f"{', '.join(wrong)} must be visible ASCII text: nothing else can be sent"
@@ -191,7 +191,8 @@ def _list(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in ",".join(fields).split(",") if word.strip())
 
 
-def _is_field_value(value: object) -> bool:
+def is_field_value(value: object) -> bool:
+    """Tell whether a value is visible ASCII text, which a header field carries unchanged."""
     # A line break would begin another field, such as Authorization.
     return (
         isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()

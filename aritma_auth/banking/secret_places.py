@@ -104,10 +104,11 @@ class FileSecretPlace:
             file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "wb") as opened:
                 if before is not None:
-                    # Otherwise the service itself could no longer read it.
-                    with contextlib.suppress(PermissionError):
+                    # Otherwise the service itself could no longer read it. Windows has neither.
+                    with contextlib.suppress(PermissionError, AttributeError):
                         os.fchown(file, before.st_uid, before.st_gid)
-                    os.fchmod(file, before.st_mode & 0o777)
+                    with contextlib.suppress(AttributeError):
+                        os.fchmod(file, before.st_mode & 0o777)
                 opened.write(text.text.encode())
                 opened.flush()
                 os.fsync(file)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import attrs
 
-from aritma_auth.banking.headers import ApiContext, build_api_headers
+from aritma_auth.banking.headers import ApiContext, build_api_headers, is_field_value
 from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url
@@ -14,12 +14,12 @@ from aritma_auth.runtime.values import Value
 
 
 class RequestArguments(TypedDict, total=False):
-    """Arguments of ``aiohttp.ClientSession.request``; what is empty is left out."""
+    """Arguments of ``request`` of an aiohttp session, or of an httpx client."""
 
     method: Required[str]
     url: Required[str]
-    headers: dict[str, str]
-    params: dict[str, str]
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
     json: Mapping[str, object]
 
 
@@ -47,13 +47,13 @@ class ApiRequest(Value):
     json: Mapping[str, object] | None = attrs.field(default=None, repr=False)
 
     def arguments(self) -> RequestArguments:
-        """Give the arguments of ``aiohttp.ClientSession.request``, or of httpx's."""
+        """Return the arguments for a session's ``request``; what is empty is left out."""
         arguments = RequestArguments(method=self.method, url=self.path)
         if self.headers:
             arguments["headers"] = dict(self.headers)
         if self.params:
             arguments["params"] = dict(self.params)
-        if self.json:
+        if self.json is not None:
             arguments["json"] = self.json
         return arguments
 
@@ -118,6 +118,8 @@ def build_subscription_request(
         )
         del authorization
         raise problem
+    if not is_field_value(authorization.text):
+        raise ConfigurationError("authorization must be visible ASCII text: it is a header field")
     delivery: dict[str, object] = {
         "url": delivery_url,
         "authorizationHeader": HiddenStr(authorization.text),

@@ -81,11 +81,12 @@ def test_what_is_not_given_is_not_sent():
         ({"delivery_url": "http://erp.example/events"}, "delivery_url must use https"),
         ({"authorization": "plain"}, "authorization must be a SecretText"),
         ({"tenant_id": "a\nb"}, "TenantId"),
+        ({"authorization": SecretText("blåbær")}, "visible ASCII text"),
     ],
 )
 def test_a_subscription_that_cannot_be_is_refused(changes, problem, canary):
     """Each argument that is not usable is named, and a plain secret does not show."""
-    if "authorization" in changes:
+    if changes.get("authorization") == "plain":
         changes = {"authorization": canary.text}
     with pytest.raises(aa.ConfigurationError, match=problem) as caught:
         subscription(**changes)

@@ -2,8 +2,10 @@
 
 import aiohttp
 import redis.asyncio
+from aiohttp import web
 
 import aritma_auth as aa
+from aritma_auth import banking
 
 
 async def call_an_api() -> int:
@@ -97,3 +99,44 @@ def extend(clock: aa.Clock, seen: list[aa.Event]) -> aa.TokenProvider:
     source: aa.TokenSource = VaultClient()
     grant = aa.ClientCredentialsGrant("api")
     return aa.TokenProvider(source, grant, clock=clock, on_event=seen.append)
+
+
+async def receive_events(request: web.Request, log: banking.DeliveryLog) -> web.Response:
+    receiver = banking.EventReceiver(aa.Secret("a"), tenants="acme", deliveries=log)
+
+    @receiver.on(banking.PaymentStatusUpdated)
+    async def payment_changed(event: banking.PaymentStatusUpdated) -> None:
+        assert event.has_status("acsc")
+
+    @receiver.on(banking.CloudEvent, name="all")
+    async def all_of_them(event: banking.CloudEvent) -> None:
+        assert event.tenant is None or event.data
+
+    await payment_changed(
+        banking.PaymentStatusUpdated(
+            envelope=banking.CloudEvent(id="1", source="s", type="t"), payment_id="p", status="acsc"
+        )
+    )
+    return await receiver.aiohttp(request)
+
+
+async def sign_payment(bank: aiohttp.ClientSession, environment: aa.Environment) -> int | None:
+    payment: banking.PendingPayment = banking.PendingPayment.generate()
+    payment = payment.begin_creation({"a": 1}, now=0.0)
+    request: banking.ApiRequest = payment.build_creation_request({"a": 1})
+    async with bank.request(**request.arguments()) as response:
+        payment = payment.created(await response.json(), environment=environment)
+    if payment.action_for("alice") is banking.PaymentAction.SIGN:
+        step: banking.ScaStep = payment.step("alice", environment=environment)
+        assert step.acr_values
+    return payment.remaining
+
+
+async def rotate(iam: aiohttp.ClientSession, place: banking.SecretPlace) -> float | None:
+    done = await banking.rotate_secret(
+        "id", place, banking.FileSecretPlace("journal"), iam=iam, iam_url="https://iam.example"
+    )
+    watch = banking.ExpirationWatch()
+    watch.watch_secret("id", None if done is None else done.expires_at)
+    days: list[int] = [each.days for each in watch.check()]
+    return float(days[0]) if days else None
