@@ -94,6 +94,7 @@ class BearerMiddleware:
         "_keep",
         "_on_event",
         "_origins",
+        "_plain",
         "_reported",
         "_source",
         "_strict",
@@ -115,6 +116,7 @@ class BearerMiddleware:
         self._bound = _find_bound(source)
         self._origins = _parse_origins(origins)
         self._allowed: dict[str, str] = {}
+        self._plain: dict[str, str] = {}
         self._reported: set[str] = set()
         self._strict = strict
         self._keep = keep_authorization
@@ -201,10 +203,13 @@ class BearerMiddleware:
 
     def _allow(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
+        # http is remembered apart: whether a proxy is used may differ from request to request.
+        remembered = self._plain if url.scheme in _PLAIN else self._allowed
+        if remembered.get(url.raw_authority) == url.scheme:
+            return True
         is_allowed = origin_of(url) in self._origins
-        # http is not remembered: whether a proxy is used may differ from request to request.
-        if is_allowed and url.scheme not in _PLAIN and len(self._allowed) < _REMEMBERED:
-            self._allowed[url.raw_authority] = url.scheme
+        if is_allowed and len(remembered) < _REMEMBERED:
+            remembered[url.raw_authority] = url.scheme
         return is_allowed
 
     def _keeps(self, url: URL) -> bool:
