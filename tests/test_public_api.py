@@ -12,6 +12,7 @@ from typing import is_typeddict
 import pytest
 
 import aritma_auth
+from support.internals import homes_of
 
 HERE = Path(__file__).parent
 REFERENCE = HERE.parent / "docs" / "reference"
@@ -58,14 +59,40 @@ def test_a_public_module_lists_its_public_names(name):
 def test_every_event_is_public():
     """``aritma_auth.events.__all__`` is sorted and has every event of the module."""
     events = importlib.import_module("aritma_auth.events")
-    kinds = [name for name, value in vars(events).items() if inspect.isclass(value)]
+    for home, names in homes_of(events).items():
+        module = importlib.import_module(f"aritma_auth.events.{home}")
+        defined = [
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__ == module.__name__
+        ]
 
-    assert events.__all__ == sorted(events.__all__)
-    assert [
-        name
-        for name in kinds
-        if issubclass(getattr(events, name), events.Event) and name not in events.__all__
-    ] == []
+        assert [name for name in names if inspect.isclass(getattr(module, name))] == [
+            name for name in defined if name in events.__all__
+        ]
+        assert set(defined) <= set(events.__all__)
+    assert events.__all__ == dir(events) == sorted(events.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = events.nonsense
+
+
+def test_a_service_loads_only_the_events_that_it_sees():
+    """A healthy one needs five classes, and before its first token none but their parent."""
+    program = (
+        "import sys, asyncio, aritma_auth as aa\n"
+        "from aritma_auth.testing import FakeClient\n"
+        "names = lambda: {n.split('.')[-1] for n in sys.modules if n.startswith('aritma_auth.events.')}\n"
+        "tokens = aa.TokenProvider(FakeClient(), aa.ClientCredentialsGrant())\n"
+        "aa.BearerMiddleware, aa.OAuthClient\n"
+        "print(*sorted(names()))\n"
+        "asyncio.run(tokens.get_token())\n"
+        "print(*sorted(names()))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines() == ["base", "base refreshes"]
 
 
 @pytest.mark.parametrize("name", aritma_auth.__all__)

@@ -76,6 +76,15 @@ async def test_a_clocks_sleep_moves_it():
     assert clock.time() == clock.monotonic() == 105.0
 
 
+async def test_the_tokens_may_seem_to_come_from_any_server():
+    """An environment of the service decides the issuer and where its tokens may go."""
+    client = FakeClient(environment=aa.DEVELOPMENT.for_tenant("acme"))
+    provider = aa.TokenProvider(client, GRANT)
+
+    assert provider.status().tenant == "acme"
+    assert provider.middleware().allows(aa.DEVELOPMENT.base_url("bankservice"))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

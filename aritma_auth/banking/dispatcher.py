@@ -24,7 +24,8 @@ from aritma_auth.banking.cloud_events import CloudEvent
 from aritma_auth.banking.deliveries import Claim, DeliveryLog, delivery_key
 from aritma_auth.banking.events import BankingEvent
 from aritma_auth.errors import ConfigurationError, printable, wrong_kind
-from aritma_auth.events import DeliveryFailed, DeliveryRepeated, Listener
+from aritma_auth.events import DeliveryFailed, DeliveryRepeated
+from aritma_auth.events.base import Listener
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_to_the_end, run_within
 from aritma_auth.runtime.values import Value

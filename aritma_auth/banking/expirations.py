@@ -7,15 +7,8 @@ import attrs
 from aritma_auth.banking.consents import ENDED, Consent, days_until
 from aritma_auth.banking.events import ConsentStatusUpdated
 from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
-from aritma_auth.events import (
-    ConsentExpiring,
-    Event,
-    Listener,
-    SecretExpiring,
-    log_event,
-    notify,
-    require_listener,
-)
+from aritma_auth.events import ConsentExpiring, SecretExpiring
+from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.values import Value
 

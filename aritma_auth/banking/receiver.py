@@ -34,14 +34,8 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events import (
-    DeliveryRefused,
-    Event,
-    Listener,
-    log_event,
-    notify,
-    require_listener,
-)
+from aritma_auth.events import DeliveryRefused
+from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url

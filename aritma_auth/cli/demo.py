@@ -13,7 +13,8 @@ from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.options import Count, Json
 from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.events import Event, FlightEnded
+from aritma_auth.events import FlightEnded
+from aritma_auth.events.base import Event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import JsonValue, Members

@@ -11,7 +11,7 @@ from aritma_auth.cli.stored_sign_in import (
     open_sign_in,
     read_registration,
 )
-from aritma_auth.events import Listener
+from aritma_auth.events.base import Listener
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.provider.provider import TokenProvider
 

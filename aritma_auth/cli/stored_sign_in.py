@@ -9,7 +9,8 @@ import attrs
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.configuration.registration import Registration, from_file, from_variables
 from aritma_auth.errors import StoreError
-from aritma_auth.events import Event, Listener, StoreFailed, notify
+from aritma_auth.events import StoreFailed
+from aritma_auth.events.base import Event, Listener, notify
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.stores import TokenStore

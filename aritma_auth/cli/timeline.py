@@ -12,7 +12,8 @@ from rich.text import Text
 
 from aritma_auth.cli.times import format_duration
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.events import Event, FlightEnded, RefreshFailed, TokenRejected
+from aritma_auth.events import FlightEnded, RefreshFailed, TokenRejected
+from aritma_auth.events.base import Event
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.provider.status import ProviderStatus
 

@@ -20,7 +20,8 @@ from aritma_auth.cli.terminal import hide_controls, open_live, show, show_styled
 from aritma_auth.cli.timeline import Timeline, View
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.events import Event, Listener, TokenAcquired
+from aritma_auth.events import TokenAcquired
+from aritma_auth.events.base import Event, Listener
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK

@@ -21,16 +21,8 @@ from contextvars import ContextVar, Token
 import attrs
 
 from aritma_auth.errors import require_instance
-from aritma_auth.events import (
-    Event,
-    FlightEnded,
-    FlightStarted,
-    Listener,
-    RefreshFailed,
-    log_event,
-    notify,
-    require_listener,
-)
+from aritma_auth.events import FlightEnded, FlightStarted, RefreshFailed
+from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.optional import require
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.version import __version__

@@ -10,7 +10,6 @@ from opentelemetry.metrics import CallbackOptions, Counter, Meter, Observation
 from yarl import URL
 
 from aritma_auth.events import (
-    Event,
     FlightEnded,
     NonceRequired,
     RefreshFailed,
@@ -26,6 +25,7 @@ from aritma_auth.events import (
     TokenRequestFailed,
     TokenSet,
 )
+from aritma_auth.events.base import Event
 from aritma_auth.runtime.clock import Clock
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -20,16 +20,8 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events import (
-    Event,
-    Listener,
-    ReauthenticationRequired,
-    RefreshFailed,
-    RefreshRecovered,
-    log_event,
-    notify,
-    require_listener,
-)
+from aritma_auth.events import ReauthenticationRequired, RefreshFailed, RefreshRecovered
+from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest

@@ -25,8 +25,9 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
+from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.events import Event, TokenCallbackFailed
+from aritma_auth.events.base import Event
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.policy import RefreshPolicy
@@ -150,7 +151,7 @@ class TokenAnnouncer:
                 if problem is None:
                     continue
                 fingerprint = "" if token is None else token.fingerprint
-                report(TokenCallbackFailed(fingerprint, problem))
+                report(events.TokenCallbackFailed(fingerprint, problem))
                 if is_newest:
                     self._call_later()
                     return False

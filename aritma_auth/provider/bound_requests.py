@@ -11,7 +11,8 @@ from typing import Protocol
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
-from aritma_auth.events import Event, NonceRequired
+from aritma_auth import events
+from aritma_auth.events.base import Event
 from aritma_auth.protocol.dpop import USE_NONCE, refuses_proof
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of
@@ -93,7 +94,7 @@ class BoundRequests:
         del response
         await let_go(refused)
         refused.response.release()
-        report(NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
+        report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
         return await self._send(request, handler, token)
 
     def is_refused(self, response: ClientResponse) -> bool:

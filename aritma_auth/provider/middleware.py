@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
+from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.events import (
-    AuthorizationReplaced,
-    Event,
-    Listener,
-    RequestReplayed,
-    RequestUnsigned,
-    log_event,
-    notify,
-    require_listener,
-)
+from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.protocol.www_authenticate import find_step_up
@@ -181,7 +173,7 @@ class BearerMiddleware:
             finally:
                 request.headers.pop(_AUTHORIZATION, None)
         origin = origin_of(request.url).url
-        self._report(RequestReplayed(origin, response.status, fingerprint=token.fingerprint))
+        self._report(events.RequestReplayed(origin, response.status, fingerprint=token.fingerprint))
         if response.status not in _REFUSALS:
             return response
         refused = RefusedResponse(response)
@@ -215,7 +207,7 @@ class BearerMiddleware:
     def _keeps(self, url: URL) -> bool:
         """Tell whether a request keeps its own header; report it otherwise."""
         if not self._keep:
-            self._report(AuthorizationReplaced(origin_of(url).url))
+            self._report(events.AuthorizationReplaced(origin_of(url).url))
         return self._keep
 
     async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -229,7 +221,7 @@ class BearerMiddleware:
         is_first = origin not in self._reported and len(self._reported) < _REMEMBERED
         if is_first:
             self._reported.add(origin)
-        self._report(RequestUnsigned(origin, is_first=is_first))
+        self._report(events.RequestUnsigned(origin, is_first=is_first))
         return await handler(request)
 
     def _report(self, event: Event) -> None:

@@ -17,7 +17,7 @@ from aritma_auth.errors import (
     require_instance,
     wrong_kind,
 )
-from aritma_auth.events import Listener, log_event
+from aritma_auth.events.base import Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from aritma_auth import events
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -19,7 +20,7 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events import E, Listener, TokenRejected, TokenSet, log_event, require_listener
+from aritma_auth.events.base import E, Listener, log_event, require_listener
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
@@ -429,7 +430,7 @@ class TokenProvider(AsyncCloseable):
             is_dropped = self._cache.drop(token)
         if is_dropped is None:
             return True
-        self._settings.report(TokenRejected(token.fingerprint, refreshes=is_dropped))
+        self._settings.report(events.TokenRejected(token.fingerprint, refreshes=is_dropped))
         return is_dropped
 
     async def set_token(self, token: Token) -> None:
@@ -463,7 +464,9 @@ class TokenProvider(AsyncCloseable):
             with STATE_LOCK:
                 self._rest()
         now = settings.clock.monotonic()
-        settings.report(TokenSet(token.fingerprint, current.lifetime, now - current.issued_at))
+        settings.report(
+            events.TokenSet(token.fingerprint, current.lifetime, now - current.issued_at)
+        )
         settings.report_recovery(failure, now)
 
     async def forget(self) -> None:

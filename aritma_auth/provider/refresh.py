@@ -6,25 +6,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import attrs
 
+from aritma_auth import events
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     ReauthenticationRequiredError,
     TransportError,
 )
-from aritma_auth.events import (
-    ClockSkewed,
-    FlightEnded,
-    FlightStarted,
-    ReauthenticationRequired,
-    RefreshFailed,
-    TokenAcquired,
-    TokenAdopted,
-    TokenForgotten,
-    TokenRefreshed,
-    WaitingListener,
-    notify_of_wait,
-)
+from aritma_auth.events.base import WaitingListener, notify_of_wait
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
@@ -172,7 +161,7 @@ class TokenRefresher:
                 self._requester.forget()
                 self.signed_in(None)
             fingerprint = "" if token is None else token.fingerprint
-            self._settings.report(TokenForgotten(fingerprint, is_revoked=is_revoked))
+            self._settings.report(events.TokenForgotten(fingerprint, is_revoked=is_revoked))
         await self.flights.cancel()
 
     async def _forget(self) -> None:
@@ -194,7 +183,7 @@ class TokenRefresher:
         """Refresh, and report the flight's start and end."""
         settings = self._settings
         started = settings.clock.monotonic()
-        settings.report(FlightStarted(flight.number, self._cache.is_alive))
+        settings.report(events.FlightStarted(flight.number, self._cache.is_alive))
         try:
             outcome = await self._refresh()
         except asyncio.CancelledError:
@@ -206,7 +195,7 @@ class TokenRefresher:
 
     def _report_end(self, flight: Flight[Outcome], outcome: str, started: float) -> None:
         took = self._settings.clock.monotonic() - started
-        self._settings.report(FlightEnded(flight.number, outcome, took, len(flight.waiting)))
+        self._settings.report(events.FlightEnded(flight.number, outcome, took, len(flight.waiting)))
 
     async def _refresh(self) -> Outcome:
         cache = self._cache
@@ -293,14 +282,14 @@ class TokenRefresher:
         fingerprint, now = issued.token.fingerprint, settings.clock.monotonic()
         if issued.is_adopted:
             age = now - issued.issued_at
-            settings.report(TokenAdopted(fingerprint, lifetime.lifetime, age, is_first))
+            settings.report(events.TokenAdopted(fingerprint, lifetime.lifetime, age, is_first))
         else:
-            kind = TokenAcquired if is_first else TokenRefreshed
+            kind = events.TokenAcquired if is_first else events.TokenRefreshed
             settings.report(kind(fingerprint, lifetime.lifetime, now - issued.issued_at))
         settings.report_recovery(failure, now)
         skew = settings.client.clock_skew
         if abs(skew) > _NOTABLE_SKEW:
-            settings.report(ClockSkewed(skew))
+            settings.report(events.ClockSkewed(skew))
         return issued
 
     async def _refuse(self, error: AritmaAuthError, generation: int) -> RetryState:
@@ -313,9 +302,9 @@ class TokenRefresher:
                 cache.failure = failure
             is_alive = cache.is_alive
         settings, pause = self._settings, cache.seconds_to_retry(failure)
-        settings.report(RefreshFailed(failure.error, failure.count, pause, is_alive))
+        settings.report(events.RefreshFailed(failure.error, failure.count, pause, is_alive))
         if _demands_sign_in(failure) and not (before and _demands_sign_in(before)):
-            settings.report(ReauthenticationRequired(failure.error, is_alive))
+            settings.report(events.ReauthenticationRequired(failure.error, is_alive))
         return failure
 
     async def _fingerprint(self) -> str:

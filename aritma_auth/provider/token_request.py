@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from aritma_auth import events
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -18,15 +19,7 @@ from aritma_auth.errors import (
     printable,
     wrong_kind,
 )
-from aritma_auth.events import (
-    E,
-    Event,
-    Listener,
-    RefreshRecovered,
-    RefreshTokenAtRisk,
-    TokenRequestFailed,
-    notify,
-)
+from aritma_auth.events.base import E, Event, Listener, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
@@ -152,7 +145,7 @@ class Settings(Value):
     def report_recovery(self, failure: RetryState | None, now: float) -> None:
         """Report that there is a token again, if refreshes had failed."""
         if failure is not None:
-            self.report(RefreshRecovered(now - failure.since, failure.count))
+            self.report(events.RefreshRecovered(now - failure.since, failure.count))
 
 
 async def credential_fingerprint(settings: Settings) -> str:
@@ -319,7 +312,7 @@ class TokenRequester:
             attempt += 1
             if may_be_spent:
                 fingerprint = "" if known is None else known.fingerprint
-                self._settings.report(RefreshTokenAtRisk(fingerprint))
+                self._settings.report(events.RefreshTokenAtRisk(fingerprint))
 
     def _is_once(self, grant: Grant) -> bool:
         if isinstance(grant, RefreshTokenGrant):
@@ -386,7 +379,7 @@ class TokenRequester:
             return await self._request(grant, deadline, issued_at)
         except AritmaAuthError as error:
             took = self._clock.monotonic() - issued_at
-            self._settings.report(TokenRequestFailed(error.copy(), took))
+            self._settings.report(events.TokenRequestFailed(error.copy(), took))
             raise
 
     async def _request(self, grant: Grant, deadline: float, issued_at: float) -> IssuedToken:

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from yarl import URL
 
+from aritma_auth import events
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.events import Listener, StoreFailed, notify
+from aritma_auth.events.base import Listener, notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, SignedInGrant
 from aritma_auth.protocol.http_messages import Parameters
@@ -103,7 +104,7 @@ def store_for(
     if store is None or grant.identity() is not None:
         return store
     if not grant.is_reusable:
-        notify(on_event, StoreFailed("identify", _without_identity(grant)))
+        notify(on_event, events.StoreFailed("identify", _without_identity(grant)))
     return None
 
 

@@ -1,6 +1,11 @@
 """The only places where tests look behind what is public, each by a name of its own."""
 
 
+def homes_of(package):
+    """Return the modules of a lazy package with the names that each has, in their order."""
+    return package._HOMES
+
+
 def cache_of(provider):
     """Return what a provider remembers."""
     return provider._cache

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import attrs
 
+from aritma_auth import events
 from aritma_auth.errors import AritmaAuthError, StoreError
-from aritma_auth.events import RefreshTokenAtRisk, StoreFailed
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.shared import messages as msg
@@ -217,7 +217,7 @@ class _Run:
                 await self._lease.release()
         await self._deliver(state, action)
         if isinstance(action, msg.Serve | msg.Wrote) and action.is_overtaken:
-            failed = StoreFailed("save", "other writers were faster")
+            failed = events.StoreFailed("save", "other writers were faster")
             self._coordinator.settings.report(failed)
         return action
 
@@ -261,7 +261,7 @@ class _Run:
         settings = self._coordinator.settings
         if action.is_at_risk:
             fingerprint = "" if action.token is None else action.token.fingerprint
-            settings.report(RefreshTokenAtRisk(fingerprint))
+            settings.report(events.RefreshTokenAtRisk(fingerprint))
         try:
             issued = await self._coordinator.requester.send(action.token, timeout=action.timeout)
         except AritmaAuthError as error:

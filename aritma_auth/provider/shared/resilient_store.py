@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, StoreError
-from aritma_auth.events import Listener, StoreFailed, StoreReturned, StoreUsed, notify
+from aritma_auth.events.base import Listener, notify
 from aritma_auth.provider.policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
@@ -59,7 +60,7 @@ class ResilientStore:
         """Return the entry, or None."""
         entry = await self._run("load", lambda: self._store.load(self._key))
         if entry is not None and entry.problem is not None:
-            notify(self._on_event, StoreFailed("read", entry.problem))
+            notify(self._on_event, events.StoreFailed("read", entry.problem))
         return entry
 
     async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
@@ -110,13 +111,13 @@ class ResilientStore:
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
         else:
-            notify(self._on_event, StoreUsed(operation, self._clock.monotonic() - began))
+            notify(self._on_event, events.StoreUsed(operation, self._clock.monotonic() - began))
             if away_until is not None:
                 self._away_until = None
-                notify(self._on_event, StoreReturned())
+                notify(self._on_event, events.StoreReturned())
             return result
         self._away_until = self._clock.monotonic() + self._sharing.store_retry_interval
-        notify(self._on_event, StoreFailed(operation, problem))
+        notify(self._on_event, events.StoreFailed(operation, problem))
         raise StoreUnavailableError
 
 

@@ -1,0 +1,205 @@
+"""
+What happens to tokens, as typed values for logs, metrics and health checks.
+
+Each event says whose token it is about: issuer, client, tenant, pool key, grant and scope. As text
+it is one line for people, `Event.as_dict` is the same for machines, and `log_event` writes both.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    printable,
+    wrong_kind,
+)
+from aritma_auth.runtime.values import Value
+
+_log = logging.getLogger("aritma_auth")
+
+_PLAIN = (str, int, float)
+
+_TEXT_LIMIT = 1000
+"""Characters of a log line at most: parts of it come from other parties."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class Event(Value):
+    """
+    The parent of all events; none holds a secret.
+
+    What is unknown is empty: an event of a middleware over several providers has no client.
+
+    Attributes:
+        issuer: The authorization server, tenant path included.
+
+        client_id: The client's identifier.
+
+        tenant: The tenant of the environment.
+
+        key: The provider's key in its pool, as the pool's ``label`` shows it.
+
+        grant: The grant type that the provider was made with.
+
+        scope: The scope that the grant asks for.
+
+        fingerprint: Eight hex digits that tell tokens apart.
+    """
+
+    _LEVEL: ClassVar[int] = logging.DEBUG
+
+    issuer: str = attrs.field(default="", kw_only=True)
+    client_id: str = attrs.field(default="", kw_only=True)
+    tenant: str = attrs.field(default="", kw_only=True)
+    key: str = attrs.field(default="", kw_only=True)
+    grant: str = attrs.field(default="", kw_only=True)
+    scope: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    fingerprint: str = attrs.field(default="", kw_only=True)
+
+    @property
+    def level(self) -> int:
+        """The level at which `log_event` logs it."""
+        return self._LEVEL
+
+    def _text(self) -> str:
+        """Say what happened, without whose token it is."""
+        own = [field.name for field in attrs.fields(type(self)) if field.name not in _ABOUT]
+        said = ", ".join(f"{name}={getattr(self, name)}" for name in own)
+        return f"{type(self).__name__}: {said}" if said else type(self).__name__
+
+    def as_dict(self) -> dict[str, str | int | float | bool]:
+        """
+        Return the event for machines: its name as ``event``, and each field that is not empty.
+
+        A scope is one text, and an error is its text, with ``error_type`` and ``is_permanent``.
+        """
+        found: dict[str, str | int | float | bool] = {"event": type(self).__name__}
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if isinstance(value, AritmaAuthError):
+                found["error_type"] = type(value).__name__
+                found["is_permanent"] = value.is_permanent
+                value = str(value)
+            elif isinstance(value, tuple):
+                value = " ".join(value)
+            if value is not None and value != "":
+                found[field.name] = value if isinstance(value, _PLAIN) else str(value)
+        return found
+
+    def __str__(self) -> str:
+        marks = {
+            "key": "" if self.key == self.tenant else self.key,
+            "tenant": self.tenant,
+            "client": self.client_id,
+            "issuer": self.issuer,
+            "grant": self.grant,
+            "scope": " ".join(self.scope),
+            "token": self.fingerprint,
+        }
+        about = " ".join(f"{name}={value}" for name, value in marks.items() if value)
+        return printable(f"{self._text()} [{about}]" if about else self._text(), _TEXT_LIMIT)
+
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+
+_ABOUT = frozenset(field.name for field in attrs.fields(Event))
+
+
+Listener = Callable[[Event], None]
+
+
+@runtime_checkable
+class WaitingListener(Protocol):
+    """
+    A listener that also learns which callers wait, such as one that traces them.
+
+    Each caller that waits for a flight costs a call of it; a plain function costs none.
+    """
+
+    def __call__(self, event: Event, /) -> None:
+        """Learn of an event."""
+        ...
+
+    def on_wait(self, flight: int, /) -> None:
+        """
+        Learn that a caller begins to wait for a flight; called in that caller's own context.
+
+        Args:
+            flight: The number that FlightStarted and FlightEnded carry.
+        """
+        ...
+
+
+def log_event(event: Event) -> None:
+    """
+    Write an event to the ``aritma_auth`` logger: its text, and its fields as ``aritma_*`` extras.
+
+    Args:
+        event: What happened; its ``level`` is the record's.
+    """
+    level = event.level
+    if _log.isEnabledFor(level):
+        extra = {f"aritma_{name}": value for name, value in event.as_dict().items()}
+        _log.log(level, "%s", event, extra=extra)
+
+
+def told(error: AritmaAuthError) -> str:
+    """Say an error in a line: its class and its text."""
+    return f"{type(error).__name__}: {error}"
+
+
+def require_listener(on_event: object) -> None:
+    """
+    Require a listener of events to be a plain function, or None.
+
+    Args:
+        on_event: What was given.
+
+    Raises:
+        ConfigurationError: It cannot be called, or is a coroutine function that nobody would await.
+    """
+    call = getattr(on_event, "__call__", None)  # noqa: B004 - a callable object may be async too
+    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(call):
+        raise ConfigurationError(
+            "on_event must be a plain function, not a coroutine function: start a task inside it"
+        )
+    if on_event is not None and call is None:
+        raise wrong_kind("on_event", "a function that takes one event, or None", on_event)
+
+
+def notify(listener: Listener | None, event: Event) -> None:
+    """
+    Tell a listener, if there is one; what it raises is logged by its class's name and ends here.
+
+    Args:
+        listener: The caller's function.
+
+        event: What happened.
+    """
+    if listener is not None:
+        _call(listener, event)
+
+
+def notify_of_wait(listener: WaitingListener, flight: int) -> None:
+    """
+    Tell a listener that a caller begins to wait; what it raises ends here too.
+
+    Args:
+        listener: The caller's object.
+
+        flight: Number of the flight.
+    """
+    _call(listener.on_wait, flight)
+
+
+def _call(function: Callable[[T], None], argument: T) -> None:
+    try:
+        function(argument)
+    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+        _log.error("an event listener raised %s", type(error).__name__)

@@ -1,0 +1,71 @@
+"""Tokens that the application puts in place, keeps itself, or ends."""
+
+import logging
+from typing import ClassVar
+
+import attrs
+
+from aritma_auth.events.base import Event
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenSet(Event):
+    """
+    The caller has put a token in place with ``set_token``, such as that of a sign-in.
+
+    Attributes:
+        fingerprint: Eight hex digits that tell tokens apart.
+
+        lifetime: Seconds from its issue to its end.
+
+        age: Seconds of it that are over.
+    """
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    fingerprint: str
+    lifetime: float
+    age: float
+
+    def _text(self) -> str:
+        return f"a token was put in place, with {self.lifetime - self.age:.0f} s left"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenCallbackFailed(Event):
+    """
+    A provider's ``on_token`` has not kept a token; it is called again, and the token is served.
+
+    Attributes:
+        fingerprint: Eight hex digits of the token; empty if its end was to be told.
+
+        error: Name of the exception's class: TimeoutError also if the call did not end in time.
+    """
+
+    _LEVEL: ClassVar[int] = logging.WARNING
+
+    fingerprint: str
+    error: str
+
+    def _text(self) -> str:
+        return f"on_token failed and will be called again: {self.error}"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TokenForgotten(Event):
+    """
+    A token was forgotten by `TokenProvider.forget` or `TokenProvider.sign_out`.
+
+    Attributes:
+        fingerprint: Eight hex digits of the token; empty if there was none.
+
+        is_revoked: The server has revoked it.
+    """
+
+    _LEVEL: ClassVar[int] = logging.INFO
+
+    fingerprint: str
+    is_revoked: bool
+
+    def _text(self) -> str:
+        return f"the token was {'revoked and ' if self.is_revoked else ''}forgotten"
