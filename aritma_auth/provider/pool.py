@@ -23,6 +23,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.provider import TokenProvider
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.stores.key import require_store
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.protocol.client_auth import ClientAuth
+    from aritma_auth.provider.keep_alive import IdleKeeper, Keys
     from aritma_auth.provider.middleware import KeyedBearerMiddleware
     from aritma_auth.provider.status import PoolStatus
     from aritma_auth.secret import Secret
@@ -92,6 +94,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         self._evicted: weakref.WeakValueDictionary[K, TokenProvider] = weakref.WeakValueDictionary()
         self._backoffs: dict[K, RetryState] = {}
         self._closing: list[TokenProvider] | None = None
+        self._keepers: set[IdleKeeper[K]] = set()
 
     @staticmethod
     def for_tenants(
@@ -165,6 +168,11 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         # Second chance: a reference bit costs less than keeping the keys in order would.
         provider._is_wanted = True
         return provider
+
+    def _look_at(self, key: K) -> TokenProvider:
+        """Give a key's provider, without counting it as asked for."""
+        provider = self._providers.get(key)
+        return self._make(key) if provider is None else provider
 
     def _make(self, key: K) -> TokenProvider:
         self._require_open()
@@ -248,6 +256,47 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
                 del self._providers[key]
                 self._evicted[key] = provider
 
+    async def keep_alive(
+        self,
+        keys: "Keys[K]",
+        *,
+        idle: float,
+        concurrency: int = 4,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """
+        Refresh sign-ins that nobody uses before the server forgets them; run this as a task.
+
+        Each key is looked at about ten times while an unused refresh token lives, spread over time,
+        and refreshed when its token is half as old as that. Processes that share a store share the
+        refreshes. The provider's events report a failure, and the next round tries again.
+
+        It ends when it is cancelled, or when the pool is closed.
+
+        Args:
+            keys: The keys, or an async function that lists them anew for each round.
+
+            idle: Seconds for which the server lets an unused refresh token live.
+
+            concurrency: Keys looked at, at the same time.
+
+            clock: Tells when to look.
+
+        Raises:
+            ProviderClosedError: The pool was closed before.
+
+            ConfigurationError: An argument is of the wrong kind; the message names it.
+        """
+        from aritma_auth.provider.keep_alive import IdleKeeper  # noqa: PLC0415 - few pools hold sign-ins
+
+        self._require_open()
+        keeper = IdleKeeper(self._look_at, keys, idle=idle, concurrency=concurrency, clock=clock)
+        self._keepers.add(keeper)
+        try:
+            await keeper.run()
+        finally:
+            self._keepers.discard(keeper)
+
     def middleware(
         self,
         key: "Callable[[aiohttp.ClientRequest], K] | ContextVar[K]",
@@ -307,8 +356,12 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
                 self._closing = [*self._providers.values(), *self._evicted.values()]
                 self._providers.clear()
                 self._evicted.clear()
+        keepers = tuple(self._keepers)
+        for keeper in keepers:
+            keeper.stop()
         # All at once: each may wait for a token request.
         await asyncio.gather(*(provider.aclose() for provider in self._closing))
+        await asyncio.gather(*(keeper.wait_until_ended() for keeper in keepers))
         self._closing.clear()
 
     def __repr__(self) -> str:

@@ -50,6 +50,8 @@ _POLICY, _SHARING = RefreshPolicy(), SharingPolicy()
 _ROUNDS = 10
 """Flights that a caller joins before it gives up: each was lost, or its token ended at once."""
 
+_FOREVER = 10 * 365 * 86_400.0
+
 _STAY = 1.0
 """Seconds that a caller on a short-lived loop stays for a refresh in the background."""
 
@@ -530,6 +532,42 @@ class TokenProvider(AsyncCloseable):
             event: What happened, such as an event of your own.
         """
         return self._settings.label(event)
+
+    async def refresh_if_idle(self, seconds: float) -> bool:
+        """
+        Refresh a sign-in that nobody has refreshed for so long, here or in another process.
+
+        A token without a refresh token is left alone: it is no sign-in, or cannot be refreshed.
+
+        Args:
+            seconds: Age of the newest token from which it is refreshed.
+
+        Returns:
+            Whether it was refreshed.
+
+        Raises:
+            ProviderClosedError: The provider was closed.
+
+            AritmaAuthError: It could not be refreshed, and its access token has expired.
+        """
+        require_seconds("seconds", seconds)
+        with STATE_LOCK:
+            self._require_open()
+            token = self._cache.current.token
+            refresher = self._ready()
+        if token is None or self._age_of(token) >= seconds:
+            # Another process may have refreshed it: the store says so.
+            token = await refresher.newest()
+        if token is None or token.refresh_token is None or self._age_of(token) < seconds:
+            with STATE_LOCK:
+                self._rest()
+            return False
+        # More than any token lives: one that has lain for long is not fresh enough.
+        refreshed = await self.get_token(_FOREVER)
+        return refreshed.access_token != token.access_token
+
+    def _age_of(self, token: Token) -> float:
+        return self._settings.clock.time() - token.issued_at
 
     def identity(self) -> str | None:
         """

@@ -111,13 +111,17 @@ class TokenRefresher:
     async def _revoke(self) -> bool:
         # A refresh that is under way brings the token that must be revoked.
         await self.flights.cancel()
-        client, token = self._settings.client, self._cache.current.token
-        if self.coordinator is not None:
-            token = await self.coordinator.newest()
+        client, token = self._settings.client, await self.newest()
         if token is None or not isinstance(client, _Revoker):
             return False
         await client.revoke(token)
         return True
+
+    async def newest(self) -> Token | None:
+        """Return the newest token that is known here or in the store."""
+        if self.coordinator is None:
+            return self._cache.current.token
+        return await self.coordinator.newest()
 
     def signed_in(self, token: Token | None) -> None:
         """Learn of the token of `set_token`, or with None of its end, with the state lock held."""
