@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import ClientAssertion as ClientAssertion
     from aritma_auth.protocol.client_auth import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
+    from aritma_auth.protocol.client_auth import ClientSecretJwt as ClientSecretJwt
     from aritma_auth.protocol.client_auth import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
@@ -205,6 +206,7 @@ _HOMES = {
         "ClientAssertion",
         "ClientAuth",
         "ClientSecretBasic",
+        "ClientSecretJwt",
         "ClientSecretPost",
         "NoClientAuth",
         "PrivateKeyJwt",

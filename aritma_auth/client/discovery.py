@@ -35,7 +35,7 @@ MAX_KEYS = 100
 """Keys of a set that count: a token without ``kid`` is tried with each that fits."""
 
 _BASIC = ClientSecretBasic.method
-_LISTED = frozenset({_BASIC, "client_secret_post", "private_key_jwt"})
+_LISTED = frozenset({_BASIC, "client_secret_jwt", "client_secret_post", "private_key_jwt"})
 """Methods that a server lists if it has them. Few list ``none``; a certificate has two names."""
 
 _MAX_PARENTS = 5

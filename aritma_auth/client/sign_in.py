@@ -29,7 +29,11 @@ from aritma_auth.protocol.sign_in import (
     require_subject,
 )
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
+from aritma_auth.protocol.userinfo import (
+    build_userinfo_request,
+    is_signed_userinfo,
+    parse_userinfo_response,
+)
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.jarm import VerifiedResponse
@@ -151,6 +155,8 @@ class SignInFlow:
         endpoint = await self._connection.discovery.endpoint("userinfo_endpoint")
         request = build_userinfo_request(endpoint, token, in_body=in_body)
         response = await self._connection.send_with_token(request, token)
+        if is_signed_userinfo(response):
+            return await self._verifier.verify_userinfo(response, subject)
         return parse_userinfo_response(response, subject=subject, now=self._connection.clock.time())
 
     def _require_own(self, request: AuthorizationRequest) -> None:

@@ -7,10 +7,12 @@ import attrs
 
 from aritma_auth.client.connection import ServerConnection
 from aritma_auth.errors import VerificationError
+from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation, verify_id_token
 from aritma_auth.protocol.jwt import JsonWebKey
 from aritma_auth.protocol.logout import LogoutExpectation, LogoutToken, verify_logout_token
 from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.protocol.userinfo import signed_userinfo_of, verify_userinfo_response
 from aritma_auth.runtime.lock import fork_safe_lock
 
 if TYPE_CHECKING:
@@ -104,6 +106,27 @@ class TokenVerifier:
             )
 
         return await self._verify(jwt, verify)
+
+    async def verify_userinfo(self, response: HttpResponse, subject: str) -> Members:
+        """
+        Verify a signed UserInfo response.
+
+        Spec: OpenID Connect Core 1.0 §5.3.2.
+        """
+        connection = self._connection
+        issuers = await connection.discovery.issuers()
+
+        def verify(keys: Iterable[JsonWebKey]) -> Members:
+            return verify_userinfo_response(
+                response,
+                keys,
+                subject=subject,
+                issuers=issuers,
+                client_id=connection.client_id,
+                algorithms=self._algorithms,
+            )
+
+        return await self._verify(signed_userinfo_of(response), verify)
 
     async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """

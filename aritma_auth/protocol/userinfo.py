@@ -1,9 +1,12 @@
 """UserInfo: claims about the end-user, believed only for the end-user who signed in."""
 
+from collections.abc import Iterable
+
 from aritma_auth.errors import InvalidResponseError, OAuthError, VerificationError, oauth_error
 from aritma_auth.protocol.echoes import hide_echoes
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.www_authenticate import parse_challenges
@@ -48,7 +51,7 @@ def parse_userinfo_response(response: HttpResponse, *, subject: str, now: float)
 
         OAuthError: The token was refused; IdentityServer says so in a header alone.
 
-        InvalidResponseError: It holds no claims, or is signed, which was not asked for.
+        InvalidResponseError: It holds no claims, or is signed: see `verify_userinfo_response`.
 
     Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.3, §5.3.4.
     """
@@ -57,11 +60,66 @@ def parse_userinfo_response(response: HttpResponse, *, subject: str, now: float)
         raise refusal
     if response.media_type == "application/jwt":
         raise InvalidResponseError(
-            "the UserInfo response must be plain JSON, not signed or encrypted: register the "
-            "client for that",
+            "the UserInfo response must be verified first, since it is signed",
             status=response.status,
         )
     claims = parse_json_response(response, now=now, what="the UserInfo endpoint")
+    return _require_subject(claims, subject)
+
+
+def is_signed_userinfo(response: HttpResponse) -> bool:
+    """Tell whether a response holds claims that the server has signed."""
+    return response.status == 200 and response.media_type == "application/jwt"
+
+
+def verify_userinfo_response(
+    response: HttpResponse,
+    keys: Iterable[JsonWebKey],
+    *,
+    subject: str,
+    issuers: frozenset[str],
+    client_id: str,
+    algorithms: frozenset[str],
+) -> Members:
+    """
+    Verify the UserInfo endpoint's response to a client that is registered for signed ones.
+
+    Args:
+        response: The response.
+
+        keys: The issuer's JSON Web Keys.
+
+        subject: ``sub`` of the verified ID token.
+
+        issuers: The issuer and its aliases.
+
+        client_id: The client that it must be for.
+
+        algorithms: Signature algorithms accepted.
+
+    Raises:
+        VerificationError: A check failed: discard it.
+
+    Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.4.
+    """
+    signed = verify_signature(signed_userinfo_of(response), keys, algorithms=algorithms)
+    typ, claims = signed.header.get("typ", "JWT"), signed.claims
+    # Refuse an access token, a logout token or a proof (RFC 8725 §3.11).
+    if not isinstance(typ, str) or typ.lower() not in {"jwt", "application/jwt"}:
+        raise VerificationError("typ of the signed UserInfo response must be JWT")
+    if claims.get("iss") not in (None, *issuers):
+        raise VerificationError("iss of the signed UserInfo response must be the server's issuer")
+    if claims.get("aud") is not None and not is_audience(claims["aud"], client_id, frozenset()):
+        raise VerificationError("aud of the signed UserInfo response must be this client alone")
+    return _require_subject(claims, subject)
+
+
+def signed_userinfo_of(response: HttpResponse) -> HiddenStr:
+    """Return the JWT of a signed response."""
+    return HiddenStr(response.body.decode("ascii", errors="replace").strip())
+
+
+def _require_subject(claims: Members, subject: str) -> Members:
     if claims.get("sub") != subject:
         raise VerificationError(
             "the UserInfo response is about another end-user than signed in (sub): discard it"

@@ -155,6 +155,28 @@ async def test_userinfo_about_another_person_is_refused(sandbox, overrides, modu
             await client.fetch_userinfo(done.token)
 
 
+@pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-signed"])
+async def test_signed_claims_of_userinfo_are_verified(sandbox, overrides, module):
+    """A signed UserInfo response is believed by the server's signature alone, and about the same subject."""
+    for flow in ONE_OF_EACH:
+        registered = sandbox.clients[flow.client_id]
+        sandbox.add_client(attrs.evolve(registered, userinfo_is_signed=True))
+        client = client_of(sandbox, flow.client_id)
+        done = await sign_in(
+            client, response_type=flow.response_type, response_mode=flow.response_mode
+        )
+        claims = await client.fetch_userinfo(done.token, subject=done.subject)
+        assert (claims["sub"], claims["iss"]) == ("user-alice", sandbox.identity_url)
+
+    overrides.signature = "foreign"
+    with pytest.raises(aa.VerificationError, match="no key of the issuer"):
+        await client.fetch_userinfo(done.token, subject=done.subject)
+    overrides.signature = "good"
+    overrides.userinfo = {"sub": "user-mallory"}
+    with pytest.raises(aa.VerificationError, match="another end-user"):
+        await client.fetch_userinfo(done.token, subject=done.subject)
+
+
 @pytest.mark.parametrize("module", ["oidcc-client-test-form-post-error"])
 async def test_an_error_comes_as_a_form_too(sandbox, module):
     """An error by form_post has the same type as one by redirect."""

@@ -7,7 +7,13 @@ import pytest
 from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, VerificationError
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
+from aritma_auth.protocol.userinfo import (
+    build_userinfo_request,
+    is_signed_userinfo,
+    parse_userinfo_response,
+    verify_userinfo_response,
+)
+from support.signing import OTHER_RSA, jwk, sign
 
 CHALLENGE = 'Bearer realm="IdentityServer",error="invalid_token",error_description="expired"'
 
@@ -85,10 +91,64 @@ def test_a_refusal_in_the_body_is_read():
 
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
-def test_a_signed_response_is_not_read(content_type):
-    """A signed response is refused with the advice to register for plain JSON."""
-    with pytest.raises(InvalidResponseError, match="plain JSON"):
+def test_a_signed_response_is_not_read_unverified(content_type):
+    """Whoever forgets the verification is told."""
+    with pytest.raises(InvalidResponseError, match="must be verified first"):
         parse(b"e30.e30.x", content_type=content_type)
+
+
+CLAIMS = {"iss": "https://id.example", "aud": "me", "sub": "alice", "email": "a@example.org"}
+
+
+def verify(changes=None, status=200, **header):
+    claims = {k: v for k, v in (CLAIMS | (changes or {})).items() if v is not None}
+    headers = {"Content-Type": "application/jwt"}
+    response = HttpResponse(status, headers, sign(claims, **header).encode())
+    assert is_signed_userinfo(response) is (status == 200)
+    return verify_userinfo_response(
+        response,
+        [jwk()],
+        subject="alice",
+        issuers=frozenset({"https://id.example"}),
+        client_id="me",
+        algorithms=frozenset({"RS256"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"iss": None, "aud": None}, {"aud": ["me"]}], ids=["full", "bare", "list"]
+)
+def test_signed_claims_are_verified(changes):
+    """The server's signature, and iss and aud where they are (OpenID Connect Core 1.0 §5.3.2)."""
+    assert verify(changes)["email"] == "a@example.org"
+    assert verify(changes, typ=None)["sub"] == "alice"
+
+
+@pytest.mark.parametrize(
+    ("changes", "header", "said"),
+    [
+        ({"sub": "mallory"}, {}, "another end-user"),
+        ({"sub": None}, {}, "another end-user"),
+        ({"iss": "https://evil.example"}, {}, "iss of the signed UserInfo"),
+        ({"aud": "another"}, {}, "aud of the signed UserInfo"),
+        ({"aud": ["me", "another"]}, {}, "aud of the signed UserInfo"),
+        ({}, {"typ": "at+jwt"}, "typ of the signed UserInfo"),
+        ({}, {"typ": 5}, "typ of the signed UserInfo"),
+        ({}, {"key": OTHER_RSA}, "no key of the issuer"),
+        ({}, {"alg": "PS256"}, "algorithm that is not accepted"),
+    ],
+    ids=range(9),
+)
+def test_each_check_of_signed_claims_refuses(changes, header, said):
+    """A failed check discards the claims."""
+    with pytest.raises(VerificationError, match=said):
+        verify(changes, **header)
+
+
+def test_a_refusal_is_no_signed_response():
+    """Only a success carries claims."""
+    assert not is_signed_userinfo(HttpResponse(401, {"Content-Type": "application/jwt"}))
+    assert not is_signed_userinfo(HttpResponse(200, {"Content-Type": "application/json"}))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"alice"', b'{"sub": "alice"'])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SelfSignedTlsClientAuth as SelfSignedTlsClientAuth,
     )
     from aritma_auth.protocol.client_auth.certificate import TlsClientAuth as TlsClientAuth
+    from aritma_auth.protocol.client_auth.secret_jwt import ClientSecretJwt as ClientSecretJwt
     from aritma_auth.protocol.client_auth.shared_secret import (
         ClientSecretBasic as ClientSecretBasic,
     )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "client_auth.assertion": ("ClientAssertion", "PrivateKeyJwt"),
     "client_auth.base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
+    "client_auth.secret_jwt": ("ClientSecretJwt",),
     "client_auth.certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
     "client_auth.shared_secret": ("ClientSecretBasic", "ClientSecretPost"),
     "credentials": ("CredentialSource", "PlainSecret"),

@@ -93,6 +93,8 @@ class SandboxClient:
 
         requires_par: Its authorization requests must be pushed.
 
+        userinfo_is_signed: Its UserInfo responses are signed.
+
         requires_consent: The end-user sees a consent page.
 
         back_channel_logout_uri: The address that logout tokens are posted to, or None.
@@ -118,6 +120,7 @@ class SandboxClient:
     requires_pkce: bool = True
     requires_dpop: bool = False
     requires_par: bool = False
+    userinfo_is_signed: bool = False
     requires_consent: bool = False
     back_channel_logout_uri: str | None = None
     backchannel_notification_uri: str | None = None

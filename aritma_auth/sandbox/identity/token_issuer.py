@@ -261,6 +261,14 @@ class TokenIssuer:
         said = apply_overrides(claims, self._overrides.authorization_response)
         return self.keys[0].sign(said, {"typ": "JWT"}, self._overrides.response_signature)
 
+    def sign_userinfo(self, issuer: str, client_id: str, claims: Changes) -> str:
+        """
+        Sign a UserInfo response; overrides of ID tokens' headers and signatures count here, too.
+
+        Spec: OpenID Connect Core 1.0 §5.3.2.
+        """
+        return self._sign_identity({"iss": issuer, "aud": client_id, **claims}, "JWT")
+
     def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
         """
         Sign an introspection response.

@@ -50,7 +50,19 @@ class UserInfoAndIntrospection:
             return _challenge(403, f'{_REALM}"insufficient_scope"')
         names = {"sub"}.union(*(_SHOWN.get(scope, frozenset()) for scope in token.scope))
         claims: Changes = {n: value for n, value in user.claims.items() if n in names}
-        return web.json_response(apply_overrides(claims, self._sandbox.overrides.userinfo))
+        return self._give_claims(
+            request, token, apply_overrides(claims, self._sandbox.overrides.userinfo)
+        )
+
+    def _give_claims(
+        self, request: web.Request, token: IssuedToken, claims: Changes
+    ) -> web.Response:
+        client = self._sandbox.clients.get(token.client_id)
+        if client is None or not client.userinfo_is_signed:
+            return web.json_response(claims)
+        issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
+        signed = self._sandbox.issuer.sign_userinfo(issuer, token.client_id, claims)
+        return web.Response(text=signed, content_type="application/jwt")
 
     def _refuse_proof(
         self, request: web.Request, text: str, token: IssuedToken

@@ -24,6 +24,27 @@ const web = {
   token_endpoint_auth_method: 'client_secret_post',
 };
 
+const CIBA = 'urn:openid:params:grant-type:ciba';
+
+// As the FAPI 2.0 profiles want a client to be registered.
+const fapi = (key) => ({
+  application_type: 'native',
+  authorization_signed_response_alg: 'PS256',
+  backchannel_authentication_request_signing_alg: 'ES256',
+  backchannel_token_delivery_mode: 'poll',
+  client_id: 'fapi',
+  dpop_bound_access_tokens: true,
+  grant_types: ['authorization_code', 'refresh_token', CIBA],
+  id_token_signed_response_alg: 'PS256',
+  jwks: { keys: [publicPart(key)] },
+  redirect_uris: [CALLBACK],
+  request_object_signing_alg: 'ES256',
+  require_pushed_authorization_requests: true,
+  response_types: ['code'],
+  token_endpoint_auth_method: 'private_key_jwt',
+  token_endpoint_auth_signing_alg: 'ES256',
+});
+
 const front = {
   ...web,
   grant_types: ['authorization_code', 'implicit'],
@@ -61,6 +82,18 @@ export function makeClients(assertionKey, certificate) {
       jwks: { keys: [certificate] },
       token_endpoint_auth_method: 'self_signed_tls_client_auth',
     },
+    {
+      ...machine,
+      client_id: 'secret-assertion',
+      client_secret: 'a secret of the thirty-two bytes that RFC 7518 wants',
+      token_endpoint_auth_method: 'client_secret_jwt',
+    },
+    fapi(assertionKey),
+    // Message Signing: nothing travels that is not signed.
+    { ...fapi(assertionKey), client_id: 'fapi-signing', require_signed_request_object: true },
+    // This provider wants backchannel requests pushed, too, where pushing is demanded.
+    { ...fapi(assertionKey), client_id: 'fapi-ciba', require_pushed_authorization_requests: false },
+    { ...web, client_id: 'signed-userinfo', userinfo_signed_response_alg: 'ES256' },
     { ...web, client_id: 'web' },
     { ...web, client_id: 'narrow', scope: 'openid' },
     { ...web, client_id: 'public', client_secret: undefined, token_endpoint_auth_method: 'none' },

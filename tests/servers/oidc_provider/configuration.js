@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { errors } from 'oidc-provider';
 import { certificateAuthorized, certificateSubjectMatches, getCertificate } from './certificates.js';
 import { makeClients } from './clients.js';
+import { ciba } from './ciba.js';
 import { findAccount } from './people.js';
 
 const BANK = {
@@ -23,6 +24,7 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
     claims: { acr: null, auth_time: null, email: ['email', 'email_verified'], openid: ['sub'] },
     clientAuthMethods: [
       'client_secret_basic',
+      'client_secret_jwt',
       'client_secret_post',
       'none',
       'private_key_jwt',
@@ -36,17 +38,23 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
     },
     enabledJWA: {
       dPoPSigningAlgValues: ['ES256', 'EdDSA', 'PS256'],
-      clientAuthSigningAlgValues: ['ES256'],
+      authorizationSigningAlgValues: ['ES256', 'PS256', 'RS256'],
+      clientAuthSigningAlgValues: ['ES256', 'HS256'],
       idTokenSigningAlgValues: ['ES256', 'EdDSA', 'HS256', 'PS256', 'RS256'],
+      requestObjectSigningAlgValues: ['ES256', 'PS256', 'RS256'],
+      userinfoSigningAlgValues: ['ES256', 'PS256', 'RS256'],
     },
     features: {
       backchannelLogout: { enabled: true },
+      ciba,
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: false },
       // Each proof needs a nonce; which is good changes by the minute.
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       introspection: { enabled: true },
+      jwtResponseModes: { enabled: true },
+      jwtUserinfo: { enabled: true },
       mTLS: {
         certificateAuthorized,
         certificateBoundAccessTokens: true,
@@ -56,7 +64,9 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
         selfSignedTlsClientAuth: true,
         tlsClientAuth: true,
       },
+      pushedAuthorizationRequests: { enabled: true },
       registration: { enabled: true },
+      requestObjects: { mode: 'strict', request: true },
       resourceIndicators: {
         defaultResource: () => undefined,
         enabled: true,
