@@ -157,17 +157,19 @@ class Watcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._show_end(tokens)
-        is_without = tokens.status().fingerprint is None
-        return exit_code_of(self._error) if is_without and self._error else ExitCode.DONE
+        if tokens.status().fingerprint is not None:
+            return ExitCode.DONE
+        return ExitCode.TRY_LATER if self._error is None else exit_code_of(self._error)
 
     async def _call(self, tokens: TokenProvider, every: float) -> None:
         while True:
             started = time.perf_counter()
-            self._error = None
             try:
                 await tokens.get_token()
             except AritmaAuthError as error:
                 self._error = error.with_traceback(None)
+            else:
+                self._error = None
             self.timeline.note_call(time.perf_counter() - started, self._error)
             self._has_called.set()
             await SYSTEM_CLOCK.sleep(every)

@@ -1,78 +1,12 @@
 """Tests of the commands at a server with other paths than IdentityServer's, and a hostile one."""
 
-import asyncio
-import contextlib
 import re
-import threading
 
 import pytest
-from aiohttp import web
 
 from aritma_auth import cli
 
 HOSTILE = "\x1b[2J\x9b31m\u202eevil\nok  issuer https://good.example"
-
-
-class Server:
-    """An authorization server that publishes what a test says, on a loop of its own."""
-
-    def __init__(self):
-        self.keys = [{"kty": "RSA", "n": "_" * 341 + "w", "e": "AQAB", "kid": "1"}]
-        self.members = {}
-        self.has_metadata = True
-        self.token = {"access_token": "the-token", "token_type": "Bearer", "expires_in": 60}
-        self.status = 200
-
-    async def respond(self, request):
-        if request.path == "/.well-known/openid-configuration" and self.has_metadata:
-            return web.json_response(
-                {
-                    "issuer": self.url,
-                    "authorization_endpoint": f"{self.url}/auth",
-                    "token_endpoint": f"{self.url}/oauth/token",
-                    "jwks_uri": f"{self.url}/keys",
-                    "code_challenge_methods_supported": ["S256"],
-                    "token_endpoint_auth_methods_supported": ["client_secret_post"],
-                    **self.members,
-                }
-            )
-        if request.path == "/keys":
-            return web.json_response({"keys": self.keys})
-        if request.path == "/oauth/token":
-            return web.json_response(self.token, status=self.status)
-        return web.Response(status=404, text="<html>not here</html>", content_type="text/html")
-
-    async def start(self):
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.respond)
-        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
-
-
-@contextlib.contextmanager
-def serving(server):
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
-        yield server
-        asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result(20)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
-        loop.close()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(Server()) as server:
-        monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
-        monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
-        monkeypatch.setenv("ARITMA_ENVIRONMENT", server.url)
-        yield server
 
 
 def test_the_endpoints_of_another_server_are_discovered(server, capsys):
