@@ -21,7 +21,14 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.events import ReauthenticationRequired, RefreshFailed, RefreshRecovered
-from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.events.base import (
+    Event,
+    Listener,
+    WaitingListener,
+    log_event,
+    notify,
+    require_listener,
+)
 from aritma_auth.native_app.loopback import NOT_EXPECTED, LoopbackListener, Page
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
@@ -263,14 +270,7 @@ async def signed_in_provider(
     require_listener(on_event)
     if not callable(sign_in):
         raise wrong_kind("sign_in", _SIGN_IN_FUNCTION, sign_in)
-    is_first_look = True
-
-    def listen(event: Event) -> None:
-        # Without a usable stored sign-in the end-user signs in next: neither that nor its end is
-        # to report.
-        if not (is_first_look and _concerns_sign_in(event)):
-            notify(on_event, event)
-
+    listen = _listen_after_sign_in(on_event)
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
             TokenProvider(client, SignedInGrant(end_user), store=store, on_event=listen)
@@ -282,7 +282,7 @@ async def signed_in_provider(
             must_sign_in = True
         if must_sign_in:
             await provider.set_token((await _sign_in(client, sign_in)).token)
-        is_first_look = False
+        listen.is_first_look = False
         stack.pop_all()
         return provider
 
@@ -304,6 +304,36 @@ def _require_client(client: object) -> None:
 def _require_function(name: str, given: object) -> None:
     if not callable(given) or inspect.iscoroutinefunction(given):
         raise wrong_kind(name, "a plain function, which is called and not awaited", given)
+
+
+class _AfterSignIn:
+    """
+    A listener that keeps quiet while a provider looks for a stored sign-in.
+
+    Without a usable one the end-user signs in next: neither that nor its end is to report.
+    """
+
+    def __init__(self, listener: Listener | None) -> None:
+        self.is_first_look = True
+        self._listener = listener
+
+    def __call__(self, event: Event) -> None:
+        if not (self.is_first_look and _concerns_sign_in(event)):
+            notify(self._listener, event)
+
+
+class _WaitingAfterSignIn(_AfterSignIn):
+    """The same for a listener that learns who waits."""
+
+    def __init__(self, listener: WaitingListener) -> None:
+        super().__init__(listener)
+        self.on_wait = listener.on_wait
+
+
+def _listen_after_sign_in(listener: Listener | None) -> _AfterSignIn:
+    if isinstance(listener, WaitingListener):
+        return _WaitingAfterSignIn(listener)
+    return _AfterSignIn(listener)
 
 
 def _concerns_sign_in(event: Event) -> bool:

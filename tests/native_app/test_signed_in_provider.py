@@ -62,6 +62,27 @@ async def test_a_first_sign_in_is_reported_as_no_failure(client, aritma_sandbox,
     assert "the end-user must sign in again" in caplog.text
 
 
+async def test_a_listener_that_traces_callers_does_so_here_too(client, aritma_sandbox):
+    """It learns of each caller that waits, and of the events after the sign-in."""
+
+    class Tracer:
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, event):
+            self.seen.append(type(event).__name__)
+
+        def on_wait(self, flight):
+            self.seen.append("waits")
+
+    tracer = Tracer()
+    by_alice = functools.partial(sign_in_as, "alice", aritma_sandbox)
+    async with await login.signed_in_provider(client, sign_in=by_alice, on_event=tracer):
+        pass
+
+    assert tracer.seen == ["waits", "FlightStarted", "FlightEnded", "TokenSet"]
+
+
 async def test_end_users_have_their_own_tokens(client, aritma_sandbox):
     """`end_user` distinguishes the stored tokens of two end-users."""
     store = aa.MemoryTokenStore()
