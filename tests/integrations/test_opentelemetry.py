@@ -300,6 +300,14 @@ async def test_what_instruments_the_client_is_below_the_flight(collected, client
     assert current.get_span_context() == spans["request"].context
 
 
+async def test_a_flight_is_nobodys_child(collected):
+    """Not even of the span in whose context it begins."""
+    with collected.tracers.get_tracer("service").start_as_current_span("request"):
+        await asyncio.create_task(start(collected, 1, ends=True))
+
+    assert collected.spans()["aritma_auth.refresh"].parent is None
+
+
 async def test_a_failed_flight_is_an_error(collected, client):
     """Its status has the text, and error.type the class."""
     provider = provider_of(collected, client)
@@ -349,8 +357,10 @@ async def test_flights_that_never_end_fill_no_memory(collected, monkeypatch):
     assert len(collected.spans()["late"].links) == 2
 
 
-async def start(collected, number):
+async def start(collected, number, *, ends=False):
     collected.telemetry(events.FlightStarted(number, has_live_token=False))
+    if ends:
+        collected.telemetry(events.FlightEnded(number, "issued", 0.1, 0))
 
 
 async def test_what_comes_from_outside_of_a_flight_makes_no_span(collected):
