@@ -37,6 +37,11 @@ SERVICE = """\
     async with aa.TokenProvider(client, {grant}) as tokens:
         print(await tokens.get_token())
 """
+ASSERTION = """\
+    assertion = aa.JwtAssertion(key, claims={{"scope": {scope}}})
+    async with aa.TokenProvider(client, aa.JwtBearerGrant(assertion)) as tokens:
+        print(await tokens.get_token())
+"""
 SIGN_IN = """\
     request = await client.begin_sign_in(
         "https://app.example/callback",
@@ -69,7 +74,8 @@ def call(first, settings):
 def program(data, what):
     """Write a program for a service, or for a sign-in."""
     method = data.client.get("auth")
-    has_key = method == "private_key_jwt"
+    is_assertion = what == "service" and data.service.get("is_assertion", False)
+    has_key = is_assertion or method == "private_key_jwt"
     imports = "import asyncio\n" + ("from pathlib import Path\n" if has_key else "")
     body = (KEY if has_key else "") + DISCOVERY.format(issuer=call(data.issuer, data.environment))
     credential = CREDENTIALS[method]
@@ -77,7 +83,9 @@ def program(data, what):
     if method != "none":
         arguments = f'"client-id", {credential}, environment=issuer'
     body += f"    client = aa.OAuthClient({arguments})\n"
-    if what == "service":
+    if is_assertion:
+        body += ASSERTION.format(scope=quote(data.service["scope"]))
+    elif what == "service":
         words = [quote(data.service["scope"])] if "scope" in data.service else []
         words += [f"extra={quote(data.service['extra'])}"] if "extra" in data.service else []
         body += SERVICE.format(grant=f"aa.ClientCredentialsGrant({', '.join(words)})")
@@ -93,7 +101,7 @@ def program(data, what):
 
 def programs(data):
     """Yield what is on a page: its heading, and its program."""
-    if data.service is not None and not data.service.get("is_assertion"):
+    if data.service is not None:
         yield "A service", program(data, "service")
     if data.sign_in is not None:
         yield "An end-user signs in", program(data, "sign_in")
@@ -108,12 +116,8 @@ def page(data):
         ("revocation", "revocation_endpoint" in data.metadata),
         ("sign-out", "end_session_endpoint" in data.metadata),
     ]
-    lines = [
-        f"# {data.title}",
-        "",
-        f"The issuer is spelled `{data.issuer}`, with your own names in it.",
-        "",
-    ]
+    names = "" if data.is_fixed else ", with your own names in it"
+    lines = [f"# {data.title}", "", f"The issuer is spelled `{data.issuer}`{names}.", ""]
     lines += [f"- {note}" for note in data.notes]
     lines += ["", "| " + " | ".join(name for name, _ in offered) + " |"]
     lines += ["|" + "---|" * len(offered)]

@@ -40,6 +40,7 @@ class IssuerData:
     notes: list[str]
     server: dict
     metadata: dict
+    is_fixed: bool = False
     environment: dict = attrs.field(factory=dict)
     client: dict = attrs.field(factory=dict)
     service: dict | None = None
