@@ -133,6 +133,9 @@ class WebSignIn:
         async with self._flow.session(await self.require_user(request)) as session:
             yield session
 
+    def __repr__(self) -> str:
+        return f"<WebSignIn of {self._flow.client_id!r} at {self._flow.base_url}>"
+
     def _serving(self, page: str) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             return _write(await self._flow.serve(page, _read(request)))

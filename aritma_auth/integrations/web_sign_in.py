@@ -154,6 +154,7 @@ class WebSignInFlow:
         if sessions is not None:
             require_instance("sessions", "a SessionStore", sessions, SessionStore)
         self.base_url = parse_base_url(base_url)
+        self.client_id = client.client_id
         self.paths = paths
         self._client = client
         self._scope = parse_scope(scope)

@@ -574,6 +574,15 @@ async def test_a_flow_can_be_opened_again_after_its_end(flow, browser):
         assert response.status == 200
 
 
+@pytest.mark.parametrize("module", ["aiohttp_web", "fastapi"])
+def test_a_sign_in_shows_whose_it_is(module):
+    """The repr names the client and the application, and no secret."""
+    kind = importlib.import_module(f"aritma_auth.integrations.{module}").WebSignIn
+    sign_in = kind(aa.OAuthClient("me", "the-secret"), f"{BASE}/")
+
+    assert repr(sign_in) == "<WebSignIn of 'me' at https://me.example>"
+
+
 def test_fastapi_is_asked_for_by_name(monkeypatch):
     """Without FastAPI the module says which extra brings it."""
     monkeypatch.setitem(sys.modules, "fastapi", None)

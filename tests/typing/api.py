@@ -1,11 +1,17 @@
 """A program that uses the public API: type-checked, never run."""
 
+from typing import Annotated
+
 import aiohttp
+import fastapi
 import redis.asyncio
 from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth import banking
+from aritma_auth.integrations.aiohttp_web import SignedInUser, WebPaths, WebSignIn
+from aritma_auth.integrations.fastapi import WebSignIn as FastAPISignIn
+from aritma_auth.integrations.session_store import MemorySessionStore, RedisSessionStore
 
 
 async def call_an_api() -> int:
@@ -140,3 +146,42 @@ async def rotate(iam: aiohttp.ClientSession, place: banking.SecretPlace) -> floa
     watch.watch_secret("id", None if done is None else done.expires_at)
     days: list[int] = [each.days for each in watch.check()]
     return float(days[0]) if days else None
+
+
+def sign_end_users_in(client: aa.OAuthClient, keys: aa.EncryptionKeys) -> web.Application:
+    sign_in = WebSignIn(
+        client,
+        "https://me.example",
+        "openid bankservice",
+        api_url="https://bankservicedemo.zdata.no/",
+        sessions=RedisSessionStore("rediss://redis.example", keys=keys),
+        store=aa.RedisTokenStore("rediss://redis.example", keys=keys),
+        paths=WebPaths(callback="/auth/callback"),
+        parameters={"acr_values": ["mfa"], "lifetime": 300.0},
+    )
+
+    async def accounts(request: web.Request) -> web.Response:
+        user: SignedInUser = await sign_in.require_user(request)
+        async with sign_in.session(request) as bank, bank.get("api/v3/accounts/42") as response:
+            return web.json_response({user.name: await response.json()})
+
+    app = web.Application()
+    sign_in.setup(app)
+    app.router.add_get("/accounts", accounts)
+    return app
+
+
+def sign_end_users_in_with_fastapi(client: aa.OAuthClient) -> fastapi.FastAPI:
+    sign_in = FastAPISignIn(client, "https://me.example", sessions=MemorySessionStore())
+    app = fastapi.FastAPI()
+    sign_in.install(app)
+
+    @app.get("/accounts")
+    async def accounts(
+        user: Annotated[SignedInUser, fastapi.Depends(sign_in.require_user)],
+        bank: Annotated[aiohttp.ClientSession, fastapi.Depends(sign_in.session)],
+    ) -> dict[str, int]:
+        async with bank.get("api/v3/accounts/42") as response:
+            return {user.name: response.status}
+
+    return app

@@ -336,18 +336,25 @@ def grants():
         "choice-of-a-grant",
         "Which grant",
         "Without an end-user: client credentials. With one: at your web application, on this "
-        "machine, on another device, with a token that another application received, or signed in before.",
+        "machine, on another device, asked by the server, signed in before, or behind a caller's token or a trusted "
+        "issuer's assertion.",
     )
     figure.box(110, 14, 180, 34, "plain", "Who takes part?")
     figure.line("M200 48V70M28 70H200")
-    figure.line("M28 70V438")
+    figure.line("M28 70V566")
     rows = (
         ("no end-user", "ClientCredentialsGrant", "for the service itself"),
         ("an end-user at your web application", "WebSignIn", "authorization code with PKCE"),
         ("an end-user at this machine", "login_with_browser", "the same, over loopback"),
         ("an end-user with another device", "login_with_device", "DeviceCodeGrant"),
+        (
+            "an end-user whom the server asks (CIBA)",
+            "BackchannelGrant",
+            "on a device that it knows",
+        ),
         ("an end-user who signed in before", "SignedInGrant", "or RefreshTokenGrant"),
         ("a caller with an end-user's token", "DelegationGrant", "or TokenExchangeGrant"),
+        ("an assertion of a trusted issuer", "JwtBearerGrant", "RFC 7523"),
     )
     for number, (who, name, what) in enumerate(rows):
         y = 84 + 64 * number
