@@ -50,9 +50,6 @@ _NOT_PROCESSED = frozenset({408, 425, 429, 503})
 
 _BEARER, _DPOP = frozenset({"bearer"}), frozenset({"dpop"})
 
-_CLOCK_STEP = 5.0
-"""Seconds by which a response must move our view of the server's clock to explain a refusal."""
-
 BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
 
 
@@ -117,7 +114,7 @@ class ServerConnection:
     def _make_proofs(self, dpop: "DPoP") -> "ProofMaker":
         from aritma_auth.client.dpop_proofs import ProofMaker  # noqa: PLC0415 - few clients have one
 
-        return ProofMaker(dpop, lambda: self.server_time, self.transport.timeout)
+        return ProofMaker(dpop, self.clock, lambda: self.server_time, self.transport.timeout)
 
     @property
     def server_time(self) -> float:
@@ -157,7 +154,7 @@ class ServerConnection:
         proofs = self.proofs
         if proofs is None:
             return await self.send(request)
-        from aritma_auth.protocol.dpop import USE_NONCE, refuses_proof  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.dpop import refuses_proof  # noqa: PLC0415 - as above
 
         if "Authorization" not in request.headers:
             raise ConfigurationError(
@@ -165,10 +162,10 @@ class ServerConnection:
                 "(RFC 9449 §7.1)"
             )
         proofs.require_bound(token)
-        nonce = proofs.nonce_for(URL(request.url))
+        before = proofs.view(URL(request.url))
         response = await self.send(await proofs.add_to(request, token.access_token))
-        refused = refuses_proof([response.headers.get("www-authenticate", "")])
-        if refused != USE_NONCE or proofs.nonce_for(URL(request.url)) == nonce:
+        refusal = refuses_proof([response.headers.get("www-authenticate", "")])
+        if not proofs.may_help(URL(request.url), refusal, before):
             return response
         return await self.send(await proofs.add_to(request, token.access_token))
 
@@ -252,16 +249,12 @@ class ServerConnection:
         self, proofs: "ProofMaker", url: URL, send: Callable[[], Awaitable[T]]
     ) -> T:
         """Send a request with a proof, and once more if the server has said what it lacked."""
-        nonce, skew = proofs.nonce_for(url), self.clock_skew
+        before = proofs.view(url)
         try:
             return await send()
         except OAuthError as error:
             # The server has looked at the proof alone: neither code nor refresh token is spent.
-            is_other_nonce = proofs.nonce_for(url) != nonce
-            is_other_time = abs(self.clock_skew - skew) > _CLOCK_STEP
-            if not (error.error == "use_dpop_nonce" and is_other_nonce) and not (
-                error.error == "invalid_dpop_proof" and is_other_time
-            ):
+            if not proofs.may_help(url, error.error, before):
                 raise
         # Once, with a proof and an assertion of its own, since no server accepts one twice.
         return await send()

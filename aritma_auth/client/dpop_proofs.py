@@ -1,11 +1,12 @@
 """
 DPoP proofs as requests need them: signed, fresh, with the latest nonce of the server they go to.
 
-A server may give another nonce with every response, so the newest one counts (RFC 9449 §8.2).
-Nonces are remembered by origin, for a bounded number of origins.
+A server may give another nonce with every response, so the newest one counts (RFC 9449 §8.2). A
+proof is dated by the clock of the server that it is for, if a refusal has shown that clock.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import attrs
 from yarl import URL
@@ -13,15 +14,37 @@ from yarl import URL
 from aritma_auth.client.signatures import sign_jwt
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.client_auth import generate_jti
-from aritma_auth.protocol.dpop import DPoP, build_proof, parse_nonce
-from aritma_auth.protocol.http_messages import HttpRequest
+from aritma_auth.protocol.dpop import INVALID_PROOF, USE_NONCE, DPoP, build_proof, parse_nonce
+from aritma_auth.protocol.http_messages import HttpRequest, parse_http_date
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of
+from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import fork_safe_lock
 
 _MAX_ORIGINS = 256
-"""Origins whose nonces are remembered: a hostile redirect could name any number."""
+"""Origins that are remembered: a hostile redirect could name any number."""
+
+
+_CLOCK_STEP = 5.0
+"""Seconds by which a response must move our view of a server's clock to explain a refusal."""
+
+
+class ServerView(NamedTuple):
+    """
+    What a client knows of a server for its proofs.
+
+    Attributes:
+        nonce: Its newest nonce; empty if it has given none.
+
+        skew: Seconds that its clock is ahead of ours, or None if it is the authorization server's.
+    """
+
+    nonce: str = ""
+    skew: float | None = None
+
+
+_UNKNOWN = ServerView()
 
 
 class ProofMaker:
@@ -31,18 +54,23 @@ class ProofMaker:
     Args:
         dpop: The key.
 
+        clock: Tells our time.
+
         server_time: Tells POSIX seconds by the authorization server's clock.
 
         timeout: Seconds that a remote signer may take.
     """
 
-    __slots__ = ("_lock", "_nonces", "_server_time", "_timeout", "dpop")
+    __slots__ = ("_clock", "_lock", "_server_time", "_timeout", "_views", "dpop")
 
-    def __init__(self, dpop: DPoP, server_time: Callable[[], float], timeout: float) -> None:
+    def __init__(
+        self, dpop: DPoP, clock: Clock, server_time: Callable[[], float], timeout: float
+    ) -> None:
         self.dpop = dpop
+        self._clock = clock
         self._server_time = server_time
         self._timeout = timeout
-        self._nonces: dict[Origin, str] = {}
+        self._views: dict[Origin, ServerView] = {}
         self._lock = fork_safe_lock()
 
     async def prove(self, method: str, url: URL, access_token: str | None = None) -> HiddenStr:
@@ -59,13 +87,15 @@ class ProofMaker:
         Raises:
             TransportError: A remote signer failed; nothing was sent.
         """
+        known = self._views.get(origin_of(url), _UNKNOWN)
+        skew = known.skew
         proof = build_proof(
             self.dpop.key,
             method,
             url,
-            now=self._server_time(),
+            now=self._server_time() if skew is None else self._clock.time() + skew,
             jti=generate_jti(),
-            nonce=self.nonce_for(url),
+            nonce=known.nonce,
             access_token=access_token,
         )
         return await sign_jwt(proof, within=self._timeout)
@@ -89,36 +119,62 @@ class ProofMaker:
             secrets=(*request.secrets, proof),
         )
 
-    def nonce_for(self, url: URL) -> str:
+    def view(self, url: URL) -> ServerView:
         """
-        Return the newest nonce of a server; empty if none is known.
+        Return what is known of a server, to compare after a refusal.
 
         Args:
             url: Any address there.
         """
-        return self._nonces.get(origin_of(url), "")
+        known = self._views.get(origin_of(url), _UNKNOWN)
+        skew = self._server_time() - self._clock.time() if known.skew is None else known.skew
+        return ServerView(known.nonce, skew)
 
-    def learn(self, url: URL, field: str | None) -> None:
+    def may_help(self, url: URL, error: str, before: tuple[str, float | None]) -> bool:
         """
-        Remember the nonce of a response, which any response may carry.
+        Tell whether another proof may be accepted where one was refused.
 
         Args:
             url: Where the request went.
 
-            field: The response's ``DPoP-Nonce``, or None.
+            error: The error code of the refusal.
+
+            before: What was known when the proof was made: a server that wants the nonce it was
+                given would want it for ever.
         """
-        nonce = parse_nonce(field)
-        if not nonce:
+        (nonce, skew), (old_nonce, old_skew) = self.view(url), before
+        if error == USE_NONCE:
+            return nonce != old_nonce
+        # Only a clock that differs from what we thought explains the refusal.
+        return error == INVALID_PROOF and abs((skew or 0) - (old_skew or 0)) > _CLOCK_STEP
+
+    def learn(self, url: URL, nonce: str | None, date: str | None = None) -> None:
+        """
+        Remember what a response says for later proofs.
+
+        Args:
+            url: Where the request went.
+
+            nonce: The response's ``DPoP-Nonce``, which any response may carry, or None.
+
+            date: The response's ``Date`` if it refuses a proof, or None: a client that takes its
+                tokens from a store may never have seen a server's clock.
+        """
+        at = None if date is None else parse_http_date(date)
+        found = parse_nonce(nonce)
+        if not found and at is None:
             return
-        origin, nonces = origin_of(url), self._nonces
-        if nonces.get(origin) == nonce:
+        origin, views = origin_of(url), self._views
+        known = views.get(origin, _UNKNOWN)
+        if at is None and known.nonce == found:
             return
+        skew = known.skew if at is None else at - self._clock.time()
         with self._lock:
             # Newest last: what was learned longest ago makes room.
-            nonces.pop(origin, None)
-            while len(nonces) >= _MAX_ORIGINS:
-                del nonces[next(iter(nonces))]
-            nonces[origin] = nonce
+            views.pop(origin, None)
+            while len(views) >= _MAX_ORIGINS:
+                del views[next(iter(views))]
+            views[origin] = ServerView(found or known.nonce, skew)
 
     def require_bound(self, token: Token) -> None:
         """

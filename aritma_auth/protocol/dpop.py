@@ -25,7 +25,10 @@ __all__ = ["DPoP", "build_proof", "normalize_target", "parse_nonce", "refuses_pr
 USE_NONCE = "use_dpop_nonce"
 """The error of a server that wants its nonce in the proof (RFC 9449 §8, §9)."""
 
-_PROOF_ERRORS = frozenset({USE_NONCE, "invalid_dpop_proof"})
+INVALID_PROOF = "invalid_dpop_proof"
+"""The error of a proof that is refused for another reason (RFC 9449 §5)."""
+
+_PROOF_ERRORS = frozenset({USE_NONCE, INVALID_PROOF})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # 1*NQCHAR (RFC 9449 §8.1). A longer one than any server uses would fill each request's header.

@@ -1,8 +1,8 @@
 """
 Requests that carry a token bound to a key: with a proof, and once more if the API wants its nonce.
 
-An API that wants a nonce has looked at the proof and not at the token, so the token stays. That
-repetition is apart from the one that a rejected token gets: a request may need both, in this order.
+An API that wants a nonce, or another time, has looked at the proof and not at the token, which
+stays. That repetition is apart from the one that a rejected token gets: a request may need both.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,16 @@ class RequestProofs(Protocol):
         """Make the proof of one request."""
         ...
 
-    def nonce_for(self, url: URL) -> str:
-        """Return the newest nonce of a server; empty if none is known."""
+    def view(self, url: URL) -> tuple[str, float | None]:
+        """Return what is known of a server."""
         ...
 
-    def learn(self, url: URL, field: str | None) -> None:
-        """Remember the nonce of a response."""
+    def may_help(self, url: URL, error: str, before: tuple[str, float | None]) -> bool:
+        """Tell whether another proof may be accepted where one was refused."""
+        ...
+
+    def learn(self, url: URL, nonce: str | None, date: str | None = None) -> None:
+        """Remember what a response says for later proofs."""
         ...
 
     def require_bound(self, token: Token) -> None:
@@ -83,18 +87,19 @@ class BoundRequests:
         """
         proofs, url = self._proofs, request.url
         proofs.require_bound(token)
-        nonce = proofs.nonce_for(url)
+        before = proofs.view(url)
         response = await self._send(request, handler, token)
         if response.status != 401 or not is_replayable(request):
             return response
-        if _find_error(response) != USE_NONCE or proofs.nonce_for(url) == nonce:
-            # A server that wants the nonce it was given would want it for ever.
+        error = _find_error(response)
+        if not proofs.may_help(url, error, before):
             return response
         refused = RefusedResponse(response)
         del response
         await let_go(refused)
         refused.response.release()
-        report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
+        if error == USE_NONCE:
+            report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
         return await self._send(request, handler, token)
 
     def is_refused(self, response: ClientResponse) -> bool:
@@ -114,7 +119,9 @@ class BoundRequests:
             # request_info of aiohttp's responses and errors is a live view of these headers.
             headers.pop(hdrs.AUTHORIZATION, None)
             headers.pop(_PROOF, None)
-        proofs.learn(url, response.headers.get(_NONCE))
+        is_refused = response.status == 401 and bool(_find_error(response))
+        date = response.headers.get(hdrs.DATE) if is_refused else None
+        proofs.learn(url, response.headers.get(_NONCE), date)
         return response
 
 

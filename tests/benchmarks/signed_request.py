@@ -19,6 +19,7 @@ from stand_ins import Client, ratio_of
 
 import aritma_auth as aa
 from aritma_auth.client.dpop_proofs import ProofMaker
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
 
 CONCURRENCIES, ROUNDS, REQUESTS = (1, 64), 41, 512
 PROVED = ("ES256", "EdDSA", "PS256")
@@ -80,7 +81,7 @@ async def compare_proved(url, header, algorithm):
     """Show what the proof of a key adds to a request."""
     client = Client(token_type="DPoP")
     dpop = aa.DPoP(aa.SigningKey.generate(algorithm))
-    client.proofs = ProofMaker(dpop, time.time, 1.0)
+    client.proofs = ProofMaker(dpop, SYSTEM_CLOCK, time.time, 1.0)
     async with (
         aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=None) as tokens,
         aiohttp.ClientSession(headers=header) as constant,

@@ -13,6 +13,7 @@ from yarl import URL
 import aritma_auth as aa
 from aritma_auth.client.dpop_proofs import ProofMaker
 from aritma_auth.sandbox import Sandbox, SandboxClient
+from support.clock import FakeClock
 from support.journeys import sign_in
 from support.loopback import serving
 
@@ -366,7 +367,7 @@ async def test_a_bearer_token_is_not_sent_by_a_client_with_a_key(sandbox):
 
 def test_the_nonces_of_any_number_of_servers_fill_no_memory():
     """Those learned longest ago make room; the newest of a server is the one that counts."""
-    proofs = ProofMaker(aa.DPoP(KEY), lambda: 0.0, 1.0)
+    proofs = ProofMaker(aa.DPoP(KEY), FakeClock(), lambda: 0.0, 1.0)
     urls = [URL(f"https://host{number}.example/a") for number in range(300)]
     for url in urls:
         proofs.learn(url, "one")
@@ -374,8 +375,8 @@ def test_the_nonces_of_any_number_of_servers_fill_no_memory():
     proofs.learn(urls[-1], "two")
     proofs.learn(urls[-1], None)
 
-    assert [proofs.nonce_for(url) for url in urls].count("") == 300 - 256
-    assert proofs.nonce_for(urls[-1] / "b") == "two"
+    assert [proofs.view(url).nonce for url in urls].count("") == 300 - 256
+    assert proofs.view(urls[-1] / "b").nonce == "two"
     assert KEY.thumbprint in repr(proofs)
 
 

@@ -13,7 +13,9 @@ from yarl import URL
 import aritma_auth as aa
 from aritma_auth.events import NonceRequired
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
+from support.clock import ShiftedClock
 from support.fakes import FakeClient
 from support.loopback import serving
 
@@ -30,14 +32,15 @@ async def sandbox():
 
 
 @asynccontextmanager
-async def bank_of(sandbox, key=KEY, **settings):
-    """Give a session whose requests are signed and proved, and its provider."""
+async def bank_of(sandbox, key=KEY, by=SYSTEM_CLOCK, **settings):
+    """Give a session whose requests are signed and proved by a clock, and its provider."""
     registered = sandbox.client
     client = aa.OAuthClient(
         registered.client_id,
         registered.client_secret,
         environment=sandbox.environment,
         dpop=aa.DPoP(key),
+        clock=by,
     )
     settings = {"on_event": None} | settings
     async with aa.TokenProvider(client, GRANT, **settings) as tokens:
@@ -157,6 +160,22 @@ async def test_a_refusal_that_no_nonce_explains_is_the_callers(sandbox, error):
         assert await statuses(bank) == [401]
 
     assert sandbox.faults.at("api").count == 1
+    assert token_requests(sandbox) == 1
+
+
+async def test_an_apis_clock_is_seen_although_the_token_came_from_a_store(sandbox):
+    """A process that has never asked the authorization server dates its proofs by the API's clock."""
+    store = aa.MemoryTokenStore()
+    async with bank_of(sandbox, store=store) as (_, tokens):
+        await tokens.get_token()
+    wrong = ShiftedClock(SYSTEM_CLOCK, -86400)
+    async with bank_of(sandbox, by=wrong, store=store) as (bank, _):
+        assert await statuses(bank, 3) == [200] * 3
+        wrong.seconds = 0
+        assert await statuses(bank, 3) == [200] * 3
+
+    # Each step of the clock costs one refusal; nobody asked for another token.
+    assert sandbox.faults.at("api").count == 6 + 2
     assert token_requests(sandbox) == 1
 
 
