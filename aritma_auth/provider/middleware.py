@@ -119,7 +119,8 @@ class BearerMiddleware:
         url, headers = request.url, request.headers
         if self._allowed.get(url.raw_authority) != url.scheme:
             if not self._allow(url):
-                return await self._pass_by(request, handler)
+                self._pass_unsigned(url)
+                return await handler(request)
             if url.scheme in _PLAIN:
                 _require_direct(request)
         if _AUTHORIZATION in headers and self._keeps(url):
@@ -210,8 +211,9 @@ class BearerMiddleware:
             self._report(events.AuthorizationReplaced(origin_of(url).url))
         return self._keep
 
-    async def _pass_by(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        origin = origin_of(request.url).url
+    def _pass_unsigned(self, url: URL) -> None:
+        """Refuse a request to an origin that is not named, or report that it goes unsigned."""
+        origin = origin_of(url).url
         if self._strict:
             allowed = ", ".join(sorted(origin.url for origin in self._origins))
             raise ConfigurationError(
@@ -222,7 +224,6 @@ class BearerMiddleware:
         if is_first:
             self._reported.add(origin)
         self._report(events.RequestUnsigned(origin, is_first=is_first))
-        return await handler(request)
 
     def _report(self, event: Event) -> None:
         """Tell the listener what happened, and whose token it is about if the source knows."""
