@@ -44,8 +44,10 @@ from aritma_auth.protocol.strict_json import (
 )
 from aritma_auth.runtime.values import Value
 
-_EXECUTED = ("accc", "acsc", "acwc")
+_EXECUTED = ("accc", "acsc")
 _ENDED = (*_EXECUTED, "rjct", "canc")
+"""Of ISO 20022: settled at the creditor's or the debtor's bank; rejected, cancelled."""
+
 _STATUS_MEMBERS = ("transactionStatus", "status")
 _ID_MEMBERS = ("paymentId", "basketId")
 _MAX_COUNT = 1000

@@ -278,11 +278,13 @@ class _Rotation:
         value = SecretText(known.value)
         await self._require_proof(value)
         await self._install(value)
+        if old_secret_id is not None and old_secret_id == known.secret_id:
+            raise ConfigurationError("old_secret_id must not be the new secret's: it is in use")
         old_id = old_secret_id or known.old_id
         left = [each for each in known.before or () if each != known.secret_id]
         deleted = None
         if not keep_old:
-            if old_id is not None and old_id != known.secret_id:
+            if old_id is not None:
                 await self._iam.delete(old_id)
                 deleted = old_id
             await self._save(_Journal(secret_id=known.secret_id, expires_at=known.expires_at))

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from aritma_auth.cli.stored_sign_in import open_session
 from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.provider.provider import TokenProvider
@@ -126,6 +128,7 @@ async def _rotate(
                 iam=iam,
                 iam_url=iam_url,
                 environment=client.environment,
+                client_auth=_kind_of(client.client_auth),
                 scope=os.environ.get("ARITMA_SCOPE"),
                 lifetime=lifetime,
                 only_within=only_within,
@@ -133,6 +136,14 @@ async def _rotate(
                 old_secret_id=old_secret_id,
                 session=session,
             )
+
+
+def _kind_of(client_auth: ClientAuth) -> Callable[[Secret], ClientAuth]:
+    """Present the new secret as the client presents its old one."""
+    if isinstance(client_auth, ClientSecretBasic):
+        encodes = client_auth.is_form_encoded
+        return lambda secret: ClientSecretBasic(secret, is_form_encoded=encodes)
+    return ClientSecretPost
 
 
 def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSession) -> OAuthClient:

@@ -261,7 +261,9 @@ def test_what_a_payment_needs_next():
     assert payment.action_for("bob") is PaymentAction.AUTHORIZE
     payment = payment.merge_payment({"remainingAuthorizations": 0}, now=NOW)
     assert payment.action_for("bob") is PaymentAction.WAIT
-    for status in ("ACSC", "rjct", "canc"):
+    for status in ("acsp", "ACWC", "acwp"):
+        assert not payment.merge_event(updated(status)).is_ended
+    for status in ("ACSC", "accc", "rjct", "canc"):
         assert payment.merge_event(updated(status)).action_for("bob") is PaymentAction.DONE
 
 

@@ -1,10 +1,12 @@
 """A secret is replaced without an outage, wherever the rotation is interrupted."""
 
+import asyncio
 import json
 import sys
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth import banking
@@ -13,6 +15,7 @@ from aritma_auth.protocol.redaction import HiddenBytes, SecretText
 from aritma_auth.sandbox import Sandbox
 from support.clock import FakeClock
 from support.keyrings import DictKeyring
+from support.loopback import serving
 from support.mortal import KilledError, Mortal
 
 CLIENT = "sandbox-service"
@@ -255,6 +258,33 @@ async def test_a_secret_without_a_token_replaces_nothing(service):
     assert service.valid == {service.secret}
 
 
+async def test_the_new_secret_is_never_deleted(service):
+    """An identifier that is the new secret's own is refused, whoever confuses the two."""
+    done = await service.rotate(keep_old=True)
+    with pytest.raises(aa.ConfigurationError, match="must not be the new secret's"):
+        await service.rotate(old_secret_id=done.secret_id)
+
+    assert service.valid == {service.secret, "sandbox-secret"}
+
+
+async def test_iam_leads_nowhere_else(service):
+    """A redirect is not followed with the secret in its body."""
+    asked = []
+
+    async def respond(request):
+        asked.append(await request.text())
+        return web.json_response({"id": "1"}, status=201)
+
+    async with serving(respond) as elsewhere:
+        service.sandbox.faults.delay_next(0, where="api")
+        service.sandbox.faults.redirect_next(elsewhere, where="api")
+        with pytest.raises(aa.InvalidResponseError, match="IAM responded 307"):
+            await service.rotate()
+
+    assert asked == []
+    assert service.valid == {"sandbox-secret"}
+
+
 class Forgetful:
     """A place that says it wrote."""
 
@@ -435,13 +465,21 @@ async def test_commands_take_a_secret_by_standard_input(tmp_path):
         ([sys.executable, "-c", "import time; time.sleep(60)"], "took longer than 0.2 s"),
     ],
 )
-async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftovers):
-    """It is named with its problem; what it wrote is not shown."""
+async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftovers, monkeypatch):
+    """It is named with its problem; what it wrote is not shown, and it is not left running."""
+    started, start = [], asyncio.create_subprocess_exec
+
+    async def remember(*words, **settings):
+        started.append(await start(*words, **settings))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", remember)
     # Only the command that sleeps may meet the time-out, however busy the machine is.
     timeout = 0.2 if "longer" in problem else 30
     place = banking.CommandSecretPlace(command, command, timeout=timeout)
     with pytest.raises(aa.StoreError, match=problem):
         await place.read()
+    assert all(process.returncode is not None for process in started)
 
 
 @pytest.mark.parametrize("wrong", ["vault read", [], [5]])

@@ -73,6 +73,16 @@ def test_a_client_may_rotate_its_own_secret(sandbox, file, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == {"rotated": False}
 
 
+def test_the_new_secret_is_proven_as_the_client_presents_it(sandbox, file, monkeypatch):
+    """A client that authenticates by Basic proves its new secret by Basic."""
+    monkeypatch.setenv("ARITMA_CLIENT_AUTH", "client_secret_basic")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET_FILE", str(file))
+    sandbox.token_requests.clear()
+
+    assert rotate(sandbox) == 0
+    assert valid(sandbox) == [file.read_text()]
+
+
 def test_an_admins_secret_may_be_in_a_file(sandbox, file, tmp_path, monkeypatch):
     """The secret of the client that manages clients may be mounted, too."""
     monkeypatch.delenv("IAM_CLIENT_SECRET")
