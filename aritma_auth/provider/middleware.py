@@ -13,7 +13,6 @@ from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
-from aritma_auth.protocol.www_authenticate import find_step_up
 from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
 
 if TYPE_CHECKING:
@@ -286,6 +285,8 @@ def _parse_origin(url: object) -> URL:
 
 async def _raise_step_up(refused: RefusedResponse, token: Token) -> None:
     """Raise what an API asks for, if its challenge says more than "another token"."""
+    from aritma_auth.protocol.www_authenticate import find_step_up  # noqa: PLC0415 - of refusals only
+
     step_up = find_step_up(
         refused.response.headers.getall(hdrs.WWW_AUTHENTICATE, ()), sent=(token.access_token,)
     )
