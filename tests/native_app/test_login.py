@@ -153,6 +153,7 @@ async def test_the_redirect_uri_is_as_registered(client, unused_tcp_port):
         ({"port": 70000}, "port"),
         ({"prompt": "sing"}, "prompt"),
         ({"response_mode": ["query"]}, "query or form_post"),
+        ({"response_type": "code id_token"}, "must not be query"),
         ({"host": ["127.0.0.1"]}, "host"),
         ({"open_browser": "firefox"}, "open_browser must be a plain function"),
         ({"show": None}, "show must be a plain function"),

@@ -110,7 +110,10 @@ class BackchannelRequests:
         if client.backchannel_notification_uri is not None and not token:
             raise ErrorResponse("invalid_request", "Missing client_notification_token")
         auth_req_id, now = secrets.token_hex(32).upper(), self._clock.time()
-        expires_in = min(int(form.get("requested_expiry", _LIFETIME)), _LIFETIME)
+        wished = form.get("requested_expiry", str(_LIFETIME))
+        if not (wished.isascii() and wished.isdigit()):
+            raise ErrorResponse("invalid_request", "Invalid requested_expiry")
+        expires_in = min(int(wished), _LIFETIME)
         self._requests[auth_req_id] = BackchannelRequest(
             auth_req_id=auth_req_id,
             client=client,
