@@ -161,7 +161,9 @@ def _read_body(data: str | None) -> bytes | None:
 
 
 def _address(environment: Environment, target: str, api: str | None, base_url: str | None) -> URL:
-    if "://" in target:
+    scheme, separator, _ = target.partition("://")
+    # A path may have an address in its query.
+    if separator and scheme.isalnum():
         return require_secure_url(target, "the URL")
     base = base_url
     if api is not None or not base:

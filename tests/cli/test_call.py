@@ -131,6 +131,16 @@ def test_the_exit_code_is_that_of_the_status(call, settings, status, code):
     assert (found, err, json.loads(out)["status"]) == (code, "", status)
 
 
+def test_a_redirect_is_shown_and_not_followed(call, settings):
+    """A redirect ends the command with code 1: its address is another request to decide about."""
+    code, _, err = call("GET", f"redirect?to={settings.banking_url}api/accounts")
+
+    assert code == ExitCode.FAILED
+    assert (
+        err == f"error: 302 redirects to {settings.banking_url}api/accounts; it was not followed\n"
+    )
+
+
 def test_a_problem_without_title_has_the_reason(call, settings):
     """An error page of a gateway is shown as text, with the status in words."""
     settings.faults.fail_next(503, where="api")

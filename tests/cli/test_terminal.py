@@ -111,6 +111,17 @@ def test_a_wait_is_shown_on_a_terminal(monkeypatch):
     assert stream.getvalue().endswith("\x1b[2K")
 
 
+def test_a_view_cannot_steer_the_terminal(monkeypatch):
+    """Texts of a view that is drawn anew are replaced like every other text."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.open_live(is_on=True) as draw:
+        draw(Text("a\x1b[2Jb\x9b31m"))
+
+    assert "a\ufffd[2Jb\ufffd31m" in stream.getvalue()
+
+
 def test_a_wait_is_not_shown_elsewhere(capsys):
     """A pipe or a file gets no line about waiting."""
     with terminal.waiting("waiting for a token"):
