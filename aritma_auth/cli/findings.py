@@ -217,7 +217,7 @@ def _examine_bound_tokens(members: Members) -> Finding:
     ways = [f"DPoP ({proofs})"] if proofs else []
     if members.get("tls_client_certificate_bound_access_tokens") is True:
         ways.append("certificates (RFC 8705)")
-    return Finding("bound tokens", ", ".join(ways) or "not offered: whoever has a token can use it")
+    return Finding("bound tokens", ", ".join(ways) or "not offered: a stolen token can be used")
 
 
 def _examine_id_tokens(members: Members) -> Finding:

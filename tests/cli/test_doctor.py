@@ -48,7 +48,7 @@ ok  PKCE                   plain S256
 --  response issuer        not in authorization responses
                            > with more than one server, use a redirect URI for each (RFC 9700 §4.4.2)
 ok  PAR                    not offered
-ok  bound tokens           not offered: whoever has a token can use it
+ok  bound tokens           not offered: a stolen token can be used
 ok  ID tokens              RS256
 ok  also offers            introspection, revocation, device sign-in, sign-out, back-channel logout, front-channel logout
 ok  keys                   RS256
