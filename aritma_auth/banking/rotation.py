@@ -91,8 +91,8 @@ class _Journal(Value):
     """
     What a process that goes on must know.
 
-    ``value`` is empty between rotations; ``secret_id`` and ``expires_at`` are of the secret in use
-    then, and of the new one during a rotation, in which ``old_id`` is that of the one in use.
+    ``value`` is empty between rotations; the others are of the secret in use then, and of the new
+    one during a rotation, in which ``old_id`` is that of the one in use.
     """
 
     value: str = attrs.field(default="", repr=False)
@@ -148,7 +148,8 @@ async def rotate_secret(
         lifetime: Seconds after which the new secret ends, or None for never.
 
         only_within: Begin only if the secret in use ends within so many seconds, for a job that
-            runs every day. One whose end is unknown is replaced.
+            runs every day. One that was never rotated here is replaced, and one that was created
+            without an end is not.
 
         keep_old: Leave the old secret valid; call again without it to delete it.
 
@@ -259,7 +260,9 @@ class _Rotation:
 
     async def is_due(self, by: float) -> bool:
         known = await _load(self._journal)
-        return bool(known.value) or known.expires_at is None or known.expires_at <= by
+        if known.value or not known.is_created:
+            return True
+        return known.expires_at is not None and known.expires_at <= by
 
     async def run(
         self,
@@ -287,7 +290,7 @@ class _Rotation:
             if old_id is not None:
                 await self._iam.delete(old_id)
                 deleted = old_id
-            await self._save(_Journal(secret_id=known.secret_id, expires_at=known.expires_at))
+            await self._save(attrs.evolve(known, value="", mark="", old_id=None, before=None))
         return RotatedSecret(
             secret_id=known.secret_id,
             expires_at=known.expires_at,

@@ -102,7 +102,8 @@ class Desk:
 
     async def call(self, request: banking.ApiRequest) -> Mapping[str, object]:
         async with self.bank.request(**request.arguments(), raise_for_status=True) as response:
-            return await response.json()
+            members: Mapping[str, object] = await response.json()
+        return members
 
 
 def make_app(desk: Desk) -> web.Application:

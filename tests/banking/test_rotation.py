@@ -219,7 +219,7 @@ async def test_the_old_secret_may_be_kept_for_a_while(service):
 
 
 async def test_a_daily_job_rotates_when_it_is_due(service):
-    """A secret whose end is far is left alone, one whose end is unknown is not."""
+    """A secret whose end is far is left alone, one that ends soon is replaced."""
     day = 24 * 3600
     assert await service.rotate(lifetime=90 * day, only_within=14 * day) is not None
     secret = service.secret
@@ -229,6 +229,15 @@ async def test_a_daily_job_rotates_when_it_is_due(service):
     service.sandbox.clock.advance(0)
     assert await service.rotate(only_within=14 * day) is not None
     assert service.secret != secret
+
+
+async def test_a_daily_job_leaves_a_secret_without_an_end_alone(service):
+    """Otherwise it would replace it every day."""
+    assert await service.rotate(only_within=14) is not None
+    secret = service.secret
+
+    assert await service.rotate(only_within=14) is None
+    assert service.secret == secret
 
 
 async def test_a_new_secret_may_need_a_moment(service):
