@@ -95,8 +95,7 @@ async def test_a_failure_takes_the_service_out_of_the_rotation_and_kills_it_not(
 @pytest.fixture
 def exported():
     """Give the names and labels of everything that Telemetry can export."""
-    registry = prometheus_client.CollectorRegistry()
-    meters = SERVICE.MeterProvider([SERVICE.PrometheusMetricReader(registry=registry)])
+    meters = SERVICE.MeterProvider([SERVICE.PrometheusMetricReader()])
     telemetry = Telemetry(None, meter_provider=meters)
     about = {
         "issuer": "https://idp.example",
@@ -119,7 +118,7 @@ def exported():
         events.StoreFailed("load", "OSError", **about),
     ):
         telemetry(event)
-    text = prometheus_client.generate_latest(registry).decode()
+    text = prometheus_client.generate_latest().decode()
     yield {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(text)

@@ -8,10 +8,12 @@ import redis.asyncio
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth import banking
+from aritma_auth import banking, events
 from aritma_auth.integrations.aiohttp_web import SignedInUser, WebPaths, WebSignIn
 from aritma_auth.integrations.fastapi import WebSignIn as FastAPISignIn
+from aritma_auth.integrations.opentelemetry import Telemetry
 from aritma_auth.integrations.session_store import MemorySessionStore, RedisSessionStore
+from aritma_auth.testing import FakeClient, ManualClock, assert_signed
 
 
 async def call_an_api() -> int:
@@ -185,3 +187,23 @@ def sign_end_users_in_with_fastapi(client: aa.OAuthClient) -> fastapi.FastAPI:
             return {user.name: response.status}
 
     return app
+
+
+async def observe(client: aa.OAuthClient) -> dict[str, object]:
+    telemetry: events.WaitingListener = Telemetry(lambda event: print(event.as_dict()))
+    pool: aa.TokenProviderPool[int] = aa.TokenProviderPool(
+        lambda _key: aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=telemetry),
+        label=lambda key: f"tenant {key}",
+    )
+    status: aa.PoolStatus = pool.status()
+    keys: tuple[int, ...] = pool.keys()
+    is_ready: bool = await pool.provider(keys[0]).is_ready(timeout=0.5)
+    names: list[str | None] = [failing.key for failing in status.failures]
+    return {"ready": is_ready, "failing": names, **status.as_dict()}
+
+
+async def test_without_a_server(request: web.Request) -> None:
+    clock = ManualClock()
+    source: aa.TokenSource = FakeClient(["https://api.example"], clock=clock)
+    async with aa.TokenProvider(source, aa.ClientCredentialsGrant(), clock=clock) as tokens:
+        assert_signed(request, await tokens.get_token())

@@ -23,7 +23,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 
 TOKENS = web.AppKey("tokens", aa.TokenProvider)
 BANK = web.AppKey("bank", aiohttp.ClientSession)
-METRICS = web.AppKey("metrics", prometheus_client.CollectorRegistry)
 
 
 async def account(request: web.Request) -> web.Response:
@@ -50,15 +49,15 @@ async def status(request: web.Request) -> web.Response:
     return web.json_response(request.app[TOKENS].status().as_dict())
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(_request: web.Request) -> web.Response:
     return web.Response(
-        body=prometheus_client.generate_latest(request.app[METRICS]),
+        body=prometheus_client.generate_latest(),
         headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
     )
 
 
 async def connect(app: web.Application):
-    meters = MeterProvider([PrometheusMetricReader(registry=app[METRICS])])
+    meters = MeterProvider([PrometheusMetricReader()])
     telemetry = Telemetry(meter_provider=meters)
     async with aa.TokenProvider.from_env(on_event=telemetry) as tokens:
         app[TOKENS] = tokens
@@ -71,7 +70,6 @@ async def connect(app: web.Application):
 
 def make_app() -> web.Application:
     app = web.Application()
-    app[METRICS] = prometheus_client.CollectorRegistry()
     app.cleanup_ctx.append(connect)
     app.add_routes(
         [
