@@ -1,6 +1,7 @@
 """What a grant loads for each request, and every way in which that can fail."""
 
 import asyncio
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -101,6 +102,24 @@ def test_a_source_is_replaced_by_no_further_parameter(make):
     """The name is the grant's own before its text is loaded."""
     with pytest.raises(aa.ConfigurationError, match="extra must not replace"):
         make(Giver())
+
+
+async def test_two_assertions_of_one_request_have_two_identifiers(http_mock):
+    """A server that accepts each identifier once would refuse the second."""
+    http_mock.post(
+        "https://id.aritma.io/connect/token",
+        payload={"access_token": "abc", "token_type": "Bearer"},
+    )
+    key = aa.SigningKey.generate("ES256")
+    signing = aa.OAuthClient("id", aa.PrivateKeyJwt(key))
+    await signing.fetch_token(aa.JwtBearerGrant(aa.JwtAssertion(key)))
+    ((call,),) = http_mock.requests.values()
+    form = dict(parse_qsl(call.kwargs["data"].decode()))
+    identifiers = {
+        aa.parse_unverified_claims(form[name])["jti"] for name in ("assertion", "client_assertion")
+    }
+
+    assert len(identifiers) == 2
 
 
 @pytest.mark.parametrize("error", ["server_error", "invalid_client", "invalid_scope"])

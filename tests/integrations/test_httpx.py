@@ -138,6 +138,19 @@ async def test_a_redirect_to_another_origin_never_sees_the_token(rig, is_sync):
     ]
 
 
+@both
+async def test_a_redirect_within_the_origin_is_signed(rig, is_sync):
+    """And neither of the two requests keeps the header."""
+    api = Api(httpx.Response(302, headers={"Location": "/elsewhere"}))
+    response = await send(api, BearerAuth(rig.provider), is_sync=is_sync)
+
+    assert api.headers == ["Bearer token-1"] * 2
+    assert ["Authorization" in each.request.headers for each in (response, *response.history)] == [
+        False,
+        False,
+    ]
+
+
 async def test_another_origins_refusal_says_nothing_of_the_token(rig):
     """A redirect led there: the token is neither rejected nor sent again."""
     api = Api(

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.protocol import grants
 from aritma_auth.protocol.http_messages import encode_form
 from aritma_auth.protocol.redaction import SecretText
 from support.sign_ins import make_response
@@ -288,3 +289,10 @@ def test_a_grants_identity_is_its_request():
     grant = aa.DelegationGrant("t", scope="b a", extra={"x": "1"})
 
     assert grant.identity() == grant.parameters()
+
+
+def test_a_name_that_is_no_grant_is_an_attribute_error():
+    """The module names what it has, and raises what any module raises."""
+    assert dir(grants) == grants.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = grants.nonsense
