@@ -15,6 +15,8 @@ from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.tokens import Token
 
+_DAY = 86_400.0
+
 
 async def poll_for_token(
     connection: ServerConnection,
@@ -84,5 +86,7 @@ async def verify_polled_sign_in(
         client_id=connection.client_id,
         nonce=None,
         access_token=token.access_token,
+        # It was issued for this response; a day is for clocks in the wrong zone.
+        issued_within=_DAY,
     )
     return SignIn(token, await verifier.verify_id_token(token.id_token, expected))

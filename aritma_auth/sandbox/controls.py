@@ -62,6 +62,8 @@ class Sandbox(AsyncCloseable):
 
         payments: How many end-users confirm a payment, and which were executed.
 
+        backchannel_requests: Keeps the backchannel authentication requests, with their interval.
+
         token_requests: The token requests that got a response, oldest first.
 
         uploads: Bytes of each upload that arrived, oldest first.
@@ -104,6 +106,7 @@ class Sandbox(AsyncCloseable):
         self.users = state.users
         self.issuer = state.issuer
         self.refresh_tokens = state.refresh_tokens
+        self.backchannel_requests = state.backchannel_requests
         self.events = state.events
         self.consents = state.consents
         self.payments = state.payments

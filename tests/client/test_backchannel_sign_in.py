@@ -8,6 +8,7 @@ from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox, SandboxClient
+from support.deciding import Deciding
 from support.fapi import DPOP_KEY, KEY
 from support.loopback import serving
 
@@ -29,30 +30,6 @@ async def sandbox():
             )
         )
         yield sandbox
-
-
-class Deciding(aa.Clock):
-    """A clock on which the end-user decides during a certain sleep; sleeps end at once."""
-
-    counts_suspend = False
-
-    def __init__(self, sandbox, *, after=2, agrees=True):
-        self.sandbox = sandbox
-        self.after = after
-        self.agrees = agrees
-        self.slept = []
-
-    def time(self):
-        return self.sandbox.clock.time()
-
-    def monotonic(self):
-        return self.sandbox.clock.monotonic()
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        if len(self.slept) == self.after:
-            await self.sandbox.decide_backchannel("alice", agrees=self.agrees)
-        self.sandbox.clock.advance(seconds)
 
 
 def client_of(sandbox, clock=None, **settings):
