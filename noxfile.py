@@ -189,6 +189,14 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Let mixed load with faults go on twice for ten minutes: ``-- SECONDS`` for less."""
+    session.install(".[all]")
+    seconds = session.posargs or ("600",)
+    session.run("python", "tests/benchmarks/soak.py", *seconds, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
 def fleet(session: nox.Session) -> None:
     """Let real processes share one token, and be killed while they do."""
     install_groups(session, "test")
