@@ -18,6 +18,7 @@ from aritma_auth.protocol.client_auth import (
     ClientSecretPost,
     NoClientAuth,
     PrivateKeyJwt,
+    SelfSignedTlsClientAuth,
     TlsClientAuth,
 )
 from aritma_auth.protocol.grants import ClientCredentialsGrant
@@ -25,7 +26,9 @@ from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
+    from aritma_auth.certificate import ClientCertificate
     from aritma_auth.protocol.dpop import DPoP
+    from aritma_auth.protocol.profiles import Profile
 
 T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
 
@@ -36,9 +39,15 @@ _CREDENTIALS = {
     "client_secret": ("client_secret_post", "client_secret_basic"),
     "private_key": ("private_key_jwt",),
     "client_assertion": ("client_assertion",),
-    "certificate": ("tls_client_auth",),
+    "certificate": ("tls_client_auth", "self_signed_tls_client_auth"),
 }
 _WAYS = ("", "_file", "_variable", "_command")
+
+PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
+"""Security profiles by the names that settings have for them."""
+
+_PLAIN = ("timeout", "leeway", "proxy", "id_token_algorithms", "trusted_audiences")
+"""Settings that are arguments of the client as they stand."""
 
 _NEEDS = {
     "key_id": "private_key",
@@ -52,7 +61,9 @@ _NEEDS = {
 class ClientSettings(TypedDict, total=False):
     """Further arguments of a client that settings have given."""
 
+    certificate: "ClientCertificate"
     dpop: "DPoP"
+    profile: "Profile"
     timeout: float
     leeway: float
     proxy: str
@@ -101,13 +112,20 @@ class Registration:
         Further arguments of the client.
 
         Raises:
-            ConfigurationError: A key cannot be read.
+            ConfigurationError: A key or a certificate cannot be read.
         """
         given = self.settings.given
-        names = [name for name in ClientSettings.__annotations__ if name in given]
+        names = [name for name in _PLAIN if name in given]
         settings = cast("ClientSettings", {name: given[name].value for name in names})
-        file = self._value("dpop_key_file", str)
-        return settings if file is None else {**settings, "dpop": _read_dpop(file)}
+        file, profile = self._value("dpop_key_file", str), self._value("profile", str)
+        if file is not None:
+            settings["dpop"] = _read_dpop(file)
+        if profile is not None:
+            settings["profile"] = _find_profile(profile)
+        if len(self._credentials()) > 1:
+            # The other credential authenticates, and the certificate binds the tokens.
+            settings["certificate"] = self._certificate()
+        return settings
 
     def make_client_auth(self) -> ClientAuth | Secret | None:
         """
@@ -143,7 +161,10 @@ class Registration:
                     ClientAssertion(source) if kind is None else ClientAssertion(source, type=kind)
                 )
             case "certificate":
-                return TlsClientAuth(self._certificate())
+                certificate = self._certificate()
+                if method == SelfSignedTlsClientAuth.method:
+                    return SelfSignedTlsClientAuth(certificate)
+                return TlsClientAuth(certificate)
         return None if method is None else NoClientAuth()
 
     def make_environment(self) -> Environment:
@@ -202,15 +223,18 @@ class Registration:
             ways = self._ways(credential)
             if len(ways) > 1:
                 yield f"{_join(each.name for each in ways)} exclude each other: give one of them"
+        credentials = [name for name in credentials if name != "certificate"] or credentials
         if len(credentials) > 1:
             names = (self._ways(credential)[0].name for credential in credentials)
             yield f"{_join(names)} exclude each other: give one credential"
         yield from self._judge_method(credentials)
         for name, needed in _NEEDS.items():
-            if self._has(name) and needed not in credentials:
+            if self._has(name) and not self._ways(needed):
                 yield f"{call(name)} needs {call(f'{needed}_file')} beside it"
         if self._has("issuer") and self._has("environment"):
             yield f"{call('issuer')} and {call('environment')} exclude each other: give one of them"
+        if self._value("profile", str) not in {None, *PROFILES}:
+            yield f"{call('profile')} must be one of {', '.join(PROFILES)}"
         if self._has("shares_issuer") and not self._has("tenant"):
             yield f"{call('shares_issuer')} needs {call('tenant')} beside it"
 
@@ -253,7 +277,7 @@ class Registration:
                 return Secret.from_env(name)
         return Secret.from_command(given.value, timeout=COMMAND_TIMEOUT)  # type: ignore[arg-type] # the last way
 
-    def _certificate(self) -> object:
+    def _certificate(self) -> "ClientCertificate":
         from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - loads ssl
 
         return ClientCertificate(
@@ -279,6 +303,13 @@ def _read_dpop(file: str) -> "DPoP":
     else:
         return DPoP(SigningKey(text))
     raise ConfigurationError(f"dpop_key_file {file} cannot be read: {problem}")
+
+
+def _find_profile(name: str) -> "Profile":
+    from aritma_auth.protocol import profiles  # noqa: PLC0415 - few keep to one
+
+    profile: Profile = getattr(profiles, PROFILES[name])
+    return profile
 
 
 def _join(names: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ CLIENT_AUTH_METHODS = (
     "private_key_jwt",
     "client_assertion",
     "tls_client_auth",
+    "self_signed_tls_client_auth",
     "none",
 )
 
@@ -112,7 +113,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             "certificate_file",
             "text",
-            "the client certificate in PEM, with its chain; loaded anew when it changes",
+            "the client certificate in PEM, with its chain, loaded anew when it changes; beside "
+            "another credential it binds the tokens",
         ),
         Setting(
             "certificate_key_file",
@@ -125,6 +127,12 @@ SETTINGS: Mapping[str, Setting] = {
             "text",
             "a file with the key that tokens are bound to (DPoP), in PEM or as a JSON Web Key",
             "bearer tokens",
+        ),
+        Setting(
+            "profile",
+            "text",
+            "the security profile to keep to: `fapi2` or `fapi2-message-signing`",
+            "none",
         ),
         Setting(
             "environment",
@@ -167,6 +175,3 @@ SETTINGS: Mapping[str, Setting] = {
     )
 }
 """The settings by name, in the order of the docs."""
-
-OTHER_VARIABLES = frozenset({"ARITMA_CONFIG"})
-"""Variables that are no setting of a client."""

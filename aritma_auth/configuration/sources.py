@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from aritma_auth.configuration.settings import OTHER_VARIABLES, PREFIX, SETTINGS, Found, Setting
+from aritma_auth.configuration.settings import PREFIX, SETTINGS, Found, Setting
 from aritma_auth.errors import ConfigurationError, printable, wrong_kind
 from aritma_auth.runtime.values import Value
 
@@ -72,7 +72,7 @@ def read_variables(variables: Mapping[str, str]) -> Settings:
     given: dict[str, Given] = {}
     problems: list[str] = []
     for name, text in variables.items():
-        if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not text:
+        if not name.startswith(PREFIX) or not text:
             continue
         setting = known.get(name)
         if setting is None:

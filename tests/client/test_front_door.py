@@ -161,6 +161,7 @@ async def test_a_wrong_path_without_an_issuer_above_is_told(serve):
     server = await serve("/realms", issuer="https://evil.example")
     with pytest.raises(aa.InvalidResponseError, match="check the issuer's path"):
         await aa.Environment.discover(f"{server.url}/realms/a/b/c/d/e/f/g")
+    assert len(server.asked) == 8
     with pytest.raises(aa.InvalidResponseError, match="check the issuer's path"):
         await aa.Environment.discover(f"{server.url}/realms/a")
 

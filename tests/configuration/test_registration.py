@@ -96,6 +96,38 @@ def test_a_certificate_is_loaded(tmp_path):
         of(certificate_file=str(tmp_path / "none.pem")).make_client_auth()
 
 
+@pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
+def test_a_certificate_has_two_methods(tmp_path, method):
+    """The certificate of an authority, or one that is registered itself."""
+    pair = trustme.CA().issue_cert("client.example")
+    pair.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    auth = of(certificate_file=str(tmp_path / "both.pem"), client_auth=method).make_client_auth()
+
+    assert auth.method == method
+
+
+def test_a_certificate_beside_a_key_binds_the_tokens(tmp_path):
+    """The key authenticates, and the certificate is the client's own argument."""
+    pair = trustme.CA().issue_cert("client.example")
+    pair.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    settings = {"certificate_file": str(tmp_path / "both.pem"), "private_key_file": "/k"}
+    registration = of(**settings, client_auth="private_key_jwt")
+
+    assert registration.problems() == []
+    assert registration.make_client_auth().method == "private_key_jwt"
+    assert [*registration.client_settings] == ["certificate"]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("fapi2", aa.FAPI2), ("fapi2-message-signing", aa.FAPI2_MESSAGE_SIGNING)],
+    ids=["fapi2", "fapi2-message-signing"],
+)
+def test_a_profile_is_kept_by_name(name, profile):
+    """A security profile is one line of configuration."""
+    assert of(**SECRET, profile=name).client_settings == {"profile": profile}
+
+
 def test_a_key_for_bound_tokens_is_loaded(tmp_path):
     """One line of configuration binds the tokens; a file that is no key is named, and not shown."""
     key, file = aa.SigningKey.generate(), tmp_path / "dpop.json"
@@ -149,6 +181,10 @@ def test_a_key_for_bound_tokens_is_loaded(tmp_path):
         (
             SECRET | {"issuer": "https://idp.example", "environment": "production"},
             "ARITMA_ISSUER and ARITMA_ENVIRONMENT exclude each other",
+        ),
+        (
+            SECRET | {"profile": "FAPI"},
+            "ARITMA_PROFILE must be one of fapi2, fapi2-message-signing",
         ),
         (SECRET | {"shares_issuer": "true"}, "ARITMA_SHARES_ISSUER needs ARITMA_TENANT beside it"),
         (SECRET | {"timeout": "soon"}, "ARITMA_TIMEOUT must be a number of seconds"),
