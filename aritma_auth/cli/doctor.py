@@ -108,12 +108,14 @@ class Examination:
         self.findings: list[Finding] = []
         self.environment = Environment.named(issuer or _server_of_variables())
         self._session = session
-        self._transport = Transport(session)
+        self._proxy: str | None = None
         self._registered: OAuthClient | None = None
         self._grant = ClientCredentialsGrant()
         try:
             registered = make_client(registration, session, requires_credential=False)
-            self._grant = read_registration(registration, requires_credential=False).make_grant()
+            settings = read_registration(registration, requires_credential=False)
+            self._grant = settings.make_grant()
+            self._proxy = settings.client_settings.get("proxy")
         except ConfigurationError as error:
             if registration is not None or os.environ.get("ARITMA_CLIENT_ID"):
                 self.findings.append(Finding("settings", "not usable", str(error)))
@@ -122,6 +124,7 @@ class Examination:
             if issuer is None:
                 # Tenants and everything else that the variables say.
                 self.environment = registered.environment
+        self._transport = Transport(session, proxy=self._proxy)
 
     async def run(self, *, request_token: bool, fapi: bool) -> None:
         """
@@ -133,7 +136,7 @@ class Examination:
             fapi: What FAPI 2.0 lacks is a problem.
         """
         self._examine_settings()
-        self.findings += await examine_network(URL(self.environment.issuer))
+        self.findings += await examine_network(URL(self.environment.issuer), proxy=self._proxy)
         document = await self._find_document()
         client = self._client()
         if document is not None:
@@ -156,6 +159,8 @@ class Examination:
         registered = self._registered
         if registered is None:
             return OAuthClient("none", environment=self.environment, session=self._session)
+        if registered.environment is self.environment:
+            return registered
         auth = registered.client_auth
         secret = auth.secret if isinstance(auth, ClientSecretPost) else None
         return OAuthClient(
@@ -164,6 +169,7 @@ class Examination:
             secret if isinstance(secret, Secret) else auth,
             environment=self.environment,
             session=self._session,
+            proxy=self._proxy,
         )
 
     def _examine_settings(self) -> None:
@@ -269,8 +275,15 @@ class Examination:
 
     async def _examine_token(self, client: OAuthClient) -> None:
         problems = [finding for finding in self.findings if finding.what == "issuer"]
-        if self._registered is None or any(finding.problem for finding in problems):
+        registered = self._registered
+        note = None
+        if registered is None or any(finding.problem for finding in problems):
             note = "set ARITMA_CLIENT_ID, and the issuer exactly: no secret was sent"
+        elif registered.environment.issuer != self.environment.issuer:
+            note = (
+                f"the client's secret belongs to {registered.environment.issuer}: it was not sent"
+            )
+        if note is not None:
             self.findings.append(Finding("token", "not requested", note=note))
             return
         token = await client.fetch_token(self._grant)

@@ -16,16 +16,20 @@ _TIMEOUT = 10.0
 _DAYS_LEFT = 14
 
 
-async def examine_network(url: URL, *, context: ssl.SSLContext | None = None) -> list[Finding]:
+async def examine_network(
+    url: URL, *, proxy: str | None = None, context: ssl.SSLContext | None = None
+) -> list[Finding]:
     """
     Examine the way to a server.
 
     Args:
         url: The server's issuer.
 
+        proxy: The proxy of the settings; by default that of the environment.
+
         context: Trusted authorities; by default the machine's.
     """
-    proxy = find_proxy(url)
+    proxy = find_proxy(url) if proxy is None or url.scheme != "https" else proxy
     findings = [Finding("proxy", "none" if proxy is None else _without_credentials(proxy))]
     if url.scheme != "https":
         findings.append(Finding("TLS", "none: the server is on this machine"))

@@ -380,6 +380,32 @@ def test_any_issuer_can_be_examined_without_a_client(doctor, monkeypatch, settin
     assert findings["issuer"]["found"] == settings.identity_url
 
 
+def test_a_secret_is_sent_to_its_own_server_only(doctor, monkeypatch, settings):
+    """--request-token at another issuer than that of the settings sends no secret there."""
+    monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
+    bad, findings = doctor(settings.identity_url, "--request-token")
+
+    assert bad == []
+    assert findings["token"]["found"] == "not requested"
+    assert "belongs to https://id.dev.aritma.io" in findings["token"]["advice"]
+    assert settings.token_requests == []
+
+
+def test_the_proxy_of_the_settings_is_used(monkeypatch, capsys, unused_tcp_port):
+    """ARITMA_PROXY is the way that the doctor takes, and is named without its password."""
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_ISSUER", "https://id.invalid")
+    monkeypatch.setenv("ARITMA_PROXY", f"http://user:word@127.0.0.1:{unused_tcp_port}")
+
+    assert cli.run(["doctor", "--json"]) == ExitCode.FAILED
+    out = capsys.readouterr().out
+    findings = {finding["what"]: finding for finding in json.loads(out)["findings"]}
+    assert findings["proxy"]["found"] == f"http://127.0.0.1:{unused_tcp_port}"
+    assert findings["TLS"]["found"] == "by way of the proxy: not examined"
+    assert "ClientProxyConnectionError" in findings["metadata"]["advice"]
+    assert "word" not in out
+
+
 def test_settings_that_are_not_usable_are_a_finding(doctor, monkeypatch, settings):
     """A setting that is not usable does not keep the server from being examined."""
     monkeypatch.setenv("ARITMA_TENANT", "a/b")
