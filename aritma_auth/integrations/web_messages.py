@@ -167,6 +167,11 @@ class CookieJar(Value):
 
     is_secure: bool
 
+    @property
+    def session(self) -> str:
+        """Name of the session's cookie."""
+        return self.name("session")
+
     def name(self, text: str) -> str:
         """Return a cookie's name."""
         return f"__Host-{text}" if self.is_secure else text

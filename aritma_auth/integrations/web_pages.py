@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import math
 from base64 import b64encode
 from collections.abc import Callable
 from html import escape
@@ -9,8 +11,16 @@ from typing import TypeAlias
 
 import attrs
 
-from aritma_auth.integrations.web_messages import WebResponse, build_response
+from aritma_auth.errors import (
+    AccessDeniedError,
+    AritmaAuthError,
+    OAuthError,
+    VerificationError,
+)
+from aritma_auth.integrations.web_messages import WebRequest, WebResponse, build_response
 from aritma_auth.runtime.values import Value
+
+_log = logging.getLogger("aritma_auth")
 
 _STYLE = (
     ":root{color-scheme:light dark;--ground:#f4f6f8;--card:#fff;--text:#16202a;--soft:#4a5a68;"
@@ -59,33 +69,104 @@ class WebPage(Value):
 RenderPage: TypeAlias = Callable[[WebPage], str]
 
 
-def build_page(
-    page: WebPage, *further: tuple[str, str], render_page: RenderPage | None = None
-) -> WebResponse:
+class PageWriter:
     """
-    Build the response that shows a page.
+    Shows the pages of one application's sign-in.
 
     Args:
-        page: What it says.
-
-        further: Headers, such as cookies.
+        home: Path of the page that each of them links to.
 
         render_page: Writes the HTML in place of `render_plain_page`; its styles are its own, so
             that the policy for content forbids frames and little else.
     """
-    if render_page is None:
-        policy = f"{_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
-        body = render_plain_page(page)
-    else:
-        policy = "base-uri 'none'; frame-ancestors 'none'"
-        body = render_page(page)
-    return build_response(
-        page.status,
-        ("Content-Security-Policy", policy),
-        *further,
-        body=body,
-        media_type="text/html",
-    )
+
+    def __init__(self, home: str, render_page: RenderPage | None) -> None:
+        self._home = home
+        self._render_page = render_page
+
+    def show(self, status: int, title: str, text: str, *further: tuple[str, str]) -> WebResponse:
+        """
+        Show a page.
+
+        Args:
+            status: HTTP status.
+
+            title: The heading.
+
+            text: One sentence or two.
+
+            further: Headers, such as cookies.
+        """
+        page = WebPage(status=status, title=title, text=text, link=self._home, link_text="Home")
+        if self._render_page is None:
+            policy = f"{_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
+            body = render_plain_page(page)
+        else:
+            policy = "base-uri 'none'; frame-ancestors 'none'"
+            body = self._render_page(page)
+        return build_response(
+            status,
+            ("Content-Security-Policy", policy),
+            *further,
+            body=body,
+            media_type="text/html",
+        )
+
+    def show_or_tell(
+        self, request: WebRequest, status: int, title: str, text: str, *further: tuple[str, str]
+    ) -> WebResponse:
+        """
+        Show a page, or tell a script what is wrong.
+
+        Args:
+            request: What is responded to.
+
+            status: HTTP status.
+
+            title: The heading.
+
+            text: One sentence or two.
+
+            further: Headers.
+        """
+        if not request.expects_page:
+            return build_problem(status, title, *further)
+        return self.show(status, title, text, *further)
+
+    def explain(self, request: WebRequest, error: AritmaAuthError) -> WebResponse:
+        """
+        Explain an error to the end-user, and log it for the operator.
+
+        Args:
+            request: What has failed.
+
+            error: Why.
+        """
+        status, title, text = _explanation(error)
+        if status != _DENIED:
+            _log.log(logging.ERROR if status == _FAILED else logging.WARNING, "sign-in: %s", error)
+        later = error.retry_after
+        wait = () if later is None else (("Retry-After", str(math.ceil(later))),)
+        return self.show_or_tell(request, status, title, text, *wait)
+
+
+_DENIED, _FAILED = 403, 500
+
+
+def _explanation(error: AritmaAuthError) -> tuple[int, str, str]:
+    """Give the status, the heading and the text of an error; none of it comes from outside."""
+    came_by_browser = isinstance(error, OAuthError) and error.status is None
+    if isinstance(error, AccessDeniedError) or (came_by_browser and error.is_permanent):
+        return _DENIED, "Not signed in", "The sign-in was cancelled or refused."
+    if isinstance(error, VerificationError):
+        return (
+            400,
+            "Please start again",
+            "This sign-in has expired, was used before, or was begun in another browser.",
+        )
+    if error.is_permanent:
+        return _FAILED, "This does not work now", "Those who run this application must mend it."
+    return 503, "Please try later", "A service that this page needs does not respond now."
 
 
 def render_plain_page(page: WebPage) -> str:

@@ -15,30 +15,25 @@ An adapter turns its framework's request into a `WebRequest` and a `WebResponse`
 framework's response; everything else is here.
 """
 
-import asyncio
 import contextlib
 import json
-import logging
-import math
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypedDict
-from urllib.parse import parse_qsl
 
 import aiohttp
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
-    AccessDeniedError,
     AritmaAuthError,
     ConfigurationError,
-    OAuthError,
     ReauthenticationRequiredError,
     StateMismatchError,
     StepUpRequiredError,
     VerificationError,
     require_instance,
     require_seconds,
+    wrong_kind,
 )
 from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
 from aritma_auth.integrations.web_messages import (
@@ -47,35 +42,31 @@ from aritma_auth.integrations.web_messages import (
     WebRequest,
     WebResponse,
     build_redirect,
-    build_response,
     parse_base_url,
     parse_return_path,
 )
-from aritma_auth.integrations.web_pages import RenderPage, WebPage, build_page, build_problem
+from aritma_auth.integrations.web_pages import PageWriter, RenderPage, build_problem
 from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
+from aritma_auth.integrations.web_sign_out import WebSignOut
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
-from aritma_auth.protocol.logout import validate_logout_callback
 from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
+from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_to_the_end
 from aritma_auth.stores.contract import TokenStore
 from aritma_auth.stores.key import require_store
+from aritma_auth.stores.memory import MemoryTokenStore
 
 DEFAULT_SCOPE = ("openid", "profile", "offline_access", "bankservice")
 
 _PATHS = WebPaths()
 
-_log = logging.getLogger("aritma_auth")
-
 _API_TIMEOUT = aiohttp.ClientTimeout(total=30)
-_MAX_LOGOUT_BODY = 1 << 16
-_LOGOUT_BODY_TIMEOUT = 10.0
 _MAX_PENDING = 12
 """Sign-ins of one browser that are kept: their cookies travel with each of its requests."""
 
-_SIGN_OUT_SECONDS = 600.0
 _PROFILE = frozenset({"address", "email", "phone", "profile"})
 _REAUTHENTICATION = "reauthentication"
 
@@ -150,7 +141,12 @@ class WebSignInFlow:
         require_instance("client", "an OAuthClient", client, OAuthClient)
         require_instance("paths", "WebPaths", paths, WebPaths)
         require_seconds("session_lifetime", session_lifetime, above_zero=True)
+        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         require_store(store)
+        if api_url is not None:
+            require_secure_url(api_url, "api_url")
+        if render_page is not None and not callable(render_page):
+            raise wrong_kind("render_page", "a function that writes a WebPage as HTML", render_page)
         if sessions is not None:
             require_instance("sessions", "a SessionStore", sessions, SessionStore)
         self.base_url = parse_base_url(base_url)
@@ -162,16 +158,23 @@ class WebSignInFlow:
             raise ConfigurationError("scope must contain openid, which proves who signs in")
         self._api_url = api_url
         self._parameters: AuthorizationParameters = parameters or {}
-        self._render_page = render_page
-        self._clock = clock
+        unknown = self._parameters.keys() - AuthorizationParameters.__annotations__.keys()
+        if unknown:
+            raise ConfigurationError(
+                f"parameters must be those of AuthorizationParameters, not {', '.join(unknown)}"
+            )
         self._cookies = CookieJar(self.base_url.startswith("https:"))
-        self._store: SessionStore = sessions or MemorySessionStore(clock=clock)
+        self._pages = PageWriter(paths.home, render_page)
+        self._store = MemorySessionStore(clock=clock) if sessions is None else sessions
         self._sessions = WebSessions(
             client,
             self._store,
-            _memory_store(clock) if store is None else store,
+            MemoryTokenStore(clock=clock) if store is None else store,
             lifetime=session_lifetime,
             clock=clock,
+        )
+        self._ends = WebSignOut(
+            client, self.base_url, paths, self._cookies, self._sessions, self._pages
         )
         self._connector: aiohttp.BaseConnector | None = None
 
@@ -235,12 +238,12 @@ class WebSignInFlow:
             "sign_in": self._show_sign_in,
             "callback": self._complete,
             "sign_out": self._sign_out,
-            "signed_out": self._show_signed_out,
+            "signed_out": self._ends.show_signed_out,
         }
         try:
             return await pages[page](request)
         except AritmaAuthError as error:
-            return self._explain(request, error)
+            return self._pages.explain(request, error)
 
     async def respond_to(self, request: WebRequest, error: AritmaAuthError) -> WebResponse:
         """
@@ -258,7 +261,7 @@ class WebSignInFlow:
                 return await self._demand(request, _describe(error), error)
         except AritmaAuthError as later:
             error = later
-        return self._explain(request, error)
+        return self._pages.explain(request, error)
 
     async def _demand(
         self, request: WebRequest, cause: str, step_up: StepUpRequiredError | None
@@ -266,7 +269,7 @@ class WebSignInFlow:
         handle = self._handle_of(request)
         user = await self._sessions.find(handle) if handle else None
         if user is not None and await self._sessions.is_circle(user, cause):
-            return self._page(
+            return self._pages.show_or_tell(
                 request, 403, "Not allowed", "The service wants more than your sign-in proves."
             )
         if not request.expects_page:
@@ -305,7 +308,7 @@ class WebSignInFlow:
 
     def _handle_of(self, request: WebRequest) -> HiddenStr:
         # Hidden, since an error reporter may show the frames' locals.
-        return HiddenStr(request.cookies.get(self._cookies.name("session"), ""))
+        return HiddenStr(request.cookies.get(self._cookies.session, ""))
 
     def _sign_in_cookie(self, state: SecretText) -> str:
         return self._cookies.name(f"sign-in-{state.fingerprint}")
@@ -331,7 +334,7 @@ class WebSignInFlow:
         )
         return build_redirect(
             path,
-            self._cookies.set(self._cookies.name("session"), handle),
+            self._cookies.set(self._cookies.session, handle),
             self._cookies.delete(name),
         )
 
@@ -353,44 +356,7 @@ class WebSignInFlow:
         user = await self.find_user(request)
         if user is None:
             return build_redirect(self.paths.home)
-        await self._sessions.sign_out(user)
-        forget = self._cookies.delete(self._cookies.name("session"))
-        state = SecretText(secrets.token_urlsafe(32))
-        try:
-            location = await self._client.end_session_url(
-                id_token_hint=None if user.id_token is None else user.id_token.text,
-                post_logout_redirect_uri=f"{self.base_url}{self.paths.signed_out}",
-                state=state.text,
-            )
-        except AritmaAuthError as error:
-            # The session here has ended, whatever the server offers.
-            _log.warning("the end-user stays signed in at the server: %s", error)
-            return self._signed_out_page(forget)
-        cookie = self._sign_out_cookie(state)
-        return build_redirect(
-            location,
-            forget,
-            self._cookies.set(cookie, state.text, max_age=_SIGN_OUT_SECONDS),
-        )
-
-    def _sign_out_cookie(self, state: SecretText) -> str:
-        # One for each tab that signs out.
-        return self._cookies.name(f"sign-out-{state.fingerprint}")
-
-    async def _show_signed_out(self, request: WebRequest) -> WebResponse:
-        cookie = self._sign_out_cookie(SecretText(request.parameter("state")))
-        validate_logout_callback(request.query, state=request.cookies.get(cookie))
-        return self._signed_out_page(self._cookies.delete(cookie))
-
-    def _signed_out_page(self, *further: tuple[str, str]) -> WebResponse:
-        page = WebPage(
-            status=200,
-            title="Signed out",
-            text="You are signed out.",
-            link=self.paths.home,
-            link_text="Home",
-        )
-        return build_page(page, *further, render_page=self._render_page)
+        return await self._ends.sign_out(user)
 
     async def end_sessions(self, body: AsyncIterable[bytes]) -> WebResponse:
         """
@@ -398,24 +364,8 @@ class WebSignInFlow:
 
         Args:
             body: The posted form, in pieces as it comes.
-
-        Spec: OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8.
         """
-        try:
-            async with asyncio.timeout(_LOGOUT_BODY_TIMEOUT):
-                form = await _read_form(body)
-            logout = await self._client.verify_logout_token(form.get("logout_token", ""))
-            if await self._sessions.mark_ended(logout):
-                return build_response(200)
-        except (TimeoutError, VerificationError) as error:
-            _log.warning("a logout token was refused: %s", error)
-        except AritmaAuthError as error:
-            _log.warning("a logout token could not be checked: %s", error)
-            return build_response(503)
-        body_text = json.dumps({"error": "invalid_request"})
-        return build_response(400, body=body_text, media_type="application/json")
-
-    # Errors
+        return await self._ends.end_sessions(body)
 
     def _require_own_page(self, request: WebRequest) -> None:
         if not request.is_from(self.base_url):
@@ -423,24 +373,6 @@ class WebSignInFlow:
                 f"a page of {self.base_url} must have sent this {request.method} request: "
                 "Sec-Fetch-Site or Origin says otherwise, or both are missing"
             )
-
-    def _explain(self, request: WebRequest, error: AritmaAuthError) -> WebResponse:
-        status, title, text = _explanation(error)
-        if status != _DENIED:
-            _log.log(logging.ERROR if status == _FAILED else logging.WARNING, "sign-in: %s", error)
-        later = error.retry_after
-        wait = () if later is None else (("Retry-After", str(math.ceil(later))),)
-        return self._page(request, status, title, text, *wait)
-
-    def _page(
-        self, request: WebRequest, status: int, title: str, text: str, *further: tuple[str, str]
-    ) -> WebResponse:
-        if not request.expects_page:
-            return build_problem(status, title, *further)
-        page = WebPage(
-            status=status, title=title, text=text, link=self.paths.home, link_text="Home"
-        )
-        return build_page(page, *further, render_page=self._render_page)
 
     async def aclose(self) -> None:
         """Close the connections and the providers of this process; the sessions stay."""
@@ -465,44 +397,6 @@ def require_user(user: SignedInUser | None) -> SignedInUser:
     return user
 
 
-_DENIED, _FAILED = 403, 500
-
-
-def _explanation(error: AritmaAuthError) -> tuple[int, str, str]:
-    """Give the status, the heading and the text of an error; none of it comes from outside."""
-    came_by_browser = isinstance(error, OAuthError) and error.status is None
-    if isinstance(error, AccessDeniedError) or (came_by_browser and error.is_permanent):
-        return _DENIED, "Not signed in", "The sign-in was cancelled or refused."
-    if isinstance(error, VerificationError):
-        return (
-            400,
-            "Please start again",
-            "This sign-in has expired, was used before, or was begun in another browser.",
-        )
-    if error.is_permanent:
-        return _FAILED, "This does not work now", "Those who run this application must mend it."
-    return 503, "Please try later", "A service that this page needs does not respond now."
-
-
 def _describe(demand: StepUpRequiredError) -> str:
     """Write down what an API demands, to see whether it demands the same again."""
     return json.dumps([sorted(demand.scope or ()), list(demand.acr_values), demand.max_age])
-
-
-async def _read_form(body: AsyncIterable[bytes]) -> dict[str, str]:
-    text = bytearray()
-    async for piece in body:
-        text += piece
-        if len(text) > _MAX_LOGOUT_BODY:
-            raise VerificationError(f"the form must have at most {_MAX_LOGOUT_BODY} bytes")
-    try:
-        pairs = parse_qsl(text.decode(), max_num_fields=16)
-    except ValueError:
-        pairs = []
-    return {name: HiddenStr(value) for name, value in pairs}
-
-
-def _memory_store(clock: Clock) -> TokenStore:
-    from aritma_auth.stores.memory import MemoryTokenStore  # noqa: PLC0415 - one process only
-
-    return MemoryTokenStore(clock=clock)

@@ -553,6 +553,10 @@ async def test_the_sign_in_asks_for_what_the_application_wants(open_flow):
         ({"sessions": {}}, "sessions must be a SessionStore"),
         ({"store": {}}, "store"),
         ({"session_lifetime": 0}, "session_lifetime"),
+        ({"api_url": "http://api.example"}, "api_url must use https"),
+        ({"render_page": "<p>"}, "render_page must be a function"),
+        ({"parameters": {"acr": "mfa"}}, "parameters must be those of AuthorizationParameters"),
+        ({"clock": None}, "clock must be a Clock"),
     ],
 )
 def test_wrong_settings_are_named(changes, problem):
