@@ -388,14 +388,18 @@ class PendingPayment(Value):
         """
         Take an event; one of another payment changes nothing.
 
+        Events name a payment and never a basket: a basket's signatures are known by their
+        authorization, and its status by `merge_payment`.
+
         Args:
             event: What a receiver got.
         """
-        if event.payment_id != self.payment_id:
-            return self
+        at, is_ours = event.envelope.time or 0.0, event.payment_id == self.payment_id
         if isinstance(event, PaymentStatusUpdated):
-            return self._with_status(event.status, event.envelope.time or 0.0)
-        at, known = event.envelope.time or 0.0, self._authorization(event.authorization_id)
+            return self._with_status(event.status, at) if is_ours else self
+        known = self._authorization(event.authorization_id)
+        if known is None and not is_ours:
+            return self
         signature = known or Signature(
             signer=event.user_id, authorization_id=event.authorization_id
         )

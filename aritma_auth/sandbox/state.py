@@ -55,7 +55,9 @@ class SandboxState:
             self.certificates,
         )
         assertions = ClientAssertions(self.clients, self.clock)
-        self.authenticator = ClientAuthenticator(self.clients, assertions, self.server_version)
+        self.authenticator = ClientAuthenticator(
+            self.clients, assertions, self.server_version, self.clock
+        )
         self.sessions = Sessions(self.clock)
         self.device_codes = DeviceCodes(self.clock)
         self.backchannel_requests = BackchannelRequests(

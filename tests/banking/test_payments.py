@@ -160,6 +160,20 @@ def test_a_basket_is_signed_like_a_payment():
     assert basket.build_authorization_request("alice").path == f"{url}/authorizations"
 
 
+def test_a_baskets_signatures_come_with_its_payments_events():
+    """An event names a payment of the basket, and the authorization is the basket's."""
+    basket = PendingPayment.generate("signing-baskets").begin_creation({}, now=NOW)
+    basket = basket.created(
+        made(paymentId=None, basketId="b1"), environment=ENVIRONMENT
+    ).begin_authorization("alice")
+    basket = basket.authorization_started("alice", started(1), environment=ENVIRONMENT)
+
+    assert basket.merge_event(signed(2)) == basket
+    assert basket.merge_event(updated("acsc")) == basket
+    merged = basket.merge_event(signed(1, "user-alice", remainingAuthorizations=1))
+    assert (merged.signed_by, merged.remaining) == (("alice",), 1)
+
+
 def test_relative_links_are_joined():
     """A link may be relative to the URL that was called."""
     payment = PendingPayment.generate().created(

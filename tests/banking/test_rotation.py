@@ -36,7 +36,7 @@ class Service:
         self.place = banking.FileSecretPlace(folder / "secret")
         self.journal = banking.FileSecretPlace(folder / "secret.rotation")
         self.place.path.write_text("sandbox-secret\n")
-        self.clock = FakeClock()
+        self.clock = FakeClock(wall=sandbox.clock.time())
 
     @property
     def secret(self):

@@ -1,5 +1,7 @@
 """The sandbox's IAM: the secrets of a client."""
 
+from datetime import UTC, datetime
+
 import aiohttp
 import pytest
 
@@ -53,6 +55,21 @@ async def test_a_secret_has_8_to_32_characters(iam, body):
         assert response.status == 400
     async with iam.post(PLACE, json={"value": "a" * 33}) as response:
         assert response.status == 400
+
+
+async def test_a_secret_ends(sandbox, iam):
+    """At its expiration the server refuses it, and no other secret of the client."""
+    end = datetime.fromtimestamp(sandbox.clock.time() + 60, UTC).isoformat()
+    async with iam.post(PLACE, json={"value": "a-short-life", "expiration": end}) as response:
+        assert (await response.json())["expiration"] == end
+    assert await status_with(sandbox, "a-short-life") == 200
+    sandbox.clock.advance(61)
+
+    assert await status_with(sandbox, "a-short-life") == 400
+    assert await status_with(sandbox, "sandbox-secret") == 200
+    for odd in ("soon", 5):
+        async with iam.post(PLACE, json={"value": "a-short-life", "expiration": odd}) as response:
+            assert response.status == 400
 
 
 async def test_only_known_clients_have_secrets(sandbox, iam):

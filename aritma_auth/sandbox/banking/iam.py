@@ -2,12 +2,14 @@
 IAM, as far as it concerns the secrets of clients.
 
 Source: Aritma's pages on IAM show how a secret is created; that it is listed by GET and deleted by
-DELETE is made up. An expiration is kept and shown, and not enforced.
+DELETE is made up.
 """
 
 import json
+import math
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 
 import attrs
 from aiohttp import web
@@ -47,10 +49,16 @@ class IamApi:
         value = body.get("value") if isinstance(body, dict) else None
         if not isinstance(body, dict) or not isinstance(value, str) or not 8 <= len(value) <= 32:
             raise Problem(400, "value must have 8 to 32 characters.")
+        end = body.get("expiration")
+        try:
+            ends_at = math.inf if end is None else datetime.fromisoformat(end).timestamp()
+        except (TypeError, ValueError):
+            raise Problem(400, "expiration must be a time.") from None
+        self._sandbox.authenticator.secret_ends[client_id, value] = ends_at
         shown = {
             "id": str(uuid.uuid4()),
             "description": body.get("description"),
-            "expiration": body.get("expiration"),
+            "expiration": end,
         }
         self._described[client_id, value] = shown
         self._change(client_id, {*self._sandbox.clients[client_id].secrets, value})

@@ -7,6 +7,7 @@ Source: IdentityServer's ClientSecretValidator and BasicAuthenticationSecretPars
 import base64
 import binascii
 import hmac
+import math
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
@@ -70,10 +71,13 @@ class ClientAuthenticator:
         clients: Mapping[str, SandboxClient],
         assertions: ClientAssertions,
         server_version: ServerVersion,
+        clock: SandboxClock,
     ) -> None:
         self._clients = clients
         self._assertions = assertions
         self._server_version = server_version
+        self._clock = clock
+        self.secret_ends: dict[tuple[str, str], float] = {}
 
     def find_client(
         self, form: Mapping[str, str], authorization: str, issuer: str
@@ -109,7 +113,9 @@ class ClientAuthenticator:
         is_by_key = client.public_key is not None and not client.has_certificate
         if is_by_key and not client.secrets and not is_asserted:
             raise ErrorResponse("invalid_client")
-        if client.secrets and not any(secrets_match(secret, valid) for valid in client.secrets):
+        now, ends = self._clock.time(), self.secret_ends
+        valid = [each for each in client.secrets if now < ends.get((client_id, each), math.inf)]
+        if client.secrets and not any(secrets_match(secret, each) for each in valid):
             raise ErrorResponse("invalid_client")
         return client
 
