@@ -128,9 +128,9 @@ if TYPE_CHECKING:
     from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
+    from aritma_auth.provider.settings import TokenSource as TokenSource
     from aritma_auth.provider.status import PoolStatus as PoolStatus
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
-    from aritma_auth.provider.token_request import TokenSource as TokenSource
     from aritma_auth.runtime.clock import Clock as Clock
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores.contract import Record as Record
@@ -276,11 +276,11 @@ _HOMES = {
     ),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
+    "provider.settings": ("TokenSource",),
     "provider.status": (
         "PoolStatus",
         "ProviderStatus",
     ),
-    "provider.token_request": ("TokenSource",),
     "runtime.clock": ("Clock",),
     "secret": ("Secret",),
     "stores.contract": (

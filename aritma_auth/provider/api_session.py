@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-from aritma_auth.provider.token_request import TokenSource
+from aritma_auth.provider.settings import TokenSource
 
 if TYPE_CHECKING:
     import ssl

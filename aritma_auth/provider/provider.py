@@ -28,7 +28,7 @@ from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
 from aritma_auth.provider.refresh import Outcome, TokenRefresher
-from aritma_auth.provider.token_request import Settings, TokenSource, require_source
+from aritma_auth.provider.settings import Settings, TokenSource, require_source
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK

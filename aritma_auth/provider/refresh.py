@@ -17,7 +17,8 @@ from aritma_auth.events.base import WaitingListener, notify_of_wait
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
-from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
+from aritma_auth.provider.settings import Settings, credential_fingerprint
+from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, ObservedFlight, SingleFlight
 from aritma_auth.runtime.tasks import GuardedTask, retrieve, run_to_the_end, uninterrupted

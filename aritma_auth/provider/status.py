@@ -5,7 +5,7 @@ import attrs
 from aritma_auth.errors import printable
 from aritma_auth.protocol.redaction import mask_hidden
 from aritma_auth.provider.cache import TokenCache
-from aritma_auth.provider.token_request import Settings
+from aritma_auth.provider.settings import Settings
 
 SHOWN_FAILURES = 100
 """Failing providers that a pool's status describes at most."""

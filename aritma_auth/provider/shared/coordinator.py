@@ -15,6 +15,7 @@ from aritma_auth import events
 from aritma_auth.errors import AritmaAuthError, StoreError
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.cache import IssuedToken
+from aritma_auth.provider.settings import Settings, credential_fingerprint
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
 from aritma_auth.provider.shared.machine import Phase, Purpose, Refresh, SharedRefresh
@@ -23,7 +24,7 @@ from aritma_auth.provider.shared.resilient_store import (
     ResilientStore,
     StoreUnavailableError,
 )
-from aritma_auth.provider.token_request import Settings, TokenRequester, credential_fingerprint
+from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.tasks import GuardedTask, uninterrupted
 

@@ -1,0 +1,148 @@
+"""What a provider is made with, and what it needs of a client."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from aritma_auth import events
+from aritma_auth.environment import Environment
+from aritma_auth.errors import AritmaAuthError, printable, wrong_kind
+from aritma_auth.events.base import E, Event, Listener, notify
+from aritma_auth.protocol.client_auth import ClientAuth
+from aritma_auth.protocol.credentials import CredentialSource
+from aritma_auth.protocol.grants import Grant
+from aritma_auth.protocol.tokens import Token
+from aritma_auth.provider.backoff import RetryState
+from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
+from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.tasks import run_within
+from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.provider.announcer import TokenAnnouncer
+    from aritma_auth.stores import TokenStore
+
+
+class TokenSource(Protocol):
+    """What a provider needs of a client; `aritma_auth.OAuthClient` is one."""
+
+    @property
+    def client_id(self) -> str:
+        """The client's identifier."""
+        ...
+
+    @property
+    def client_auth(self) -> ClientAuth:
+        """How the client authenticates; a refused token request is repeated once it changes."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """The authorization server and its APIs."""
+        ...
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds that the server's clock is ahead of ours."""
+        ...
+
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
+        """
+        Ask the token endpoint for a token, now.
+
+        Args:
+            grant: What entitles the client to the token.
+
+            timeout: Seconds for the request, or None for the client's own.
+
+        Raises:
+            AritmaAuthError: No token came.
+        """
+        ...
+
+
+_MEMBERS = ("client_id", "client_auth", "environment", "clock_skew", "fetch_token")
+
+
+def require_source(client: object) -> None:
+    """Require a client to be a TokenSource; raise ConfigurationError."""
+    if isinstance(client, type) or not all(hasattr(client, name) for name in _MEMBERS):
+        raise wrong_kind("client", "a TokenSource, such as OAuthClient(client_id, secret)", client)
+
+
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Settings(Value):
+    """What a provider was made with; the names are those of its arguments."""
+
+    client: TokenSource
+    grant: Grant
+    store: "TokenStore | None"
+    policy: RefreshPolicy
+    sharing: SharingPolicy
+    clock: Clock
+    draw: Callable[[], float]
+    on_event: Listener | None
+    key: str = ""
+    on_token: "TokenAnnouncer | None" = None
+    refresh_tokens: RefreshTokenUsage = ONE_TIME
+
+    @property
+    def grant_name(self) -> str:
+        """The grant type, or the class of a grant without a registered one."""
+        return self.grant.grant_type or type(self.grant).__name__
+
+    def label(self, event: E) -> E:
+        """Say in an event whose token it is about."""
+        client = self.client
+        environment = client.environment
+        return attrs.evolve(
+            event,
+            issuer=environment.issuer,
+            client_id=client.client_id,
+            tenant=environment.tenant or "",
+            key=printable(self.key),
+            grant=self.grant_name,
+            scope=self.grant.scope or (),
+        )
+
+    def report(self, event: Event) -> None:
+        """Tell the listener, if there is one, what happened and whose token it is about."""
+        if self.on_event is not None:
+            notify(self.on_event, self.label(event))
+
+    def report_recovery(self, failure: RetryState | None, now: float) -> None:
+        """Report that there is a token again, if refreshes had failed."""
+        if failure is not None:
+            self.report(events.RefreshRecovered(now - failure.since, failure.count))
+
+
+async def credential_fingerprint(settings: Settings) -> str:
+    """
+    Return a text that changes with the client's secret and with what the grant presents.
+
+    Where a secret cannot be loaded, the reason stands for it.
+    """
+    found = []
+    if settings.client.client_auth.secret is not None:
+        found.append(await _fingerprint_of(settings.client.client_auth.secret, settings.policy))
+    for source in settings.grant.sources().values():
+        key, peek = getattr(source, "key", None), getattr(source, "peek", None)
+        if isinstance(key, CredentialSource):
+            found.append(await _fingerprint_of(key, settings.policy))
+        # A new sign-in of the subject's may be presented at once.
+        token = None if peek is None else peek()
+        found.append("" if token is None else token.fingerprint)
+    return " ".join(found)
+
+
+async def _fingerprint_of(secret: CredentialSource, policy: RefreshPolicy) -> str:
+    async def load() -> str:
+        return (await secret.load()).fingerprint
+
+    try:
+        return await run_within(policy.refresh_timeout, load())
+    except AritmaAuthError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a secret's own callable or class may raise anything
+        return type(error).__name__
