@@ -38,6 +38,8 @@ def modules():
 
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob("*.py"):
+        left_over.unlink()
     # Where the tutorial's own modules are.
     settings = {"extraPaths": [str(ROOT), str(ROOT / "docs/examples")]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
