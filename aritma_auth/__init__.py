@@ -66,10 +66,10 @@ if TYPE_CHECKING:
         validate_authorization_response as validate_authorization_response,
     )
     from aritma_auth.protocol.ciba import BackchannelAuthentication as BackchannelAuthentication
-    from aritma_auth.protocol.ciba import BackchannelParameters as BackchannelParameters
     from aritma_auth.protocol.ciba import (
         validate_backchannel_notification as validate_backchannel_notification,
     )
+    from aritma_auth.protocol.ciba_request import BackchannelParameters as BackchannelParameters
     from aritma_auth.protocol.client_auth import ClientAssertion as ClientAssertion
     from aritma_auth.protocol.client_auth import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth import ClientSecretBasic as ClientSecretBasic
@@ -199,9 +199,9 @@ _HOMES = {
     ),
     "protocol.ciba": (
         "BackchannelAuthentication",
-        "BackchannelParameters",
         "validate_backchannel_notification",
     ),
+    "protocol.ciba_request": ("BackchannelParameters",),
     "protocol.client_auth": (
         "ClientAssertion",
         "ClientAuth",

@@ -10,11 +10,13 @@ from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.errors import require_instance
 from aritma_auth.protocol.ciba import (
     BackchannelAuthentication,
+    parse_backchannel_response,
+)
+from aritma_auth.protocol.ciba_request import (
     BackchannelParameters,
     build_backchannel_request,
     build_backchannel_request_object,
     generate_notification_token,
-    parse_backchannel_response,
 )
 from aritma_auth.protocol.client_auth import generate_jti
 from aritma_auth.protocol.jws import require_joserfc

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_request import AuthorizationRequest
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
     from aritma_auth.protocol.callback import Callback
-    from aritma_auth.protocol.ciba import BackchannelAuthentication, BackchannelParameters
+    from aritma_auth.protocol.ciba import BackchannelAuthentication
+    from aritma_auth.protocol.ciba_request import BackchannelParameters
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.grants import Grant

@@ -46,6 +46,16 @@ async def test_one_value_turns_all_of_it_on(sandbox, profile):
     assert (client.profile, client.environment.discovers) == (profile, True)
 
 
+async def test_a_response_names_its_server_although_nobody_has_announced_it(sandbox):
+    """The profile demands ``iss``, whatever the metadata say (RFC 9207 §2.4)."""
+    sandbox.overrides.metadata = {"authorization_response_iss_parameter_supported": None}
+    sandbox.overrides.authorization_response = {"iss": None}
+    with pytest.raises(aa.IssuerMismatchError, match="must name its issuer"):
+        await sign_in(fapi_client(sandbox))
+
+    assert sandbox.token_requests == []
+
+
 async def test_assertions_name_the_issuer(sandbox):
     """One audience, as text: an endpoint's address would be refused by the profile's servers."""
     client = fapi_client(sandbox)

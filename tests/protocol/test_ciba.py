@@ -18,11 +18,13 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.ciba import (
     BackchannelAuthentication,
+    parse_backchannel_response,
+    validate_backchannel_notification,
+)
+from aritma_auth.protocol.ciba_request import (
     build_backchannel_request,
     build_backchannel_request_object,
     generate_notification_token,
-    parse_backchannel_response,
-    validate_backchannel_notification,
 )
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.jwt import verify_signature

@@ -71,6 +71,20 @@ async def sign_in(client: aa.OAuthClient, pending: aa.PendingSignIns, url: str) 
     return done.subject
 
 
+async def keep_to_a_profile(key: aa.SigningKey) -> bool:
+    client = aa.OAuthClient(
+        "id", aa.PrivateKeyJwt(key), dpop=aa.DPoP(key), request_signer=key, profile=aa.FAPI2
+    )
+    report: aa.ProfileReport = await client.assess_profile(aa.FAPI2_MESSAGE_SIGNING)
+    payment = aa.AuthorizationDetail("payment", actions=["initiate"], extra={"amount": "5"})
+    asked: aa.BackchannelAuthentication = await client.begin_backchannel_sign_in(
+        "openid", login_hint="alice", authorization_details=[payment], notify=True
+    )
+    found = aa.validate_backchannel_notification([asked], authorization=None, body=b"")
+    done = await client.complete_backchannel_sign_in(found, is_notified=True)
+    return report.is_ready and not aa.find_ungranted_details([payment], done.token)
+
+
 async def exchange(client: aa.OAuthClient, request: aa.AuthorizationRequest, url: str) -> aa.Token:
     response: aa.AuthorizationResponse = aa.validate_authorization_response(request, url, now=0.0)
     return (await client.exchange_code(response)).token
