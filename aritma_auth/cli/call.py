@@ -148,7 +148,8 @@ def _parse_headers(lines: list[str]) -> dict[str, str]:
             )
         if not value.isprintable():
             raise UsageError(f"--header {name} must have a printable value")
-        headers[name] = value
+        # One spelling of each name, so that a default does not join it.
+        headers[name.title()] = value
     return headers
 
 

@@ -55,9 +55,11 @@ class Server:
         self.status = 200
         self.page = None
         self.hangs = self.drops = False
+        self.headers = None
         self.is_over = asyncio.Event()
 
     async def respond(self, request):
+        self.headers = request.headers
         if request.path == "/.well-known/openid-configuration" and self.has_metadata:
             return web.json_response(
                 {

@@ -131,6 +131,18 @@ def test_the_exit_code_is_that_of_the_status(call, settings, status, code):
     assert (found, err, json.loads(out)["status"]) == (code, "", status)
 
 
+def test_further_headers_are_sent(server, capsys):
+    """Each --header is sent, beside the token and the types of the bodies."""
+    options = ["--header", "Idempotency-Key: 42", "--header", "accept: text/csv"]
+    body = ["--data", "a;b", "--content-type", "text/csv"]
+
+    assert cli.run(["call", "put", f"{server.url}/x", *options, *body]) == ExitCode.REFUSED
+    assert server.headers["Idempotency-Key"] == "42"
+    assert server.headers.getall("Accept") == ["text/csv"]
+    assert server.headers["Content-Type"] == "text/csv"
+    assert server.headers["Authorization"] == "Bearer the-token"
+
+
 def test_a_redirect_is_shown_and_not_followed(call, settings):
     """A redirect ends the command with code 1: its address is another request to decide about."""
     code, _, err = call("GET", f"redirect?to={settings.banking_url}api/accounts")
