@@ -222,10 +222,17 @@ class EventReceiver:
         if handshake is not None:
             return await self._shake_hands(handshake, fields, deadline)
         await self._authorization.require(fields, timeout=self._left(deadline))
-        events = await self._read(fields, body, deadline)
-        if await self._dispatcher.handle_all(events, deadline):
-            return EventReply(200)
-        return EventReply(503, {"Retry-After": _RETRY_AFTER})
+        events, problems = [], []
+        for envelope in await self._read(fields, body, deadline):
+            try:
+                events.append(parse_event(envelope, self._types))
+            except VerificationError as error:
+                # The others of its batch must not be lost with it; whoever takes envelopes gets it.
+                events.append(envelope)
+                problems.append(str(error))
+        if not await self._dispatcher.handle_all(events, deadline):
+            return EventReply(503, {"Retry-After": _RETRY_AFTER})
+        return self._refuse(400, problems[0]) if problems else EventReply(200)
 
     def _refuse(self, status: int, reason: str) -> EventReply:
         self._tell(DeliveryRefused(reason, status))
@@ -262,7 +269,7 @@ class EventReceiver:
 
     async def _read(
         self, fields: tuple[tuple[str, str], ...], body: AsyncIterable[bytes], deadline: float
-    ) -> tuple[CloudEvent | BankingEvent, ...]:
+    ) -> tuple[CloudEvent, ...]:
         encodings = [value for name, value in fields if name.lower() == "content-encoding"]
         if any(encoding.strip().lower() != "identity" for encoding in encodings):
             raise RefusedError(400, "the body must not be compressed")
@@ -281,7 +288,7 @@ class EventReceiver:
             # The problem itself would quote the event.
             if find_tenant_problem({TENANT_CLAIM: envelope.tenant}, self._tenants) is not None:
                 raise RefusedError(400, "the event is of another tenant, or names none")
-        return tuple(parse_event(envelope, self._types) for envelope in envelopes)
+        return envelopes
 
     def _left(self, deadline: float) -> float:
         return max(_LEAST, deadline - self._clock.monotonic())

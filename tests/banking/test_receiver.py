@@ -454,6 +454,18 @@ async def test_what_is_no_event_is_400(receiver, canary, body):
     assert await send(receiver, body) == banking.EventReply(400)
 
 
+async def test_a_known_type_with_odd_data_costs_no_other_event(receiver, seen):
+    """The others of its batch are handled, envelopes reach their handlers, and it is refused."""
+    typed, raw = record(receiver), record(receiver, banking.CloudEvent)
+    odd = ENVELOPE | {"id": "odd", "data": {"paymentId": 5}}
+    batch = json.dumps([ENVELOPE, odd, ENVELOPE | {"id": "2"}]).encode()
+
+    assert (await send(receiver, batch)).status == 400
+    assert [event.envelope.id for event in typed] == [ENVELOPE["id"], "2"]
+    assert [event.id for event in raw] == [ENVELOPE["id"], "odd", "2"]
+    assert seen.reason == "the event's paymentId must be a text"
+
+
 async def test_a_huge_batch_is_refused(seen):
     """The number of events in one request is bounded."""
     receiver = make(seen, max_events=2)
