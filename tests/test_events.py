@@ -274,6 +274,17 @@ async def test_a_recovery_tells_how_long_and_how_often_it_failed(clock):
     assert len(rig.happened(events.TokenRequestFailed)) == 3
 
 
+async def test_a_skewed_clock_is_told_once(clock):
+    """And again when a clock has been set to another wrong time, or back and away again."""
+    rig = Rig(clock)
+    for skew in (-31.0, -31.2, -100.0, -1.0, -31.0, -31.0):
+        rig.client.clock_skew = skew
+        await rig.get()
+        clock.advance(3600)
+
+    assert [event.skew for event in rig.happened(events.ClockSkewed)] == [-31.0, -100.0, -31.0]
+
+
 async def test_a_sign_in_is_demanded_once(clock):
     """Further attempts fail without another event, until there is a token again."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"))

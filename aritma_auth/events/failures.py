@@ -106,7 +106,7 @@ class ReauthenticationRequired(Event):
 @attrs.frozen(eq=False, repr=False)
 class ClockSkewed(Event):
     """
-    The server's clock and ours differ by more than 30 s.
+    The server's clock and ours differ by more than 30 s; emitted once, until one of them is set.
 
     Attributes:
         skew: Seconds that the server's clock is ahead.

@@ -59,6 +59,8 @@ class TokenCache:
 
         generation: Counts the tokens put in place, so that a slow refresh overwrites no newer one.
 
+        reported_skew: The server's clock skew that was reported last, in seconds.
+
         now: The clock that the token's marks are on; it goes on while the machine sleeps.
     """
 
@@ -72,6 +74,7 @@ class TokenCache:
         "generation",
         "now",
         "rejected",
+        "reported_skew",
     )
 
     def __init__(self, policy: RefreshPolicy, clock: Clock, draw: Callable[[], float]) -> None:
@@ -83,6 +86,7 @@ class TokenCache:
         self.failure: RetryState | None = None
         self.generation = 0
         self.rejected: Token | None = None
+        self.reported_skew = 0.0
         self.now = clock.monotonic if clock.counts_suspend else self._later_clock
 
     def _later_clock(self) -> float:

@@ -292,10 +292,17 @@ class TokenRefresher:
             kind = events.TokenAcquired if is_first else events.TokenRefreshed
             settings.report(kind(fingerprint, lifetime.lifetime, now - issued.issued_at))
         settings.report_recovery(failure, now)
-        skew = settings.client.clock_skew
-        if abs(skew) > _NOTABLE_SKEW:
-            settings.report(events.ClockSkewed(skew))
+        self._report_skew(settings.client.clock_skew)
         return issued
+
+    def _report_skew(self, skew: float) -> None:
+        """Report a skewed clock once, and again when it has moved as far once more."""
+        if abs(skew) <= _NOTABLE_SKEW:
+            skew = 0.0
+        if abs(skew - self._cache.reported_skew) > _NOTABLE_SKEW:
+            self._cache.reported_skew = skew
+            if skew:
+                self._settings.report(events.ClockSkewed(skew))
 
     async def _refuse(self, error: AritmaAuthError, generation: int) -> RetryState:
         refused = await self._fingerprint() if error.is_permanent else None
