@@ -56,7 +56,7 @@ def test_programs_get_an_object():
 
 
 def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypatch, capsys):
-    """The lines that the sandbox prints are enough to get a token."""
+    """The lines that the sandbox prints are enough to get a token, and to call an API."""
     (address,) = [line.split()[-1] for line in introduction if "identity server" in line]
     monkeypatch.setenv("ARITMA_CLIENT_ID", "sandbox-special")
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", "s3cr3tV@lue!+%")
@@ -75,6 +75,11 @@ def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypat
     assert plain[1].startswith("eyJ")
     assert header[1].startswith("Authorization: Bearer eyJ")
     assert json.loads(inspected[1])["client_id"] == "sandbox-special"
+    (command,) = [line for line in introduction if line.startswith("aritma-auth call")]
+    (base_url,) = [line for line in introduction if line.startswith("export ARITMA_BASE_URL=")]
+    monkeypatch.setenv("ARITMA_BASE_URL", base_url.partition("=")[2].strip())
+    assert cli.run(command.split()[1:]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["CompanyId"] == "42"
 
 
 def test_a_taken_port_is_reported_with_what_to_do(capsys):
