@@ -353,12 +353,14 @@ PUBLIC_MODULES = [
     "aritma_auth.events",
     "aritma_auth.integrations.aiohttp_web",
     "aritma_auth.integrations.fastapi",
+    "aritma_auth.integrations.opentelemetry",
     "aritma_auth.integrations.session_store",
     "aritma_auth.protocol.client_auth",
     "aritma_auth.protocol.grants",
     "aritma_auth.protocol.redaction",
     "aritma_auth.sandbox",
     "aritma_auth.stores",
+    "aritma_auth.testing",
 ]
 
 
@@ -368,7 +370,7 @@ def names_in_the_reference():
     kinds = "autoclass|autofunction|autodata|py:data"
     names = re.findall(rf"^\.\. (?:{kinds}):: aritma_auth\.(?:\w+\.)*(\w+)$", text, re.MULTILINE)
     for module in re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE):
-        names += vars(importlib.import_module(module))
+        names += dir(importlib.import_module(module))
     return set(names)
 
 
