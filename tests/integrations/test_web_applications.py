@@ -7,10 +7,12 @@ import re
 import secrets
 
 import aiohttp
+import fastapi
 import pytest
 from yarl import URL
 
 import aritma_auth as aa
+from aritma_auth.integrations.fastapi import WebSignIn
 from aritma_auth.integrations.session_store import MemorySessionStore, RedisSessionStore
 from aritma_auth.sandbox import Sandbox
 from support.applications import CHALLENGE, Application, listen
@@ -92,6 +94,33 @@ async def test_who_is_not_signed_in_is_led_there_and_back(app, browser):
     path, status, _ = await see(browser, "/accounts?from=bookmark")
     assert (path, status) == ("/accounts", 200)
     assert app.sandbox.requests_at("authorize") == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["q=a%2Fb%25c", "name=s%C3%B8k", "next=%2F%2Fevil.example", "a=1&a=2"]
+)
+async def test_the_way_back_is_the_address_as_it_was_sent(app, browser, query):
+    """Encoded characters and repeated names of the page's own query survive the sign-in."""
+    async with browser.get(URL(f"{app.url}/accounts?{query}", encoded=True)) as response:
+        assert response.history[-1].headers["Location"] == f"/accounts?{query}"
+        assert response.status == 200
+
+
+async def test_a_fastapi_application_keeps_its_own_lifespan(app):
+    """What the application opens itself is opened and closed beside the sign-in's connections."""
+    order = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app):
+        order.append("open")
+        yield
+        order.append("close")
+
+    own = fastapi.FastAPI(lifespan=lifespan)
+    WebSignIn(app.make_client(), app.url).install(own)
+    async with own.router.lifespan_context(own):
+        assert order == ["open"]
+    assert order == ["open", "close"]
 
 
 async def test_cookies_and_pages_keep_their_secrets(app, browser):
