@@ -11,7 +11,7 @@ from aritma_auth.cli.terminal import show, show_json
 
 
 def show_completion(
-    shell: Annotated[Literal["bash", "fish", "powershell", "zsh"], Parameter("SHELL")],
+    shell: Annotated[Literal["bash", "fish", "zsh"], Parameter("SHELL")],
     /,
     *,
     json: Json = False,
@@ -26,7 +26,7 @@ def show_completion(
     Parameters
     ----------
     shell:
-        bash, fish, powershell or zsh.
+        bash, fish or zsh.
     json:
         Print the script as the member of one JSON object.
     """
