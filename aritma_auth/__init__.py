@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants import SubjectTokenSource as SubjectTokenSource
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
+    from aritma_auth.protocol.jwe import DecryptionKey as DecryptionKey
     from aritma_auth.protocol.jwt import parse_unverified_claims as parse_unverified_claims
     from aritma_auth.protocol.login_initiation import LoginInitiation as LoginInitiation
     from aritma_auth.protocol.login_initiation import (
@@ -231,6 +232,7 @@ _HOMES = {
         "SubjectTokenSource",
         "TokenExchangeGrant",
     ),
+    "protocol.jwe": ("DecryptionKey",),
     "protocol.jwt": ("parse_unverified_claims",),
     "protocol.login_initiation": (
         "LoginInitiation",

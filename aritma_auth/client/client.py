@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.grants import Grant
+    from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.logout import LogoutToken
     from aritma_auth.protocol.metadata import ServerMetadata
@@ -103,6 +104,9 @@ class OAuthClient(AsyncCloseable):
         requires_bound_tokens: An access token that names another key or certificate than this
             client's, or none, is an error. An opaque token names nothing and is taken as it is.
 
+        decryption_key: The key to which the server encrypts ID tokens and UserInfo responses; what
+            is inside is verified as ever.
+
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.
 
@@ -127,6 +131,7 @@ class OAuthClient(AsyncCloseable):
         profile: "Profile | None" = None,
         certificate: "ClientCertificate | ssl.SSLContext | None" = None,
         requires_bound_tokens: bool = False,
+        decryption_key: "DecryptionKey | None" = None,
     ) -> None:
         if not isinstance(client_id, str):
             raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
@@ -139,6 +144,8 @@ class OAuthClient(AsyncCloseable):
             _require_dpop(dpop)
         if request_signer is not None:
             _require_signer(request_signer)
+        if decryption_key is not None:
+            _require_decryption_key(decryption_key)
         self._request_signer = request_signer
         auth, server = _as_client_auth(client_auth), Environment.of(environment)
         own_certificate = _choose_certificate(auth, certificate)
@@ -159,6 +166,7 @@ class OAuthClient(AsyncCloseable):
             is_auth_chosen=isinstance(client_auth, ClientAuth),
             dpop=dpop,
             profile=profile,
+            decryption_key=decryption_key,
             certificate=own_certificate,
             requires_bound_tokens=requires_bound_tokens,
         )
@@ -780,6 +788,16 @@ def _as_client_auth(given: object) -> ClientAuth:
     if isinstance(given, ClientAuth):
         return given
     raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
+
+
+def _require_decryption_key(given: object) -> None:
+    from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - few clients have one
+
+    if not isinstance(given, DecryptionKey):
+        problem = wrong_kind("decryption_key", "a DecryptionKey", given)
+        # The traceback's local variables would show a key.
+        del given
+        raise problem
 
 
 def _require_signer(given: object) -> None:

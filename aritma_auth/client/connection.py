@@ -16,6 +16,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     OAuthError,
     TransportError,
+    VerificationError,
     oauth_error,
     wrong_kind,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.protocol.dpop import DPoP
+    from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import UnsignedJwt
 
@@ -68,6 +70,8 @@ class ServerConnection:
 
         profile: The security profile that the client keeps to, or None.
 
+        decryption_key: The key to which the server encrypts tokens, or None.
+
         discovery: The server's endpoints, metadata and keys.
 
         clock_skew: Seconds that the server's clock is ahead of ours, by its latest ``Date``.
@@ -84,10 +88,12 @@ class ServerConnection:
         is_auth_chosen: bool = True,
         dpop: "DPoP | None" = None,
         profile: "Profile | None" = None,
+        decryption_key: "DecryptionKey | None" = None,
         certificate: object = None,
         requires_bound_tokens: bool = False,
     ) -> None:
         self.profile = profile
+        self.decryption_key = decryption_key
         self.environment = environment
         self.client_id = client_id
         self.client_auth = client_auth
@@ -311,7 +317,19 @@ class ServerConnection:
         )
         if self._requires_bound_tokens:
             self._require_bound(token)
-        return token
+        return token if self.decryption_key is None else self._open(token, self.decryption_key)
+
+    def _open(self, token: Token, key: "DecryptionKey") -> Token:
+        """Decrypt a token's ID token; one that cannot be is refused later, with nothing lost."""
+        from aritma_auth.protocol.jwe import is_encrypted  # noqa: PLC0415 - few clients have a key
+
+        if token.id_token is None or not is_encrypted(token.id_token):
+            return token
+        try:
+            return attrs.evolve(token, id_token=key.decrypt(token.id_token))
+        except VerificationError:
+            # A refresh token that came along must reach the store (RFC 9700 §4.14).
+            return token
 
     async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
         from aritma_auth.client.grant_sources import fetch_with_sources  # noqa: PLC0415 - few grants have any

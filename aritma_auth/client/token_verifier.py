@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.errors import VerificationError
+from aritma_auth.errors import IdTokenError, VerificationError
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation, verify_id_token
 from aritma_auth.protocol.jwt import JsonWebKey
@@ -68,7 +68,7 @@ class TokenVerifier:
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7, §3.2.2.11, §3.3.2.12.
         """
-        id_token = HiddenStr(id_token)
+        id_token = self._decrypted(HiddenStr(id_token))
         expected = attrs.evolve(
             expected,
             algorithms=self._algorithms,
@@ -81,6 +81,19 @@ class TokenVerifier:
             return verify_id_token(id_token, known, expected, now=self._connection.server_time)
 
         return await self._verify(id_token, verify) if keys is None else verify(keys)
+
+    def _decrypted(self, text: HiddenStr) -> HiddenStr:
+        key = self._connection.decryption_key
+        if key is None:
+            return text
+        from aritma_auth.protocol.jwe import is_encrypted  # noqa: PLC0415 - few clients have a key
+
+        problem: str
+        try:
+            return key.decrypt(text) if is_encrypted(text) else text
+        except VerificationError as error:
+            problem = str(error)
+        raise IdTokenError(problem)
 
     async def verify_response(self, jwt: str, issuers: frozenset[str]) -> "VerifiedResponse":
         """
@@ -115,10 +128,11 @@ class TokenVerifier:
         """
         connection = self._connection
         issuers = await connection.discovery.issuers()
+        text = self._decrypted(signed_userinfo_of(response))
 
         def verify(keys: Iterable[JsonWebKey]) -> Members:
             return verify_userinfo_response(
-                response,
+                text,
                 keys,
                 subject=subject,
                 issuers=issuers,
@@ -126,7 +140,7 @@ class TokenVerifier:
                 algorithms=self._algorithms,
             )
 
-        return await self._verify(signed_userinfo_of(response), verify)
+        return await self._verify(text, verify)
 
     async def verify_logout_token(self, logout_token: str) -> LogoutToken:
         """

@@ -73,7 +73,7 @@ def is_signed_userinfo(response: HttpResponse) -> bool:
 
 
 def verify_userinfo_response(
-    response: HttpResponse,
+    text: str,
     keys: Iterable[JsonWebKey],
     *,
     subject: str,
@@ -85,7 +85,7 @@ def verify_userinfo_response(
     Verify the UserInfo endpoint's response to a client that is registered for signed ones.
 
     Args:
-        response: The response.
+        text: What `signed_userinfo_of` gave, decrypted.
 
         keys: The issuer's JSON Web Keys.
 
@@ -102,7 +102,7 @@ def verify_userinfo_response(
 
     Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.4.
     """
-    signed = verify_signature(signed_userinfo_of(response), keys, algorithms=algorithms)
+    signed = verify_signature(text, keys, algorithms=algorithms)
     typ, claims = signed.header.get("typ", "JWT"), signed.claims
     # Refuse an access token, a logout token or a proof (RFC 8725 §3.11).
     if not isinstance(typ, str) or typ.lower() not in {"jwt", "application/jwt"}:

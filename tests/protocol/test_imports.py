@@ -17,6 +17,7 @@ LEFT_ALONE = [
     "echoes",
     "id_token",
     "jarm",
+    "jwe",
     "jws",
     "jwt",
     "logout",

@@ -11,6 +11,7 @@ from aritma_auth.protocol.userinfo import (
     build_userinfo_request,
     is_signed_userinfo,
     parse_userinfo_response,
+    signed_userinfo_of,
     verify_userinfo_response,
 )
 from support.signing import OTHER_RSA, jwk, sign
@@ -106,7 +107,7 @@ def verify(changes=None, status=200, **header):
     response = HttpResponse(status, headers, sign(claims, **header).encode())
     assert is_signed_userinfo(response) is (status == 200)
     return verify_userinfo_response(
-        response,
+        signed_userinfo_of(response),
         [jwk()],
         subject="alice",
         issuers=frozenset({"https://id.example"}),

@@ -139,3 +139,33 @@ async def test_userinfo_comes_signed(server, browser):
 
     assert claims["sub"] == "alice"
     assert claims["aud"] == "signed-userinfo"
+
+
+async def test_tokens_and_claims_come_encrypted(server, browser):
+    """ID tokens, refreshed ones too, and UserInfo are opened by the key, and verified as ever."""
+    key = aa.DecryptionKey(server.facts["assertion_key"])
+    client = server.client("encrypted", server.secret, decryption_key=key)
+    request = await client.begin_sign_in(
+        server.redirect_uri, "openid email offline_access", prompt="consent"
+    )
+    done = await client.complete_sign_in(request, await arrive(browser, request))
+
+    assert done.subject == "alice"
+    assert done.id_token.count(".") == 2
+    assert (await client.fetch_userinfo(done.token))["sub"] == "alice"
+    async with aa.TokenProvider(client, aa.SignedInGrant("alice"), on_event=None) as tokens:
+        await tokens.set_token(done.token)
+        assert tokens.report_rejected(done.token)
+        refreshed = await tokens.get_token()
+    assert (await client.fetch_userinfo(refreshed))["sub"] == "alice"
+
+
+@pytest.mark.parametrize(
+    "key", [None, aa.DecryptionKey(aa.SigningKey.generate().to_jwk())], ids=["none", "another"]
+)
+async def test_without_the_key_nothing_is_believed(server, browser, key):
+    """An ID token that cannot be opened ends the sign-in."""
+    client = server.client("encrypted", server.secret, decryption_key=key)
+    request = await client.begin_sign_in(server.redirect_uri, "openid")
+    with pytest.raises(aa.IdTokenError):
+        await client.complete_sign_in(request, await arrive(browser, request))

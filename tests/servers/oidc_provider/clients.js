@@ -94,6 +94,16 @@ export function makeClients(assertionKey, certificate) {
     // This provider wants backchannel requests pushed, too, where pushing is demanded.
     { ...fapi(assertionKey), client_id: 'fapi-ciba', require_pushed_authorization_requests: false },
     { ...web, client_id: 'signed-userinfo', userinfo_signed_response_alg: 'ES256' },
+    {
+      ...web,
+      client_id: 'encrypted',
+      id_token_encrypted_response_alg: 'ECDH-ES',
+      id_token_encrypted_response_enc: 'A256GCM',
+      jwks: { keys: [{ ...publicPart(assertionKey), use: 'enc' }] },
+      userinfo_encrypted_response_alg: 'ECDH-ES',
+      userinfo_encrypted_response_enc: 'A128CBC-HS256',
+      userinfo_signed_response_alg: 'ES256',
+    },
     { ...web, client_id: 'web' },
     { ...web, client_id: 'narrow', scope: 'openid' },
     { ...web, client_id: 'public', client_secret: undefined, token_endpoint_auth_method: 'none' },

@@ -49,6 +49,7 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
       ciba,
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
+      encryption: { enabled: true },
       devInteractions: { enabled: false },
       // Each proof needs a nonce; which is good changes by the minute.
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },

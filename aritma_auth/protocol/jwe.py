@@ -1,0 +1,143 @@
+"""
+Encrypted tokens: a signed JWT inside of an encryption for this client.
+
+Encryption hides what a token says and proves nothing: the JWT inside is verified as ever. joserfc
+comes with the extra ``oidc`` and is imported when something is decrypted.
+
+Spec: RFC 7516; RFC 7518 §4, §5; OpenID Connect Core 1.0 §10.2.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn, final
+
+from aritma_auth.errors import ConfigurationError, VerificationError
+from aritma_auth.protocol.jws import decode_base64url
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
+from aritma_auth.protocol.strict_json import parse_json_object
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+__all__ = ["DecryptionKey", "is_encrypted"]
+
+# RSA1_5 is left out: it lets an attacker decrypt by asking (RFC 8725 §3.2).
+_ALGORITHMS = frozenset({"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256"})
+_ENCRYPTIONS = frozenset({"A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"})
+_KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
+_MAX_LENGTH = 1 << 18
+_PARTS = 5
+
+
+def is_encrypted(text: str) -> bool:
+    """Tell whether a token is encrypted, by its five parts (RFC 7516 §3.1)."""
+    return text.count(".") == _PARTS - 1
+
+
+@final
+class DecryptionKey:
+    """
+    A private key to which a server encrypts ID tokens and UserInfo; needs the extra ``oidc``.
+
+    Args:
+        key: The private key: in PEM, or as a JSON Web Key, in JSON or as a mapping.
+
+    Raises:
+        ConfigurationError: It is no private RSA, EC or X25519 key; or joserfc is not installed.
+
+    Spec: RFC 7517; OpenID Connect Core 1.0 §10.2.1.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str | SecretText | Mapping[str, JsonValue]) -> None:
+        imported = _import(key)
+        del key
+        if isinstance(imported, str):
+            raise ConfigurationError(imported)
+        self._key = imported
+
+    def decrypt(self, text: str) -> HiddenStr:
+        """
+        Decrypt a token.
+
+        Args:
+            text: The compact serialisation, of five parts.
+
+        Returns:
+            The signed JWT inside, not yet verified.
+
+        Raises:
+            VerificationError: It is no such token, by another algorithm or for another key.
+        """
+        text = HiddenStr(text)
+        inside = _decrypt(text, self._key) if _is_acceptable(text) else None
+        if inside is None:
+            raise VerificationError(
+                "the encrypted token must be for this client's key, by "
+                f"{', '.join(sorted(_ALGORITHMS))} and {', '.join(sorted(_ENCRYPTIONS))}"
+            )
+        return inside
+
+    def __repr__(self) -> str:
+        return "<DecryptionKey ***>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a DecryptionKey is not pickled: make it anew in the other process")
+
+
+def _import(key: object) -> "RSAKey | ECKey | OKPKey | str":
+    """Return the key, or the problem: a traceback through this frame would show the key."""
+    try:
+        from joserfc import jwk  # noqa: PLC0415 - extra "oidc"
+
+        text = key.text if isinstance(key, SecretText) else key
+        if isinstance(text, str) and text.lstrip().startswith("{"):
+            text = json.loads(text)
+        value = text
+        if isinstance(text, Mapping):
+            # What a key says of its use is for whoever publishes it.
+            value = {name: text[name] for name in _KEY_MEMBERS if name in text}
+        for kind in (jwk.RSAKey, jwk.ECKey, jwk.OKPKey):
+            try:
+                imported = kind.import_key(value)  # type: ignore[arg-type] # which it checks
+            except Exception:  # noqa: BLE001, S112 - joserfc and cryptography raise many kinds
+                continue
+            if imported.is_private:
+                return imported
+    except ImportError:
+        return 'decrypting needs joserfc: pip install "aritma-auth[oidc]"'
+    except Exception:  # noqa: BLE001, S110 - as above
+        pass
+    return "key must be a private RSA, EC or X25519 key, in PEM or as a JSON Web Key: check the key"
+
+
+def _is_acceptable(text: str) -> bool:
+    """Judge the header alone: nothing is decrypted that would not be accepted."""
+    if not is_encrypted(text) or len(text) > _MAX_LENGTH or not text.isascii():
+        return False
+    try:
+        header = parse_json_object(decode_base64url(text.partition(".")[0]))
+    except ValueError:
+        return False
+    algorithm, encryption = header.get("alg"), header.get("enc")
+    return (
+        isinstance(algorithm, str)
+        and algorithm in _ALGORITHMS
+        and isinstance(encryption, str)
+        and encryption in _ENCRYPTIONS
+        # A compressed token could grow without end; an extension must not be ignored.
+        and not {"zip", "crit"} & header.keys()
+    )
+
+
+def _decrypt(text: str, key: "RSAKey | ECKey | OKPKey") -> HiddenStr | None:
+    from joserfc import jwe  # noqa: PLC0415 - extra "oidc"
+
+    # Servers repeat iss and aud in the header (RFC 7519 §5.3), which joserfc would refuse.
+    accepted = jwe.JWERegistry(algorithms=[*_ALGORITHMS, *_ENCRYPTIONS], strict_check_header=False)
+    try:
+        plain = jwe.decrypt_compact(text, key, registry=accepted).plaintext
+        return None if plain is None else HiddenStr(plain.decode("ascii"))
+    except Exception:  # noqa: BLE001 - joserfc and cryptography raise many kinds
+        return None

@@ -1,0 +1,129 @@
+"""Encrypted tokens: what is decrypted, and what is refused unopened."""
+
+import base64
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwe
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from aritma_auth.errors import ConfigurationError, VerificationError
+from aritma_auth.protocol.jwe import DecryptionKey, is_encrypted
+from aritma_auth.protocol.redaction import SecretText
+
+RSA = RSAKey.generate_key(2048, auto_kid=False)
+EC = ECKey.generate_key("P-256", auto_kid=False)
+OKP = OKPKey.generate_key("X25519", auto_kid=False)
+INSIDE = "e30.e30.signature"
+
+
+def encrypt(key=RSA, inside=INSIDE, **header):
+    header = {"alg": "RSA-OAEP-256", "enc": "A256GCM"} | header
+    names = [header["alg"], header["enc"]]
+    return jwe.encrypt_compact(header, inside, key, algorithms=names)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (RSA, "RSA-OAEP"),
+        (RSA, "RSA-OAEP-256"),
+        (EC, "ECDH-ES"),
+        (EC, "ECDH-ES+A128KW"),
+        (OKP, "ECDH-ES+A256KW"),
+    ],
+    ids=range(5),
+)
+@pytest.mark.parametrize("encryption", ["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"])
+def test_the_signed_token_is_inside(key, algorithm, encryption):
+    """Each algorithm for the key and each for the content is opened (RFC 7518 §4.1, §5.1)."""
+    text = encrypt(key, alg=algorithm, enc=encryption)
+    opened = DecryptionKey(key.as_dict(private=True)).decrypt(text)
+
+    assert is_encrypted(text)
+    assert not is_encrypted(INSIDE)
+    assert opened == INSIDE
+    assert "signature" not in repr(opened)
+
+
+def test_a_key_may_be_given_in_each_form():
+    """PEM, JSON, a mapping and a SecretText are the same key, which shows nowhere."""
+    members = RSA.as_dict(private=True)
+    published = members | {"use": "sig", "key_ops": ["sign"], "kid": "1"}
+    forms = [RSA.as_pem(private=True).decode(), json.dumps(members), members, published]
+    for form in (*forms, SecretText(json.dumps(members))):
+        key = DecryptionKey(form)
+        assert key.decrypt(encrypt()) == INSIDE
+        assert repr(key) == "<DecryptionKey ***>"
+        with pytest.raises(TypeError, match="not pickled"):
+            key.__reduce__()
+
+
+@pytest.mark.parametrize(
+    "key", ["", "text", "{", "{}", "[]", 5, None, RSA.as_dict(private=False)], ids=range(8)
+)
+def test_what_is_no_private_key_is_refused(key):
+    """The error says what must hold, and nothing of the key."""
+    with pytest.raises(ConfigurationError, match="key must be a private RSA, EC or X25519 key"):
+        DecryptionKey(key)
+
+
+def write(header):
+    """Write a token whose header is read and whose rest is nothing."""
+    part = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+    return f"{part}.a.a.a.a"
+
+
+GOOD = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        write(GOOD | {"alg": "RSA1_5"}),
+        write(GOOD | {"alg": "dir"}),
+        write(GOOD | {"enc": "A192GCM"}),
+        write(GOOD | {"zip": "DEF"}),
+        write(GOOD | {"crit": ["exp"]}),
+        write(GOOD | {"alg": ["RSA-OAEP-256"]}),
+        write(GOOD | {"enc": 5}),
+        write(GOOD),
+        "a.b.c",
+        "!.a.a.a.a",
+        "é.a.a.a.a",
+        write(GOOD) + "a" * (1 << 18),
+        encrypt(RSAKey.generate_key(2048, auto_kid=False)),
+        encrypt(inside="\u00e9"),
+    ],
+    ids=range(14),
+)
+def test_everything_else_is_refused(text):
+    """Another algorithm, key or form, and compression, are one error that tells nothing."""
+    with pytest.raises(VerificationError, match="must be for this client's key"):
+        DecryptionKey(RSA.as_dict(private=True)).decrypt(text)
+
+
+@given(st.text(max_size=80))
+def test_no_text_breaks_it(text):
+    """Whatever comes is refused by an error of this package."""
+    with pytest.raises(VerificationError):
+        DecryptionKey(EC.as_dict(private=True)).decrypt(f"{text}....")
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    """A key that cannot be used for want of joserfc names the extra."""
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    with pytest.raises(ConfigurationError, match="decrypting needs joserfc"):
+        DecryptionKey("text")
+
+
+def test_servers_may_repeat_claims_in_the_header():
+    """``iss`` and ``aud`` beside the algorithms are no reason to refuse (RFC 7519 §5.3)."""
+    registry = jwe.JWERegistry(algorithms=["RSA-OAEP-256", "A256GCM"], strict_check_header=False)
+    header = GOOD | {"iss": "https://id.example", "aud": "me", "cty": "JWT"}
+    text = jwe.encrypt_compact(header, INSIDE, RSA, registry=registry)
+
+    assert DecryptionKey(RSA.as_dict(private=True)).decrypt(text) == INSIDE
