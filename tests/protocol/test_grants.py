@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.protocol import grants
+from aritma_auth.protocol import client_auth, grants
 from aritma_auth.protocol.http_messages import encode_form
 from aritma_auth.protocol.redaction import SecretText
 from support.sign_ins import make_response
@@ -291,8 +291,9 @@ def test_a_grants_identity_is_its_request():
     assert grant.identity() == grant.parameters()
 
 
-def test_a_name_that_is_no_grant_is_an_attribute_error():
-    """The module names what it has, and raises what any module raises."""
-    assert dir(grants) == grants.__all__
+@pytest.mark.parametrize("module", [grants, client_auth], ids=["grants", "client_auth"])
+def test_a_name_that_a_package_does_not_have_is_an_attribute_error(module):
+    """A package of families names what it has, and raises what any module raises."""
+    assert dir(module) == module.__all__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = grants.nonsense
+        _ = module.nonsense

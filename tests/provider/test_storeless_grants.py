@@ -126,3 +126,12 @@ def test_what_is_no_store_is_refused_at_construction(clock, store, given):
     """The error names the argument, what it must be and the type that was given."""
     with pytest.raises(aa.ConfigurationError, match=rf"^store must be a TokenStore.*type {given}$"):
         Rig(clock, store=store)
+
+
+async def test_a_provider_whose_grant_is_nobodys_has_no_identity(clock):
+    """What cannot be told apart is not shared: it has no key either."""
+    nobodys = Rig(clock, grant=aa.SignedInGrant("")).provider
+    alices = Rig(clock, grant=aa.SignedInGrant("alice")).provider
+
+    assert nobodys.identity() is None
+    assert alices.identity() == Rig(clock, grant=aa.SignedInGrant("alice")).provider.identity()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import gc
 import logging
+import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -169,3 +171,44 @@ def test_an_error_that_nobody_receives_is_not_reported(caplog):
     gc.collect()
 
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_task_of_a_loop_that_is_over_is_not_waited_for():
+    """Closing on another loop goes on at once: that loop runs no task to its end any more."""
+    loop = asyncio.new_event_loop()
+    began = []
+
+    async def begin():
+        began.append(GuardedTask(asyncio.sleep(3600), "work"))
+
+    loop.run_until_complete(begin())
+    asyncio.run(began[0].end())
+
+    assert not began[0].work.done()
+    began[0].cut()
+    loop.run_until_complete(began[0].end())
+    loop.close()
+
+
+async def test_a_task_of_another_loop_is_waited_for_in_time():
+    """The wait for another loop's task has a limit of its own."""
+    began: Future[GuardedTask] = Future()
+    over = threading.Event()
+
+    async def work():
+        task = GuardedTask(asyncio.sleep(3600), "work")
+        began.set_result(task)
+        await asyncio.to_thread(over.wait)
+        task.cut()
+        await task.end()
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    task = await asyncio.wrap_future(began)
+    await task.end(0.01)
+
+    assert not task.work.done()
+    over.set()
+    await task.end(5.0)
+    await asyncio.to_thread(thread.join)
+    assert task.work.done()

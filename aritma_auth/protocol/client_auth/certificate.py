@@ -51,11 +51,6 @@ class TlsClientAuth(Value, ClientAuth):
     def _find_files(self) -> CredentialSource | None:
         return self.certificate if isinstance(self.certificate, CredentialSource) else None
 
-    @property
-    def ssl_context(self) -> object:
-        """The ``ssl.SSLContext`` for the next connection."""
-        return getattr(self.certificate, "ssl_context", self.certificate)
-
     def prove(self, credential: ClientCredential) -> Proof:
         """Name the client; the connection carries the certificate (RFC 8705 §2)."""
         return Proof((("client_id", credential.client_id),))
