@@ -15,15 +15,15 @@ documentation and the source code of IdentityServer say that they do.
     banking/      the Banking APIs, and the Events API with its deliveries
 """
 
-from aritma_auth.sandbox.banking.consent_records import SandboxConsents
-from aritma_auth.sandbox.banking.deliveries import Delivery, SandboxEvents, Subscription
-from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.controls import Sandbox
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.faults.injection import Hold
 from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.overrides import ResponseOverrides
+from aritma_auth.sandbox.records.consents import SandboxConsents
+from aritma_auth.sandbox.records.deliveries import Delivery, SandboxEvents, Subscription
+from aritma_auth.sandbox.records.payments import SandboxPayments
 
 __all__ = [
     "Delivery",

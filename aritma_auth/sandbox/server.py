@@ -8,12 +8,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from aritma_auth.sandbox.banking.api import BankingApi
+from aritma_auth.sandbox.endpoints.metadata import MetadataEndpoints
+from aritma_auth.sandbox.endpoints.routes import ClientEndpoints
+from aritma_auth.sandbox.endpoints.userinfo_and_introspection import UserInfoAndIntrospection
 from aritma_auth.sandbox.faults.controls import place_of
-from aritma_auth.sandbox.identity.metadata import MetadataEndpoints
 from aritma_auth.sandbox.identity.proofs import Nonces
-from aritma_auth.sandbox.identity.routes import ClientEndpoints
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
-from aritma_auth.sandbox.identity.userinfo_and_introspection import UserInfoAndIntrospection
 from aritma_auth.sandbox.pages.home import HomePage
 from aritma_auth.sandbox.pages.sign_in import DevicePages, SignInPages
 from aritma_auth.sandbox.pages.sign_out import SignOutPages

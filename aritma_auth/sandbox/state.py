@@ -5,9 +5,6 @@ import ssl
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox.banking.consent_records import SandboxConsents
-from aritma_auth.sandbox.banking.deliveries import SandboxEvents
-from aritma_auth.sandbox.banking.payment_records import SandboxPayments
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.backchannel_requests import BackchannelRequests
@@ -24,6 +21,9 @@ from aritma_auth.sandbox.identity.sessions import BrowserSession, Sessions
 from aritma_auth.sandbox.identity.token_endpoint import TokenEndpoint, TokenRequest
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 from aritma_auth.sandbox.overrides import ResponseOverrides
+from aritma_auth.sandbox.records.consents import SandboxConsents
+from aritma_auth.sandbox.records.deliveries import SandboxEvents
+from aritma_auth.sandbox.records.payments import SandboxPayments
 
 
 class SandboxState:

@@ -7,8 +7,8 @@ with an ended consent is refused, is made up.
 
 from aiohttp import web
 
-from aritma_auth.sandbox.banking.consent_records import SandboxConsent, SandboxConsents
 from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
+from aritma_auth.sandbox.records.consents import SandboxConsent, SandboxConsents
 
 _SCOPE = ("api",)
 

@@ -4,8 +4,8 @@ import itertools
 
 from aiohttp import web
 
-from aritma_auth.sandbox.banking.deliveries import TENANT, SandboxEvents, Subscription
 from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
+from aritma_auth.sandbox.records.deliveries import TENANT, SandboxEvents, Subscription
 
 _PAGE = (("cursor", "0"), ("pageSize", "100"))
 

@@ -10,8 +10,8 @@ import uuid
 from aiohttp import web
 
 from aritma_auth.sandbox.banking.idempotency import IdempotencyKeys
-from aritma_auth.sandbox.banking.payment_records import Authorization, Payment
 from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
+from aritma_auth.sandbox.records.payments import Authorization, Payment
 from aritma_auth.sandbox.state import SandboxState
 
 _PRODUCTS = frozenset({"credit-transfer", "creditTransfer", "direct-debit", "directDebit"})

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from aritma_auth.sandbox.pages.form_security import STATE_COOKIE
+STATE_COOKIE = "aritma-sandbox-session"
+"""The cookie that the frame's script reads."""
 
 _SCRIPT = """
 "use strict";

@@ -7,8 +7,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.session_management import STATE_COOKIE
+
 SESSION_COOKIE = "aritma-sandbox"
-STATE_COOKIE = "aritma-sandbox-session"
 TOKEN_FIELD = "form_token"
 _TOKEN_COOKIE = "aritma-sandbox-form"
 

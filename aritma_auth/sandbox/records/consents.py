@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.sandbox.banking.deliveries import SandboxEvents
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.records.deliveries import SandboxEvents
 
 _LIFETIME = 90 * 24 * 3600.0
 STATUSES = ("created", "started", "authorized", "expired", "revoked", "failure", "awaitingApproval")

@@ -1,0 +1,1 @@
+"""What the sandbox's Banking APIs keep: consents, deliveries of events, payments."""
