@@ -197,6 +197,17 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def peers(session: nox.Session) -> None:
+    """Measure the provider and other libraries side by side, and print a table."""
+    install_groups(session, "peers")
+    session.install(".")
+    session.run(
+        *("python", "tests/benchmarks/peers.py"),
+        env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests/benchmarks"},
+    )
+
+
+@nox.session
 def fleet(session: nox.Session) -> None:
     """Let real processes share one token, and be killed while they do."""
     install_groups(session, "test")
