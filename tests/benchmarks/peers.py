@@ -20,8 +20,12 @@ from importlib.metadata import version
 
 from cached_path import Limit
 from peer_clients import OURS, PEERS
+from stampede import await_future
 from stand_ins import ratio_of
 
+HEADER = """\
+| library | cached | stampede: requests; CPU | first cancelled: served; requests | outage: failed; requests |
+|---|---|---|---|---|"""
 ROUNDS, CALLS, LIMIT_CALLS = 21, 200, 2_000
 STAMPEDES, CALLERS, LATENCY = 5, 1_000, 0.05
 FEW, FEW_LATENCY = 50, 0.3
@@ -121,10 +125,6 @@ async def measure_cached(peer):
     return ratio_of(*zip(*pairs, strict=True))
 
 
-async def await_future(shared):
-    return await shared
-
-
 async def cpu_of(calls):
     before = time.process_time()
     await asyncio.gather(*calls)
@@ -185,7 +185,7 @@ async def measure(peer):
         f"{peer.distribution} {version(peer.distribution)}{' (sync)' if peer.is_sync else ''}",
         f"{cached:.{1 if cached < 10 else 0}f}",
         f"{requests:.0f}; {cpu:.{1 if cpu < 10 else 0}f}",
-        "threads cannot be cancelled" if peer.is_sync else f"{served} of {FEW - 1}; {again}",
+        "not measured" if peer.is_sync else f"{served} of {FEW - 1}; {again}",
         await measure_outage(peer),
     ]
     return f"| {' | '.join(cells)} |"
@@ -194,10 +194,7 @@ async def measure(peer):
 async def main():
     warnings.simplefilter("ignore")
     logging.disable()
-    print(
-        "| library | cached | stampede: requests; CPU | first cancelled: served; requests", end=""
-    )
-    print(" | outage: failed; requests |\n|---|---|---|---|---|")
+    print(HEADER)
     left_out = []
     for peer in [OURS, *PEERS]:
         try:
