@@ -14,12 +14,24 @@ LOOPS_ON = "3.13"
 """Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
 ONCE = [
+    "tests/conformance",
+    "tests/issuers",
     "tests/provider/shared/test_explorer.py",
     "tests/servers",
     "tests/simulation",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the oldest one."""
+
+BETWEEN = [
+    "tests/client",
+    "tests/integrations",
+    "tests/protocol",
+    "tests/provider",
+    "tests/runtime",
+    "tests/stores",
+]
+"""What runs on an interpreter that is neither the oldest nor the newest on the machine."""
 
 LOOP_TESTS = [
     "tests/client/test_cached_document.py",
@@ -96,6 +108,11 @@ def run_tests(session: nox.Session, *arguments: str, measures_coverage: bool = F
     )
 
 
+def newest_here() -> str:
+    """Give the newest supported interpreter that this machine has."""
+    return [version for version in INTERPRETERS if shutil.which(f"python{version}")][-1]
+
+
 def leave_out(paths: list[str]) -> list[str]:
     """Make pytest's options that leave out some tests."""
     return [f"--ignore={path}" for path in paths]
@@ -136,9 +153,10 @@ def tests(session: nox.Session) -> None:
     install_groups(session, "test")
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
-    is_first = session.python == OLDEST
+    is_first, is_last = session.python == OLDEST, session.python == newest_here()
     left_out = () if is_first else leave_out(ONCE)
-    run_tests(session, *session.posargs, *left_out, measures_coverage=is_first)
+    chosen = session.posargs or ([] if is_first or is_last else BETWEEN)
+    run_tests(session, *chosen, *left_out, measures_coverage=is_first)
     if session.python == LOOPS_ON:
         run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
