@@ -173,7 +173,8 @@ class ClientCertificate:
             for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.ssl_context):
                 # First into one that nobody uses: a failure would leave half a pair behind.
                 context.load_cert_chain(cert, key, self._password or "")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
+            # RuntimeError: links that lead in a circle, until Python 3.13.
             return _describe(error, self._cert_file)
         self._stamp = stamp
         if thumbprint not in self._thumbprints[:1]:
@@ -231,7 +232,7 @@ def _compute_thumbprint(pem: str) -> str:
     return urlsafe_b64encode(sha256(der).digest()).decode().rstrip("=")
 
 
-def _describe(error: OSError | ValueError, file: Path | None) -> str:
+def _describe(error: Exception, file: Path | None) -> str:
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
     return (
         f"the certificate in {file} must be in PEM, with the private key that fits it "

@@ -82,14 +82,17 @@ def test_a_private_key_may_have_a_password(authority):
 
 
 def test_files_that_cannot_be_used_are_named(authority, tmp_path):
-    """A missing file, one that is no PEM, and a key that does not fit are the caller's to fix."""
+    """A missing file, links in a circle, no PEM and a key that does not fit are the caller's to fix."""
     cert_file, key_file = authority.issue()
     _, other_key = authority.issue("other.example")
     empty = tmp_path / "empty.pem"
     empty.write_text("")
+    circle = tmp_path / "circle.pem"
+    circle.symlink_to(circle)
     for files in (
         (tmp_path / "missing.pem", key_file),
         (cert_file, tmp_path / "missing.pem"),
+        (circle, key_file),
         (empty, key_file),
         (cert_file, empty),
         (cert_file, other_key),
