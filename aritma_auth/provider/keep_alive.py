@@ -27,6 +27,7 @@ from typing import Generic, TypeVar
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.tasks import run_within
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -39,6 +40,9 @@ _ROUNDS = 10
 _UNUSED = 0.5
 """Part of that time after which it is refreshed."""
 
+_LIST_WITHIN = 60.0
+"""Seconds that a caller's function may take to list its keys."""
+
 _log = logging.getLogger("aritma_auth")
 
 
@@ -49,7 +53,7 @@ class IdleKeeper(Generic[K]):
     Args:
         provider_of: Gives a key's provider.
 
-        keys: The keys, or an async function that lists them anew for each round.
+        keys: The keys, or an async function that lists them anew for each round, within a minute.
 
         idle: Seconds for which the server lets an unused refresh token live.
 
@@ -127,7 +131,9 @@ class IdleKeeper(Generic[K]):
 
     async def _list(self) -> list[K]:
         try:
-            return list(await self._keys() if callable(self._keys) else self._keys)
+            if callable(self._keys):
+                return await run_within(_LIST_WITHIN, _fetch_keys(self._keys))
+            return list(self._keys)
         except Exception as error:  # noqa: BLE001 - whatever a caller's own function raises
             _log.error("keep_alive could not list its keys: %s", type(error).__name__)
             return []
@@ -154,3 +160,7 @@ class IdleKeeper(Generic[K]):
         finally:
             working.cancel()
             stopping.cancel()
+
+
+async def _fetch_keys(keys: Callable[[], Awaitable[Iterable[K]]]) -> list[K]:
+    return list(await keys())

@@ -274,7 +274,8 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         It ends when it is cancelled, or when the pool is closed.
 
         Args:
-            keys: The keys, or an async function that lists them anew for each round.
+            keys: The keys, or an async function that lists them anew for each round, within a
+                minute.
 
             idle: Seconds for which the server lets an unused refresh token live.
 

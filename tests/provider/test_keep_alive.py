@@ -7,6 +7,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import ReauthenticationRequired, RefreshRecovered
+from aritma_auth.provider import keep_alive
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
 from support.internals import providers_of
@@ -280,6 +281,30 @@ async def test_an_outage_is_survived_and_its_end_told_once(clock):
 
     assert fleet.server.died == []
     assert len(fleet.happened(RefreshRecovered)) == 1
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "hanging"])
+async def test_a_list_that_does_not_come_costs_one_round(clock, caplog, monkeypatch, kind):
+    """Work that a caller's function awaits may be cancelled or hang: the keeper goes on."""
+    monkeypatch.setattr(keep_alive, "_LIST_WITHIN", 0.01)
+    fleet = Fleet(clock)
+    await fleet.sign_in("alice")
+    rounds = itertools.count()
+
+    async def keys():
+        if next(rounds):
+            return ["alice"]
+        query = asyncio.ensure_future(asyncio.Event().wait())
+        if kind == "cancelled":
+            query.cancel()
+        return await query
+
+    await asyncio.wait_for(fleet.keep_alive(keys, 9 * DAY), 5)
+    await fleet.aclose()
+
+    assert {name for name, _ in fleet.server.refreshed} == {"alice"}
+    problem = {"cancelled": "WorkCancelledError", "hanging": "TimeoutError"}[kind]
+    assert f"could not list its keys: {problem}" in caplog.text
 
 
 async def test_keys_may_be_listed_anew(clock, caplog):
