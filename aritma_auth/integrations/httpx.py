@@ -2,6 +2,8 @@
 # ruff: noqa: SLF001 - the rules are the middleware's, looked at from inside
 
 import asyncio
+import contextlib
+import sys
 import time
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
@@ -51,8 +53,9 @@ class BearerAuth(httpx.Auth):
     """
     Authentication for ``httpx.AsyncClient(auth=...)``, ``httpx.Client(auth=...)`` or one request.
 
-    Only requests to the named origins are signed. The header is removed once the response has come,
-    and httpx removes it itself where a redirect leads to another origin. On a 401 of the API the
+    Only requests to the named origins are signed. The header is removed once the response or an
+    error of httpx has come, from the requests of redirects too, and httpx removes it itself where a
+    redirect leads to another origin. On a 401 of the API the
     token is refreshed once, however many requests got one, and each request is repeated once, if
     its body can be sent again and the refresh brought a different token. A challenge that asks for
     a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
@@ -109,10 +112,13 @@ class BearerAuth(httpx.Auth):
             )
         self._source = source
 
-    async def async_auth_flow(
+    def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign one request of an ``httpx.AsyncClient``."""
+        return _AsyncFlow(self._sign(request))
+
+    async def _sign(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         steps = self._steps(request)
         try:
             step = next(steps)
@@ -194,6 +200,38 @@ class BearerAuth(httpx.Auth):
         return repr(self._rules).replace("BearerMiddleware", "BearerAuth")
 
 
+class _AsyncFlow(AsyncGenerator[httpx.Request, httpx.Response]):
+    """
+    An asynchronous flow that learns for which error it is closed, as a synchronous one does.
+
+    Args:
+        flow: The flow.
+    """
+
+    def __init__(self, flow: AsyncGenerator[httpx.Request, httpx.Response]) -> None:
+        self._flow = flow
+
+    async def asend(self, value: httpx.Response) -> httpx.Request:
+        """Take a response, and give the next request."""
+        return await self._flow.asend(value)
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        _value: object = None,
+        _traceback: object = None,
+    ) -> httpx.Request:
+        """Raise an error where the flow waits."""
+        return await self._flow.athrow(typ)
+
+    async def aclose(self) -> None:
+        """End the flow. A plain asynchronous generator's end has no context."""
+        end = GeneratorExit()
+        end.__context__ = sys.exception()
+        with contextlib.suppress(GeneratorExit, StopAsyncIteration):
+            await self.athrow(end)
+
+
 def _as_token(given: httpx.Response | Token) -> Token:
     assert isinstance(given, Token)  # noqa: S101 - what was asked for
     return given
@@ -205,13 +243,43 @@ def _send(
     request.headers[_AUTHORIZATION] = token.authorization
     try:
         response = yield request
+    except GeneratorExit as end:
+        _remove_from_errors(end, token)
+        raise
     finally:
         # httpx's errors hold the request.
         request.headers.pop(_AUTHORIZATION, None)
     assert isinstance(response, httpx.Response)  # noqa: S101 - what was asked for
     for each in (response, *response.history):
         each.request.headers.pop(_AUTHORIZATION, None)
+    if response.next_request is not None:
+        # Of a redirect that is not followed: it is signed when it is sent.
+        response.next_request.headers.pop(_AUTHORIZATION, None)
     return response
+
+
+def _remove_from_errors(end: BaseException, token: Token) -> None:
+    """
+    Remove the token from the request that an error of httpx holds.
+
+    httpx closes the flow while its error is on its way and does not throw it here, so that it is
+    the context of the end. After a redirect it holds another request, with a copy of the header.
+    """
+    error: BaseException | None = end
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        # An error of httpx that came about without a request says so by a RuntimeError.
+        with contextlib.suppress(RuntimeError):
+            if isinstance(error, httpx.RequestError | httpx.HTTPStatusError):
+                _remove(error.request, token)
+        error = error.__context__
+
+
+def _remove(request: httpx.Request, token: Token) -> None:
+    # Another call's error may be further up, with a header of its own.
+    if request.headers.get(_AUTHORIZATION) == token.authorization:
+        del request.headers[_AUTHORIZATION]
 
 
 def _raise_step_up(response: httpx.Response, token: Token) -> None:

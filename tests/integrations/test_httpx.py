@@ -272,6 +272,85 @@ async def test_an_error_of_httpx_shows_no_token(rig, is_sync, canary):
     assert "Authorization" not in failed.value.request.headers
 
 
+@both
+@pytest.mark.parametrize("kind", ["transport", "too many redirects", "hook"])
+async def test_an_error_after_a_redirect_shows_no_token(rig, is_sync, kind):
+    """Its request is one that httpx has made, with a copy of the header."""
+    redirects = [httpx.Response(302, headers={"Location": f"/{step}"}) for step in range(30)]
+    last = httpx.ReadTimeout("slow") if kind == "transport" else httpx.Response(500)
+    api = Api(*(redirects if kind == "too many redirects" else redirects[:2]), last)
+    error = {"transport": httpx.ReadTimeout, "hook": httpx.HTTPStatusError}.get(
+        kind, httpx.TooManyRedirects
+    )
+    auth = BearerAuth(rig.provider)
+
+    def judge(response):
+        if response.status_code == 500:
+            response.raise_for_status()
+
+    async def judge_async(response):
+        judge(response)
+
+    settings = {"transport": api, "auth": auth, "follow_redirects": True}
+
+    def run():
+        with httpx.Client(**settings, event_hooks={"response": [judge]}) as client:
+            client.get(API)
+
+    with pytest.raises(error) as failed:
+        if is_sync:
+            await asyncio.to_thread(run)
+        else:
+            hooks = {"response": [judge_async]}
+            async with httpx.AsyncClient(**settings, event_hooks=hooks) as client:
+                await client.get(API)
+
+    assert len(api.headers) >= 3
+    assert set(api.headers) == {"Bearer token-1"}
+    assert "Authorization" not in failed.value.request.headers
+
+
+@both
+async def test_the_error_of_another_call_is_left_alone(rig, is_sync):
+    """A call may be made while an error of another one is handled, even one without a request."""
+    others = httpx.Request("GET", API, headers={"Authorization": "Bearer another"})
+    redirect = httpx.Response(302, headers={"Location": "/elsewhere"})
+    api = Api(redirect, httpx.ReadTimeout("slow"))
+    auth = BearerAuth(rig.provider)
+    settings = {"transport": api, "auth": auth, "follow_redirects": True}
+
+    async def call():
+        if not is_sync:
+            async with httpx.AsyncClient(**settings) as client:
+                await client.get(API)
+        with httpx.Client(**settings) as client:
+            client.get(API)
+
+    await rig.provider.get_token()
+    with pytest.raises(httpx.ReadTimeout) as failed:
+        try:
+            raise httpx.ConnectError("no request")
+        except httpx.ConnectError:
+            try:
+                raise httpx.ConnectError("refused", request=others)
+            except httpx.ConnectError:
+                await call()
+
+    assert others.headers["Authorization"] == "Bearer another"
+    assert "Authorization" not in failed.value.request.headers
+
+
+@both
+async def test_a_redirect_that_is_not_followed_shows_no_token(rig, is_sync):
+    """The request that it proposes is signed when it is sent."""
+    redirect = httpx.Response(302, headers={"Location": "/elsewhere"})
+    api, auth = Api(redirect), BearerAuth(rig.provider)
+    response = await send(api, auth, is_sync=is_sync, follow_redirects=False)
+
+    assert response.status_code == 302
+    assert "Authorization" not in response.next_request.headers
+
+
 async def test_a_header_of_the_requests_own_is_replaced_or_kept(rig):
     """As by the middleware, with an event."""
     api = Api()
