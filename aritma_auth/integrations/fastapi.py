@@ -87,8 +87,8 @@ class WebSignIn:
         Return the end-user of the browser's session, or None; a dependency.
 
         Args:
-            request: The browser's request. One that may change something (POST …) must come from a
-                page of this application.
+            request: The browser's request. One that may change something (POST, a WebSocket)
+                must come from a page of this application.
 
         Raises:
             VerificationError: Another site made the browser send it.

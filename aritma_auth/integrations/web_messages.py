@@ -62,7 +62,14 @@ class WebRequest(Value):
 
     @property
     def is_safe(self) -> bool:
-        """Whether the method promises to change nothing (RFC 9110 §9.2.1)."""
+        """
+        Whether the request promises to change nothing.
+
+        Spec: RFC 9110 §9.2.1; RFC 6455 §10.2.
+        """
+        # A WebSocket begins with a GET, which a page of any origin may send, cookies included.
+        if "websocket" in (self.headers.get("Upgrade") or "").lower():
+            return False
         return self.method in {"GET", "HEAD", "OPTIONS"}
 
     @property

@@ -50,6 +50,7 @@ from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
 from aritma_auth.integrations.web_sign_out import WebSignOut
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
 from aritma_auth.protocol.urls import require_secure_url
@@ -67,6 +68,7 @@ _API_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _MAX_PENDING = 12
 """Sign-ins of one browser that are kept: their cookies travel with each of its requests."""
 
+_RESPONSE_MODES = ("query", "jwt", "query.jwt")
 _PROFILE = frozenset({"address", "email", "phone", "profile"})
 _REAUTHENTICATION = "reauthentication"
 
@@ -87,7 +89,8 @@ class WebSettings(TypedDict, total=False):
 
         session_lifetime: Seconds until an end-user must sign in again (default: eight hours).
 
-        parameters: What each authorization request asks for beyond its scope.
+        parameters: What each authorization request asks for beyond its scope. ``response_mode``
+            may be ``query``, ``jwt`` or ``query.jwt``: the callback is a GET.
 
         render_page: Writes the HTML of the sign-in's own pages.
 
@@ -158,11 +161,7 @@ class WebSignInFlow:
             raise ConfigurationError("scope must contain openid, which proves who signs in")
         self._api_url = api_url
         self._parameters: AuthorizationParameters = parameters or {}
-        unknown = self._parameters.keys() - AuthorizationParameters.__annotations__.keys()
-        if unknown:
-            raise ConfigurationError(
-                f"parameters must be those of AuthorizationParameters, not {', '.join(unknown)}"
-            )
+        _require_parameters(self._parameters)
         self._cookies = CookieJar(self.base_url.startswith("https:"))
         self._pages = PageWriter(paths.home, render_page)
         self._store = MemorySessionStore(clock=clock) if sessions is None else sessions
@@ -321,7 +320,7 @@ class WebSignInFlow:
         return [self._cookies.delete(name) for name in names[: -_MAX_PENDING + 1]]
 
     async def _complete(self, request: WebRequest) -> WebResponse:
-        name = self._sign_in_cookie(SecretText(request.parameter("state")))
+        name = self._sign_in_cookie(_read_state(request))
         key = self._sessions.keys.name("pending", name, HiddenStr(request.cookies.get(name, "")))
         pending = await self._store.take(key)
         if pending is None:
@@ -395,6 +394,33 @@ def require_user(user: SignedInUser | None) -> SignedInUser:
     if user is None:
         raise ReauthenticationRequiredError("no end-user has signed in with this browser")
     return user
+
+
+def _require_parameters(parameters: AuthorizationParameters) -> None:
+    unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
+    if unknown:
+        raise ConfigurationError(
+            f"parameters must be those of AuthorizationParameters, not {', '.join(unknown)}"
+        )
+    # The callback is a GET: it sees no form, and no server sees a fragment.
+    if parameters.get("response_mode", "query") not in _RESPONSE_MODES:
+        raise ConfigurationError(
+            f"response_mode must be {', '.join(_RESPONSE_MODES)} in a web application, not "
+            f"{parameters.get('response_mode')!r:.60}"
+        )
+    if parameters.get("response_type", "code") != "code":
+        raise ConfigurationError(
+            "response_type must be code in a web application: everything else comes in a fragment, "
+            "which no server sees"
+        )
+
+
+def _read_state(request: WebRequest) -> SecretText:
+    """Read which sign-in a callback is for: not verified, and good for nothing but a look-up."""
+    claims = parse_unverified_claims(HiddenStr(request.parameter("response")))
+    # The state of a signed response is inside it (JARM §2.1).
+    state = None if claims is None else claims.get("state")
+    return SecretText(state if isinstance(state, str) else request.parameter("state"))
 
 
 def _describe(demand: StepUpRequiredError) -> str:

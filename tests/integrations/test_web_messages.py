@@ -218,3 +218,22 @@ def test_a_path_that_is_none_is_refused(changes, problem):
     """A path that leads elsewhere, has a query or a pattern, or stands for two pages."""
     with pytest.raises(aa.ConfigurationError, match=problem):
         WebPaths(**changes)
+
+
+@pytest.mark.parametrize(
+    ("method", "upgrade", "is_safe"),
+    [
+        ("GET", None, True),
+        ("HEAD", None, True),
+        ("OPTIONS", None, True),
+        ("GET", "h2c", True),
+        ("GET", "websocket", False),
+        ("GET", "h2c, WebSocket", False),
+        ("POST", None, False),
+        ("CONNECT", None, False),
+    ],
+)
+def test_a_request_is_safe_unless_it_may_change_something(method, upgrade, is_safe):
+    """A WebSocket begins with a GET, and what is sent through it may change anything."""
+    headers = {} if upgrade is None else {"Upgrade": upgrade}
+    assert make_request(method, **headers).is_safe is is_safe

@@ -7,6 +7,7 @@ import sys
 
 import attrs
 import pytest
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.integrations.session_store import MemorySessionStore
@@ -16,6 +17,7 @@ from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
 from support.applications import CHALLENGE
 from support.clock import ShiftedClock
+from support.fapi import fapi_client, register
 from support.web_browser import WebBrowser, go_to_the_server, location_of
 
 BASE = "https://me.example"
@@ -225,6 +227,55 @@ async def test_a_callback_from_nowhere_is_refused(browser, path):
     assert (await browser.visit("callback", callback)).status == 303
 
 
+@pytest.fixture
+async def signing(no_leftovers):
+    async with Sandbox(server_version="fapi") as sandbox:
+        sandbox.sign_in_automatically("alice")
+        register(sandbox, redirect_uris=f"{BASE}/callback")
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("profile", "parameters"),
+    [
+        (aa.FAPI2, {}),
+        (aa.FAPI2, {"response_mode": "query.jwt"}),
+        (aa.FAPI2_MESSAGE_SIGNING, {}),
+    ],
+    ids=["not signed", "by a parameter", "by a profile"],
+)
+async def test_a_signed_response_completes_a_sign_in(signing, profile, parameters):
+    """Its state is inside the JWT, finds the sign-in, and counts once and in this browser alone."""
+    client = fapi_client(signing, profile=profile)
+    scope = "openid offline_access bankservice"
+    flow = WebSignInFlow(client, BASE, scope, clock=signing.clock, parameters=parameters)
+    browser, other = WebBrowser(flow), WebBrowser(flow)
+    callback = await browser.begin()
+
+    assert ("response=" in callback) is (parameters != {} or profile is aa.FAPI2_MESSAGE_SIGNING)
+    assert (await other.visit("callback", callback)).status == 400
+    assert (await browser.visit("callback", callback)).status == 303
+    assert (await browser.user()).subject == "user-alice"
+    assert (await browser.visit("callback", callback)).status == 400
+    await flow.aclose()
+
+
+async def test_a_forged_state_finds_a_sign_in_and_completes_none(signing):
+    """The look-up trusts an unverified claim; what completes the sign-in verifies it all."""
+    client = fapi_client(signing, profile=aa.FAPI2_MESSAGE_SIGNING)
+    flow = WebSignInFlow(client, BASE, "openid", clock=signing.clock)
+    browser = WebBrowser(flow)
+    jwt = URL(await browser.begin()).query["response"]
+    head, body, signature = jwt.split(".")
+    forged = f"{head}.{body}.{signature[::-1]}"
+
+    for response in ("x", "e30.e30.e30", "e30.eyJzdGF0ZSI6MX0.e30"):
+        assert (await browser.visit("callback", f"/callback?response={response}")).status == 400
+    assert (await browser.visit("callback", f"/callback?response={forged}")).status == 400
+    assert await browser.user() is None
+    await flow.aclose()
+
+
 async def test_a_sign_in_of_another_version_begins_again(open_flow):
     """A pending sign-in that this version cannot read is refused as one that has expired."""
 
@@ -270,6 +321,24 @@ async def test_a_form_of_another_site_changes_nothing(flow, browser):
         with pytest.raises(aa.VerificationError, match="a page of https://me"):
             await flow.find_user(browser.request("/pay", "POST", Sec_Fetch_Site=site))
     assert (await flow.find_user(browser.request("/pay", "POST"))).subject == "user-alice"
+
+
+async def test_a_websocket_of_another_site_finds_no_user(flow, browser):
+    """A browser lets any page open one and sends the cookies along."""
+    await browser.sign_in()
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_Fetch_Mode": "websocket"}
+    for site, origin in (
+        ("cross-site", "https://evil.example"),
+        ("same-site", "https://evil.me.example"),
+        (None, "https://evil.me.example"),
+        (None, None),
+    ):
+        request = browser.request("/ws", Sec_Fetch_Site=site, Origin=origin, **upgrade)
+        with pytest.raises(aa.VerificationError, match="a page of https://me"):
+            await flow.find_user(request)
+    for site in ("same-origin", None):
+        request = browser.request("/ws", Sec_Fetch_Site=site, Origin=BASE, **upgrade)
+        assert (await flow.find_user(request)).subject == "user-alice"
 
 
 async def test_each_tab_signs_out_with_a_state_of_its_own(flow, browser):
@@ -556,6 +625,10 @@ async def test_the_sign_in_asks_for_what_the_application_wants(open_flow):
         ({"api_url": "http://api.example"}, "api_url must use https"),
         ({"render_page": "<p>"}, "render_page must be a function"),
         ({"parameters": {"acr": "mfa"}}, "parameters must be those of AuthorizationParameters"),
+        ({"parameters": {"response_mode": "form_post"}}, "response_mode must be query, jwt"),
+        ({"parameters": {"response_mode": "form_post.jwt"}}, "not 'form_post.jwt'"),
+        ({"parameters": {"response_mode": "fragment"}}, "response_mode must be query, jwt"),
+        ({"parameters": {"response_type": "code id_token"}}, "response_type must be code"),
         ({"clock": None}, "clock must be a Clock"),
     ],
 )
