@@ -363,9 +363,9 @@ _ADVICE: Mapping[str, str] = {
     "expired_token": "the end-user did not enter the device code in time: begin again",
     "invalid_client": "check the client id and its secret; both belong to one environment",
     "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
-    "invalid_scope": "ask for scopes that Aritma granted to this client",
-    "unauthorized_client": "ask Aritma to allow this grant for the client",
-    "unsupported_grant_type": "ask Aritma to allow this grant for the client",
+    "invalid_scope": "ask for scopes that the server has granted to this client",
+    "unauthorized_client": "ask the server's owner to allow this grant for the client",
+    "unsupported_grant_type": "ask the server's owner to allow this grant for the client",
 }
 
 

@@ -64,7 +64,8 @@ class AcceptedAuthorization:
         """
         given = [HiddenStr(value) for name, value in fields if name.lower() == "authorization"]
         if len(given) != 1:
-            raise RefusedError(401, "Authorization must come once")
+            found = "is missing" if not given else f"came {len(given)} times"
+            raise RefusedError(401, f"Authorization must come once, and {found}")
         try:
             is_known = await run_within(timeout, self._compare(given[0]), "aritma-auth events")
         except (TimeoutError, WorkCancelledError):

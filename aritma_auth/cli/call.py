@@ -101,7 +101,8 @@ async def call_api(
         environment = signed_in.client.environment
         chosen_url = base_url or (signed_in.base_url if api is None else None)
         url = _address(environment, target, api, chosen_url)
-        _require_listed(environment, url, trust_origin=trust_origin)
+        if not trust_origin:
+            _require_listed(environment, url, chosen_url)
         with waiting(f"{method.upper()} {url.host}"):
             response = await _send(signed_in, method.upper(), url, headers, body, timeout)
     return _show(response, include=include, output=output, as_json=json)
@@ -177,13 +178,16 @@ def _address(environment: Environment, target: str, api: str | None, base_url: s
     return url
 
 
-def _require_listed(environment: Environment, url: URL, *, trust_origin: bool) -> None:
-    # An issuer of one's own lists no API: then the command line is the only one to name it.
+def _require_listed(environment: Environment, url: URL, base_url: str | None) -> None:
     listed = environment.api_origins
-    if listed and origin_of(url) not in listed and not trust_origin:
+    if not listed and base_url:
+        # An issuer of one's own lists no API: its base URL names one.
+        listed = frozenset({origin_of(URL(base_url))})
+    if origin_of(url) not in listed:
+        names = ", ".join(sorted(origin.url for origin in listed))
         raise UsageError(
-            f"{origin_of(url).url} must be one of the environment's APIs "
-            f"({', '.join(environment.api_urls)}): add --trust-origin to send the token there"
+            f"{origin_of(url).url} must be one of the environment's APIs ({names or 'none is'} "
+            "listed): add --trust-origin to send the token there, or set ARITMA_API_ORIGINS"
         )
 
 

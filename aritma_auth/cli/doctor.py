@@ -314,4 +314,9 @@ def _show(findings: list[Finding], problems: int) -> None:
             table.add_row("", "", Text(f"> {advice}", style=style))
     show_styled(table)
     show("")
-    show("No problem found." if problems == 0 else f"Problems: {problems}.")
+    if problems:
+        show(f"Problems: {problems}.")
+    elif any(finding.what == "token" for finding in findings):
+        show("No problem found.")
+    else:
+        show("No problem found. The secret was not tried: add --request-token.")

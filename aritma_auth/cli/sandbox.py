@@ -104,7 +104,7 @@ def _introduce(sandbox: Sandbox) -> None:
     show(f"export ARITMA_ENVIRONMENT={sandbox.identity_url}")
     show(f"export ARITMA_CLIENT_ID={service.client_id}")
     show(f"export ARITMA_CLIENT_SECRET={service.client_secret}")
-    show(f"export ARITMA_BASE_URL={sandbox.banking_url}")
+    show(f"export ARITMA_BASE_URL={sandbox.banking_url.rstrip('/')}")
     show("aritma-auth call GET api/v3/accounts/42")
     show("")
     show("Ctrl-C ends it.")

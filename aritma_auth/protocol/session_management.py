@@ -27,8 +27,9 @@ server.addEventListener("load", () => {
 }, { once: true });
 addEventListener("message", (event) => {
   if (event.origin !== origin || event.source !== server.contentWindow) return;
-  if (event.data === "unchanged") return;
-  clearInterval(timer);
+  // A slow frame may still have a second question to respond to.
+  if (event.data === "unchanged" || timer === undefined) return;
+  timer = clearInterval(timer);
   if (event.data === "changed") parent.postMessage("session changed", location.origin);
 });
 server.src = src;

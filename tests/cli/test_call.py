@@ -47,9 +47,23 @@ def test_a_path_is_called_with_a_token(call, settings):
 
 
 def test_a_url_is_called_with_a_token(settings, capsys):
-    """A whole URL is called too: an issuer of one's own lists no other API."""
-    assert cli.run(["call", "GET", f"{settings.banking_url}api/v3/accounts/42"]) == ExitCode.DONE
+    """A whole URL is called too, if it is named as one that may have the token."""
+    url = f"{settings.banking_url}api/v3/accounts/42"
+    assert cli.run(["call", "GET", url, "--trust-origin"]) == ExitCode.DONE
     assert json.loads(capsys.readouterr().out)[0]["CompanyId"] == "42"
+
+
+@pytest.mark.parametrize("with_base_url", [False, True])
+def test_where_no_api_is_listed_only_the_base_url_has_the_token(
+    settings, server, monkeypatch, capsys, with_base_url
+):
+    """A mistyped address gets no token, also at an issuer of one's own."""
+    if with_base_url:
+        monkeypatch.setenv("ARITMA_BASE_URL", settings.banking_url)
+
+    assert cli.run(["call", "GET", f"{server.url}/x"]) == ExitCode.USAGE
+    assert server.headers is None
+    assert "--trust-origin" in capsys.readouterr().err
 
 
 def test_the_base_url_may_be_a_setting(settings, monkeypatch, capsys):
@@ -133,7 +147,7 @@ def test_the_exit_code_is_that_of_the_status(call, settings, status, code):
 
 def test_further_headers_are_sent(server, capsys):
     """Each --header is sent, beside the token and the types of the bodies."""
-    options = ["--header", "Idempotency-Key: 42", "--header", "accept: text/csv"]
+    options = ["--trust-origin", "--header", "Idempotency-Key: 42", "--header", "accept: text/csv"]
     body = ["--data", "a;b", "--content-type", "text/csv"]
 
     assert cli.run(["call", "put", f"{server.url}/x", *options, *body]) == ExitCode.REFUSED

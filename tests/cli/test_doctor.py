@@ -55,7 +55,7 @@ ok  keys                   RS256
 ok  FAPI 2.0               not ready: the server lacks 4 things, this client 2 (--fapi names them)
 ok  clock                  +0 s from ours
 
-No problem found.
+No problem found. The secret was not tried: add --request-token.
 """
 GOLDEN_NARROW = """\
 NO  TLS       no address for

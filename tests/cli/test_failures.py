@@ -14,7 +14,7 @@ from aritma_auth.runtime.clock import SystemClock
 COMMANDS = {
     "token": ["token"],
     "inspect": ["token", "--inspect"],
-    "call": ["call", "GET", "https://api.example/accounts"],
+    "call": ["call", "GET", "https://api.example/accounts", "--trust-origin"],
     "exec": ["exec", "--", sys.executable, "-c", "print('it ran')"],
     "watch": ["watch", "--once", "--callers", "1"],
 }
