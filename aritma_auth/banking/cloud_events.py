@@ -132,7 +132,8 @@ def _attributes(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
         try:
             # The binding encodes what a header field cannot hold.
             attributes[name] = unquote_to_bytes(value).decode()
-        except UnicodeDecodeError:
+        except UnicodeError:
+            # Servers pass on a byte beyond ASCII as a lone surrogate, which UTF-8 cannot encode.
             attributes[name] = "\0"
     return attributes
 

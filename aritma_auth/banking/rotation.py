@@ -39,6 +39,7 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ConfigurationError,
     InvalidClientError,
+    InvalidResponseError,
     TransportError,
     require_instance,
     require_seconds,
@@ -321,7 +322,7 @@ class _Rotation:
         """Create the secret, unless a process that died has done so."""
         created = await self._find(known) if is_resumed else None
         if created is None:
-            created = await self._iam.create(known.value, known.mark, known.expires_at)
+            created = await self._iam.create(SecretText(known.value), known.mark, known.expires_at)
         known = attrs.evolve(known, secret_id=created.secret_id, is_created=True)
         await self._save(known)
         return known
@@ -383,8 +384,10 @@ class _IamSecrets:
     async def list(self) -> tuple[ClientSecret, ...] | None:
         return parse_secret_list(*await self._request("GET", self._url))
 
-    async def create(self, value: str, description: str, expires_at: float | None) -> ClientSecret:
-        body = build_secret_body(value, description, expires_at)
+    async def create(
+        self, value: SecretText, description: str, expires_at: float | None
+    ) -> ClientSecret:
+        body = build_secret_body(value.text, description, expires_at)
         return parse_created_secret(*await self._request("POST", self._url, body))
 
     async def delete(self, secret_id: str) -> None:
@@ -405,8 +408,26 @@ class _IamSecrets:
                 raise_for_status=False,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
             ) as response:
-                return response.status, HiddenBytes(await response.content.read(BODY_LIMIT))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                return response.status, await _read(response)
+        # RuntimeError is aiohttp's word for a closed session.
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             problem = type(error).__name__
         # Outside the except block: aiohttp's error holds the request.
+        if self._session.closed:
+            raise ConfigurationError("iam must be an open session; it is closed")
         raise TransportError(f"IAM did not respond ({problem}): run this again")
+
+
+async def _read(response: "aiohttp.ClientResponse") -> HiddenBytes:
+    chunks: list[HiddenBytes] = []
+    # Not read(n), which gives what has come so far.
+    async for chunk in response.content.iter_any():
+        chunks.append(HiddenBytes(chunk))
+        # The response may repeat the secret, and a traceback shows plain bytes.
+        del chunk
+        if sum(map(len, chunks)) > BODY_LIMIT:
+            response.close()
+            raise InvalidResponseError(
+                f"IAM must send {BODY_LIMIT} bytes at most", status=response.status
+            )
+    return HiddenBytes(b"".join(chunks))

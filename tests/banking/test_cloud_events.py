@@ -182,6 +182,7 @@ FIELDS = {
     "a field twice": [*binary(), ("ce-id", "2d59f3a8")],
     "a field twice in other letters": [*binary(), ("CE-ID", "other")],
     "a byte that is no text": binary(id="%ff"),
+    "a raw byte, as servers pass it on": binary(id=b"\xff".decode(errors="surrogateescape")),
     "a missing id": binary(id=None),
     "two media types": [*binary(), ("content-type", SINGLE)],
 }

@@ -339,6 +339,66 @@ async def test_iam_may_refuse(service, status, canary):
     assert service.valid == {"sandbox-secret"}
 
 
+async def test_a_new_secret_that_iam_refuses_shows_in_no_frame(service, canary, monkeypatch):
+    """An error reporter shows the locals of every frame between the caller and the refusal."""
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _length: canary.text)
+    service.sandbox.faults.delay_next(0, where="api")
+    service.sandbox.faults.respond_next(b"{}", status=403, where="api")
+    with pytest.raises(aa.InvalidResponseError, match="IAM responded 403") as caught:
+        await service.rotate()
+
+    assert canary.text in service.journal.path.read_text()
+    canary.assert_hidden(caught.value)
+
+
+async def test_a_list_that_comes_in_pieces_is_read_whole(service):
+    """A list that was read in part would be unreadable: the old secret would stay valid."""
+    body = json.dumps([{"id": "1"}, {"id": "2"}]).encode()
+
+    async def respond(request):
+        response = web.StreamResponse()
+        if request.method == "POST":
+            return web.json_response({}, status=403)
+        await response.prepare(request)
+        await response.write(body[:12])
+        # A request of its own: the first piece has arrived by its end.
+        async with service.iam.get(service.sandbox.banking_url):
+            await response.write(body[12:])
+        return response
+
+    async with serving(respond) as iam_url:
+        async with aiohttp.ClientSession() as iam:
+            with pytest.raises(aa.InvalidResponseError, match="IAM responded 403"):
+                await service.rotate(iam=iam, iam_url=iam_url)
+
+    assert json.loads(service.journal.path.read_text())["before"] == ["1", "2"]
+
+
+async def test_an_endless_list_is_refused(service, canary):
+    """No response takes more memory than a mebibyte, and none of it shows."""
+    content = canary.text.encode().ljust(1 << 16) * 17
+    service.sandbox.faults.respond_next(content, status=200, where="api")
+    with pytest.raises(aa.InvalidResponseError, match="IAM must send 1048576 bytes") as caught:
+        await service.rotate()
+
+    canary.assert_hidden(caught.value)
+
+
+async def test_a_closed_session_is_refused(service):
+    """No RuntimeError of aiohttp leaves the package."""
+    async with aiohttp.ClientSession() as closed:
+        pass
+    with pytest.raises(aa.ConfigurationError, match="iam must be an open session"):
+        await service.rotate(iam=closed)
+
+
+async def test_iam_may_be_unreachable(service):
+    """The journal has nothing to finish yet, and the error says what to do."""
+    async with aiohttp.ClientSession() as iam:
+        with pytest.raises(aa.TransportError, match=r"IAM did not respond .*: run this again"):
+            await service.rotate(iam=iam, iam_url="http://127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
