@@ -102,7 +102,9 @@ class OAuthClient(AsyncCloseable):
             `ClientCertificate`, or an ``ssl.SSLContext`` with one. `TlsClientAuth` has its own.
 
         requires_bound_tokens: An access token that names another key or certificate than this
-            client's, or none, is an error. An opaque token names nothing and is taken as it is.
+            client's, or none, is an error. An opaque token names nothing and is taken as it is. A
+            profile turns it on for a client without ``dpop``; if the certificate is in an
+            ``ssl.SSLContext``, a token must name one, and which one is not compared.
 
         decryption_key: The key to which the server encrypts ID tokens and UserInfo responses; what
             is inside is verified as ever.
@@ -168,7 +170,8 @@ class OAuthClient(AsyncCloseable):
             profile=profile,
             decryption_key=decryption_key,
             certificate=own_certificate,
-            requires_bound_tokens=requires_bound_tokens,
+            # A certificate leaves no trace in the token type, as DPoP does (FAPI 2.0 §5.3.3.1).
+            requires_bound_tokens=requires_bound_tokens or (profile is not None and dpop is None),
         )
         self._leeway = leeway
         self._trusted_audiences = frozenset(parse_names(trusted_audiences, "trusted_audiences"))

@@ -111,7 +111,8 @@ class ServerConnection:
         self._is_auth_chosen = is_auth_chosen
         self.proofs = None if dpop is None else self._make_proofs(dpop)
         self._requires_bound_tokens = requires_bound_tokens
-        if requires_bound_tokens and dpop is None and self.certificate_files is None:
+        is_comparable = dpop is not None or self.certificate_files is not None
+        if requires_bound_tokens and not is_comparable and profile is None:
             raise ConfigurationError(
                 "requires_bound_tokens must be False, or the client must have a key: give it "
                 "dpop=DPoP(key), or a ClientCertificate"
@@ -354,10 +355,16 @@ class ServerConnection:
             return
         if self.proofs is not None:
             is_own = named.get("jkt") == self.proofs.dpop.thumbprint
+        elif certificate is not None:
+            is_own = certificate.is_own(str(named.get("x5t#S256")))
         else:
-            is_own = certificate is not None and certificate.is_own(str(named.get("x5t#S256")))
+            # A profile's client with an ssl.SSLContext, which does not show its certificate.
+            is_own = isinstance(named.get("x5t#S256"), str)
         if not is_own:
-            raise unbound("jkt" if self.proofs is not None else "x5t#S256", named)
+            refusal = unbound("jkt" if self.proofs is not None else "x5t#S256", named)
+            if token.refresh_token is not None:
+                refusal.keep_token(token)
+            raise refusal
 
     def _explained(
         self, error: AritmaAuthError, endpoint: str, url: str, method: str
@@ -388,12 +395,14 @@ class ServerConnection:
                 f": {url} is IdentityServer's path; for another server use "
                 "Environment.discover(issuer) or give its endpoints"
             )
-        return InvalidResponseError(
+        explained = InvalidResponseError(
             f"{error}{hint}",
             status=error.status,
             problems=error.problems,
             retry_after=error.retry_after,
         )
+        explained.keep_token(error.take_token())
+        return explained
 
     def _is_fixed_path(self, endpoint: str) -> bool:
         environment = self.environment

@@ -44,7 +44,8 @@ def unbound(member: str, named: Mapping[str, JsonValue]) -> InvalidResponseError
     what = "key" if member == "jkt" else "certificate"
     return InvalidResponseError(
         f"the access token must be bound to the client's {what}, and it {found} (cnf {member}): "
-        "let the server register the client for bound tokens, or leave requires_bound_tokens out",
+        "let the server register the client for bound tokens, or leave requires_bound_tokens and "
+        "profile out",
         status=200,
         problems=(f"cnf {member} {found}",),
     )

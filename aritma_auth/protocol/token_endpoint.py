@@ -145,14 +145,15 @@ def parse_token(
     Spec: RFC 6749 §4.2.2, §5.1.
     """
     problems: tuple[str, ...]
+    token: Token | None = None
     try:
         received = structure(members, _TokenResponse)
     except StructureError as problem:
         problems = problem.problems
     else:
-        problems = _find_problems(received, token_types)
+        problems = _find_problems(received)
         if not problems:
-            return Token(
+            token = Token(
                 received.access_token,
                 _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
                 expires_at=_expiry(received.expires_in, sent_at),
@@ -163,9 +164,16 @@ def parse_token(
                 issued_at=sent_at,
                 extra=Members({k: v for k, v in members.items() if k not in _KNOWN}),
             )
-    raise InvalidResponseError(
+        problems = (*_find_type_problems(received, token_types), *problems)
+        if token is not None and not problems:
+            return token
+    refusal = InvalidResponseError(
         f"the token response is unusable: {'; '.join(problems)}", status=status, problems=problems
     )
+    if token is not None and token.refresh_token is not None:
+        # Of another type than was asked for; its refresh token is good all the same.
+        refusal.keep_token(token)
+    raise refusal
 
 
 def _without_echoes(scope: tuple[str, ...] | None, sent: Iterable[str]) -> tuple[str, ...] | None:
@@ -185,15 +193,19 @@ def _expiry(expires_in: float | None, sent_at: float) -> float | None:
     return None if expires_in is None else sent_at + min(max(expires_in, 0.0), _MAX_LIFETIME)
 
 
-def _find_problems(received: _TokenResponse, token_types: frozenset[str]) -> tuple[str, ...]:
-    problems = []
+def _find_type_problems(received: _TokenResponse, token_types: frozenset[str]) -> tuple[str, ...]:
     token_type = received.token_type.lower()
-    if token_type not in token_types:
-        problems.append(
-            _TYPE_PROBLEMS.get(token_type)
-            or f"token_type is of a kind that must not be used, since it is not "
-            f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
-        )
+    if token_type in token_types:
+        return ()
+    return (
+        _TYPE_PROBLEMS.get(token_type)
+        or f"token_type is of a kind that must not be used, since it is not "
+        f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)",
+    )
+
+
+def _find_problems(received: _TokenResponse) -> tuple[str, ...]:
+    problems = []
     if not received.access_token:
         problems.append("access_token is empty")
     for name in ("access_token", "refresh_token", "id_token"):

@@ -42,6 +42,9 @@ async def let_go(refused: RefusedResponse) -> None:
     if length is None or length <= _SMALL_BODY:
         try:
             async with asyncio.timeout(_READ_WITHIN):
+                if length is None:
+                    # Without a reader the connection holds two buffers at most, and stands still.
+                    await response.content.wait_eof()
                 await response.read()
         except (TimeoutError, ClientError):
             pass

@@ -237,17 +237,30 @@ class TokenRequester:
     async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
         issued_at = self._clock.monotonic()
         try:
-            return await self._request(grant, deadline, issued_at)
+            issued = await self._request(grant, deadline, issued_at)
         except AritmaAuthError as error:
-            took = self._clock.monotonic() - issued_at
-            self._settings.report(events.TokenRequestFailed(error.copy(), took))
+            self._report_failure(error, issued_at)
             raise
+        if issued.problem is not None:
+            self._report_failure(issued.problem, issued_at)
+        return issued
+
+    def _report_failure(self, error: AritmaAuthError, issued_at: float) -> None:
+        took = self._clock.monotonic() - issued_at
+        self._settings.report(events.TokenRequestFailed(error.copy(), took))
 
     async def _request(self, grant: Grant, deadline: float, issued_at: float) -> IssuedToken:
         wall = self._clock.time()
         left = max(0.0, deadline - issued_at)
         try:
             token = await run_within(left, self._settings.client.fetch_token(grant))
+        except InvalidResponseError as error:
+            unusable = error.take_token()
+            if not isinstance(unusable, Token) or grant.is_reusable:
+                raise
+            # What was presented is spent: the refresh token is kept before the failure is raised.
+            token = attrs.evolve(_unserved(unusable), id_token=None)
+            return IssuedToken(token, issued_at, wall, problem=error.copy())
         except WorkCancelledError:
             problem: AritmaAuthError = ConfigurationError(
                 "the client or its secret's callable raised CancelledError: await no cancelled task"
@@ -316,14 +329,19 @@ def _inherit(issued: IssuedToken, grant: RefreshTokenGrant, known: Token | None)
     if known is None:
         return attrs.evolve(issued, token=kept)
     kept = attrs.evolve(kept, scope=known.scope if token.scope is None else token.scope)
-    problem = _id_token_problem(known, token)
+    problem = issued.problem or _id_token_problem(known, token)
     if problem is None:
         kept = attrs.evolve(kept, id_token=token.id_token or known.id_token)
         return attrs.evolve(issued, token=kept)
     # The refresh token that was presented is spent: its successor is kept before the failure is
     # raised. The access token is not served, and later ID tokens are compared with the old one.
-    kept = attrs.evolve(kept, id_token=known.id_token, expires_at=token.issued_at or 0.0)
+    kept = attrs.evolve(_unserved(kept), id_token=known.id_token)
     return attrs.evolve(issued, token=kept, problem=problem)
+
+
+def _unserved(token: Token) -> Token:
+    """Let a token that must not be used have expired: its refresh token is used, and it is not."""
+    return attrs.evolve(token, expires_at=token.issued_at or 0.0)
 
 
 def _id_token_problem(known: Token, refreshed: Token) -> VerificationError | None:

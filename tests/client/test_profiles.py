@@ -12,7 +12,7 @@ from aritma_auth.sandbox import Sandbox
 from support.fapi import DPOP_KEY, KEY, fapi_client, register
 from support.journeys import REDIRECT_URI, begin, sign_in
 from support.sandbox_wire import read_jwt
-from support.tls import throw_away_certificate
+from support.tls import Authority, throw_away_certificate
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -254,3 +254,22 @@ class Wrapping:
 
 
 ISSUER = aa.Environment.at("https://idp.example")
+
+
+@pytest.mark.parametrize("as_context", [False, True])
+async def test_tokens_must_be_bound_to_the_certificate_without_dpop(tmp_path, as_context):
+    """A server that forgets to bind is noticed, though both token types are Bearer."""
+    authority = Authority(tmp_path)
+    given = authority.certificate()
+    if as_context:
+        given = aa.create_tls_context()
+        given.load_verify_locations(authority.ca_file)
+        given.load_cert_chain(*authority.issue())
+    async with Sandbox(server_version="fapi", ssl_context=authority.server()) as sandbox:
+        register(sandbox)
+        client = fapi_client(sandbox, dpop=None, certificate=given)
+        grant = aa.ClientCredentialsGrant("api")
+        assert (await client.fetch_token(grant)).token_type == "Bearer"
+        sandbox.overrides.access_token["cnf"] = None
+        with pytest.raises(aa.InvalidResponseError, match="names none"):
+            await client.fetch_token(grant)
