@@ -1,12 +1,14 @@
 """Secrets and where they come from: a value, a variable, a file, a command, or a callable."""
 
 import asyncio
+import contextlib
 import inspect
 import os
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import IO, TYPE_CHECKING, NoReturn, cast, final
 
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 _FILE_LIMIT = 1 << 16
 """Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
+
+_GRACE = 0.5
+"""Seconds for a killed command to end, and for its output."""
 
 _THREADS = WorkerThreads("aritma-auth secrets")
 
@@ -131,6 +136,8 @@ class Secret:
         if words is None:
             wanted = 'a list of texts, such as ["pass", "show", "bank"]'
             raise wrong_kind("command", wanted, command)
+        if any("\0" in word for word in words):
+            raise ConfigurationError("command must have no NUL character in its words")
         require_seconds("timeout", timeout, above_zero=True)
         # Its arguments may name what they like.
         origin = f"the command {words[0]}"
@@ -208,7 +215,6 @@ def _as_words(command: object) -> tuple[str, ...] | None:
 
 def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
     import subprocess  # noqa: PLC0415 - few secrets come from a command
-    import threading  # noqa: PLC0415 - as above
 
     try:
         # A session of its own: what the command starts is killed with it.
@@ -218,29 +224,57 @@ def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
     except (OSError, ValueError) as error:
         problem = type(error).__name__
     else:
-        timer = threading.Timer(timeout, _kill, (process,))
-        timer.daemon = True
-        timer.start()
-        with process:
-            content = HiddenBytes(process.stdout.read(_FILE_LIMIT + 1) if process.stdout else b"")
-            is_longer = len(content) > _FILE_LIMIT
-            if is_longer:
-                _kill(process)
-        timer.cancel()
-        text = None if is_longer else _decode(content)
-        if process.returncode == 0 and text is not None:
+        content = _read_output(process, timeout)
+        is_longer = content is not None and len(content) > _FILE_LIMIT
+        text = None if content is None or is_longer else _decode(content)
+        code = process.returncode
+        if code == 0 and text is not None:
             return text
         problem = (
             f"it printed more than {_FILE_LIMIT} bytes"
             if is_longer
-            else f"it ended with status {process.returncode}"
-            if process.returncode > 0
+            else f"it could not be killed after {timeout:g} seconds"
+            if code is None
+            else f"it ended with status {code}"
+            if code > 0
             else f"it was killed, after {timeout:g} seconds or by a signal"
-            if process.returncode < 0
+            if code < 0
+            else f"what it started kept its output open for {timeout:g} seconds"
+            if content is None
             else "it printed no UTF-8"
         )
     # Outside the except block: an error of subprocess holds the whole command.
     raise ConfigurationError(f"{origin} gave no secret ({problem})")
+
+
+def _read_output(process: "subprocess.Popen[bytes]", timeout: float) -> HiddenBytes | None:
+    """Read what a command prints until it ends, or is killed; None if the output stays open."""
+    import subprocess  # noqa: PLC0415 - few secrets come from a command
+    import threading  # noqa: PLC0415 - as above
+
+    pieces: list[HiddenBytes] = []
+
+    def read(output: IO[bytes]) -> None:
+        with output:
+            pieces.append(HiddenBytes(output.read(_FILE_LIMIT + 1)))
+
+    deadline = time.monotonic() + timeout
+    # A daemon that the command left behind may hold the pipe for ever: no worker waits for that.
+    output = cast("IO[bytes]", process.stdout)
+    reader = threading.Thread(target=read, args=(output,), daemon=True)
+    reader.start()
+    reader.join(timeout)
+    if not pieces or len(pieces[0]) > _FILE_LIMIT:
+        _kill(process)
+        reader.join(_GRACE)
+    try:
+        process.wait(max(deadline - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        # A program of another user, such as sudo, cannot be killed.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    return pieces[0] if pieces else None
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -5,6 +5,7 @@ import copy
 import os
 import pickle
 import re
+import subprocess
 import sys
 
 import pytest
@@ -269,6 +270,46 @@ async def test_a_command_that_hangs_is_killed(monkeypatch, has_groups):
         monkeypatch.delattr(os, "killpg")
     with pytest.raises(ConfigurationError, match=r"killed, after 0\.2 seconds"):
         await Secret.from_command(command("import time; time.sleep(60)"), timeout=0.2).load()
+
+
+async def test_a_daemon_that_holds_the_output_keeps_nobody_waiting():
+    """What left the command's group is not killed, and not waited for."""
+    code = "import subprocess; subprocess.Popen(['sleep', '8'], start_new_session=True); print(5)"
+    async with asyncio.timeout(5):
+        with pytest.raises(ConfigurationError, match=r"kept its output open for 0\.5 seconds"):
+            await Secret.from_command(command(code), timeout=0.5).load()
+
+
+async def test_a_command_that_closes_its_output_is_killed_too():
+    """The end of its output is not the end of the command."""
+    code = "import os, time; os.close(1); time.sleep(60)"
+    with pytest.raises(ConfigurationError, match=r"killed, after 0\.5 seconds"):
+        await Secret.from_command(command(code), timeout=0.5).load()
+
+
+async def test_a_command_that_cannot_be_killed_is_left(monkeypatch):
+    """A program of another user, such as sudo, keeps no worker waiting."""
+    started, start, kill = [], subprocess.Popen, os.killpg
+
+    def remember(*words, **settings):
+        started.append(start(*words, **settings))
+        return started[-1]
+
+    def refuse(_group, _signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    monkeypatch.setattr(subprocess, "Popen", remember)
+    with pytest.raises(ConfigurationError, match=r"could not be killed after 0\.1 seconds"):
+        await Secret.from_command(["sleep", "60"], timeout=0.1).load()
+    kill(started[0].pid, 9)
+    await asyncio.to_thread(started[0].wait)
+
+
+def test_a_command_has_no_nul():
+    """The operating system takes no such word."""
+    with pytest.raises(ConfigurationError, match="command must have no NUL"):
+        Secret.from_command(["a\0b"])
 
 
 async def test_a_command_that_has_just_ended_is_not_killed(monkeypatch):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LIMIT = 1 << 16
+_GRACE = 0.5
+"""Seconds for a killed command to end."""
+
 _THREADS = WorkerThreads("aritma-auth secret places")
 
 
@@ -60,8 +63,9 @@ class FileSecretPlace:
     """
     A file, as `Secret.from_file` reads it.
 
-    It is replaced atomically and keeps its mode, and its owner if this process may give it away. A
-    new file is for its owner alone.
+    It is replaced atomically and keeps its mode, its owner and its group. If this process may not
+    give it to them and one could no longer read it, nothing is written. A new file is for its owner
+    alone.
 
     Args:
         path: The file; its folder must exist.
@@ -97,27 +101,31 @@ class FileSecretPlace:
 
     def _write(self, text: SecretText) -> None:
         draft = self.path.with_name(f".{self.path.name}.new")
+        problem: str | None
         try:
-            before = self.path.stat() if self.path.exists() else None
-            # A killed writer leaves its draft.
-            draft.unlink(missing_ok=True)
-            file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(file, "wb") as opened:
-                if before is not None:
-                    # Otherwise the service itself could no longer read it. Windows has neither.
-                    with contextlib.suppress(PermissionError, AttributeError):
-                        os.fchown(file, before.st_uid, before.st_gid)
-                    with contextlib.suppress(AttributeError):
-                        os.fchmod(file, before.st_mode & 0o777)
-                opened.write(text.text.encode())
-                opened.flush()
-                os.fsync(file)
-            draft.replace(self.path)
+            problem = self._replace(draft, text)
         except OSError as error:
             problem = type(error).__name__
-        else:
+        if problem is None:
             return
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise StoreError(f"{self.path} cannot be written ({problem})")
+
+    def _replace(self, draft: Path, text: SecretText) -> str | None:
+        """Replace the file, or tell why that would take it away from the service."""
+        before = self.path.stat() if self.path.exists() else None
+        # A killed writer leaves its draft.
+        draft.unlink(missing_ok=True)
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "wb") as opened:
+            if before is not None and not _give_to_readers(file, before):
+                return "its owner or group could no longer read it: run this as its owner"
+            opened.write(text.text.encode())
+            opened.flush()
+            os.fsync(file)
+        draft.replace(self.path)
+        return None
 
     def __repr__(self) -> str:
         return f"<FileSecretPlace {self.path}>"
@@ -201,6 +209,8 @@ class CommandSecretPlace:
                 raise ConfigurationError(
                     f"{name} must be a command as a list of words, such as ['vault', 'read']"
                 )
+            if any("\0" in word for word in words):
+                raise ConfigurationError(f"{name} must have no NUL character in its words")
         require_seconds("timeout", timeout, above_zero=True)
         self._read, self._write = tuple(read), tuple(write)
         self._timeout = timeout
@@ -216,13 +226,16 @@ class CommandSecretPlace:
     async def _run(self, command: tuple[str, ...], given: HiddenBytes | None) -> HiddenBytes:
         pipe = asyncio.subprocess.PIPE
         problem = "it could not be started"
-        with contextlib.suppress(OSError):
+        # ValueError: a word that the operating system's encoding does not have.
+        with contextlib.suppress(OSError, ValueError):
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL if given is None else pipe,
                 stdout=pipe,
                 # What a command complains of may repeat the secret.
                 stderr=asyncio.subprocess.DEVNULL,
+                # What the command starts is killed with it.
+                start_new_session=True,
             )
             try:
                 async with asyncio.timeout(self._timeout):
@@ -243,9 +256,35 @@ class CommandSecretPlace:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        # Windows has no process groups of this kind.
+        kill_group = getattr(os, "killpg", None)
+        with contextlib.suppress(OSError):
+            process.kill() if kill_group is None else kill_group(process.pid, 9)
+    # What left the group may hold the pipes for ever, and Python 3.11 waits for them.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - has no public name
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _GRACE)
+
+
+def _give_to_readers(file: int, before: os.stat_result) -> bool:
+    """Give a draft the owner, group and mode of the file before, if those who read it still can."""
+    # Windows has none of them.
+    if not hasattr(os, "fchown"):
+        return True
+    try:
+        os.fchown(file, before.st_uid, before.st_gid)
+    except PermissionError:
+        # The group may still be one of this process's own.
+        with contextlib.suppress(PermissionError):
+            os.fchown(file, -1, before.st_gid)
+    after, mode = os.fstat(file), before.st_mode & 0o777
+    # Root reads whatever it likes.
+    is_owner_out = mode & 0o400 and before.st_uid not in {0, after.st_uid}
+    is_group_out = mode & 0o060 and before.st_gid != after.st_gid
+    if (is_owner_out or is_group_out) and not mode & 0o004:
+        return False
+    os.fchmod(file, mode)
+    return True
 
 
 def _decoded(content: HiddenBytes, what: str) -> SecretText | None:

@@ -1,8 +1,11 @@
 """A secret is replaced without an outage, wherever the rotation is interrupted."""
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -470,6 +473,58 @@ async def test_a_file_keeps_its_mode(tmp_path):
     assert repr(place) == f"<FileSecretPlace {path}>"
 
 
+@pytest.mark.parametrize(
+    ("mode", "owner", "may_give", "is_written"),
+    [
+        (0o640, 0, "group", True),
+        (0o640, 0, "nothing", False),
+        (0o640, 1001, "group", False),
+        (0o600, 1001, "group", False),
+        (0o604, 1001, "nothing", True),
+        (0o600, 0, "nothing", True),
+        (0o640, 1001, "both", True),
+    ],
+)
+async def test_a_file_stays_readable_for_its_owner_and_group(
+    tmp_path, monkeypatch, mode, owner, may_give, is_written
+):
+    """Otherwise nothing is replaced, and no draft is left: the service would fail at its start."""
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(mode)
+    had = SimpleNamespace(st_uid=owner, st_gid=2000, st_mode=mode)
+    now = SimpleNamespace(st_uid=1002, st_gid=1002)
+
+    def give(_file, uid, gid):
+        if may_give == "nothing" or (may_give == "group" and uid != -1):
+            raise PermissionError
+        now.st_uid, now.st_gid = (now.st_uid if uid == -1 else uid), gid
+
+    with monkeypatch.context() as system:
+        system.setattr(type(path), "stat", lambda *_args, **_settings: had)
+        system.setattr(type(path), "exists", lambda _path: True)
+        system.setattr(os, "fchown", give)
+        system.setattr(os, "fstat", lambda _file: now)
+        if is_written:
+            await banking.FileSecretPlace(path).write(SecretText("new"))
+        else:
+            with pytest.raises(aa.StoreError, match="could no longer read it"):
+                await banking.FileSecretPlace(path).write(SecretText("new"))
+
+    assert path.read_text() == ("new" if is_written else "old")
+    assert path.stat().st_mode & 0o777 == mode
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
+
+
+async def test_a_system_without_owners_has_none_to_keep(tmp_path, monkeypatch):
+    """Windows has neither owners nor modes of this kind."""
+    monkeypatch.delattr(os, "fchown")
+    (tmp_path / "secret").write_text("old")
+    await banking.FileSecretPlace(tmp_path / "secret").write(SecretText("new"))
+
+    assert (tmp_path / "secret").read_text() == "new"
+
+
 async def test_a_file_that_cannot_be_used_is_a_store_error(tmp_path):
     """No OSError leaves the package, and no content shows."""
     with pytest.raises(aa.StoreError, match="cannot be written"):
@@ -531,7 +586,9 @@ async def test_commands_take_a_secret_by_standard_input(tmp_path):
     [
         (["/no/such/command"], "could not be started"),
         ([sys.executable, "-c", "raise SystemExit(3)"], "ended with code 3"),
+        ([sys.executable, "\ud800"], "could not be started"),
         ([sys.executable, "-c", "import time; time.sleep(60)"], "took longer than 0.2 s"),
+        (["sh", "-c", "sleep 60; echo"], "took longer than 0.2 s"),
     ],
 )
 async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftovers, monkeypatch):
@@ -549,6 +606,55 @@ async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftov
     with pytest.raises(aa.StoreError, match=problem):
         await place.read()
     assert all(process.returncode is not None for process in started)
+
+
+@pytest.mark.parametrize("has_groups", [True, False])
+async def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(has_groups, monkeypatch):
+    """Neither what left the command's group nor a system without groups exceeds the time-out."""
+    if not has_groups:
+        monkeypatch.delattr(os, "killpg")
+    # The daemon outlives its command by far longer than the test waits.
+    code = (
+        "import subprocess, time; "
+        "subprocess.Popen(['sleep', '8'], start_new_session=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-S", "-c", code]
+    place = banking.CommandSecretPlace(command, command, timeout=0.5)
+    async with asyncio.timeout(5):
+        with pytest.raises(aa.StoreError, match="took longer than"):
+            await place.read()
+
+
+async def test_a_command_that_cannot_be_killed_keeps_nobody_waiting(monkeypatch):
+    """A program of another user, such as sudo, is left after a moment."""
+    killed, kill = [], os.killpg
+    started, start = [], asyncio.create_subprocess_exec
+
+    async def remember(*words, **settings):
+        started.append(await start(*words, **settings))
+        monkeypatch.setattr(started[-1], "wait", asyncio.Event().wait)
+        return started[-1]
+
+    def refuse(group, _signal):
+        killed.append(group)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", remember)
+    place = banking.CommandSecretPlace(["sleep", "60"], ["sleep", "60"], timeout=0.1)
+    with pytest.raises(aa.StoreError, match="took longer than"):
+        await place.read()
+    monkeypatch.undo()
+    for group in killed:
+        with contextlib.suppress(ProcessLookupError):
+            kill(group, 9)
+    await started[0].wait()
+
+
+def test_a_command_has_no_nul():
+    """The operating system takes no such word."""
+    with pytest.raises(aa.ConfigurationError, match="read must have no NUL"):
+        banking.CommandSecretPlace(["a\0b"], ["a"])
 
 
 @pytest.mark.parametrize("wrong", ["vault read", [], [5]])
