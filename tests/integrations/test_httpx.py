@@ -341,6 +341,32 @@ async def test_the_error_of_another_call_is_left_alone(rig, is_sync):
 
 
 @both
+async def test_errors_in_a_circle_are_looked_at_once(rig, is_sync):
+    """A program may have chained them so, and the call still ends."""
+    redirect = httpx.Response(302, headers={"Location": "/elsewhere"})
+    api = Api(redirect, httpx.ReadTimeout("slow"))
+    one, other = ValueError(), ValueError()
+    one.__context__, other.__context__ = other, one
+    settings = {"transport": api, "auth": BearerAuth(rig.provider), "follow_redirects": True}
+
+    async def call():
+        if not is_sync:
+            async with httpx.AsyncClient(**settings) as client:
+                await client.get(API)
+        with httpx.Client(**settings) as client:
+            client.get(API)
+
+    await rig.provider.get_token()
+    with pytest.raises(httpx.ReadTimeout) as failed:
+        try:
+            raise one
+        except ValueError:
+            await call()
+
+    assert "Authorization" not in failed.value.request.headers
+
+
+@both
 async def test_a_redirect_that_is_not_followed_shows_no_token(rig, is_sync):
     """The request that it proposes is signed when it is sent."""
     redirect = httpx.Response(302, headers={"Location": "/elsewhere"})

@@ -276,6 +276,13 @@ async def test_a_forged_state_finds_a_sign_in_and_completes_none(signing):
     await flow.aclose()
 
 
+@pytest.mark.parametrize("response", ["x", "e30.e30.e30", "e30.eyJzdGF0ZSI6MX0.e30"])
+async def test_a_plain_response_is_found_by_its_own_state(browser, response):
+    """A parameter that looks like a signed response, and names no state, does not hide it."""
+    callback = f"{await browser.begin()}&response={response}"
+    assert (await browser.visit("callback", callback)).status == 303
+
+
 async def test_a_sign_in_of_another_version_begins_again(open_flow):
     """A pending sign-in that this version cannot read is refused as one that has expired."""
 
