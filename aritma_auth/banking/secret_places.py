@@ -260,10 +260,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         kill_group = getattr(os, "killpg", None)
         with contextlib.suppress(OSError):
             process.kill() if kill_group is None else kill_group(process.pid, 9)
-    # What left the group may hold the pipes for ever, and Python 3.11 waits for them.
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - has no public name
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), _GRACE)
+    try:
+        with contextlib.suppress(TimeoutError):
+            # Python 3.11 waits for the pipes too, which what left the group may hold for ever.
+            await asyncio.wait_for(process.wait(), _GRACE)
+    finally:
+        # Not before: asyncio warns of a process that was reaped without its watcher.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - has no public name
 
 
 def _give_to_readers(file: int, before: os.stat_result) -> bool:

@@ -609,7 +609,7 @@ async def test_a_command_that_fails_is_a_store_error(command, problem, no_leftov
 
 
 @pytest.mark.parametrize("has_groups", [True, False])
-async def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(has_groups, monkeypatch):
+async def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(has_groups, monkeypatch, caplog):
     """Neither what left the command's group nor a system without groups exceeds the time-out."""
     if not has_groups:
         monkeypatch.delattr(os, "killpg")
@@ -623,6 +623,7 @@ async def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(has_groups, mon
     async with asyncio.timeout(5):
         with pytest.raises(aa.StoreError, match="took longer than"):
             await place.read()
+    assert caplog.records == []
 
 
 async def test_a_command_that_cannot_be_killed_keeps_nobody_waiting(monkeypatch):
