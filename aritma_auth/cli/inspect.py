@@ -68,8 +68,9 @@ class _Told:
 
     def time(self, name: str) -> float | None:
         value = None if self.claims is None else self.claims.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number else None  # type: ignore[arg-type] # as just tested
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return float(value)
 
     def is_expired(self, now: float) -> bool:
         end = self.time("exp")

@@ -116,7 +116,7 @@ def _all_items(callback: object) -> Iterable[tuple[str, object]]:
     if lists is not None:
         return [(name, value) for name, values in lists() for value in values]
     items = getattr(callback, "multi_items", None) or getattr(callback, "items", None)
-    given: Iterable[tuple[str, object]] = callback if items is None else items()  # type: ignore[assignment]
+    given: Iterable[tuple[str, object]] = callback if items is None else items()  # type: ignore[assignment] # of any mapping
     return given
 
 

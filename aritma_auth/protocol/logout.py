@@ -239,8 +239,9 @@ def _text(claims: Members, name: str) -> str | None:
 
 def _seconds(claims: Members, name: str) -> float | None:
     value = claims.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < 1e15 else None  # type: ignore[arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < 1e15 else None
 
 
 def validate_front_channel_logout(

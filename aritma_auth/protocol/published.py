@@ -53,5 +53,5 @@ def parse_published(value: JsonValue) -> Published | None:
         is_time = isinstance(fetched_at, int | float) and not isinstance(fetched_at, bool)
         if is_time and isinstance(metadata, dict) and isinstance(keys, list | None):
             known = None if keys is None else tuple(key for key in keys if isinstance(key, dict))
-            return Published(float(fetched_at), Members(metadata), known)  # type: ignore[arg-type]
+            return Published(float(fetched_at), Members(metadata), known)  # type: ignore[arg-type] # tested above
     raise ValueError("published must have fetched_at, metadata and keys")
