@@ -263,6 +263,7 @@ class ServerConnection:
             # The server has looked at the proof alone: neither code nor refresh token is spent.
             if not proofs.may_help(url, error.error, before):
                 raise
+            proofs.report_repetition(url, error.error)
         # Once, with a proof and an assertion of its own, since no server accepts one twice.
         return await send()
 

@@ -6,6 +6,7 @@ proof is dated by the clock of the server that it is for, if a refusal has shown
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import attrs
@@ -13,6 +14,8 @@ from yarl import URL
 
 from aritma_auth.client.signatures import sign_jwt
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.events import NonceRequired
+from aritma_auth.events.base import Event
 from aritma_auth.protocol.client_auth import generate_jti
 from aritma_auth.protocol.dpop import INVALID_PROOF, USE_NONCE, DPoP, build_proof, parse_nonce
 from aritma_auth.protocol.http_messages import HttpRequest, parse_http_date
@@ -45,6 +48,9 @@ class ServerView(NamedTuple):
 
 
 _UNKNOWN = ServerView()
+
+_reporter: ContextVar[Callable[[Event], None] | None] = ContextVar("_reporter", default=None)
+"""Whose refresh sends the requests of this context."""
 
 
 class ProofMaker:
@@ -147,6 +153,28 @@ class ProofMaker:
             return nonce != old_nonce
         # Only a clock that differs from what we thought explains the refusal.
         return error == INVALID_PROOF and abs((skew or 0) - (old_skew or 0)) > _CLOCK_STEP
+
+    def report_to(self, report: Callable[[Event], None]) -> None:
+        """
+        Report demanded nonces of the requests that this task sends from now on.
+
+        Args:
+            report: Receives NonceRequired.
+        """
+        _reporter.set(report)
+
+    def report_repetition(self, url: URL, error: str) -> None:
+        """
+        Report that a request is repeated with the nonce that the server wanted.
+
+        Args:
+            url: Where it goes.
+
+            error: The error code of the refusal; other refusals are not about a nonce.
+        """
+        report = _reporter.get()
+        if report is not None and error == USE_NONCE:
+            report(NonceRequired(origin_of(url).url))
 
     def learn(self, url: URL, nonce: str | None, date: str | None = None) -> None:
         """

@@ -1,4 +1,4 @@
-"""What a middleware does with an API's requests."""
+"""What becomes of single requests, most of them an API's."""
 
 import logging
 
@@ -47,7 +47,9 @@ class RequestReplayed(Event):
 @attrs.frozen(eq=False, repr=False)
 class NonceRequired(Event):
     """
-    An API wanted its nonce in the proof of a token's key: the request is repeated with it.
+    A server wanted its nonce in the proof of a token's key: the request is repeated with it.
+
+    At the token endpoint there is no token yet, and the fingerprint is empty.
 
     Attributes:
         origin: Scheme, host and port of the request.

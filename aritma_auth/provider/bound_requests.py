@@ -37,6 +37,10 @@ class RequestProofs(Protocol):
         """Tell whether another proof may be accepted where one was refused."""
         ...
 
+    def report_to(self, report: Callable[[Event], None]) -> None:
+        """Report demanded nonces of the token requests that this task sends from now on."""
+        ...
+
     def learn(self, url: URL, nonce: str | None, date: str | None = None) -> None:
         """Remember what a response says for later proofs."""
         ...

@@ -610,7 +610,7 @@ class TokenProvider(AsyncCloseable):
     @property
     def proofs(self) -> "RequestProofs | None":
         """What proves the key that the tokens are bound to; None for bearer tokens."""
-        return getattr(self._settings.client, "proofs", None)
+        return self._settings.proofs
 
     def middleware(
         self,

@@ -21,6 +21,7 @@ from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.provider.announcer import TokenAnnouncer
+    from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.stores import TokenStore
 
 
@@ -91,6 +92,11 @@ class Settings(Value):
     def grant_name(self) -> str:
         """The grant type, or the class of a grant without a registered one."""
         return self.grant.grant_type or type(self.grant).__name__
+
+    @property
+    def proofs(self) -> "RequestProofs | None":
+        """What makes the proofs of a client whose tokens are bound to a key, or None."""
+        return getattr(self.client, "proofs", None)
 
     def label(self, event: E) -> E:
         """Say in an event whose token it is about."""

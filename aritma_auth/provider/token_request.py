@@ -252,6 +252,9 @@ class TokenRequester:
     async def _request(self, grant: Grant, deadline: float, issued_at: float) -> IssuedToken:
         wall = self._clock.time()
         left = max(0.0, deadline - issued_at)
+        proofs = self._settings.proofs
+        if proofs is not None:
+            proofs.report_to(self._settings.report)
         try:
             token = await run_within(left, self._settings.client.fetch_token(grant))
         except InvalidResponseError as error:

@@ -114,6 +114,35 @@ async def test_a_demanded_nonce_is_an_event(sandbox):
     assert required.client_id == sandbox.client.client_id
 
 
+async def test_a_nonce_demanded_by_the_token_endpoint_is_an_event(sandbox):
+    """It names the server and whose token it is about; a remembered nonce is none."""
+    sandbox.faults.require_dpop_nonces(where="token")
+    events = []
+    async with bank_of(sandbox, on_event=events.append) as (_, tokens):
+        await tokens.get_token()
+        await tokens.forget()
+        await tokens.get_token()
+    (required,) = [event for event in events if isinstance(event, NonceRequired)]
+
+    assert required.origin == str(URL(sandbox.environment.issuer).origin())
+    assert required.fingerprint == ""
+    assert required.grant == "client_credentials"
+    assert required.client_id == sandbox.client.client_id
+
+
+async def test_a_proof_that_is_repeated_by_the_servers_clock_is_no_demanded_nonce(sandbox):
+    """The token endpoint refuses the first proof's time, and no event speaks of a nonce."""
+    events = []
+    async with bank_of(sandbox, by=ShiftedClock(SYSTEM_CLOCK, -3600), on_event=events.append) as (
+        _,
+        tokens,
+    ):
+        await tokens.get_token()
+
+    assert [request.error for request in sandbox.token_requests] == ["invalid_dpop_proof", None]
+    assert not [event for event in events if isinstance(event, NonceRequired)]
+
+
 async def test_nonces_of_two_servers_are_kept_apart(sandbox):
     """The identity server's nonce is none of the API's, and both are remembered."""
     sandbox.faults.require_dpop_nonces(where="api")
