@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
+    from aritma_auth.provider.settings import ProviderOptions as ProviderOptions
     from aritma_auth.provider.settings import TokenSource as TokenSource
     from aritma_auth.provider.status import PoolStatus as PoolStatus
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
@@ -278,7 +279,10 @@ _HOMES = {
     ),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
-    "provider.settings": ("TokenSource",),
+    "provider.settings": (
+        "ProviderOptions",
+        "TokenSource",
+    ),
     "provider.status": (
         "PoolStatus",
         "ProviderStatus",

@@ -5,9 +5,7 @@ import os
 import random
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Self
-
-import attrs
+from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth import events
 from aritma_auth.environment import PRODUCTION, Environment
@@ -20,7 +18,7 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events.base import E, Listener, log_event, require_listener
+from aritma_auth.events.base import E, Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
@@ -28,7 +26,7 @@ from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
 from aritma_auth.provider.refresh import Outcome, TokenRefresher
-from aritma_auth.provider.settings import Settings, TokenSource, require_source
+from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
@@ -120,43 +118,19 @@ class TokenProvider(AsyncCloseable):
         refresh_tokens: RefreshTokenUsage = ONE_TIME,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        require_source(client)
-        if not isinstance(grant, Grant):
-            raise wrong_kind(
-                "grant", 'a grant, such as ClientCredentialsGrant("bankservice")', grant
-            )
-        if not isinstance(policy, RefreshPolicy):
-            raise wrong_kind("policy", "a RefreshPolicy", policy)
-        if not isinstance(sharing, SharingPolicy):
-            raise wrong_kind("sharing", "a SharingPolicy", sharing)
-        if not isinstance(refresh_tokens, RefreshTokenUsage):
-            raise wrong_kind("refresh_tokens", "a RefreshTokenUsage", refresh_tokens)
-        if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
-        require_listener(on_event)
-        settings = Settings(
+        self._settings = settings = make_settings(
             client,
             grant,
-            store,
-            policy,
-            sharing,
-            clock,
-            draw,
-            on_event,
+            store=store,
+            policy=policy,
+            sharing=sharing,
+            clock=clock,
+            on_event=on_event,
+            on_token=on_token,
             refresh_tokens=refresh_tokens,
+            draw=draw,
         )
-        if store is not None:
-            from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
-
-            store = store_for(grant, store, settings.report)
-            settings = attrs.evolve(settings, store=store)
-        if on_token is not None:
-            from aritma_auth.provider.announcer import TokenAnnouncer, require_callback  # noqa: PLC0415 - with a callback only
-
-            require_callback(on_token)
-            settings = attrs.evolve(settings, on_token=TokenAnnouncer(on_token, policy, draw))
-        self._settings = settings
-        self._cache = TokenCache(policy, clock, draw)
+        self._cache = TokenCache(settings.policy, settings.clock, settings.draw)
         self._refresher: TokenRefresher | None = None
         # The first event loop that needed a refresh, and whether another one has been seen since.
         self._home: weakref.ref[asyncio.AbstractEventLoop] | None = None
@@ -175,8 +149,7 @@ class TokenProvider(AsyncCloseable):
         scope: str | Iterable[str] | None = "bankservice",
         environment: Environment | str = PRODUCTION,
         session: "aiohttp.ClientSession | None" = None,
-        policy: RefreshPolicy = _POLICY,
-        on_event: Listener | None = log_event,
+        **options: "Unpack[ProviderOptions]",
     ) -> Self:
         """
         Make a provider for a service with a client id and a secret, in one line.
@@ -192,24 +165,21 @@ class TokenProvider(AsyncCloseable):
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            policy: The numbers of a token's life.
-
-            on_event: Receives the events; by default they are logged.
+            options: As for `TokenProvider` itself.
 
         Spec: RFC 6749 §4.4; Aritma's authentication page.
         """
         from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
 
         client = OAuthClient(client_id, client_auth, environment=environment, session=session)
-        return cls(client, ClientCredentialsGrant(scope=scope), policy=policy, on_event=on_event)
+        return cls(client, ClientCredentialsGrant(scope=scope), **options)
 
     @classmethod
     def from_env(
         cls,
         *,
         session: "aiohttp.ClientSession | None" = None,
-        policy: RefreshPolicy = _POLICY,
-        on_event: Listener | None = log_event,
+        **options: "Unpack[ProviderOptions]",
     ) -> Self:
         """
         Make a provider of what the environment's ``ARITMA_`` variables say.
@@ -220,9 +190,7 @@ class TokenProvider(AsyncCloseable):
         Args:
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            policy: The numbers of a token's life.
-
-            on_event: Receives the events; by default they are logged.
+            options: As for `TokenProvider` itself.
 
         Raises:
             ConfigurationError: Variables are missing, unusable or contradictory; all are named.
@@ -232,7 +200,7 @@ class TokenProvider(AsyncCloseable):
 
         grant = registration.from_variables().make_grant()
         client = OAuthClient.from_env(session=session)
-        return cls(client, grant, policy=policy, on_event=on_event)
+        return cls(client, grant, **options)
 
     @classmethod
     def from_config(
@@ -241,8 +209,7 @@ class TokenProvider(AsyncCloseable):
         *,
         path: "str | os.PathLike[str] | None" = None,
         session: "aiohttp.ClientSession | None" = None,
-        policy: RefreshPolicy = _POLICY,
-        on_event: Listener | None = log_event,
+        **options: "Unpack[ProviderOptions]",
     ) -> Self:
         """
         Make a provider of a registration in a TOML file.
@@ -255,9 +222,7 @@ class TokenProvider(AsyncCloseable):
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            policy: The numbers of a token's life.
-
-            on_event: Receives the events; by default they are logged.
+            options: As for `TokenProvider` itself.
 
         Raises:
             ConfigurationError: The file has no such registration, or something in it is unknown,
@@ -268,7 +233,7 @@ class TokenProvider(AsyncCloseable):
 
         grant = registration.from_file(name, path).make_grant()
         client = OAuthClient.from_config(name, path=path, session=session)
-        return cls(client, grant, policy=policy, on_event=on_event)
+        return cls(client, grant, **options)
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """

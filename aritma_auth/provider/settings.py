@@ -1,26 +1,26 @@
 """What a provider is made with, and what it needs of a client."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import attrs
 
 from aritma_auth import events
 from aritma_auth.environment import Environment
-from aritma_auth.errors import AritmaAuthError, printable, wrong_kind
-from aritma_auth.events.base import E, Event, Listener, notify
+from aritma_auth.errors import AritmaAuthError, printable, require_instance, wrong_kind
+from aritma_auth.events.base import E, Event, Listener, notify, require_listener
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
-from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
-    from aritma_auth.provider.announcer import TokenAnnouncer
+    from aritma_auth.provider.announcer import TokenAnnouncer, TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.stores import TokenStore
 
@@ -64,12 +64,6 @@ class TokenSource(Protocol):
 
 
 _MEMBERS = ("client_id", "client_auth", "environment", "clock_skew", "fetch_token")
-
-
-def require_source(client: object) -> None:
-    """Require a client to be a TokenSource; raise ConfigurationError."""
-    if isinstance(client, type) or not all(hasattr(client, name) for name in _MEMBERS):
-        raise wrong_kind("client", "a TokenSource, such as OAuthClient(client_id, secret)", client)
 
 
 @attrs.frozen(weakref_slot=False, eq=False, repr=False)
@@ -121,6 +115,70 @@ class Settings(Value):
         """Report that there is a token again, if refreshes had failed."""
         if failure is not None:
             self.report(events.RefreshRecovered(now - failure.since, failure.count))
+
+
+class ProviderOptions(TypedDict, total=False):
+    """What each way to make a `TokenProvider` takes; the class itself says what each of them is."""
+
+    store: "TokenStore | None"
+    policy: RefreshPolicy
+    sharing: SharingPolicy
+    on_event: Listener | None
+    on_token: "TokenCallback | None"
+    refresh_tokens: RefreshTokenUsage
+
+
+def make_settings(
+    client: TokenSource,
+    grant: Grant,
+    *,
+    store: "TokenStore | None",
+    policy: RefreshPolicy,
+    sharing: SharingPolicy,
+    clock: Clock,
+    on_event: Listener | None,
+    on_token: "TokenCallback | None",
+    refresh_tokens: RefreshTokenUsage,
+    draw: Callable[[], float],
+) -> Settings:
+    """
+    Check the arguments of a provider.
+
+    Raises:
+        ConfigurationError: One is of the wrong kind; the message names it.
+    """
+    if isinstance(client, type) or not all(hasattr(client, name) for name in _MEMBERS):
+        raise wrong_kind("client", "a TokenSource, such as OAuthClient(client_id, secret)", client)
+    require_instance(
+        "grant", 'a grant, such as ClientCredentialsGrant("bankservice")', grant, Grant
+    )
+    require_instance("policy", "a RefreshPolicy", policy, RefreshPolicy)
+    require_instance("sharing", "a SharingPolicy", sharing, SharingPolicy)
+    require_instance("refresh_tokens", "a RefreshTokenUsage", refresh_tokens, RefreshTokenUsage)
+    if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
+        raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+    require_listener(on_event)
+    settings = Settings(
+        client,
+        grant,
+        store,
+        policy,
+        sharing,
+        clock,
+        draw,
+        on_event,
+        refresh_tokens=refresh_tokens,
+    )
+    if store is not None:
+        from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
+
+        settings = attrs.evolve(settings, store=store_for(grant, store, settings.report))
+    if on_token is not None:
+        from aritma_auth.provider.announcer import TokenAnnouncer, require_callback  # noqa: PLC0415 - with a callback only
+
+        require_callback(on_token)
+        settings = attrs.evolve(settings, on_token=TokenAnnouncer(on_token, policy, draw))
+    return settings
 
 
 async def credential_fingerprint(settings: Settings) -> str:

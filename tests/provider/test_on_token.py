@@ -595,3 +595,38 @@ async def test_an_object_with_an_async_call_is_a_callback(clock):
     token = await Rig(clock, on_token=Keeper()).provider.get_token()
 
     assert kept == [token]
+
+
+@pytest.mark.parametrize("made_by", ["client_credentials", "from_env", "from_config"])
+async def test_each_way_to_make_a_provider_takes_the_callback(
+    http_mock, book, tmp_path, monkeypatch, made_by
+):
+    """What the class takes, its conveniences take: here the callback, and who hears of events."""
+    seen = []
+    options = {"on_token": book.keep, "on_event": seen.append}
+    http_mock.post(
+        "https://id.dev.aritma.io/connect/token",
+        payload={"access_token": "first", "token_type": "Bearer", "expires_in": 60},
+    )
+    if made_by == "client_credentials":
+        tokens = aa.TokenProvider.client_credentials(
+            "id", "secret", environment=aa.DEVELOPMENT, **options
+        )
+    elif made_by == "from_env":
+        monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+        monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
+        monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
+        tokens = aa.TokenProvider.from_env(**options)
+    else:
+        monkeypatch.setenv("SOME_SECRET", "secret")
+        file = tmp_path / "aritma.toml"
+        file.write_text(
+            '[registrations.one]\nclient_id = "id"\nenvironment = "development"\n'
+            'client_secret_variable = "SOME_SECRET"\n'
+        )
+        tokens = aa.TokenProvider.from_config("one", path=file, **options)
+    async with tokens:
+        await tokens.get_token()
+
+    assert book.kept == ["first"]
+    assert {event.client_id for event in seen} == {"id"}
