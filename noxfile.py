@@ -138,7 +138,10 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", session_python(session), "tests/typing")
     pages = session.create_tmp()
     session.run("python", "tests/support/typed_pages.py", pages)
-    session.run("mypy", "--explicit-package-bases", pages, env={"MYPYPATH": "docs/examples"})
+    examples = [str(file) for file in Path("docs/examples").rglob("*.py")]
+    session.run(
+        *("mypy", "--explicit-package-bases", pages, *examples), env={"MYPYPATH": "docs/examples"}
+    )
     session.run("pyright", "--pythonpath", session_python(session), "--project", pages)
 
 

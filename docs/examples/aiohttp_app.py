@@ -8,18 +8,20 @@ import asyncio
 import contextlib
 import socket
 from html import escape
+from typing import Unpack
 
 import attrs
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.integrations.aiohttp_web import WebSignIn
+from aritma_auth.integrations.aiohttp_web import WebSettings, WebSignIn
 
 
 def make_app(
-    client: aa.OAuthClient, *, base_url: str, bank_url: str, **settings
+    client: aa.OAuthClient, *, base_url: str, bank_url: str, **settings: Unpack[WebSettings]
 ) -> web.Application:
-    sign_in = WebSignIn(client, base_url, api_url=bank_url, **settings)
+    settings["api_url"] = bank_url
+    sign_in = WebSignIn(client, base_url, **settings)
 
     async def home(request: web.Request) -> web.Response:
         user = await sign_in.find_user(request)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from html import escape
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import aiohttp
 import attrs
@@ -18,11 +18,14 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
 import aritma_auth as aa
-from aritma_auth.integrations.fastapi import SignedInUser, WebSignIn
+from aritma_auth.integrations.fastapi import SignedInUser, WebSettings, WebSignIn
 
 
-def make_app(client: aa.OAuthClient, *, base_url: str, bank_url: str, **settings) -> FastAPI:
-    sign_in = WebSignIn(client, base_url, api_url=bank_url, **settings)
+def make_app(
+    client: aa.OAuthClient, *, base_url: str, bank_url: str, **settings: Unpack[WebSettings]
+) -> FastAPI:
+    settings["api_url"] = bank_url
+    sign_in = WebSignIn(client, base_url, **settings)
     app = FastAPI(openapi_url=None)
     sign_in.install(app)
 

@@ -4,22 +4,13 @@ Write the code of README.md and docs/ into a folder, as modules that type checke
 """
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(
-    r"(?:<!-- no-test: (?:another library|the recipe|httpx)[^>]* -->\n(?P<foreign>))?"
-    r"```python\n(?P<code>.*?)```",
-    re.DOTALL,
-)
-"""Code of other libraries on a page about leaving them is not ours to type."""
-
-UNTYPED = {
-    "use-it-in-job-queues.md": "Celery has no types",
-    "use-it-with-django.md": "Django has no types",
-}
+BLOCK = re.compile(r"```python\n(?P<code>.*?)```", re.DOTALL)
 
 
 def pages():
@@ -29,19 +20,18 @@ def pages():
 def modules():
     """Yield each module's name and text: a program becomes a module as it stands."""
     for page in pages():
-        if page.name not in UNTYPED:
-            stem = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
-            for number, block in enumerate(BLOCK.finditer(page.read_text())):
-                if block["foreign"] is None:
-                    yield f"{stem}_{number}", block["code"]
+        stem = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
+        for number, block in enumerate(BLOCK.finditer(page.read_text())):
+            yield f"{stem}_{number}", block["code"]
 
 
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("*.py"):
         left_over.unlink()
-    # Where the tutorial's own modules are.
-    settings = {"extraPaths": [str(ROOT), str(ROOT / "docs/examples")]}
+    # The examples are judged too, and the tutorial's program imports one.
+    examples = os.path.relpath(ROOT / "docs/examples", folder)
+    settings = {"include": [".", examples], "extraPaths": [str(ROOT), examples]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     for name, text in modules():
         (folder / f"{name}.py").write_text(text)

@@ -12,6 +12,7 @@ and ``ARITMA_CLIENT_SECRET_FILE``. The addresses:
 """
 
 import os
+from collections.abc import AsyncIterator
 
 import aiohttp
 import aritma_auth as aa
@@ -56,7 +57,7 @@ async def metrics(_request: web.Request) -> web.Response:
     )
 
 
-async def connect(app: web.Application):
+async def connect(app: web.Application) -> AsyncIterator[None]:
     meters = MeterProvider([PrometheusMetricReader()])
     telemetry = Telemetry(meter_provider=meters)
     async with aa.TokenProvider.from_env(on_event=telemetry) as tokens:
