@@ -4,9 +4,9 @@ The asyncio-first client for Aritma ID and Aritma's Open Banking APIs.
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aritma_auth.runtime.lazy_names import lazy_names
 from aritma_auth.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -300,19 +300,6 @@ _HOMES = {
     "stores.redis": ("RedisTokenStore",),
 }
 
-_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - one list of names, in _HOMES
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:
+    # A type checker that sees __getattr__ takes any misspelled name for a public one.
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)

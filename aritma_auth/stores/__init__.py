@@ -3,62 +3,41 @@ Where tokens are kept beyond a provider's own memory: for other processes, and f
 
 Four stores implement one contract, `TokenStore`. A store of your own needs `Record`, `Entry` and
 `Lease`, and may use `dump_record`, `parse_record` and `EncryptionKeys` for the bytes that it keeps
-(docs/how-to/write-a-store.md). Importing this package loads no optional dependency.
+(docs/how-to/write-a-store.md). A name is loaded when it is first used: a provider without a store
+must not pay for four of them.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from aritma_auth.stores.contract import Entry, Lease, Record, SharedBackoff, TokenStore
+from aritma_auth.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from aritma_auth.stores.encryption import EncryptionKeys
-    from aritma_auth.stores.file import FileTokenStore
-    from aritma_auth.stores.keyring import KeyringTokenStore
-    from aritma_auth.stores.memory import MemoryTokenStore
-    from aritma_auth.stores.records import RecordError, dump_record, parse_record
-    from aritma_auth.stores.redis import RedisTokenStore
-    from aritma_auth.stores.signing_key import load_signing_key
-
-__all__ = [
-    "EncryptionKeys",
-    "Entry",
-    "FileTokenStore",
-    "KeyringTokenStore",
-    "Lease",
-    "MemoryTokenStore",
-    "Record",
-    "RecordError",
-    "RedisTokenStore",
-    "SharedBackoff",
-    "TokenStore",
-    "dump_record",
-    "load_signing_key",
-    "parse_record",
-]
+    from aritma_auth.stores.contract import Entry as Entry
+    from aritma_auth.stores.contract import Lease as Lease
+    from aritma_auth.stores.contract import Record as Record
+    from aritma_auth.stores.contract import SharedBackoff as SharedBackoff
+    from aritma_auth.stores.contract import TokenStore as TokenStore
+    from aritma_auth.stores.encryption import EncryptionKeys as EncryptionKeys
+    from aritma_auth.stores.file import FileTokenStore as FileTokenStore
+    from aritma_auth.stores.keyring import KeyringTokenStore as KeyringTokenStore
+    from aritma_auth.stores.memory import MemoryTokenStore as MemoryTokenStore
+    from aritma_auth.stores.records import RecordError as RecordError
+    from aritma_auth.stores.records import dump_record as dump_record
+    from aritma_auth.stores.records import parse_record as parse_record
+    from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
+    from aritma_auth.stores.signing_key import load_signing_key as load_signing_key
 
 _HOMES = {
-    "EncryptionKeys": "encryption",
-    "FileTokenStore": "file",
-    "KeyringTokenStore": "keyring",
-    "MemoryTokenStore": "memory",
-    "RecordError": "records",
-    "RedisTokenStore": "redis",
-    "dump_record": "records",
-    "load_signing_key": "signing_key",
-    "parse_record": "records",
+    "contract": ("Entry", "Lease", "Record", "SharedBackoff", "TokenStore"),
+    "encryption": ("EncryptionKeys",),
+    "file": ("FileTokenStore",),
+    "keyring": ("KeyringTokenStore",),
+    "memory": ("MemoryTokenStore",),
+    "records": ("RecordError", "dump_record", "parse_record"),
+    "redis": ("RedisTokenStore",),
+    "signing_key": ("load_signing_key",),
 }
 
-
-def __getattr__(name: str) -> object:
-    # A provider without a store must not pay for importing four of them.
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:
+    # A type checker that sees __getattr__ takes any misspelled name for a public one.
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)

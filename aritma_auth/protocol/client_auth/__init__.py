@@ -6,8 +6,9 @@ and handed in as a `ClientCredential`, so that nothing here awaits. A family is 
 its names is first used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from aritma_auth.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth.assertion import ClientAssertion as ClientAssertion
@@ -30,28 +31,14 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.credentials import PlainSecret as PlainSecret
 
 _HOMES = {
-    "client_auth.assertion": ("ClientAssertion", "PrivateKeyJwt"),
-    "client_auth.base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
-    "client_auth.secret_jwt": ("ClientSecretJwt",),
-    "client_auth.certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
-    "client_auth.shared_secret": ("ClientSecretBasic", "ClientSecretPost"),
-    "credentials": ("CredentialSource", "PlainSecret"),
-}
-_HOME_OF = {
-    name: f"aritma_auth.protocol.{home}" for home, names in _HOMES.items() for name in names
+    "assertion": ("ClientAssertion", "PrivateKeyJwt"),
+    "base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
+    "secret_jwt": ("ClientSecretJwt",),
+    "certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
+    "shared_secret": ("ClientSecretBasic", "ClientSecretPost"),
+    ".credentials": ("CredentialSource", "PlainSecret"),
 }
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - one list of names, in _HOMES
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:
+    # A type checker that sees __getattr__ takes any misspelled name for a public one.
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
