@@ -12,7 +12,9 @@ To add a subcommand:
 3. A line in `COMMANDS`: name, module and function, the first line of the docstring, and the extras
    that it cannot do without. The module is imported when the subcommand runs, not before.
    Subcommands of its own: name a `cyclopts.App` instead of the function.
-4. ``python tests/cli/test_reference.py`` writes its help into docs/reference/cli.md.
+4. The schema of its JSON in `aritma_auth.cli.schemas`: the tests hold its output against it.
+5. ``python tests/cli/test_reference.py`` writes its help into docs/reference/cli.md, and
+   ``python tests/cli/test_schemas.py`` its JSON into docs/reference/cli-json.md.
 """
 
 import os
@@ -113,6 +115,11 @@ COMMANDS = (
         "sandbox:run_sandbox",
         "Run a local stand-in for Aritma until Ctrl-C. It is not Aritma.",
         ("sandbox",),
+    ),
+    Command(
+        "schema",
+        "schema:show_schema",
+        "Print the JSON Schema of what a command writes with --json.",
     ),
     Command(
         "token",

@@ -13,7 +13,12 @@ from yarl import URL
 
 from aritma_auth.apis import APIS
 from aritma_auth.banking.problems import parse_problem
-from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of_status
+from aritma_auth.cli.exit_codes import (
+    ApiUnreachableError,
+    ExitCode,
+    UsageError,
+    exit_code_of_status,
+)
 from aritma_auth.cli.json_text import format_json, parse_json
 from aritma_auth.cli.open_tokens import open_tokens
 from aritma_auth.cli.options import EndUser, Json, RegistrationName, Seconds
@@ -231,8 +236,8 @@ def _describe(error: Exception, url: URL, timeout: float) -> AritmaAuthError:
     # A new error, raised outside of the handler: aiohttp's holds the request and its token.
     place = f"{url.host}:{url.port}"
     if isinstance(error, TimeoutError):
-        return TransportError(f"no response from {place} within {timeout:g} seconds")
-    return TransportError(f"the request to {place} failed ({type(error).__name__})")
+        return ApiUnreachableError(f"no response from {place} within {timeout:g} seconds")
+    return ApiUnreachableError(f"the request to {place} failed ({type(error).__name__})")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

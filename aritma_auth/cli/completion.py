@@ -22,6 +22,7 @@ def show_completion(
     Write it where the shell looks for completions: for bash that is
     ~/.local/share/bash-completion/completions/aritma-auth, for fish
     ~/.config/fish/completions/aritma-auth.fish, and for zsh _aritma-auth in a folder of fpath.
+    PowerShell has none.
 
     Parameters
     ----------

@@ -263,7 +263,8 @@ class Examination:
             counts = (
                 f"the server lacks {len(report.server_problems)} things, this client {len(ours)}"
             )
-            self.findings.append(Finding("FAPI 2.0", f"not ready: {counts} (--fapi names them)"))
+            note = "if you need this profile, --fapi names what is missing"
+            self.findings.append(Finding("FAPI 2.0", f"not ready: {counts}", note=note))
 
     def _examine_clock(self, ahead: float | None) -> None:
         if ahead is None:

@@ -8,6 +8,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     ReauthenticationRequiredError,
     StepUpRequiredError,
+    TransportError,
 )
 
 
@@ -45,6 +46,10 @@ class ExitCode(enum.IntEnum):
 
 class UsageError(ConfigurationError):
     """Options of a command line exclude each other, or one of them needs another."""
+
+
+class ApiUnreachableError(TransportError):
+    """The API of a call gave no response: its URL may be wrong, and not the environment."""
 
 
 def exit_code_of(error: Exception) -> ExitCode:

@@ -2,7 +2,7 @@
 
 import os
 
-from aritma_auth.cli.exit_codes import ExitCode
+from aritma_auth.cli.exit_codes import ApiUnreachableError, ExitCode
 from aritma_auth.cli.terminal import show_error, show_json
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -51,6 +51,8 @@ def _advice(error: Exception) -> str:
     if isinstance(error, StepUpRequiredError):
         options = [f" --acr {value}" for value in error.acr_values]
         return f" (aritma-auth login{''.join(options)})"
+    if isinstance(error, ApiUnreachableError):
+        return " (is the URL right?)"
     if isinstance(error, InvalidResponseError | TransportError):
         issuer = os.environ.get("ARITMA_ISSUER")
         name = "ARITMA_ENVIRONMENT" if issuer is None else "ARITMA_ISSUER"

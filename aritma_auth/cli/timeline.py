@@ -148,10 +148,13 @@ class View:
         timeline: The time line.
 
         now: Monotonic seconds.
+
+        shows_events: Show the latest events, too.
     """
 
     timeline: Timeline
     now: float
+    shows_events: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw title, time line, numbers and the latest events."""
@@ -172,6 +175,8 @@ class View:
         yield legend
         yield Text()
         yield self._numbers()
+        if not self.shows_events:
+            return
         yield Text()
         for local, level, text in [*timeline.lines][-_LINES:]:
             style = "red" if level >= 30 else ""

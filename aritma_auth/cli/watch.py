@@ -180,8 +180,9 @@ class Watcher:
         if self._as_json:
             show(to_json(self.timeline.as_json(now)))
         elif not self._is_live:
+            # Each event has been a line already.
             show("")
-            show_styled(hide_controls(View(self.timeline, now)))
+            show_styled(hide_controls(View(self.timeline, now, shows_events=False)))
 
 
 @contextlib.asynccontextmanager

@@ -2,13 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import threading
+from itertools import takewhile
 
+import jsonschema
 import pytest
 from aiohttp import web
 
+from aritma_auth import cli
+from aritma_auth.cli import terminal
+from aritma_auth.cli.schemas import build_schemas
 from support.apart import sandbox_apart
+from support.internals import record_lines
+
+SCHEMAS = build_schemas()
+PARTS = {word for name in SCHEMAS for word in name.split() if word != "--inspect"}
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +26,36 @@ def no_settings(monkeypatch):
     for name in list(os.environ):
         if name.startswith("ARITMA_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def published_schemas(monkeypatch):
+    """Validate what every command with ``--json`` writes in these tests against its schema."""
+    lines = []
+    run = cli.run
+
+    def checked(arguments):
+        begin = len(lines)
+        code = run(arguments)
+        require_published(arguments, lines[begin:])
+        return code
+
+    record_lines(monkeypatch, terminal, lines)
+    monkeypatch.setattr(cli, "run", checked)
+
+
+def require_published(arguments, lines):
+    """Require the JSON of a command to follow the schema that is published for it."""
+    ours = [*takewhile("--".__ne__, arguments)]
+    if "--json" not in ours:
+        return
+    out, err = ([text for name, text in lines if name == stream] for stream in ("stdout", "stderr"))
+    if err and err[0] == "{":
+        jsonschema.validate(json.loads("\n".join(err)), SCHEMAS["error"])
+    inspects = ["--inspect"] * ("--inspect" in ours)
+    words = [word for word in ours if word in PARTS] + inspects
+    for text in out if "watch" in words else ["\n".join(out)] * bool(out):
+        jsonschema.validate(json.loads(text), SCHEMAS[" ".join(words)])
 
 
 @pytest.fixture(scope="module")

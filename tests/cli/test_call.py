@@ -177,6 +177,16 @@ def test_a_problem_without_title_has_the_reason(call, settings):
     assert out
 
 
+@pytest.mark.parametrize("host", ["http://127.0.0.1:1", "https://bank.invalid"])
+def test_an_api_that_is_not_there_is_about_its_url(call, host):
+    """The token came, so the environment is right, and the hint is about the address."""
+    code, _, err = call("GET", f"{host}/api/accounts", "--trust-origin")
+
+    assert code == ExitCode.TRY_LATER
+    assert "(is the URL right?)" in err
+    assert "environment" not in err
+
+
 @pytest.mark.parametrize("body", [b"\xff\x00", b""], ids=["binary", "empty"])
 def test_a_body_that_is_no_text(call, settings, body):
     """Binary is not written to the terminal; --json has it in base64."""

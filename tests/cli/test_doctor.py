@@ -52,7 +52,8 @@ ok  bound tokens           not offered: a stolen token can be used
 ok  ID tokens              RS256
 ok  also offers            introspection, revocation, device sign-in, sign-out, back-channel logout, front-channel logout
 ok  keys                   RS256
-ok  FAPI 2.0               not ready: the server lacks 4 things, this client 2 (--fapi names them)
+--  FAPI 2.0               not ready: the server lacks 4 things, this client 2
+                           > if you need this profile, --fapi names what is missing
 ok  clock                  +0 s from ours
 
 No problem found. The secret was not tried: add --request-token.

@@ -253,6 +253,7 @@ def test_the_sandbox_is_watched_for_a_while(monkeypatch, capsys):
     # The token may just have ended when the second does.
     assert code in {ExitCode.DONE, ExitCode.TRY_LATER}
     assert "! " in shown
+    assert shown.count("refresh failed (1 in a row") == 1, "without a terminal each event is a line"
 
 
 def test_without_any_response_the_view_ends_when_it_is_told(server, capsys):

@@ -1,5 +1,7 @@
 """The only places where tests look behind what is public, each by a name of its own."""
 
+import sys
+
 
 def homes_of(package):
     """Return the modules of a lazy package with the names that each has, in their order."""
@@ -99,3 +101,14 @@ def private_key_of(key):
 def transport_of(client):
     """Return what sends a client's requests."""
     return client._connection.transport
+
+
+def record_lines(monkeypatch, terminal, lines):
+    """Append each line that the command writes, with its stream's name, to a list."""
+    write = terminal._write
+
+    def record(stream, text):
+        lines.append(("stderr" if stream is sys.stderr else "stdout", text))
+        write(stream, text)
+
+    monkeypatch.setattr(terminal, "_write", record)

@@ -1,0 +1,36 @@
+"""``aritma-auth schema``: what the commands write with ``--json``."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.options import Json
+from aritma_auth.cli.schemas import build_document, build_schemas
+from aritma_auth.cli.terminal import show_json
+
+
+def show_schema(
+    *command: Annotated[str, Parameter("COMMAND")],
+    json: Json = False,
+) -> int:
+    """
+    Print the JSON Schema of what a command writes with --json.
+
+    Parameters
+    ----------
+    command:
+        The command, such as call or config check; error is what any of them writes when it fails.
+        Without one, all of them are printed, as definitions of one schema.
+    json:
+        Changes nothing: a schema is JSON in any case.
+    """
+    del json  # a schema is JSON in any case
+    document, schemas, name = build_document(), build_schemas(), " ".join(command)
+    if not name:
+        show_json(document)
+    elif name in schemas:
+        show_json({"$schema": document["$schema"], **schemas[name]})
+    else:
+        raise UsageError(f"COMMAND must be one of {', '.join(schemas)}, not {name!r}")
+    return ExitCode.DONE
