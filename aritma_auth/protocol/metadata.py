@@ -61,6 +61,8 @@ class ServerMetadata:
         mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
             the end-user's browser opens, which has no such certificate.
 
+        foreign_mtls_endpoints: Of those the ones that are never used, as ``foreign_endpoints``.
+
         members: The whole document.
 
     Spec: RFC 8414 §2; OpenID Connect Discovery 1.0 §3.
@@ -70,6 +72,7 @@ class ServerMetadata:
     endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     foreign_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     mtls_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    foreign_mtls_endpoints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     members: Members = attrs.field(factory=Members, repr=False)
 
     def endpoint(self, name: str, *, by_certificate: bool = False) -> str:
@@ -79,17 +82,17 @@ class ServerMetadata:
         Args:
             name: Its metadata name, such as ``token_endpoint``.
 
-            by_certificate: Prefer the alias for clients with a certificate.
+            by_certificate: Take the alias for clients with a certificate, if there is one.
 
         Raises:
             ConfigurationError: The server has none, or it is on an origin that is not listed.
         """
-        url = (self.mtls_endpoints.get(name) if by_certificate else None) or self.endpoints.get(
-            name
-        )
+        url, foreign = self.endpoints.get(name), self.foreign_endpoints.get(name)
+        if by_certificate and (name in self.mtls_endpoints or name in self.foreign_mtls_endpoints):
+            # The usual endpoint would not ask for the certificate (RFC 8705 §5).
+            url, foreign = self.mtls_endpoints.get(name), self.foreign_mtls_endpoints.get(name)
         if url is not None:
             return url
-        foreign = self.foreign_endpoints.get(name)
         if foreign is not None:
             raise ConfigurationError(
                 f"{name} of {self.issuer} must be on the issuer's host, not at "
@@ -202,9 +205,14 @@ def parse_metadata(
     origins = trusted | {origin_of(URL(known)) for known in expected}
     endpoints, foreign = _believed(members, origins)
     aliases = members.get("mtls_endpoint_aliases")
-    mtls, _ = _believed(Members(aliases if isinstance(aliases, dict) else {}), origins)
-    direct = {name: url for name, url in mtls.items() if name not in _FOR_BROWSERS}
-    return ServerMetadata(issuer, endpoints, foreign, direct, members)
+    direct = {
+        name: url
+        for name, url in (aliases if isinstance(aliases, dict) else {}).items()
+        if name not in _FOR_BROWSERS
+    }
+    return ServerMetadata(
+        issuer, endpoints, foreign, *_believed(Members(direct), origins), members=members
+    )
 
 
 def _believed(

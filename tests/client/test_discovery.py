@@ -220,7 +220,6 @@ async def test_clients_with_certificates_have_endpoints_of_their_own(internet):
     internet.publish(
         mtls_endpoint_aliases={
             "token_endpoint": f"{ISSUER}/mtls/token",
-            "revocation_endpoint": "https://evil.example/",
         },
         revocation_endpoint=f"{ISSUER}/revoke",
     )

@@ -167,16 +167,25 @@ def test_a_missing_endpoint_is_named(value):
 
 
 def test_clients_with_a_certificate_have_their_own_endpoints():
-    """
-    A client with a certificate uses the believed alias, else the usual endpoint (RFC 8705 §5).
-    """
-    aliases = {"token_endpoint": f"{ISSUER}/mtls/token", "jwks_uri": "https://evil.example/"}
-    metadata = parse({"mtls_endpoint_aliases": aliases})
+    """A client with a certificate uses the alias, else the usual endpoint (RFC 8705 §5)."""
+    metadata = parse({"mtls_endpoint_aliases": {"token_endpoint": f"{ISSUER}/mtls/token"}})
 
     assert metadata.endpoint("token_endpoint", by_certificate=True) == f"{ISSUER}/mtls/token"
     assert metadata.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
     assert metadata.endpoint("jwks_uri", by_certificate=True) == DOCUMENT["jwks_uri"]
     assert parse({"mtls_endpoint_aliases": [1]}).mtls_endpoints == {}
+
+
+def test_an_alias_elsewhere_is_named_to_clients_with_a_certificate():
+    """The usual endpoint would not ask for the certificate; listed, the alias is used."""
+    members = {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example/token"}}
+    metadata = parse(members)
+    with pytest.raises(ConfigurationError, match=r"https://mtls\.example:443.*endpoint_origins"):
+        metadata.endpoint("token_endpoint", by_certificate=True)
+    listed = parse(members, trusted=frozenset({origin_of(URL("https://mtls.example"))}))
+
+    assert metadata.endpoint("token_endpoint") == f"{ISSUER}/connect/token"
+    assert listed.endpoint("token_endpoint", by_certificate=True) == "https://mtls.example/token"
 
 
 @pytest.mark.parametrize(
