@@ -20,6 +20,7 @@ from aritma_auth.protocol.ciba_request import (
 )
 from aritma_auth.protocol.client_auth import generate_jti
 from aritma_auth.protocol.jws import require_joserfc
+from aritma_auth.protocol.parameters import parse_members
 from aritma_auth.protocol.sign_in import SignIn
 
 
@@ -48,6 +49,7 @@ class BackchannelFlow:
         require_instance("notify", "True or False", notifies, bool)
         if is_signed is not None:
             require_instance("sign", "True or False", is_signed, bool)
+        expected = parse_members(parameters.pop("expected_claims", {}), "expected_claims")
         profile = connection.profile
         if is_signed is None:
             is_signed = profile is not None and profile.signs_requests
@@ -70,7 +72,10 @@ class BackchannelFlow:
             "backchannel_authentication_endpoint",
             form,
             lambda response, sent_at: parse_backchannel_response(
-                response, sent_at=sent_at, notification_token=token
+                response,
+                sent_at=sent_at,
+                notification_token=token,
+                expected_claims=expected,
             ),
         )
 
@@ -88,5 +93,9 @@ class BackchannelFlow:
             asks_at_once=is_notified,
         )
         return await verify_polled_sign_in(
-            self._connection, self._verifier, token, expects_id_token=True
+            self._connection,
+            self._verifier,
+            token,
+            expects_id_token=True,
+            expected_claims=authentication.expected_claims,
         )

@@ -12,10 +12,12 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.device_authorization import next_interval
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.id_token import IdTokenExpectation
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.protocol.tokens import Token
 
 _DAY = 86_400.0
+_NO_CLAIMS = Members()
 
 
 async def poll_for_token(
@@ -60,7 +62,12 @@ async def poll_for_token(
 
 
 async def verify_polled_sign_in(
-    connection: ServerConnection, verifier: TokenVerifier, token: Token, *, expects_id_token: bool
+    connection: ServerConnection,
+    verifier: TokenVerifier,
+    token: Token,
+    *,
+    expects_id_token: bool,
+    expected_claims: Members = _NO_CLAIMS,
 ) -> SignIn:
     """
     Verify the ID token that came without an authorization request of the client's own.
@@ -74,6 +81,8 @@ async def verify_polled_sign_in(
 
         expects_id_token: ``openid`` was asked for.
 
+        expected_claims: Claims that it must have.
+
     Raises:
         IdTokenError: The ID token is missing or failed a check.
     """
@@ -86,6 +95,7 @@ async def verify_polled_sign_in(
         client_id=connection.client_id,
         nonce=None,
         access_token=token.access_token,
+        expected_claims=expected_claims,
         # It was issued for this response; a day is for clocks in the wrong zone.
         issued_within=_DAY,
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.parameters import parse_members, parse_names
 from aritma_auth.protocol.redaction import JsonValue, Members
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
@@ -53,26 +53,11 @@ def _require_text(_detail: object, field: "attrs.Attribute[str]", value: object)
 
 
 def _parse_members(value: Mapping[str, JsonValue] | Members) -> Members:
-    if not isinstance(value, Mapping | Members):
-        problem = wrong_kind("extra", "a mapping of names to JSON values", value)
-        del value
-        raise problem
-    members = dict(value.items())
-    wrong = _COMMON.intersection(members)
+    members = parse_members(value, "extra")
+    wrong = _COMMON.intersection(members.keys())
     if wrong:
         raise ConfigurationError(f"extra must not replace {', '.join(sorted(wrong))}")
-    if not all(isinstance(name, str) for name in members) or not _is_json(members):
-        del value, members
-        raise ConfigurationError("extra must be JSON: names to texts, numbers, lists and mappings")
-    return Members(members)
-
-
-def _is_json(value: object) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
+    return members
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -48,6 +48,9 @@ class AuthorizationParameters(TypedDict, total=False):
         requires_acr: True demands that the ID token's ``acr`` is one of ``acr_values``; otherwise
             the server may choose another.
 
+        expected_claims: Claims that the ID token must have, with their values: those of an object
+            may have further members, and None stands for any value.
+
         ui_locales: Language tags of the server's pages, the preferred first, as text or a list.
 
         resource: Absolute URI of the API that the tokens are for, or several (RFC 8707 §2).
@@ -78,6 +81,7 @@ class AuthorizationParameters(TypedDict, total=False):
     login_hint: str | None
     acr_values: str | Iterable[str]
     requires_acr: bool
+    expected_claims: Mapping[str, JsonValue]
     ui_locales: str | Iterable[str]
     resource: str | Iterable[str]
     authorization_details: Iterable[AuthorizationDetail | Mapping[str, JsonValue]]

@@ -26,6 +26,7 @@ from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.parameters import (
     Scope,
     parse_extra,
+    parse_members,
     parse_prompt,
     parse_resource,
     parse_scope,
@@ -34,6 +35,8 @@ from aritma_auth.protocol.parameters import (
 from aritma_auth.protocol.pkce import build_code_challenge
 from aritma_auth.protocol.redaction import (
     HiddenStr,
+    JsonValue,
+    Members,
     SecretParameters,
     SecretText,
     as_optional_secret,
@@ -123,6 +126,10 @@ def _parse_extra(value: Mapping[str, str] | SecretParameters) -> SecretParameter
     return parse_extra(value, reserved=_RESERVED)
 
 
+def _parse_expected_claims(value: Mapping[str, JsonValue] | Members) -> Members:
+    return parse_members(value, "expected_claims")
+
+
 def _encode_details(details: tuple[AuthorizationDetail, ...]) -> Parameters:
     name = "authorization_details"
     return ((name, encode_authorization_details(details)),) if details else ()
@@ -175,6 +182,8 @@ class AuthorizationRequest:
 
         requires_acr: It may not: the ID token's ``acr`` must be one of these.
 
+        expected_claims: Claims that the ID token must have.
+
         created_at: POSIX seconds.
 
         lifetime: Seconds within which the response must arrive.
@@ -204,6 +213,7 @@ class AuthorizationRequest:
     )
     acr_values: tuple[str, ...] = attrs.field(default=(), converter=_parse_acr_values)
     requires_acr: bool = False
+    expected_claims: Members = attrs.field(factory=Members, converter=_parse_expected_claims)
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
     authorization_details: tuple[AuthorizationDetail, ...] = attrs.field(
@@ -243,6 +253,8 @@ class AuthorizationRequest:
             )
         if self.requires_acr and not (self.acr_values and self.expects_id_token):
             raise ConfigurationError("requires_acr needs acr_values and the scope openid")
+        if self.expected_claims and not self.expects_id_token:
+            raise ConfigurationError("expected_claims needs an ID token: ask for the scope openid")
 
     def __repr__(self) -> str:
         return show(self)
@@ -345,6 +357,7 @@ class AuthorizationRequest:
         special = {
             "issuers": sorted(self.issuers),
             "authorization_details": [d.to_members() for d in self.authorization_details],
+            "expected_claims": dict(self.expected_claims.items()),
             "extra": list(self.extra),
         }
         return HiddenStr(json.dumps({"format": _FORMAT, **plain, **special}))

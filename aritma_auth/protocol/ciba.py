@@ -9,7 +9,7 @@ Spec: OpenID Connect Client-Initiated Backchannel Authentication Flow - Core 1.0
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 import attrs
@@ -23,9 +23,12 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.parameters import parse_members
 from aritma_auth.protocol.redaction import (
     HiddenBytes,
     HiddenStr,
+    JsonValue,
+    Members,
     SecretText,
     as_optional_secret,
     as_secret,
@@ -45,10 +48,15 @@ _DEFAULT_INTERVAL = 5.0
 _MIN_INTERVAL = 1.0
 _FORMAT = 1
 _MAX_NOTIFICATION = 1 << 14
+_NO_CLAIMS = Members()
 
 
 def _require_seconds(_value: object, field: "attrs.Attribute[float]", value: object) -> None:
     require_seconds(field.name, value)
+
+
+def _parse_expected_claims(value: Mapping[str, JsonValue] | Members) -> Members:
+    return parse_members(value, "expected_claims")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -61,6 +69,8 @@ class BackchannelAuthentication(Value):
 
         interval: Seconds between two polls at least.
 
+        expected_claims: Claims that the ID token must have.
+
         is_notified: The server tells the client when it may ask for the tokens (ping mode).
 
     Spec: CIBA Core 1.0 §7.3.
@@ -70,6 +80,7 @@ class BackchannelAuthentication(Value):
     expires_at: float = attrs.field(validator=_require_seconds)
     interval: float = attrs.field(validator=_require_seconds)
     _notification_token: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    expected_claims: Members = attrs.field(factory=Members, converter=_parse_expected_claims)
 
     @property
     def is_notified(self) -> bool:
@@ -96,6 +107,7 @@ class BackchannelAuthentication(Value):
             "expires_at": self.expires_at,
             "interval": self.interval,
             "notification_token": None if token is None else token.text,
+            "expected_claims": dict(self.expected_claims.items()),
         }
         return HiddenStr(json.dumps(members))
 
@@ -129,7 +141,11 @@ class _BackchannelResponse:
 
 
 def parse_backchannel_response(
-    response: HttpResponse, *, sent_at: float, notification_token: SecretText | None = None
+    response: HttpResponse,
+    *,
+    sent_at: float,
+    notification_token: SecretText | None = None,
+    expected_claims: Members = _NO_CLAIMS,
 ) -> BackchannelAuthentication:
     """
     Parse the backchannel authentication endpoint's response.
@@ -140,6 +156,8 @@ def parse_backchannel_response(
         sent_at: POSIX seconds when the request left.
 
         notification_token: The secret of the notification that was asked for, or None.
+
+        expected_claims: Claims that the ID token must have.
 
     Raises:
         OAuthError: The server refused: the end-user is not known, or the client is not allowed.
@@ -171,6 +189,7 @@ def parse_backchannel_response(
                     _DEFAULT_INTERVAL if interval is None or interval <= 0 else interval,
                 ),
                 notification_token=notification_token,
+                expected_claims=expected_claims,
             )
     raise InvalidResponseError(
         f"the backchannel authentication response is unusable: {'; '.join(problems)}",

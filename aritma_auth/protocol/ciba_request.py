@@ -61,6 +61,9 @@ class BackchannelParameters(TypedDict, total=False):
 
         authorization_details: What the tokens are to be good for (RFC 9396).
 
+        expected_claims: Claims that the ID token must have, with their values: those of an object
+            may have further members, and None stands for any value.
+
         extra: Further parameters of this server, name to value.
 
         notify: True asks the server for a notification at the client's registered endpoint.
@@ -79,6 +82,7 @@ class BackchannelParameters(TypedDict, total=False):
     acr_values: str | Iterable[str]
     resource: str | Iterable[str]
     authorization_details: Iterable[AuthorizationDetail | Mapping[str, JsonValue]]
+    expected_claims: Mapping[str, JsonValue]
     extra: Mapping[str, str] | None
     notify: bool
     sign: bool

@@ -8,6 +8,7 @@ then is as wrong as one that lacks it.
 Spec: OpenID Connect Core 1.0 §3.1.3.7.
 """
 
+import json
 from collections.abc import Iterable
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 from aritma_auth.errors import IdTokenError, VerificationError
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
 from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, is_audience, verify_signature
-from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, is_same_text
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
 from aritma_auth.protocol.urls import describe_issuer
 
@@ -52,6 +53,9 @@ class IdTokenExpectation:
 
         acr_values: One of them must be the ``acr``; none means any, or none at all.
 
+        expected_claims: Further claims that it must have; of an object the named members alone,
+            and None stands for any value.
+
         issued_within: Seconds since it was issued at most, or None for any time.
 
         access_token: The access token that came with it, for ``at_hash``.
@@ -75,6 +79,7 @@ class IdTokenExpectation:
     nonce: str | None = attrs.field(repr=False, converter=_hide)
     max_age: float | None = None
     acr_values: tuple[str, ...] = ()
+    expected_claims: Members = attrs.field(factory=Members)
     issued_within: float | None = None
     access_token: str | None = attrs.field(default=None, repr=False, converter=_hide)
     code: str | None = attrs.field(default=None, repr=False, converter=_hide)
@@ -122,6 +127,7 @@ def verify_id_token(
         _check_times(signed.claims, expected, now)
         _check_nonce(signed.claims, expected.nonce)
         _check_acr(signed.claims, expected.acr_values)
+        _check_claims(signed.claims, expected.expected_claims)
         is_front = expected.is_front_channel
         _check_hash(signed, "at_hash", expected.access_token, is_required=is_front)
         _check_hash(signed, "c_hash", expected.code, is_required=is_front)
@@ -205,6 +211,23 @@ def _check_nonce(claims: Members, nonce: str | None) -> None:
 def _check_acr(claims: Members, acr_values: tuple[str, ...]) -> None:
     if acr_values and claims.get("acr") not in acr_values:
         raise IdTokenError(f"acr must be one of {', '.join(acr_values)}", claim="acr")
+
+
+def _check_claims(claims: Members, expected: Members) -> None:
+    for name, value in expected.items():
+        if not _has_value(claims.get(name), value):
+            raise IdTokenError(f"{name} is not what expected_claims demands", claim=name)
+
+
+def _has_value(found: JsonValue, expected: JsonValue) -> bool:
+    if expected is None:
+        return found is not None
+    if isinstance(expected, dict):
+        return isinstance(found, dict) and all(
+            _has_value(found.get(name), value) for name, value in expected.items()
+        )
+    # As JSON, since True equals 1 in Python.
+    return json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 
 def _check_hash(signed: SignedToken, claim: str, text: str | None, *, is_required: bool) -> None:

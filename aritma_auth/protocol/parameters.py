@@ -5,13 +5,14 @@ A list is a tuple of strings here and one space-separated string on the wire. Ev
 when a request is made, so a mistake is an error of the caller and not of the server.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 
 import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.redaction import SecretParameters
+from aritma_auth.protocol.redaction import JsonValue, Members, SecretParameters
 
 Scope = tuple[str, ...]
 
@@ -274,6 +275,41 @@ def parse_extra(
             del extra, parameters, value
             raise problem
     return SecretParameters(parameters.items())
+
+
+def parse_members(value: Mapping[str, JsonValue] | Members, name: str) -> Members:
+    """
+    Parse a JSON object that a caller writes as a mapping.
+
+    Args:
+        value: Names to JSON values; later changes of it do not count.
+
+        name: The argument, for the error.
+
+    Raises:
+        ConfigurationError: It is no mapping, or holds what JSON cannot.
+    """
+    if not isinstance(value, Mapping | Members):
+        problem = wrong_kind(name, "a mapping of names to JSON values", value)
+        # A traceback with local variables would show what it holds.
+        del value
+        raise problem
+    members = _copy_json(dict(value.items()))
+    if members is None:
+        del value
+        raise ConfigurationError(
+            f"{name} must be JSON: names to texts, numbers, lists and mappings"
+        )
+    return members
+
+
+def _copy_json(members: dict[str, JsonValue]) -> Members | None:
+    if not all(isinstance(key, str) for key in members):
+        return None
+    try:
+        return Members(json.loads(json.dumps(members, allow_nan=False)))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def require_text(_value: object, field: "attrs.Attribute[str]", value: object) -> None:

@@ -240,5 +240,11 @@ class Members:
     def __repr__(self) -> str:
         return f"Members({', '.join(self._members)})"
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)

@@ -121,6 +121,7 @@ def expect_id_token(
         # The server applies max_age when the end-user arrives; reading and consenting takes time.
         max_age=None if request.max_age is None else request.max_age + elapsed,
         acr_values=request.acr_values if request.requires_acr else (),
+        expected_claims=request.expected_claims,
         # A day more than the sign-in took, for clocks in the wrong zone.
         issued_within=elapsed + _DAY,
     )
@@ -129,6 +130,8 @@ def expect_id_token(
     return attrs.evolve(
         expected,
         issuer=response.issuer,
+        # Beside a code a server may leave claims to the second ID token (Core 1.0 §3.3.3.6).
+        expected_claims=request.expected_claims if code is None else Members(),
         access_token=None if response.token is None else response.token.access_token,
         code=None if code is None else code.text,
         state=request.state.text,

@@ -5,13 +5,16 @@ Each runs in the Security Profile and in Message Signing, with every combination
 authentication and sender constraint. After a fault the client calls nothing more.
 """
 
+import json
 import uuid
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from aiohttp import web
 
 import aritma_auth as aa
 from support.fapi import COMBINATIONS, fapi_server
+from support.loopback import serving
 from support.sandbox_wire import read_jwt
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -44,16 +47,16 @@ async def call_the_api(server, client, token):
                 return response.status
 
 
-async def refusal_of(server, client):
+async def refusal_of(server, client, **parameters):
     """Sign in; give the error, after which nothing else may have been called."""
     with pytest.raises(aa.AritmaAuthError) as told:
-        await client.complete_sign_in(*await begin_at(server, client))
+        await client.complete_sign_in(*await begin_at(server, client, **parameters))
     assert server.sandbox.requests_at("userinfo") == server.sandbox.requests_at("api") == 0
     return told.value
 
 
-async def begin_at(server, client, scope=SCOPE):
-    request = await client.begin_sign_in("http://127.0.0.1/callback", scope)
+async def begin_at(server, client, scope=SCOPE, **parameters):
+    request = await client.begin_sign_in("http://127.0.0.1/callback", scope, **parameters)
     return request, await server.visit(request)
 
 
@@ -93,6 +96,28 @@ async def test_another_issuers_metadata_ends_it(server, profile, module):
     assert server.sandbox.requests_at("par") == server.sandbox.requests_at("authorize") == 0
 
 
+@pytest.mark.parametrize(
+    ("module", "aliases"),
+    [
+        ("fapi2-security-profile-final-client-test-happy-path", True),
+        ("fapi2-security-profile-final-client-test-happy-path-no-mtls-endpoint-aliases", False),
+    ],
+)
+async def test_the_endpoints_for_certificates_are_on_another_host(server, profile, module, aliases):
+    """A client with a certificate uses the aliases, and without them the usual endpoints."""
+    another = server.sandbox.identity_url.replace("127.0.0.1", "localhost")
+    names = {"token_endpoint": "token", "pushed_authorization_request_endpoint": "par"}
+    published = {name: f"{another}/connect/{path}" for name, path in names.items()}
+    server.sandbox.overrides.metadata = {"mtls_endpoint_aliases": published if aliases else None}
+    client = server.client(profile, endpoint_origins=[another])
+    hosts = server.record_hosts(client)
+    done = await client.complete_sign_in(*await begin_at(server, client))
+    is_aliased = aliases and server.certificate is not None
+
+    assert hosts == ["localhost" if is_aliased else "127.0.0.1"] * 2
+    assert await call_the_api(server, client, done.token) == 200
+
+
 ID_TOKENS = {
     "fapi2-security-profile-final-client-test-invalid-alternate-alg": {"signature": "alternate"},
     "fapi2-security-profile-final-client-test-invalid-aud": {"id_token": {"aud": "another"}},
@@ -119,6 +144,27 @@ async def test_a_fault_of_the_id_token_ends_the_sign_in(server, profile, module)
         setattr(server.sandbox.overrides, name, value)
 
     assert type(await refusal_of(server, server.client(profile))) is aa.IdTokenError
+
+
+@pytest.mark.parametrize(
+    "module", ["fapi2-security-profile-final-client-test-invalid-openbanking-intent-id"]
+)
+async def test_an_id_token_of_another_intent_ends_the_sign_in(server, profile, module):
+    """The UK's profile asks for the intent as a claim; the ID token must bring the same one."""
+    wanted = {"openbanking_intent_id": {"value": "intent-1", "essential": True}}
+    parameters = {
+        "extra": {"claims": json.dumps({"id_token": wanted})},
+        "expected_claims": {"openbanking_intent_id": "intent-1"},
+    }
+    client = server.client(profile)
+    # As the suite does: one character more.
+    server.sandbox.overrides.id_token = {"openbanking_intent_id": "intent-11"}
+    error = await refusal_of(server, client, **parameters)
+    server.sandbox.overrides.id_token = {"openbanking_intent_id": "intent-1"}
+    done = await client.complete_sign_in(*await begin_at(server, client, **parameters))
+
+    assert error.claim == "openbanking_intent_id"
+    assert done.subject == "user-alice"
 
 
 @pytest.mark.parametrize("module", ["fapi2-security-profile-final-client-test-valid-aud-as-array"])
@@ -265,6 +311,64 @@ async def test_a_fault_of_the_signed_response_ends_the_sign_in(server, module):
 
     assert isinstance(error, aa.VerificationError)
     assert server.sandbox.token_requests == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fapi2-security-profile-final-client-test-grant-management-happy-path",
+        "fapi2-security-profile-final-client-test-grant-management-query-and-revoke",
+    ],
+)
+async def test_a_grant_is_created_queried_and_revoked(server, profile, module):
+    """Its identifier comes with the token, and the bound token opens the grant's own endpoint."""
+    server.sandbox.overrides.token_response = {"grant_id": "a-grant"}
+    client, calls = server.client(profile), []
+    seen = server.record_requests(client)
+    parameters = {"extra": {"grant_management_action": "create"}}
+    done = await client.complete_sign_in(*await begin_at(server, client, **parameters))
+
+    async def manage(request):
+        scheme = request.headers["Authorization"].partition(" ")[0]
+        proof = request.headers.get("DPoP")
+        target = read_jwt(proof)[1]["htu"] if proof else str(request.url)
+        calls.append((request.method, scheme, target, await request.read()))
+        return web.json_response({"scopes": []}) if request.method == "GET" else web.Response()
+
+    async with serving(manage) as endpoint:
+        async with aa.TokenProvider(
+            client, aa.SignedInGrant("alice"), clock=server.sandbox.clock, on_event=None
+        ) as tokens:
+            await tokens.set_token(done.token)
+            async with tokens.session(endpoint, origins=[endpoint]) as grants:
+                identifier = done.token.extra["grant_id"]
+                async with grants.get(f"grants/{identifier}"):
+                    pass
+                async with grants.delete(f"grants/{identifier}"):
+                    pass
+    pushed = seen[0][0]
+    asked = read_jwt(pushed["request"])[1] if "request" in pushed else pushed
+
+    assert asked["grant_management_action"] == "create"
+    assert calls == [
+        (method, server.token_type, f"{endpoint}/grants/a-grant", b"")
+        for method in ("GET", "DELETE")
+    ]
+
+
+@pytest.mark.parametrize(
+    "module", ["fapi2-security-profile-final-client-test-grant-management-invalid-grant-id-fails"]
+)
+async def test_a_grant_that_is_not_known_ends_the_sign_in(server, profile, module):
+    """The refusal of the pushed request is raised, and no browser is sent anywhere."""
+    body = json.dumps({"error": "invalid_grant_id"}).encode()
+    server.sandbox.faults.respond_next(body, status=400, where="par")
+    parameters = {"grant_management_action": "update", "grant_id": "another"}
+    with pytest.raises(aa.OAuthError) as told:
+        await begin_at(server, server.client(profile), extra=parameters)
+
+    assert told.value.error == "invalid_grant_id"
+    assert server.sandbox.requests_at("authorize") == server.sandbox.requests_at("token") == 0
 
 
 async def test_decoys_in_the_key_set_are_passed_over(server, profile):

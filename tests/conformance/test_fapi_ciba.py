@@ -26,14 +26,23 @@ async def sandbox():
         yield sandbox
 
 
-async def sign_in(sandbox, clock=None, **settings):
+async def sign_in(sandbox, clock=None, expected_claims=(), **settings):
     """Sign alice in; give the client and the sign-in."""
     client = fapi_client(sandbox, clock=clock or Deciding(sandbox), **settings)
-    asked = await client.begin_backchannel_sign_in(SCOPE, login_hint="alice")
+    asked = await client.begin_backchannel_sign_in(
+        SCOPE, login_hint="alice", expected_claims=dict(expected_claims)
+    )
     return client, await client.complete_backchannel_sign_in(asked)
 
 
-@pytest.mark.parametrize("module", ["fapi-ciba-id1-client-test"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fapi-ciba-id1-client-test",
+        # No aliases are published here (RFC 8705 §5).
+        "fapi-ciba-id1-client-test-happy-path-no-mtls-endpoint-aliases",
+    ],
+)
 @pytest.mark.parametrize("profile", [aa.FAPI2, aa.FAPI2_MESSAGE_SIGNING], ids=["plain", "signed"])
 async def test_the_whole_way(sandbox, module, profile):
     """The end-user agrees while the client polls, and the tokens are bound."""
@@ -69,6 +78,37 @@ async def test_a_fault_of_the_id_token_ends_the_sign_in(sandbox, module):
         await sign_in(sandbox)
 
     assert sandbox.requests_at("userinfo") == 0
+
+
+VERIFIED = {"verified_claims": {"verification": {"trust_framework": "au_connectid"}, "claims": {}}}
+CONNECT_ID = {
+    "fapi-ciba-id1-client-connectid-invalid-missing-trust-framework-test": {
+        "txn": "a-transaction",
+        "verified_claims": {"verification": {}, "claims": {}},
+    },
+    "fapi-ciba-id1-client-connectid-invalid-missing-txn-test": VERIFIED,
+    "fapi-ciba-id1-client-connectid-invalid-wrong-trust-framework-test": {
+        "txn": "a-transaction",
+        "verified_claims": {"verification": {"trust_framework": "another"}, "claims": {}},
+    },
+}
+
+
+@pytest.mark.parametrize("module", CONNECT_ID)
+async def test_a_claim_that_connect_id_demands_must_be_there(sandbox, module):
+    """Each is refused where it is missing or another, and with all of them the sign-in ends well."""
+    expected = {
+        "txn": None,
+        "verified_claims": {"verification": {"trust_framework": "au_connectid"}},
+    }
+    sandbox.overrides.id_token = CONNECT_ID[module]
+    with pytest.raises(aa.IdTokenError) as told:
+        await sign_in(sandbox, expected_claims=expected)
+    assert told.value.claim == ("txn" if "txn" in module else "verified_claims")
+    assert sandbox.requests_at("userinfo") == 0
+    sandbox.overrides.id_token = {"txn": "a-transaction", **VERIFIED}
+
+    assert (await sign_in(sandbox, expected_claims=expected))[1].subject == "user-alice"
 
 
 ACCEPTED = {

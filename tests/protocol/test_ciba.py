@@ -28,7 +28,7 @@ from aritma_auth.protocol.ciba_request import (
 )
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.jwt import verify_signature
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.protocol.redaction import Members, SecretText
 from aritma_auth.protocol.signing import SigningKey
 
 NOW = 1_700_000_000.0
@@ -273,3 +273,19 @@ def test_each_notification_has_a_secret_of_its_own():
 
     assert len(tokens) == 20
     assert min(map(len, tokens)) >= 43
+
+
+def test_expected_claims_reach_the_process_that_completes_the_sign_in():
+    """They are kept with what is pending, and nothing but JSON is taken for them."""
+    body = json.dumps(RESPONSE).encode()
+    response = HttpResponse(200, {"Content-Type": "application/json"}, body)
+    asked = parse_backchannel_response(
+        response, sent_at=NOW, expected_claims=Members({"txn": None, "a": {"b": [1]}})
+    )
+    twin = BackchannelAuthentication.from_json(asked.to_json())
+
+    assert twin.expected_claims == {"txn": None, "a": {"b": [1]}}
+    with pytest.raises(ConfigurationError, match="expected_claims must be a mapping"):
+        BackchannelAuthentication(
+            auth_req_id="a", expires_at=NOW, interval=5, expected_claims=["txn"]
+        )

@@ -75,6 +75,18 @@ def half_hash(text):
         pytest.param(sign(), {"state": "st", "is_front_channel": True}, id="no s_hash is needed"),
         pytest.param(sign({"acr": "mfa"}), {"acr_values": ("verify", "mfa")}, id="acr"),
         pytest.param(sign({"acr": ["x"]}), {}, id="an acr nobody demanded"),
+        pytest.param(
+            sign({"intent": "i", "amount": 1, "who": ["a"], "deep": {"a": {"b": True, "c": 2}}}),
+            {
+                "expected_claims": Members(
+                    {"intent": "i", "amount": 1, "who": ["a"], "deep": {"a": {"b": True}}}
+                )
+            },
+            id="expected claims",
+        ),
+        pytest.param(
+            sign({"txn": 0}), {"expected_claims": Members({"txn": None})}, id="a claim of any value"
+        ),
         pytest.param(sign({"iat": NOW - 130}), {"issued_within": 100.0}, id="just new enough"),
         pytest.param(
             sign({"c_hash": half_hash("c")}),
@@ -139,6 +151,28 @@ def test_good_tokens_are_believed(token, settings):
         pytest.param(sign({"acr": "pwd"}), {"acr_values": ("mfa",)}, "acr", id="another acr"),
         pytest.param(sign({"acr": ["mfa"]}), {"acr_values": ("mfa",)}, "acr", id="a list as acr"),
         pytest.param(sign(), {"acr_values": ("mfa",)}, "acr", id="no acr"),
+        *(
+            pytest.param(
+                sign({} if found is ... else {"intent": found}),
+                {"expected_claims": Members({"sub": "user-alice", "intent": expected})},
+                "intent",
+                id=f"expected {expected} and found {found}",
+            )
+            for expected, found in (
+                ("i", ...),
+                ("i", None),
+                ("i", "ii"),
+                ("i", ["i"]),
+                (None, None),
+                (1, True),
+                (True, 1),
+                (["a"], ["a", "b"]),
+                ({"a": 1}, {"a": 2}),
+                ({"a": {"b": 1}}, {"a": "b"}),
+                ({"a": None}, {"b": 1}),
+                ({}, "text"),
+            )
+        ),
         pytest.param(sign({"iat": NOW - 131}), {"issued_within": 100.0}, "iat", id="an old one"),
         pytest.param(sign(typ="JWE"), {}, "typ", id="another type"),
         pytest.param(sign(typ="dpop+jwt"), {}, "typ", id="a proof"),

@@ -33,6 +33,7 @@ def test_equal_members_have_equal_hashes():
     assert hash(one) == hash(other)
     assert len({one, other}) == 1
     assert one != Members({"a": 1, "b": 2})
+    assert copy.copy(one) is copy.deepcopy(one) is one
     assert one == {"a": 1, "b": [2]}
 
 

@@ -299,3 +299,15 @@ def test_a_sign_in_by_code_has_the_tokens_id_token():
 
     assert SignIn(token, id_token="front").id_token == "back"
     assert SignIn(Token("t")).id_token is None
+
+
+@pytest.mark.parametrize("response_type", ["id_token", "id_token token", "code id_token"])
+def test_beside_a_code_the_second_id_token_brings_the_expected_claims(response_type):
+    """A server may leave claims out of the first one (OpenID Connect Core 1.0 §3.3.3.6)."""
+    response = make_response(response_type, expected_claims={"intent": "i"})
+    has_code = "code" in response_type
+    front = expect_id_token(response, now=NOW)
+    back = expect_id_token(response, now=NOW, token=Token("the-token"))
+
+    assert front.expected_claims == ({} if has_code else {"intent": "i"})
+    assert back.expected_claims == {"intent": "i"}

@@ -1,7 +1,7 @@
 """Clients that keep to the FAPI 2.0 profiles, at the sandbox's server for them."""
 
 import contextlib
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import attrs
@@ -71,9 +71,17 @@ class FapiServer:
         """The type of the server's tokens."""
         return "DPoP" if self.has_dpop else "Bearer"
 
-    def client(self, profile):
+    def client(self, profile, endpoint_origins=()):
         """Make a client of the combination: the profile is one value."""
-        settings = {"dpop": aa.DPoP(DPOP_KEY) if self.has_dpop else None}
+        environment = aa.Environment.at(
+            self.sandbox.identity_url,
+            api_origins=[self.sandbox.banking_url],
+            endpoint_origins=endpoint_origins,
+        )
+        settings = {
+            "dpop": aa.DPoP(DPOP_KEY) if self.has_dpop else None,
+            "environment": environment,
+        }
         if self.combination.startswith("mtls"):
             settings |= {"auth": aa.TlsClientAuth(self.certificate), "request_signer": KEY}
         elif self.certificate is not None:
@@ -97,6 +105,19 @@ class FapiServer:
     def api_session(self, tokens):
         """Open a session that calls the APIs, with the certificate if there is one."""
         return tokens.session(self.sandbox.banking_url, origins=[self.sandbox.banking_url])
+
+    def record_hosts(self, client):
+        """Give the host of each posted request from now on."""
+        hosts, transport = [], transport_of(client)
+        send = transport.send
+
+        async def listen(request, **settings):
+            if request.method == "POST":
+                hosts.append(urlsplit(request.url).hostname)
+            return await send(request, **settings)
+
+        transport.send = listen
+        return hosts
 
     def record_requests(self, client):
         """Give the form and the header fields of each posted request from now on."""
