@@ -98,6 +98,11 @@ def form_encode(text: str) -> HiddenStr:
     return HiddenStr(quote_plus(text, encoding="utf-8"))
 
 
+def is_sendable(text: str) -> bool:
+    """Tell whether a token's text has visible ASCII only: all else would break a header."""
+    return all("!" <= char <= "~" for char in text)
+
+
 def parse_http_date(text: str) -> float | None:
     """
     Parse an HTTP date.

@@ -24,10 +24,11 @@ from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 _OK = frozenset({200})
 _EXCERPT = 60
 _EXCERPT_READ = 512
-# Whatever looks like a credential: long, and of the characters that tokens are made of.
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=%-]{16,}")
-_MAY_HOLD_TOKEN = re.compile(rb"token|secret|assertion|password|bearer|eyJ", re.IGNORECASE)
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/ -]{1,60}")
+# Not compiled here: only what cannot be used is matched, and re keeps what it has compiled.
+_TOKEN_LIKE = r"[A-Za-z0-9._~+/=%-]{16,}"
+"""Whatever looks like a credential: long, and of the characters that tokens are made of."""
+_MAY_HOLD_TOKEN = rb"(?i)token|secret|assertion|password|bearer|eyJ"
+_MEDIA_TYPE = r"[A-Za-z0-9!#$&^_.+/ -]{1,60}"
 
 
 def parse_json_response(
@@ -126,7 +127,7 @@ def _kind(response: HttpResponse) -> str:
     if not media_type:
         return "no media type"
     # A log is a terminal: anything that is not a media type is not shown.
-    return media_type if _MEDIA_TYPE.fullmatch(media_type) else "an unreadable media type"
+    return media_type if re.fullmatch(_MEDIA_TYPE, media_type) else "an unreadable media type"
 
 
 def _excerpt(response: HttpResponse) -> str:
@@ -135,10 +136,10 @@ def _excerpt(response: HttpResponse) -> str:
     # A token comes with status 200, or in JSON that was cut off, or in a form.
     if response.status < 400 or start.lstrip()[:1] in {b"", b"{", b"[", b'"'}:
         return ""
-    if _MAY_HOLD_TOKEN.search(response.body):
+    if re.search(_MAY_HOLD_TOKEN, response.body):
         return ""
     text = " ".join(_hide(start.decode(errors="replace"), response).split())
-    shown = printable(_TOKEN_LIKE.sub("***", text), _EXCERPT)
+    shown = printable(re.sub(_TOKEN_LIKE, "***", text), _EXCERPT)
     return f"; it begins {shown!r}"
 
 

@@ -6,11 +6,17 @@ import attrs
 
 from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
-from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
+from aritma_auth.protocol.http_messages import (
+    FORM,
+    HttpRequest,
+    HttpResponse,
+    encode_form,
+    is_sendable,
+)
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
-from aritma_auth.protocol.tokens import Token, is_sendable
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0

@@ -1,17 +1,11 @@
-"""
-The token as a value that shows none of its secrets, and as the JSON that keeps them.
+"""The token as a value that shows none of its secrets."""
 
-What was written as JSON is parsed as strictly as a response from the network: it comes back from a
-file or a database that others may have changed.
-"""
-
-import json
 from collections.abc import Iterable
-from typing import NoReturn, Self, TypeVar
+from typing import NoReturn, Self
 
 import attrs
 
-from aritma_auth.errors import StoreError, wrong_kind
+from aritma_auth.errors import wrong_kind
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -22,29 +16,9 @@ from aritma_auth.protocol.redaction import (
     as_secret,
     mask_hidden,
 )
-from aritma_auth.protocol.strict_json import (
-    JsonError,
-    StructureError,
-    is_whole,
-    parse_json_object,
-    structure,
-)
 from aritma_auth.runtime.values import Value
 
-T = TypeVar("T", bound="Token")
-
 _NONE = Members()
-
-_VERSION = 1
-_MAX_LENGTH = 1 << 20
-"""Characters of a kept token: a response of the token endpoint may have as many bytes."""
-
-_TYPES = frozenset({"Bearer", "DPoP", "N_A"})
-
-
-def is_sendable(text: str) -> bool:
-    """Tell whether a token's text has visible ASCII only: all else would break a header."""
-    return all("!" <= char <= "~" for char in text)
 
 
 def _or_none(members: Members) -> Members:
@@ -162,8 +136,9 @@ class Token(_Signed):
         The text holds the secrets in clear, whatever its ``repr`` shows: encrypt it where you keep
         it.
         """
-        members: dict[str, JsonValue] = {"version": _VERSION, **token_members(self)}
-        return HiddenStr(json.dumps(members, separators=(",", ":")))
+        from aritma_auth.protocol.kept_tokens import dump_token  # noqa: PLC0415 - few keep it themselves
+
+        return dump_token(token_members(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -185,15 +160,9 @@ class Token(_Signed):
             del text
             raise problem
         text = HiddenStr(text)
-        try:
-            return _read(text, cls)
-        except (JsonError, StructureError) as error:
-            reason = str(error)
-        # Outside the except block: the traceback of the caught error holds the values.
-        raise StoreError(
-            f"the text holds no token that Token.to_json wrote: {reason}. Let the end-user sign in "
-            "again, or restore the text from a copy"
-        )
+        from aritma_auth.protocol.kept_tokens import parse_token_text  # noqa: PLC0415 - as above
+
+        return parse_token_text(text, cls)
 
     def __repr__(self) -> str:
         also = "".join(
@@ -214,19 +183,6 @@ class Token(_Signed):
         raise TypeError("a Token is not pickled: keep it in a TokenStore, or the text of to_json()")
 
 
-@attrs.frozen(repr=False)
-class _Token:
-    access_token: str
-    token_type: str
-    issued_at: float
-    expires_at: float | None = None
-    refresh_token: str | None = None
-    id_token: str | None = None
-
-
-_MEMBERS = frozenset({"extra", "scope", "version"}.union(f.name for f in attrs.fields(_Token)))
-
-
 def token_members(token: Token) -> dict[str, JsonValue]:
     """
     Return a token as JSON members, in clear.
@@ -244,71 +200,3 @@ def token_members(token: Token) -> dict[str, JsonValue]:
         "scope": None if token.scope is None else list(token.scope),
         "extra": dict(token.extra.items()),
     }
-
-
-def parse_token_members(members: Members, kind: type[T]) -> T:
-    """
-    Return the token of such members; others are ignored.
-
-    Args:
-        members: What `token_members` returned.
-
-        kind: The class of the token.
-
-    Raises:
-        StructureError: A member is missing or of the wrong type; no value is quoted.
-    """
-    token, scope = structure(members, _Token), members.get("scope")
-    return kind(
-        token.access_token,
-        token.token_type,
-        expires_at=token.expires_at,
-        scope=None if scope is None else _parse_scope(scope),
-        refresh_token=token.refresh_token,
-        id_token=token.id_token,
-        issued_at=token.issued_at,
-        extra=_parse_extra(members.get("extra")),
-    )
-
-
-def _parse_scope(value: JsonValue) -> tuple[str, ...]:
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return tuple(str(word) for word in value)
-    raise StructureError(("scope must be a list of strings",))
-
-
-def _parse_extra(value: JsonValue) -> Members:
-    if isinstance(value, dict):
-        return Members(value)
-    raise StructureError(("extra must be an object",))
-
-
-def _read(text: HiddenStr, kind: type[T]) -> T:
-    if len(text) > _MAX_LENGTH:
-        raise JsonError(f"it has {len(text)} characters, and may have {_MAX_LENGTH}")
-    if not is_whole(text):
-        raise JsonError("it holds a lone surrogate")
-    members = parse_json_object(text.encode())
-    version = members.get("version")
-    if type(version) is not int or version != _VERSION:
-        raise StructureError((f"version must be {_VERSION}: another version wrote it",))
-    if not _MEMBERS.issuperset(members):
-        raise StructureError(("it has a member that a token does not have",))
-    token = parse_token_members(members, kind)
-    problems = _find_problems(token)
-    if problems:
-        raise StructureError(problems)
-    return token
-
-
-def _find_problems(token: Token) -> tuple[str, ...]:
-    problems = []
-    if token.token_type not in _TYPES:
-        problems.append(f"token_type must be one of {', '.join(sorted(_TYPES))}")
-    for name in ("access_token", "refresh_token", "id_token"):
-        given = getattr(token, name)
-        if given == "":
-            problems.append(f"{name} must not be empty")
-        elif given is not None and not is_sendable(given):
-            problems.append(f"{name} must hold visible ASCII characters only")
-    return tuple(problems)

@@ -14,9 +14,10 @@ from aritma_auth.errors import (
     TransportError,
     oauth_error,
 )
+from aritma_auth.protocol.kept_tokens import parse_token_members
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
-from aritma_auth.protocol.tokens import Token, parse_token_members, token_members
+from aritma_auth.protocol.tokens import Token, token_members
 from aritma_auth.stores.contract import Record, SharedBackoff
 
 VERSION = 1

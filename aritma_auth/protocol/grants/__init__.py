@@ -13,13 +13,13 @@ from aritma_auth.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.grants.base import Grant as Grant
+    from aritma_auth.protocol.grants.custom import CustomGrant as CustomGrant
     from aritma_auth.protocol.grants.exchange import DelegationGrant as DelegationGrant
     from aritma_auth.protocol.grants.exchange import JwtBearerGrant as JwtBearerGrant
     from aritma_auth.protocol.grants.exchange import TokenExchangeGrant as TokenExchangeGrant
     from aritma_auth.protocol.grants.kept import RefreshTokenGrant as RefreshTokenGrant
     from aritma_auth.protocol.grants.kept import SignedInGrant as SignedInGrant
     from aritma_auth.protocol.grants.service import ClientCredentialsGrant as ClientCredentialsGrant
-    from aritma_auth.protocol.grants.service import CustomGrant as CustomGrant
     from aritma_auth.protocol.grants.sign_in import AuthorizationCodeGrant as AuthorizationCodeGrant
     from aritma_auth.protocol.grants.sign_in import BackchannelGrant as BackchannelGrant
     from aritma_auth.protocol.grants.sign_in import DeviceCodeGrant as DeviceCodeGrant
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "base": ("Grant",),
+    "custom": ("CustomGrant",),
     "exchange": ("DelegationGrant", "JwtBearerGrant", "TokenExchangeGrant"),
     "kept": ("RefreshTokenGrant", "SignedInGrant"),
-    "service": ("ClientCredentialsGrant", "CustomGrant"),
+    "service": ("ClientCredentialsGrant",),
     "sign_in": ("AuthorizationCodeGrant", "BackchannelGrant", "DeviceCodeGrant", "PasswordGrant"),
     "sources": ("JwtAssertion", "SubjectTokenSource"),
 }

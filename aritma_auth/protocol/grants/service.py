@@ -1,20 +1,12 @@
-"""Grants of a service: on its own behalf, and by a server's own grant."""
+"""The grant of a service on its own behalf."""
 
 from typing import ClassVar
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
-from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant
+from aritma_auth.protocol.grants.base import Grant
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import (
-    IDENTITY_SCOPES,
-    Scope,
-    parse_extra,
-    parse_scope,
-    require_text,
-)
-from aritma_auth.protocol.redaction import SecretParameters
+from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_scope
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -41,50 +33,3 @@ class ClientCredentialsGrant(Grant):
             f"this server may refuse the scope {' '.join(wrong)} with client_credentials, since no "
             "end-user signs in: leave it out"
         )
-
-
-def _require_bool(_grant: object, field: "attrs.Attribute[bool]", value: object) -> None:
-    if not isinstance(value, bool):
-        raise wrong_kind(field.name, "True or False", value)
-
-
-def _fields(value: Extra) -> SecretParameters:
-    return parse_extra(value, reserved=RESERVED, name="fields")
-
-
-@attrs.frozen(eq=False, repr=False)
-class CustomGrant(Grant):
-    """
-    An extension grant of a server's own.
-
-    Attributes:
-        name: Its ``grant_type``, as the server names it.
-
-        fields: Its own parameters, name to value; never shown.
-
-        is_reusable: It may be presented again, for the next token and after a lost response. By
-            default that is unknown, and it is presented once.
-
-    Spec: RFC 6749 §4.5.
-    """
-
-    grant_type: ClassVar[str] = ""
-    name: str = attrs.field(validator=require_text, kw_only=False)
-    fields: SecretParameters = attrs.field(
-        default=SecretParameters(), converter=_fields, kw_only=False
-    )
-    is_reusable: bool = attrs.field(  # type: ignore[misc] # elsewhere it is the class's
-        default=False, validator=_require_bool, kw_only=True
-    )
-
-    def parameters(self) -> Parameters:
-        """Return the form of this grant, without the client's authentication."""
-        return (("grant_type", self.name), *super().parameters()[1:])
-
-    def identity(self) -> Parameters | None:
-        """Return the request, unless it is a password grant by another class."""
-        return None if self.name == "password" else self.parameters()
-
-    def own_parameters(self) -> Parameters:
-        """Return the server's own parameters."""
-        return tuple(self.fields)
