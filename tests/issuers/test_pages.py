@@ -35,12 +35,15 @@ KEY = """\
 """
 SERVICE = """\
     async with aa.TokenProvider(client, {grant}) as tokens:
-        print(await tokens.get_token())
-"""
+{call}"""
 ASSERTION = """\
     assertion = aa.JwtAssertion(key, claims={{"scope": {scope}}})
     async with aa.TokenProvider(client, aa.JwtBearerGrant(assertion)) as tokens:
-        print(await tokens.get_token())
+{call}"""
+CALL = """\
+        async with tokens.session("{api}/") as bank:
+            async with bank.get("accounts/42") as response:
+                print(response.status, await response.json())
 """
 SIGN_IN = """\
     request = await client.begin_sign_in(
@@ -72,23 +75,28 @@ def call(first, settings):
 
 
 def program(data, what):
-    """Write a program for a service, or for a sign-in."""
+    """Write a program for a service that calls an API, or for a sign-in."""
     method = data.client.get("auth")
     is_assertion = what == "service" and data.service.get("is_assertion", False)
     has_key = is_assertion or method == "private_key_jwt"
     imports = "import asyncio\n" + ("from pathlib import Path\n" if has_key else "")
-    body = (KEY if has_key else "") + DISCOVERY.format(issuer=call(data.issuer, data.environment))
+    settings = dict(data.environment)
+    if what == "service":
+        settings["api_origins"] = [data.service["api"]]
+    body = (KEY if has_key else "") + DISCOVERY.format(issuer=call(data.issuer, settings))
     credential = CREDENTIALS[method]
     arguments = '"client-id", environment=issuer'
     if method != "none":
         arguments = f'"client-id", {credential}, environment=issuer'
     body += f"    client = aa.OAuthClient({arguments})\n"
     if is_assertion:
-        body += ASSERTION.format(scope=quote(data.service["scope"]))
+        signed_call = CALL.format(api=data.service["api"])
+        body += ASSERTION.format(scope=quote(data.service["scope"]), call=signed_call)
     elif what == "service":
         words = [quote(data.service["scope"])] if "scope" in data.service else []
         words += [f"extra={quote(data.service['extra'])}"] if "extra" in data.service else []
-        body += SERVICE.format(grant=f"aa.ClientCredentialsGrant({', '.join(words)})")
+        grant = f"aa.ClientCredentialsGrant({', '.join(words)})"
+        body += SERVICE.format(grant=grant, call=CALL.format(api=data.service["api"]))
     else:
         settings = "".join(
             f"\n        {name}={quote(data.sign_in[name])},"
@@ -182,7 +190,7 @@ def test_every_issuer_has_its_page_and_sources():
     ],
 )
 async def test_the_programs_on_the_page_run(data, code, monkeypatch, tmp_path, capsys):
-    """Only the addresses are those of the look-alike."""
+    """Only the addresses are those of the look-alike; a service's call reaches the API, signed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "client-key.pem").write_text(CLIENT_PEM)
     async with look_alike(data) as server:
@@ -192,8 +200,12 @@ async def test_the_programs_on_the_page_run(data, code, monkeypatch, tmp_path, c
         for origin in data.environment.get("endpoint_origins", ()):
             code = code.replace(origin, server.other)
         code = code.replace(quote(data.issuer), quote(server.issuer))
+        is_service = data.service is not None and data.service["api"] in code
+        if is_service:
+            code = code.replace(data.service["api"], server.api)
         monkeypatch.setattr(builtins, "input", lambda _: arrive(printed(capsys)))
         await asyncio.to_thread(exec, compile(code, data.slug, "exec"), {"__name__": "program"})
+        assert server.calls == (["/accounts/42"] if is_service else [])
 
 
 def printed(capsys):

@@ -27,6 +27,7 @@ async def discover(server):
         endpoint_origins=server.endpoint_origins,
         issuer_aliases=server.issuer_aliases,
         tenants=server.data.environment.get("tenants", ()),
+        api_origins=[server.api],
     )
 
 
@@ -88,21 +89,42 @@ async def test_a_host_that_is_not_listed_gets_no_secret(data):
             (await foreign.fetch_metadata()).endpoint(name)
 
 
+def grant_of(wanted):
+    if wanted.get("is_assertion"):
+        claims = {"scope": wanted["scope"]}
+        return aa.JwtBearerGrant(aa.JwtAssertion(CLIENT_KEY, claims=claims))
+    return aa.ClientCredentialsGrant(wanted.get("scope"), extra=wanted.get("extra", {}))
+
+
 @services
 async def test_a_service_gets_a_token(data):
     """The credential goes where the server takes it, and the grant asks as it wants."""
     async with look_alike(data) as server:
-        client, wanted = await client_of(server), data.service
-        if wanted.get("is_assertion"):
-            claims = {"scope": wanted["scope"]}
-            grant = aa.JwtBearerGrant(aa.JwtAssertion(CLIENT_KEY, claims=claims))
-        else:
-            grant = aa.ClientCredentialsGrant(wanted.get("scope"), extra=wanted.get("extra", {}))
-        token = await client.fetch_token(grant)
+        client = await client_of(server)
+        token = await client.fetch_token(grant_of(data.service))
 
         assert token.access_token
         assert token.expires_at > time.time()
         assert token.refresh_token is None
+
+
+@services
+async def test_a_service_calls_the_listed_api_alone(data):
+    """What `api_origins` names gets the token, and the issuer's other host does not."""
+    async with look_alike(data) as server:
+        client = await client_of(server)
+        async with (
+            aa.TokenProvider(client, grant_of(data.service)) as tokens,
+            tokens.session() as session,
+        ):
+            async with session.get(f"{server.api}/accounts") as response:
+                assert response.status == 200
+            async with session.get(f"{server.other}/accounts") as response:
+                assert response.status == 404
+
+        assert server.calls == ["/accounts"]
+        assert "/accounts" in server.asked
+        assert server.shown == []
 
 
 @end_users

@@ -3,7 +3,8 @@ Look-alikes of well-known issuers: one server on loopback, and what makes each i
 
 The data is in ``tests/issuers``, a TOML file an issuer: what it publishes, what is peculiar to it,
 where that is documented, and what a program says to it. ``{origin}`` is where its issuer is,
-``{other}`` a second host of the same server, and ``{issuer}`` the issuer itself.
+``{other}`` a second host of the same server, and ``{issuer}`` the issuer itself. An API beside it
+takes the tokens that it has issued.
 """
 
 import base64
@@ -60,8 +61,11 @@ class LookAlike:
 
     def __init__(self, data):
         self.data = data
-        self.origin = self.other = ""
+        self.origin = self.other = self.api = ""
         self.asked = []
+        self.access_tokens = set()
+        self.calls = []
+        self.shown = []
         self.codes = {}
         self.refresh_tokens = {}
 
@@ -94,6 +98,8 @@ class LookAlike:
     async def serve(self, request):
         url = f"http://{request.host}{request.path}"
         self.asked.append(request.path)
+        if request.headers.get("Authorization", "").startswith("Bearer "):
+            self.shown.append(request.path)
         base = self.issuer.rstrip("/")
         at = self.fill(self.data.server.get("metadata_at"))
         if url == (f"{self.origin}{at}" if at else f"{base}/.well-known/openid-configuration"):
@@ -102,6 +108,13 @@ class LookAlike:
             if url == endpoint:
                 return await getattr(self, f"serve_{name}")(request)
         return web.Response(status=404, text="default backend - 404")
+
+    async def serve_api(self, request):
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind != "Bearer" or token not in self.access_tokens:
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        self.calls.append(request.path)
+        return web.json_response([])
 
     async def serve_jwks_uri(self, _request):
         lacks = self.data.server.get("key_lacks", ())
@@ -216,6 +229,7 @@ class LookAlike:
             "token_type": "Bearer",
             "expires_in": 3600,
         }
+        self.access_tokens.add(token["access_token"])
         return web.json_response(token | said | members | server.get("token", {}))
 
     def refuse(self, error, status=400):
@@ -242,5 +256,9 @@ class LookAlike:
 async def look_alike(data):
     """Serve an issuer's look-alike, and give it."""
     server = LookAlike(data)
-    async with serving(server.serve) as server.origin, serving(server.serve) as server.other:
+    async with (
+        serving(server.serve) as server.origin,
+        serving(server.serve) as server.other,
+        serving(server.serve_api) as server.api,
+    ):
         yield server
