@@ -6,7 +6,6 @@ A short form of ``tests/benchmarks/fleet.py``, which runs a thousand expiries.
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
 
@@ -48,7 +47,6 @@ async def test_a_rotating_refresh_token_survives_kills_and_restarts(shared):
     store, restart = shared
     async with RotatingServer(LIFETIME, latency=0.01) as server:
         spec = {
-            "path": [str(Path(__file__).parents[1])],
             "server": server.url,
             "lifetime": LIFETIME,
             "store": store,
@@ -72,7 +70,6 @@ async def test_a_fleet_with_one_key_survives_kills_restarts_and_rotating_nonces(
     store, restart = shared
     async with RotatingServer(2 * LIFETIME, latency=0.01, nonce_uses=50) as server:
         spec = {
-            "path": [str(Path(__file__).parents[1])],
             "server": server.url,
             "lifetime": 2 * LIFETIME,
             "store": store,
@@ -99,7 +96,6 @@ async def test_a_cold_fleet_asks_once(shared):
     store, _restart = shared
     async with RotatingServer(60.0, latency=0.05) as server:
         spec = {
-            "path": [str(Path(__file__).parents[1])],
             "server": server.url,
             "lifetime": 60.0,
             "store": store,
