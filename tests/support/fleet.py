@@ -89,22 +89,24 @@ class Fleet:
             said = json.loads(line)
             if "ready" in said:
                 worker.is_ready.set()
-            elif "event" in said:
-                print(f"{time.monotonic():.2f}", worker.process.pid, said["event"])
             else:
-                self._called(worker.role, said["failed"], said["took"])
+                self._called(worker, **said)
         if await worker.process.wait() > 0:
-            self.failures.append(f"a worker ({worker.role}) has ended by an error")
+            self._failed(worker, "the process has ended by an error")
         worker.is_ready.set()
 
-    def _called(self, role, problem, took):
+    def _called(self, worker, failed, took, events):
+        role = worker.role
         self.longest[role] = max(self.longest[role], took)
-        if problem is None:
-            return
-        if role in HEALTHY:
-            self.failures.append(f"{time.monotonic():.2f} {role}: {problem} after {took} s")
-        else:
+        if failed is not None and role not in HEALTHY:
             self.odd_failures[role] += 1
+        elif failed is not None:
+            self._failed(worker, f"{failed} after {took} s", events)
+
+    def _failed(self, worker, problem, events=()):
+        failure = f"{time.monotonic():.2f} {worker.role} {worker.process.pid}: {problem}"
+        self.failures.append(failure)
+        print(failure, *events, sep="\n    ", flush=True)
 
     async def kill_one(self):
         """End a worker without warning, and hire another in its place."""

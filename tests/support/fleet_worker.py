@@ -12,6 +12,7 @@ The last two fail by design; what counts is that nobody else does.
 """
 
 import asyncio
+import collections
 import contextlib
 import json
 import os
@@ -120,8 +121,12 @@ async def make_provider(spec, store):
         store=store,
         policy=policy,
         sharing=sharing,
-        on_event=(lambda event: say(event=str(event))) if spec.get("verbose") else None,
+        on_event=lambda event: LATEST.append(f"{time.monotonic():.2f} {event}"),
     )
+
+
+LATEST = collections.deque(maxlen=20)
+"""What the provider has reported last: told with a call that failed."""
 
 
 def say(**what):
@@ -152,7 +157,7 @@ async def call(api):
         problem = f"{type(error).__name__}: {error}"
     took = time.monotonic() - began
     if problem is not None or took > 1:
-        say(failed=problem, took=round(took, 2))
+        say(failed=problem, took=round(took, 2), events=[*LATEST] if problem else [])
 
 
 @contextlib.asynccontextmanager
