@@ -1,6 +1,7 @@
 """The token cache: one token, refreshed before it is needed, shared by every caller."""
 
 import asyncio
+import contextlib
 import os
 import random
 import weakref
@@ -30,7 +31,7 @@ from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_set
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
-from aritma_auth.runtime.single_flight import Flight
+from aritma_auth.runtime.single_flight import Flight, SingleFlight
 
 if TYPE_CHECKING:
     import aiohttp
@@ -326,7 +327,7 @@ class TokenProvider(AsyncCloseable):
                 self._is_in_background = True
                 if not self._must_stay:
                     return token
-                deadline = min(loop.time() + _STAY, deadline or float("inf"))
+                return _stay(flights, flight, deadline)
         return flights.join(flight, None if deadline is None else deadline - loop.time())
 
     @property
@@ -679,6 +680,17 @@ class TokenProvider(AsyncCloseable):
     def _require_open(self) -> None:
         if self._is_closed:
             raise ProviderClosedError("this TokenProvider is closed: make a new one")
+
+
+async def _stay(
+    flights: SingleFlight[Outcome], flight: Flight[Outcome], deadline: float | None
+) -> Outcome | None:
+    """Wait a while for a refresh that the end of this caller's loop would cut off."""
+    left = _STAY if deadline is None else deadline - asyncio.get_running_loop().time()
+    # The end of the stay is not the caller's: its token may have ended meanwhile.
+    with contextlib.suppress(TimeoutError):
+        return await flights.join(flight, min(_STAY, left))
+    return None
 
 
 def _seconds(min_ttl: float) -> float:

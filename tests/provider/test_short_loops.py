@@ -125,6 +125,47 @@ def test_a_job_stays_no_longer_than_a_second(monkeypatch):
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("ends", ["expired", "rejected"])
+@pytest.mark.parametrize("timeout", [None, 30], ids=["patient", "with a timeout"])
+def test_a_job_whose_token_ends_while_it_stays_waits_for_the_next_one(monkeypatch, ends, timeout):
+    """The end of the stay is not the end of the caller's own time."""
+    monkeypatch.setattr("aritma_auth.provider.provider._STAY", 0.05)
+    client = RotatingServer(0.2)
+    provider = provider_of(client, SERVICE)
+    held = asyncio.run(provider.get_token())
+    client.clock.advance(3000)
+
+    async def job():
+        waiting = asyncio.ensure_future(provider.get_token(timeout=timeout))
+        await asyncio.sleep(0)
+        if ends == "expired":
+            client.clock.advance(600)
+        else:
+            assert provider.report_rejected(held)
+        return await waiting
+
+    assert asyncio.run(job()).access_token == "token-2"
+    assert client.requests == 2
+
+
+def test_a_job_whose_token_ends_while_it_stays_keeps_to_its_own_timeout(monkeypatch):
+    """A caller's time-out that is over while its token has ended is an error."""
+    monkeypatch.setattr("aritma_auth.provider.provider._STAY", 0.05)
+    client = RotatingServer(0.4)
+    provider = provider_of(client, SERVICE)
+    asyncio.run(provider.get_token())
+    client.clock.advance(3000)
+
+    async def job():
+        waiting = asyncio.ensure_future(provider.get_token(timeout=0.1))
+        await asyncio.sleep(0)
+        client.clock.advance(600)
+        with pytest.raises(aa.TokenTimeoutError):
+            await waiting
+
+    asyncio.run(job())
+
+
 def test_a_cancelled_job_does_not_cut_off_an_exchange():
     """asyncio.run waits for the response to a one-time refresh token, and its token is kept."""
     client = RotatingServer(0.1)
