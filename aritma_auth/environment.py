@@ -1,46 +1,27 @@
 """Authorization servers, their tenants, and where their tokens may go."""
 
-import json
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, Unpack
 
 import attrs
 
 from aritma_auth.apis import APIS
 from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.endpoints import (
+    FIXED_PATHS,
+    parse_endpoints,
+    parse_issuer,
+    parse_origins,
+    require_endpoint_name,
+)
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.tenants import is_tenant
-from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.protocol.urls import Origin
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
-    import aiohttp
-
+    from aritma_auth.network.lookup import LookupSettings
     from aritma_auth.protocol.published import Published
-
-_WELL_KNOWN = "/.well-known/"
-_FORMAT = 1
-
-
-def _issuer(url: str) -> str:
-    if not isinstance(url, str):
-        raise wrong_kind("the issuer", "an https URL, such as https://id.aritma.io", url)
-    parsed = require_secure_url(url, "the issuer")
-    if parsed.query_string:
-        raise ConfigurationError("the issuer carries a query: remove it (RFC 8414 §2)")
-    if _WELL_KNOWN in url:
-        issuer = _issuer_of_metadata(url)
-        raise ConfigurationError(
-            f"the issuer must not be the address of its metadata: give {issuer!r}"
-        )
-    return url
-
-
-def _issuer_of_metadata(url: str) -> str:
-    """Undo OpenID Connect Discovery 1.0 §4.1, which appends, and RFC 8414 §3.1, which inserts."""
-    before, _, after = url.partition(_WELL_KNOWN)
-    _, slash, path = after.partition("/")
-    return f"{before}{slash}{path}"
 
 
 def _aliases(issuers: Iterable[str]) -> frozenset[str]:
@@ -51,47 +32,8 @@ def _tenants(tenants: Iterable[str]) -> frozenset[str]:
     return frozenset(parse_names(tenants, "tenants"))
 
 
-def _origins(urls: Iterable[str | Origin]) -> frozenset[Origin]:
-    if isinstance(urls, str) or not isinstance(urls, Iterable):
-        raise wrong_kind("origins", 'a list of URLs, such as ["https://api.example.com"]', urls)
-    return frozenset(
-        url if isinstance(url, Origin) else origin_of(require_secure_url(url, "an origin"))
-        for url in urls
-    )
-
-
-def _endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
-    for name, url in urls.items():
-        _require_known(name)
-        require_secure_url(url, name)
-    return dict(urls)
-
-
-def _require_known(name: str) -> None:
-    # A spelling mistake would silently leave another address in use.
-    if name not in Environment.ENDPOINTS:
-        known = ", ".join(Environment.ENDPOINTS)
-        raise ConfigurationError(f"an endpoint's name must be one of {known}, not {name!r}")
-
-
 def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
     return tuple(sorted(origin.url for origin in origins))
-
-
-@attrs.frozen(kw_only=True)
-class _Exported:
-    """The members that `Environment.to_json` writes, but for what the server has published."""
-
-    format: int
-    issuer: str
-    name: str
-    discovers: bool
-    tenant: str | None = None
-    issuer_aliases: tuple[str, ...] = ()
-    tenants: tuple[str, ...] = ()
-    api_origins: tuple[str, ...] = ()
-    endpoint_origins: tuple[str, ...] = ()
-    endpoints: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -123,38 +65,26 @@ class Environment(Value):
     Source: reference of Aritma ID (tenants) and the authentication page of Open Banking.
     """
 
-    issuer: str = attrs.field(converter=_issuer)
+    issuer: str = attrs.field(converter=parse_issuer)
     name: str = "custom"
     issuer_aliases: frozenset[str] = attrs.field(
         default=frozenset(), converter=_aliases, repr=False
     )
     api_origins: frozenset[Origin] = attrs.field(
-        default=frozenset(), converter=_origins, repr=False
+        default=frozenset(), converter=parse_origins, repr=False
     )
     tenant: str | None = None
     endpoints: Mapping[str, str] = attrs.field(
-        factory=dict, converter=_endpoints, hash=False, repr=False
+        factory=dict, converter=parse_endpoints, hash=False, repr=False
     )
     discovers: bool = False
     endpoint_origins: frozenset[Origin] = attrs.field(
-        default=frozenset(), converter=_origins, repr=False
+        default=frozenset(), converter=parse_origins, repr=False
     )
     tenants: frozenset[str] = attrs.field(default=frozenset(), converter=_tenants, repr=False)
     published: "Published | None" = attrs.field(default=None, eq=False, repr=False)
 
-    ENDPOINTS: ClassVar[Mapping[str, str]] = {
-        "authorization_endpoint": "connect/authorize",
-        "backchannel_authentication_endpoint": "connect/ciba",
-        "check_session_iframe": "connect/checksession",
-        "device_authorization_endpoint": "connect/deviceauthorization",
-        "end_session_endpoint": "connect/endsession",
-        "introspection_endpoint": "connect/introspect",
-        "jwks_uri": ".well-known/openid-configuration/jwks",
-        "pushed_authorization_request_endpoint": "connect/par",
-        "revocation_endpoint": "connect/revocation",
-        "token_endpoint": "connect/token",
-        "userinfo_endpoint": "connect/userinfo",
-    }
+    ENDPOINTS: ClassVar[Mapping[str, str]] = FIXED_PATHS
     """IdentityServer's fixed paths, so that nothing needs discovery."""
 
     @classmethod
@@ -168,8 +98,7 @@ class Environment(Value):
         endpoint_origins: Iterable[str] = (),
         tenants: Iterable[str] = (),
         name: str = "custom",
-        session: "aiohttp.ClientSession | None" = None,
-        timeout: float = 10.0,
+        **settings: "Unpack[LookupSettings]",
     ) -> Coroutine[object, None, "Environment"]:
         """
         Look an authorization server up: its metadata decides the rest.
@@ -193,9 +122,8 @@ class Environment(Value):
 
             name: A name for logs.
 
-            session: An ``aiohttp.ClientSession`` whose connections are used.
-
-            timeout: Seconds for one request.
+            settings: How to reach the server: ``session``, an ``aiohttp.ClientSession`` whose
+                connections are used; ``timeout``, seconds for one request; ``clock``.
 
         Raises:
             ConfigurationError: The issuer is no issuer's URL; the message has the right spelling
@@ -219,10 +147,16 @@ class Environment(Value):
             tenants=tenants,
             name=name,
         )
-        # A front door to the client, which stands on this module: the one arrow that points up.
-        from aritma_auth.client.discovery import look_up  # noqa: PLC0415
+        from aritma_auth.network.lookup import look_up  # noqa: PLC0415 - few services call this
 
-        return look_up(environment, session=session, timeout=timeout)
+        return look_up(
+            issuer,
+            issuers=environment.issuers,
+            trusted=environment.endpoint_origins,
+            endpoints=environment.endpoints,
+            make=lambda published: attrs.evolve(environment, published=published),
+            **settings,
+        )
 
     @classmethod
     def at(
@@ -368,7 +302,7 @@ class Environment(Value):
         Raises:
             ConfigurationError: No endpoint has that name.
         """
-        _require_known(name)
+        require_endpoint_name(name)
         return self.endpoints.get(name) or f"{self.issuer.rstrip('/')}/{self.ENDPOINTS[name]}"
 
     def base_url(self, api: str) -> str:
@@ -406,10 +340,10 @@ class Environment(Value):
             JSON without a secret. Its keys decide which ID tokens are believed: keep it where only
             your own deployment can write.
         """
-        published = self.published
-        return json.dumps(
+        from aritma_auth.protocol.published import dump_environment  # noqa: PLC0415 - rarely needed
+
+        return dump_environment(
             {
-                "format": _FORMAT,
                 "issuer": self.issuer,
                 "name": self.name,
                 "tenant": self.tenant,
@@ -419,8 +353,8 @@ class Environment(Value):
                 "api_origins": self.api_urls,
                 "endpoint_origins": _urls(self.endpoint_origins),
                 "endpoints": dict(self.endpoints),
-                "published": None if published is None else published.as_members(),
-            }
+            },
+            self.published,
         )
 
     @classmethod
@@ -434,22 +368,10 @@ class Environment(Value):
         Raises:
             ConfigurationError: It is no environment of this version: discover it anew.
         """
-        from aritma_auth.protocol import published, strict_json  # noqa: PLC0415 - rarely needed
+        from aritma_auth.protocol.published import parse_environment  # noqa: PLC0415 - as above
 
-        if not isinstance(text, str):
-            raise wrong_kind("text", "what Environment.to_json gave", text)
-        try:
-            members = strict_json.parse_json_object(text.encode("utf-8", "replace"))
-            known = strict_json.structure(members, _Exported)
-            documents = published.parse_published(members.get("published"))
-        except ValueError as error:
-            problem = str(error)
-        else:
-            if known.format == _FORMAT:
-                fields = attrs.asdict(known, filter=lambda field, _: field.name != "format")
-                return cls(**fields, published=documents)
-            problem = f"its format is {known.format}, not {_FORMAT}"
-        raise ConfigurationError(f"this is no environment of this version ({problem}): discover it")
+        members, published = parse_environment(text)
+        return cls(**members, published=published)
 
     @property
     def token_endpoint(self) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aritma_auth.client.transport import Transport
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, VerificationError
+from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import HttpRequest
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.runtime.values import Value

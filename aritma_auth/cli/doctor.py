@@ -16,9 +16,9 @@ from aritma_auth.cli.options import Json, RegistrationName
 from aritma_auth.cli.stored_sign_in import make_client, open_session, read_registration
 from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.client.transport import Transport
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError, printable
+from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.client_auth import ClientSecretPost
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse

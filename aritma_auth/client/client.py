@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.client.transport import Transport, require_context
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.network.transport import Transport, require_context
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
     ClientSecretPost,
@@ -547,7 +547,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 7517 §5.
         """
-        return await self._connection.discovery.fetch_keys()
+        return list(await self._connection.discovery.fetch_keys())
 
     async def fetch_userinfo(
         self, token: Token, *, subject: str | None = None, in_body: bool = False

@@ -7,7 +7,6 @@ import attrs
 from yarl import URL
 
 from aritma_auth.client.discovery import Discovery
-from aritma_auth.client.transport import Transport
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -20,6 +19,7 @@ from aritma_auth.errors import (
     oauth_error,
     wrong_kind,
 )
+from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential, generate_jti
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant

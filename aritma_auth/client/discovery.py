@@ -3,43 +3,26 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-import attrs
-from yarl import URL
-
 from aritma_auth.client.cached_document import CachedDocument
-from aritma_auth.client.transport import Transport
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
-    AritmaAuthError,
     ConfigurationError,
-    InvalidResponseError,
-    OAuthError,
     printable,
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
-from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
-from aritma_auth.protocol.urls import describe_issuer
-from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.clock import Clock
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.metadata import ServerMetadata
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
-MAX_KEYS = 100
-"""Keys of a set that count: a token without ``kid`` is tried with each that fits."""
-
 _BASIC = ClientSecretBasic.method
 _LISTED = frozenset({_BASIC, "client_secret_jwt", "client_secret_post", "private_key_jwt"})
 """Methods that a server lists if it has them. Few list ``none``; a certificate has two names."""
-
-_MAX_PARENTS = 5
-"""Addresses above a wrong issuer at which the right one is looked for."""
 
 
 class Discovery:
@@ -77,7 +60,7 @@ class Discovery:
         if known is not None:
             self._metadata.put(self._parse(known.metadata), known.fetched_at)
             if known.keys is not None:
-                self._keys.put(list(known.keys[:MAX_KEYS]), known.fetched_at)
+                self._keys.put(known.keys, known.fetched_at)
 
     async def fetch_metadata(self) -> "ServerMetadata":
         """
@@ -204,15 +187,15 @@ class Discovery:
             return False
         return (await self._metadata.get()).members.get(name) is True
 
-    async def fetch_keys(self) -> "list[JsonWebKey]":
+    async def fetch_keys(self) -> "tuple[JsonWebKey, ...]":
         """Give the server's public keys, fetched at most once a day."""
         return await self._keys.get()
 
-    async def reload_keys(self) -> "list[JsonWebKey]":
+    async def reload_keys(self) -> "tuple[JsonWebKey, ...]":
         """Give newer keys, fetched at most once a minute; else the cached ones."""
         return await self._keys.reload()
 
-    async def keys_for(self, token: str) -> "list[JsonWebKey]":
+    async def keys_for(self, token: str) -> "tuple[JsonWebKey, ...]":
         """
         Give the keys for a signed token; if it names no known one, they are fetched anew.
 
@@ -227,102 +210,26 @@ class Discovery:
         return keys if is_known else await self._keys.reload()
 
     async def _get_metadata(self) -> "ServerMetadata":
-        from aritma_auth.protocol.metadata import (  # noqa: PLC0415 - only with discovery
-            build_metadata_urls,
-            parse_metadata_response,
-        )
+        from aritma_auth.network.lookup import fetch_metadata  # noqa: PLC0415 - only with discovery
 
-        issuer, status, problem = self._environment.issuer, 404, ""
-        for url in build_metadata_urls(issuer):
-            response = await self._send(_get(url))
-            try:
-                return parse_metadata_response(
-                    response,
-                    issuers=self._environment.issuers,
-                    trusted=self._environment.endpoint_origins,
-                    now=self._clock.time(),
-                )
-            except (InvalidResponseError, OAuthError) as error:
-                # Servers without a document there respond with a 404, a redirect or a web page.
-                if response.status >= 500 or response.status == 429:
-                    raise
-                status = response.status
-                problem = str(error)
-        spelled = await self._find_issuer_above()
-        advice = (
-            "check the issuer's path, or give its endpoints"
-            if spelled is None
-            else f"the issuer there is {describe_issuer(spelled)}"
+        environment = self._environment
+        return await fetch_metadata(
+            self._send,
+            environment.issuer,
+            issuers=environment.issuers,
+            trusted=environment.endpoint_origins,
+            clock=self._clock,
         )
-        raise InvalidResponseError(
-            f"{issuer} publishes no metadata ({problem}): {advice}", status=status
-        )
-
-    async def _find_issuer_above(self) -> str | None:
-        """Look for the issuer in whose path a wrong one lies, such as its token endpoint."""
-        from aritma_auth.protocol.metadata import parse_metadata_response  # noqa: PLC0415 - as above
-
-        url = URL(self._environment.issuer)
-        for _ in range(_MAX_PARENTS):
-            if url.path == "/":
-                break
-            url = url.parent
-            issuer = str(url).rstrip("/")
-            response = await self._send(_get(f"{issuer}/.well-known/openid-configuration"))
-            try:
-                return parse_metadata_response(
-                    response, issuers={issuer, f"{issuer}/"}, now=self._clock.time()
-                ).issuer
-            except AritmaAuthError:
-                continue
-        return None
 
     def _parse(self, members: Members) -> "ServerMetadata":
-        from aritma_auth.protocol.metadata import parse_metadata  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.metadata import parse_metadata  # noqa: PLC0415 - rarely known
 
         environment = self._environment
         return parse_metadata(
             members, issuers=environment.issuers, trusted=environment.endpoint_origins
         )
 
-    async def _get_keys(self) -> "list[JsonWebKey]":
-        from aritma_auth.protocol.jwt import parse_key_set  # noqa: PLC0415 - a sign-in's
+    async def _get_keys(self) -> "tuple[JsonWebKey, ...]":
+        from aritma_auth.network.lookup import fetch_keys  # noqa: PLC0415 - a sign-in's
 
-        response = await self._send(_get(await self.endpoint("jwks_uri")))
-        members = parse_json_response(
-            response, now=self._clock.time(), what="the key set's endpoint"
-        )
-        return list(parse_key_set(members)[:MAX_KEYS])
-
-
-def _get(url: str) -> HttpRequest:
-    return HttpRequest("GET", url, {"Accept": "application/json"})
-
-
-async def look_up(
-    environment: Environment,
-    *,
-    session: "aiohttp.ClientSession | None" = None,
-    timeout: float = 10.0,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Environment:
-    """
-    Fetch a server's metadata and keys, and give the environment that knows them.
-
-    Args:
-        environment: The server; `Environment.discover` documents the rest.
-
-        session: An ``aiohttp.ClientSession`` whose connections are used.
-
-        timeout: Seconds for one request.
-
-        clock: Tells the time.
-    """
-    from aritma_auth.protocol.published import Published  # noqa: PLC0415 - as above
-
-    fetched_at = clock.time()
-    discovery = Discovery(environment, Transport(session, timeout=timeout).send, clock)
-    metadata = await discovery.fetch_metadata()
-    has_keys = "jwks_uri" in metadata.endpoints or "jwks_uri" in environment.endpoints
-    keys = tuple(await discovery.fetch_keys()) if has_keys else None
-    return attrs.evolve(environment, published=Published(fetched_at, metadata.members, keys))
+        return await fetch_keys(self._send, await self.endpoint("jwks_uri"), clock=self._clock)

@@ -4,8 +4,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 from aritma_auth.certificate import ClientCertificate
-from aritma_auth.client.transport import require_context
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.network.transport import require_context
 
 if TYPE_CHECKING:
     import aiohttp

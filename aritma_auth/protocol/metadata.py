@@ -15,6 +15,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     IssuerMismatchError,
 )
+from aritma_auth.protocol.endpoints import FIXED_PATHS
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
@@ -24,20 +25,6 @@ from aritma_auth.protocol.urls import (
     describe_issuer,
     origin_of,
     require_secure_url,
-)
-
-ENDPOINT_NAMES = (
-    "authorization_endpoint",
-    "backchannel_authentication_endpoint",
-    "check_session_iframe",
-    "device_authorization_endpoint",
-    "end_session_endpoint",
-    "introspection_endpoint",
-    "jwks_uri",
-    "pushed_authorization_request_endpoint",
-    "revocation_endpoint",
-    "token_endpoint",
-    "userinfo_endpoint",
 )
 
 _FOR_BROWSERS = frozenset(
@@ -219,7 +206,7 @@ def _believed(
     members: Members, origins: frozenset[Origin]
 ) -> tuple[dict[str, str], dict[str, str]]:
     believed, foreign = {}, {}
-    for name in ENDPOINT_NAMES:
+    for name in FIXED_PATHS:
         url = members.get(name)
         if not isinstance(url, str):
             continue

@@ -9,8 +9,9 @@ from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.client.cached_document import COOL_DOWN, DAY
-from aritma_auth.client.discovery import MAX_KEYS, Discovery
+from aritma_auth.client.discovery import Discovery
 from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.published import MAX_KEYS
 from support.clock import FakeClock
 from support.loopback import serving
 

@@ -10,7 +10,6 @@ from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.client.cached_document import DAY
-from aritma_auth.client.discovery import look_up
 from support.clock import FakeClock
 from support.loopback import serving
 from support.signing import RSA, jwk, sign
@@ -89,6 +88,31 @@ async def test_a_server_without_keys_is_found_too(serve):
 
     assert environment.published.keys is None
     assert server.asked == [WELL_KNOWN, "/token"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"clock": time.time}, "clock"),
+        ({"session": "http"}, "session"),
+        ({"timeout": 0}, "timeout"),
+    ],
+)
+async def test_what_cannot_reach_a_server_is_refused_before_a_request(serve, settings, named):
+    """The error names the argument; the server is not asked."""
+    server = await serve()
+
+    with pytest.raises(aa.ConfigurationError, match=f"^{named} must be"):
+        await aa.Environment.discover(server.url, **settings)
+    assert server.asked == []
+
+
+async def test_a_misspelled_setting_is_an_error_of_the_call(serve):
+    """No keyword is swallowed: the call fails before anything is awaited."""
+    server = await serve()
+
+    with pytest.raises(TypeError, match="sesion"):
+        aa.Environment.discover(server.url, sesion=None)
 
 
 async def test_a_text_is_looked_up_at_the_first_request(serve):
@@ -356,7 +380,7 @@ async def test_an_exported_environment_needs_no_request(serve):
 async def test_what_was_exported_is_a_day_new(serve):
     """An old export is fetched anew, and serves for a week while the server is down."""
     server, clock = await serve(), FakeClock()
-    environment = await look_up(aa.Environment.at(server.url, discover=True), clock=clock)
+    environment = await aa.Environment.discover(server.url, clock=clock)
     server.asked.clear()
     clock.advance(DAY)
     client = aa.OAuthClient("id", environment=environment, clock=clock)

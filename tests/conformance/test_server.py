@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.client.transport import Transport
+from aritma_auth.network.transport import Transport
 from support.flows import CODE, EVERY, HYBRID, IMPLICIT, ONE_OF_EACH, failures
 from support.journeys import begin, client_of, sign_in
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import aritma_auth as aa
 from aritma_auth.protocol.authorization_response import validate_authorization_response
+from aritma_auth.protocol.endpoints import FIXED_PATHS
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.jwt import names_unknown_key, parse_key_set, verify_signature
-from aritma_auth.protocol.metadata import ENDPOINT_NAMES, parse_metadata_response
+from aritma_auth.protocol.metadata import parse_metadata_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.token_endpoint import parse_token_response
 from aritma_auth.protocol.token_management import (
@@ -273,9 +274,7 @@ values = st.recursive(
 )  # fmt: skip
 
 
-@given(
-    st.dictionaries(st.sampled_from([*ENDPOINT_NAMES, "issuer", "mtls_endpoint_aliases"]), values)
-)
+@given(st.dictionaries(st.sampled_from([*FIXED_PATHS, "issuer", "mtls_endpoint_aliases"]), values))
 def test_any_metadata_is_believed_about_its_own_host_alone(document):
     """Whatever a document says, an endpoint on another origin is never used."""
     members = {"issuer": ISSUER} | document

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 import aritma_auth as aa
-from aritma_auth.client.transport import Transport
+from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import FORM, HttpRequest
 from support.connect_proxy import connect_proxy
 from support.loopback import serving

@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from aritma_auth.client.transport import Transport
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
+from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import HttpRequest
 from support.loopback import serving
 from support.tls import certificates

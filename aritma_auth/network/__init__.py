@@ -1,0 +1,1 @@
+"""Requests as they leave the machine: the one transport, and what a server publishes."""
