@@ -3,17 +3,21 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self, Unpack
 
+from aritma_auth.client.arguments import (
+    as_client_auth,
+    choose_certificate,
+    hide_token,
+    parse_id_token_algorithms,
+    require_keys,
+    require_settings,
+)
 from aritma_auth.client.connection import ServerConnection
 from aritma_auth.environment import PRODUCTION, Environment
-from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.network.transport import Transport, require_context
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
-    ClientSecretPost,
-    NoClientAuth,
 )
 from aritma_auth.protocol.parameters import parse_names
-from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -135,24 +139,13 @@ class OAuthClient(AsyncCloseable):
         requires_bound_tokens: bool = False,
         decryption_key: "DecryptionKey | None" = None,
     ) -> None:
-        if not isinstance(client_id, str):
-            raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
-        if not client_id or not client_id.isprintable():
-            raise ConfigurationError("client_id must be a printable text: take it from Aritma")
-        if not isinstance(clock, Clock):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
-        require_seconds("leeway", leeway)
-        if dpop is not None:
-            _require_dpop(dpop)
-        if request_signer is not None:
-            _require_signer(request_signer)
-        if decryption_key is not None:
-            _require_decryption_key(decryption_key)
+        require_settings(client_id, clock, leeway)
+        require_keys(dpop, request_signer, decryption_key)
         self._request_signer = request_signer
-        auth, server = _as_client_auth(client_auth), Environment.of(environment)
-        own_certificate = _choose_certificate(auth, certificate)
+        auth, server = as_client_auth(client_auth), Environment.of(environment)
+        own_certificate = choose_certificate(auth, certificate)
         ssl_context = own_certificate and require_context(own_certificate)
-        self._id_token_algorithms = _parse_algorithms(id_token_algorithms)
+        self._id_token_algorithms = parse_id_token_algorithms(id_token_algorithms)
         if profile is not None:
             from aritma_auth.client.profile_rules import apply_profile  # noqa: PLC0415 - few have one
 
@@ -602,18 +595,13 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7.
         """
-        from aritma_auth.protocol.id_token import IdTokenExpectation  # noqa: PLC0415 - a sign-in's
-
-        id_token = _hidden("id_token", id_token)
-        access_token = None if access_token is None else _hidden("access_token", access_token)
-        expected = IdTokenExpectation(
-            issuers=await self._connection.discovery.issuers(),
-            client_id=self.client_id,
+        return await self._verifier.verify_received_id_token(
+            hide_token("id_token", id_token),
             nonce=nonce,
             max_age=max_age,
-            access_token=access_token,
+            access_token=None if access_token is None else hide_token("access_token", access_token),
+            keys=keys,
         )
-        return await self._verifier.verify_id_token(id_token, expected, keys)
 
     async def verify_logout_token(self, logout_token: str) -> "LogoutToken":
         """
@@ -629,8 +617,8 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
-        logout_token = _hidden("logout_token", logout_token)
-        return await self._verifier.verify_logout_token(logout_token)
+        hidden = hide_token("logout_token", logout_token)
+        return await self._verifier.verify_logout_token(hidden)
 
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
         """
@@ -648,21 +636,9 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 7009 §2.
         """
-        from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
+        from aritma_auth.client.token_management import revoke  # noqa: PLC0415 - few services use it
 
-        if isinstance(token, Token):
-            refresh = token.refresh_token
-            token_type_hint = "access_token" if refresh is None else "refresh_token"
-            token = token.access_token if refresh is None else refresh
-        token = _hidden("token", token)
-        await self._connection.post_authenticated(
-            "revocation_endpoint",
-            token_management.build_token_parameters(token, token_type_hint),
-            lambda response, sent_at: token_management.parse_revocation_response(
-                response, now=sent_at
-            ),
-            is_one_time=True,
-        )
+        await revoke(self._connection, token, token_type_hint)
 
     async def introspect(
         self, token: str, *, token_type_hint: str | None = None
@@ -682,17 +658,9 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 7662 §2.
         """
-        from aritma_auth.protocol import token_management  # noqa: PLC0415 - few services use it
+        from aritma_auth.client.token_management import introspect  # noqa: PLC0415 - as above
 
-        token = _hidden("token", token)
-        tenants = self.environment.tenants
-        return await self._connection.post_authenticated(
-            "introspection_endpoint",
-            token_management.build_token_parameters(token, token_type_hint),
-            lambda response, sent_at: token_management.parse_introspection_response(
-                response, now=sent_at, tenants=tenants
-            ),
-        )
+        return await introspect(self._connection, token, token_type_hint)
 
     async def end_session_url(
         self,
@@ -724,7 +692,9 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.protocol.logout import build_end_session_url  # noqa: PLC0415 - as above
 
-        id_token_hint = None if id_token_hint is None else _hidden("id_token_hint", id_token_hint)
+        id_token_hint = (
+            None if id_token_hint is None else hide_token("id_token_hint", id_token_hint)
+        )
         return build_end_session_url(
             await self._connection.discovery.endpoint("end_session_endpoint"),
             id_token_hint=id_token_hint,
@@ -779,68 +749,3 @@ class OAuthClient(AsyncCloseable):
             f"<{type(self).__name__} {self.client_id!r} by {self.client_auth.method} "
             f"at {self.environment.issuer}>"
         )
-
-
-def _as_client_auth(given: object) -> ClientAuth:
-    if given is None:
-        return NoClientAuth()
-    if isinstance(given, str):
-        return ClientSecretPost(Secret(given))
-    if isinstance(given, Secret):
-        return ClientSecretPost(given)
-    if isinstance(given, ClientAuth):
-        return given
-    raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
-
-
-def _require_decryption_key(given: object) -> None:
-    from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - few clients have one
-
-    if not isinstance(given, DecryptionKey):
-        problem = wrong_kind("decryption_key", "a DecryptionKey", given)
-        # The traceback's local variables would show a key.
-        del given
-        raise problem
-
-
-def _require_signer(given: object) -> None:
-    from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - few clients have one
-
-    require_signer("request_signer", given)
-
-
-def _choose_certificate(
-    auth: ClientAuth, given: "ClientCertificate | ssl.SSLContext | None"
-) -> "ClientCertificate | ssl.SSLContext | None":
-    own = getattr(auth, "certificate", None)
-    if own is not None and given is not None and own is not given:
-        raise ConfigurationError(
-            "certificate must be left out: the client authenticates by one already, and a "
-            "connection presents one alone"
-        )
-    return own if given is None else given
-
-
-def _require_dpop(given: object) -> None:
-    from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few clients have one
-
-    if not isinstance(given, DPoP):
-        problem = wrong_kind("dpop", "a DPoP, such as DPoP(SigningKey.generate())", given)
-        # The traceback's local variables would show a key.
-        del given
-        raise problem
-
-
-def _hidden(name: str, given: object) -> HiddenStr:
-    """Hide a token's text: a frame that holds it may be shown by an error reporter."""
-    if not isinstance(given, str):
-        raise wrong_kind(name, "the token's text", given)
-    return HiddenStr(given)
-
-
-def _parse_algorithms(given: str | Iterable[str] | None) -> frozenset[str] | None:
-    if given is None:
-        return None
-    from aritma_auth.protocol.jws import parse_algorithms  # noqa: PLC0415 - a sign-in's
-
-    return parse_algorithms(given)

@@ -11,12 +11,9 @@ from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
-    InvalidClientError,
     InvalidResponseError,
     OAuthError,
     TransportError,
-    VerificationError,
-    oauth_error,
     wrong_kind,
 )
 from aritma_auth.network.transport import Transport
@@ -29,7 +26,6 @@ from aritma_auth.protocol.http_messages import (
     Parameters,
     parse_http_date,
 )
-from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
@@ -45,10 +41,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.signing import UnsignedJwt
 
 T = TypeVar("T")
-
-_NOT_THERE = frozenset({404, 405})
-_NOT_PROCESSED = frozenset({408, 425, 429, 503})
-"""Statuses that a server gives before it looks at a form."""
 
 _BEARER, _DPOP = frozenset({"bearer"}), frozenset({"dpop"})
 
@@ -245,8 +237,15 @@ class ServerConnection:
         try:
             return await post(secret)
         except AritmaAuthError as error:
-            refusal = self._explained(error, endpoint, url, client_auth.method)
-        if _may_be_about_the_secret(refusal):
+            from aritma_auth.client import refusals  # noqa: PLC0415 - at the first failure
+
+            refusal = refusals.explain(
+                error,
+                method=client_auth.method,
+                url=url,
+                is_fixed_path=self._is_fixed_path(endpoint),
+            )
+        if refusals.may_be_about_the_secret(refusal):
             fresher = await self._load_own_secret()
             if fresher != secret:
                 return await post(fresher)
@@ -286,7 +285,9 @@ class ServerConnection:
                 return await self._fetch_with_sources(grant, timeout)
             return await self._present(grant, grant.parameters(), timeout)
         except AritmaAuthError as error:
-            if single_use is not None and _is_unused(error):
+            from aritma_auth.client.refusals import is_unused  # noqa: PLC0415 - as above
+
+            if single_use is not None and is_unused(error):
                 single_use.give_back()
             raise
 
@@ -302,7 +303,9 @@ class ServerConnection:
             try:
                 token = parse_token_response(response, sent_at=sent_at, token_types=token_types)
             except OAuthError as error:
-                refusal: AritmaAuthError = _advised(error, grant.explain(error.error))
+                from aritma_auth.client.refusals import advise  # noqa: PLC0415 - as above
+
+                refusal: AritmaAuthError = advise(error, grant.explain(error.error))
             else:
                 problem = grant.find_problem(token)
                 if problem is None:
@@ -318,20 +321,15 @@ class ServerConnection:
             "token_endpoint", form, parse, timeout=timeout, is_one_time=not grant.is_reusable
         )
         if self._requires_bound_tokens:
-            self._require_bound(token)
-        return token if self.decryption_key is None else self._open(token, self.decryption_key)
+            from aritma_auth.client.received_tokens import require_bound  # noqa: PLC0415 - few do
 
-    def _open(self, token: Token, key: "DecryptionKey") -> Token:
-        """Decrypt a token's ID token; one that cannot be is refused later, with nothing lost."""
-        from aritma_auth.protocol.jwe import is_encrypted  # noqa: PLC0415 - few clients have a key
+            thumbprint = None if self.proofs is None else self.proofs.dpop.thumbprint
+            require_bound(token, thumbprint=thumbprint, certificate=self.certificate_files)
+        if self.decryption_key is None:
+            return token
+        from aritma_auth.client.received_tokens import decrypt_id_token  # noqa: PLC0415 - as above
 
-        if token.id_token is None or not is_encrypted(token.id_token):
-            return token
-        try:
-            return attrs.evolve(token, id_token=key.decrypt(token.id_token))
-        except VerificationError:
-            # A refresh token that came along must reach the store (RFC 9700 §4.14).
-            return token
+        return decrypt_id_token(token, self.decryption_key)
 
     async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
         from aritma_auth.client.grant_sources import fetch_with_sources  # noqa: PLC0415 - few grants have any
@@ -343,67 +341,6 @@ class ServerConnection:
             lambda write: self._present(grant, write, timeout),
             within=self.transport.timeout,
         )
-
-    def _require_bound(self, token: Token) -> None:
-        from aritma_auth.protocol.token_binding import (  # noqa: PLC0415 - few clients require it
-            find_confirmation,
-            unbound,
-        )
-
-        named = find_confirmation(token.access_token)
-        certificate = self.certificate_files
-        if named is None:
-            return
-        if self.proofs is not None:
-            is_own = named.get("jkt") == self.proofs.dpop.thumbprint
-        elif certificate is not None:
-            is_own = certificate.is_own(str(named.get("x5t#S256")))
-        else:
-            # A profile's client with an ssl.SSLContext, which does not show its certificate.
-            is_own = isinstance(named.get("x5t#S256"), str)
-        if not is_own:
-            refusal = unbound("jkt" if self.proofs is not None else "x5t#S256", named)
-            if token.refresh_token is not None:
-                refusal.keep_token(token)
-            raise refusal
-
-    def _explained(
-        self, error: AritmaAuthError, endpoint: str, url: str, method: str
-    ) -> AritmaAuthError:
-        """Add to a refusal what only the client knows; each caller raises its own copy."""
-        if isinstance(error, InvalidClientError) or _has_status(error, 401):
-            # Some servers respond to a wrong secret with a 401 alone (RFC 6749 §5.2).
-            known = error if isinstance(error, OAuthError) else None
-            return InvalidClientError(
-                "invalid_client",
-                None if known is None else known.description,
-                uri=None if known is None else known.uri,
-                status=401 if known is None else known.status,
-                retry_after=error.retry_after,
-                advice=f"the client authenticated by {method}: check the client id, its secret or "
-                "key, and which method the server expects; all belong to one environment",
-            )
-        if not isinstance(error, InvalidResponseError):
-            return error.copy()
-        hint = ""
-        if error.status == 403:
-            hint = (
-                f": the server, or a firewall before it, may refuse the client's credential "
-                f"({method})"
-            )
-        elif error.status in _NOT_THERE and self._is_fixed_path(endpoint):
-            hint = (
-                f": {url} is IdentityServer's path; for another server use "
-                "Environment.discover(issuer) or give its endpoints"
-            )
-        explained = InvalidResponseError(
-            f"{error}{hint}",
-            status=error.status,
-            problems=error.problems,
-            retry_after=error.retry_after,
-        )
-        explained.keep_token(error.take_token())
-        return explained
 
     def _is_fixed_path(self, endpoint: str) -> bool:
         environment = self.environment
@@ -443,34 +380,3 @@ def _find_files(certificate: object) -> "ClientCertificate | None":
     from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - few clients have one
 
     return certificate if isinstance(certificate, ClientCertificate) else None
-
-
-def _advised(error: OAuthError, advice: str | None) -> OAuthError:
-    """Add to a refusal what the grant knows of it."""
-    if advice is None:
-        return error.copy()
-    return oauth_error(
-        error.error,
-        error.description,
-        uri=error.uri,
-        status=error.status,
-        retry_after=error.retry_after,
-        advice=advice,
-    )
-
-
-def _has_status(error: AritmaAuthError, status: int) -> bool:
-    return isinstance(error, InvalidResponseError) and error.status == status
-
-
-def _may_be_about_the_secret(error: AritmaAuthError) -> bool:
-    return isinstance(error, InvalidClientError) or _has_status(error, 403)
-
-
-def _is_unused(error: AritmaAuthError) -> bool:
-    """Tell whether the server has surely not looked at what can be presented only once."""
-    if isinstance(error, ConfigurationError):
-        return True
-    if isinstance(error, InvalidResponseError):
-        return error.status in _NOT_PROCESSED
-    return not (error.is_permanent or is_ambiguous(error))

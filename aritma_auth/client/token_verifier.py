@@ -82,6 +82,25 @@ class TokenVerifier:
 
         return await self._verify(id_token, verify) if keys is None else verify(keys)
 
+    async def verify_received_id_token(
+        self,
+        id_token: HiddenStr,
+        *,
+        nonce: str | None,
+        max_age: int | None,
+        access_token: HiddenStr | None,
+        keys: Iterable[JsonWebKey] | None,
+    ) -> Members:
+        """Verify an ID token that came by no sign-in of ours; `OAuthClient` documents it."""
+        expected = IdTokenExpectation(
+            issuers=await self._connection.discovery.issuers(),
+            client_id=self._connection.client_id,
+            nonce=nonce,
+            max_age=max_age,
+            access_token=access_token,
+        )
+        return await self.verify_id_token(id_token, expected, keys)
+
     def _decrypted(self, text: HiddenStr) -> HiddenStr:
         key = self._connection.decryption_key
         if key is None:

@@ -1,0 +1,104 @@
+"""The arguments of `OAuthClient`: required to be of their kinds before anything is made of them."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from aritma_auth.errors import ConfigurationError, require_instance, require_seconds, wrong_kind
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.runtime.clock import Clock
+from aritma_auth.secret import Secret
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aritma_auth.certificate import ClientCertificate
+
+
+def require_settings(client_id: object, clock: object, leeway: object) -> None:
+    """
+    Require what every client has to be of its kind.
+
+    Raises:
+        ConfigurationError: An argument is not; the message names it.
+    """
+    if not isinstance(client_id, str):
+        raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
+    if not client_id or not client_id.isprintable():
+        raise ConfigurationError("client_id must be a printable text: take it from Aritma")
+    require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+    require_seconds("leeway", leeway)
+
+
+def require_keys(dpop: object, request_signer: object, decryption_key: object) -> None:
+    """
+    Require the keys that few clients have to be keys, or None.
+
+    Raises:
+        ConfigurationError: One is not; the message names it and shows nothing of it.
+    """
+    # Imported here: a client without keys loads none of their code.
+    if dpop is not None:
+        from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415
+
+        require_instance("dpop", "a DPoP, such as DPoP(SigningKey.generate())", dpop, DPoP)
+    if request_signer is not None:
+        from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415
+
+        require_signer("request_signer", request_signer)
+    if decryption_key is not None:
+        from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415
+
+        require_instance("decryption_key", "a DecryptionKey", decryption_key, DecryptionKey)
+
+
+def as_client_auth(given: object) -> ClientAuth:
+    """Return the authentication that ``client_auth`` stands for."""
+    if given is None:
+        return NoClientAuth()
+    if isinstance(given, str):
+        return ClientSecretPost(Secret(given))
+    if isinstance(given, Secret):
+        return ClientSecretPost(given)
+    if isinstance(given, ClientAuth):
+        return given
+    raise wrong_kind("client_auth", "a secret's text, a Secret, a ClientAuth or None", given)
+
+
+def choose_certificate(
+    auth: ClientAuth, given: "ClientCertificate | ssl.SSLContext | None"
+) -> "ClientCertificate | ssl.SSLContext | None":
+    """
+    Choose between the certificate of the authentication and that of the client.
+
+    Raises:
+        ConfigurationError: Each is another one.
+    """
+    own = getattr(auth, "certificate", None)
+    if own is not None and given is not None and own is not given:
+        raise ConfigurationError(
+            "certificate must be left out: the client authenticates by one already, and a "
+            "connection presents one alone"
+        )
+    return own if given is None else given
+
+
+def parse_id_token_algorithms(given: str | Iterable[str] | None) -> frozenset[str] | None:
+    """Parse signature algorithms; None stays None, and stands for the default ones."""
+    if given is None:
+        return None
+    from aritma_auth.protocol.jws import parse_algorithms  # noqa: PLC0415 - a sign-in's
+
+    return parse_algorithms(given)
+
+
+def hide_token(name: str, given: object) -> HiddenStr:
+    """
+    Hide a token's text: a frame that holds it may be shown by an error reporter.
+
+    Raises:
+        ConfigurationError: It is no text.
+    """
+    if not isinstance(given, str):
+        raise wrong_kind(name, "the token's text", given)
+    return HiddenStr(given)

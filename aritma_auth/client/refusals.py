@@ -1,0 +1,96 @@
+"""What a failed request to the server means for its client; loaded with the first failure."""
+
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    InvalidClientError,
+    InvalidResponseError,
+    OAuthError,
+    oauth_error,
+)
+from aritma_auth.protocol.json_response import is_ambiguous
+
+_NOT_THERE = frozenset({404, 405})
+_NOT_PROCESSED = frozenset({408, 425, 429, 503})
+"""Statuses that a server gives before it looks at a form."""
+
+
+def explain(
+    error: AritmaAuthError, *, method: str, url: str, is_fixed_path: bool
+) -> AritmaAuthError:
+    """
+    Add to a refusal what only the client knows; each caller raises its own copy.
+
+    Args:
+        error: The refusal.
+
+        method: How the client authenticated.
+
+        url: Where the request went.
+
+        is_fixed_path: The URL is IdentityServer's path, and neither configured nor discovered.
+    """
+    if isinstance(error, InvalidClientError) or _has_status(error, 401):
+        # Some servers respond to a wrong secret with a 401 alone (RFC 6749 §5.2).
+        known = error if isinstance(error, OAuthError) else None
+        return InvalidClientError(
+            "invalid_client",
+            None if known is None else known.description,
+            uri=None if known is None else known.uri,
+            status=401 if known is None else known.status,
+            retry_after=error.retry_after,
+            advice=f"the client authenticated by {method}: check the client id, its secret or "
+            "key, and which method the server expects; all belong to one environment",
+        )
+    if not isinstance(error, InvalidResponseError):
+        return error.copy()
+    hint = ""
+    if error.status == 403:
+        hint = (
+            f": the server, or a firewall before it, may refuse the client's credential ({method})"
+        )
+    elif error.status in _NOT_THERE and is_fixed_path:
+        hint = (
+            f": {url} is IdentityServer's path; for another server use "
+            "Environment.discover(issuer) or give its endpoints"
+        )
+    explained = InvalidResponseError(
+        f"{error}{hint}",
+        status=error.status,
+        problems=error.problems,
+        retry_after=error.retry_after,
+    )
+    explained.keep_token(error.take_token())
+    return explained
+
+
+def advise(error: OAuthError, advice: str | None) -> OAuthError:
+    """Add to a refusal what the grant knows of it."""
+    if advice is None:
+        return error.copy()
+    return oauth_error(
+        error.error,
+        error.description,
+        uri=error.uri,
+        status=error.status,
+        retry_after=error.retry_after,
+        advice=advice,
+    )
+
+
+def may_be_about_the_secret(error: AritmaAuthError) -> bool:
+    """Tell whether a newer secret may be accepted where this one was refused."""
+    return isinstance(error, InvalidClientError) or _has_status(error, 403)
+
+
+def is_unused(error: AritmaAuthError) -> bool:
+    """Tell whether the server has surely not looked at what can be presented only once."""
+    if isinstance(error, ConfigurationError):
+        return True
+    if isinstance(error, InvalidResponseError):
+        return error.status in _NOT_PROCESSED
+    return not (error.is_permanent or is_ambiguous(error))
+
+
+def _has_status(error: AritmaAuthError, status: int) -> bool:
+    return isinstance(error, InvalidResponseError) and error.status == status
