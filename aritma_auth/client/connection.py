@@ -34,7 +34,7 @@ from aritma_auth.runtime.tasks import run_within
 
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
-    from aritma_auth.client.dpop_proofs import ProofMaker
+    from aritma_auth.client.dpop_proofs import ProofMaker, ServerView
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.profiles import Profile
@@ -161,12 +161,14 @@ class ServerConnection:
                 "(RFC 9449 §7.1)"
             )
         proofs.require_bound(token)
-        before = proofs.view(URL(request.url))
-        response = await self.send(await proofs.add_to(request, token.access_token))
+        url, text = URL(request.url), token.access_token
+        before = proofs.view(url)
+        response = await self.send(await proofs.add_to(request, text, before))
+        after = proofs.view(url)
         refusal = refuses_proof([response.headers.get("www-authenticate", "")])
-        if not proofs.may_help(URL(request.url), refusal, before):
+        if not proofs.may_help(refusal, before, after):
             return response
-        return await self.send(await proofs.add_to(request, token.access_token))
+        return await self.send(await proofs.add_to(request, text, after))
 
     async def post_authenticated(
         self,
@@ -205,7 +207,7 @@ class ServerConnection:
         # Tokens are bound to the key of a proof there, and nowhere else (RFC 9449 §5).
         proofs = self.proofs if endpoint == "token_endpoint" else None
 
-        async def send(secret: SecretText | None) -> T:
+        async def send(secret: SecretText | None, view: "ServerView | None" = None) -> T:
             sent_at = self.clock.time()
             credential = ClientCredential(
                 self.client_id,
@@ -223,14 +225,14 @@ class ServerConnection:
                 url, form, client_auth=client_auth, credential=credential
             )
             if proofs is not None:
-                request = await proofs.add_to(request)
+                request = await proofs.add_to(request, view=view)
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
             return parse(response, sent_at)
 
         async def post(secret: SecretText | None) -> T:
             if proofs is None:
                 return await send(secret)
-            return await self._send_proven(proofs, URL(url), lambda: send(secret))
+            return await self._send_proven(proofs, URL(url), lambda view: send(secret, view))
 
         secret = await self._load_own_secret()
         refusal: AritmaAuthError
@@ -252,19 +254,20 @@ class ServerConnection:
         raise refusal
 
     async def _send_proven(
-        self, proofs: "ProofMaker", url: URL, send: Callable[[], Awaitable[T]]
+        self, proofs: "ProofMaker", url: URL, send: Callable[["ServerView"], Awaitable[T]]
     ) -> T:
         """Send a request with a proof, and once more if the server has said what it lacked."""
         before = proofs.view(url)
         try:
-            return await send()
+            return await send(before)
         except OAuthError as error:
+            after = proofs.view(url)
             # The server has looked at the proof alone: neither code nor refresh token is spent.
-            if not proofs.may_help(url, error.error, before):
+            if not proofs.may_help(error.error, before, after):
                 raise
             proofs.report_repetition(url, error.error)
         # Once, with a proof and an assertion of its own, since no server accepts one twice.
-        return await send()
+        return await send(after)
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""

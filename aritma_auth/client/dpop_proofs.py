@@ -79,7 +79,13 @@ class ProofMaker:
         self._views: dict[Origin, ServerView] = {}
         self._lock = fork_safe_lock()
 
-    async def prove(self, method: str, url: URL, access_token: str | None = None) -> HiddenStr:
+    async def prove(
+        self,
+        method: str,
+        url: URL,
+        access_token: str | None = None,
+        view: tuple[str, float | None] | None = None,
+    ) -> HiddenStr:
         """
         Make the proof of one request.
 
@@ -90,23 +96,29 @@ class ProofMaker:
 
             access_token: The token that it carries; None at the token endpoint.
 
+            view: What the proof is made of, as `view` gave it; None takes what is known now.
+
         Raises:
             TransportError: A remote signer failed; nothing was sent.
         """
-        known = self._views.get(origin_of(url), _UNKNOWN)
-        skew = known.skew
+        nonce, skew = self.view(url) if view is None else view
         proof = build_proof(
             self.dpop.key,
             method,
             url,
-            now=self._server_time() if skew is None else self._clock.time() + skew,
+            now=self._clock.time() + (skew or 0),
             jti=generate_jti(),
-            nonce=known.nonce,
+            nonce=nonce,
             access_token=access_token,
         )
         return await sign_jwt(proof, within=self._timeout)
 
-    async def add_to(self, request: HttpRequest, access_token: str | None = None) -> HttpRequest:
+    async def add_to(
+        self,
+        request: HttpRequest,
+        access_token: str | None = None,
+        view: tuple[str, float | None] | None = None,
+    ) -> HttpRequest:
         """
         Return a protocol request with its proof.
 
@@ -115,10 +127,12 @@ class ProofMaker:
 
             access_token: The token that it carries; None at the token endpoint.
 
+            view: What the proof is made of, as `view` gave it; None takes what is known now.
+
         Raises:
             TransportError: A remote signer failed; nothing was sent.
         """
-        proof = await self.prove(request.method, URL(request.url), access_token)
+        proof = await self.prove(request.method, URL(request.url), access_token, view)
         return attrs.evolve(
             request,
             headers={**request.headers, "DPoP": proof},
@@ -127,7 +141,10 @@ class ProofMaker:
 
     def view(self, url: URL) -> ServerView:
         """
-        Return what is known of a server, to compare after a refusal.
+        Return what is known of a server.
+
+        After a refusal ask at once, before other responses come: a server may accept each nonce
+        once, and has given this one to the refused request.
 
         Args:
             url: Any address there.
@@ -136,19 +153,21 @@ class ProofMaker:
         skew = self._server_time() - self._clock.time() if known.skew is None else known.skew
         return ServerView(known.nonce, skew)
 
-    def may_help(self, url: URL, error: str, before: tuple[str, float | None]) -> bool:
+    def may_help(
+        self, error: str, before: tuple[str, float | None], after: tuple[str, float | None]
+    ) -> bool:
         """
         Tell whether another proof may be accepted where one was refused.
 
         Args:
-            url: Where the request went.
-
             error: The error code of the refusal.
 
-            before: What was known when the proof was made: a server that wants the nonce it was
-                given would want it for ever.
+            before: What the refused proof was made of: a server that wants the nonce it was given
+                would want it for ever.
+
+            after: What is known since the refusal.
         """
-        (nonce, skew), (old_nonce, old_skew) = self.view(url), before
+        (nonce, skew), (old_nonce, old_skew) = after, before
         if error == USE_NONCE:
             return nonce != old_nonce
         # Only a clock that differs from what we thought explains the refusal.

@@ -21,19 +21,31 @@ from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
 _PROOF = "DPoP"
 _NONCE = "DPoP-Nonce"
 
+# RFC 9449 §9 says 401; an API that responds as token endpoints do says the same with 400.
+_REFUSALS = frozenset({400, 401})
+
+_View = tuple[str, float | None]
+"""What is known of a server: its newest nonce, and how far its clock is ahead."""
+
 
 class RequestProofs(Protocol):
     """What makes the proofs of a client's requests; `aritma_auth.OAuthClient.proofs` is one."""
 
-    async def prove(self, method: str, url: URL, access_token: str | None = None) -> str:
+    async def prove(
+        self,
+        method: str,
+        url: URL,
+        access_token: str | None = None,
+        view: _View | None = None,
+    ) -> str:
         """Make the proof of one request."""
         ...
 
-    def view(self, url: URL) -> tuple[str, float | None]:
+    def view(self, url: URL) -> _View:
         """Return what is known of a server."""
         ...
 
-    def may_help(self, url: URL, error: str, before: tuple[str, float | None]) -> bool:
+    def may_help(self, error: str, before: _View, after: _View) -> bool:
         """Tell whether another proof may be accepted where one was refused."""
         ...
 
@@ -92,11 +104,12 @@ class BoundRequests:
         proofs, url = self._proofs, request.url
         proofs.require_bound(token)
         before = proofs.view(url)
-        response = await self._send(request, handler, token)
-        if response.status != 401 or not is_replayable(request):
-            return response
+        response = await self._send(request, handler, token, before)
         error = _find_error(response)
-        if not proofs.may_help(url, error, before):
+        if not error or not is_replayable(request):
+            return response
+        after = proofs.view(url)
+        if not proofs.may_help(error, before, after):
             return response
         refused = RefusedResponse(response)
         del response
@@ -104,17 +117,17 @@ class BoundRequests:
         refused.response.release()
         if error == USE_NONCE:
             report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
-        return await self._send(request, handler, token)
+        return await self._send(request, handler, token, after)
 
     def is_refused(self, response: ClientResponse) -> bool:
         """Tell whether an API refuses the proof, which another token would not help."""
         return bool(_find_error(response))
 
     async def _send(
-        self, request: ClientRequest, handler: ClientHandlerType, token: Token
+        self, request: ClientRequest, handler: ClientHandlerType, token: Token, view: _View
     ) -> ClientResponse:
         proofs, url, headers = self._proofs, request.url, request.headers
-        proof = await proofs.prove(request.method, url, token.access_token)
+        proof = await proofs.prove(request.method, url, token.access_token, view)
         headers[hdrs.AUTHORIZATION] = token.authorization
         headers[_PROOF] = proof
         try:
@@ -123,11 +136,12 @@ class BoundRequests:
             # request_info of aiohttp's responses and errors is a live view of these headers.
             headers.pop(hdrs.AUTHORIZATION, None)
             headers.pop(_PROOF, None)
-        is_refused = response.status == 401 and bool(_find_error(response))
-        date = response.headers.get(hdrs.DATE) if is_refused else None
+        date = response.headers.get(hdrs.DATE) if _find_error(response) else None
         proofs.learn(url, response.headers.get(_NONCE), date)
         return response
 
 
 def _find_error(response: ClientResponse) -> str:
+    if response.status not in _REFUSALS:
+        return ""
     return refuses_proof(response.headers.getall(hdrs.WWW_AUTHENTICATE, ()))

@@ -114,7 +114,7 @@ class LoopbackServers:
 def _offer_nonce(nonces: Nonces) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def offer(request: web.Request, response: web.StreamResponse) -> None:
         if nonces.is_offered and "DPoP" in request.headers:
-            response.headers["DPoP-Nonce"] = nonces.current
+            response.headers["DPoP-Nonce"] = nonces.offer()
 
     return offer
 

@@ -139,6 +139,25 @@ async def test_a_nonce_is_learned_from_a_success_too(sandbox):
     assert errors_of(sandbox) == ["use_dpop_nonce", None, None, None, None, None]
 
 
+async def test_parallel_requests_survive_nonces_that_are_good_once(sandbox):
+    """Each refusal brings a nonce, and its own request is repeated with that one."""
+    sandbox.faults.require_dpop_nonces(are_single=True)
+    client = client_of(sandbox)
+    tokens = await asyncio.gather(*(client.fetch_token(GRANT) for _ in range(20)))
+
+    assert [token.token_type for token in tokens] == ["DPoP"] * 20
+    assert sorted(map(str, errors_of(sandbox))) == ["None"] * 20 + ["use_dpop_nonce"] * 20
+
+
+async def test_parallel_userinfo_requests_survive_nonces_that_are_good_once(sandbox):
+    """UserInfo is asked as an API is."""
+    client, done = await sign_in_alice(sandbox)
+    sandbox.faults.require_dpop_nonces(are_single=True)
+    found = await asyncio.gather(*(client.fetch_userinfo(done.token) for _ in range(10)))
+
+    assert [claims["sub"] for claims in found] == ["user-alice"] * 10
+
+
 async def test_a_stale_nonce_is_replaced_once(sandbox):
     """All nonces of the past are void, and the next request gets through all the same."""
     sandbox.faults.require_dpop_nonces()

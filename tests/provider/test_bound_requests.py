@@ -1,5 +1,6 @@
 """Requests whose token is bound to a key, always over a real wire."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -87,6 +88,33 @@ async def test_the_apis_nonce_costs_one_request(sandbox, uses):
 
     assert sandbox.faults.at("api").count == 6
     assert token_requests(sandbox) == 1
+
+
+async def test_parallel_calls_survive_nonces_that_are_good_once(sandbox):
+    """Each refusal brings a nonce, and its own request is repeated with that one."""
+    sandbox.faults.require_dpop_nonces(where="api", are_single=True)
+    async with bank_of(sandbox) as (bank, _):
+        found = await asyncio.gather(*(statuses(bank) for _ in range(30)))
+
+    assert found == [[200]] * 30
+    assert sandbox.faults.at("api").count == 60
+    assert token_requests(sandbox) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401])
+async def test_a_nonce_may_be_demanded_with_either_status(sandbox, status):
+    """Among several challenges the one for the proof counts, and another 400 is the caller's."""
+    headers = {
+        "WWW-Authenticate": 'Bearer realm="a", DPoP algs="ES256", error="use_dpop_nonce", Basic',
+        "DPoP-Nonce": "a-nonce",
+    }
+    sandbox.faults.respond_next(b"", status=status, headers=headers, where="api")
+    async with bank_of(sandbox) as (bank, _):
+        assert await statuses(bank) == [200]
+        sandbox.faults.respond_next(b"", status=400, where="api")
+        assert await statuses(bank) == [400]
+
+    assert sandbox.faults.at("api").count == 3
 
 
 async def test_a_stale_nonce_is_replaced_in_the_middle(sandbox):

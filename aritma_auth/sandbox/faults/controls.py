@@ -424,7 +424,12 @@ class Faults:
         self._pushed_requests.expire_all()
 
     def require_dpop_nonces(
-        self, *, uses: int | None = None, where: str = "token", is_on: bool = True
+        self,
+        *,
+        uses: int | None = None,
+        are_single: bool = False,
+        where: str = "token",
+        is_on: bool = True,
     ) -> None:
         """
         Require a nonce in each DPoP proof; every response carries the current one (RFC 9449 §8).
@@ -433,12 +438,14 @@ class Faults:
             uses: Proofs after which a nonce is replaced; it is still accepted until its successor
                 is replaced too. None keeps one nonce.
 
+            are_single: Each response carries a nonce of its own, which is accepted once.
+
             where: ``token`` for the identity server, or ``api`` for the Banking APIs.
 
             is_on: False stops it.
         """
         nonces = self._nonces(where)
-        nonces.is_required, nonces.uses = is_on, uses
+        nonces.is_required, nonces.uses, nonces.are_single = is_on, uses, are_single
 
     def expire_dpop_nonce(self, where: str = "token") -> None:
         """

@@ -39,13 +39,17 @@ class Nonces:
 
         uses: Proofs for which a nonce is accepted, and as many more while its successor is in use;
             None never changes it.
+
+        are_single: Each response carries a nonce of its own, which is accepted once.
     """
 
     def __init__(self) -> None:
         self.is_required = False
         self.uses: int | None = None
+        self.are_single = False
         self._used = 0
         self._known: deque[str] = deque([secrets.token_urlsafe(16)], maxlen=2)
+        self._single: set[str] = set()
         self._refusals: deque[tuple[str, bool]] = deque()
         self._is_offered = False
 
@@ -56,8 +60,16 @@ class Nonces:
 
     @property
     def current(self) -> str:
-        """The nonce that responses carry."""
+        """The newest nonce."""
         return self._known[-1]
+
+    def offer(self) -> str:
+        """Return the nonce of one response."""
+        if not self.are_single:
+            return self.current
+        nonce = secrets.token_urlsafe(16)
+        self._single.add(nonce)
+        return nonce
 
     def roll(self, *, keep_old: bool = True) -> None:
         """Give another nonce from now on; the one before it stays accepted on request."""
@@ -85,7 +97,10 @@ class Nonces:
             raise ErrorResponse(error)
         if not self.is_required:
             return
-        if nonce not in self._known:
+        if self.are_single and nonce in self._single:
+            self._single.remove(str(nonce))
+            return
+        if self.are_single or nonce not in self._known:
             raise ErrorResponse(USE_NONCE, "Invalid 'nonce' value.")
         self._used += 1
         if self.uses is not None and self._used >= self.uses:
