@@ -28,7 +28,9 @@ from aritma_auth.secret import Secret
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
     from aritma_auth.protocol.dpop import DPoP
+    from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.profiles import Profile
+    from aritma_auth.protocol.signing import SigningKey
 
 T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
 
@@ -49,6 +51,8 @@ PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
 _PLAIN = ("timeout", "leeway", "proxy", "id_token_algorithms", "trusted_audiences")
 """Settings that are arguments of the client as they stand."""
 
+_KEY_FILES = ("dpop_key_file", "request_key_file", "decryption_key_file")
+
 _NEEDS = {
     "key_id": "private_key",
     "signing_algorithm": "private_key",
@@ -62,8 +66,10 @@ class ClientSettings(TypedDict, total=False):
     """Further arguments of a client that settings have given."""
 
     certificate: "ClientCertificate"
+    decryption_key: "DecryptionKey"
     dpop: "DPoP"
     profile: "Profile"
+    request_signer: "SigningKey"
     timeout: float
     leeway: float
     proxy: str
@@ -117,15 +123,41 @@ class Registration:
         given = self.settings.given
         names = [name for name in _PLAIN if name in given]
         settings = cast("ClientSettings", {name: given[name].value for name in names})
-        file, profile = self._value("dpop_key_file", str), self._value("profile", str)
-        if file is not None:
-            settings["dpop"] = _read_dpop(file)
+        profile = self._value("profile", str)
         if profile is not None:
             settings["profile"] = _find_profile(profile)
+        self._add_keys(settings)
         if len(self._credentials()) > 1:
             # The other credential authenticates, and the certificate binds the tokens.
             settings["certificate"] = self._certificate()
         return settings
+
+    def _add_keys(self, settings: ClientSettings) -> None:
+        """Read the keys of what few registrations have."""
+        dpop, request, decryption = map(self._read_key, _KEY_FILES)
+        if dpop is not None:
+            from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few have one
+            from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
+
+            settings["dpop"] = DPoP(SigningKey(dpop))
+        if request is not None:
+            from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
+
+            settings["request_signer"] = SigningKey(request)
+        if decryption is not None:
+            from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - as above
+
+            settings["decryption_key"] = DecryptionKey(decryption)
+
+    def _read_key(self, name: str) -> SecretText | None:
+        file = self._value(name, str)
+        if file is None:
+            return None
+        try:
+            return SecretText(Path(file).read_text("ascii"))
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(f"{name} {file} cannot be read: {problem}")
 
     def make_client_auth(self) -> ClientAuth | Secret | None:
         """
@@ -237,6 +269,27 @@ class Registration:
             yield f"{call('profile')} must be one of {', '.join(PROFILES)}"
         if self._has("shares_issuer") and not self._has("tenant"):
             yield f"{call('shares_issuer')} needs {call('tenant')} beside it"
+        yield from self._judge_profile(credentials)
+
+    def _judge_profile(self, credentials: list[str]) -> Iterator[str]:
+        """Tell what a profile lacks, as far as it is seen without opening a file."""
+        call, name = self.settings.call, self._value("profile", str)
+        if name not in PROFILES:
+            return
+        profile = _find_profile(name)
+        wanted = f"{call('profile')} {name} needs"
+        if not credentials or not profile.client_auth_methods & {*_CREDENTIALS[credentials[0]]}:
+            yield f"{wanted} {call('private_key_file')} or {call('certificate_file')}"
+        algorithm = self._value("signing_algorithm", str)
+        if credentials == ["private_key"] and algorithm not in profile.algorithms:
+            allowed = ", ".join(sorted(profile.algorithms))
+            yield f"{wanted} {call('signing_algorithm')}, one of {allowed}"
+        if not self._has("dpop_key_file") and not self._has("certificate_file"):
+            yield f"{wanted} {call('dpop_key_file')} or {call('certificate_file')}"
+        if profile.signs_requests and not self._has("request_key_file"):
+            yield f"{wanted} {call('request_key_file')}: {call('private_key_file')} may be the same"
+        if self._has("endpoints"):
+            yield f"{wanted} the server's metadata: leave out {call('endpoints')}"
 
     def _judge_method(self, credentials: list[str]) -> Iterator[str]:
         call, method = self.settings.call, self._value("client_auth", str)
@@ -290,19 +343,6 @@ class Registration:
     def _value(self, name: str, kind: type[T]) -> T | None:
         given = self.settings.given.get(name)
         return given.value if given is not None and isinstance(given.value, kind) else None
-
-
-def _read_dpop(file: str) -> "DPoP":
-    from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few registrations have one
-    from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
-
-    try:
-        text = SecretText(Path(file).read_text("ascii"))
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or type(error).__name__
-    else:
-        return DPoP(SigningKey(text))
-    raise ConfigurationError(f"dpop_key_file {file} cannot be read: {problem}")
 
 
 def _find_profile(name: str) -> "Profile":

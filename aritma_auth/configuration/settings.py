@@ -129,6 +129,18 @@ SETTINGS: Mapping[str, Setting] = {
             "bearer tokens",
         ),
         Setting(
+            "request_key_file",
+            "text",
+            "a file with the key that signs authorization requests, in PEM or as a JSON Web Key",
+            "none: requests are not signed",
+        ),
+        Setting(
+            "decryption_key_file",
+            "text",
+            "a file with the key to which the server encrypts tokens, in PEM or as a JSON Web Key",
+            "none",
+        ),
+        Setting(
             "profile",
             "text",
             "the security profile to keep to: `fapi2` or `fapi2-message-signing`",

@@ -19,6 +19,13 @@ def of(**settings):
 
 
 SECRET = {"client_secret": "s"}
+PROFILED = {
+    "private_key_file": "/k",
+    "signing_algorithm": "ES256",
+    "dpop_key_file": "/d",
+    "request_key_file": "/k",
+    "profile": "fapi2-message-signing",
+}
 
 
 async def loaded(auth):
@@ -147,9 +154,37 @@ def test_a_key_for_bound_tokens_is_loaded(tmp_path):
             _ = of(**SECRET, dpop_key_file=str(file)).client_settings
 
 
+def test_keys_for_requests_and_encrypted_tokens_are_loaded(tmp_path):
+    """A file each: what signs authorization requests, and to what the server encrypts."""
+    key, file = aa.SigningKey.generate(), tmp_path / "key.json"
+    file.write_text(key.to_jwk())
+    settings = of(**SECRET, request_key_file=str(file), decryption_key_file=str(file))
+
+    assert settings.client_settings.keys() == {"request_signer", "decryption_key"}
+    assert settings.client_settings["request_signer"] == key
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        *(
+            (PROFILED | settings, f"ARITMA_PROFILE fapi2-message-signing needs {lack}")
+            for settings, lack in (
+                (
+                    SECRET | {"private_key_file": None, "signing_algorithm": None},
+                    "ARITMA_PRIVATE_KEY_FILE or ARITMA_CERTIFICATE_FILE",
+                ),
+                (
+                    {"private_key_file": None, "signing_algorithm": None, "client_auth": "none"},
+                    "ARITMA_PRIVATE_KEY_FILE or ARITMA_CERTIFICATE_FILE",
+                ),
+                ({"signing_algorithm": "RS256"}, "ARITMA_SIGNING_ALGORITHM, one of ES256"),
+                ({"signing_algorithm": None}, "ARITMA_SIGNING_ALGORITHM, one of ES256"),
+                ({"dpop_key_file": None}, "ARITMA_DPOP_KEY_FILE or ARITMA_CERTIFICATE_FILE"),
+                ({"request_key_file": None}, "ARITMA_REQUEST_KEY_FILE: ARITMA_PRIVATE_KEY_FILE"),
+                ({"endpoints": "token_endpoint=https://idp.example/t"}, "the server's metadata"),
+            )
+        ),
         ({"client_id": None} | SECRET, "set ARITMA_CLIENT_ID to the client id"),
         ({}, "set ARITMA_CLIENT_SECRET_FILE or ARITMA_CLIENT_SECRET, or another credential"),
         (
@@ -198,6 +233,18 @@ def test_what_is_missing_or_contradictory_is_named(settings, problem):
     assert problem in sentence
     with pytest.raises(aa.ConfigurationError, match=problem.partition(" ")[0]):
         registration.require_usable()
+
+
+def test_a_profile_needs_no_more_than_it_says():
+    """Nothing is wrong with a registration that keeps to its profile, by key or certificate."""
+    certified = {
+        "private_key_file": None,
+        "signing_algorithm": None,
+        "dpop_key_file": None,
+        "certificate_file": "/c",
+    }
+
+    assert of(**PROFILED).problems() == of(**PROFILED | certified).problems() == []
 
 
 def test_a_file_calls_its_settings_by_their_keys(tmp_path):
