@@ -15,7 +15,7 @@ async function decide(ctx, request, account, client) {
 
 export const ciba = {
   enabled: true,
-  deliveryModes: ['poll'],
+  deliveryModes: ['poll', 'ping'],
   processLoginHint: (ctx, hint) => hint,
   // The decision comes after the response, as an end-user's would.
   triggerAuthenticationDevice: async (ctx, request, account, client) => {

@@ -1,5 +1,6 @@
 // What this provider offers: as much of the standards as it knows.
 import { randomBytes } from 'node:crypto';
+import { Agent } from 'node:https';
 import { errors } from 'oidc-provider';
 import { certificateAuthorized, certificateSubjectMatches, getCertificate } from './certificates.js';
 import { makeClients } from './clients.js';
@@ -34,7 +35,12 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
     clients: makeClients(assertionKey, certificates.registered),
     cookies: { keys: ['a key of the tests'] },
     discovery: {
-      mtls_endpoint_aliases: { token_endpoint: `${secureUrl}/token`, userinfo_endpoint: `${secureUrl}/me` },
+      mtls_endpoint_aliases: {
+        backchannel_authentication_endpoint: `${secureUrl}/backchannel`,
+        pushed_authorization_request_endpoint: `${secureUrl}/request`,
+        token_endpoint: `${secureUrl}/token`,
+        userinfo_endpoint: `${secureUrl}/me`,
+      },
     },
     enabledJWA: {
       dPoPSigningAlgValues: ['ES256', 'EdDSA', 'PS256'],
@@ -77,6 +83,8 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
       rpInitiatedLogout: { enabled: true },
     },
     findAccount,
+    // Where notifications go, by the authority of the tests.
+    httpOptions: (url) => (url.protocol === 'https:' ? { agent: new Agent({ ca: certificates.tls.ca }) } : {}),
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     jwks: { keys },
     responseTypes: ['code', 'id_token', 'id_token token', 'code id_token', 'code token', 'code id_token token', 'none'],

@@ -50,7 +50,8 @@ secureServer.listen(0, '127.0.0.1', () => {
   server.listen(0, '127.0.0.1', () => {
     issuer = `http://127.0.0.1:${server.address().port}`;
     start();
-    process.stdout.write(`${JSON.stringify({ issuer, assertion_key: assertionKey, secure_url: secureUrl })}\n`);
+    const facts = { issuer, assertion_key: assertionKey, certificate: certificates.registered, secure_url: secureUrl };
+    process.stdout.write(`${JSON.stringify(facts)}\n`);
   });
 });
 process.stdin.resume().on('end', () => process.exit(0));
