@@ -169,7 +169,8 @@ class ClientCertificate:
             # A mounted secret is replaced by turning one link: both files of one version.
             cert, key = self._cert_file.resolve(), self._key_file.resolve()
             stamp = _stamp_of(cert, key)
-            thumbprint = _compute_thumbprint(cert.read_text("ascii"))
+            # What stands around the certificates may be of any encoding.
+            thumbprint = _compute_thumbprint(cert.read_text("ascii", errors="replace"))
             for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.ssl_context):
                 # First into one that nobody uses: a failure would leave half a pair behind.
                 context.load_cert_chain(cert, key, self._password or "")

@@ -81,6 +81,15 @@ def test_a_private_key_may_have_a_password(authority):
         assert caught.value.__context__ is None
 
 
+def test_text_around_a_certificate_may_be_of_any_encoding(authority):
+    """openssl writes the subject above it, and names have letters of their own."""
+    cert_file, key_file = authority.issue()
+    thumbprint = aa.ClientCertificate(cert_file, key_file).thumbprint
+    for subject in ("subject=O = Sparebanken Sør\n".encode(), b"subject=O = S\xf8r\n"):
+        cert_file.write_bytes(subject + cert_file.read_bytes())
+        assert aa.ClientCertificate(cert_file, key_file).thumbprint == thumbprint
+
+
 def test_files_that_cannot_be_used_are_named(authority, tmp_path):
     """A missing file, links in a circle, no PEM and a key that does not fit are the caller's to fix."""
     cert_file, key_file = authority.issue()

@@ -110,8 +110,8 @@ class OAuthClient(AsyncCloseable):
             profile turns it on for a client without ``dpop``; if the certificate is in an
             ``ssl.SSLContext``, a token must name one, and which one is not compared.
 
-        decryption_key: The key to which the server encrypts ID tokens and UserInfo responses; what
-            is inside is verified as ever.
+        decryption_key: The key to which the server encrypts ID tokens, UserInfo and authorization
+            responses; what is inside is verified as ever.
 
     Raises:
         ConfigurationError: An argument is of the wrong kind or out of range; the message names it.

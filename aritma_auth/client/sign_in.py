@@ -114,7 +114,7 @@ class SignInFlow:
             return callback
         from aritma_auth.protocol.jarm import parse_response_jwt  # noqa: PLC0415 - few servers sign
 
-        jwt = parse_response_jwt(callback, request)
+        jwt = parse_response_jwt(callback, request, self._connection.decryption_key)
         return await self._verifier.verify_response(jwt, request.issuers)
 
     async def exchange_code(self, response: AuthorizationResponse) -> SignIn:

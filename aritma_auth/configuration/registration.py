@@ -154,7 +154,7 @@ class Registration:
         if file is None:
             return None
         try:
-            return SecretText(Path(file).read_text("ascii"))
+            return SecretText(Path(file).read_text("utf-8"))
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(f"{name} {file} cannot be read: {problem}")

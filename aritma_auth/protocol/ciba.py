@@ -180,14 +180,10 @@ def parse_backchannel_response(
     else:
         problems = _find_problems(received)
         if not problems:
-            interval = received.interval
             return BackchannelAuthentication(
                 auth_req_id=received.auth_req_id,
                 expires_at=sent_at + received.expires_in,
-                interval=max(
-                    _MIN_INTERVAL,
-                    _DEFAULT_INTERVAL if interval is None or interval <= 0 else interval,
-                ),
+                interval=_limit_interval(received.interval, received.expires_in),
                 notification_token=notification_token,
                 expected_claims=expected_claims,
             )
@@ -196,6 +192,15 @@ def parse_backchannel_response(
         status=response.status,
         problems=problems,
     )
+
+
+def _limit_interval(interval: float | None, expires_in: float) -> float:
+    if interval is None or interval <= 0:
+        interval = _DEFAULT_INTERVAL
+    if interval >= expires_in:
+        # No poll would come in time.
+        interval = expires_in / 2
+    return max(_MIN_INTERVAL, interval)
 
 
 def _find_problems(received: _BackchannelResponse) -> tuple[str, ...]:

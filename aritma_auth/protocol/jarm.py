@@ -20,6 +20,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
 from aritma_auth.protocol.http_messages import Parameters
+from aritma_auth.protocol.jwe import DecryptionKey, is_encrypted
 from aritma_auth.protocol.jwt import (
     JsonWebKey,
     is_audience,
@@ -57,7 +58,9 @@ class VerifiedResponse:
         return f"VerifiedResponse({', '.join(name for name, _ in self._pairs)})"
 
 
-def parse_response_jwt(callback: Callback, request: AuthorizationRequest) -> HiddenStr:
+def parse_response_jwt(
+    callback: Callback, request: AuthorizationRequest, key: DecryptionKey | None = None
+) -> HiddenStr:
     """
     Parse the JWT of a signed authorization response, not yet verified.
 
@@ -66,20 +69,30 @@ def parse_response_jwt(callback: Callback, request: AuthorizationRequest) -> Hid
 
         request: The request that the browser was redirected with.
 
+        key: Opens a response that is encrypted to the client, or None.
+
     Returns:
-        The JWT; what stands beside it in the callback does not count.
+        The JWT, decrypted; what stands beside it in the callback does not count.
 
     Raises:
         StateMismatchError: It belongs to another sign-in.
 
-        VerificationError: There is no JWT: someone has replaced the signed response.
+        VerificationError: There is no JWT: someone has replaced the signed response. Or it is
+            encrypted to another key.
 
-    Spec: JARM §2.3, §2.4.
+    Spec: JARM §2.2, §2.3, §2.4.
     """
     callback = hide_callback(callback)
     members = parse_callback(callback, response_mode=request.response_place)
     text = members.get("response")
     jwt = HiddenStr(text if isinstance(text, str) else "")
+    if is_encrypted(jwt):
+        if key is None:
+            raise VerificationError(
+                "the signed response must not be encrypted to a client without decryption_key: "
+                "give it the key that the server has registered"
+            )
+        jwt = key.decrypt(jwt)
     claims = parse_unverified_claims(jwt)
     if claims is None:
         raise VerificationError(

@@ -1,5 +1,5 @@
 """
-Encrypted tokens: a signed JWT inside of an encryption for this client.
+Encrypted tokens: for this client alone, and with a signed JWT inside, but for UserInfo.
 
 Encryption hides what a token says and proves nothing: the JWT inside is verified as ever. joserfc
 comes with the extra ``oidc`` and is imported when something is decrypted.
@@ -12,7 +12,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, VerificationError
-from aritma_auth.protocol.jws import decode_base64url
+from aritma_auth.protocol.jws import (
+    MIN_RSA_BITS,
+    count_modulus_bits,
+    decode_base64url,
+    extract_public_members,
+)
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.strict_json import parse_json_object
 
@@ -25,8 +30,11 @@ __all__ = ["DecryptionKey", "is_encrypted"]
 _ALGORITHMS = frozenset({"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256"})
 _ENCRYPTIONS = frozenset({"A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"})
 _KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
+_CURVES = frozenset({"P-256", "P-384", "P-521", "X25519"})
 _MAX_LENGTH = 1 << 18
 _PARTS = 5
+
+_KeyForm = str | SecretText | Mapping[str, JsonValue]
 
 
 def is_encrypted(text: str) -> bool:
@@ -37,25 +45,31 @@ def is_encrypted(text: str) -> bool:
 @final
 class DecryptionKey:
     """
-    A private key to which a server encrypts ID tokens and UserInfo; needs the extra ``oidc``.
+    A private key to which a server encrypts; needs the extra ``oidc``.
+
+    It opens ID tokens, UserInfo and signed authorization responses.
 
     Args:
         key: The private key: in PEM, or as a JSON Web Key, in JSON or as a mapping.
 
+        older: The keys before it, to which a server may encrypt until it has read the new one.
+
     Raises:
-        ConfigurationError: It is no private RSA, EC or X25519 key; or joserfc is not installed.
+        ConfigurationError: One is no private RSA key of 2048 bits or more, EC or X25519 key; or
+            joserfc is not installed.
 
     Spec: RFC 7517; OpenID Connect Core 1.0 §10.2.1.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_keys",)
 
-    def __init__(self, key: str | SecretText | Mapping[str, JsonValue]) -> None:
-        imported = _import(key)
-        del key
-        if isinstance(imported, str):
-            raise ConfigurationError(imported)
-        self._key = imported
+    def __init__(self, key: _KeyForm, *older: _KeyForm) -> None:
+        imported = [_import(each) for each in (key, *older)]
+        del key, older
+        problem = next((each for each in imported if isinstance(each, str)), None)
+        if problem is not None:
+            raise ConfigurationError(problem)
+        self._keys = tuple(each for each in imported if not isinstance(each, str))
 
     def decrypt(self, text: str) -> HiddenStr:
         """
@@ -65,19 +79,20 @@ class DecryptionKey:
             text: The compact serialisation, of five parts.
 
         Returns:
-            The signed JWT inside, not yet verified.
+            What is inside, a signed JWT not yet verified, or claims that nobody has signed.
 
         Raises:
             VerificationError: It is no such token, by another algorithm or for another key.
         """
         text = HiddenStr(text)
-        inside = _decrypt(text, self._key) if _is_acceptable(text) else None
-        if inside is None:
-            raise VerificationError(
-                "the encrypted token must be for this client's key, by "
-                f"{', '.join(sorted(_ALGORITHMS))} and {', '.join(sorted(_ENCRYPTIONS))}"
-            )
-        return inside
+        for key in self._keys if _is_acceptable(text) else ():
+            inside = _decrypt(text, key)
+            if inside is not None:
+                return inside
+        raise VerificationError(
+            "the encrypted token must be for this client's key, by "
+            f"{', '.join(sorted(_ALGORITHMS))} and {', '.join(sorted(_ENCRYPTIONS))}"
+        )
 
     def __repr__(self) -> str:
         return "<DecryptionKey ***>"
@@ -86,7 +101,7 @@ class DecryptionKey:
         raise TypeError("a DecryptionKey is not pickled: make it anew in the other process")
 
 
-def _import(key: object) -> "RSAKey | ECKey | OKPKey | str":
+def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
     """Return the key, or the problem: a traceback through this frame would show the key."""
     try:
         from joserfc import jwk  # noqa: PLC0415 - extra "oidc"
@@ -103,13 +118,23 @@ def _import(key: object) -> "RSAKey | ECKey | OKPKey | str":
                 imported = kind.import_key(value)  # type: ignore[arg-type] # which it checks
             except Exception:  # noqa: BLE001, S112 - joserfc and cryptography raise many kinds
                 continue
-            if imported.is_private:
+            if imported.is_private and _fits(imported):
                 return imported
     except ImportError:
         return 'decrypting needs joserfc: pip install "aritma-auth[oidc]"'
     except Exception:  # noqa: BLE001, S110 - as above
         pass
-    return "key must be a private RSA, EC or X25519 key, in PEM or as a JSON Web Key: check the key"
+    return (
+        "key must be a private RSA key of 2048 bits or more, a key of P-256, P-384 or P-521, or an "
+        "X25519 key, in PEM or as a JSON Web Key, without a password: check the key"
+    )
+
+
+def _fits(key: "RSAKey | ECKey | OKPKey") -> bool:
+    public = extract_public_members(key.as_dict(private=False))
+    if public["kty"] == "RSA":
+        return count_modulus_bits(public) >= MIN_RSA_BITS
+    return public.get("crv") in _CURVES
 
 
 def _is_acceptable(text: str) -> bool:
@@ -138,6 +163,6 @@ def _decrypt(text: str, key: "RSAKey | ECKey | OKPKey") -> HiddenStr | None:
     accepted = jwe.JWERegistry(algorithms=[*_ALGORITHMS, *_ENCRYPTIONS], strict_check_header=False)
     try:
         plain = jwe.decrypt_compact(text, key, registry=accepted).plaintext
-        return None if plain is None else HiddenStr(plain.decode("ascii"))
+        return None if plain is None else HiddenStr(plain.decode())
     except Exception:  # noqa: BLE001 - joserfc and cryptography raise many kinds
         return None

@@ -238,6 +238,11 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
         value = json.loads(key.text)
     elif "PRIVATE KEY" not in key.text:
         raise _UnusableKeyError("the key must be a private key, in PEM or as a JSON Web Key")
+    elif "ENCRYPTED" in key.text:
+        raise _UnusableKeyError(
+            "the key must not be encrypted: take the password off (openssl pkey), and keep the "
+            "file as a secret"
+        )
     key_type, bits = _inspect_pem(value) if isinstance(value, str) else _inspect_web_key(value)
     if bits is not None and bits < MIN_RSA_BITS:
         raise _UnusableKeyError(
@@ -259,7 +264,11 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
 
 
 def _describe_wrong_key(algorithm: str | None, error: Exception) -> str:
-    wanted = "signs" if algorithm is None else f"signs with {algorithm}"
+    wanted = (
+        "signs: of RSA, P-256, P-384, P-521 or Ed25519"
+        if algorithm is None
+        else (f"signs with {algorithm}")
+    )
     return (
         f"the key must be one that {wanted}, in PEM or as a JSON Web Key "
         f"({type(error).__name__}): check the key"

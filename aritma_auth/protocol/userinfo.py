@@ -8,6 +8,7 @@ from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, 
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members
+from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.www_authenticate import parse_challenges
 
@@ -112,6 +113,29 @@ def verify_userinfo_response(
     if claims.get("aud") is not None and not is_audience(claims["aud"], client_id, frozenset()):
         raise VerificationError("aud of the signed UserInfo response must be this client alone")
     return _require_subject(claims, subject)
+
+
+def parse_decrypted_userinfo(text: str, subject: str) -> Members:
+    """
+    Parse the claims of a response that was encrypted and not signed.
+
+    Args:
+        text: The JSON object that was inside.
+
+        subject: ``sub`` of the verified ID token.
+
+    Raises:
+        VerificationError: It is no JSON object, or about another end-user.
+
+    Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.4.
+    """
+    try:
+        claims = parse_json_object(text.encode())
+    except JsonError:
+        pass
+    else:
+        return _require_subject(claims, subject)
+    raise VerificationError("the encrypted UserInfo response must hold a JWT or a JSON object")
 
 
 def signed_userinfo_of(response: HttpResponse) -> HiddenStr:

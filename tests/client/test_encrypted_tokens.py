@@ -66,6 +66,36 @@ async def test_what_is_inside_is_not_believed_unverified(sandbox):
 
 
 @pytest.mark.parametrize(
+    ("inside", "is_good"),
+    [
+        ('{"sub": "user-alice", "name": "Alicé"}', True),
+        ('{"sub": "user-bob"}', False),
+        ('{"sub": "user-alice", "sub": "user-alice"}', False),
+        ("{", False),
+        ("text", False),
+    ],
+)
+async def test_claims_may_come_encrypted_and_not_signed(sandbox, monkeypatch, inside, is_good):
+    """They are as good as plain ones, and about the end-user who signed in (Core 1.0 §5.3.2)."""
+    client = client_of(sandbox, decryption_key=DECRYPTION)
+    done = await sign_in(client)
+    send = ServerConnection.send
+
+    async def answer(connection, request, **settings):
+        if request.url.endswith("/userinfo"):
+            headers = {"Content-Type": "application/jwt"}
+            return HttpResponse(200, headers, encrypt(inside.encode()).encode())
+        return await send(connection, request, **settings)
+
+    monkeypatch.setattr(ServerConnection, "send", answer)
+    if is_good:
+        assert (await client.fetch_userinfo(done.token))["name"] == "Alicé"
+    else:
+        with pytest.raises(aa.VerificationError):
+            await client.fetch_userinfo(done.token)
+
+
+@pytest.mark.parametrize(
     "key", [None, aa.DecryptionKey(ec_key().as_dict(private=True))], ids=["none", "another"]
 )
 async def test_without_the_key_the_sign_in_ends(sandbox, key):

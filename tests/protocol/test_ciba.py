@@ -147,6 +147,12 @@ def test_the_server_says_how_often_to_ask(interval, seconds):
     assert parse(RESPONSE | {"interval": interval}).interval == seconds
 
 
+@pytest.mark.parametrize(("interval", "seconds"), [(119, 119.0), (120, 60.0), (10**30, 60.0)])
+def test_an_interval_beyond_the_requests_life_still_polls(interval, seconds):
+    """Otherwise the sign-in would expire without a single poll."""
+    assert parse(RESPONSE | {"interval": interval}).interval == seconds
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -49,6 +49,17 @@ def test_the_signed_token_is_inside(key, algorithm, encryption):
     assert "signature" not in repr(opened)
 
 
+def test_the_key_before_it_opens_what_was_encrypted_to_it():
+    """A server may use the old key until it has read the new one, whatever its kind."""
+    keys = DecryptionKey(*(key.as_dict(private=True) for key in (EC, RSA)))
+
+    assert keys.decrypt(encrypt(RSA)) == keys.decrypt(encrypt(EC, alg="ECDH-ES")) == INSIDE
+    with pytest.raises(VerificationError):
+        keys.decrypt(encrypt(OKP, alg="ECDH-ES"))
+    with pytest.raises(ConfigurationError, match="must be a private"):
+        DecryptionKey(EC.as_dict(private=True), "text")
+
+
 def test_a_key_may_be_given_in_each_form():
     """PEM, JSON, a mapping and a SecretText are the same key, which shows nowhere."""
     members = RSA.as_dict(private=True)
@@ -67,8 +78,21 @@ def test_a_key_may_be_given_in_each_form():
 )
 def test_what_is_no_private_key_is_refused(key):
     """The error says what must hold, and nothing of the key."""
-    with pytest.raises(ConfigurationError, match="key must be a private RSA, EC or X25519 key"):
+    with pytest.raises(ConfigurationError, match="key must be a private RSA key of 2048 bits"):
         DecryptionKey(key)
+
+
+@pytest.mark.filterwarnings("ignore:Key size should be")
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [(RSAKey, 1024), (ECKey, "secp256k1"), (OKPKey, "Ed25519"), (OKPKey, "Ed448")],
+    ids=["RSA of 1024 bits", "secp256k1", "Ed25519", "Ed448"],
+)
+def test_a_key_that_opens_nothing_is_refused(kind, size):
+    """A key too weak, of a curve that no server encrypts to, or one that can only sign."""
+    key = kind.generate_key(size, auto_kid=False)
+    with pytest.raises(ConfigurationError, match="or an X25519 key"):
+        DecryptionKey(key.as_dict(private=True))
 
 
 def write(header):
@@ -96,7 +120,7 @@ GOOD = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
         "é.a.a.a.a",
         write(GOOD) + "a" * (1 << 18),
         encrypt(RSAKey.generate_key(2048, auto_kid=False)),
-        encrypt(inside="\u00e9"),
+        encrypt(inside=b"\xff"),
     ],
     ids=range(14),
 )

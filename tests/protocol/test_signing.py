@@ -8,6 +8,7 @@ import traceback
 import warnings
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import utils
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +119,18 @@ def test_a_key_shows_its_public_half_and_hides_the_other(canary, algorithm):
     for dump in (pickle.dumps, lambda key: pickle.dumps(private_key_of(key))):
         with pytest.raises(TypeError, match="not pickled"):
             dump(key)
+
+
+@pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
+def test_a_key_with_a_password_is_told_to_lose_it(form):
+    """Nothing could ask for the password later; the message says what to do, and no more."""
+    encrypted = RSA.private_key.private_bytes(
+        serialization.Encoding.PEM,
+        getattr(serialization.PrivateFormat, form),
+        serialization.BestAvailableEncryption(b"planted"),
+    )
+    with pytest.raises(aa.ConfigurationError, match="must not be encrypted: take the password off"):
+        aa.SigningKey(encrypted.decode())
 
 
 def test_a_key_survives_the_way_out_and_in():
