@@ -12,7 +12,7 @@ from aritma_auth.protocol.endpoints import (
     parse_endpoints,
     parse_issuer,
     parse_origins,
-    require_endpoint_name,
+    unknown_endpoint,
 )
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.tenants import is_tenant
@@ -302,8 +302,9 @@ class Environment(Value):
         Raises:
             ConfigurationError: No endpoint has that name.
         """
-        require_endpoint_name(name)
-        return self.endpoints.get(name) or f"{self.issuer.rstrip('/')}/{self.ENDPOINTS[name]}"
+        if str(name) not in FIXED_PATHS:
+            raise unknown_endpoint(name)
+        return self.endpoints.get(name) or f"{self.issuer.rstrip('/')}/{FIXED_PATHS[name]}"
 
     def base_url(self, api: str) -> str:
         """

@@ -225,6 +225,7 @@ def test_every_published_base_url_may_get_the_token():
         (lambda: Environment.at("https://i.example", endpoint_origins="x"), "list of URLs.*str"),
         (lambda: Environment.at("https://i.example", endpoints={"token": "x"}), "not 'token'"),
         (lambda: Environment.at("https://i.example", endpoints=["x"]), "mapping of.*type list"),
+        (lambda: PRODUCTION.endpoint(None), "one of .*, not None"),
         (lambda: PRODUCTION.endpoint(["token_endpoint"]), r"one of .*, not \['token_endpoint'\]"),
         (lambda: Environment.named(None), "the environment must be production.*None"),
         (lambda: Environment.named("prod"), "must be production, .*, not 'prod'"),

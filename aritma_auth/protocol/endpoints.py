@@ -23,13 +23,10 @@ FIXED_PATHS: Mapping[str, str] = {
 _WELL_KNOWN = "/.well-known/"
 
 
-def require_endpoint_name(name: object) -> str:
-    """Require a name to be one of `FIXED_PATHS`, and return it."""
-    # A spelling mistake would silently leave another address in use.
-    if not isinstance(name, str) or name not in FIXED_PATHS:
-        known = ", ".join(FIXED_PATHS)
-        raise ConfigurationError(f"an endpoint's name must be one of {known}, not {name!r:.60}")
-    return name
+def unknown_endpoint(name: object) -> ConfigurationError:
+    """Make the error for a name that is none of `FIXED_PATHS`."""
+    known = ", ".join(FIXED_PATHS)
+    return ConfigurationError(f"an endpoint's name must be one of {known}, not {name!r:.60}")
 
 
 def parse_endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
@@ -45,7 +42,10 @@ def parse_endpoints(urls: Mapping[str, str]) -> Mapping[str, str]:
     if not isinstance(urls, Mapping):
         raise wrong_kind("endpoints", "a mapping of metadata names to URLs", urls)
     for name, url in urls.items():
-        require_secure_url(url, require_endpoint_name(name))
+        # A spelling mistake would silently leave another address in use.
+        if name not in FIXED_PATHS:
+            raise unknown_endpoint(name)
+        require_secure_url(url, name)
     return dict(urls)
 
 
