@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.profiles import Profile
-    from aritma_auth.protocol.signing import UnsignedJwt
+    from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 T = TypeVar("T")
 

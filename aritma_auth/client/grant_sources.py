@@ -17,8 +17,8 @@ from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant, JwtAssertion, SubjectTokenSource
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
-from aritma_auth.protocol.signing import UnsignedJwt
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 
 LoadSecret = Callable[[CredentialSource], Awaitable[SecretText]]

@@ -2,7 +2,8 @@
 
 from aritma_auth.errors import AritmaAuthError, TransportError
 from aritma_auth.protocol.redaction import HiddenStr
-from aritma_auth.protocol.signing import RemoteSigner, UnsignedJwt
+from aritma_auth.protocol.signing import RemoteSigner
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 
 

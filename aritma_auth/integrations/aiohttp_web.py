@@ -14,9 +14,9 @@ from aritma_auth.errors import AritmaAuthError
 from aritma_auth.integrations.web_messages import WebPaths, WebRequest, WebResponse
 from aritma_auth.integrations.web_pages import WebPage
 from aritma_auth.integrations.web_sessions import SignedInUser
+from aritma_auth.integrations.web_settings import WebSettings
 from aritma_auth.integrations.web_sign_in import (
     DEFAULT_SCOPE,
-    WebSettings,
     WebSignInFlow,
     require_user,
 )

@@ -19,7 +19,6 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypedDict
 
 import aiohttp
 
@@ -32,8 +31,6 @@ from aritma_auth.errors import (
     StepUpRequiredError,
     VerificationError,
     require_instance,
-    require_seconds,
-    wrong_kind,
 )
 from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
 from aritma_auth.integrations.web_messages import (
@@ -47,17 +44,16 @@ from aritma_auth.integrations.web_messages import (
 )
 from aritma_auth.integrations.web_pages import PageWriter, RenderPage, build_problem
 from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
+from aritma_auth.integrations.web_settings import require_parameters, require_settings
 from aritma_auth.integrations.web_sign_out import WebSignOut
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
-from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_to_the_end
 from aritma_auth.stores.contract import TokenStore
-from aritma_auth.stores.key import require_store
 from aritma_auth.stores.memory import MemoryTokenStore
 
 DEFAULT_SCOPE = ("openid", "profile", "offline_access", "bankservice")
@@ -68,43 +64,8 @@ _API_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _MAX_PENDING = 12
 """Sign-ins of one browser that are kept: their cookies travel with each of its requests."""
 
-_RESPONSE_MODES = ("query", "jwt", "query.jwt")
 _PROFILE = frozenset({"address", "email", "phone", "profile"})
 _REAUTHENTICATION = "reauthentication"
-
-
-class WebSettings(TypedDict, total=False):
-    """
-    What an application may set of its sign-in; a key that is left out keeps its default.
-
-    Attributes:
-        api_url: Base URL of the sessions that call an API for the end-user; without one, calls name
-            absolute URLs.
-
-        paths: Where the pages of the sign-in are.
-
-        sessions: Keeps the sessions (default: `MemorySessionStore`, for one process).
-
-        store: Keeps the tokens (default: `MemoryTokenStore`, for one process).
-
-        session_lifetime: Seconds until an end-user must sign in again (default: eight hours).
-
-        parameters: What each authorization request asks for beyond its scope. ``response_mode``
-            may be ``query``, ``jwt`` or ``query.jwt``: the callback is a GET.
-
-        render_page: Writes the HTML of the sign-in's own pages.
-
-        clock: The clocks of the process.
-    """
-
-    api_url: str | None
-    paths: WebPaths
-    sessions: SessionStore | None
-    store: TokenStore | None
-    session_lifetime: float
-    parameters: AuthorizationParameters
-    render_page: RenderPage | None
-    clock: Clock
 
 
 class WebSignInFlow:
@@ -142,16 +103,7 @@ class WebSignInFlow:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_instance("client", "an OAuthClient", client, OAuthClient)
-        require_instance("paths", "WebPaths", paths, WebPaths)
-        require_seconds("session_lifetime", session_lifetime, above_zero=True)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
-        require_store(store)
-        if api_url is not None:
-            require_secure_url(api_url, "api_url")
-        if render_page is not None and not callable(render_page):
-            raise wrong_kind("render_page", "a function that writes a WebPage as HTML", render_page)
-        if sessions is not None:
-            require_instance("sessions", "a SessionStore", sessions, SessionStore)
+        require_settings(api_url, paths, sessions, store, session_lifetime, render_page, clock)
         self.base_url = parse_base_url(base_url)
         self.client_id = client.client_id
         self.paths = paths
@@ -160,8 +112,8 @@ class WebSignInFlow:
         if "openid" not in (self._scope or ()):
             raise ConfigurationError("scope must contain openid, which proves who signs in")
         self._api_url = api_url
-        self._parameters: AuthorizationParameters = parameters or {}
-        _require_parameters(self._parameters)
+        self._parameters: AuthorizationParameters = {} if parameters is None else parameters
+        require_parameters(self._parameters)
         self._cookies = CookieJar(self.base_url.startswith("https:"))
         self._pages = PageWriter(paths.home, render_page)
         self._store = MemorySessionStore(clock=clock) if sessions is None else sessions
@@ -394,25 +346,6 @@ def require_user(user: SignedInUser | None) -> SignedInUser:
     if user is None:
         raise ReauthenticationRequiredError("no end-user has signed in with this browser")
     return user
-
-
-def _require_parameters(parameters: AuthorizationParameters) -> None:
-    unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"parameters must be those of AuthorizationParameters, not {', '.join(unknown)}"
-        )
-    # The callback is a GET: it sees no form, and no server sees a fragment.
-    if parameters.get("response_mode", "query") not in _RESPONSE_MODES:
-        raise ConfigurationError(
-            f"response_mode must be {', '.join(_RESPONSE_MODES)} in a web application, not "
-            f"{parameters.get('response_mode')!r:.60}"
-        )
-    if parameters.get("response_type", "code") != "code":
-        raise ConfigurationError(
-            "response_type must be code in a web application: everything else comes in a fragment, "
-            "which no server sees"
-        )
 
 
 def _read_state(request: WebRequest) -> SecretText:

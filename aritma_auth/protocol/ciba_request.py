@@ -17,7 +17,8 @@ from aritma_auth.protocol.authorization_details import (
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import parse_extra, parse_resource, parse_scope, parse_words
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
-from aritma_auth.protocol.signing import Signer, UnsignedJwt
+from aritma_auth.protocol.signing import Signer
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 _REQUEST_LIFETIME = 300
 _HINTS = ("login_hint", "login_hint_token", "id_token_hint")

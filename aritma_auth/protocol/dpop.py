@@ -15,7 +15,8 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import JsonValue
-from aritma_auth.protocol.signing import Signer, UnsignedJwt, require_signer
+from aritma_auth.protocol.signing import Signer, require_signer
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.protocol.urls import origin_of
 from aritma_auth.protocol.www_authenticate import parse_challenges
 from aritma_auth.runtime.values import Value

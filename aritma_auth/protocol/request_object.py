@@ -8,8 +8,9 @@ import contextlib
 
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import JsonValue
-from aritma_auth.protocol.signing import Signer, UnsignedJwt
+from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 _TYPE = "oauth-authz-req+jwt"
 _MAX_LIFETIME = 3600

@@ -1,10 +1,7 @@
 """
-Keys that sign, here or elsewhere, and JWTs that wait for their signature.
+Keys that sign: in this process, or elsewhere, where a signature is awaited.
 
-Nothing here awaits. An `UnsignedJwt` gives the bytes to sign and takes the signature; who awaits
-one from a key management service stands between the two.
-
-Spec: RFC 7515; RFC 7517; RFC 7638.
+Spec: RFC 7517; RFC 7638.
 """
 
 import json
@@ -26,20 +23,18 @@ from aritma_auth.protocol.jws import (
     generate_private_key,
     import_private_key,
 )
-from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
+from aritma_auth.protocol.redaction import JsonValue, SecretText
 from aritma_auth.runtime.values import Value
 
 __all__ = [
     "RemoteSigner",
     "Signer",
     "SigningKey",
-    "UnsignedJwt",
     "compute_thumbprint",
     "require_algorithm",
     "require_signer",
 ]
 
-_EC_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66}
 _PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
@@ -347,125 +342,3 @@ def require_signer(name: str, given: object) -> Signer:
     # A traceback with local variables would show a key given as text.
     del given
     raise problem
-
-
-@final
-@attrs.frozen(eq=False, repr=False)
-class UnsignedJwt(Value):
-    """
-    A JWT that waits for its signature.
-
-    Attributes:
-        signer: The key that signs it; the header's ``alg`` and ``kid`` are the key's.
-
-        claims: The payload.
-
-        header: Further members of the header; ``typ`` is ``JWT`` unless it is among them. One that
-            is None is left out.
-
-        signing_input: The bytes that the signature is of, as text; never shows.
-
-    Spec: RFC 7515 §5.1; RFC 7519 §7.1.
-    """
-
-    signer: Signer
-    claims: Mapping[str, JsonValue] = attrs.field(repr=False)
-    header: Mapping[str, JsonValue] = attrs.field(factory=dict, repr=False)
-    signing_input: HiddenStr = attrs.field(init=False, repr=False, eq=False)
-
-    @signing_input.default
-    def _write(self) -> HiddenStr:
-        header: dict[str, JsonValue] = {
-            "alg": self.signer.algorithm,
-            "typ": "JWT",
-            "kid": self.signer.key_id,
-            **self.header,
-        }
-        header = {name: value for name, value in header.items() if value is not None}
-        return HiddenStr(f"{_encode(header)}.{_encode(dict(self.claims))}")
-
-    def sign(self) -> HiddenStr:
-        """
-        Sign it here and now.
-
-        Returns:
-            The compact serialisation.
-
-        Raises:
-            ConfigurationError: The signer is a `RemoteSigner`, whose signature must be awaited.
-        """
-        if isinstance(self.signer, RemoteSigner):
-            raise ConfigurationError("a RemoteSigner's signature must be awaited: use OAuthClient")
-        return self.with_signature(self.signer.sign(self.signing_input.encode()))
-
-    def with_signature(self, signature: bytes) -> HiddenStr:
-        """
-        Put the JWT together.
-
-        Args:
-            signature: Of ``signing_input``, as the signer gave it.
-
-        Returns:
-            The compact serialisation.
-
-        Raises:
-            ConfigurationError: It is no signature of the signer's algorithm.
-        """
-        return HiddenStr(
-            f"{self.signing_input}.{encode_base64url(_require_signature(self.signer, signature))}"
-        )
-
-
-def _encode(members: Mapping[str, JsonValue]) -> HiddenStr:
-    return HiddenStr(encode_base64url(json.dumps(members, separators=(",", ":")).encode()))
-
-
-def _require_signature(signer: Signer, given: object) -> bytes:
-    """Return a signature as JSON Web Signatures have it (RFC 7518 §3.4)."""
-    if isinstance(signer, SigningKey) and isinstance(given, bytes):
-        return given
-    algorithm = SIGNATURE_ALGORITHMS[signer.algorithm]
-    half = _EC_BYTES.get(algorithm.curve or "")
-    if not isinstance(given, bytes | bytearray):
-        raise wrong_kind("the RemoteSigner's signature", "bytes", given)
-    signature = HiddenBytes(given)
-    if half is not None:
-        raw = signature if len(signature) == 2 * half else _parse_der(signature, half)
-        if raw is not None:
-            return raw
-        wanted = f"of {2 * half} bytes, R and S, or in DER"
-    elif algorithm.key_type == "RSA":
-        if len(signature) * 8 >= MIN_RSA_BITS:
-            return signature
-        wanted = f"of at least {MIN_RSA_BITS // 8} bytes"
-    else:
-        if len(signature) == 64:
-            return signature
-        wanted = "of 64 bytes"
-    raise ConfigurationError(
-        f"the RemoteSigner must return a signature with {algorithm.name}, {wanted}; it returned "
-        f"{len(signature)} bytes"
-    )
-
-
-def _parse_der(signature: bytes, half: int) -> bytes | None:
-    """
-    Parse an ECDSA signature in DER: SEQUENCE { r INTEGER, s INTEGER } (RFC 3279 §2.2.3).
-
-    A RemoteSigner needs no extra, so cryptography may be missing.
-    """
-    header = 3 if signature[1:2] == b"\x81" else 2
-    if len(signature) < header or signature[0] != 0x30:
-        return None
-    if signature[header - 1] != len(signature) - header:
-        return None
-    numbers, rest = [], signature[header:]
-    for _ in range(2):
-        size = rest[1] if len(rest) > 1 else 0
-        if rest[:1] != b"\x02" or not 0 < size <= len(rest) - 2:
-            return None
-        numbers.append(int.from_bytes(rest[2 : 2 + size]))
-        rest = rest[2 + size :]
-    if rest or any(number.bit_length() > 8 * half for number in numbers):
-        return None
-    return b"".join(number.to_bytes(half) for number in numbers)

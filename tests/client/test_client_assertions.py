@@ -19,7 +19,7 @@ import aritma_auth as aa
 from aritma_auth.protocol.client_auth import ClientCredential, generate_jti
 from aritma_auth.protocol.client_auth.assertion import ASSERTION_TYPE
 from aritma_auth.protocol.redaction import SecretText
-from aritma_auth.protocol.signing import UnsignedJwt
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
 

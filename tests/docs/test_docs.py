@@ -31,7 +31,7 @@ from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth import environment, errors, events
-from aritma_auth.protocol.signing import UnsignedJwt
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.sandbox import Sandbox
 from support.apart import browse
 from support.internals import homes_of

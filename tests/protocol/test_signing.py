@@ -19,7 +19,8 @@ from joserfc.jws import JWSRegistry
 import aritma_auth as aa
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, decode_base64url, is_signed_by
 from aritma_auth.protocol.redaction import SecretText
-from aritma_auth.protocol.signing import UnsignedJwt, compute_thumbprint
+from aritma_auth.protocol.signing import compute_thumbprint
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.sandbox.identity.keys import signing_key
 from support.internals import private_key_of
 

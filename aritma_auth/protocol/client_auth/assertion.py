@@ -24,7 +24,8 @@ from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
-    from aritma_auth.protocol.signing import Signer, UnsignedJwt
+    from aritma_auth.protocol.signing import Signer
+    from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_TYP = "client-authentication+jwt"
@@ -94,7 +95,8 @@ class PrivateKeyJwt(Value, ClientAuth):
     def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt":
         """Build the assertion for one request, still to be signed."""
         # Imported here: a client with a secret does not load what signs.
-        from aritma_auth.protocol.signing import SigningKey, UnsignedJwt  # noqa: PLC0415
+        from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415
+        from aritma_auth.protocol.unsigned_jwt import UnsignedJwt  # noqa: PLC0415
 
         signer = self.key
         if isinstance(signer, CredentialSource):

@@ -14,7 +14,7 @@ from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
-    from aritma_auth.protocol.signing import UnsignedJwt
+    from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 
 @attrs.frozen(eq=False, repr=False)

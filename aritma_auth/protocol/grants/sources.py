@@ -22,8 +22,9 @@ from aritma_auth.protocol.credentials import (
 )
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText, as_secret
-from aritma_auth.protocol.signing import Signer, SigningKey, UnsignedJwt
+from aritma_auth.protocol.signing import Signer, SigningKey
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.runtime.values import Value
 
 _TIMES = ("iat", "exp", "jti")
