@@ -199,14 +199,15 @@ def interleavings(session: nox.Session, faults: str) -> None:
 
 @nox.session
 def simulation(session: nox.Session) -> None:
-    """Run seeds of the simulation: ``-- FIRST LAST``, or ``-- SEED`` for all of one failure."""
+    """Run seeds: ``-- [payments|deaths] FIRST LAST``, or ``SEED`` alone for all of one failure."""
     install_groups(session, "test")
     session.install(".[all]")
-    seeds = session.posargs or ("0", "2000")
-    session.run(
-        *("python", "-m", "support.simulation", *seeds),
-        env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests"},
-    )
+    usual = (("0", "2000"), ("payments", "0", "500"), ("deaths", "0", "400"))
+    for seeds in (session.posargs,) if session.posargs else usual:
+        session.run(
+            *("python", "-m", "support.simulation", *seeds),
+            env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests"},
+        )
 
 
 @nox.session

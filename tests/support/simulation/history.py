@@ -5,10 +5,8 @@ import asyncio
 import aritma_auth as aa
 from aritma_auth.stores.memory import MemoryTokenStore
 from support.simulation.identity_server import IdentityServer
-from support.simulation.network import Network
-from support.simulation.process import Machine, Process, ProcessClock
-from support.simulation.store import Shelf
-from support.simulation.universe import Universe
+from support.simulation.process import Process, ProcessClock
+from support.simulation.stage import Stage
 from support.simulation.watch import Watch
 
 HEALED_FOR = 400.0
@@ -17,7 +15,7 @@ HEALED_FOR = 400.0
 FINAL_PATIENCE = 600.0
 
 
-class History:
+class History(Stage):
     """
     Carries out a plan.
 
@@ -25,32 +23,16 @@ class History:
         plan: What happens.
 
         verbose: The trace tells events with all they say.
-
-    Attributes:
-        violation: The invariant that does not hold, or None.
     """
 
     def __init__(self, plan, *, verbose=False):
-        self.plan = plan
-        self.verbose = verbose
-        world = plan.world
-        self.universe = universe = Universe(plan.seed)
-        self.watch = Watch(universe, world)
-        self.server = IdentityServer(universe, world, self.watch)
-        self.network = universe.network = Network(universe, self.server)
+        super().__init__(plan, verbose=verbose)
+        universe, world = self.universe, plan.world
+        watch = Watch(universe, world)
+        self.connect(IdentityServer(universe, world, watch), watch)
         self.server.connections = self.network.connections
-        shared = world.store in {"redis", "file"}
-        self.shelf = Shelf(universe, world, self.watch) if shared else None
         self.memory_store = None
         self.watch.server, self.watch.shelf = self.server, self.shelf
-        self.slots = {}
-        self.incarnations = {}
-        self.healed = False
-        self._armed = []
-        self._begun = []
-        self._places = universe.stream("places")
-        universe.signals = self._signal
-        self._machines = {}
         if world.store == "memory":
             clock = ProcessClock(universe, self._machine(0), counts_suspend=world.counts_suspend)
             self.memory_store = MemoryTokenStore(clock=clock)
@@ -72,17 +54,12 @@ class History:
             universe.run(world.duration + HEALED_FOR)
             if universe.violation is None:
                 self._look()
-            self.digest = universe.digest()
-            self.trace = universe.trace
-            self.violation = universe.violation
-            universe.dispose()
-        return self.violation
+            return self.conclude()
 
     def start(self, slot):
         """Start a process in a place of the fleet."""
         world = self.plan.world
-        number = self.incarnations.get(slot, -1) + 1
-        self.incarnations[slot] = number
+        number = self.number(slot)
         machine = self._machine(slot if world.store == "redis" else 0)
         is_wrong = world.wrong_key == slot and not self.healed
         process = Process(self, slot, number, machine, key="wrong" if is_wrong else "right")
@@ -90,13 +67,6 @@ class History:
         if machine.sleeps and self.universe.now < machine.sleeps[-1][1]:
             process.freeze(machine.sleeps[-1][1] - self.universe.now)
         return process
-
-    def _machine(self, place):
-        """Give a machine: with Redis each process has one of its own."""
-        if place not in self._machines:
-            boot = self._places.uniform(100.0, 100_000.0)
-            self._machines[place] = Machine(boot, self.plan.world.wall_offsets[place])
-        return self._machines[place]
 
     def heal(self):
         """Let everything work again, for good."""
@@ -171,35 +141,6 @@ class History:
 
     # -- steps --------------------------------------------------------------------------------
 
-    def _arm(self, step):
-        if self.healed:
-            return
-        if step.anchor:
-            self._armed.append([step, None])
-        else:
-            self._do(step)
-
-    def _signal(self, anchor, process):
-        for armed in list(self._armed):
-            step, left = armed
-            if step.slot not in {-1, process.slot}:
-                continue
-            if left is None:
-                if anchor == step.anchor:
-                    armed[1] = step.skip
-            elif anchor == "step":
-                armed[1] = left - 1
-            if armed[1] is not None and armed[1] <= 0:
-                self._armed.remove(armed)
-                # Not within whatever has just told of it.
-                self.universe.after(0.0, lambda step=step: self.healed or self._do(step))
-
-    def _do(self, step):
-        process = self.slots.get(step.slot, self.slots[0])
-        if step.slot >= 0 and process.is_dead:
-            return
-        getattr(self, step.kind)(step, process)
-
     def _spawn(self, process, loop, coroutine):
         return process.spawn(coroutine, loop)
 
@@ -233,14 +174,6 @@ class History:
 
         task = self._spawn(process, loop, work())
         task.add_done_callback(lambda _: loop.end_run())
-
-    def cancel(self, step, process):
-        """Cancel the caller that has waited for the longest time."""
-        for task in process.callers:
-            if not task.done() and task.get_loop().is_running():
-                self.universe.note(process.name, "a caller is cancelled")
-                task.cancel()
-                return
 
     def reject(self, step, process):
         loop = process.loop(step.loop)
@@ -362,37 +295,6 @@ class History:
 
     # -- processes and loops ------------------------------------------------------------------
 
-    def freeze(self, step, process):
-        process.freeze(step.seconds)
-
-    def suspend(self, step, process):
-        """Let a machine sleep, with every process on it."""
-        machine = process.machine
-        asleep = [p for p in self.universe.processes if p.machine is machine and not p.is_dead]
-        if all(sleeper.can_run for sleeper in asleep):
-            for sleeper in asleep:
-                sleeper.freeze(step.seconds)
-            machine.sleeps.append([self.universe.now, self.universe.now + step.seconds])
-            self.universe.after(step.seconds, lambda: machine.sleep(step.seconds))
-
-    def kill(self, step, process):
-        process.kill()
-        self.universe.after(step.seconds, lambda: self._restart(process))
-
-    def _restart(self, process):
-        if self.slots.get(process.slot) is process and process.is_dead:
-            self.start(process.slot)
-
-    def wall(self, step, process):
-        self.universe.note(process.name, "wall clock steps", step.seconds)
-        process.machine.wall_offset += step.seconds
-        process.machine.was_set_back |= step.seconds < 0
-
-    def block(self, step, process):
-        loop = process.loop(step.loop)
-        self.universe.note(process.name, loop.name, "blocked", step.seconds)
-        loop.block(step.seconds)
-
     def stand(self, step, process):
         """Let a loop stop, as a synchronous wrapper's does after its time-out; it may go on later."""
         loop = process.loops.get(step.loop)
@@ -432,15 +334,6 @@ class History:
         outage = [step.detail, universe.now, until]
         self.watch.outages.append(outage)
         universe.at(until, lambda: self.watch.check_outage(outage[1], outage[2]))
-
-    def network_fault(self, step, process):
-        self.universe.note("network of", step.slot, step.detail, step.seconds)
-        until = self.universe.now + step.seconds
-        for slot in range(self.plan.world.processes) if step.slot < 0 else (step.slot,):
-            self.network.faults[slot] = (step.detail, until)
-
-    def loss(self, step, process):
-        self.network.losses.append(step.detail)
 
     def store_fault(self, step, process):
         self.universe.note("store of", step.slot, step.detail, step.seconds)

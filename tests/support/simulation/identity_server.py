@@ -1,9 +1,10 @@
 """An authorization server over raw HTTP/1.1, which remembers each presentation of a refresh token."""
 
 import json
-from urllib.parse import parse_qs
 
 import attrs
+
+from support.simulation.peer import Peer
 
 MARGIN = 1e-6
 
@@ -123,7 +124,7 @@ class IdentityServer:
 
     def accept(self, connection):
         """Give the server's end of a connection."""
-        return _Peer(self, connection)
+        return Peer(self, connection)
 
     # -- sign-ins -----------------------------------------------------------------------------
 
@@ -156,8 +157,9 @@ class IdentityServer:
 
     # -- requests -----------------------------------------------------------------------------
 
-    def handle(self, peer, path, form):
+    def handle(self, peer, request):
         """Act on a request and send the response after a while."""
+        path, form = request.path, request.form()
         if path != "/connect/token":
             self._handle_revocation(peer, form)
             return
@@ -258,47 +260,3 @@ class IdentityServer:
     def think(self):
         """Give the seconds before a response leaves."""
         return self._random.uniform(0.001, 0.08)
-
-
-class _Peer:
-    """The server's end of one connection."""
-
-    def __init__(self, server, connection):
-        self.server = server
-        self.connection = connection
-        self.presentation = None
-        self._buffer = b""
-
-    def received(self, data):
-        self._buffer += data
-        head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
-            return
-        lines = head.decode().split("\r\n")
-        headers = {
-            name.lower(): value.strip()
-            for name, _, value in (ln.partition(":") for ln in lines[1:])
-        }
-        if len(body) < int(headers.get("content-length", 0)):
-            return
-        self._buffer = b""
-        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        self.server.handle(self, lines[0].split(" ")[1], form)
-
-    def send(self, status, body, media_type, *headers):
-        lines = [
-            f"HTTP/1.1 {status} Said",
-            f"Content-Type: {media_type}",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-            *(f"{name}: {value}" for name, value in headers),
-        ]
-        message = "\r\n".join([*lines, "", body]).encode()
-        self.server.universe.after(self.server.think(), lambda: self.connection.respond(message))
-
-    def delivered(self):
-        if self.presentation is not None:
-            self.presentation.delivered_at = self.server.universe.now
-
-    def lost(self):
-        pass

@@ -5,22 +5,29 @@ import time
 import attrs
 
 from support.simulation.history import History
-from support.simulation.plan import make_plan
+from support.simulation.payments.history import PaymentHistory
+from support.simulation.payments.plan import PaymentWorld, make_death_plan, make_payment_plan
+from support.simulation.plan import World, make_plan
 from support.simulation.universe import quiet
 
 _COLLECT_EVERY = 10
 
+PLANS = {"tokens": make_plan, "payments": make_payment_plan, "deaths": make_death_plan}
+"""What a seed can mean."""
+
+_HISTORIES = {World: History, PaymentWorld: PaymentHistory}
+
 
 def run_plan(plan, *, verbose=False):
     """Run a plan; give the history."""
-    history = History(plan, verbose=verbose)
+    history = _HISTORIES[type(plan.world)](plan, verbose=verbose)
     history.run()
     return history
 
 
-def run_seed(seed, *, verbose=False):
+def run_seed(seed, kind="tokens"):
     """Run a seed; give the history."""
-    return run_plan(make_plan(seed), verbose=verbose)
+    return run_plan(PLANS[kind](seed))
 
 
 def shrink(plan, invariant):
@@ -41,9 +48,9 @@ def shrink(plan, invariant):
         chunk = max(1, chunk // 2)
 
 
-def report(seed):
+def report(seed, kind="tokens"):
     """Describe a seed's failure: its world, the steps that it needs, and what happened."""
-    plan = make_plan(seed)
+    plan = PLANS[kind](seed)
     first = run_plan(plan)
     if first.violation is None:
         return f"seed {seed}: no violation"
@@ -62,14 +69,14 @@ def report(seed):
     )
 
 
-def run_range(first, last, *, limit=None):
+def run_range(first, last, *, kind="tokens", limit=None):
     """Run seeds from first to last; give those that fail, by invariant."""
     failed = {}
     began = time.perf_counter()
     for start in range(first, last, _COLLECT_EVERY):
         with quiet():
             for seed in range(start, min(last, start + _COLLECT_EVERY)):
-                violation = run_seed(seed).violation
+                violation = run_seed(seed, kind).violation
                 if violation is not None:
                     failed.setdefault(violation.invariant, []).append(seed)
         if limit is not None and sum(map(len, failed.values())) >= limit:
