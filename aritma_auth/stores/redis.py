@@ -16,7 +16,8 @@ from aritma_auth.secret import Secret
 from aritma_auth.stores.contract import Entry, Lease, Record
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
-from aritma_auth.stores.redis_connection import open_clients, problem_of
+from aritma_auth.stores.redis_changes import ChangeListener, SubscribingClient
+from aritma_auth.stores.redis_connection import PerLoop, open_clients, problem_of
 from aritma_auth.stores.redis_scripts import (
     ACQUIRE,
     KEEP,
@@ -44,8 +45,10 @@ class RedisTokenStore(AsyncCloseable):
 
     One server, a replicated one or a cluster will do, without modules. Its user needs the keys that
     begin with the prefix, and EVAL, EVALSHA, TIME, EXISTS, DEL, GET, SET, HGET, HSET, PTTL and
-    PEXPIRE. The server must not evict keys (``maxmemory-policy noeviction``): a lost lease costs
-    one more refresh. Whatever the server refuses or does not do in time raises `StoreError`.
+    PEXPIRE. With PUBLISH, SUBSCRIBE and the channel ``{prefix}:changes`` processes that wait for
+    another's refresh are notified of its end; without, they poll. The server must not evict keys
+    (``maxmemory-policy noeviction``): a lost lease costs one more refresh. Whatever the server
+    refuses or does not do in time raises `StoreError`.
 
     Args:
         server: A URL such as ``rediss://user:password@host:6379/0``, of which only the host is
@@ -72,8 +75,6 @@ class RedisTokenStore(AsyncCloseable):
     Raises:
         ConfigurationError: An argument is wrong, or redis-py is not installed.
     """
-
-    can_watch = False
 
     def __init__(
         self,
@@ -118,6 +119,12 @@ class RedisTokenStore(AsyncCloseable):
         self._retention = retention
         self._default_lifetime = default_lifetime
         self._clock = clock
+        self._listeners = PerLoop(self._make_listener)
+
+    @property
+    def can_watch(self) -> bool:
+        """Whether the client can subscribe; those of redis-py can."""
+        return self._clients.can_subscribe
 
     async def load(self, key: str) -> Entry | None:
         """
@@ -166,6 +173,7 @@ class RedisTokenStore(AsyncCloseable):
             fence,
             encrypted,
             *self._times(record, now),
+            self._channel,
         )
         return written == 1
 
@@ -213,8 +221,27 @@ class RedisTokenStore(AsyncCloseable):
         return lease if lease.fence else None
 
     async def watch(self, key: str, *, generation: int) -> None:
-        """Raise, since `can_watch` is False: watching would take one more connection a process."""
-        raise NotImplementedError("can_watch is False")
+        """
+        Wait until the entry has another generation, by a subscription to the server.
+
+        Raises:
+            StoreError: No notification will come, as for a user without the right to subscribe.
+        """
+        value = self._names(key).value
+
+        async def is_changed() -> bool:
+            found = await self._run("load", LOAD, (value,))
+            return (0 if found is None else cast("tuple[int]", found)[0]) != generation
+
+        await self._listeners.get().wait(value, generation, is_changed)
+
+    def _make_listener(self) -> ChangeListener:
+        client = cast("SubscribingClient", self._clients.get())
+        return ChangeListener(client.pubsub, self._channel, self._timeout)
+
+    @property
+    def _channel(self) -> str:
+        return f"{self._prefix}:changes"
 
     def _names(self, key: str) -> "_Names":
         # A cluster keeps names with the same text in braces in one slot.
@@ -236,6 +263,9 @@ class RedisTokenStore(AsyncCloseable):
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""
+        listener = self._listeners.take()
+        if listener is not None:
+            await listener.aclose()
         await self._clients.aclose()
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
 """Connections to a Redis server: a caller's client, or one of our own for each event loop."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar
 
 import attrs
 from yarl import URL
@@ -16,6 +17,8 @@ from aritma_auth.stores.redis_scripts import RedisClient
 if TYPE_CHECKING:
     from redis.asyncio import Connection, Redis
     from redis.credentials import CredentialProvider
+
+T = TypeVar("T")
 
 _PORT = 6379
 
@@ -103,8 +106,40 @@ def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
     return None
 
 
+class PerLoop(Generic[T]):
+    """
+    One object for each event loop, made when it is first needed there.
+
+    Args:
+        make: Makes the running loop's.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: dict[asyncio.AbstractEventLoop, T] = {}
+
+    def get(self) -> T:
+        """Return that of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._made:
+            for other in [*self._made]:
+                if other.is_closed():
+                    self._made.pop(other, None)
+            self._made[loop] = self._make()
+        return self._made[loop]
+
+    def take(self) -> T | None:
+        """Return that of the running event loop, if there is one, and forget it."""
+        return self._made.pop(asyncio.get_running_loop(), None)
+
+
 class RedisClients(Protocol):
     """Source of clients."""
+
+    @property
+    def can_subscribe(self) -> bool:
+        """Whether they have ``pubsub()``."""
+        ...
 
     def get(self) -> RedisClient:
         """Return the client of the running event loop."""
@@ -120,6 +155,11 @@ class GivenClient:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+
+    @property
+    def can_subscribe(self) -> bool:
+        """Whether it has ``pubsub()``, as the clients of redis-py have."""
+        return callable(getattr(self._client, "pubsub", None))
 
     def get(self) -> RedisClient:
         """Return it."""
@@ -138,18 +178,13 @@ class OwnClients:
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
-        self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
+        self._clients = PerLoop(self._make)
+
+    can_subscribe = True
 
     def get(self) -> RedisClient:
         """Return the client of the running event loop."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            for other in [*self._clients]:
-                if other.is_closed():
-                    self._clients.pop(other, None)
-            client = self._clients[loop] = self._make()
-        return client
+        return self._clients.get()
 
     def _make(self) -> "Redis":
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - extra "redis"
@@ -178,7 +213,7 @@ class OwnClients:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        client = self._clients.take()
         if client is not None:
             await client.aclose()
 

@@ -131,6 +131,8 @@ if fence > 0 then
     'written', whole(fence))
   redis.call('PEXPIRE', fences, ARGV[9])
 end
+-- Whoever waits is told; a user that may not publish makes them poll.
+redis.pcall('PUBLISH', ARGV[10], value .. ' ' .. whole(replaces + 1))
 return 1
 """
 )
@@ -138,7 +140,8 @@ return 1
 Of v and f: 1 if the record was written, 0 if its generation or a later lease forbids it.
 
 The arguments: replaces, fence, record; the token's stamp, age and lifetime; how long to keep the
-record at least; the rest of the backoff; how long to keep the fence. Times are in ms.
+record at least; the rest of the backoff; how long to keep the fence; the channel of all changes.
+Times are in ms.
 """
 
 ACQUIRE = Script(

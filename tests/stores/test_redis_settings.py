@@ -8,7 +8,7 @@ import redis as redis_py
 import redis.asyncio
 
 import aritma_auth as aa
-from support.stores import KEY, KEYS
+from support.stores import KEYS
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -102,11 +102,15 @@ def test_a_client_that_cannot_be_used_is_refused(client, settings, words):
         aa.RedisTokenStore(client, keys=KEYS, **settings)
 
 
-async def test_redis_is_not_watched(store):
-    """The store cannot watch, so the provider polls."""
-    assert not store.can_watch
-    with pytest.raises(NotImplementedError):
-        await store.watch(KEY, generation=0)
+async def test_a_client_that_cannot_subscribe_is_polled():
+    """A client of the caller's own kind, which only runs commands, is not watched."""
+
+    class Commands:
+        async def execute_command(self, *_command, **_options):
+            return None
+
+    assert not aa.RedisTokenStore(Commands(), keys=KEYS).can_watch
+    assert aa.RedisTokenStore(redis.asyncio.Redis(), keys=KEYS).can_watch
 
 
 def test_the_error_names_the_extra(monkeypatch):
