@@ -222,6 +222,9 @@ async def test_a_closed_store_leaves_no_connection(server, open_store):
     async with open_store(server) as store:
         watching = asyncio.create_task(store.watch(KEY, generation=0))
         await until(lambda: b"cmd=subscribe" in server.do("CLIENT", "LIST"))
+        # Its look at the entry follows on a connection of its own.
+        await until(lambda: b"cmd=eval" in server.do("CLIENT", "LIST"))
+        await store.load(KEY)
     with pytest.raises(aa.StoreError):
         await watching
 
