@@ -64,7 +64,7 @@ async def measure(options, store, restart):
                 if done >= (kills + 1) * options.kill_every:
                     kills += 1
                     replacement = await fleet.kill_one()
-                    # A process without a token needs its store to begin with.
+                    # A process without a token needs its store: it has had one then.
                     await replacement.is_ready.wait()
                 if done >= (restarts + 1) * options.restart_every:
                     restarts += 1

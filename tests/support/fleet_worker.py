@@ -208,10 +208,11 @@ async def work(spec):
             await make_provider(spec, store) as provider,
             aiohttp.ClientSession(spec["server"], middlewares=[provider.middleware()]) as api,
         ):
+            await call(api)
             say(ready=True)
             while parent.is_there:
-                await call(api)
                 await asyncio.sleep(spec["pause"])
+                await call(api)
         await close_store(store)
 
 
@@ -233,6 +234,7 @@ def work_in_short_loops(spec):
 
     store = open_store(spec)
     provider = asyncio.run(make_provider(spec, store))
+    asyncio.run(job())
     say(ready=True)
     while parent.is_there:
         asyncio.run(job())

@@ -30,7 +30,12 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader, writer):
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            # The server is being started again.
+            writer.close()
+            return
         try:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._ask(reader, back))
