@@ -3,6 +3,9 @@ Stores of one machine: its processes take turns by lock files, wherever the entr
 
     <name>.lock     held for milliseconds by a process that reads, compares and writes
     <name>.lease    held by the process that refreshes the token; counts the leases
+
+A disk may hang for one process alone. Before it takes a lock a process reads the entry once in
+vain: then it hangs there, and the others go on.
 """
 
 import contextlib
@@ -117,7 +120,7 @@ class LocalTokenStore:
             seconds,
         )
         try:
-            is_granted = await self._in_thread(lease.acquire)
+            is_granted = await self._in_thread(self._acquire, lease, name)
         except BaseException:
             # The thread goes on without us, and may yet be granted the lease.
             lease.end()
@@ -139,8 +142,17 @@ class LocalTokenStore:
         kept = self._read(key, self._name(key))
         return None if kept is None else kept.entry
 
+    def _acquire(self, lease: FileLease, name: str) -> bool:
+        self._meet_hang(name)
+        return lease.acquire()
+
+    def _meet_hang(self, name: str) -> None:
+        if not self._shelf.reads_locked:
+            self._shelf.read(name)
+
     def _save(self, key: str, record: Record, replaces: int, fence: int) -> bool:
         name = self._name(key)
+        self._meet_hang(name)
         with self._locked(name):
             kept = self._read_locked(key, name)
             generation = 0 if kept is None else kept.entry.generation

@@ -60,6 +60,42 @@ def own_executor_only(monkeypatch):
     monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", refuse)
 
 
+@pytest.fixture
+def hung_once(monkeypatch):
+    """Let the next opening of an entry block until the second event is set; the first one tells."""
+    has_begun, is_back, real = threading.Event(), threading.Event(), os.open
+
+    def blocking(path, *arguments, **settings):
+        if str(path).endswith(".token") and not has_begun.is_set():
+            has_begun.set()
+            is_back.wait(60)
+        return real(path, *arguments, **settings)
+
+    monkeypatch.setattr(os, "open", blocking)
+    yield has_begun, is_back
+    is_back.set()
+
+
+@pytest.mark.parametrize("hangs", ["save", "acquire"])
+async def test_a_disk_that_hangs_for_one_process_stops_no_other(tmp_path, hung_once, hangs):
+    """A hung process holds no lock: others get the lease and write, and it finds that it is late."""
+    has_begun, is_back = hung_once
+    hung, other = aa.FileTokenStore(tmp_path), aa.FileTokenStore(tmp_path)
+    has_begun.set()
+    assert await other.save(KEY, OLD, replaces=0)
+    has_begun.clear()
+    work = hung.save(KEY, OLD, replaces=1) if hangs == "save" else hung.acquire(KEY, seconds=5)
+    hanging = asyncio.ensure_future(work)
+    await asyncio.to_thread(has_begun.wait, 20)
+
+    lease = await other.acquire(KEY, seconds=5)
+    assert lease is not None
+    assert await other.save(KEY, NEW, replaces=1, fence=lease.fence)
+    is_back.set()
+    assert not await hanging
+    await lease.release()
+
+
 @pytest.mark.usefixtures("own_executor_only")
 async def test_a_thousand_hung_operations_hold_four_threads(tmp_path, dead_disk):
     """Each caller's time-out ends its own operation, and all is well once the disk is back."""
