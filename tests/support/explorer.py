@@ -20,7 +20,7 @@ import attrs
 
 import aritma_auth as aa
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
-from aritma_auth.provider.shared.machine import Phase, Purpose, SharedRefresh
+from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
     Acquire,
     Failed,
@@ -41,6 +41,7 @@ from aritma_auth.provider.shared.messages import (
     Woke,
     Wrote,
 )
+from aritma_auth.provider.shared.state import Phase, Purpose
 from aritma_auth.stores import Entry, Record
 
 POLICY = aa.RefreshPolicy(

@@ -18,12 +18,13 @@ from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.settings import Settings, credential_fingerprint
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
-from aritma_auth.provider.shared.machine import Phase, Purpose, Refresh, SharedRefresh
+from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.resilient_store import (
     HeldLease,
     ResilientStore,
     StoreUnavailableError,
 )
+from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.tasks import GuardedTask, uninterrupted

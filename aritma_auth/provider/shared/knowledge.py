@@ -8,7 +8,7 @@ that changes by itself: the clocks, a random number, and what the provider's cac
 import attrs
 
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.lifecycle import TokenLifetime, plan_lifetime
+from aritma_auth.provider.lifecycle import Freshness, TokenLifetime, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.stores import Entry, Record, SharedBackoff
 
@@ -122,6 +122,10 @@ class Found:
 
     token: Token
     life: TokenLifetime
+
+    def freshness(self, moment: Moment) -> Freshness:
+        """Return what may be done with it."""
+        return self.life.freshness(moment.on(self.life))
 
 
 @attrs.frozen

@@ -51,7 +51,7 @@ reach:
 7. Every refresh ends by its time-out.
 """
 
-import enum
+from copy import copy
 from typing import assert_never
 
 import attrs
@@ -70,37 +70,9 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
 from aritma_auth.provider.lifecycle import Freshness
 from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
-from aritma_auth.provider.shared.knowledge import (
-    Found,
-    Knowledge,
-    Moment,
-    VersionedToken,
-    View,
-    is_same,
-)
-from aritma_auth.provider.shared.messages import (
-    Acquire,
-    Action,
-    Event,
-    Failed,
-    Leased,
-    Load,
-    Loaded,
-    Outcome,
-    Pause,
-    Postpone,
-    Raise,
-    Release,
-    Responded,
-    Save,
-    Saved,
-    Send,
-    Serve,
-    Unavailable,
-    WaitForChange,
-    Woke,
-    Wrote,
-)
+from aritma_auth.provider.shared import messages as msg
+from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
+from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import SIGN_IN_AGAIN
 from aritma_auth.stores import Record, SharedBackoff
 
@@ -128,84 +100,6 @@ _REFRESHING = "another process is refreshing the token and has not finished: try
 _CHANGING = "the stored token changes faster than it can be claimed: try again later"
 
 
-class Purpose(enum.Enum):
-    """What the steps are for."""
-
-    REFRESH = enum.auto()
-    WRITE = enum.auto()
-    """Write what is owed."""
-    WRITE_NOW = enum.auto()
-    """The same in a call of `set_token` or `forget`: that is newer than whatever is stored."""
-
-
-class Phase(enum.Enum):
-    """What is waited for; the names are those of the drawing."""
-
-    LOOK = enum.auto()
-    LEASE = enum.auto()
-    CLAIM = enum.auto()
-    ASK = enum.auto()
-    PAUSE = enum.auto()
-    WRITE = enum.auto()
-    LATER = enum.auto()
-    NOTE = enum.auto()
-    RELEASE = enum.auto()
-
-
-@attrs.frozen
-class Refresh:
-    """A refresh under way, or a write."""
-
-    known: Knowledge
-    """What the process knows; it outlives the refresh."""
-    purpose: Purpose
-    began_at: float
-    poll: float
-    """Seconds until the next look at an entry that another process is refreshing."""
-    phase: Phase = Phase.LOOK
-    view: View = attrs.field(factory=View)
-    changed_at: float = 0.0
-    """When this refresh saw the entry change last: whoever holds the lease lived then."""
-    watched_from: float = 0.0
-    """When this refresh saw its mark first."""
-    quiet_until: float = float("-inf")
-    """Until then no one-time token is presented."""
-    is_alone: bool = False
-    """The store is away, and the server is asked without it."""
-    fence: int | None = None
-    """Number of the lease, if it is held."""
-    basis: Token | None = None
-    """The token whose refresh token is presented, or None for the grant itself."""
-    serial: int = 0
-    """The newest token's when this was decided."""
-    claimed_at: float = 0.0
-    """When the mark was decided on; it is written later."""
-    sent_at: float | None = None
-    """When the basis was presented first."""
-    is_at_risk: bool = False
-    """The basis may be spent."""
-    attempts: int = 0
-    """Requests so far."""
-    writes: int = 0
-    """Records so far."""
-    saving: Record = attrs.field(factory=Record)
-    """The last of them."""
-    response: Responded | None = None
-    refusal: AritmaAuthError | None = None
-    """Why the server refused the last basis for good."""
-    outcome: Outcome = attrs.field(factory=lambda: Postpone(0.0))
-    """The end, once the lease is given back."""
-
-    @property
-    def is_critical(self) -> bool:
-        """Something that can be had only once is on its way."""
-        is_sent = self.phase is Phase.ASK and not (self.known.is_reusable and self.basis is None)
-        return is_sent or self.response is not None or self.phase in {Phase.CLAIM, Phase.NOTE}
-
-
-Step = tuple[Refresh, Action]
-
-
 @attrs.frozen
 class SharedRefresh:
     """The rules: a grant and the numbers."""
@@ -215,145 +109,183 @@ class SharedRefresh:
     sharing: SharingPolicy
     usage: RefreshTokenUsage = ONE_TIME
 
-    def begin(self, known: Knowledge, purpose: Purpose, moment: Moment) -> Step:
+    def begin(
+        self, known: Knowledge, purpose: Purpose, moment: Moment
+    ) -> tuple[Refresh, msg.Action]:
         """Begin a refresh, or a write of what is owed."""
         now = moment.now
-        return Refresh(known, purpose, now, self.sharing.min_poll, changed_at=now), Load()
+        return Refresh(known, purpose, now, self.sharing.min_poll, changed_at=now), msg.Load()
 
-    def step(self, state: Refresh, event: Event, moment: Moment) -> Step:  # noqa: PLR0911 - a case each
+    def step(self, state: Refresh, event: msg.Event, moment: Moment) -> tuple[Refresh, msg.Action]:
         """Give the refresh after an event, and what to do next."""
+        state = copy(state)
+        return state, _Step(self, state, moment).take(event)
+
+
+class _Step:
+    """
+    One step: changes the refresh by an event, and says what to do next.
+
+    Each method whose name is a place of the drawing returns the action that leads there.
+    """
+
+    def __init__(self, rules: SharedRefresh, state: Refresh, moment: Moment) -> None:
+        self.grant, self.policy, self.usage = rules.grant, rules.policy, rules.usage
+        self.sharing = rules.sharing
+        self.state = state
+        self.moment = moment
+
+    def take(self, event: msg.Event) -> msg.Action:  # noqa: PLR0911 - a case each
+        """Change the refresh by an event, and return what to do next."""
         match event:
-            case Loaded(view):
-                return self._loaded(state, view, moment)
-            case Leased(fence):
+            case msg.Loaded():
+                return self._loaded(event)
+            case msg.Leased(None):
+                return self._follow()
+            case msg.Leased(fence):
                 # The holder before may have finished between the look and the lease.
-                return (
-                    self._follow(state, moment)
-                    if fence is None
-                    else self._look(attrs.evolve(state, fence=fence))
-                )
-            case Saved(is_written):
-                return self._saved(state, moment, is_written=is_written)
-            case Responded():
-                return self._responded(state, event, moment)
-            case Failed(error, credential):
-                return self._failed(state, error, credential, moment)
-            case Woke():
-                return self._woke(state, moment)
-            case Unavailable():
-                return self._unavailable(state, moment)
+                self.state.fence = fence
+                return self._look()
+            case msg.Saved(is_written):
+                return self._saved(is_written=is_written)
+            case msg.Responded():
+                return self._responded(event)
+            case msg.Failed(error, credential):
+                return self._failed(error, credential)
+            case msg.Woke():
+                return self._woke()
+            case msg.Unavailable():
+                return self._unavailable()
             case _:
                 assert_never(event)
 
-    def _left(self, state: Refresh, moment: Moment) -> float:
+    @property
+    def _left(self) -> float:
         limit = self.policy.refresh_timeout
-        if state.known.is_reusable and state.fence is not None:
+        if self.state.known.is_reusable and self.state.fence is not None:
             # The rest is for those who wait for the lease, if its holder stands still.
             limit *= _LEADERS_SHARE
-        return state.began_at + limit - moment.now
+        return self.state.began_at + limit - self.moment.now
 
-    def _is_once(self, state: Refresh) -> bool:
-        if state.basis is None and not isinstance(self.grant, RefreshTokenGrant):
+    @property
+    def _mark_left(self) -> float:
+        return self.state.claimed_at + self.sharing.redemption_timeout - self.moment.now
+
+    @property
+    def _is_once(self) -> bool:
+        if self.state.basis is None and not isinstance(self.grant, RefreshTokenGrant):
             return not self.grant.is_reusable
         return not self.usage.reusable
 
+    @property
+    def _is_overruled(self) -> bool:
+        # A sign-in or sign-out came meanwhile, here or by the store.
+        return self.state.known.newest.serial != self.state.serial
+
     # What is known and what is stored
 
-    def _look(self, state: Refresh) -> Step:
-        return attrs.evolve(state, phase=Phase.LOOK), Load()
+    def _look(self) -> msg.Action:
+        self.state.phase = Phase.LOOK
+        return msg.Load()
 
-    def _loaded(self, state: Refresh, view: View, moment: Moment) -> Step:
-        known = state.known.marked(view.record.redeeming_since, at=moment.now)
+    def _loaded(self, loaded: msg.Loaded) -> msg.Action:
+        state, before, view, now = self.state, self.state.view, loaded.view, self.moment.now
+        mark = view.record.redeeming_since
+        known = state.known.marked(mark, at=now)
         is_call = state.purpose is Purpose.WRITE_NOW
         if is_call or known.is_new:
             known = known.outranking(view)
         known = attrs.evolve(known.saw(view), is_new=known.is_new and not is_call)
         if known.is_owed and not state.known.is_owed:
             # The store has lost its memory: another process may know a newer token still.
-            grace = self.sharing.store_loss_grace
-            state = attrs.evolve(state, quiet_until=view.asked_at + grace)
-        if view.generation != state.view.generation:
-            state = attrs.evolve(state, changed_at=moment.now)
-        mark = view.record.redeeming_since
-        is_other = mark is None or mark != state.view.record.redeeming_since
+            state.quiet_until = view.asked_at + self.sharing.store_loss_grace
+        if view.generation != before.generation:
+            state.changed_at = now
         # A process that stood still has watched nothing meanwhile.
         longest = self.sharing.max_poll * _LONGEST_POLL + self.sharing.store_timeout
-        if is_other or moment.now - state.view.asked_at > longest:
-            state = attrs.evolve(state, watched_from=moment.now)
-        return self._decide(attrs.evolve(state, known=known, view=view), moment)
+        is_other = mark is None or mark != before.record.redeeming_since
+        if is_other or now - before.asked_at > longest:
+            state.watched_from = now
+        state.known, state.view = known, view
+        return self._decide()
 
-    def _decide(self, state: Refresh, moment: Moment) -> Step:  # noqa: PLR0911 - a rule each
-        known, view = state.known, state.view
+    def _decide(self) -> msg.Action:  # noqa: PLR0911 - a rule each
+        state, known, view = self.state, self.state.known, self.state.view
         if state.purpose is not Purpose.REFRESH:
-            return self._write_owed(state)
+            return self._write_owed()
         if state.response is not None:
-            return self._keep(state, state.response, moment)
+            return self._keep(state.response)
         if view.is_unreadable and not (known.is_reusable or known.owes_sign_in):
-            return self._finish(state, Raise(self._outage(_UNREADABLE)), moment)
-        found = known.alive_in(view, self.policy, moment)
-        if found is not None and found.life.freshness(moment.on(found.life)) is Freshness.FRESH:
-            return self._adopt(state, found)
+            return self._finish(msg.Raise(self._outage(_UNREADABLE)))
+        found = known.alive_in(view, self.policy, self.moment)
+        if found is not None and found.freshness(self.moment) is Freshness.FRESH:
+            return self._adopt(found)
         if known.is_owed:
             # The store is behind: nobody may act on the older token in it.
-            return self._write(state, moment)
+            return self._write() if state.writes < _CLAIMS else self._give_up(_CHANGING)
         shared = known.backoff_in(view)
         if shared is not None:
             error = shared.error.copy()
             error.retry_after = shared.seconds
-            return self._finish(state, Raise(error), moment)
+            return self._finish(msg.Raise(error))
         if state.fence is None:
-            return attrs.evolve(state, phase=Phase.LEASE), Acquire()
-        return self._lead(state, moment)
+            state.phase = Phase.LEASE
+            return msg.Acquire()
+        return self._lead()
 
-    def _adopt(self, state: Refresh, found: Found) -> Step:
+    def _adopt(self, found: Found) -> msg.Action:
+        state, life = self.state, found.life
         newest = VersionedToken(found.token, state.view.record.serial)
-        known = attrs.evolve(state.known, newest=newest, is_owed=False, is_by_user=False)
-        life = found.life
-        outcome = Serve(found.token, life.issued_at, life.wall_issued_at, is_adopted=True)
-        return self._release(attrs.evolve(state, known=known), outcome)
+        state.known = attrs.evolve(state.known, newest=newest, is_owed=False, is_by_user=False)
+        return self._release(
+            msg.Serve(found.token, life.issued_at, life.wall_issued_at, is_adopted=True)
+        )
 
     # Another process holds the lease
 
-    def _follow(self, state: Refresh, moment: Moment) -> Step:
+    def _follow(self) -> msg.Action:
+        state, moment, sharing = self.state, self.moment, self.sharing
         if moment.now < moment.spare_until:
-            pause = self.sharing.recheck_interval * (0.5 + moment.draw)
-            return self._release(state, Postpone(pause))
+            return self._release(msg.Postpone(sharing.recheck_interval * (0.5 + moment.draw)))
         waited = moment.now - state.changed_at
         if state.known.is_reusable and waited >= self.policy.refresh_timeout * _LEADERS_SHARE:
             # The holder stands still, and nothing is spent by asking twice: go on without the
             # lease. The mark lets one process at a time do so.
-            return self._lead(state, moment)
-        if self._left(state, moment) <= 0:
-            return self._finish(state, Raise(_busy(_REFRESHING)), moment)
-        poll = min(state.poll * _POLL_GROWTH, self.sharing.max_poll)
+            return self._lead()
         seconds = state.poll * (0.5 + moment.draw)
-        return self._watch(attrs.evolve(state, poll=poll), seconds, moment)
+        state.poll = min(state.poll * _POLL_GROWTH, sharing.max_poll)
+        return self._watch(seconds, _REFRESHING)
 
-    def _watch(self, state: Refresh, seconds: float, moment: Moment) -> Step:
-        seconds = min(seconds, self._left(state, moment))
-        return attrs.evolve(state, phase=Phase.LOOK), WaitForChange(state.view, seconds)
+    def _watch(self, seconds: float, what: str) -> msg.Action:
+        if self._left <= 0:
+            return self._give_up(what)
+        self.state.phase = Phase.LOOK
+        return msg.WaitForChange(self.state.view, min(seconds, self._left))
 
     # This process leads
 
-    def _lead(self, state: Refresh, moment: Moment) -> Step:
-        known, view = state.known, state.view
+    def _lead(self) -> msg.Action:
+        state, known, view = self.state, self.state.known, self.state.view
         if known.presentable is None and not known.is_grant_left:
-            error = state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN)
-            return self._note(state, error, "", moment)
-        state = self._base(state, known.presentable)
+            return self._note(state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN))
+        self._choose(known.presentable)
         is_leader = state.fence is not None and state.poll <= self.sharing.min_poll
-        if not self._is_once(state) and (is_leader or view.is_unreadable):
-            return self._ask(state, moment)
+        if not self._is_once and (is_leader or view.is_unreadable):
+            return self._ask()
         # A leader that had to wait marks the entry too: others wait as long, and would go on alone.
-        wait = self._wait_before_claim(state, moment)
-        if wait <= 0:
-            is_at_risk = view.record.redeeming_since is not None
-            return self._claim(attrs.evolve(state, is_at_risk=is_at_risk), moment)
-        if self._left(state, moment) <= 0:
-            return self._finish(state, Raise(_busy(_CHANGING)), moment)
-        return self._watch(state, min(wait, self.sharing.max_poll), moment)
+        wait = self._wait_before_claim()
+        if wait > 0:
+            return self._watch(min(wait, self.sharing.max_poll), _CHANGING)
+        state.is_at_risk = view.record.redeeming_since is not None
+        return self._claim()
 
-    def _wait_before_claim(self, state: Refresh, moment: Moment) -> float:
+    def _choose(self, basis: Token | None) -> None:
+        state = self.state
+        if not is_same(basis, state.basis):
+            state.sent_at = None
+        state.basis, state.serial = basis, state.known.newest.serial
+
+    def _wait_before_claim(self) -> float:
         """
         Give the seconds for which another process may still have the successor of the newest token.
 
@@ -362,70 +294,58 @@ class SharedRefresh:
         same: the store may have been away until now, and its writer may have the successor and
         write it any moment.
         """
-        record, known, sharing = state.view.record, state.known, self.sharing
-        quiet = state.quiet_until - moment.now
+        state, known, sharing, now = self.state, self.state.known, self.sharing, self.moment.now
+        record, quiet = state.view.record, state.quiet_until - now
         if record.redeeming_since is None or record.serial != known.newest.serial:
             return quiet
         limit = sharing.redemption_timeout
         watch = min(limit, sharing.store_retry_interval + sharing.store_loss_grace)
-        left = known.mark_seen_at + limit - moment.now
-        return max(quiet, left, state.watched_from + watch - moment.now)
+        left = known.mark_seen_at + limit - now
+        return max(quiet, left, state.watched_from + watch - now)
 
-    def _base(self, state: Refresh, basis: Token | None) -> Refresh:
-        sent_at = state.sent_at if is_same(basis, state.basis) else None
-        serial = state.known.newest.serial
-        return attrs.evolve(state, basis=basis, serial=serial, sent_at=sent_at)
-
-    def _claim(self, state: Refresh, moment: Moment) -> Step:
-        newest, record = state.known.newest, state.view.record
+    def _claim(self) -> msg.Action:
+        state, newest, record = self.state, self.state.known.newest, self.state.view.record
+        if state.writes >= _CLAIMS:
+            return self._give_up(_CHANGING)
         # What happened to an older token is of no interest any more.
         shared = record.backoff if record.serial == newest.serial else None
-        mark = Record(newest.token, newest.serial, moment.wall, shared)
-        if state.writes >= _CLAIMS:
-            return self._finish(state, Raise(_busy(_CHANGING)), moment)
-        return self._save(attrs.evolve(state, claimed_at=moment.now), Phase.CLAIM, mark)
+        state.claimed_at = self.moment.now
+        return self._save(
+            Phase.CLAIM, Record(newest.token, newest.serial, self.moment.wall, shared)
+        )
 
-    def _ask(self, state: Refresh, moment: Moment) -> Step:
-        timeout = self._left(state, moment)
-        if self._is_once(state) and not state.is_alone:
-            timeout = min(timeout, self._mark_left(state, moment))
+    def _ask(self) -> msg.Action:
+        state, timeout = self.state, self._left
+        if self._is_once and not state.is_alone:
+            timeout = min(timeout, self._mark_left)
         if timeout <= 0:
-            return self._finish(state, Raise(_busy(_CHANGING)), moment)
-        sent_at = moment.now if state.sent_at is None else state.sent_at
-        attempts = state.attempts + 1
-        state = attrs.evolve(state, phase=Phase.ASK, attempts=attempts, sent_at=sent_at)
-        return state, Send(state.basis, timeout, state.is_at_risk)
+            return self._give_up(_CHANGING)
+        state.phase = Phase.ASK
+        state.attempts += 1
+        state.sent_at = self.moment.now if state.sent_at is None else state.sent_at
+        return msg.Send(state.basis, timeout, state.is_at_risk)
 
-    def _mark_left(self, state: Refresh, moment: Moment) -> float:
-        return state.claimed_at + self.sharing.redemption_timeout - moment.now
+    def _responded(self, response: msg.Responded) -> msg.Action:
+        state = self.state
+        if self._is_overruled:
+            return self._again()
+        state.known = state.known.refreshed(response.token)
+        state.response, state.writes = response, 0
+        return self._serve(response) if state.is_alone else self._decide()
 
-    def _responded(self, state: Refresh, response: Responded, moment: Moment) -> Step:
-        if self._is_overruled(state):
-            return self._again(state, moment)
-        known = state.known.refreshed(response.token)
-        state = attrs.evolve(state, known=known, response=response, writes=0)
-        if state.is_alone:
-            return self._serve(state, response)
-        return self._decide(state, moment)
-
-    def _is_overruled(self, state: Refresh) -> bool:
-        # A sign-in or sign-out came meanwhile, here or by the store.
-        return state.known.newest.serial != state.serial
-
-    def _again(self, state: Refresh, moment: Moment) -> Step:
+    def _again(self) -> msg.Action:
+        state, moment = self.state, self.moment
         if is_same(state.known.newest.token, moment.held) and moment.now < moment.held_until:
-            return self._release(state, Postpone(0.0))
-        state = attrs.evolve(state, response=None, sent_at=None)
-        if self._left(state, moment) <= 0:
-            return self._finish(state, Raise(_busy(_CHANGING)), moment)
-        return self._ask_alone(state, moment) if state.is_alone else self._look(state)
+            return self._release(msg.Postpone(0.0))
+        state.response = state.sent_at = None
+        if self._left <= 0:
+            return self._give_up(_CHANGING)
+        return self._ask_alone() if state.is_alone else self._look()
 
-    def _failed(
-        self, state: Refresh, error: AritmaAuthError, credential: str, moment: Moment
-    ) -> Step:
-        if self._is_overruled(state):
-            return self._again(state, moment)
-        known, basis = state.known, state.basis
+    def _failed(self, error: AritmaAuthError, credential: str) -> msg.Action:
+        state, basis = self.state, self.state.basis
+        if self._is_overruled:
+            return self._again()
         is_refresh = basis is not None or isinstance(self.grant, RefreshTokenGrant)
         # A reusable grant does not end; its subject's sign-in has, and asking again does not help.
         may_end = basis is not None or not self.grant.is_reusable
@@ -433,28 +353,27 @@ class SharedRefresh:
         if basis is None and not self.grant.is_reusable:
             # A code whose response was lost is never sent again (RFC 6749 §4.1.2).
             is_spent = is_refused or (is_ambiguous(error) and not is_refresh)
-            known = attrs.evolve(known, is_grant_spent=known.is_grant_spent or is_spent)
+            is_spent = is_spent or state.known.is_grant_spent
+            state.known = attrs.evolve(state.known, is_grant_spent=is_spent)
         if is_refused:
-            known = attrs.evolve(known, refused=basis or known.refused)
-            state = attrs.evolve(state, known=known, refusal=error, attempts=0)
+            state.known = attrs.evolve(state.known, refused=basis or state.known.refused)
+            state.refusal, state.attempts = error, 0
             # Another process may have rotated it: the store says so.
-            return self._ask_alone(state, moment) if state.is_alone else self._look(state)
-        state = attrs.evolve(state, known=known)
-        pause = self._pause_before_repeat(state, error, moment, is_refresh=is_refresh)
+            return self._ask_alone() if state.is_alone else self._look()
+        pause = self._pause_before_repeat(error, is_refresh=is_refresh)
         if pause is None:
-            return self._note(state, error, credential, moment)
-        is_at_risk = state.is_at_risk or (self._is_once(state) and is_ambiguous(error))
-        return attrs.evolve(state, phase=Phase.PAUSE, is_at_risk=is_at_risk), Pause(pause)
+            return self._note(error, credential)
+        state.phase = Phase.PAUSE
+        state.is_at_risk = state.is_at_risk or (self._is_once and is_ambiguous(error))
+        return msg.Pause(pause)
 
-    def _pause_before_repeat(
-        self, state: Refresh, error: AritmaAuthError, moment: Moment, *, is_refresh: bool
-    ) -> float | None:
-        left = self._left(state, moment)
+    def _pause_before_repeat(self, error: AritmaAuthError, *, is_refresh: bool) -> float | None:
+        state, moment, left = self.state, self.moment, self._left
         # A complete response that cannot be used, such as another token type, comes again.
         is_unusable = isinstance(error, InvalidResponseError) and error.status == 200
         if error.is_permanent or is_unusable or left <= 0:
             return None
-        if self._is_once(state) and is_ambiguous(error):
+        if self._is_once and is_ambiguous(error):
             # It may be spent: only a server with a grace takes it again, once the first request
             # must be over.
             sent_at = moment.now if state.sent_at is None else state.sent_at
@@ -467,147 +386,144 @@ class SharedRefresh:
         pause = max(error.retry_after or 0.0, backoff(self.policy, state.attempts, moment.draw))
         return pause if pause < left else None
 
-    # What came is written before it is served
+    # What is owed is written: what came, before it is served
 
-    def _keep(self, state: Refresh, response: Responded, moment: Moment) -> Step:
-        known = state.known
+    def _keep(self, response: msg.Responded) -> msg.Action:
+        state, known = self.state, self.state.known
         if not is_same(response.token, known.newest.token):
-            return self._again(state, moment)
-        if not known.is_owed:
-            return self._serve(state, response)
-        if state.writes >= _WRITES:
-            return self._serve(state, response, is_overtaken=True)
+            return self._again()
+        if not known.is_owed or state.writes >= _WRITES:
+            return self._serve(response, is_overtaken=known.is_owed)
         if state.view.is_unreadable and not known.is_reusable:
-            return self._later(state, response, moment)
-        return self._write(state, moment)
+            return self._later(response)
+        return self._write()
 
-    def _write(self, state: Refresh, moment: Moment) -> Step:
-        if state.writes >= _CLAIMS:
-            return self._finish(state, Raise(_busy(_CHANGING)), moment)
-        return self._save_owed(state)
+    def _write_owed(self) -> msg.Action:
+        state, known = self.state, self.state.known
+        if not known.is_owed:
+            return msg.Wrote(is_written=True)
+        if state.view.is_unreadable and not known.owes_sign_in:
+            return msg.Wrote(is_written=False)
+        if state.writes >= _WRITES:
+            return msg.Wrote(is_written=False, is_overtaken=True)
+        return self._write()
 
-    def _save_owed(self, state: Refresh) -> Step:
-        known = attrs.evolve(state.known, unresolved=state.known.unresolved + 1)
-        record = known.owed_record(state.view)
-        return self._save(attrs.evolve(state, known=known), Phase.WRITE, record)
+    def _write(self) -> msg.Action:
+        state = self.state
+        state.known = attrs.evolve(state.known, unresolved=state.known.unresolved + 1)
+        return self._save(Phase.WRITE, state.known.owed_record(state.view))
 
-    def _save(self, state: Refresh, phase: Phase, record: Record) -> Step:
+    def _save(self, phase: Phase, record: Record) -> msg.Action:
+        state = self.state
         # After a conflict a later lease may have written: the generation decides alone.
         fence = 0 if state.response is not None and state.writes else state.fence or 0
-        state = attrs.evolve(state, phase=phase, saving=record, writes=state.writes + 1)
-        return state, Save(record, state.view.generation, fence)
+        state.phase, state.saving = phase, record
+        state.writes += 1
+        return msg.Save(record, state.view.generation, fence)
 
-    def _later(self, state: Refresh, response: Responded, moment: Moment) -> Step:
+    def _later(self, response: msg.Responded) -> msg.Action:
         # So long the others wait before they present its predecessor; it is owed after that too.
-        left = min(self._left(state, moment), self._mark_left(state, moment))
+        state, left = self.state, min(self._left, self._mark_left)
         if not is_same(response.token, state.known.newest.token):
-            return self._again(state, moment)
+            return self._again()
         if state.known.is_reusable or left <= 0:
-            return self._serve(state, response)
-        state = attrs.evolve(state, phase=Phase.LATER, writes=0)
-        return state, Pause(min(left, self.sharing.store_retry_interval))
+            return self._serve(response)
+        state.phase, state.writes = Phase.LATER, 0
+        return msg.Pause(min(left, self.sharing.store_retry_interval))
 
-    def _serve(self, state: Refresh, response: Responded, *, is_overtaken: bool = False) -> Step:
+    def _serve(self, response: msg.Responded, *, is_overtaken: bool = False) -> msg.Action:
         # A token that can be had again is owed to nobody.
-        known = state.known
-        known = attrs.evolve(known, is_owed=known.is_owed and not known.is_reusable)
-        outcome = Serve(response.token, response.asked_at, is_overtaken=is_overtaken)
-        return self._release(attrs.evolve(state, known=known), outcome)
-
-    def _write_owed(self, state: Refresh) -> Step:
-        known = state.known
-        if not known.is_owed:
-            return state, Wrote(is_written=True)
-        if state.view.is_unreadable and not known.owes_sign_in:
-            return state, Wrote(is_written=False)
-        if state.writes >= _WRITES:
-            return state, Wrote(is_written=False, is_overtaken=True)
-        return self._save_owed(state)
+        state, known = self.state, self.state.known
+        state.known = attrs.evolve(known, is_owed=known.is_owed and not known.is_reusable)
+        return self._release(
+            msg.Serve(response.token, response.asked_at, is_overtaken=is_overtaken)
+        )
 
     # A failure is written for all
 
-    def _note(
-        self, state: Refresh, error: AritmaAuthError, credential: str, moment: Moment
-    ) -> Step:
-        before = state.view.record
+    def _note(self, error: AritmaAuthError, credential: str = "") -> msg.Action:
+        state, before = self.state, self.state.view.record
+        state.outcome = msg.Raise(error)
         if state.is_alone or state.view.is_unreadable:
-            return self._finish(state, Raise(error), moment)
+            return self._finish(state.outcome)
         token = before.token
         if token is not None and isinstance(error, ReauthenticationRequiredError):
             # No other process needs to learn that it has ended.
             token = attrs.evolve(token, refresh_token=None)
         may_be_spent = is_ambiguous(error) or isinstance(error, VerificationError)
         mark = before.redeeming_since if may_be_spent else None
-        shared = self._shared_backoff(before, error, credential, moment)
-        state = attrs.evolve(state, outcome=Raise(error))
-        return self._save(state, Phase.NOTE, Record(token, before.serial, mark, shared))
+        shared = self._shared_backoff(before, error, credential)
+        return self._save(Phase.NOTE, Record(token, before.serial, mark, shared))
 
     def _shared_backoff(
-        self, before: Record, error: AritmaAuthError, credential: str, moment: Moment
+        self, before: Record, error: AritmaAuthError, credential: str
     ) -> SharedBackoff | None:
         if isinstance(error, ConfigurationError | VerificationError):
             # Local errors must not block the other processes.
             return before.backoff
         count = 1 + (0 if before.backoff is None else before.backoff.count)
         ends = None if before.token is None else before.token.expires_at
-        left = None if ends is None or ends <= moment.wall else ends - moment.wall
+        left = None if ends is None or ends <= self.moment.wall else ends - self.moment.wall
         seconds = plan_shared_pause(
-            self.policy, self.sharing, error, count=count, draw=moment.draw, alive_for=left
+            self.policy, self.sharing, error, count=count, draw=self.moment.draw, alive_for=left
         )
         return SharedBackoff(error.copy(), count, seconds, credential)
 
     # What becomes of writes and pauses, and of a store that is away
 
-    def _saved(self, state: Refresh, moment: Moment, *, is_written: bool) -> Step:
+    def _saved(self, *, is_written: bool) -> msg.Action:
+        state = self.state
         if state.phase is Phase.NOTE:
-            return self._finish(state, state.outcome, moment)
-        known = state.known.wrote(state.saving, is_written=is_written)
-        state = attrs.evolve(state, known=known)
+            return self._finish(state.outcome)
+        state.known = state.known.wrote(state.saving, is_written=is_written)
         if not is_written:
-            return self._look(state)
-        state = attrs.evolve(state, view=state.view.written(state.saving))
+            return self._look()
+        state.view = state.view.written(state.saving)
         if state.phase is Phase.WRITE:
-            return self._decide(state, moment)
-        marked = state.known.marked(state.saving.redeeming_since, at=state.claimed_at)
-        state = attrs.evolve(state, known=marked)
-        if self._is_overruled(state):
-            return self._again(state, moment)
+            return self._decide()
+        state.known = state.known.marked(state.saving.redeeming_since, at=state.claimed_at)
+        if self._is_overruled:
+            return self._again()
         # The process may have stood still: others count the mark's age from before the claim.
-        is_late = self._mark_left(state, moment) * 2 < self.sharing.redemption_timeout
-        return self._claim(state, moment) if is_late else self._ask(state, moment)
+        is_late = self._mark_left * 2 < self.sharing.redemption_timeout
+        return self._claim() if is_late else self._ask()
 
-    def _woke(self, state: Refresh, moment: Moment) -> Step:
+    def _woke(self) -> msg.Action:
+        state = self.state
         if state.phase is Phase.RELEASE:
-            return state, state.outcome
+            return state.outcome
         if state.phase is Phase.LATER:
-            return self._look(state) if state.view.is_unreadable else self._decide(state, moment)
-        if self._is_overruled(state):
-            return self._again(state, moment)
-        if state.is_alone and not self._is_once(state):
+            return self._look() if state.view.is_unreadable else self._decide()
+        if self._is_overruled:
+            return self._again()
+        if state.is_alone:
+            if self._is_once:
+                return self._ask()
             # The store may be back, and another process may have a token meanwhile.
-            return self._look(attrs.evolve(state, is_alone=False))
-        is_marked = self._is_once(state) and not state.is_alone
-        return self._claim(state, moment) if is_marked else self._ask(state, moment)
+            state.is_alone = False
+            return self._look()
+        return self._claim() if self._is_once else self._ask()
 
-    def _unavailable(self, state: Refresh, moment: Moment) -> Step:
+    def _unavailable(self) -> msg.Action:
+        state = self.state
         if state.purpose is not Purpose.REFRESH:
             is_new = state.known.is_new and state.purpose is not Purpose.WRITE_NOW
-            known = attrs.evolve(state.known, is_new=is_new)
-            return attrs.evolve(state, known=known), Wrote(is_written=False)
+            state.known = attrs.evolve(state.known, is_new=is_new)
+            return msg.Wrote(is_written=False)
         if state.response is not None:
-            return self._later(state, state.response, moment)
-        if state.phase is Phase.NOTE:
-            return self._finish(state, state.outcome, moment)
-        return self._ask_alone(state, moment)
+            return self._later(state.response)
+        return self._finish(state.outcome) if state.phase is Phase.NOTE else self._ask_alone()
 
-    def _ask_alone(self, state: Refresh, moment: Moment) -> Step:
-        known = state.known
+    def _ask_alone(self) -> msg.Action:
+        known = self.state.known
         basis = None if known.is_reusable else known.presentable
         is_left = basis is not None or known.is_grant_left
         may_refresh = self.sharing.refresh_without_store or self.usage.reusable
         if not (known.is_reusable or (may_refresh and is_left)):
-            return self._finish(state, Raise(self._outage(_AWAY)), moment)
-        return self._ask(attrs.evolve(self._base(state, basis), is_alone=True), moment)
+            return self._finish(msg.Raise(self._outage(_AWAY)))
+        self._choose(basis)
+        self.state.is_alone = True
+        return self._ask()
 
     def _outage(self, what: str) -> TransportError:
         pause = self.sharing.store_retry_interval
@@ -615,18 +531,19 @@ class SharedRefresh:
 
     # The end
 
-    def _finish(self, state: Refresh, outcome: Outcome, moment: Moment) -> Step:
+    def _give_up(self, what: str) -> msg.Action:
+        return self._finish(msg.Raise(TransportError(what, may_have_arrived=False)))
+
+    def _finish(self, outcome: msg.Outcome) -> msg.Action:
         # Static stability across a restart: a stored token that lives is better than none.
-        found = state.known.alive_in(state.view, self.policy, moment)
-        if found is not None and moment.now >= moment.held_until:
-            return self._adopt(state, found)
-        return self._release(state, outcome)
+        found = self.state.known.alive_in(self.state.view, self.policy, self.moment)
+        if found is not None and self.moment.now >= self.moment.held_until:
+            return self._adopt(found)
+        return self._release(outcome)
 
-    def _release(self, state: Refresh, outcome: Outcome) -> Step:
+    def _release(self, outcome: msg.Outcome) -> msg.Action:
+        state = self.state
         if state.fence is None:
-            return state, outcome
-        return attrs.evolve(state, phase=Phase.RELEASE, fence=None, outcome=outcome), Release()
-
-
-def _busy(what: str) -> TransportError:
-    return TransportError(what, may_have_arrived=False)
+            return outcome
+        state.phase, state.fence, state.outcome = Phase.RELEASE, None, outcome
+        return msg.Release()

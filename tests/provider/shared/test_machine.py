@@ -6,7 +6,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
-from aritma_auth.provider.shared.machine import Phase, Purpose, SharedRefresh
+from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
     Failed,
     Load,
@@ -17,6 +17,7 @@ from aritma_auth.provider.shared.messages import (
     Unavailable,
     Woke,
 )
+from aritma_auth.provider.shared.state import Phase, Purpose
 from aritma_auth.stores import Entry, Record
 
 WALL = 1_700_000_000.0
