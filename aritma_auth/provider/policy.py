@@ -172,7 +172,8 @@ class SharingPolicy(_Numbers):
             so that a server that is back is soon used.
 
         redemption_timeout: A refresh token that is being exchanged, and whose successor does not
-            come, is presented again after this: the time-out of a token request.
+            come, is presented again after this: the time-out of a token request. No longer than
+            ``RefreshPolicy.refresh_timeout``, which ends each request too.
 
         store_loss_grace: After the store has lost its memory, wait this long for a process that
             knows a newer refresh token than this one.
@@ -214,8 +215,8 @@ class RefreshTokenUsage(_Numbers):
 
         grace: Seconds for which a spent refresh token is accepted again after its first use; 30 to
             60 where servers have such a grace. A refresh whose response was lost is then repeated
-            once, as soon as the first request must be over (``SharingPolicy.redemption_timeout``),
-            and within the grace.
+            as soon as the first request must be over (``SharingPolicy.redemption_timeout``), and
+            within the grace: that must be longer, and ``RefreshPolicy.refresh_timeout`` too.
 
     Raises:
         ConfigurationError: An argument makes no sense; the message names it.
@@ -233,3 +234,47 @@ class RefreshTokenUsage(_Numbers):
 
 ONE_TIME = RefreshTokenUsage()
 """A refresh token may be spent at its first use."""
+
+_ENOUGH = 0.25
+"""Part of ``redemption_timeout`` that must be left when a one-time refresh token is presented."""
+
+
+def enough_to_redeem(sharing: SharingPolicy) -> float:
+    """
+    Return the seconds that must be left of a refresh when it presents a one-time refresh token.
+
+    A request that is cut off at once loses the successor, although nothing was wrong.
+    """
+    return sharing.redemption_timeout * _ENOUGH
+
+
+def fit_together(
+    policy: RefreshPolicy, sharing: SharingPolicy, usage: RefreshTokenUsage
+) -> SharingPolicy:
+    """
+    Return the numbers of sharing as they are beside those of a refresh.
+
+    Raises:
+        ConfigurationError: The refresh would end, or the server's grace, before a lost refresh is
+            repeated.
+    """
+    longest, redemption = policy.refresh_timeout, sharing.redemption_timeout
+    if usage.grace:
+        needed = f"for the repetition after SharingPolicy.redemption_timeout ({redemption:g} s)"
+        _require(
+            usage,
+            "grace",
+            usage.grace,
+            f"0, or longer than {redemption:g} s {needed}",
+            holds=usage.grace > redemption,
+        )
+        least = redemption + enough_to_redeem(sharing)
+        _require(
+            policy,
+            "refresh_timeout",
+            longest,
+            f"longer than {least:g} s {needed}, since refresh_tokens has a grace",
+            holds=longest > least,
+        )
+    # No request outlives its refresh, so that nobody has to wait longer than that for its end.
+    return sharing if redemption <= longest else attrs.evolve(sharing, redemption_timeout=longest)

@@ -14,7 +14,13 @@ from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
-from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
+from aritma_auth.provider.policy import (
+    ONE_TIME,
+    RefreshPolicy,
+    RefreshTokenUsage,
+    SharingPolicy,
+    fit_together,
+)
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.values import Value
@@ -163,7 +169,7 @@ def make_settings(
         grant,
         store,
         policy,
-        sharing,
+        fit_together(policy, sharing, refresh_tokens),
         clock,
         draw,
         on_event,

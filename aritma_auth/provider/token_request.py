@@ -19,6 +19,7 @@ from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
+from aritma_auth.provider.policy import enough_to_redeem
 from aritma_auth.provider.settings import Settings
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
 
@@ -37,6 +38,11 @@ _CLIENT_FAULTS = frozenset(
 SIGN_IN_AGAIN = (
     "the token cannot be refreshed: the sign-in has ended, or there was none. Let the end-user "
     "sign in again"
+)
+
+_NO_TIME = (
+    "too little of refresh_timeout is left for a request that cannot be repeated, or an earlier "
+    "one may still be under way: try again later"
 )
 
 
@@ -166,8 +172,9 @@ class TokenRequester:
                     pause = self._pause_within_grace(grant, sent_at, min(grace_ends_at, deadline))
                 else:
                     pause = self._pause(error, attempt) if attempt < attempts else None
-                in_time = pause is not None and self._clock.monotonic() + pause < deadline
-                if pause is None or not in_time or not _may_repeat(grant, error):
+                if pause is None or not _may_repeat(grant, error):
+                    raise
+                if self._clock.monotonic() + pause >= deadline - self._least(grant):
                     raise
             await self._clock.sleep(pause)
             attempt += 1
@@ -179,6 +186,9 @@ class TokenRequester:
         if isinstance(grant, RefreshTokenGrant):
             return not self._settings.refresh_tokens.reusable
         return not grant.is_reusable
+
+    def _least(self, grant: Grant) -> float:
+        return enough_to_redeem(self._settings.sharing) if self._is_once(grant) else 0.0
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:
         return max(
@@ -196,25 +206,32 @@ class TokenRequester:
     async def _send(self, grant: Grant, known: Token | None, deadline: float) -> IssuedToken:
         if grant.is_reusable:
             return await self._exchange(grant, deadline)
-        await self._await_unanswered(grant)
+        await self._await_unanswered(grant, deadline)
         # What can be presented once must not be interrupted between request and response.
         with uninterrupted():
             issued = await self._exchange_once(grant, deadline)
         return _inherit(issued, grant, known) if isinstance(grant, RefreshTokenGrant) else issued
 
-    async def _await_unanswered(self, grant: Grant) -> None:
+    async def _await_unanswered(self, grant: Grant, deadline: float) -> None:
         """
         Wait until the server has surely forgotten or finished an earlier, unanswered request.
 
         A flight whose loop was closed has left one behind: a refresh token that is presented again
         meanwhile looks stolen to a server that detects reuse (RFC 9700 §4.14.2).
+
+        Raises:
+            TransportError: This refresh would be over before, or too soon afterwards.
         """
-        if self._unanswered is None or not isinstance(grant, RefreshTokenGrant):
-            return
-        refresh_token, since = self._unanswered
-        left = since + self._settings.sharing.redemption_timeout - self._clock.monotonic()
-        if refresh_token == grant.refresh_token.text and left > 0:
-            await self._clock.sleep(left)
+        now, over_at = self._clock.monotonic(), float("-inf")
+        if self._unanswered is not None and isinstance(grant, RefreshTokenGrant):
+            refresh_token, since = self._unanswered
+            if refresh_token == grant.refresh_token.text:
+                over_at = since + self._settings.sharing.redemption_timeout
+        if max(now, over_at) >= deadline - self._least(grant):
+            pause = max(0.0, over_at - now)
+            raise TransportError(_NO_TIME, retry_after=pause, may_have_arrived=False)
+        if over_at > now:
+            await self._clock.sleep(over_at - now)
 
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
         sent = None

@@ -205,7 +205,7 @@ async def test_a_lost_answer_is_repeated_within_the_servers_grace(clock, seconds
     await rig.provider.aclose()
 
 
-@pytest.mark.parametrize(("grace", "requests"), [(0, 1), (10, 1), (25, 3), (60, 3)])
+@pytest.mark.parametrize(("grace", "requests"), [(0, 1), (11, 2), (25, 3), (60, 3)])
 async def test_a_lost_answer_is_repeated_no_later_than_the_grace(clock, grace, requests):
     """Nor later than the refresh may last."""
     rig = await lose(clock, 9, 0, refresh_tokens=aa.RefreshTokenUsage(grace=grace))
@@ -373,3 +373,60 @@ async def test_an_outage_keeps_the_refresh_token(rig):
     await rig.get()
 
     assert presented(rig) == ["first", "second", "second", "second"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sharing", "grace", "message"),
+    [
+        ({}, {}, 10, r"grace must be 0, or longer than 10 s .*redemption_timeout \(10 s\)"),
+        ({}, {"redemption_timeout": 20}, 15, "grace must be 0, or longer than 20 s"),
+        ({"refresh_timeout": 12}, {}, 30, "refresh_timeout must be longer than 12.5 s"),
+        ({"refresh_timeout": 5}, {}, 30, "since refresh_tokens has a grace; it is 5"),
+    ],
+)
+def test_a_grace_that_could_never_be_used_is_refused(policy, sharing, grace, message):
+    """The lost refresh would be repeated when the grace, or the refresh, is over."""
+    with pytest.raises(aa.ConfigurationError, match=message):
+        aa.TokenProvider(
+            aa.OAuthClient("id", "secret"),
+            aa.RefreshTokenGrant("first"),
+            policy=aa.RefreshPolicy(**policy),
+            sharing=aa.SharingPolicy(**sharing),
+            refresh_tokens=aa.RefreshTokenUsage(grace=grace),
+        )
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+@pytest.mark.parametrize("refresh_timeout", [2, 3, 5, 12])
+async def test_a_short_refresh_time_out_never_gets_stuck_after_a_lost_response(
+    clock, refresh_timeout, has_store
+):
+    """No refresh lasts longer than it may, none is cut off at once, and soon one has the token."""
+    store = aa.MemoryTokenStore(clock=clock) if has_store else None
+    policy = aa.RefreshPolicy(refresh_timeout=refresh_timeout)
+    rig = await lose(clock, 1, 0, policy=policy, store=store)
+    took, limits, began_first, send = [], [], clock.monotonic(), rig.client.fetch_token
+
+    async def fetch_token(grant, *, timeout=None):
+        limits.append(began + refresh_timeout - clock.monotonic())
+        return await send(grant, timeout=timeout)
+
+    rig.client.fetch_token = fetch_token
+    for _ in range(10):
+        began = clock.monotonic()
+        try:
+            await rig.get()
+        except aa.TransportError as error:
+            clock.advance(max(0.5, error.retry_after))
+        took.append(clock.monotonic() - began)
+        if rig.provider.peek() is not None:
+            break
+
+    assert rig.provider.peek() is not None
+    assert max(took) <= refresh_timeout + 1
+    assert presented(rig) == ["first", "first"]
+    first, second = rig.times
+    assert second - first >= min(10, refresh_timeout)
+    assert clock.monotonic() - began_first < 20
+    assert min(limits) >= min(10, refresh_timeout) / 4
+    await rig.provider.aclose()

@@ -167,10 +167,9 @@ def moves(world):
         found += _starts(world, index, process)
         is_urgent |= process.keep_at is not None and process.keep_at <= world.now
     found += _faults(world)
+    if world.is_away:
+        found.append(("the store is back", attrs.evolve(world, is_away=False), False))
     if not is_urgent:
-        if world.is_away and world.now > world.away_since + SHARING.max_poll:
-            back = attrs.evolve(world, is_away=False)
-            found.append(("the store is back", back, False))
         found.append(("a second passes", attrs.evolve(world, now=world.now + 1), False))
     return found
 
@@ -535,6 +534,8 @@ def key_of(world):
             one.is_new,
             since(one.mark),
             since(one.mark_seen_at) if one.mark is not None else None,
+            since(one.watched_from) if one.mark is not None else None,
+            min(2, now - one.looked_at) if one.mark is not None else None,
         )
 
     def job(one, generation):
@@ -555,7 +556,6 @@ def key_of(world):
             state.purpose,
             phase,
             view(state.view),
-            since(state.watched_from) if state.view.record.redeeming_since else None,
             max(0, state.quiet_until - now),
             state.is_alone,
             state.fence,

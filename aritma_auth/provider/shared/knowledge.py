@@ -152,6 +152,10 @@ class Knowledge:
     """The mark on the stored token that was seen last, or put there."""
     mark_seen_at: float = 0.0
     """When it was seen first: the wall clock that it was made of may be another's."""
+    watched_from: float = 0.0
+    """Since then it has been looked at, with no gap in which its writer could come and go."""
+    looked_at: float = float("-inf")
+    """When the last question to the store left."""
 
     def signed_in(self, token: Token | None, *, wall: float) -> "Knowledge":
         """
@@ -202,8 +206,26 @@ class Knowledge:
         return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=serial + 1))
 
     def marked(self, mark: float | None, *, at: float) -> "Knowledge":
-        """Learn of the mark on the stored token."""
-        return self if mark == self.mark else attrs.evolve(self, mark=mark, mark_seen_at=at)
+        """Learn of a mark that this process has put on the stored token."""
+        return attrs.evolve(self, mark=mark, mark_seen_at=at, watched_from=at, looked_at=at)
+
+    def looked(self, view: View, *, now: float, longest: float) -> "Knowledge":
+        """
+        Learn of the mark on the stored token.
+
+        A process that looks again after more than ``longest`` seconds stood still, or the store was
+        away: it has watched nothing meanwhile.
+        """
+        mark = view.record.redeeming_since
+        is_other = mark != self.mark
+        is_watched = not is_other and now - self.looked_at <= longest
+        return attrs.evolve(
+            self,
+            mark=mark,
+            mark_seen_at=now if is_other else self.mark_seen_at,
+            watched_from=self.watched_from if is_watched else now,
+            looked_at=view.asked_at,
+        )
 
     def wrote(self, record: Record, *, is_written: bool) -> "Knowledge":
         """Learn what became of a write; a newer token may have come meanwhile."""

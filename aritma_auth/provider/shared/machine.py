@@ -69,7 +69,13 @@ from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
 from aritma_auth.provider.lifecycle import Freshness
-from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
+from aritma_auth.provider.policy import (
+    ONE_TIME,
+    RefreshPolicy,
+    RefreshTokenUsage,
+    SharingPolicy,
+    enough_to_redeem,
+)
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
 from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
@@ -172,10 +178,21 @@ class _Step:
         return self.state.claimed_at + self.sharing.redemption_timeout - self.moment.now
 
     @property
+    def _watch_time(self) -> float:
+        # In it a process that owes the successor finds out that the store is back, and writes.
+        sharing = self.sharing
+        usual = sharing.store_retry_interval + sharing.store_loss_grace
+        return min(sharing.redemption_timeout, usual)
+
+    @property
     def _is_once(self) -> bool:
         if self.state.basis is None and not isinstance(self.grant, RefreshTokenGrant):
             return not self.grant.is_reusable
         return not self.usage.reusable
+
+    @property
+    def _is_too_late(self) -> bool:
+        return self._left <= (enough_to_redeem(self.sharing) if self._is_once else 0.0)
 
     @property
     def _is_overruled(self) -> bool:
@@ -189,9 +206,9 @@ class _Step:
         return msg.Load()
 
     def _loaded(self, loaded: msg.Loaded) -> msg.Action:
-        state, before, view, now = self.state, self.state.view, loaded.view, self.moment.now
-        mark = view.record.redeeming_since
-        known = state.known.marked(mark, at=now)
+        state, view, now = self.state, loaded.view, self.moment.now
+        longest = self.sharing.max_poll * _LONGEST_POLL + self.sharing.store_timeout
+        known = state.known.looked(view, now=now, longest=longest)
         is_call = state.purpose is Purpose.WRITE_NOW
         if is_call or known.is_new:
             known = known.outranking(view)
@@ -199,13 +216,8 @@ class _Step:
         if known.is_owed and not state.known.is_owed:
             # The store has lost its memory: another process may know a newer token still.
             state.quiet_until = view.asked_at + self.sharing.store_loss_grace
-        if view.generation != before.generation:
+        if view.generation != state.view.generation:
             state.changed_at = now
-        # A process that stood still has watched nothing meanwhile.
-        longest = self.sharing.max_poll * _LONGEST_POLL + self.sharing.store_timeout
-        is_other = mark is None or mark != before.record.redeeming_since
-        if is_other or now - before.asked_at > longest:
-            state.watched_from = now
         state.known, state.view = known, view
         return self._decide()
 
@@ -294,18 +306,16 @@ class _Step:
         same: the store may have been away until now, and its writer may have the successor and
         write it any moment.
         """
-        state, known, sharing, now = self.state, self.state.known, self.sharing, self.moment.now
+        state, known, now = self.state, self.state.known, self.moment.now
         record, quiet = state.view.record, state.quiet_until - now
         if record.redeeming_since is None or record.serial != known.newest.serial:
             return quiet
-        limit = sharing.redemption_timeout
-        watch = min(limit, sharing.store_retry_interval + sharing.store_loss_grace)
-        left = known.mark_seen_at + limit - now
-        return max(quiet, left, state.watched_from + watch - now)
+        over_at = known.mark_seen_at + self.sharing.redemption_timeout
+        return max(quiet, over_at - now, known.watched_from + self._watch_time - now)
 
     def _claim(self) -> msg.Action:
         state, newest, record = self.state, self.state.known.newest, self.state.view.record
-        if state.writes >= _CLAIMS:
+        if state.writes >= _CLAIMS or self._is_too_late:
             return self._give_up(_CHANGING)
         # What happened to an older token is of no interest any more.
         shared = record.backoff if record.serial == newest.serial else None
@@ -318,7 +328,7 @@ class _Step:
         state, timeout = self.state, self._left
         if self._is_once and not state.is_alone:
             timeout = min(timeout, self._mark_left)
-        if timeout <= 0:
+        if timeout <= 0 or self._is_too_late:
             return self._give_up(_CHANGING)
         state.phase = Phase.ASK
         state.attempts += 1
@@ -379,7 +389,7 @@ class _Step:
             sent_at = moment.now if state.sent_at is None else state.sent_at
             begin = max(0.0, sent_at + self.sharing.redemption_timeout - moment.now)
             grace = sent_at + self.usage.grace - moment.now
-            end = min(begin + _GRACE_SPREAD, grace, left)
+            end = min(begin + _GRACE_SPREAD, grace, left - enough_to_redeem(self.sharing))
             return begin + moment.draw * (end - begin) if is_refresh and begin < end else None
         if not moment.is_patient or state.attempts >= self.policy.max_attempts:
             return None
@@ -422,8 +432,9 @@ class _Step:
         return msg.Save(record, state.view.generation, fence)
 
     def _later(self, response: msg.Responded) -> msg.Action:
-        # So long the others wait before they present its predecessor; it is owed after that too.
-        state, left = self.state, min(self._left, self._mark_left)
+        # The lease keeps the others from presenting its predecessor: an outage that begins and ends
+        # as the mark does is outlasted so. After a longer one it is owed, and the others watch.
+        state, left = self.state, min(self._left, self._mark_left + self._watch_time)
         if not is_same(response.token, state.known.newest.token):
             return self._again()
         if state.known.is_reusable or left <= 0:

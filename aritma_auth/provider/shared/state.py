@@ -49,8 +49,6 @@ class Refresh:
     view: View = attrs.field(factory=View)
     changed_at: float = 0.0
     """When this refresh saw the entry change last: whoever holds the lease lived then."""
-    watched_from: float = 0.0
-    """When this refresh saw its mark first."""
     quiet_until: float = float("-inf")
     """Until then no one-time token is presented."""
     is_alone: bool = False

@@ -226,10 +226,9 @@ async def test_a_lost_exchange_is_repeated_within_the_servers_grace(clock, store
     assert entry_of(store).record.redeeming_since is None
 
 
-@pytest.mark.parametrize("grace", [0, 5, 10])
-async def test_a_lost_exchange_is_not_repeated_without_a_grace(clock, store, grace):
-    """Nor when the grace is over before the first request must be."""
-    rig = await lose(clock, store, 2, grace=grace)
+async def test_a_lost_exchange_is_not_repeated_without_a_grace(clock, store):
+    """To a server that detects reuse the refresh token would look stolen."""
+    rig = await lose(clock, store, 2, grace=0)
     with pytest.raises(aa.TransportError):
         await rig.get()
 

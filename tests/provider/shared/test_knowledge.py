@@ -102,7 +102,19 @@ def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
 @pytest.mark.parametrize("seen", [0.0, 4.0, 60.0])
 def test_a_mark_is_known_from_when_it_was_seen_first(seen):
     """A later refresh of the same process does not begin to wait anew; another mark is another."""
-    known = NOTHING.marked(WALL - 7200, at=1000.0)
+    first, second = Record(redeeming_since=WALL - 7200), Record(redeeming_since=WALL + 1)
+    known = NOTHING.looked(View(Entry(first), 1000.0), now=1000.0, longest=5.0)
+    at = 1000.0 + seen
 
-    assert known.marked(WALL - 7200, at=1000.0 + seen).mark_seen_at == 1000.0
-    assert known.marked(WALL + 1, at=1000.0 + seen).mark_seen_at == 1000.0 + seen
+    assert known.looked(View(Entry(first), at), now=at, longest=5.0).mark_seen_at == 1000.0
+    assert known.looked(View(Entry(second), at), now=at, longest=5.0).mark_seen_at == at
+
+
+@pytest.mark.parametrize(("gap", "since"), [(0.0, 1000.0), (5.0, 1000.0), (5.1, 1005.1)])
+def test_a_mark_is_watched_as_long_as_no_gap_is_too_long(gap, since):
+    """Not anew by each refresh, but by a process that stood still or found the store away."""
+    record = Record(redeeming_since=WALL)
+    known = NOTHING.looked(View(Entry(record), 1000.0), now=1000.0, longest=5.0)
+    at = 1000.0 + gap
+
+    assert known.looked(View(Entry(record), at), now=at, longest=5.0).watched_from == since
