@@ -181,9 +181,6 @@ class InvalidResponseError(AritmaAuthError):
         problems: What was wrong, member by member, never a value.
     """
 
-    # A slot, so that neither a copy, a pickle nor `vars` has it.
-    __slots__ = ("_kept_token",)
-
     # Never permanent: a 4xx without an OAuth body may come from a proxy in between.
     is_permanent = False
 
@@ -199,23 +196,6 @@ class InvalidResponseError(AritmaAuthError):
         self.status = status
         self.problems = problems
         self.retry_after = retry_after
-
-    def keep_token(self, token: object) -> None:
-        """
-        Keep a token that must not be used, for the refresh token that came with it.
-
-        The one that was presented is spent: whoever stores tokens takes its successor from here.
-
-        Args:
-            token: A `Token`, or None.
-        """
-        self._kept_token = token
-
-    def take_token(self) -> object:
-        """Return the `Token` that was kept, once; then, and from a copy, None."""
-        token: object = getattr(self, "_kept_token", None)
-        self._kept_token = None
-        return token
 
 
 class OAuthError(AritmaAuthError):

@@ -27,6 +27,7 @@ from aritma_auth.protocol.http_messages import (
     parse_http_date,
 )
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.successors import keep_successor
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
@@ -305,34 +306,38 @@ class ServerConnection:
         def parse(response: HttpResponse, sent_at: float) -> Token:
             try:
                 token = parse_token_response(response, sent_at=sent_at, token_types=token_types)
+                self._require_usable(grant, token)
             except OAuthError as error:
                 from aritma_auth.client.refusals import advise  # noqa: PLC0415 - as above
 
-                refusal: AritmaAuthError = advise(error, grant.explain(error.error))
+                refusal = advise(error, grant.explain(error.error))
+            except InvalidResponseError:
+                keep_successor(response, sent_at=sent_at)
+                raise
             else:
-                problem = grant.find_problem(token)
-                if problem is None:
-                    return token
-                refusal = InvalidResponseError(
-                    f"the token response is unusable: {problem}",
-                    status=response.status,
-                    problems=(problem,),
-                )
+                return token
             raise refusal
 
         token = await self.post_authenticated(
             "token_endpoint", form, parse, timeout=timeout, is_one_time=not grant.is_reusable
         )
-        if self._requires_bound_tokens:
-            from aritma_auth.client.received_tokens import require_bound  # noqa: PLC0415 - few do
-
-            thumbprint = None if self.proofs is None else self.proofs.dpop.thumbprint
-            require_bound(token, thumbprint=thumbprint, certificate=self.certificate_files)
         if self.decryption_key is None:
             return token
         from aritma_auth.client.received_tokens import decrypt_id_token  # noqa: PLC0415 - as above
 
         return decrypt_id_token(token, self.decryption_key)
+
+    def _require_usable(self, grant: Grant, token: Token) -> None:
+        problem = grant.find_problem(token)
+        if problem is not None:
+            raise InvalidResponseError(
+                f"the token response is unusable: {problem}", status=200, problems=(problem,)
+            )
+        if self._requires_bound_tokens:
+            from aritma_auth.client.received_tokens import require_bound  # noqa: PLC0415 - few do
+
+            thumbprint = None if self.proofs is None else self.proofs.dpop.thumbprint
+            require_bound(token, thumbprint=thumbprint, certificate=self.certificate_files)
 
     async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
         from aritma_auth.client.grant_sources import fetch_with_sources  # noqa: PLC0415 - few grants have any

@@ -28,8 +28,7 @@ def require_bound(
             which does not show its certificate: the token must name one.
 
     Raises:
-        InvalidResponseError: It names another one, or none. The error keeps a refresh token, which
-            is good all the same.
+        InvalidResponseError: It names another one, or none.
     """
     named = find_confirmation(token.access_token)
     if named is None:
@@ -41,10 +40,7 @@ def require_bound(
     else:
         is_own = isinstance(named.get("x5t#S256"), str)
     if not is_own:
-        refusal = unbound("x5t#S256" if thumbprint is None else "jkt", named)
-        if token.refresh_token is not None:
-            refusal.keep_token(token)
-        raise refusal
+        raise unbound("x5t#S256" if thumbprint is None else "jkt", named)
 
 
 def decrypt_id_token(token: Token, key: DecryptionKey) -> Token:

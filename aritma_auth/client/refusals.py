@@ -54,14 +54,12 @@ def explain(
             f": {url} is IdentityServer's path; for another server use "
             "Environment.discover(issuer) or give its endpoints"
         )
-    explained = InvalidResponseError(
+    return InvalidResponseError(
         f"{error}{hint}",
         status=error.status,
         problems=error.problems,
         retry_after=error.retry_after,
     )
-    explained.keep_token(error.take_token())
-    return explained
 
 
 def advise(error: OAuthError, advice: str | None) -> OAuthError:

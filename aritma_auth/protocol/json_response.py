@@ -152,9 +152,17 @@ def is_ambiguous(error: AritmaAuthError) -> bool:
     """
     if isinstance(error, TransportError):
         return error.may_have_arrived
-    if isinstance(error, InvalidResponseError | OAuthError):
+    if isinstance(error, InvalidResponseError | OAuthError) and error.status is not None:
         # 429 and 503 are sent before the request is worked on.
-        return error.status == 200 or (
-            error.status is not None and error.status >= 500 and error.status != 503
-        )
+        return 200 <= error.status < 300 or (error.status >= 500 and error.status != 503)
     return False
+
+
+def is_unusable(error: AritmaAuthError) -> bool:
+    """
+    Tell whether a success response came that must not be used: it comes again if it is asked for.
+
+    Args:
+        error: What was raised for it.
+    """
+    return isinstance(error, InvalidResponseError) and 200 <= error.status < 300

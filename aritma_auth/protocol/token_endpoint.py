@@ -151,15 +151,14 @@ def parse_token(
     Spec: RFC 6749 §4.2.2, §5.1.
     """
     problems: tuple[str, ...]
-    token: Token | None = None
     try:
         received = structure(members, _TokenResponse)
     except StructureError as problem:
         problems = problem.problems
     else:
-        problems = _find_problems(received)
+        problems = (*_find_type_problems(received, token_types), *_find_problems(received))
         if not problems:
-            token = Token(
+            return Token(
                 received.access_token,
                 _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
                 expires_at=_expiry(received.expires_in, sent_at),
@@ -170,16 +169,10 @@ def parse_token(
                 issued_at=sent_at,
                 extra=Members({k: v for k, v in members.items() if k not in _KNOWN}),
             )
-        problems = (*_find_type_problems(received, token_types), *problems)
-        if token is not None and not problems:
-            return token
-    refusal = InvalidResponseError(
+        del received
+    raise InvalidResponseError(
         f"the token response is unusable: {'; '.join(problems)}", status=status, problems=problems
     )
-    if token is not None and token.refresh_token is not None:
-        # Of another type than was asked for; its refresh token is good all the same.
-        refusal.keep_token(token)
-    raise refusal
 
 
 def _without_echoes(scope: tuple[str, ...] | None, sent: Iterable[str]) -> tuple[str, ...] | None:

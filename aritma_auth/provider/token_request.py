@@ -14,8 +14,9 @@ from aritma_auth.errors import (
     VerificationError,
 )
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
-from aritma_auth.protocol.json_response import is_ambiguous
+from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.parameters import narrow_resources
+from aritma_auth.protocol.successors import listening_for_successors
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
@@ -272,15 +273,15 @@ class TokenRequester:
         proofs = self._settings.proofs
         if proofs is not None:
             proofs.report_to(self._settings.report)
+        successors: list[Token] = []
         try:
-            token = await run_within(left, self._settings.client.fetch_token(grant))
+            with listening_for_successors(successors.append):
+                token = await run_within(left, self._settings.client.fetch_token(grant))
         except InvalidResponseError as error:
-            unusable = error.take_token()
-            if not isinstance(unusable, Token) or grant.is_reusable:
+            if not successors or grant.is_reusable:
                 raise
-            # What was presented is spent: the refresh token is kept before the failure is raised.
-            token = attrs.evolve(_unserved(unusable), id_token=None)
-            return IssuedToken(token, issued_at, wall, problem=error.copy())
+            # What was presented is spent: its successor is kept before the failure is raised.
+            return IssuedToken(successors[-1], issued_at, wall, problem=error.copy())
         except WorkCancelledError:
             problem: AritmaAuthError = ConfigurationError(
                 "the client or its secret's callable raised CancelledError: await no cancelled task"
@@ -303,10 +304,7 @@ class TokenRequester:
 
 def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:
     """Tell whether the same request may help, and does no harm, within the same refresh."""
-    if error.is_permanent or _refuses_grant(grant, error):
-        return False
-    # A complete response that cannot be used, such as another token type, comes again.
-    return not (isinstance(error, InvalidResponseError) and error.status == 200)
+    return not (error.is_permanent or _refuses_grant(grant, error) or is_unusable(error))
 
 
 def _refuses_refresh_token(error: AritmaAuthError) -> bool:

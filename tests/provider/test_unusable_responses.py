@@ -1,8 +1,10 @@
 """A response that must not be used: the refresh token that came with it is stored all the same."""
 
 import copy
+import gc
 import json
 import pickle
+import traceback
 from urllib.parse import parse_qs
 
 import pytest
@@ -153,16 +155,184 @@ async def test_a_grant_that_can_be_presented_again_is(server):
     assert server.presented == ["assertion", "assertion"]
 
 
-async def test_a_direct_user_gets_an_error_that_shows_no_token(server):
-    """The token is neither in the text, the arguments and attributes, nor in a copy or a pickle."""
-    async with serving(server.answer) as url:
-        with pytest.raises(aa.InvalidResponseError) as told:
+@pytest.mark.parametrize("rotates", [True, False])
+async def test_an_error_holds_no_token(server, rotates):
+    """Neither in its text, arguments, attributes and slots, nor in a copy, a pickle or a frame."""
+    server.rotates = rotates
+    with pytest.raises(aa.InvalidResponseError) as told:
+        async with serving(server.answer) as url:
             await client_at(url, FakeClock()).fetch_token(aa.RefreshTokenGrant("first"))
     error = told.value
+    slots = [getattr(error, name, None) for kind in type(error).__mro__ for name in _slots(kind)]
     copies = [error.copy(), copy.copy(error), pickle.loads(pickle.dumps(error))]
-    shown = f"{error!r} {error} {error.args} {vars(error)} {pickle.dumps(error)!r}"
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    shown = f"{error!r} {error} {error.args} {vars(error)} {slots} {pickle.dumps(error)!r}"
+    shown += f"{copies} {[vars(twin) for twin in copies]} {''.join(frames.format())}"
 
     assert "secret-next" not in shown
-    assert all(twin.take_token() is None for twin in copies)
-    assert error.take_token().refresh_token == "secret-next-1"
-    assert error.take_token() is None
+    assert "secret-next" not in str(reachable_from(error))
+    assert encoded({"alg": "RS256"}) not in shown
+
+
+def _slots(kind):
+    slots = vars(kind).get("__slots__", ())
+    return [slots] if isinstance(slots, str) else slots
+
+
+def reachable_from(error):
+    """Give what an error reaches by references, its traceback left out."""
+    todo, found = [vars(error), error.args, error.__cause__, error.__context__], []
+    while todo:
+        one = todo.pop()
+        if any(one is known for known in found):
+            continue
+        found.append(one)
+        if isinstance(one, dict | list | tuple):
+            todo += gc.get_referents(one)
+    return found
+
+
+def defects():
+    """Give responses that must not be used, by what is wrong with them: status, headers, body."""
+    good = {
+        "access_token": "AT",
+        "token_type": "Bearer",
+        "expires_in": 600,
+        "refresh_token": "secret-next-1",
+    }
+
+    def changed(**members):
+        return json.dumps(good | members)
+
+    def without(name):
+        return json.dumps({key: value for key, value in good.items() if key != name})
+
+    text = json.dumps(good)
+    yield "empty access token", 200, changed(access_token="")
+    yield "no access token", 200, without("access_token")
+    yield "access token null", 200, changed(access_token=None)
+    yield "access token number", 200, changed(access_token=7)
+    yield "access token with a space", 200, changed(access_token="A T")
+    yield "access token not ASCII", 200, changed(access_token="\u00e5")
+    yield "bad expires_in", 200, changed(expires_in="soon")
+    yield "expires_in object", 200, changed(expires_in={})
+    yield "expires_in true", 200, changed(expires_in=True)
+    yield "no token type", 200, without("token_type")
+    yield "unknown token type", 200, changed(token_type="mac")
+    yield "token type number", 200, changed(token_type=1)
+    yield "bad scope", 200, changed(scope=5)
+    yield "scope of numbers", 200, changed(scope=[1])
+    yield "id token number", 200, changed(id_token=5)
+    yield "id token with a line break", 200, changed(id_token="a\nb")
+    yield "status 201", 201, text
+    yield "status 203", 203, text
+    yield "not finite", 200, text.replace("600", "NaN")
+    yield "infinite", 200, text.replace("600", "1e999")
+    yield "another member twice", 200, text.replace("{", '{"scope": "a", "scope": "b", ', 1)
+    yield (
+        "refresh token twice, the same",
+        200,
+        text.replace("}", ', "refresh_token": "secret-next-1"}'),
+    )
+    yield "lone surrogate", 200, text.replace("Bearer", "\\ud800")
+    yield "text behind", 200, f"{text} and more"
+    yield "text before", 200, f"Notice: x in y.php\n{text}"
+    yield "cut short", 200, text[:-1]
+    yield "single quotes elsewhere", 200, text.replace('"AT"', "'AT'")
+    yield "too deep", 200, text.replace("600", "[" * 100_000)
+    yield (
+        "slashes escaped",
+        200,
+        changed(access_token="").replace("secret-next-1", "secret\\/next-1"),
+    )
+
+
+DEFECTS = {name: (status, body) for name, status, body in defects()}
+
+
+class DefectiveServer:
+    """A token endpoint whose first response has a defect."""
+
+    def __init__(self, status, body):
+        self.status, self.body, self.presented = status, body, []
+
+    async def answer(self, request):
+        form = parse_qs(await request.text())
+        self.presented.append(form["refresh_token"][0])
+        if len(self.presented) == 1:
+            return web.Response(
+                status=self.status, body=self.body.encode(), content_type="application/json"
+            )
+        return web.json_response({"access_token": "good", "token_type": "Bearer", "expires_in": 60})
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+@pytest.mark.parametrize("defect", DEFECTS)
+async def test_whatever_is_wrong_with_a_response_its_refresh_token_is_kept(defect, has_store):
+    """The next refresh presents the rotated refresh token, in this process or in another."""
+    server, clock, store = DefectiveServer(*DEFECTS[defect]), FakeClock(), None
+    if has_store:
+        store = aa.MemoryTokenStore(clock=clock)
+    settings = {"store": store, "clock": clock, "on_event": None}
+    async with serving(server.answer) as url:
+        client = aa.OAuthClient("app", "secret", environment=aa.Environment.at(url), clock=clock)
+        async with aa.TokenProvider(client, aa.RefreshTokenGrant("first"), **settings) as tokens:
+            with pytest.raises(aa.AritmaAuthError) as told:
+                await tokens.get_token()
+            assert tokens.peek() is None
+            clock.advance(30)
+            async with aa.TokenProvider(
+                client, aa.RefreshTokenGrant("first"), **settings
+            ) as another:
+                token = await (another if has_store else tokens).get_token()
+
+    assert isinstance(told.value, aa.InvalidResponseError)
+    assert server.presented == [
+        "first",
+        "secret/next-1" if "slashes" in defect else "secret-next-1",
+    ]
+    assert token.access_token == "good"
+    frames = traceback.TracebackException.from_exception(told.value, capture_locals=True)
+    assert "next-1" not in "".join(frames.format())
+
+
+@pytest.mark.parametrize(
+    "refresh_token",
+    ['""', "7", "null", '"a b"', '"\\u00e5"', '["x"]', '"a", "refresh_token": "b"', '"\\q"'],
+)
+async def test_a_refresh_token_that_is_wrong_itself_is_not_kept(refresh_token):
+    """Nobody could present it; what was presented may still be good."""
+    body = f'{{"access_token": "", "token_type": "Bearer", "refresh_token": {refresh_token}}}'
+    server, clock = DefectiveServer(200, body), FakeClock()
+    async with serving(server.answer) as url:
+        client = aa.OAuthClient("app", "secret", environment=aa.Environment.at(url), clock=clock)
+        async with aa.TokenProvider(
+            client, aa.RefreshTokenGrant("first"), clock=clock, on_event=None
+        ) as tokens:
+            with pytest.raises(aa.InvalidResponseError):
+                await tokens.get_token()
+            clock.advance(30)
+            await tokens.get_token()
+
+    assert server.presented == ["first", "first"]
+
+
+async def test_a_refusal_that_names_a_refresh_token_changes_nothing():
+    """What a server sends with another status than success is no token response."""
+    body = '{"message": "try again", "refresh_token": "secret-next-1"}'
+    server, clock = DefectiveServer(503, body), FakeClock()
+    async with serving(server.answer) as url:
+        client = aa.OAuthClient("app", "secret", environment=aa.Environment.at(url), clock=clock)
+        async with aa.TokenProvider(
+            client,
+            aa.RefreshTokenGrant("first"),
+            policy=aa.RefreshPolicy(max_attempts=1),
+            clock=clock,
+            on_event=None,
+        ) as tokens:
+            with pytest.raises(aa.InvalidResponseError):
+                await tokens.get_token()
+            clock.advance(30)
+            await tokens.get_token()
+
+    assert server.presented == ["first", "first"]

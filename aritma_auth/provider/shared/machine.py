@@ -59,13 +59,12 @@ import attrs
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
-    InvalidResponseError,
     ReauthenticationRequiredError,
     TransportError,
     VerificationError,
 )
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
-from aritma_auth.protocol.json_response import is_ambiguous
+from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
 from aritma_auth.provider.lifecycle import Freshness
@@ -288,6 +287,9 @@ class _Step:
         wait = self._wait_before_claim()
         if wait > 0:
             return self._watch(min(wait, self.sharing.max_poll), _CHANGING)
+        if self._is_too_late:
+            # Not after the claim alone: others would wait for nothing.
+            return self._give_up(_CHANGING)
         state.is_at_risk = view.record.redeeming_since is not None
         return self._claim()
 
@@ -315,7 +317,7 @@ class _Step:
 
     def _claim(self) -> msg.Action:
         state, newest, record = self.state, self.state.known.newest, self.state.view.record
-        if state.writes >= _CLAIMS or self._is_too_late:
+        if state.writes >= _CLAIMS:
             return self._give_up(_CHANGING)
         # What happened to an older token is of no interest any more.
         shared = record.backoff if record.serial == newest.serial else None
@@ -379,9 +381,7 @@ class _Step:
 
     def _pause_before_repeat(self, error: AritmaAuthError, *, is_refresh: bool) -> float | None:
         state, moment, left = self.state, self.moment, self._left
-        # A complete response that cannot be used, such as another token type, comes again.
-        is_unusable = isinstance(error, InvalidResponseError) and error.status == 200
-        if error.is_permanent or is_unusable or left <= 0:
+        if error.is_permanent or is_unusable(error) or left <= 0:
             return None
         if self._is_once and is_ambiguous(error):
             # It may be spent: only a server with a grace takes it again, once the first request

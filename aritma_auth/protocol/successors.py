@@ -1,0 +1,81 @@
+"""
+Refresh tokens that came in token responses which must not be used.
+
+A server that rotates has spent the refresh token that was presented, whatever is wrong with its
+response. Its successor goes to whoever sent the request and listens here: beside the error, never
+in it, since an exception is logged, pickled, and shown by error reporters with its frames.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from aritma_auth.protocol.http_messages import is_sendable
+from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.strict_json import JsonError, parse_json_object
+from aritma_auth.protocol.tokens import Token
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.http_messages import HttpResponse
+
+_listener: ContextVar[Callable[[Token], None] | None] = ContextVar("_listener", default=None)
+
+
+@contextmanager
+def listening_for_successors(keep: Callable[[Token], None]) -> Iterator[None]:
+    """
+    Receive the successors that come in unusable responses to the requests sent inside.
+
+    Args:
+        keep: Called with a token that has expired, and is good for its refresh token alone.
+    """
+    listening = _listener.set(keep)
+    try:
+        yield
+    finally:
+        _listener.reset(listening)
+
+
+def keep_successor(response: "HttpResponse", *, sent_at: float) -> None:
+    """
+    Give the refresh token of an unusable response to whoever listens.
+
+    Args:
+        response: A token response that must not be used.
+
+        sent_at: POSIX seconds when the request left.
+    """
+    keep = _listener.get()
+    if keep is None or not 200 <= response.status < 300:
+        return
+    text = _find_refresh_token(response.body)
+    if text and is_sendable(text):
+        refresh_token = SecretText(text)
+        # Nothing may use the access token that came: this one goes into no header.
+        unusable = f"unusable-{refresh_token.fingerprint}"
+        keep(
+            Token(
+                unusable, "N_A", expires_at=sent_at, issued_at=sent_at, refresh_token=refresh_token
+            )
+        )
+
+
+def _find_refresh_token(body: bytes) -> HiddenStr | None:
+    """Find the refresh token in JSON, or in what is none, such as the beginning of it."""
+    try:
+        member = parse_json_object(body).get("refresh_token")
+    except JsonError:
+        found = set(re.findall(rb'"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")', body))
+        # Of two, nobody can say which is meant.
+        member = _text(found.pop()) if len(found) == 1 else None
+    return HiddenStr(member) if isinstance(member, str) else None
+
+
+def _text(literal: bytes) -> HiddenStr | None:
+    try:
+        return HiddenStr(json.loads(literal))
+    except ValueError:
+        return None
