@@ -5,9 +5,9 @@ A world is a value. `moves` gives all worlds that may follow: any process whose 
 fault that is left over, or, if nothing can happen now, a second that passes. Two worlds that differ
 only in when they are count as one, so that there are finitely many.
 
-An outage of the store is longer than the pause between two looks at it. Time passes only when each
-process waits for it: a process takes no time for its own steps, unless it is the one that stands
-still for once.
+An outage of the store may end at any step, unseen by a process that does not look meanwhile. Time
+passes only when each process waits for it: a process takes no time for its own steps, unless it is
+the one that stands still for once.
 
     python -m support.explorer sign-in forget crash outage
 """

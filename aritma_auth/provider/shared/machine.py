@@ -90,6 +90,8 @@ _CLAIMS = 100
 """The same for a mark."""
 _LEADERS_SHARE = 2 / 3
 """Part of the refresh's time that the holder of the lease may take for a grant that is reusable."""
+_WRITERS_SHARE = 1 / 4
+"""Part of the refresh's time that may be kept free for writing what cannot be had again."""
 _GRACE_SPREAD = 5.0
 """Seconds over which the repeats within a server's grace are spread."""
 
@@ -179,9 +181,9 @@ class _Step:
     @property
     def _watch_time(self) -> float:
         # In it a process that owes the successor finds out that the store is back, and writes.
-        sharing = self.sharing
+        sharing, most = self.sharing, self.policy.refresh_timeout * _WRITERS_SHARE
         usual = sharing.store_retry_interval + sharing.store_loss_grace
-        return min(sharing.redemption_timeout, usual)
+        return min(sharing.redemption_timeout, usual, most)
 
     @property
     def _is_once(self) -> bool:
@@ -190,8 +192,14 @@ class _Step:
         return not self.usage.reusable
 
     @property
+    def _time_to_write(self) -> float:
+        # What can be had only once is written under the lease, also if the store blinks.
+        return self._watch_time if self._is_once and not self.state.is_alone else 0.0
+
+    @property
     def _is_too_late(self) -> bool:
-        return self._left <= (enough_to_redeem(self.sharing) if self._is_once else 0.0)
+        least = enough_to_redeem(self.sharing) if self._is_once else 0.0
+        return self._left - self._time_to_write <= least
 
     @property
     def _is_overruled(self) -> bool:
@@ -327,7 +335,7 @@ class _Step:
         )
 
     def _ask(self) -> msg.Action:
-        state, timeout = self.state, self._left
+        state, timeout = self.state, self._left - self._time_to_write
         if self._is_once and not state.is_alone:
             timeout = min(timeout, self._mark_left)
         if timeout <= 0 or self._is_too_late:
@@ -389,7 +397,8 @@ class _Step:
             sent_at = moment.now if state.sent_at is None else state.sent_at
             begin = max(0.0, sent_at + self.sharing.redemption_timeout - moment.now)
             grace = sent_at + self.usage.grace - moment.now
-            end = min(begin + _GRACE_SPREAD, grace, left - enough_to_redeem(self.sharing))
+            end = left - self._time_to_write - enough_to_redeem(self.sharing)
+            end = min(begin + _GRACE_SPREAD, grace, end)
             return begin + moment.draw * (end - begin) if is_refresh and begin < end else None
         if not moment.is_patient or state.attempts >= self.policy.max_attempts:
             return None
