@@ -235,7 +235,7 @@ class RefreshTokenUsage(_Numbers):
 ONE_TIME = RefreshTokenUsage()
 """A refresh token may be spent at its first use."""
 
-_ENOUGH = 0.25
+_ENOUGH = 0.15
 """Part of ``redemption_timeout`` that must be left when a one-time refresh token is presented."""
 
 

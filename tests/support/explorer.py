@@ -5,9 +5,9 @@ A world is a value. `moves` gives all worlds that may follow: any process whose 
 fault that is left over, or, if nothing can happen now, a second that passes. Two worlds that differ
 only in when they are count as one, so that there are finitely many.
 
-An outage of the store may end at any step, unseen by a process that does not look meanwhile. Time
-passes only when each process waits for it: a process takes no time for its own steps, unless it is
-the one that stands still for once.
+An outage of the store is over within the second, unseen by a process that does not look in it, or
+longer than the pause between two looks. Time passes only when each process waits for it: a process
+takes no time for its own steps, unless it is the one that stands still for once.
 
     python -m support.explorer sign-in forget crash outage
 """
@@ -167,7 +167,7 @@ def moves(world):
         found += _starts(world, index, process)
         is_urgent |= process.keep_at is not None and process.keep_at <= world.now
     found += _faults(world)
-    if world.is_away:
+    if world.is_away and not 0 < world.now - world.away_since <= SHARING.max_poll:
         found.append(("the store is back", attrs.evolve(world, is_away=False), False))
     if not is_urgent:
         found.append(("a second passes", attrs.evolve(world, now=world.now + 1), False))
