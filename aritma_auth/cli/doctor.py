@@ -24,7 +24,7 @@ from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.metadata import build_metadata_urls
-from aritma_auth.protocol.profiles import FAPI2
+from aritma_auth.protocol.profiles import FAPI2, Profile
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.secret import Secret
@@ -109,6 +109,7 @@ class Examination:
         self.environment = Environment.named(issuer or _server_of_variables())
         self._session = session
         self._proxy: str | None = None
+        self._profile: Profile | None = None
         self._registered: OAuthClient | None = None
         self._grant = ClientCredentialsGrant()
         try:
@@ -116,6 +117,7 @@ class Examination:
             settings = read_registration(registration, requires_credential=False)
             self._grant = settings.make_grant()
             self._proxy = settings.client_settings.get("proxy")
+            self._profile = settings.client_settings.get("profile")
         except ConfigurationError as error:
             if registration is not None or os.environ.get("ARITMA_CLIENT_ID"):
                 self.findings.append(Finding("settings", "not usable", str(error)))
@@ -133,7 +135,7 @@ class Examination:
         Args:
             request_token: Request a token, too.
 
-            fapi: What FAPI 2.0 lacks is a problem.
+            fapi: What FAPI 2.0 lacks is a problem, as it is for a client that has its profile.
         """
         self._examine_settings()
         self.findings += await examine_network(URL(self.environment.issuer), proxy=self._proxy)
@@ -252,12 +254,12 @@ class Examination:
             self.findings.append(Finding("keys", "none", f"{error}; no ID token can be verified"))
 
     async def _examine_readiness(self, client: OAuthClient, *, fapi: bool) -> None:
-        report = await client.assess_profile(FAPI2)
+        report = await client.assess_profile(self._profile or FAPI2)
         ours = report.client_problems if self._registered is not None else ()
         lacks = [*report.server_problems, *ours]
         if not lacks:
             self.findings.append(Finding("FAPI 2.0", "ready"))
-        elif fapi:
+        elif fapi or self._profile is not None:
             self.findings += [Finding("FAPI 2.0", "not ready", lack) for lack in lacks]
         else:
             counts = (

@@ -359,6 +359,22 @@ def test_a_server_that_is_ready_for_fapi_is_named(doctor, monkeypatch, settings)
     assert findings["FAPI 2.0"]["found"] == "ready"
 
 
+def test_a_client_with_a_profile_must_be_ready_for_it(monkeypatch, settings, capsys, tmp_path):
+    """Its own profile is examined, and what the server lacks for it is a problem unasked."""
+    key = tmp_path / "key.json"
+    key.write_text(aa.SigningKey.generate().to_jwk())
+    monkeypatch.delenv("ARITMA_CLIENT_SECRET")
+    for name in ("PRIVATE_KEY_FILE", "DPOP_KEY_FILE", "REQUEST_KEY_FILE"):
+        monkeypatch.setenv(f"ARITMA_{name}", str(key))
+    monkeypatch.setenv("ARITMA_SIGNING_ALGORITHM", "ES256")
+    monkeypatch.setenv("ARITMA_PROFILE", "fapi2-message-signing")
+    settings.overrides.metadata.update(PLAIN)
+
+    assert cli.run(["doctor"]) == ExitCode.FAILED
+    assert "NO  FAPI 2.0 " in (shown := capsys.readouterr().out)
+    assert "> authorization_signing_alg_values_supported must have" in shown
+
+
 def test_a_refused_token_is_a_finding(doctor, monkeypatch):
     """A wrong secret is one finding beside the others, and is not shown."""
     monkeypatch.setenv("ARITMA_CLIENT_SECRET", "wrong-secret-canary")
