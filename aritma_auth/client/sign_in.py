@@ -163,6 +163,9 @@ class SignInFlow:
         # Before anything is used up, and before a code goes to a server that did not give it.
         if not request.is_by(self._connection.client_id, self._connection.environment.issuer):
             raise ConfigurationError(BEGUN_ELSEWHERE)
+        if self._connection.profile is not None:
+            # It may have been begun before the client got its profile.
+            self._connection.profile.require_request(request)
 
 
 def _bind_code(parameters: AuthorizationParameters, thumbprint: str) -> None:

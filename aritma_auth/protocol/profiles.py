@@ -293,6 +293,10 @@ class Profile(Value):
         """
         Require an authorization request to keep to the profile.
 
+        Args:
+            request: The request; one that is pending may have been begun before its client got the
+                profile.
+
         Raises:
             ConfigurationError: It does not.
 
@@ -302,6 +306,11 @@ class Profile(Value):
             raise ConfigurationError(
                 f"response_type must be code with the profile {self.name}, not "
                 f"{request.response_type}"
+            )
+        if not request.requires_iss:
+            raise ConfigurationError(
+                f"the sign-in must be begun with the profile {self.name}, which demands that the "
+                "response names its issuer: begin a new one"
             )
         if self.expects_signed_responses and not request.expects_signed_response:
             raise ConfigurationError(

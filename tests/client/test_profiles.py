@@ -56,6 +56,19 @@ async def test_a_response_names_its_server_although_nobody_has_announced_it(sand
     assert sandbox.token_requests == []
 
 
+@pytest.mark.parametrize("profile", BOTH, ids=["security", "signing"])
+async def test_a_sign_in_that_was_begun_without_the_profile_is_not_completed(sandbox, profile):
+    """Neither the response nor the code is looked at: it need not be signed, nor name its issuer."""
+    sandbox.overrides.metadata = {"authorization_response_iss_parameter_supported": None}
+    plain = fapi_client(sandbox, None, aa.PrivateKeyJwt(KEY, names_issuer=True))
+    request, callback = await begin(plain, push=True)
+    with pytest.raises(aa.ConfigurationError, match="with the profile"):
+        await fapi_client(sandbox, profile).complete_sign_in(request, callback)
+
+    assert sandbox.token_requests == []
+    assert (await plain.complete_sign_in(request, callback)).subject == "user-alice"
+
+
 async def test_assertions_name_the_issuer(sandbox):
     """One audience, as text: an endpoint's address would be refused by the profile's servers."""
     client = fapi_client(sandbox)

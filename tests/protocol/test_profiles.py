@@ -241,14 +241,24 @@ def test_message_signing_asks_for_a_signed_response():
     parameters = AuthorizationParameters()
     FAPI2_MESSAGE_SIGNING.prepare_sign_in(parameters)
     assert parameters == {"response_mode": "jwt"}
-    FAPI2_MESSAGE_SIGNING.require_request(make_request(response_mode="form_post.jwt"))
+    FAPI2_MESSAGE_SIGNING.require_request(
+        make_request(response_mode="form_post.jwt", requires_iss=True)
+    )
     with pytest.raises(ConfigurationError, match="response_mode must be jwt"):
-        FAPI2_MESSAGE_SIGNING.require_request(make_request(response_mode="query"))
+        FAPI2_MESSAGE_SIGNING.require_request(
+            make_request(response_mode="query", requires_iss=True)
+        )
 
     parameters = AuthorizationParameters()
     FAPI2.prepare_sign_in(parameters)
     assert parameters == {}
-    FAPI2.require_request(make_request())
+    FAPI2.require_request(make_request(requires_iss=True))
+
+
+def test_a_pending_sign_in_must_have_been_begun_with_the_profile():
+    """Without the demand for ``iss`` a response of another server would not be noticed."""
+    with pytest.raises(ConfigurationError, match="must be begun with the profile FAPI 2"):
+        FAPI2.require_request(make_request())
 
 
 def test_a_profile_is_a_value():
