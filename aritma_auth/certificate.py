@@ -33,7 +33,8 @@ class ClientCertificate:
 
     One object serves token requests and calls to APIs: give it to `TlsClientAuth` or to
     `OAuthClient`, and open the session to the API with `TokenProvider.session`. Replaced files are
-    loaded without a restart; connections that are open keep the certificate that they began with.
+    loaded without a restart; `TokenProvider.session` does not use a connection any more that began
+    with the certificate before.
     A replacement that cannot be used is logged, and the certificate before it stays in use.
 
     Args:

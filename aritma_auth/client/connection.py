@@ -127,6 +127,8 @@ class ServerConnection:
         """Send a request, and read the server's clock from its response."""
         if self.certificate_files is not None:
             await self.certificate_files.refresh()
+            # A connection kept alive would present the certificate that it began with.
+            is_one_time = True
         response = await self.transport.send(request, timeout=timeout, is_one_time=is_one_time)
         date = parse_http_date(response.headers.get("date", ""))
         # A cache's response carries the time at which it was stored (RFC 9111 §5.1).

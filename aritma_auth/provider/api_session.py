@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -10,6 +11,10 @@ from aritma_auth.provider.settings import TokenSource
 
 if TYPE_CHECKING:
     import ssl
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
     from aritma_auth.certificate import ClientCertificate
     from aritma_auth.provider.middleware import BearerMiddleware
@@ -26,9 +31,14 @@ def open_session(
     context: ssl.SSLContext | None = getattr(client, "ssl_context", None)
     certificate: ClientCertificate | None = getattr(client, "certificate", None)
     watched = () if certificate is None else (_watch(certificate),)
+    connector = (
+        aiohttp.TCPConnector(ssl=True if context is None else context)
+        if certificate is None
+        else _CertifiedConnector(certificate)
+    )
     return aiohttp.ClientSession(
         base_url,
-        connector=aiohttp.TCPConnector(ssl=True if context is None else context),
+        connector=connector,
         middlewares=(*middlewares, *watched, signer),
         timeout=aiohttp.ClientTimeout(total=30) if timeout is None else timeout,
     )
@@ -40,3 +50,28 @@ def _watch(certificate: "ClientCertificate") -> aiohttp.ClientMiddlewareType:
         return await handler(request)
 
     return watch
+
+
+class _CertifiedConnector(aiohttp.TCPConnector):
+    """
+    Opens connections that present the certificate of now.
+
+    A connection keeps the certificate that it began with, and a busy one lives for hours: the API
+    would refuse on it each token that is bound to the certificate after it.
+    """
+
+    def __init__(self, certificate: "ClientCertificate") -> None:
+        super().__init__(ssl=certificate.ssl_context)
+        self._certificate = certificate
+        self._presented: WeakKeyDictionary[ResponseHandler, str] = WeakKeyDictionary()
+
+    async def connect(
+        self, req: ClientRequest, traces: "list[Trace]", timeout: aiohttp.ClientTimeout
+    ) -> "Connection":
+        while True:
+            own = self._certificate.thumbprint
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or self._presented.setdefault(protocol, own) == own:
+                return connection
+            connection.close()

@@ -169,6 +169,25 @@ async def test_a_renewed_certificate_is_used_without_a_restart(sandbox, authorit
     assert confirmed(second) == {"x5t#S256": certificate.thumbprint}
 
 
+async def test_a_busy_connection_does_not_outlive_its_certificate(sandbox, authority):
+    """Neither at the API nor at the token endpoint: else each new token would be refused."""
+    certificate = authority.certificate(check_interval=0)
+    async with aiohttp.ClientSession() as shared:
+        client = client_of(sandbox, certificate, session=shared)
+        async with aa.TokenProvider(client, GRANT, on_event=None) as tokens:
+            async with tokens.session(sandbox.banking_url) as bank:
+                assert [await status_of(bank) for _ in range(3)] == [200] * 3
+                authority.issue()
+                await certificate.reload()
+                for _ in range(2):
+                    await tokens.forget()
+                    assert [await status_of(bank) for _ in range(3)] == [200] * 3
+                    token = await tokens.get_token()
+                    assert confirmed(token) == {"x5t#S256": certificate.thumbprint}
+
+    assert sandbox.requests_at("token") == 3
+
+
 async def test_a_replacement_that_does_not_fit_ends_no_connection(sandbox, authority):
     """The certificate in memory still works although the key beside it in the files is another's."""
     certificate = authority.certificate(check_interval=0)
