@@ -320,7 +320,7 @@ def _inspect_web_key(key: Mapping[str, JsonValue]) -> tuple[KeyType, int | None]
 
 def _inspect_pem(key: str) -> tuple[KeyType, int | None]:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - as joserfc does
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
 
     loaded = load_pem_private_key(key.encode(), None, unsafe_skip_rsa_key_validation=True)
     if isinstance(loaded, rsa.RSAPrivateKey):
