@@ -63,7 +63,7 @@ class BackchannelFlow:
                 connection.client_id,
                 form,
                 self._delivery.require_signer(),
-                issuer=connection.environment.issuer,
+                issuer=await connection.discovery.issuer(),
                 now=connection.server_time,
                 jti=generate_jti(),
             )

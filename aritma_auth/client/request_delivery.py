@@ -54,7 +54,7 @@ class RequestDelivery:
         unsigned = build_request_object(
             request,
             self.require_signer(),
-            issuer=connection.environment.issuer,
+            issuer=await connection.discovery.issuer(),
             now=connection.server_time,
             jti=generate_jti(),
         )

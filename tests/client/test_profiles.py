@@ -10,6 +10,7 @@ import aritma_auth as aa
 from aritma_auth.client.tls import choose_tls_context, require_strict_tls
 from aritma_auth.sandbox import Sandbox
 from support.fapi import DPOP_KEY, KEY, fapi_client, register
+from support.internals import transport_of
 from support.journeys import REDIRECT_URI, begin, sign_in
 from support.sandbox_wire import read_jwt
 from support.tls import Authority, throw_away_certificate
@@ -67,6 +68,25 @@ async def test_a_sign_in_that_was_begun_without_the_profile_is_not_completed(san
 
     assert sandbox.token_requests == []
     assert (await plain.complete_sign_in(request, callback)).subject == "user-alice"
+
+
+async def test_signed_requests_are_for_the_issuer_as_it_spells_itself(sandbox):
+    """A slash at the end of the configured issuer is not in the audience, for browser or CIBA."""
+    register(sandbox, grant_types=("authorization_code", "urn:openid:params:grant-type:ciba"))
+    environment = aa.Environment.at(f"{sandbox.identity_url}/")
+    client = fapi_client(sandbox, aa.FAPI2_MESSAGE_SIGNING, environment=environment)
+    seen, send = [], transport_of(client).send
+
+    async def listen(request, **settings):
+        seen.append(dict(parse_qsl(bytes(request.body or b"").decode())).get("request"))
+        return await send(request, **settings)
+
+    transport_of(client).send = listen
+    await client.begin_sign_in(REDIRECT_URI)
+    await client.begin_backchannel_sign_in("openid", login_hint="alice")
+    audiences = [read_jwt(jwt)[1]["aud"] for jwt in seen if jwt]
+
+    assert audiences == [sandbox.identity_url] * 2
 
 
 async def test_assertions_name_the_issuer(sandbox):
