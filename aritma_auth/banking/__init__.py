@@ -4,6 +4,7 @@ The conventions of Aritma's APIs, for your own aiohttp session and your own web 
 Nothing here sends a request, but for `EventReceiver`, which completes the handshake of a
 subscription, and `rotate_secret`.
 
+    api_request.py     a request for your session
     headers.py         request and response header fields: versions, idempotency, consent
     problems.py        problem details, and statuses
     sca.py             strong customer authentication: the end-user confirms a payment at Aritma ID
@@ -17,9 +18,10 @@ subscription, and `rotate_secret`.
 
     consents.py        a consent's end, its refresh, and refusals that are its fault
     expirations.py     days left of consents and secrets
-    rotation.py        replaces a client's secret; iam.py: the requests, secret_places.py: where to
+    rotation.py        replaces a client's secret; iam.py: its requests, secret_places.py: where to
 """
 
+from aritma_auth.banking.api_request import ApiRequest
 from aritma_auth.banking.cloud_events import CloudEvent, parse_cloud_events
 from aritma_auth.banking.consents import (
     Consent,
@@ -53,6 +55,7 @@ from aritma_auth.banking.headers import (
     parse_api_versions,
     was_replayed,
 )
+from aritma_auth.banking.iam import IamApi
 from aritma_auth.banking.payments import PendingPayment
 from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
 from aritma_auth.banking.receiver import EventReceiver, EventReply
@@ -66,7 +69,6 @@ from aritma_auth.banking.secret_places import (
 )
 from aritma_auth.banking.signatures import PaymentAction, Signature
 from aritma_auth.banking.subscriptions import (
-    ApiRequest,
     build_failed_events_request,
     build_subscription_request,
 )
@@ -89,6 +91,7 @@ __all__ = [
     "Expiration",
     "ExpirationWatch",
     "FileSecretPlace",
+    "IamApi",
     "KeyringSecretPlace",
     "MandateStatusUpdated",
     "MemoryDeliveryLog",

@@ -8,13 +8,12 @@ EU law allows 180 days since July 2023. Its end is therefore read from the API a
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from urllib.parse import quote
 
 import attrs
 
+from aritma_auth.banking.api_request import ApiRequest, fill_path
 from aritma_auth.banking.headers import ApiContext, build_api_headers
 from aritma_auth.banking.problems import ApiProblem, is_status
-from aritma_auth.banking.subscriptions import ApiRequest
 from aritma_auth.errors import (
     InvalidResponseError,
     require_instance,
@@ -177,7 +176,7 @@ def build_consent_refresh_request(
     body = {"redirectSettings": settings or None, "state": state}
     return ApiRequest(
         method=method,
-        path=path.format(consent_id=quote(consent_id, safe="")),
+        path=fill_path("path", path, consent_id=consent_id),
         headers=build_api_headers(context=context),
         json={name: value for name, value in body.items() if value is not None},
     )

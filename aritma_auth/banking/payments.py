@@ -22,12 +22,12 @@ from typing import Self
 import attrs
 from yarl import URL
 
+from aritma_auth.banking.api_request import ApiRequest
 from aritma_auth.banking.events import PaymentAuthorized, PaymentStatusUpdated
 from aritma_auth.banking.headers import ApiContext, build_api_headers, generate_idempotency_key
 from aritma_auth.banking.problems import is_status
 from aritma_auth.banking.sca import ScaStep, parse_link, parse_sca_step, require_api_url
 from aritma_auth.banking.signatures import SIGNED, PaymentAction, Signature
-from aritma_auth.banking.subscriptions import ApiRequest
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     ConfigurationError,

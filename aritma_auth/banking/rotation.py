@@ -20,34 +20,22 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import attrs
 
-from aritma_auth.banking.iam import (
-    SECRETS_PATH,
-    ClientSecret,
-    build_secret_body,
-    parse_created_secret,
-    parse_secret_list,
-    require_deleted,
-    secrets_url,
-)
+from aritma_auth.banking.iam import ClientSecret, IamApi, IamSecrets
 from aritma_auth.banking.secret_places import SecretPlace
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ConfigurationError,
     InvalidClientError,
-    InvalidResponseError,
-    TransportError,
     require_instance,
     require_seconds,
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.grants import ClientCredentialsGrant
-from aritma_auth.protocol.http_messages import BODY_LIMIT
-from aritma_auth.protocol.redaction import HiddenBytes, SecretText, is_same_text
+from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.protocol.strict_json import (
     JsonError,
     StructureError,
@@ -61,6 +49,8 @@ from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
     import aiohttp
+
+_IAM_API = IamApi()
 
 _PROOFS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each attempt: a new secret may need a moment to be known everywhere."""
@@ -120,7 +110,7 @@ async def rotate_secret(
     keep_old: bool = False,
     old_secret_id: str | None = None,
     description: str = "aritma-auth",
-    secrets_path: str = SECRETS_PATH,
+    iam_api: IamApi = _IAM_API,
     timeout: float = 10.0,
     session: "aiohttp.ClientSession | None" = None,
     clock: Clock = SYSTEM_CLOCK,
@@ -158,7 +148,7 @@ async def rotate_secret(
 
         description: Begins the new secret's description in IAM.
 
-        secrets_path: Where IAM has a client's secrets.
+        iam_api: How IAM's operations are called; most of it is a guess.
 
         timeout: Seconds for one request.
 
@@ -185,6 +175,7 @@ async def rotate_secret(
     """
     require_instance("client_id", "a text", client_id, str)
     require_secure_url(iam_url, "iam_url")
+    require_instance("iam_api", "an IamApi", iam_api, IamApi)
     for name, given in (("place", place), ("journal", journal)):
         require_instance(name, "a SecretPlace, such as FileSecretPlace(path)", given, SecretPlace)
     for name, seconds in (("lifetime", lifetime), ("only_within", only_within)):
@@ -214,7 +205,7 @@ async def rotate_secret(
     rotation = _Rotation(
         place,
         journal,
-        _IamSecrets(iam, secrets_url(iam_url, client_id, secrets_path), timeout),
+        IamSecrets(iam, iam_api, iam_url, client_id, timeout=timeout),
         prove,
     )
     now = clock.time()
@@ -251,7 +242,7 @@ class _Rotation:
         self,
         place: SecretPlace,
         journal: SecretPlace,
-        iam: "_IamSecrets",
+        iam: IamSecrets,
         prove: "Callable[[SecretText, int], Awaitable[bool]]",
     ) -> None:
         self._place = place
@@ -371,63 +362,3 @@ async def _load(journal: SecretPlace) -> _Journal:
     raise ConfigurationError(
         "the journal must hold what a rotation wrote there, or nothing: give it a place of its own"
     )
-
-
-class _IamSecrets:
-    """IAM's operations on the secrets of one client."""
-
-    def __init__(self, session: "aiohttp.ClientSession", url: str, timeout: float) -> None:
-        self._session = session
-        self._url = url
-        self._timeout = timeout
-
-    async def list(self) -> tuple[ClientSecret, ...] | None:
-        return parse_secret_list(*await self._request("GET", self._url))
-
-    async def create(
-        self, value: SecretText, description: str, expires_at: float | None
-    ) -> ClientSecret:
-        body = build_secret_body(value.text, description, expires_at)
-        return parse_created_secret(*await self._request("POST", self._url, body))
-
-    async def delete(self, secret_id: str) -> None:
-        url = f"{self._url}/{quote(secret_id, safe='')}"
-        require_deleted(*await self._request("DELETE", url))
-
-    async def _request(
-        self, method: str, url: str, body: dict[str, str] | None = None
-    ) -> tuple[int, HiddenBytes]:
-        import aiohttp  # noqa: PLC0415 - the caller has made a session of it
-
-        try:
-            async with self._session.request(
-                method,
-                url,
-                json=body,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=aiohttp.ClientTimeout(total=self._timeout),
-            ) as response:
-                return response.status, await _read(response)
-        # RuntimeError is aiohttp's word for a closed session.
-        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
-            problem = type(error).__name__
-        # Outside the except block: aiohttp's error holds the request.
-        if self._session.closed:
-            raise ConfigurationError("iam must be an open session; it is closed")
-        raise TransportError(f"IAM did not respond ({problem}): run this again")
-
-
-async def _read(response: "aiohttp.ClientResponse") -> HiddenBytes:
-    chunks: list[HiddenBytes] = []
-    # Not read(n), which gives what has come so far.
-    async for chunk in response.content.iter_any():
-        chunks.append(HiddenBytes(chunk))
-        # The response may repeat the secret, and a traceback shows plain bytes.
-        del chunk
-        if sum(map(len, chunks)) > BODY_LIMIT:
-            response.close()
-            raise InvalidResponseError(
-                f"IAM must send {BODY_LIMIT} bytes at most", status=response.status
-            )
-    return HiddenBytes(b"".join(chunks))

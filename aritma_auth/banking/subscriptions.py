@@ -1,61 +1,12 @@
 """Requests to the Events API: subscribe, and look at what could not be delivered. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Required, TypedDict
-from urllib.parse import quote
 
-import attrs
-
+from aritma_auth.banking.api_request import ApiRequest, fill_path
 from aritma_auth.banking.headers import ApiContext, build_api_headers, is_field_value
 from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.runtime.values import Value
-
-
-class RequestArguments(TypedDict, total=False):
-    """Arguments of ``request`` of an aiohttp session, or of an httpx client."""
-
-    method: Required[str]
-    url: Required[str]
-    headers: Mapping[str, str]
-    params: Mapping[str, str]
-    json: Mapping[str, object]
-
-
-@attrs.frozen(eq=False, repr=False, kw_only=True)
-class ApiRequest(Value):
-    """
-    A request for your own session: ``session.request(**request.arguments())``.
-
-    Attributes:
-        method: Its method.
-
-        path: Its path, relative to the API's base URL.
-
-        headers: Its header fields.
-
-        params: Its query.
-
-        json: Its body, or None; it does not show.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    params: Mapping[str, str] = attrs.field(factory=dict)
-    json: Mapping[str, object] | None = attrs.field(default=None, repr=False)
-
-    def arguments(self) -> RequestArguments:
-        """Return the arguments for a session's ``request``; what is empty is left out."""
-        arguments = RequestArguments(method=self.method, url=self.path)
-        if self.headers:
-            arguments["headers"] = dict(self.headers)
-        if self.params:
-            arguments["params"] = dict(self.params)
-        if self.json is not None:
-            arguments["json"] = self.json
-        return arguments
 
 
 def build_subscription_request(
@@ -162,13 +113,14 @@ def build_failed_events_request(
 
     Source: Events API, dead letters.
     """
+    given = {"cursor": cursor, "pageSize": None if page_size is None else str(page_size)}
+    path = "api/failed-events"
     if event_id is not None:
         require_instance("event_id", "an event's id or None", event_id, str)
-    given = {"cursor": cursor, "pageSize": None if page_size is None else str(page_size)}
-    place = "" if event_id is None else f"/{quote(event_id, safe='')}"
+        path = fill_path("path", f"{path}/{{event_id}}", event_id=event_id)
     return ApiRequest(
         method="GET",
-        path=f"api/failed-events{place}",
+        path=path,
         headers=build_api_headers(),
         params={name: value for name, value in given.items() if value is not None},
     )

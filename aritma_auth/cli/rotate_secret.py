@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from aritma_auth.apis import APIS
+from aritma_auth.banking.iam import IamApi
 from aritma_auth.banking.rotation import RotatedSecret, rotate_secret
 from aritma_auth.banking.secret_places import (
     CommandSecretPlace,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aritma_auth.environment import Environment
 
 _DAY = 24 * 3600.0
+_IAM = IamApi()
 
 
 async def rotate(
@@ -46,6 +48,10 @@ async def rotate(
     within_days: float | None = None,
     keep_old: bool = False,
     old_secret_id: str | None = None,
+    secrets_path: str = _IAM.secrets_path,
+    secret_path: str = _IAM.secret_path,
+    list_method: str = _IAM.list_method,
+    delete_method: str = _IAM.delete_method,
     json: Json = False,
 ) -> int:
     """
@@ -79,9 +85,23 @@ async def rotate(
         Leave the old secret valid; the next run without this option deletes it.
     old_secret_id:
         IAM's identifier of the old secret, if the command cannot tell which one it is.
+    secrets_path:
+        Where IAM has a client's secrets, below its base URL.
+    secret_path:
+        Where IAM has one of them; a guess, like the two methods.
+    list_method:
+        IAM's method that lists the secrets.
+    delete_method:
+        IAM's method that deletes one.
     json:
         Print what was done as one JSON object.
     """
+    iam_api = IamApi(
+        secrets_path=secrets_path,
+        secret_path=secret_path,
+        list_method=list_method,
+        delete_method=delete_method,
+    )
     place, notes = _places(file, keyring, read_command, write_command, journal)
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
@@ -92,6 +112,7 @@ async def rotate(
                 notes,
                 session,
                 iam_url or _iam_url(client.environment),
+                iam_api=iam_api,
                 lifetime=None if lifetime_days is None else lifetime_days * _DAY,
                 only_within=None if within_days is None else within_days * _DAY,
                 keep_old=keep_old,
@@ -111,6 +132,7 @@ async def _rotate(
     session: aiohttp.ClientSession,
     iam_url: str,
     *,
+    iam_api: IamApi,
     lifetime: float | None,
     only_within: float | None,
     keep_old: bool,
@@ -127,6 +149,7 @@ async def _rotate(
                 journal,
                 iam=iam,
                 iam_url=iam_url,
+                iam_api=iam_api,
                 environment=client.environment,
                 client_auth=_kind_of(client.client_auth),
                 scope=os.environ.get("ARITMA_SCOPE"),

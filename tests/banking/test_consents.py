@@ -259,3 +259,11 @@ def test_a_watchs_arguments_are_checked(act, problem):
     """Each argument of the wrong kind is named."""
     with pytest.raises(aa.ConfigurationError, match=problem):
         act()
+
+
+def test_a_misspelled_placeholder_is_named():
+    """A path of one's own is checked: no KeyError leaves the package."""
+    with pytest.raises(
+        aa.ConfigurationError, match=r"path must have no placeholders but \{consent_id\}"
+    ):
+        banking.build_consent_refresh_request("c", path="consents/{consentId}")

@@ -387,6 +387,59 @@ async def test_an_endless_list_is_refused(service, canary):
     canary.assert_hidden(caught.value)
 
 
+async def test_what_is_a_guess_about_iam_can_be_put_right(service):
+    """Another place, other methods and other members: the old secret is found and deleted."""
+    place = f"{service.sandbox.banking_url}core/iam/v1/clients/{CLIENT}/secrets"
+    methods = {"SEARCH": "GET", "POST": "POST", "PUT": "DELETE"}
+    called = []
+
+    async def respond(request):
+        called.append((request.method, request.raw_path))
+        end = "" if request.path == "/of/sandbox-service" else f"/{request.path[-36:]}"
+        body = await request.read() or None
+        async with service.iam.request(methods[request.method], place + end, data=body) as response:
+            text = (await response.text()).replace('"items"', '"found"').replace('"id"', '"key"')
+            return web.Response(text=text, status=response.status)
+
+    api = banking.IamApi(
+        secrets_path="of/{client_id}",
+        secret_path="one/{secret_id}",
+        list_method="SEARCH",
+        delete_method="PUT",
+        list_members="found",
+        id_members=["key"],
+    )
+    async with serving(respond) as iam_url, aiohttp.ClientSession() as iam:
+        done = await service.rotate(iam=iam, iam_url=iam_url, iam_api=api)
+
+    assert called == [
+        ("SEARCH", "/of/sandbox-service"),
+        ("POST", "/of/sandbox-service"),
+        ("PUT", f"/one/{done.deleted}"),
+    ]
+    assert service.valid == {service.secret}
+
+
+@pytest.mark.parametrize(
+    ("guess", "problem"),
+    [
+        (
+            {"secrets_path": "v1/{clientId}"},
+            r"secrets_path must have no placeholders but {client_id}, not",
+        ),
+        ({"secret_path": "v1/{"}, "secret_path must have no placeholders but {client_id} and"),
+        ({"secret_path": "v1/{client_id.x}"}, "secret_path must have no placeholders"),
+        ({"secrets_path": None}, "secrets_path must be a path"),
+        ({"list_method": "GET /"}, "list_method must be a method, such as GET, not 'GET /'"),
+        ({"delete_method": None}, "delete_method must be a method"),
+    ],
+)
+def test_a_guess_is_checked_before_anything_is_sent(guess, problem):
+    """A misspelled placeholder or method is an error of ours, when the value is made."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        banking.IamApi(**guess)
+
+
 async def test_a_closed_session_is_refused(service):
     """No RuntimeError of aiohttp leaves the package."""
     async with aiohttp.ClientSession() as closed:
@@ -406,6 +459,7 @@ async def test_iam_may_be_unreachable(service):
     ("settings", "problem"),
     [
         ({"iam_url": "http://iam.example"}, "iam_url must use https"),
+        ({"iam_api": "v1/secrets"}, "iam_api must be an IamApi"),
         ({"lifetime": 0}, "lifetime must be"),
         ({"only_within": -1}, "only_within must be"),
     ],
@@ -435,7 +489,7 @@ async def test_arguments_are_checked(service, settings, problem):
 )
 def test_a_list_may_have_any_form(body, ids):
     """A list that cannot be read is no list, and no error."""
-    listed = iam_requests.parse_secret_list(200, HiddenBytes(body))
+    listed = iam_requests.parse_secret_list(200, HiddenBytes(body), banking.IamApi())
 
     assert (listed and [each.secret_id for each in listed]) == ids
 
@@ -445,12 +499,15 @@ def test_a_secrets_end_is_read_if_it_can_be():
 
     def end(text):
         body = HiddenBytes(json.dumps({"id": "1", "expiration": text}).encode())
-        return iam_requests.parse_created_secret(201, body).expires_at
+        return iam_requests.parse_created_secret(201, body, banking.IamApi()).expires_at
 
     assert end("1970-01-01T00:01:00Z") == end("1970-01-01T00:01:00") == 60
     assert end("soon") is None
     assert end(5) is None
-    assert iam_requests.parse_created_secret(201, HiddenBytes(b"[]")).secret_id is None
+    assert (
+        iam_requests.parse_created_secret(201, HiddenBytes(b"[]"), banking.IamApi()).secret_id
+        is None
+    )
 
 
 # Places

@@ -186,3 +186,15 @@ def test_iams_address_of_development_is_known(sandbox, file, monkeypatch, http_m
 
     assert cli.run(["rotate-secret", "--file", str(file)]) == 4
     assert "IAM responded 403" in capsys.readouterr().err
+
+
+def test_what_is_a_guess_about_iam_is_an_option(sandbox, file, capsys):
+    """The methods and places of the options are called, and a misspelled one is named at once."""
+    assert rotate(sandbox, "--file", file, "--secret-path", "v1/{id}") == 3
+    assert "secret_path must have no placeholders but" in capsys.readouterr().err
+    assert not file.with_name("secret.rotation").exists()
+
+    assert rotate(sandbox, "--file", file, "--delete-method", "PATCH") != 0
+    assert "IAM responded 405" in capsys.readouterr().err
+    assert rotate(sandbox, "--file", file, "--list-method", "GET") == 0
+    assert valid(sandbox) == [file.read_text()]
