@@ -4,16 +4,17 @@
 import asyncio
 import contextlib
 import sys
-import time
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Generator, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.events import Listener, RequestReplayed, log_event
+from aritma_auth.events import Listener, NonceRequired, RequestReplayed, log_event
 from aritma_auth.optional import require
+from aritma_auth.protocol.dpop import USE_NONCE
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import origin_of
 from aritma_auth.protocol.www_authenticate import find_step_up
@@ -24,29 +25,27 @@ require("httpx", "httpx")
 
 import httpx  # noqa: E402 - the extra comes first
 
+from aritma_auth.integrations.httpx_requests import (  # noqa: E402 - as above
+    Sending,
+    SmallBody,
+    Wanted,
+    find_proof_error,
+    is_replayable,
+    responses_to,
+    send,
+    send_proved,
+)
+
 if TYPE_CHECKING:
+    from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.middleware import BearerTokenSource
 
 __all__ = ["BearerAuth"]
 
-_AUTHORIZATION = "Authorization"
 _UNAUTHORIZED = 401
 _REFUSALS = frozenset({401, 403})
 
-_SMALL_BODY = 1 << 16
-"""Bytes of a refused response that are read before the request is repeated."""
-
-_READ_WITHIN = 1.0
-"""Seconds to read them."""
-
-
-class _Wanted:
-    """What the steps of a request yield when they need a token."""
-
-
-_TOKEN: Final = _Wanted()
-
-_Steps = Generator[httpx.Request | _Wanted, "httpx.Response | Token", None]
+_Steps = Generator[httpx.Request | Wanted, httpx.Response | Token | str, None]
 
 
 class BearerAuth(httpx.Auth):
@@ -59,6 +58,11 @@ class BearerAuth(httpx.Auth):
     token is refreshed once, however many requests got one, and each request is repeated once, if
     its body can be sent again and the refresh brought a different token. A challenge that asks for
     a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
+
+    With `DPoP` each request carries a proof of its own, and is repeated once if the API wants its
+    nonce in the proof; the token then stays. Where httpx follows a redirect, the next hop is signed
+    once it was refused. Tokens that are bound to a certificate need it at the API too:
+    ``httpx.AsyncClient(verify=client.ssl_context)``.
 
     With ``httpx.Client`` a token that must be fetched is fetched on an event loop of the calling
     thread's own, so that synchronous programs need none.
@@ -78,10 +82,9 @@ class BearerAuth(httpx.Auth):
             own listener.
 
     Raises:
-        ConfigurationError: No origin is given, or one is not https (http is for loopback only);
-            or the provider's tokens are bound to a key, which only the aiohttp middleware proves.
+        ConfigurationError: No origin is given, or one is not https (http is for loopback only).
 
-    Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9470 §3.
+    Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9449 §7.1; RFC 9470 §3.
     """
 
     def __init__(
@@ -93,11 +96,6 @@ class BearerAuth(httpx.Auth):
         keep_authorization: bool = False,
         on_event: Listener | None = log_event,
     ) -> None:
-        if getattr(source, "proofs", None) is not None:
-            raise ConfigurationError(
-                "tokens that are bound to a key (DPoP) need a proof with each request: use the "
-                "aiohttp middleware of the provider"
-            )
         if isinstance(source, TokenProvider):
             self._rules = source.middleware(
                 origins, strict=strict, keep_authorization=keep_authorization
@@ -111,6 +109,7 @@ class BearerAuth(httpx.Auth):
                 on_event=on_event,
             )
         self._source = source
+        self._proofs: RequestProofs | None = getattr(source, "proofs", None)
 
     def async_auth_flow(
         self, request: httpx.Request
@@ -124,11 +123,11 @@ class BearerAuth(httpx.Auth):
             step = next(steps)
             while True:
                 # Not in one expression: what httpx throws at the yield must reach the finally.
-                if isinstance(step, _Wanted):
-                    step = steps.send(await self._source.get_token())
-                else:
+                if isinstance(step, httpx.Request):
                     response = yield step
                     step = steps.send(response)
+                else:
+                    step = steps.send(await step())
         except StopIteration:
             return
         finally:
@@ -142,59 +141,111 @@ class BearerAuth(httpx.Auth):
         try:
             step = next(steps)
             while True:
-                if isinstance(step, _Wanted):
-                    step = steps.send(self._wait_for_token())
-                else:
+                if isinstance(step, httpx.Request):
                     response = yield step
                     step = steps.send(response)
+                else:
+                    step = steps.send(_wait_for(step))
         except StopIteration:
             return
         finally:
             steps.close()
 
-    def _wait_for_token(self) -> Token:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(self._source.get_token())
-        raise ConfigurationError(
-            "httpx.Client must not block a running event loop: use httpx.AsyncClient there"
-        )
-
     def _steps(self, request: httpx.Request) -> _Steps:
-        """Yield what is needed next: a token, or the response to a request."""
+        """Yield what is needed next: a token, a proof, or the response to a request."""
         rules, url = self._rules, URL(str(request.url))
         if not rules._allow(url):
             rules._pass_unsigned(url)
             yield request
             return
-        if url.scheme == "http":
-            _require_direct(url)
-        if _AUTHORIZATION in request.headers and rules._keeps(url):
+        _require_direct(request.url)
+        if "Authorization" in request.headers and rules._keeps(url):
             yield request
             return
-        token = self._source.peek() or _as_token((yield _TOKEN))
-        response = yield from _send(request, token)
-        # A redirect may have led elsewhere: another server's refusal says nothing of the token.
-        if response.status_code not in _REFUSALS or not rules._allow(URL(str(response.url))):
+        token = self._source.peek() or _as_token((yield self._source.get_token))
+        response = yield from self._send(request, token)
+        if not self._is_refused(response):
             return
         _raise_step_up(response, token)
-        is_unauthorized = response.status_code == _UNAUTHORIZED
-        # A spent stream would be sent again empty, and nothing would notice.
-        is_replayable = isinstance(request.stream, httpx.ByteStream)
-        if not (is_unauthorized and is_replayable and self._source.report_rejected(token)):
+        if (
+            response.status_code != _UNAUTHORIZED
+            or not is_replayable(request)
+            # Another token would not help where the proof is refused.
+            or (self._proofs is not None and find_proof_error(response))
+            or not self._source.report_rejected(token)
+        ):
             return
-        other = _as_token((yield _TOKEN))
+        other = _as_token((yield self._source.get_token))
         if other.access_token == token.access_token:
             # The server has no other token: the API would respond the same.
             return
         # httpx reads this response to its end before it sends the next request.
-        response.stream = _SmallBody(response.stream)
-        response = yield from _send(request, other)
+        response.stream = SmallBody(response.stream)
+        response = yield from self._send(request, other)
         origin = origin_of(url).url
         rules._report(RequestReplayed(origin, response.status_code, fingerprint=other.fingerprint))
-        if response.status_code in _REFUSALS:
+        if self._is_refused(response):
             _raise_step_up(response, other)
+
+    def _is_refused(self, response: httpx.Response) -> bool:
+        # A redirect may have led elsewhere: another server's refusal says nothing of the token.
+        url = URL(str(response.url))
+        return response.status_code in _REFUSALS and self._rules._allow(url)
+
+    def _send(self, request: httpx.Request, token: Token) -> Sending:
+        """Send a request, and sign the hop of a redirect that was refused without a signature."""
+        while True:
+            if self._proofs is None:
+                response = yield from send(request, token)
+            else:
+                response = yield from self._send_bound(self._proofs, request, token)
+            hop = response.request
+            if not self._is_unsigned(hop, request, response):
+                return response
+            # httpx counts each of them as a redirect, so that they end.
+            response.stream = SmallBody(response.stream)
+            request = hop
+            _require_direct(request.url)
+
+    def _is_unsigned(
+        self, hop: httpx.Request, request: httpx.Request, response: httpx.Response
+    ) -> bool:
+        if hop is request or response.status_code != _UNAUTHORIZED or not is_replayable(hop):
+            return False
+        url = URL(str(hop.url))
+        # A bearer token goes with redirects within its origin; a proof is for one request.
+        is_signed = self._proofs is None and origin_of(url) == origin_of(URL(str(request.url)))
+        return not is_signed and self._rules._allow(url)
+
+    def _send_bound(self, proofs: "RequestProofs", request: httpx.Request, token: Token) -> Sending:
+        proofs.require_bound(token)
+        url = URL(str(request.url))
+        before = proofs.view(url)
+        response = yield from self._prove(proofs, request, token)
+        is_own = response.request is request
+        if not is_own or response.status_code != _UNAUTHORIZED or not is_replayable(request):
+            return response
+        error = find_proof_error(response)
+        if not proofs.may_help(url, error, before):
+            return response
+        response.stream = SmallBody(response.stream)
+        if error == USE_NONCE:
+            origin = origin_of(url).url
+            self._rules._report(NonceRequired(origin, fingerprint=token.fingerprint))
+        return (yield from self._prove(proofs, request, token))
+
+    def _prove(self, proofs: "RequestProofs", request: httpx.Request, token: Token) -> Sending:
+        # As httpx sends it: an API compares the target.
+        target = URL(str(request.url), encoded=True)
+        proof = yield partial(proofs.prove, request.method, target, token.access_token)
+        assert isinstance(proof, str)  # noqa: S101 - what was asked for
+        last = yield from send_proved(request, token, proof)
+        for response in reversed(responses_to(request, last)):
+            url = URL(str(response.request.url))
+            if self._rules._allow(url):
+                date = response.headers.get("Date") if find_proof_error(response) else None
+                proofs.learn(url, response.headers.get("DPoP-Nonce"), date)
+        return last
 
     def __repr__(self) -> str:
         return repr(self._rules).replace("BearerMiddleware", "BearerAuth")
@@ -232,54 +283,27 @@ class _AsyncFlow(AsyncGenerator[httpx.Request, httpx.Response]):
             await self.athrow(end)
 
 
-def _as_token(given: httpx.Response | Token) -> Token:
+def _wait_for(wanted: Wanted) -> Token | str:
+    async def call() -> Token | str:
+        return await wanted()
+
+    _require_no_loop()
+    return asyncio.run(call())
+
+
+def _require_no_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigurationError(
+        "httpx.Client must not block a running event loop: use httpx.AsyncClient there"
+    )
+
+
+def _as_token(given: httpx.Response | Token | str) -> Token:
     assert isinstance(given, Token)  # noqa: S101 - what was asked for
     return given
-
-
-def _send(
-    request: httpx.Request, token: Token
-) -> Generator[httpx.Request, "httpx.Response | Token", httpx.Response]:
-    request.headers[_AUTHORIZATION] = token.authorization
-    try:
-        response = yield request
-    except GeneratorExit as end:
-        _remove_from_errors(end, token)
-        raise
-    finally:
-        # httpx's errors hold the request.
-        request.headers.pop(_AUTHORIZATION, None)
-    assert isinstance(response, httpx.Response)  # noqa: S101 - what was asked for
-    for each in (response, *response.history):
-        each.request.headers.pop(_AUTHORIZATION, None)
-    if response.next_request is not None:
-        # Of a redirect that is not followed: it is signed when it is sent.
-        response.next_request.headers.pop(_AUTHORIZATION, None)
-    return response
-
-
-def _remove_from_errors(end: BaseException, token: Token) -> None:
-    """
-    Remove the token from the request that an error of httpx holds.
-
-    httpx closes the flow while its error is on its way and does not throw it here, so that it is
-    the context of the end. After a redirect it holds another request, with a copy of the header.
-    """
-    error: BaseException | None = end
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        # An error of httpx that came about without a request says so by a RuntimeError.
-        with contextlib.suppress(RuntimeError):
-            if isinstance(error, httpx.RequestError | httpx.HTTPStatusError):
-                _remove(error.request, token)
-        error = error.__context__
-
-
-def _remove(request: httpx.Request, token: Token) -> None:
-    # Another call's error may be further up, with a header of its own.
-    if request.headers.get(_AUTHORIZATION) == token.authorization:
-        del request.headers[_AUTHORIZATION]
 
 
 def _raise_step_up(response: httpx.Response, token: Token) -> None:
@@ -290,57 +314,13 @@ def _raise_step_up(response: httpx.Response, token: Token) -> None:
         raise step_up
 
 
-def _require_direct(url: URL) -> None:
+def _require_direct(url: httpx.URL) -> None:
+    if url.scheme != "http":
+        return
     proxies = urllib.request.getproxies()
-    if not ("http" in proxies or "all" in proxies) or urllib.request.proxy_bypass(url.host or ""):
+    if not ("http" in proxies or "all" in proxies) or urllib.request.proxy_bypass(url.host):
         return
     raise ConfigurationError(
         "a token goes to http on loopback only directly, and this request would pass a proxy in "
         "clear text: set NO_PROXY=127.0.0.1,localhost"
     )
-
-
-class _SmallBody(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """
-    The body of a refused response: what is large or slow is not read.
-
-    Args:
-        stream: The body as it comes.
-    """
-
-    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._stream, httpx.AsyncByteStream)  # noqa: S101 - of an AsyncClient
-        parts: list[bytes] = []
-        try:
-            async with asyncio.timeout(_READ_WITHIN):
-                async for part in self._stream:
-                    parts.append(part)
-                    if sum(map(len, parts)) > _SMALL_BODY:
-                        return
-        except TimeoutError:
-            return
-        for part in parts:
-            yield part
-
-    def __iter__(self) -> Iterator[bytes]:
-        assert isinstance(self._stream, httpx.SyncByteStream)  # noqa: S101 - of a Client
-        parts: list[bytes] = []
-        ends_at = time.monotonic() + _READ_WITHIN
-        for part in self._stream:
-            parts.append(part)
-            if sum(map(len, parts)) > _SMALL_BODY or time.monotonic() > ends_at:
-                return
-        yield from parts
-
-    async def aclose(self) -> None:
-        """Close the connection, unless the body was read to its end."""
-        assert isinstance(self._stream, httpx.AsyncByteStream)  # noqa: S101 - as above
-        await self._stream.aclose()
-
-    def close(self) -> None:
-        """Close the connection, unless the body was read to its end."""
-        assert isinstance(self._stream, httpx.SyncByteStream)  # noqa: S101 - as above
-        self._stream.close()

@@ -424,7 +424,7 @@ async def test_the_refused_response_is_read_in_bounds(rig, is_sync, size):
 
 async def test_a_refused_response_that_does_not_end_is_given_up(rig, monkeypatch):
     """The repetition does not wait for a body that trickles."""
-    monkeypatch.setattr("aritma_auth.integrations.httpx._READ_WITHIN", 0.01)
+    monkeypatch.setattr("aritma_auth.integrations.httpx_requests._READ_WITHIN", 0.01)
 
     class Endless(httpx.AsyncByteStream):
         async def __aiter__(self):
@@ -439,7 +439,7 @@ async def test_a_refused_response_that_does_not_end_is_given_up(rig, monkeypatch
 
 async def test_a_synchronous_body_that_trickles_is_given_up(rig, monkeypatch):
     """The time counts from part to part."""
-    monkeypatch.setattr("aritma_auth.integrations.httpx._READ_WITHIN", -1.0)
+    monkeypatch.setattr("aritma_auth.integrations.httpx_requests._READ_WITHIN", -1.0)
 
     class Trickle(httpx.SyncByteStream):
         parts = 0
@@ -515,6 +515,19 @@ async def test_loopback_is_signed_directly_only(rig, monkeypatch, variables, is_
     assert api.headers == ([] if is_refused else ["Bearer token-1"])
 
 
+async def test_a_hop_to_loopback_is_signed_directly_only(rig, monkeypatch):
+    """A redirect must not lead the token through a proxy either."""
+    monkeypatch.setenv("http_proxy", "http://proxy.example:80")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    away = httpx.Response(302, headers={"Location": "http://127.0.0.1:8000/"})
+    api = Api(away, httpx.Response(401))
+    with pytest.raises(aa.ConfigurationError, match="only directly"):
+        await send(api, BearerAuth(rig.provider, ["https://api.example", "http://127.0.0.1:8000"]))
+
+    assert api.headers == ["Bearer token-1", None]
+
+
 async def test_a_source_of_ones_own_signs_too():
     """Whatever gives tokens, with its origins and its listener."""
 
@@ -543,12 +556,28 @@ async def test_a_source_of_ones_own_signs_too():
         BearerAuth(Source())
 
 
-def test_tokens_that_are_bound_to_a_key_are_refused():
-    """httpx sends no proof, so the API would refuse each request."""
-    client = aa.OAuthClient("id", "secret", dpop=aa.DPoP(aa.SigningKey.generate("ES256")))
-    provider = aa.TokenProvider(client, aa.ClientCredentialsGrant())
-    with pytest.raises(aa.ConfigurationError, match="use the aiohttp middleware"):
-        BearerAuth(provider, ["https://api.example"])
+@both
+async def test_a_redirect_to_another_named_origin_is_signed_once_refused(rig, is_sync):
+    """httpx goes there without the token, and its refusal does not blame the token."""
+    away = httpx.Response(302, headers={"Location": "https://two.example/there"})
+    api = Api(away, httpx.Response(401), httpx.Response(200))
+    auth = BearerAuth(rig.provider, ["https://api.example", "https://two.example"])
+    response = await send(api, auth, is_sync=is_sync)
+
+    assert (response.status_code, str(response.url)) == (200, "https://two.example/there")
+    assert api.headers == ["Bearer token-1", None, "Bearer token-1"]
+    assert rig.happened(TokenRejected) == []
+
+
+async def test_a_repetition_that_is_led_elsewhere_asks_for_nothing(rig):
+    """The challenge of a foreign server is not the API's, the second time as the first."""
+    away = httpx.Response(302, headers={"Location": "https://other.example/"})
+    foreign = httpx.Response(
+        401, headers={"WWW-Authenticate": 'Bearer scope="x", error="insufficient_scope"'}
+    )
+    response = await send(Api(httpx.Response(401), away, foreign), BearerAuth(rig.provider))
+
+    assert response.status_code == 401
 
 
 async def test_a_real_server_sees_what_it_should(rig):
