@@ -221,23 +221,29 @@ class BearerAuth(httpx.Auth):
         proofs.require_bound(token)
         url = URL(str(request.url))
         before = proofs.view(url)
-        response = yield from self._prove(proofs, request, token)
-        is_own = response.request is request
-        if not is_own or response.status_code != _UNAUTHORIZED or not is_replayable(request):
-            return response
+        response = yield from self._prove(proofs, request, token, before)
         error = find_proof_error(response)
-        if not proofs.may_help(url, error, before):
+        if not error or response.request is not request or not is_replayable(request):
+            return response
+        after = proofs.view(url)
+        if not proofs.may_help(error, before, after):
             return response
         response.stream = SmallBody(response.stream)
         if error == USE_NONCE:
             origin = origin_of(url).url
             self._rules._report(NonceRequired(origin, fingerprint=token.fingerprint))
-        return (yield from self._prove(proofs, request, token))
+        return (yield from self._prove(proofs, request, token, after))
 
-    def _prove(self, proofs: "RequestProofs", request: httpx.Request, token: Token) -> Sending:
+    def _prove(
+        self,
+        proofs: "RequestProofs",
+        request: httpx.Request,
+        token: Token,
+        view: tuple[str, float | None],
+    ) -> Sending:
         # As httpx sends it: an API compares the target.
         target = URL(str(request.url), encoded=True)
-        proof = yield partial(proofs.prove, request.method, target, token.access_token)
+        proof = yield partial(proofs.prove, request.method, target, token.access_token, view)
         assert isinstance(proof, str)  # noqa: S101 - what was asked for
         last = yield from send_proved(request, token, proof)
         for response in reversed(responses_to(request, last)):

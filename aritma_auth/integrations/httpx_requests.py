@@ -14,6 +14,9 @@ require("httpx", "httpx")
 
 import httpx  # noqa: E402 - the extra comes first
 
+_PROOF_REFUSALS = frozenset({400, 401})
+"""The second by RFC 9449 §9, the first by some APIs as by a token endpoint."""
+
 _AUTHORIZATION = "Authorization"
 _PROOF = "DPoP"
 
@@ -106,7 +109,7 @@ def is_replayable(request: httpx.Request) -> bool:
 
 def find_proof_error(response: httpx.Response) -> str:
     """Return the error code of a refused proof; empty if the response refuses none."""
-    if response.status_code != httpx.codes.UNAUTHORIZED:
+    if response.status_code not in _PROOF_REFUSALS:
         return ""
     return refuses_proof(response.headers.get_list("WWW-Authenticate"))
 

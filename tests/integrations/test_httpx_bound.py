@@ -142,6 +142,24 @@ async def test_the_apis_nonce_costs_one_request(sandbox, is_sync):
     assert not [event for event in events if isinstance(event, RequestReplayed)]
 
 
+async def test_an_api_that_wants_its_nonce_by_a_400_gets_it(sandbox):
+    """As a token endpoint asks for it."""
+    seen = []
+
+    async def handler(request):
+        seen.append(claims_of(request.headers["DPoP"]).get("nonce"))
+        challenge = {"WWW-Authenticate": 'DPoP error="use_dpop_nonce"', "DPoP-Nonce": "n1"}
+        return web.Response(status=200 if seen[-1] else 400, headers=challenge)
+
+    async with (
+        serving(handler) as url,
+        bank_of(sandbox, origins=[url], url=url) as (bank, _),
+    ):
+        assert (await bank.get("/")).status_code == 200
+
+    assert seen == [None, "n1"]
+
+
 async def test_a_rejected_token_is_replayed_beside_the_nonce(sandbox):
     """One request may need both repetitions: for the nonce, then for the token."""
     async with bank_of(sandbox) as (bank, _):
