@@ -132,7 +132,7 @@ def overview():
         56,
         "us",
         "middleware",
-        "signs calls to the origins you name, replays a 401 once",
+        "signs calls to your origins, replays a 401 once",
     )
     figure.arrow("M200 150V172")
     figure.box(
@@ -142,7 +142,7 @@ def overview():
         56,
         "good",
         "provider",
-        "one token, served from memory, refreshed before it ends",
+        "one token in memory, refreshed before it ends",
     )
     figure.arrow("M120 230V262")
     figure.text(112, 250, "one request", "s", "end")
@@ -230,7 +230,7 @@ def flight():
         56,
         "good",
         "the flight",
-        "one task that nobody who waits owns, with a time-out of its own",
+        "one task that no waiter owns, with its own time-out",
     )
     figure.arrow("M160 176V220")
     figure.text(152, 202, "one request", "s", "end")
