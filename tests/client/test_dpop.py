@@ -140,9 +140,25 @@ async def test_a_nonce_is_learned_from_a_success_too(sandbox):
 
 
 async def test_parallel_requests_survive_nonces_that_are_good_once(sandbox):
-    """Each refusal brings a nonce, and its own request is repeated with that one."""
+    """
+    Each refusal brings a nonce, and its own request is repeated with that one.
+
+    It is kept while a signer elsewhere makes a new assertion, and other responses come.
+    """
     sandbox.faults.require_dpop_nonces(are_single=True)
-    client = client_of(sandbox)
+    own = aa.SigningKey.generate("ES256")
+    sandbox.add_client(attrs.evolve(sandbox.client, public_key=own.public_jwk))
+
+    async def sign(signing_input):
+        await asyncio.sleep(0.02)
+        return own.sign(signing_input)
+
+    client = aa.OAuthClient(
+        "sandbox-service",
+        aa.PrivateKeyJwt(aa.RemoteSigner("ES256", sign)),
+        environment=sandbox.environment,
+        dpop=aa.DPoP(KEY),
+    )
     tokens = await asyncio.gather(*(client.fetch_token(GRANT) for _ in range(20)))
 
     assert [token.token_type for token in tokens] == ["DPoP"] * 20
