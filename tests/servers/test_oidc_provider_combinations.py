@@ -176,3 +176,30 @@ async def test_the_server_tells_when_the_end_user_has_decided(server, method, bi
     assert told == [asked]
     assert done.subject == "alice"
     assert done.token.token_type == ("DPoP" if binding == "dpop" else "Bearer")
+
+
+async def test_an_authorization_response_comes_encrypted(server, browser):
+    """Signed, then encrypted to the client's key, which opens it; another key does not (JARM §2.2)."""
+    key = server.facts["assertion_key"]
+    public = {name: value for name, value in key.items() if name != "d"} | {"use": "enc"}
+    client_id = await register(
+        server,
+        "none",
+        "",
+        jwks={"keys": [public]},
+        authorization_encrypted_response_alg="ECDH-ES",
+        authorization_encrypted_response_enc="A256GCM",
+        request_object_signing_alg="ES256",
+        require_pushed_authorization_requests=False,
+    )
+    keys = aa.DecryptionKey(key), aa.DecryptionKey(aa.SigningKey.generate().to_jwk())
+    clients = [server.client(client_id, decryption_key=each) for each in keys]
+    for client in clients:
+        request = await client.begin_sign_in(server.redirect_uri, "openid", response_mode="jwt")
+        callback = (await browser.visit(request.url, **answers_of("alice"))).callback
+        assert callback.count(".") >= 4
+        if client is clients[0]:
+            assert (await client.complete_sign_in(request, callback)).subject == "alice"
+        else:
+            with pytest.raises(aa.VerificationError, match="for this client's key"):
+                await client.complete_sign_in(request, callback)
