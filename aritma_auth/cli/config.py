@@ -122,7 +122,9 @@ def _as_given(known: Registration) -> Iterator[Effective]:
     given = known.settings.given
     for name in SETTINGS:
         if name in given:
-            yield Effective(name, _display(given[name]), given[name].name)
+            # In the file a setting is called by its name, in the environment by its variable.
+            source = given[name].name
+            yield Effective(name, _display(given[name]), "the file" if source == name else source)
 
 
 def _display(given: Given) -> str:

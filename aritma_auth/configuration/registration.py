@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 import attrs
 
-from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS
+from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS, SETTINGS
 from aritma_auth.configuration.sources import Given, Settings, read_file, read_variables
 from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError
@@ -43,8 +43,6 @@ _CREDENTIALS = {
     "client_assertion": ("client_assertion",),
     "certificate": ("tls_client_auth", "self_signed_tls_client_auth"),
 }
-_WAYS = ("", "_file", "_variable", "_command")
-
 PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
 """Security profiles by the names that settings have for them."""
 
@@ -315,8 +313,9 @@ class Registration:
         return [name for name in _CREDENTIALS if self._ways(name)]
 
     def _ways(self, credential: str) -> list[Given]:
-        names = (f"{credential}{way}" for way in _WAYS)
-        return [self.settings.given[name] for name in names if self._has(name)]
+        given = self.settings.given
+        ways = (name for name, setting in SETTINGS.items() if setting.topic == credential)
+        return [given[name] for name in ways if name in given]
 
     def _secret(self, credential: str) -> Secret:
         given = self._ways(credential)[0]

@@ -48,6 +48,9 @@ class Setting(Value):
         is_variable: There is a variable for it.
 
         is_hidden: Its value is never shown.
+
+        topic: What it is about: of one topic there is one setting, and a variable replaces
+            whichever the file has.
     """
 
     name: str
@@ -57,6 +60,9 @@ class Setting(Value):
     is_in_file: bool = attrs.field(default=True, kw_only=True)
     is_variable: bool = attrs.field(default=True, kw_only=True)
     is_hidden: bool = attrs.field(default=False, kw_only=True)
+    topic: str = attrs.field(
+        default=attrs.Factory(lambda self: self.name, takes_self=True), kw_only=True
+    )
 
     @property
     def variable(self) -> str:
@@ -67,18 +73,25 @@ class Setting(Value):
 def _secret(name: str, what: str) -> tuple[Setting, ...]:
     """Return the ways to give one secret."""
     return (
-        Setting(name, "text", what, is_in_file=False, is_hidden=True),
-        Setting(f"{name}_file", "text", f"a file with {what}, read anew for each token request"),
+        Setting(name, "text", what, is_in_file=False, is_hidden=True, topic=name),
+        Setting(
+            f"{name}_file",
+            "text",
+            f"a file with {what}, read anew for each token request",
+            topic=name,
+        ),
         Setting(
             f"{name}_variable",
             "text",
             f"the environment variable that holds {what}",
             is_variable=False,
+            topic=name,
         ),
         Setting(
             f"{name}_command",
             "command",
             f"a command that prints {what}, run anew for each token request, within 10 seconds",
+            topic=name,
         ),
     )
 
@@ -107,14 +120,21 @@ SETTINGS: Mapping[str, Setting] = {
             "client_assertion_file",
             "text",
             "a file with an assertion that the platform makes, read anew for each token request",
+            topic="client_assertion",
         ),
-        Setting("client_assertion_command", "command", "a command that prints such an assertion"),
+        Setting(
+            "client_assertion_command",
+            "command",
+            "a command that prints such an assertion",
+            topic="client_assertion",
+        ),
         Setting("client_assertion_type", "text", "its type", "a JWT (RFC 7523)"),
         Setting(
             "certificate_file",
             "text",
             "the client certificate in PEM, with its chain, loaded anew when it changes; beside "
             "another credential it binds the tokens",
+            topic="certificate",
         ),
         Setting(
             "certificate_key_file",
@@ -151,8 +171,11 @@ SETTINGS: Mapping[str, Setting] = {
             "text",
             "`production`, `development`, or the issuer's URL",
             "`production`",
+            topic="server",
         ),
-        Setting("issuer", "text", "the issuer's URL: its metadata decides the rest"),
+        Setting(
+            "issuer", "text", "the issuer's URL: its metadata decides the rest", topic="server"
+        ),
         Setting("tenant", "text", "the tenant in the path of the issuer"),
         Setting(
             "shares_issuer",

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from aritma_auth.errors import ConfigurationError, printable, wrong_kind
 from aritma_auth.runtime.values import Value
 
 DEFAULT_FILE = "aritma.toml"
+_REGISTRATIONS = f"{PREFIX}REGISTRATIONS_"
 _FILE_LIMIT = 1 << 20
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -68,31 +70,41 @@ def read_variables(variables: Mapping[str, str]) -> Settings:
     Args:
         variables: The environment.
     """
-    known = {setting.variable: setting for setting in SETTINGS.values() if setting.is_variable}
+    given, unknown, problems = _read_prefixed(variables, PREFIX)
+    for name in unknown:
+        # Of a registration in a file, or an application's own such as ARITMA_CLIENT_SECRET_OLD.
+        known = [f"{PREFIX}{each.upper()}" for each in _VARIABLES]
+        if name.startswith((_REGISTRATIONS, *(f"{each}_" for each in known))):
+            continue
+        nearest = difflib.get_close_matches(name, known, 1, 0.85)
+        problems += [f"{name} is no setting: write {each}" for each in nearest]
+    return Settings("the environment", given, tuple(problems), are_variables=True)
+
+
+_VARIABLES = [setting.name for setting in SETTINGS.values() if setting.is_variable]
+
+
+def _read_prefixed(
+    variables: Mapping[str, str], prefix: str
+) -> tuple[dict[str, Given], list[str], list[str]]:
+    """Return the settings with a prefix, the variables that are none, and what is wrong."""
     given: dict[str, Given] = {}
+    unknown: list[str] = []
     problems: list[str] = []
+    known = {f"{prefix}{name.upper()}": SETTINGS[name] for name in _VARIABLES}
     for name, text in variables.items():
-        if not name.startswith(PREFIX) or not text:
+        if not name.startswith(prefix) or not text:
             continue
         setting = known.get(name)
         if setting is None:
-            problem = _find_misspelling(name, known)
-            problems += [] if problem is None else [problem]
+            unknown.append(name)
             continue
         value = _parse_text(setting, text)
         if value is None:
             problems.append(f"{name} must be {_KINDS[setting.kind]}")
         else:
             given[setting.name] = Given(setting, value, name)
-    return Settings("the environment", given, tuple(problems), are_variables=True)
-
-
-def _find_misspelling(name: str, known: Iterable[str]) -> str | None:
-    # ARITMA_CLIENT_SECRET_OLD is an application's own, ARITMA_CLIENT_SECERT a mistake.
-    if any(name.startswith(f"{each}_") for each in known):
-        return None
-    nearest = difflib.get_close_matches(name, known, 1, 0.85)
-    return f"{name} is no setting: write {nearest[0]}" if nearest else None
+    return given, unknown, problems
 
 
 def _parse_text(setting: Setting, text: str) -> Found | None:
@@ -141,6 +153,9 @@ def read_file(
     """
     Read one registration of a TOML file.
 
+    A variable named after the registration takes the place of what the file says of the same:
+    ``ARITMA_REGISTRATIONS_PAYMENTS_SCOPE`` that of ``scope`` in ``[registrations.payments]``.
+
     Args:
         name: The registration's name, as in ``[registrations.payments]``.
 
@@ -183,7 +198,32 @@ def read_file(
             problems.append(f"{key} in {place} must be {_KINDS[setting.kind]}")
         else:
             given[key] = Given(setting, found, key)
-    return Settings(place, given, tuple(problems))
+    overriding, mistaken = _read_overriding(name, tables, variables)
+    topics = {each.setting.topic for each in overriding.values()}
+    kept = {key: each for key, each in given.items() if each.setting.topic not in topics}
+    return Settings(place, {**kept, **overriding}, (*problems, *mistaken))
+
+
+def _read_overriding(
+    name: str, tables: Iterable[str], variables: Mapping[str, str]
+) -> tuple[dict[str, Given], list[str]]:
+    """Return what variables say of a registration, and what is wrong with them."""
+    prefix = _prefix_of(name)
+    given, unknown, problems = _read_prefixed(variables, prefix)
+    others = [_prefix_of(each) for each in tables if each != name]
+    if prefix in others and (given or unknown):
+        problems.append(f"{prefix}* stands for more registrations than {name}: rename the others")
+    longer = tuple(each for each in others if each.startswith(prefix))
+    for variable in unknown:
+        if not variable.startswith(longer):
+            nearest = _find_nearest(variable.removeprefix(prefix).lower(), _VARIABLES)
+            advice = f"write {prefix}{nearest.upper()}" if nearest else _SEE_LIST
+            problems.append(f"{printable(variable, 80)} is no setting: {advice}")
+    return given, problems
+
+
+def _prefix_of(registration: str) -> str:
+    return f"{_REGISTRATIONS}{re.sub('[^A-Z0-9]', '_', registration.upper())}_"
 
 
 def _describe_unknown(key: str, place: str) -> str:
@@ -193,9 +233,16 @@ def _describe_unknown(key: str, place: str) -> str:
             f"{key}_variable or {key}_command"
         )
     allowed = [name for name, setting in SETTINGS.items() if setting.is_in_file]
-    nearest = difflib.get_close_matches(key, allowed, 1, 0.6)
-    advice = f"write {nearest[0]}" if nearest else "aritma-auth config list has them all"
+    nearest = _find_nearest(key, allowed)
+    advice = f"write {nearest}" if nearest else _SEE_LIST
     return f"{printable(key, 40)} in {place} is no setting: {advice}"
+
+
+_SEE_LIST = "aritma-auth config list has them all"
+
+
+def _find_nearest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
 
 
 def _parse_toml(setting: Setting, value: object) -> Found | None:

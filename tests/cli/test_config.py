@@ -112,6 +112,26 @@ def test_a_registration_of_a_file_is_explained(tmp_path, capsys, canary):
         ["timeout", "2.5"],
     ]
     assert shown[-1] == "NO  an origin must not carry a user name or password: remove it"
+    assert all(line.endswith("  (the file)") for line in shown[1:-1])
+
+
+def test_a_variable_over_the_file_is_named_as_the_source(tmp_path, monkeypatch, capsys, canary):
+    """A reader sees which settings the file has and which a variable has replaced."""
+    file = tmp_path / "aritma.toml"
+    file.write_text(
+        '[registrations.payments]\nclient_id = "id"\nscope = "old"\n'
+        'client_secret_file = "/run/secrets/payments"\n'
+    )
+    monkeypatch.setenv("ARITMA_REGISTRATIONS_PAYMENTS_SCOPE", "bankservice")
+    monkeypatch.setenv("ARITMA_REGISTRATIONS_PAYMENTS_CLIENT_SECRET", canary.text)
+    monkeypatch.setenv("ARITMA_SCOPE", "of from_env")
+
+    assert cli.run(["config", "check", "--registration", "payments", "--file", str(file)]) == 0
+    assert [line.split() for line in lines_of(capsys)[1:4]] == [
+        ["client_id", "id", "(the", "file)"],
+        ["client_secret", "***", "(ARITMA_REGISTRATIONS_PAYMENTS_CLIENT_SECRET)"],
+        ["scope", "bankservice", "(ARITMA_REGISTRATIONS_PAYMENTS_SCOPE)"],
+    ]
 
 
 def test_a_file_alone_names_no_registration(capsys):

@@ -1,5 +1,7 @@
 """Tests of how settings are read from variables and from a file."""
 
+import re
+
 import pytest
 
 import aritma_auth as aa
@@ -126,6 +128,75 @@ def test_a_file_has_registrations_by_name(write):
         "endpoints": {"token_endpoint": "https://idp.example/token"},
     }
     assert values(read_file("accounts", file, {})) == {"client_id": "other"}
+
+
+PAYMENTS = """
+    [registrations.payments]
+    client_id = "id"
+    client_secret_file = "/run/secrets/payments"
+    issuer = "https://idp.example"
+    scope = "old"
+    timeout = 5
+    [registrations.payments-eu]
+    client_id = "eu"
+    [registrations."payments EU"]
+    client_id = "twin"
+    """
+
+
+@pytest.mark.parametrize(
+    ("variables", "changed"),
+    [
+        ({}, {}),
+        ({"SCOPE": "new", "TIMEOUT": "2.5"}, {"scope": "new", "timeout": 2.5}),
+        ({"SCOPE": ""}, {}),
+        ({"PROXY": "http://proxy.example"}, {"proxy": "http://proxy.example"}),
+        ({"CLIENT_SECRET": "s"}, {"client_secret_file": None, "client_secret": "s"}),
+        ({"ENVIRONMENT": "development"}, {"issuer": None, "environment": "development"}),
+        ({"EU_CLIENT_ID": "another's"}, {}),
+    ],
+    ids=lambda given: ",".join(given) if isinstance(given, dict) else None,
+)
+def test_a_variable_of_the_registration_replaces_what_the_file_says(write, variables, changed):
+    """Of one topic, such as the secret or the server, the variable's setting alone remains."""
+    environment = {f"ARITMA_REGISTRATIONS_PAYMENTS_{name}": v for name, v in variables.items()}
+    settings = read_file("payments", write(PAYMENTS), environment)
+    of_the_file = values(read_file("payments", write(PAYMENTS), {}))
+
+    assert settings.problems == ()
+    expected = of_the_file | changed
+    assert values(settings) == {k: v for k, v in expected.items() if v is not None}
+
+
+def test_plain_variables_are_those_of_from_env(write):
+    """A program with two registrations must not have one identity in both."""
+    variables = {"ARITMA_CLIENT_ID": "another", "ARITMA_SCOPE": "another"}
+
+    assert values(read_file("payments", write(PAYMENTS), variables))["client_id"] == "id"
+    assert values(read_variables({"ARITMA_REGISTRATIONS_PAYMENTS_SCOPE": "x"})) == {}
+    assert read_variables({"ARITMA_REGISTRATIONS_PAYMENTS_SCOPE": "x"}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("registration", "name", "problem"),
+    [
+        ("payments", "PAYMENTS_SCOPES", "SCOPES is no setting: write .*PAYMENTS_SCOPE$"),
+        ("payments", "PAYMENTS_XYZZY", "XYZZY is no setting: aritma-auth config list"),
+        ("payments", "PAYMENTS_TIMEOUT", "TIMEOUT must be a number of seconds"),
+        (
+            "payments-eu",
+            "PAYMENTS_EU_SCOPE",
+            "EU_\\* stands for more registrations than payments-eu",
+        ),
+    ],
+)
+def test_a_mistaken_variable_of_a_registration_is_told(write, registration, name, problem):
+    """Nothing that begins with the registration's name is an application's own."""
+    variables = {f"ARITMA_REGISTRATIONS_{name}": "never shown"}
+    (sentence,) = read_file(registration, write(PAYMENTS), variables).problems
+
+    assert re.search(problem, sentence)
+    assert "never shown" not in sentence
 
 
 def test_the_file_is_the_one_given_or_configured_or_here(write, monkeypatch, tmp_path):
