@@ -15,7 +15,13 @@ from aritma_auth.protocol.authorization_details import (
     parse_authorization_details,
 )
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import parse_extra, parse_resource, parse_scope, parse_words
+from aritma_auth.protocol.parameters import (
+    build_claims,
+    parse_extra,
+    parse_resource,
+    parse_scope,
+    parse_words,
+)
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
@@ -195,10 +201,8 @@ def build_backchannel_request_object(
     Spec: CIBA Core 1.0 §7.1.1.
     """
     issued_at = int(now)
-    resources: list[JsonValue] = [str(value) for name, value in parameters if name == "resource"]
     claims: dict[str, JsonValue] = {
-        **{name: str(value) for name, value in parameters},
-        **({"resource": resources} if len(resources) > 1 else {}),
+        **build_claims(parameters),
         "iss": client_id,
         "aud": issuer,
         "jti": jti,

@@ -12,7 +12,9 @@ import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import JsonValue, Members, SecretParameters
+from aritma_auth.protocol.strict_json import JsonError, parse_json
 
 Scope = tuple[str, ...]
 
@@ -20,6 +22,8 @@ IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "
 
 SCOPE_LIMIT = 300
 """Characters of a whole scope parameter that IdentityServer accepts (InputLengthRestrictions)."""
+
+_JSON = frozenset({"authorization_details", "claims"})
 
 _PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
 
@@ -310,6 +314,32 @@ def _copy_json(members: dict[str, JsonValue]) -> Members | None:
         return Members(json.loads(json.dumps(members, allow_nan=False)))
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def build_claims(parameters: Parameters) -> dict[str, JsonValue]:
+    """
+    Build the claims of a signed request: JSON is itself, and several resources are a list.
+
+    Args:
+        parameters: The request's parameters, as a form would carry them.
+
+    Spec: RFC 9101 §4; RFC 9396 §3; OpenID Connect Core 1.0 §5.5, §6.1.
+    """
+    claims: dict[str, JsonValue] = {
+        name: _parse_json(value) if name in _JSON else str(value) for name, value in parameters
+    }
+    resources: list[JsonValue] = [str(value) for name, value in parameters if name == "resource"]
+    if len(resources) > 1:
+        claims["resource"] = resources
+    return claims
+
+
+def _parse_json(text: str) -> JsonValue:
+    try:
+        return parse_json(text.encode())
+    except JsonError:
+        # The server says what is wrong with a parameter that only it knows.
+        return str(text)
 
 
 def require_text(_value: object, field: "attrs.Attribute[str]", value: object) -> None:

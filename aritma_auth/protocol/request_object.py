@@ -4,12 +4,10 @@ Signed authorization requests (JAR): the parameters as claims of a JWT, so that 
 Spec: RFC 9101; FAPI 2.0 Message Signing §5.3.
 """
 
-import contextlib
-
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.parameters import build_claims
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.protocol.signing import Signer
-from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 _TYPE = "oauth-authz-req+jwt"
@@ -40,7 +38,8 @@ def build_request_object(
     """
     issued_at = int(now)
     claims: dict[str, JsonValue] = {
-        **_as_claims(request),
+        **build_claims(request.parameters()),
+        **({} if request.max_age is None else {"max_age": request.max_age}),
         "iss": request.client_id,
         "aud": issuer,
         "jti": jti,
@@ -49,21 +48,3 @@ def build_request_object(
         "exp": issued_at + min(int(request.lifetime), _MAX_LIFETIME),
     }
     return UnsignedJwt(signer, claims, {"typ": _TYPE})
-
-
-def _as_claims(request: AuthorizationRequest) -> dict[str, JsonValue]:
-    """Return the parameters as claims: a number and JSON are themselves (RFC 9101 §4)."""
-    claims: dict[str, JsonValue] = {name: str(text) for name, text in request.parameters()}
-    if request.max_age is not None:
-        claims["max_age"] = request.max_age
-    if len(request.resource) > 1:
-        claims["resource"] = list(request.resource)
-    if request.authorization_details:
-        details = request.authorization_details
-        claims["authorization_details"] = [detail.to_members() for detail in details]
-    # The parameter claims of OpenID Connect Core 1.0 §5.5 is a JSON object, too.
-    wanted = claims.get("claims")
-    if isinstance(wanted, str):
-        with contextlib.suppress(JsonError):
-            claims["claims"] = dict(parse_json_object(wanted.encode()).items())
-    return claims

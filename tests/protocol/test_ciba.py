@@ -109,7 +109,16 @@ def test_a_mistake_is_named(scope, parameters, said):
 def test_a_signed_request_has_the_claims_of_the_specification():
     """The parameters are claims beside iss, aud, exp, iat, nbf and jti (CIBA Core 1.0 §7.1.1)."""
     key = SigningKey.generate("ES256")
-    form = build_backchannel_request("openid", {"login_hint": "a", "resource": ["urn:1", "urn:2"]})
+    wanted = {"id_token": {"txn": {"essential": True}}}
+    form = build_backchannel_request(
+        "openid",
+        {
+            "login_hint": "a",
+            "resource": ["urn:1", "urn:2"],
+            "authorization_details": [{"type": "payment"}],
+            "extra": {"claims": json.dumps(wanted)},
+        },
+    )
     unsigned = build_backchannel_request_object(
         "me", form, key, issuer="https://id.example", now=NOW, jti="the-jti"
     )
@@ -119,6 +128,8 @@ def test_a_signed_request_has_the_claims_of_the_specification():
         "scope": "openid",
         "login_hint": "a",
         "resource": ["urn:1", "urn:2"],
+        "authorization_details": [{"type": "payment"}],
+        "claims": wanted,
         "iss": "me",
         "aud": "https://id.example",
         "jti": "the-jti",
