@@ -1,5 +1,6 @@
 """``aritma-auth call``: one signed request to an API, and its response."""
 
+import asyncio
 import base64
 import http
 import sys
@@ -32,7 +33,7 @@ from aritma_auth.protocol.urls import origin_of, require_secure_url
 _LIMIT = 32 << 20
 
 
-async def call_api(
+def call_api(
     method: Annotated[str, Parameter("METHOD")],
     target: Annotated[str, Parameter("URL")],
     /,
@@ -97,20 +98,29 @@ async def call_api(
     if api is not None and base_url is not None:
         raise UsageError("--api and --base-url exclude each other: give one of them")
     headers = _parse_headers(header or [])
+    method = _parse_method(method)
+    # Here, where no loop runs: while it is read, Ctrl-C ends the command at once.
     body = _read_body(data)
     if body is not None:
         headers.setdefault("Content-Type", content_type)
     headers.setdefault("Accept", "application/json, */*;q=0.5")
-    chosen_scope = scope or (None if api is None else _scope_of(api))
-    async with open_tokens(end_user, registration=registration, scope=chosen_scope) as signed_in:
-        environment = signed_in.client.environment
-        chosen_url = base_url or (signed_in.base_url if api is None else None)
-        url = _address(environment, target, api, chosen_url)
-        if not trust_origin:
-            _require_listed(environment, url, chosen_url)
-        with waiting(f"{method.upper()} {url.host}"):
-            response = await _send(signed_in, method.upper(), url, headers, body, timeout)
-    return _show(response, include=include, output=output, as_json=json)
+
+    async def call() -> _Response:
+        opening = open_tokens(
+            end_user,
+            registration=registration,
+            scope=scope or (None if api is None else _scope_of(api)),
+        )
+        async with opening as signed_in:
+            environment = signed_in.client.environment
+            chosen_url = base_url or (signed_in.base_url if api is None else None)
+            url = _address(environment, target, api, chosen_url)
+            if not trust_origin:
+                _require_listed(environment, url, chosen_url)
+            with waiting(f"{method} {url.host}"):
+                return await _send(signed_in, method, url, headers, body, timeout)
+
+    return _show(asyncio.run(call()), include=include, output=output, as_json=json)
 
 
 @attrs.frozen
@@ -134,6 +144,12 @@ class _Response:
             return self.body.decode()
         except UnicodeDecodeError:
             return None
+
+
+def _parse_method(method: str) -> str:
+    if not method.isascii() or not method.replace("-", "").isalpha():
+        raise UsageError(f"METHOD must be an HTTP method, such as GET, not {method!r}")
+    return method.upper()
 
 
 def _scope_of(api: str) -> str | None:

@@ -27,6 +27,7 @@ _SIGNALLED = 128
 _SOON = 0.25
 """Seconds to look again while a refresh is under way."""
 
+_FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP")
 _SECRETS = ("ASSERTION", "KEY", "PASSWORD", "SECRET")
 
 
@@ -139,13 +140,15 @@ def _open_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _forwarding(child: asyncio.subprocess.Process) -> Iterator[None]:
-    """Pass signals on; a terminal sends Ctrl-C to the program itself."""
+    """Leave it to the program what a signal means: it may go on, as an interpreter does."""
     loop = asyncio.get_running_loop()
-    forwarded = [signal.SIGTERM, *([] if sys.stdin.isatty() else [signal.SIGINT])]
+    forwarded = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
 
     def forward(number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
+        # A terminal sends Ctrl-C and its own end to the program itself.
+        if number == signal.SIGTERM or not sys.stdin.isatty():
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(number)
 
     for number in forwarded:
         # Windows has no such handlers.

@@ -41,7 +41,8 @@ def show_failure(error: Exception, code: ExitCode, *, as_json: bool) -> None:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, AritmaAuthError):
-        return error.strerror or type(error).__name__
+        reason = error.strerror or type(error).__name__
+        return reason if error.filename is None else f"{reason}: {error.filename}"
     return f"{error}{_advice(error)}"
 
 

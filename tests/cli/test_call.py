@@ -1,9 +1,11 @@
 """Tests of `aritma-auth call`."""
 
+import asyncio
 import io
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -365,7 +367,32 @@ def test_a_missing_file_is_an_error(call):
     code, _, err = call("POST", "api/v3/uploads", "--data", f"@{os.sep}nowhere")
 
     assert code == ExitCode.FAILED
-    assert err == "error: No such file or directory\n"
+    assert err == f"error: No such file or directory: {os.sep}nowhere\n"
+
+
+def test_standard_input_is_read_while_no_loop_runs(call, monkeypatch):
+    """Ctrl-C ends the command while the body is typed: a loop would catch it, and wait."""
+
+    class Typed:
+        def read(self):
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
+            return b"{}"
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Typed(), isatty=lambda: True))
+    code, _, _ = call("POST", "api/v3/uploads", "--data", "-")
+
+    assert code in {ExitCode.DONE, ExitCode.REFUSED}
+
+
+@pytest.mark.parametrize("method", ["GET X", "", "G\u00c9T", "GET\r\nX: 1"])
+def test_a_method_must_be_one(call, settings, method):
+    """Nothing is requested: neither a token nor the resource."""
+    code, _, err = call(method, "api/accounts")
+
+    assert code == ExitCode.USAGE
+    assert "METHOD must be an HTTP method, such as GET" in err
+    assert settings.token_requests == []
 
 
 @pytest.mark.parametrize(

@@ -174,29 +174,71 @@ def test_a_program_that_is_killed_has_its_signal_in_the_exit_code(run):
     assert code == 128 + signal.SIGKILL
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_reach_the_program(settings, tmp_path, number):
-    """A request to end is the program's to follow; its file is deleted all the same."""
-    program = """
-        import os, signal, sys
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(9))
-        print("ready", flush=True)
-        signal.pause()
-    """
+STOPPED = """
+import os, signal, sys
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, lambda *_: sys.exit(9))
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def start(program, stdin=subprocess.DEVNULL, **options):
+    """Start a Python program by the command, in a session of its own; wait until it is ready."""
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "aritma_auth", "exec", "--"),
-            *(sys.executable, "-c", textwrap.dedent(program)),
-        ],
-        stdin=subprocess.DEVNULL,
+        [*(sys.executable, "-m", "aritma_auth", "exec", "--"), *(sys.executable, "-c", program)],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         env={**os.environ, "PYTHONDEVMODE": ""},
+        **options,
     )
     assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_reach_the_program(settings, tmp_path, number):
+    """A request to end is the program's to follow; its file is deleted all the same."""
+    process = start(STOPPED)
     process.send_signal(number)
     process.communicate(timeout=20)
 
     assert process.returncode == 9
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminals_signals_are_the_programs_own(settings, tmp_path, number):
+    """A terminal sends them to both: the command waits for what the program makes of it."""
+    ours, theirs = os.openpty()
+    try:
+        process = start(STOPPED, theirs)
+        os.killpg(process.pid, number)
+        process.communicate(timeout=20)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert process.returncode == 9
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_nohup_is_obeyed(settings, monkeypatch):
+    """A command that ignores the end of its terminal still does, and so does its program."""
+    program = """
+import os, signal, sys
+print("ready", flush=True)
+signal.sigwait([signal.SIGTERM])
+"""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(f"import signal; signal.pthread_sigmask(0, [15])\n{program}")
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    os.killpg(process.pid, signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+
+    assert process.returncode == 0
