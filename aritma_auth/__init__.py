@@ -125,12 +125,12 @@ if TYPE_CHECKING:
     from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
     from aritma_auth.provider.middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
-    from aritma_auth.provider.policy import RefreshTokenUsage as RefreshTokenUsage
-    from aritma_auth.provider.policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
     from aritma_auth.provider.settings import ProviderOptions as ProviderOptions
     from aritma_auth.provider.settings import TokenSource as TokenSource
+    from aritma_auth.provider.sharing_policy import RefreshTokenUsage as RefreshTokenUsage
+    from aritma_auth.provider.sharing_policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.status import PoolStatus as PoolStatus
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
     from aritma_auth.runtime.clock import Clock as Clock
@@ -272,16 +272,16 @@ _HOMES = {
         "BearerMiddleware",
         "KeyedBearerMiddleware",
     ),
-    "provider.policy": (
-        "RefreshPolicy",
-        "RefreshTokenUsage",
-        "SharingPolicy",
-    ),
+    "provider.policy": ("RefreshPolicy",),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
     "provider.settings": (
         "ProviderOptions",
         "TokenSource",
+    ),
+    "provider.sharing_policy": (
+        "RefreshTokenUsage",
+        "SharingPolicy",
     ),
     "provider.status": (
         "PoolStatus",

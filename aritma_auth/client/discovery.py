@@ -1,26 +1,28 @@
 """What an authorization server publishes about itself: its metadata and its keys."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from aritma_auth.client.cached_document import CachedDocument
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     ConfigurationError,
     printable,
 )
-from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import Clock
 
 if TYPE_CHECKING:
+    from aritma_auth.client.cached_document import CachedDocument
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.metadata import ServerMetadata
 
+T = TypeVar("T")
+
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
-_BASIC = ClientSecretBasic.method
+_BASIC = "client_secret_basic"
 _LISTED = frozenset({_BASIC, "client_secret_jwt", "client_secret_post", "private_key_jwt"})
 """Methods that a server lists if it has them. Few list ``none``; a certificate has two names."""
 
@@ -54,13 +56,27 @@ class Discovery:
         self._send = send
         self._clock = clock
         self._by_certificate = by_certificate
-        self._metadata = CachedDocument(self._get_metadata, clock)
-        self._keys = CachedDocument(self._get_keys, clock)
+        # Made when first used, since fixed endpoints need neither.
+        self._made: dict[str, CachedDocument[Any]] = {}
         known = environment.published
         if known is not None:
             self._metadata.put(self._parse(known.metadata), known.fetched_at)
             if known.keys is not None:
                 self._keys.put(known.keys, known.fetched_at)
+
+    @property
+    def _metadata(self) -> "CachedDocument[ServerMetadata]":
+        return self._made.get("metadata") or self._make("metadata", self._get_metadata)
+
+    @property
+    def _keys(self) -> "CachedDocument[tuple[JsonWebKey, ...]]":
+        return self._made.get("keys") or self._make("keys", self._get_keys)
+
+    def _make(self, name: str, fetch: Callable[[], Awaitable[T]]) -> "CachedDocument[T]":
+        from aritma_auth.client.cached_document import CachedDocument  # noqa: PLC0415 - as above
+
+        # One for all threads: setdefault is atomic.
+        return self._made.setdefault(name, CachedDocument(fetch, self._clock))
 
     async def fetch_metadata(self) -> "ServerMetadata":
         """
@@ -132,6 +148,8 @@ class Discovery:
         if given.method in offered:
             return given
         if not is_chosen and isinstance(given, ClientSecretPost) and _BASIC in offered:
+            from aritma_auth.protocol.client_auth import ClientSecretBasic  # noqa: PLC0415 - few servers
+
             return ClientSecretBasic(given.secret)
         if not published or given.method not in _LISTED:
             return given

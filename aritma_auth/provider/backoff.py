@@ -4,11 +4,16 @@ When the next token request may be sent: after failures, and after an API reject
 Pure: ``now`` is an argument in seconds of the monotonic clock, ``draw`` a number in [0, 1).
 """
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from aritma_auth.errors import AritmaAuthError
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.provider.sharing_policy import SharingPolicy
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -113,7 +118,7 @@ def _requested_pause(policy: RefreshPolicy, error: AritmaAuthError, draw: float)
 
 def plan_shared_pause(
     policy: RefreshPolicy,
-    sharing: SharingPolicy,
+    sharing: "SharingPolicy",
     error: AritmaAuthError,
     *,
     count: int,

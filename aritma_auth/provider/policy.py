@@ -1,4 +1,4 @@
-"""Every number of a token's life and of sharing its refresh, with its default."""
+"""Every number of a token's life, with its default."""
 
 import math
 from typing import TypeVar
@@ -11,7 +11,7 @@ from aritma_auth.runtime.values import Value
 V = TypeVar("V", int, float)
 
 
-class _Numbers(Value):
+class Numbers(Value):
     """Numbers with defaults; the ``repr`` shows those that were set."""
 
     __slots__ = ()
@@ -23,7 +23,8 @@ class _Numbers(Value):
         return f"{cls.__name__}({', '.join(changed)})"
 
 
-def _require(instance: object, name: str, value: object, required: str, *, holds: bool) -> None:
+def require(instance: object, name: str, value: object, required: str, *, holds: bool) -> None:
+    """Raise an error that names a policy's argument unless the rule holds."""
     if not holds:
         found = repr(value) if isinstance(value, int | float) else f"of type {type(value).__name__}"
         raise ConfigurationError(
@@ -31,36 +32,28 @@ def _require(instance: object, name: str, value: object, required: str, *, holds
         )
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Tell whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _seconds_above_zero(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
-    holds = _is_number(value) and value > 0
-    _require(instance, attribute.name, value, "a number of seconds, more than 0", holds=holds)
+    holds = is_number(value) and value > 0
+    require(instance, attribute.name, value, "a number of seconds, more than 0", holds=holds)
 
 
 def _from_zero_to_one(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:
-    holds = _is_number(value) and 0 <= value <= 1
-    _require(instance, attribute.name, value, "a number from 0 to 1", holds=holds)
+    holds = is_number(value) and 0 <= value <= 1
+    require(instance, attribute.name, value, "a number from 0 to 1", holds=holds)
 
 
 def _at_least_one(instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
     holds = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    _require(instance, attribute.name, value, "a whole number, 1 or more", holds=holds)
+    require(instance, attribute.name, value, "a whole number, 1 or more", holds=holds)
 
 
-def _yes_or_no(instance: object, attribute: "attrs.Attribute[bool]", value: object) -> None:
-    holds = isinstance(value, bool)
-    _require(instance, attribute.name, value, "True or False", holds=holds)
-
-
-def _zero_or_more(instance: object, attribute: "attrs.Attribute[float]", value: float) -> None:
-    holds = _is_number(value) and value >= 0
-    _require(instance, attribute.name, value, "a number of seconds, 0 or more", holds=holds)
-
-
-def _seconds(default: float) -> float:
+def seconds(default: float) -> float:
+    """Return a field of seconds above zero."""
     return attrs.field(default=default, validator=_seconds_above_zero)
 
 
@@ -69,7 +62,7 @@ def _fraction(default: float) -> float:
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class RefreshPolicy(_Numbers):
+class RefreshPolicy(Numbers):
     """
     Every number of a token's life; all times in seconds.
 
@@ -126,155 +119,20 @@ class RefreshPolicy(_Numbers):
     """
 
     background_window_fraction: float = _fraction(0.25)
-    background_window_cap: float = _seconds(900.0)
+    background_window_cap: float = seconds(900.0)
     background_window_jitter: float = _fraction(0.5)
     blocking_window_fraction: float = _fraction(0.05)
-    blocking_window_cap: float = _seconds(60.0)
-    default_lifetime: float = _seconds(300.0)
-    max_lifetime: float = _seconds(30 * 86400.0)
-    refresh_timeout: float = _seconds(30.0)
+    blocking_window_cap: float = seconds(60.0)
+    default_lifetime: float = seconds(300.0)
+    max_lifetime: float = seconds(30 * 86400.0)
+    refresh_timeout: float = seconds(30.0)
     max_attempts: int = attrs.field(default=3, validator=_at_least_one)
-    backoff_base: float = _seconds(1.0)
-    backoff_cap: float = _seconds(300.0)
-    permanent_error_backoff_base: float = _seconds(1.0)
-    permanent_error_backoff_cap: float = _seconds(300.0)
-    retry_after_cap: float = _seconds(3600.0)
+    backoff_base: float = seconds(1.0)
+    backoff_cap: float = seconds(300.0)
+    permanent_error_backoff_base: float = seconds(1.0)
+    permanent_error_backoff_cap: float = seconds(300.0)
+    retry_after_cap: float = seconds(3600.0)
     retry_after_jitter: float = _fraction(0.1)
-    forced_refresh_interval_base: float = _seconds(30.0)
-    forced_refresh_interval_cap: float = _seconds(300.0)
-    on_token_timeout: float = _seconds(10.0)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class SharingPolicy(_Numbers):
-    """
-    Every number of sharing one refresh through a store; all times in seconds.
-
-    Attributes:
-        lease: The right to refresh ends this long after the process that held it has died.
-
-        max_lease: One refresh keeps that right no longer than this.
-
-        recheck_interval: While another process refreshes and the cached token lives, the store is
-            looked at again after about this.
-
-        min_poll: While another process refreshes and callers wait, the store is looked at first
-            after about this; the pauses grow from there.
-
-        max_poll: Those pauses grow up to this.
-
-        store_timeout: One operation of the store ends after this, with a failure if need be.
-
-        store_retry_interval: After a failed operation the store is left alone for this long.
-
-        shared_backoff_cap: A transient failure without ``Retry-After`` keeps all processes from
-            sending a token request for at most this long. It is lower than one process's own cap,
-            so that a server that is back is soon used.
-
-        redemption_timeout: A refresh token that is being exchanged, and whose successor does not
-            come, is presented again after this: the time-out of a token request. No longer than
-            ``RefreshPolicy.refresh_timeout``, which ends each request too.
-
-        store_loss_grace: After the store has lost its memory, wait this long for a process that
-            knows a newer refresh token than this one.
-
-        refresh_without_store: Present a one-time refresh token although the store is away. Only for
-            servers with a grace for tokens that are presented twice: others end the sign-in. One
-            that the server lets be reused is presented in any case.
-
-    Raises:
-        ConfigurationError: A number makes no sense; the message names it.
-    """
-
-    lease: float = _seconds(10.0)
-    max_lease: float = _seconds(60.0)
-    recheck_interval: float = _seconds(1.0)
-    min_poll: float = _seconds(0.02)
-    max_poll: float = _seconds(0.25)
-    store_timeout: float = _seconds(5.0)
-    store_retry_interval: float = _seconds(2.0)
-    shared_backoff_cap: float = _seconds(30.0)
-    redemption_timeout: float = _seconds(10.0)
-    store_loss_grace: float = _seconds(1.0)
-    refresh_without_store: bool = attrs.field(default=False, validator=_yes_or_no)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class RefreshTokenUsage(_Numbers):
-    """
-    What the server does with a refresh token that is presented again.
-
-    It decides what follows when the response to a refresh was lost, so that nobody knows whether
-    the refresh token is spent. By default it may be, and the refresh is not repeated within the
-    same flight: to a server that detects reuse it would look stolen.
-
-    Attributes:
-        reusable: The refresh token stays valid (IdentityServer's ``ReUse``). A refresh whose
-            response was lost is repeated like any other request, and processes that share a store
-            need not mark the token before they present it.
-
-        grace: Seconds for which a spent refresh token is accepted again after its first use; 30 to
-            60 where servers have such a grace. A refresh whose response was lost is then repeated
-            as soon as the first request must be over (``SharingPolicy.redemption_timeout``), and
-            within the grace: that must be longer, and ``RefreshPolicy.refresh_timeout`` too.
-
-    Raises:
-        ConfigurationError: An argument makes no sense; the message names it.
-
-    Spec: RFC 6749 §6; RFC 9700 §4.14.2.
-    """
-
-    reusable: bool = attrs.field(default=False, validator=_yes_or_no)
-    grace: float = attrs.field(default=0.0, validator=_zero_or_more)
-
-    def __attrs_post_init__(self) -> None:
-        holds = not (self.reusable and self.grace)
-        _require(self, "grace", self.grace, "0 for a reusable refresh token", holds=holds)
-
-
-ONE_TIME = RefreshTokenUsage()
-"""A refresh token may be spent at its first use."""
-
-_ENOUGH = 0.15
-"""Part of ``redemption_timeout`` that must be left when a one-time refresh token is presented."""
-
-
-def enough_to_redeem(sharing: SharingPolicy) -> float:
-    """
-    Return the seconds that must be left of a refresh when it presents a one-time refresh token.
-
-    A request that is cut off at once loses the successor, although nothing was wrong.
-    """
-    return sharing.redemption_timeout * _ENOUGH
-
-
-def fit_together(
-    policy: RefreshPolicy, sharing: SharingPolicy, usage: RefreshTokenUsage
-) -> SharingPolicy:
-    """
-    Return the numbers of sharing as they are beside those of a refresh.
-
-    Raises:
-        ConfigurationError: The refresh would end, or the server's grace, before a lost refresh is
-            repeated.
-    """
-    longest, redemption = policy.refresh_timeout, sharing.redemption_timeout
-    if usage.grace:
-        needed = f"for the repetition after SharingPolicy.redemption_timeout ({redemption:g} s)"
-        _require(
-            usage,
-            "grace",
-            usage.grace,
-            f"0, or longer than {redemption:g} s {needed}",
-            holds=usage.grace > redemption,
-        )
-        least = redemption + enough_to_redeem(sharing)
-        _require(
-            policy,
-            "refresh_timeout",
-            longest,
-            f"longer than {least:g} s {needed}, since refresh_tokens has a grace",
-            holds=longest > least,
-        )
-    # No request outlives its refresh, so that nobody has to wait longer than that for its end.
-    return sharing if redemption <= longest else attrs.evolve(sharing, redemption_timeout=longest)
+    forced_refresh_interval_base: float = seconds(30.0)
+    forced_refresh_interval_cap: float = seconds(300.0)
+    on_token_timeout: float = seconds(10.0)

@@ -25,7 +25,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
-from aritma_auth.provider.policy import ONE_TIME, RefreshPolicy, RefreshTokenUsage, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.refresh import Outcome, TokenRefresher
 from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.middleware import BearerMiddleware
+    from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
     from aritma_auth.provider.status import ProviderStatus
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
 
-_POLICY, _SHARING = RefreshPolicy(), SharingPolicy()
+_POLICY = RefreshPolicy()
 
 _ROUNDS = 10
 """Flights that a caller joins before it gives up: each was lost, or its token ended at once."""
@@ -72,7 +73,7 @@ class TokenProvider(AsyncCloseable):
 
         policy: The numbers of a token's life.
 
-        sharing: The numbers of sharing its refresh through the store.
+        sharing: The numbers of sharing its refresh through the store; None takes the defaults.
 
         clock: The clocks of the token's life.
 
@@ -83,7 +84,8 @@ class TokenProvider(AsyncCloseable):
             later if it fails. It receives None when the token is forgotten. It must not await this
             provider. Tokens that another process has stored are that process's to tell.
 
-        refresh_tokens: What the server does with a refresh token that is presented again.
+        refresh_tokens: What the server does with a refresh token that is presented again; None
+            takes it for spent at its first use.
 
         draw: Random numbers in [0, 1) for the jitter; only tests give their own.
 
@@ -112,11 +114,11 @@ class TokenProvider(AsyncCloseable):
         *,
         store: "TokenStore | None" = None,
         policy: RefreshPolicy = _POLICY,
-        sharing: SharingPolicy = _SHARING,
+        sharing: "SharingPolicy | None" = None,
         clock: Clock = SYSTEM_CLOCK,
         on_event: Listener | None = log_event,
         on_token: "TokenCallback | None" = None,
-        refresh_tokens: RefreshTokenUsage = ONE_TIME,
+        refresh_tokens: "RefreshTokenUsage | None" = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings = make_settings(

@@ -14,13 +14,7 @@ from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
-from aritma_auth.provider.policy import (
-    ONE_TIME,
-    RefreshPolicy,
-    RefreshTokenUsage,
-    SharingPolicy,
-    fit_together,
-)
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.values import Value
@@ -28,6 +22,7 @@ from aritma_auth.runtime.values import Value
 if TYPE_CHECKING:
     from aritma_auth.provider.announcer import TokenAnnouncer, TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
+    from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
     from aritma_auth.stores import TokenStore
 
 
@@ -80,13 +75,28 @@ class Settings(Value):
     grant: Grant
     store: "TokenStore | None"
     policy: RefreshPolicy
-    sharing: SharingPolicy
+    _sharing: "SharingPolicy | None"
     clock: Clock
     draw: Callable[[], float]
     on_event: Listener | None
     key: str = ""
     on_token: "TokenAnnouncer | None" = None
-    refresh_tokens: RefreshTokenUsage = ONE_TIME
+    _refresh_tokens: "RefreshTokenUsage | None" = None
+
+    @property
+    def sharing(self) -> "SharingPolicy":
+        """The numbers of sharing; their defaults are loaded when first used, as by a store."""
+        from aritma_auth.provider.sharing_policy import DEFAULT_SHARING, fit_together  # noqa: PLC0415
+
+        given = DEFAULT_SHARING if self._sharing is None else self._sharing
+        return fit_together(self.policy, given, self.refresh_tokens)
+
+    @property
+    def refresh_tokens(self) -> "RefreshTokenUsage":
+        """What the server does with refresh tokens; the default is loaded when first used."""
+        from aritma_auth.provider.sharing_policy import ONE_TIME  # noqa: PLC0415
+
+        return ONE_TIME if self._refresh_tokens is None else self._refresh_tokens
 
     @property
     def grant_name(self) -> str:
@@ -128,10 +138,10 @@ class ProviderOptions(TypedDict, total=False):
 
     store: "TokenStore | None"
     policy: RefreshPolicy
-    sharing: SharingPolicy
+    sharing: "SharingPolicy | None"
     on_event: Listener | None
     on_token: "TokenCallback | None"
-    refresh_tokens: RefreshTokenUsage
+    refresh_tokens: "RefreshTokenUsage | None"
 
 
 def make_settings(
@@ -140,11 +150,11 @@ def make_settings(
     *,
     store: "TokenStore | None",
     policy: RefreshPolicy,
-    sharing: SharingPolicy,
+    sharing: "SharingPolicy | None",
     clock: Clock,
     on_event: Listener | None,
     on_token: "TokenCallback | None",
-    refresh_tokens: RefreshTokenUsage,
+    refresh_tokens: "RefreshTokenUsage | None",
     draw: Callable[[], float],
 ) -> Settings:
     """
@@ -159,8 +169,8 @@ def make_settings(
         "grant", 'a grant, such as ClientCredentialsGrant("bankservice")', grant, Grant
     )
     require_instance("policy", "a RefreshPolicy", policy, RefreshPolicy)
-    require_instance("sharing", "a SharingPolicy", sharing, SharingPolicy)
-    require_instance("refresh_tokens", "a RefreshTokenUsage", refresh_tokens, RefreshTokenUsage)
+    if sharing is not None or refresh_tokens is not None:
+        _require_sharing(policy, sharing, refresh_tokens)
     if clock is not SYSTEM_CLOCK and (isinstance(clock, type) or not isinstance(clock, Clock)):
         raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
     require_listener(on_event)
@@ -169,7 +179,7 @@ def make_settings(
         grant,
         store,
         policy,
-        fit_together(policy, sharing, refresh_tokens),
+        sharing,
         clock,
         draw,
         on_event,
@@ -185,6 +195,20 @@ def make_settings(
         require_callback(on_token)
         settings = attrs.evolve(settings, on_token=TokenAnnouncer(on_token, policy, draw))
     return settings
+
+
+def _require_sharing(
+    policy: RefreshPolicy,
+    sharing: "SharingPolicy | None",
+    refresh_tokens: "RefreshTokenUsage | None",
+) -> None:
+    from aritma_auth.provider import sharing_policy as numbers  # noqa: PLC0415 - few give any
+
+    sharing = numbers.DEFAULT_SHARING if sharing is None else sharing
+    usage = numbers.ONE_TIME if refresh_tokens is None else refresh_tokens
+    require_instance("sharing", "a SharingPolicy", sharing, numbers.SharingPolicy)
+    require_instance("refresh_tokens", "a RefreshTokenUsage", usage, numbers.RefreshTokenUsage)
+    numbers.fit_together(policy, sharing, usage)
 
 
 async def credential_fingerprint(settings: Settings) -> str:

@@ -1,5 +1,7 @@
 """Token requests: which grant is presented, how often, and when repeating one would do harm."""
 
+from typing import TYPE_CHECKING, TypeGuard
+
 import attrs
 
 from aritma_auth import events
@@ -13,16 +15,18 @@ from aritma_auth.errors import (
     TransportError,
     VerificationError,
 )
-from aritma_auth.protocol.grants import Grant, RefreshTokenGrant, SignedInGrant
+from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.successors import listening_for_successors
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
-from aritma_auth.provider.policy import enough_to_redeem
 from aritma_auth.provider.settings import Settings
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.grants import RefreshTokenGrant
 
 _CLIENT_FAULTS = frozenset(
     {
@@ -125,7 +129,9 @@ class TokenRequester:
         # Outside the except block: a cause would keep every frame of the request alive.
         raise ReauthenticationRequiredError(f"{SIGN_IN_AGAIN} ({refusal})")
 
-    def _refresh_grant(self, refresh_token: str) -> RefreshTokenGrant:
+    def _refresh_grant(self, refresh_token: str) -> "RefreshTokenGrant":
+        from aritma_auth.protocol.grants import RefreshTokenGrant, SignedInGrant  # noqa: PLC0415 - few have one
+
         grant = self._grant
         # Elsewhere the scope is left out: "as granted" (RFC 6749 §6), since a server may have
         # granted less than the grant asked for.
@@ -184,12 +190,16 @@ class TokenRequester:
                 self._settings.report(events.RefreshTokenAtRisk(fingerprint))
 
     def _is_once(self, grant: Grant) -> bool:
-        if isinstance(grant, RefreshTokenGrant):
+        if _is_refresh(grant):
             return not self._settings.refresh_tokens.reusable
         return not grant.is_reusable
 
     def _least(self, grant: Grant) -> float:
-        return enough_to_redeem(self._settings.sharing) if self._is_once(grant) else 0.0
+        if not self._is_once(grant):
+            return 0.0
+        from aritma_auth.provider.sharing_policy import enough_to_redeem  # noqa: PLC0415 - as above
+
+        return enough_to_redeem(self._settings.sharing)
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:
         return max(
@@ -200,7 +210,7 @@ class TokenRequester:
     def _pause_within_grace(self, grant: Grant, sent_at: float, ends_at: float) -> float | None:
         """Return the seconds until a lost request must be over, unless the grace ends before."""
         over_at = sent_at + self._settings.sharing.redemption_timeout
-        if not isinstance(grant, RefreshTokenGrant) or over_at >= ends_at:
+        if not _is_refresh(grant) or over_at >= ends_at:
             return None
         return max(0.0, over_at - self._clock.monotonic())
 
@@ -211,7 +221,7 @@ class TokenRequester:
         # What can be presented once must not be interrupted between request and response.
         with uninterrupted():
             issued = await self._exchange_once(grant, deadline)
-        return _inherit(issued, grant, known) if isinstance(grant, RefreshTokenGrant) else issued
+        return _inherit(issued, grant, known) if _is_refresh(grant) else issued
 
     async def _await_unanswered(self, grant: Grant, deadline: float) -> None:
         """
@@ -224,7 +234,7 @@ class TokenRequester:
             TransportError: This refresh would be over before, or too soon afterwards.
         """
         now, over_at = self._clock.monotonic(), float("-inf")
-        if self._unanswered is not None and isinstance(grant, RefreshTokenGrant):
+        if self._unanswered is not None and _is_refresh(grant):
             refresh_token, since = self._unanswered
             if refresh_token == grant.refresh_token.text:
                 over_at = since + self._settings.sharing.redemption_timeout
@@ -236,7 +246,7 @@ class TokenRequester:
 
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
         sent = None
-        if isinstance(grant, RefreshTokenGrant) and self._is_once(grant):
+        if _is_refresh(grant) and self._is_once(grant):
             sent = self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
         try:
             issued = await self._exchange(grant, deadline)
@@ -327,8 +337,17 @@ def _refuses_refresh_token(error: AritmaAuthError) -> bool:
     )
 
 
+def _is_refresh(grant: Grant) -> "TypeGuard[RefreshTokenGrant]":
+    if grant.grant_type != "refresh_token":
+        return False
+    # Imported here: a grant of another type does not load it.
+    from aritma_auth.protocol.grants import RefreshTokenGrant  # noqa: PLC0415
+
+    return isinstance(grant, RefreshTokenGrant)
+
+
 def _refuses_grant(grant: Grant, error: AritmaAuthError) -> bool:
-    if isinstance(grant, RefreshTokenGrant):
+    if _is_refresh(grant):
         return _refuses_refresh_token(error)
     return isinstance(error, InvalidGrantError)
 
@@ -336,11 +355,11 @@ def _refuses_grant(grant: Grant, error: AritmaAuthError) -> bool:
 def _loses_code(grant: Grant, error: AritmaAuthError) -> bool:
     # A code whose response was lost is never presented again (RFC 6749 §4.1.2); a refresh token
     # whose response was lost is all that is left.
-    is_once = not grant.is_reusable and not isinstance(grant, RefreshTokenGrant)
+    is_once = not grant.is_reusable and not _is_refresh(grant)
     return is_once and is_ambiguous(error)
 
 
-def _inherit(issued: IssuedToken, grant: RefreshTokenGrant, known: Token | None) -> IssuedToken:
+def _inherit(issued: IssuedToken, grant: "RefreshTokenGrant", known: Token | None) -> IssuedToken:
     """Keep what a refresh response leaves out (RFC 6749 §5.1, §6), and validate its ID token."""
     token = issued.token
     kept = attrs.evolve(token, refresh_token=token.refresh_token or grant.refresh_token)

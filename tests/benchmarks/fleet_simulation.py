@@ -17,7 +17,8 @@ import attrs
 from aritma_auth.errors import TransportError
 from aritma_auth.provider.backoff import RetryState, plan_retry, plan_shared_pause
 from aritma_auth.provider.lifecycle import plan_lifetime
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 
 LIFETIME = 3600.0
 SIZES = [1, 10, 100, 1_000, 10_000]

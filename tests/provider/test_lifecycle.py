@@ -18,7 +18,8 @@ from aritma_auth.provider.backoff import (
     plan_shared_pause,
 )
 from aritma_auth.provider.lifecycle import Action, Freshness, decide, plan_lifetime
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 
 POLICY = RefreshPolicy()
 DOWN = TransportError("down")

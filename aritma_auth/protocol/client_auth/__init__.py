@@ -18,24 +18,23 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth.base import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth.base import Proof as Proof
     from aritma_auth.protocol.client_auth.base import generate_jti as generate_jti
+    from aritma_auth.protocol.client_auth.basic import ClientSecretBasic as ClientSecretBasic
     from aritma_auth.protocol.client_auth.certificate import (
         SelfSignedTlsClientAuth as SelfSignedTlsClientAuth,
     )
     from aritma_auth.protocol.client_auth.certificate import TlsClientAuth as TlsClientAuth
+    from aritma_auth.protocol.client_auth.post import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.client_auth.secret_jwt import ClientSecretJwt as ClientSecretJwt
-    from aritma_auth.protocol.client_auth.shared_secret import (
-        ClientSecretBasic as ClientSecretBasic,
-    )
-    from aritma_auth.protocol.client_auth.shared_secret import ClientSecretPost as ClientSecretPost
     from aritma_auth.protocol.credentials import CredentialSource as CredentialSource
     from aritma_auth.protocol.credentials import PlainSecret as PlainSecret
 
 _HOMES = {
     "assertion": ("ClientAssertion", "PrivateKeyJwt"),
     "base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
+    "basic": ("ClientSecretBasic",),
+    "post": ("ClientSecretPost",),
     "secret_jwt": ("ClientSecretJwt",),
     "certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
-    "shared_secret": ("ClientSecretBasic", "ClientSecretPost"),
     ".credentials": ("CredentialSource", "PlainSecret"),
 }
 

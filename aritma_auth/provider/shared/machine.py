@@ -68,16 +68,16 @@ from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
 from aritma_auth.provider.lifecycle import Freshness
-from aritma_auth.provider.policy import (
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.provider.shared import messages as msg
+from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
+from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
+from aritma_auth.provider.sharing_policy import (
     ONE_TIME,
-    RefreshPolicy,
     RefreshTokenUsage,
     SharingPolicy,
     enough_to_redeem,
 )
-from aritma_auth.provider.shared import messages as msg
-from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
-from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import SIGN_IN_AGAIN
 from aritma_auth.stores import Record, SharedBackoff
 

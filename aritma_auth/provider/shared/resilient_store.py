@@ -8,7 +8,7 @@ from typing import TypeVar
 from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events.base import Listener, notify
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore

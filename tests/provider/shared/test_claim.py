@@ -9,7 +9,8 @@ from aritma_auth.events import (
     RefreshTokenAtRisk,
 )
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record
 from support.fakes import settle
 from support.rig import LOST, SPENT, UNSENT, Rig, presented, rotated

@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record
 from support.clock import FakeClock
 from support.fakes import settle

@@ -4,11 +4,12 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import Loaded, Serve, Unavailable
 from aritma_auth.provider.shared.state import Purpose
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Entry, Record
 
 POLICY = RefreshPolicy()

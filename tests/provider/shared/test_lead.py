@@ -8,7 +8,7 @@ import aritma_auth as aa
 from aritma_auth.events import (
     StoreFailed,
 )
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record, SharedBackoff
 from support.fakes import settle
 from support.rig import DOWN, Rig

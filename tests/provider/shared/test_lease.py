@@ -6,7 +6,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from support.fakes import settle
 from support.rig import DOWN, Rig
 from support.sharing import key_for

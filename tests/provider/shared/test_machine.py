@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.provider.policy import RefreshPolicy, SharingPolicy
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
@@ -18,6 +18,7 @@ from aritma_auth.provider.shared.messages import (
     Woke,
 )
 from aritma_auth.provider.shared.state import Phase, Purpose
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Entry, Record
 
 WALL = 1_700_000_000.0

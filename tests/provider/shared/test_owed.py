@@ -7,7 +7,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import RefreshTokenAtRisk
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record
 from support.fakes import settle
 from support.rig import SPENT, Rig, presented, rotated

@@ -8,7 +8,7 @@ from aritma_auth.events import (
     StoreFailed,
     StoreReturned,
 )
-from aritma_auth.provider.policy import SharingPolicy
+from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Entry, Record, SharedBackoff
 from support.fakes import settle
 from support.rig import DOWN, UNSENT, Rig, presented, rotated

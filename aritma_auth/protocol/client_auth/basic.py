@@ -1,4 +1,4 @@
-"""Client authentication by a secret that client and server share."""
+"""Client authentication by a secret in the ``Authorization`` header."""
 
 from base64 import b64encode
 from typing import ClassVar
@@ -16,29 +16,6 @@ from aritma_auth.protocol.credentials import CredentialSource, as_source, requir
 from aritma_auth.protocol.http_messages import form_encode
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.values import Value
-
-
-@attrs.frozen(eq=False, repr=False)
-class ClientSecretPost(Value, ClientAuth):
-    """
-    The secret in the form, as every sample of Aritma sends it.
-
-    Attributes:
-        secret: The secret, or where it comes from.
-
-    Raises:
-        ConfigurationError: ``secret`` is neither a string nor a `Secret`.
-
-    Spec: RFC 6749 §2.3.1; Aritma's authentication page.
-    """
-
-    method: ClassVar[str] = "client_secret_post"
-    secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
-
-    def prove(self, credential: ClientCredential) -> Proof:
-        """Put id and secret into the form."""
-        secret = require_loaded(credential, self.method)
-        return Proof((("client_id", credential.client_id), ("client_secret", secret)))
 
 
 @attrs.frozen(eq=False, repr=False)
