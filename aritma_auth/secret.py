@@ -1,27 +1,19 @@
 """Secrets and where they come from: a value, a variable, a file, a command, or a callable."""
 
 import asyncio
-import contextlib
 import inspect
 import os
-import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, cast, final
+from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
 from aritma_auth.runtime.threads import WorkerThreads
 
-if TYPE_CHECKING:
-    import subprocess
-
 _FILE_LIMIT = 1 << 16
 """Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
-
-_GRACE = 0.5
-"""Seconds for a killed command to end, and for its output."""
 
 _THREADS = WorkerThreads("aritma-auth secrets")
 
@@ -214,80 +206,21 @@ def _as_words(command: object) -> tuple[str, ...] | None:
 
 
 def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
-    import subprocess  # noqa: PLC0415 - few secrets come from a command
+    from aritma_auth.runtime.commands import (  # noqa: PLC0415 - few secrets come from a command
+        CommandError,
+        run_command,
+    )
 
     try:
-        # A session of its own: what the command starts is killed with it.
-        process = subprocess.Popen(  # noqa: S603 - the caller's own words, without a shell
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-        )
-    except (OSError, ValueError) as error:
-        problem = type(error).__name__
+        content = run_command(command, timeout=timeout, limit=_FILE_LIMIT, hide=HiddenBytes)
+    except CommandError as error:
+        problem = str(error)
     else:
-        content = _read_output(process, timeout)
-        is_longer = content is not None and len(content) > _FILE_LIMIT
-        text = None if content is None or is_longer else _decode(content)
-        code = process.returncode
-        if code == 0 and text is not None:
+        text = _decode(content)
+        if text is not None:
             return text
-        problem = (
-            f"it printed more than {_FILE_LIMIT} bytes"
-            if is_longer
-            else f"it could not be killed after {timeout:g} seconds"
-            if code is None
-            else f"it ended with status {code}"
-            if code > 0
-            else f"it was killed, after {timeout:g} seconds or by a signal"
-            if code < 0
-            else f"what it started kept its output open for {timeout:g} seconds"
-            if content is None
-            else "it printed no UTF-8"
-        )
-    # Outside the except block: an error of subprocess holds the whole command.
+        problem = "it printed no UTF-8"
     raise ConfigurationError(f"{origin} gave no secret ({problem})")
-
-
-def _read_output(process: "subprocess.Popen[bytes]", timeout: float) -> HiddenBytes | None:
-    """Read what a command prints until it ends, or is killed; None if the output stays open."""
-    import subprocess  # noqa: PLC0415 - few secrets come from a command
-    import threading  # noqa: PLC0415 - as above
-
-    pieces: list[HiddenBytes] = []
-
-    def read(output: IO[bytes]) -> None:
-        with output:
-            pieces.append(HiddenBytes(output.read(_FILE_LIMIT + 1)))
-
-    deadline = time.monotonic() + timeout
-    # A daemon that the command left behind may hold the pipe for ever: no worker waits for that.
-    output = cast("IO[bytes]", process.stdout)
-    reader = threading.Thread(target=read, args=(output,), daemon=True)
-    reader.start()
-    reader.join(timeout)
-    if not pieces or len(pieces[0]) > _FILE_LIMIT:
-        _kill(process)
-        reader.join(_GRACE)
-    try:
-        process.wait(max(deadline - time.monotonic(), 0))
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        # A program of another user, such as sudo, cannot be killed.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
-    return pieces[0] if pieces else None
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    # Windows has no process groups of this kind.
-    kill_group = getattr(os, "killpg", None)
-    try:
-        if kill_group is None:
-            process.kill()
-        else:
-            kill_group(process.pid, 9)
-    except OSError:
-        # It has just ended.
-        pass
 
 
 def _decode(content: HiddenBytes) -> HiddenStr | None:

@@ -1,7 +1,7 @@
 """Where a service reads its client secret, for whoever replaces it there."""
 
-import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, SecretText
+from aritma_auth.runtime.commands import CommandError, run_command
 from aritma_auth.runtime.threads import WorkerThreads
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LIMIT = 1 << 16
-_GRACE = 0.5
-"""Seconds for a killed command to end."""
-
 _THREADS = WorkerThreads("aritma-auth secret places")
 
 
@@ -188,7 +186,8 @@ class CommandSecretPlace:
     Two commands of your own, for a vault or an orchestrator: one reads, one writes.
 
     The secret goes through standard input and output, never through arguments, which other
-    processes of the machine can see.
+    processes of the machine can see. A caller that is cancelled leaves the command to its end, or
+    to its time-out: a writer is not cut in two.
 
     Args:
         read: The command that writes the secret to its standard output, and nothing if there is
@@ -224,49 +223,24 @@ class CommandSecretPlace:
         await self._run(self._write, HiddenBytes(text.text.encode()))
 
     async def _run(self, command: tuple[str, ...], given: HiddenBytes | None) -> HiddenBytes:
-        pipe = asyncio.subprocess.PIPE
-        problem = "it could not be started"
-        # ValueError: a word that the operating system's encoding does not have.
-        with contextlib.suppress(OSError, ValueError):
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL if given is None else pipe,
-                stdout=pipe,
-                # What a command complains of may repeat the secret.
-                stderr=asyncio.subprocess.DEVNULL,
-                # What the command starts is killed with it.
-                start_new_session=True,
-            )
-            try:
-                async with asyncio.timeout(self._timeout):
-                    output = HiddenBytes((await process.communicate(given))[0])
-            except TimeoutError:
-                problem = f"it took longer than {self._timeout:g} s"
-            else:
-                if process.returncode == 0:
-                    return output
-                problem = f"it ended with code {process.returncode}"
-            finally:
-                await _end(process)
+        # What a command complains of may repeat the secret: its standard error goes nowhere.
+        work = functools.partial(
+            run_command,
+            command,
+            timeout=self._timeout,
+            limit=_LIMIT,
+            hide=HiddenBytes,
+            given=given,
+            shows_errors=False,
+        )
+        try:
+            return await _THREADS.run(work)
+        except CommandError as error:
+            problem = str(error)
         raise StoreError(f"the command {command[0]} failed: {problem}")
 
     def __repr__(self) -> str:
         return f"<CommandSecretPlace {self._write[0]}>"
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        # Windows has no process groups of this kind.
-        kill_group = getattr(os, "killpg", None)
-        with contextlib.suppress(OSError):
-            process.kill() if kill_group is None else kill_group(process.pid, 9)
-    try:
-        with contextlib.suppress(TimeoutError):
-            # Python 3.11 waits for the pipes too, which what left the group may hold for ever.
-            await asyncio.wait_for(process.wait(), _GRACE)
-    finally:
-        # Not before: asyncio warns of a process that was reaped without its watcher.
-        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - has no public name
 
 
 def _give_to_readers(file: int, before: os.stat_result) -> bool:
