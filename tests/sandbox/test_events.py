@@ -8,6 +8,7 @@ from aiohttp import web
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import Subscription
+from aritma_auth.secret import Secret
 from support.loopback import serving
 from support.sandbox_wire import post
 
@@ -125,6 +126,29 @@ async def test_what_cannot_be_delivered_is_kept(sandbox, endpoint, api, url):
     assert last["_links"] == {}
     assert (letter["deliveryAttempts"], letter["lastHttpStatusCode"]) == (2, 503)
     assert letter["event"] == events[1]
+
+
+async def test_an_authorization_may_be_a_secret(sandbox, endpoint, url):
+    """The receiver's own Secret is the subscription's too, loaded for each request."""
+    values = iter(["one", "two", "three"])
+    secret = Secret.from_callable(lambda: next(values))
+    subscription = Subscription(url=url, authorization=secret)
+    await sandbox.events.subscribe(subscription)
+    await sandbox.events.deliver(subscription, [sandbox.events.envelope(subscription)])
+    other = Secret("wrong")
+    event = sandbox.events.envelope(subscription)
+    await sandbox.events.deliver(subscription, [event], authorization=other)
+
+    given = [headers["Authorization"] for _, headers, _ in endpoint.requests]
+    assert given == ["one", "two", "wrong"]
+
+
+async def test_what_is_no_subscription_is_named(sandbox):
+    """A newcomer's first try has the wrong kind of argument, and is told which."""
+    with pytest.raises(ConfigurationError, match="subscription must be a Subscription"):
+        await sandbox.events.subscribe("http://127.0.0.1:1/events")
+    with pytest.raises(ConfigurationError, match="authorization must be a text or a Secret"):
+        Subscription(url="http://127.0.0.1:1/events", authorization=None)
 
 
 async def test_dead_letters_may_be_off(sandbox, endpoint, url):

@@ -15,8 +15,9 @@ from urllib.parse import quote
 import aiohttp
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.secret import Secret
 
 MODES = ("structured", "binary", "batch", "mixed")
 """Forms of a delivery; ``mixed`` has ``ce-`` fields beside a structured envelope."""
@@ -38,7 +39,7 @@ class Subscription:
 
         url: Where its events go.
 
-        authorization: What is sent as ``Authorization``.
+        authorization: What is sent as ``Authorization``: a text or a Secret.
 
         types: The types of events that it wants.
 
@@ -53,13 +54,16 @@ class Subscription:
 
     subscription_id: str = attrs.field(factory=lambda: secrets.token_hex(8))
     url: str
-    authorization: str = attrs.field(repr=False)
+    authorization: str | Secret = attrs.field(repr=False)
     types: tuple[str, ...] = ()
     tenant: str = TENANT
     max_attempts: int = 3
     dead_letters: bool = True
     is_active: bool = False
     validation_code: str = attrs.field(factory=lambda: secrets.token_urlsafe(16), repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_instance("authorization", "a text or a Secret", self.authorization, (str, Secret))
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +117,11 @@ class SandboxEvents:
 
         Returns:
             The receiver has opened the validation URL.
+
+        Raises:
+            ConfigurationError: It is no subscription, or its Secret cannot be loaded.
         """
+        require_instance("subscription", "a Subscription, with url=", subscription, Subscription)
         self.subscriptions[subscription.subscription_id] = subscription
         await self.shake_hands(subscription)
         return subscription.is_active
@@ -137,7 +145,7 @@ class SandboxEvents:
         headers = {
             self.handshake_header: validation_url or url,
             "WebHook-Request-Origin": "events.sandbox.example",
-            "Authorization": subscription.authorization,
+            "Authorization": await _load(subscription.authorization),
         }
         return await _request(self.handshake_method, subscription.url, headers, b"")
 
@@ -203,7 +211,7 @@ class SandboxEvents:
         *,
         mode: str = "structured",
         method: str = "POST",
-        authorization: str | None = None,
+        authorization: str | Secret | None = None,
         times: int = 1,
     ) -> Delivery:
         """
@@ -228,7 +236,7 @@ class SandboxEvents:
         if mode not in MODES:
             raise ConfigurationError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         headers, body = _encoded(events, mode)
-        headers["Authorization"] = (
+        headers["Authorization"] = await _load(
             subscription.authorization if authorization is None else authorization
         )
         statuses: list[int | None] = []
@@ -252,6 +260,11 @@ class SandboxEvents:
             }
             for event in delivery.events
         ]
+
+
+async def _load(authorization: str | Secret) -> str:
+    """Give what is sent as ``Authorization``; a Secret is loaded for each request."""
+    return authorization if isinstance(authorization, str) else (await authorization.load()).text
 
 
 def _encoded(events: list[dict[str, object]], mode: str) -> tuple[dict[str, str], bytes]:
