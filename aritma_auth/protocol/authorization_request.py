@@ -5,7 +5,6 @@ The callback usually reaches another process than the one that redirected the br
 travels there as JSON. `validate_authorization_response` is the only way from it to a code.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Self
 
@@ -32,6 +31,7 @@ from aritma_auth.protocol.parameters import (
     parse_scope,
     parse_words,
 )
+from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.pkce import build_code_challenge
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -44,7 +44,6 @@ from aritma_auth.protocol.redaction import (
     require_secret,
 )
 from aritma_auth.protocol.single_use import SingleUse
-from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
 from aritma_auth.runtime.values import show
 
@@ -64,7 +63,6 @@ RESPONSE_TYPES = frozenset(
 )
 
 _DEFAULT_LIFETIME = 600.0
-_FORMAT = 1
 _RESERVED = frozenset(
     {
         "acr_values",
@@ -360,7 +358,7 @@ class AuthorizationRequest:
             "expected_claims": dict(self.expected_claims.items()),
             "extra": list(self.extra),
         }
-        return HiddenStr(json.dumps({"format": _FORMAT, **plain, **special}))
+        return dump_pending({**plain, **special})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -373,18 +371,9 @@ class AuthorizationRequest:
         Raises:
             StateMismatchError: It is no pending sign-in of this version: begin a new one.
         """
+        # An error reporter may show this frame's locals.
         text = HiddenStr(text)
-        try:
-            fields = dict(parse_json_object(text.encode()).items())
-            if fields.pop("format") == _FORMAT:
-                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
-        except Exception:  # noqa: BLE001 - a foreign text can break anything
-            fields = {}
-        fields.clear()
-        # Outside the except block: what was caught may hold the text.
-        raise StateMismatchError(
-            "the text is no pending sign-in that to_json of this version wrote: begin a new one"
-        )
+        return parse_pending(text, cls, "pending sign-in")
 
 
 _USED = "a response to this sign-in was accepted already: begin a new one"
