@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from aritma_auth.protocol.parameters import Scope, parse_scope
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, Scope, parse_scope, require_text
 from aritma_auth.runtime.values import Value
 
 
@@ -25,10 +25,10 @@ class Api(Value):
         development: Base URL in development, or None where none is published.
     """
 
-    name: str
+    name: str = attrs.field(validator=require_text)
     scope: Scope | None = attrs.field(converter=parse_scope)
-    production: str | None = None
-    development: str | None = None
+    production: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT)
+    development: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT)
 
 
 APIS: Mapping[str, Api] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, Unpack
 import attrs
 
 from aritma_auth.apis import APIS
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
 from aritma_auth.protocol.endpoints import (
     FIXED_PATHS,
     parse_endpoints,
@@ -14,7 +14,7 @@ from aritma_auth.protocol.endpoints import (
     parse_origins,
     unknown_endpoint,
 )
-from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, flag, parse_names, require_text
 from aritma_auth.protocol.tenants import is_tenant
 from aritma_auth.protocol.urls import Origin
 from aritma_auth.runtime.values import Value
@@ -30,6 +30,14 @@ def _aliases(issuers: Iterable[str]) -> frozenset[str]:
 
 def _tenants(tenants: Iterable[str]) -> frozenset[str]:
     return frozenset(parse_names(tenants, "tenants"))
+
+
+def _api_origins(urls: Iterable[str | Origin]) -> frozenset[Origin]:
+    return parse_origins(urls, "api_origins")
+
+
+def _endpoint_origins(urls: Iterable[str | Origin]) -> frozenset[Origin]:
+    return parse_origins(urls, "endpoint_origins")
 
 
 def _urls(origins: Iterable[Origin]) -> tuple[str, ...]:
@@ -66,20 +74,20 @@ class Environment(Value):
     """
 
     issuer: str = attrs.field(converter=parse_issuer)
-    name: str = "custom"
+    name: str = attrs.field(default="custom", validator=require_text)
     issuer_aliases: frozenset[str] = attrs.field(
         default=frozenset(), converter=_aliases, repr=False
     )
     api_origins: frozenset[Origin] = attrs.field(
-        default=frozenset(), converter=parse_origins, repr=False
+        default=frozenset(), converter=_api_origins, repr=False
     )
-    tenant: str | None = None
+    tenant: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT)
     endpoints: Mapping[str, str] = attrs.field(
         factory=dict, converter=parse_endpoints, hash=False, repr=False
     )
-    discovers: bool = False
+    discovers: bool = attrs.field(default=False, validator=flag)
     endpoint_origins: frozenset[Origin] = attrs.field(
-        default=frozenset(), converter=parse_origins, repr=False
+        default=frozenset(), converter=_endpoint_origins, repr=False
     )
     tenants: frozenset[str] = attrs.field(default=frozenset(), converter=_tenants, repr=False)
     published: "Published | None" = attrs.field(default=None, eq=False, repr=False)
@@ -197,6 +205,7 @@ class Environment(Value):
             ConfigurationError: A URL is not absolute, not secure, or carries a password; or an
                 endpoint has none of the names in `ENDPOINTS`.
         """
+        require_flag("discover", discover)
         # A slash at the end is often written out of habit: both spellings are the server's.
         bare = {url.rstrip("/")} if str(url).endswith("/") else set()
         return cls(
@@ -204,7 +213,7 @@ class Environment(Value):
             name,
             _aliases(issuer_aliases) | bare,
             api_origins,
-            endpoints=endpoints or {},
+            endpoints={} if endpoints is None else endpoints,
             discovers=discover,
             endpoint_origins=endpoint_origins,
             tenants=tenants,
@@ -268,6 +277,7 @@ class Environment(Value):
             ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
                 are configured: they belong to one tenant.
         """
+        require_flag("shares_issuer", shares_issuer)
         if not is_tenant(tenant):
             raise ConfigurationError("a tenant is one path segment of letters, digits and -._~")
         if self.tenant is not None:
@@ -320,7 +330,7 @@ class Environment(Value):
             ConfigurationError: There is no such API, or Aritma publishes no URL of it for this
                 environment: give your own.
         """
-        if api not in APIS:
+        if str(api) not in APIS:
             raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {api!r}")
         known = {"production": APIS[api].production, "development": APIS[api].development}
         url = known.get(self.name)

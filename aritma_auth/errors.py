@@ -29,7 +29,7 @@ something is changed) and ``retry_after`` (seconds to wait, when known). Only sh
 numbers are stored: no request, no response, no client, no secret.
 """
 
-import math
+import sys
 import unicodedata
 from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
@@ -145,8 +145,25 @@ def require_seconds(name: str, given: object, *, above_zero: bool = False) -> No
     required = f"a number of seconds, {'more than 0' if above_zero else '0 or more'}"
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise wrong_kind(name, required, given)
-    if not math.isfinite(given) or given < 0 or (above_zero and given == 0):
-        raise ConfigurationError(f"{name} must be {required}, not {given}")
+    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+    if not 0 <= given <= sys.float_info.max or (above_zero and given == 0):
+        raise ConfigurationError(f"{name} must be {required}, not {given!r:.40}")
+
+
+def require_flag(name: str, given: object) -> None:
+    """
+    Require an argument to be True or False: a text such as ``"false"`` would count as true.
+
+    Args:
+        name: The argument.
+
+        given: What was given.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(given, bool):
+        raise wrong_kind(name, "True or False", given)
 
 
 class TransportError(AritmaAuthError):

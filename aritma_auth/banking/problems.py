@@ -6,6 +6,7 @@ import attrs
 
 from aritma_auth.errors import printable, require_instance
 from aritma_auth.protocol.echoes import hide_echoes, hide_tokens
+from aritma_auth.protocol.parameters import parse_texts
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
@@ -70,7 +71,7 @@ def parse_problem(
     """
     require_instance("body", "bytes, such as await response.read()", body, bytes)
     require_instance("content_type", "a text, such as response.content_type", content_type, str)
-    secrets = tuple(sent)
+    secrets = parse_texts(sent, "sent")
     media_type = content_type.partition(";")[0].strip().lower()
     try:
         is_json = not media_type or media_type == "application/json" or media_type[-5:] == "+json"

@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aritma_auth.errors import ConfigurationError, require_instance, require_seconds, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_flag,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.clock import Clock
@@ -15,7 +21,9 @@ if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
 
 
-def require_settings(client_id: object, clock: object, leeway: object) -> None:
+def require_settings(
+    client_id: object, clock: object, leeway: object, requires_bound_tokens: object
+) -> None:
     """
     Require what every client has to be of its kind.
 
@@ -28,6 +36,7 @@ def require_settings(client_id: object, clock: object, leeway: object) -> None:
         raise ConfigurationError("client_id must be a printable text: take it from Aritma")
     require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
     require_seconds("leeway", leeway)
+    require_flag("requires_bound_tokens", requires_bound_tokens)
 
 
 def require_keys(dpop: object, request_signer: object, decryption_key: object) -> None:
@@ -89,7 +98,7 @@ def parse_id_token_algorithms(given: str | Iterable[str] | None) -> frozenset[st
         return None
     from aritma_auth.protocol.jws import parse_algorithms  # noqa: PLC0415 - a sign-in's
 
-    return parse_algorithms(given)
+    return parse_algorithms(given, "id_token_algorithms")
 
 
 def hide_token(name: str, given: object) -> HiddenStr:

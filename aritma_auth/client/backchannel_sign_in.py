@@ -7,7 +7,7 @@ from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.polling import poll_for_token, verify_polled_sign_in
 from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import require_instance
+from aritma_auth.errors import require_flag, require_instance
 from aritma_auth.protocol.ciba import (
     BackchannelAuthentication,
     parse_backchannel_response,
@@ -46,9 +46,9 @@ class BackchannelFlow:
         """Ask the server to ask the end-user."""
         connection = self._connection
         notifies, is_signed = parameters.pop("notify", False), parameters.pop("sign", None)
-        require_instance("notify", "True or False", notifies, bool)
+        require_flag("notify", notifies)
         if is_signed is not None:
-            require_instance("sign", "True or False", is_signed, bool)
+            require_flag("sign", is_signed)
         expected = parse_members(parameters.pop("expected_claims", {}), "expected_claims")
         profile = connection.profile
         if is_signed is None:
@@ -85,6 +85,7 @@ class BackchannelFlow:
         """Poll until the end-user has decided; ask at once after a notification."""
         required = "what begin_backchannel_sign_in gave"
         require_instance("authentication", required, authentication, BackchannelAuthentication)
+        require_flag("is_notified", is_notified)
         token = await poll_for_token(
             self._connection,
             authentication.grant,

@@ -139,7 +139,7 @@ class OAuthClient(AsyncCloseable):
         requires_bound_tokens: bool = False,
         decryption_key: "DecryptionKey | None" = None,
     ) -> None:
-        require_settings(client_id, clock, leeway)
+        require_settings(client_id, clock, leeway, requires_bound_tokens)
         require_keys(dpop, request_signer, decryption_key)
         self._request_signer = request_signer
         auth, server = as_client_auth(client_auth), Environment.of(environment)

@@ -14,6 +14,7 @@ from aritma_auth.errors import (
     InvalidResponseError,
     OAuthError,
     TransportError,
+    require_seconds,
     wrong_kind,
 )
 from aritma_auth.network.transport import Transport
@@ -276,6 +277,8 @@ class ServerConnection:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
         if not isinstance(grant, Grant):
             raise wrong_kind("grant", "a grant, such as ClientCredentialsGrant(scope)", grant)
+        if timeout is not None:
+            require_seconds("timeout", timeout)
         if self.profile is not None:
             self.profile.require_grant(grant)
         problems = grant.problems()

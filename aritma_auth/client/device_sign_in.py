@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.polling import poll_for_token, verify_polled_sign_in
 from aritma_auth.client.token_verifier import TokenVerifier
+from aritma_auth.errors import require_instance
 from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
     parse_device_authorization_response,
@@ -45,6 +46,8 @@ class DeviceFlow:
 
     async def complete(self, authorization: DeviceAuthorization) -> SignIn:
         """Poll the token endpoint until the end-user has decided or the code has run out."""
+        required = "what begin_device_sign_in gave"
+        require_instance("authorization", required, authorization, DeviceAuthorization)
         token = await poll_for_token(
             self._connection,
             authorization.grant,

@@ -79,6 +79,7 @@ class PendingSignIns:
             The pending sign-in: set its ``cookie`` to its ``handle`` in the browser.
         """
         require_instance("request", "an AuthorizationRequest", request, AuthorizationRequest)
+        require_instance("return_to", "the path of a page", return_to, str)
         name = _cookie_name(request.state)
         pending = PendingSignIn(request, return_to, name, secrets.token_urlsafe(_HANDLE_BYTES))
         with self._lock:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
 from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import ConfigurationError, IdTokenError
+from aritma_auth.errors import ConfigurationError, IdTokenError, require_flag, require_instance
 from aritma_auth.protocol.authorization_parameters import (
     AuthorizationParameters,
     generate_authorization_request,
@@ -119,6 +119,8 @@ class SignInFlow:
 
     async def exchange_code(self, response: AuthorizationResponse) -> SignIn:
         """Exchange the code and verify the ID tokens of both channels."""
+        required = "what validate_authorization_response gave"
+        require_instance("response", required, response, AuthorizationResponse)
         request, clock = response.request, self._connection.clock
         self._require_own(request)
         if request.expects_id_token:
@@ -147,6 +149,10 @@ class SignInFlow:
 
     async def fetch_userinfo(self, token: Token, *, subject: str | None, in_body: bool) -> Members:
         """Fetch the claims of the end-user whom a token is for."""
+        require_instance("token", "a Token", token, Token)
+        if subject is not None:
+            require_instance("subject", "the verified sub, or None", subject, str)
+        require_flag("in_body", in_body)
         if in_body and self._connection.profile is not None:
             raise ConfigurationError(
                 "in_body must be False with a security profile: the token goes in the header"
@@ -160,6 +166,7 @@ class SignInFlow:
         return parse_userinfo_response(response, subject=subject, now=self._connection.clock.time())
 
     def _require_own(self, request: AuthorizationRequest) -> None:
+        require_instance("request", "what begin_sign_in gave", request, AuthorizationRequest)
         # Before anything is used up, and before a code goes to a server that did not give it.
         if not request.is_by(self._connection.client_id, self._connection.environment.issuer):
             raise ConfigurationError(BEGUN_ELSEWHERE)

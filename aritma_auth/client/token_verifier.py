@@ -1,12 +1,17 @@
 """What a server has signed: verified with its keys, by its clock, and once where once is meant."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.errors import IdTokenError, VerificationError
+from aritma_auth.errors import (
+    IdTokenError,
+    VerificationError,
+    require_instance,
+    require_seconds,
+)
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation, verify_id_token
 from aritma_auth.protocol.jwt import JsonWebKey
@@ -96,6 +101,12 @@ class TokenVerifier:
         keys: Iterable[JsonWebKey] | None,
     ) -> Members:
         """Verify an ID token that came by no sign-in of ours; `OAuthClient` documents it."""
+        if nonce is not None:
+            require_instance("nonce", "the request's nonce, or None", nonce, str)
+        if max_age is not None:
+            require_seconds("max_age", max_age)
+        if keys is not None:
+            keys = _require_keys(keys)
         expected = IdTokenExpectation(
             issuers=await self._connection.discovery.issuers(),
             client_id=self._connection.client_id,
@@ -224,3 +235,12 @@ class TokenVerifier:
             if len(self._logouts) > MAX_LOGOUTS:
                 del self._logouts[next(iter(self._logouts))]
             return is_first
+
+
+def _require_keys(keys: object) -> tuple[JsonWebKey, ...]:
+    required = "a list of JSON Web Keys"
+    require_instance("keys", required, keys, Iterable)
+    known = tuple(keys) if isinstance(keys, Iterable) else ()
+    for key in known:
+        require_instance("each of keys", "a JSON Web Key, as a mapping", key, Mapping)
+    return known

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
 from aritma_auth.protocol.parameters import parse_members, parse_names
 from aritma_auth.protocol.redaction import JsonValue, Members
 from aritma_auth.protocol.tokens import Token
@@ -117,6 +117,8 @@ class AuthorizationDetail(Value):
         Raises:
             ConfigurationError: A member is of the wrong kind.
         """
+        if not isinstance(members, Mapping):
+            raise wrong_kind("members", "a mapping with a type", members)
         common = {name: value for name, value in members.items() if name in _COMMON}
         extra = {name: value for name, value in members.items() if name not in _COMMON}
         if "type" not in common:
@@ -177,6 +179,7 @@ def parse_granted_details(token: Token) -> tuple[AuthorizationDetail, ...] | Non
 
     Spec: RFC 9396 §7.
     """
+    require_instance("token", "a Token", token, Token)
     granted = token.extra.get("authorization_details")
     if not isinstance(granted, list) or not all(isinstance(item, dict) for item in granted):
         return None
@@ -207,7 +210,7 @@ def find_ungranted_details(
     granted = [detail.to_members() for detail in parse_granted_details(token) or ()]
     return tuple(
         detail
-        for detail in requested
+        for detail in parse_authorization_details(requested)
         if not any(_covers(given, detail.to_members()) for given in granted)
     )
 

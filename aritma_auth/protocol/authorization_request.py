@@ -24,6 +24,7 @@ from aritma_auth.protocol.authorization_details import (
 from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.parameters import (
     Scope,
+    flag,
     parse_extra,
     parse_members,
     parse_prompt,
@@ -195,7 +196,7 @@ class AuthorizationRequest:
 
     authorization_endpoint: str = attrs.field(converter=_parse_endpoint)
     issuers: frozenset[str] = attrs.field(converter=_parse_issuers)
-    requires_iss: bool = False
+    requires_iss: bool = attrs.field(default=False, validator=flag)
     client_id: str = attrs.field(validator=_require_text)
     redirect_uri: str = attrs.field(converter=_parse_redirect_uri)
     response_type: str = attrs.field(default="code", converter=parse_response_type)
@@ -210,7 +211,7 @@ class AuthorizationRequest:
         default=None, validator=attrs.validators.optional(_require_text), repr=False
     )
     acr_values: tuple[str, ...] = attrs.field(default=(), converter=_parse_acr_values)
-    requires_acr: bool = False
+    requires_acr: bool = attrs.field(default=False, validator=flag)
     expected_claims: Members = attrs.field(factory=Members, converter=_parse_expected_claims)
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
@@ -230,7 +231,7 @@ class AuthorizationRequest:
     def __attrs_post_init__(self) -> None:
         if not self.response_mode:
             object.__setattr__(self, "response_mode", self._default_mode)
-        if self.response_mode not in RESPONSE_MODES:
+        if str(self.response_mode) not in RESPONSE_MODES:
             raise ConfigurationError(
                 "response_mode must be query, fragment or form_post, with or without .jwt, or jwt, "
                 f"not {self.response_mode!r:.60}"

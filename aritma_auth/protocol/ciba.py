@@ -16,6 +16,7 @@ import attrs
 from aritma_auth.errors import (
     InvalidResponseError,
     VerificationError,
+    require_instance,
     require_seconds,
 )
 from aritma_auth.protocol.grants import BackchannelGrant
@@ -228,18 +229,33 @@ def validate_backchannel_notification(
 
     Spec: CIBA Core 1.0 §10.2.
     """
+    waiting = _require_notification(pending, authorization, body)
     scheme, _, token = (authorization or "").partition(" ")
     token, hidden = HiddenStr(token.strip()), HiddenBytes(body[: _MAX_NOTIFICATION + 1])
     del authorization, body
     identifier = _read_identifier(hidden)
     if scheme.lower() == "bearer" and identifier is not None:
         # Each is compared, so that the time tells nothing of which was close.
-        found = [known for known in pending if known.is_notification(identifier, token)]
+        found = [known for known in waiting if known.is_notification(identifier, token)]
         if found:
             return found[0]
     raise VerificationError(
         "the notification must carry the token and the auth_req_id of a pending sign-in: ignore it"
     )
+
+
+def _require_notification(
+    pending: Iterable[BackchannelAuthentication], authorization: object, body: object
+) -> tuple[BackchannelAuthentication, ...]:
+    if authorization is not None:
+        require_instance("authorization", "the header's text or None", authorization, str)
+    require_instance("body", "the body's bytes", body, (bytes, bytearray, memoryview))
+    require_instance("pending", "a collection of BackchannelAuthentication", pending, Iterable)
+    waiting = tuple(pending)
+    for known in waiting:
+        required = "what begin_backchannel_sign_in gave"
+        require_instance("each of pending", required, known, BackchannelAuthentication)
+    return waiting
 
 
 def _read_identifier(body: bytes) -> HiddenStr | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.protocol.redaction import SecretText, require_secret_text
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def _require_secret(name: str, required: str, value: object) -> None:
         # A traceback with local variables would show the value.
         del value
         raise problem
-    if isinstance(value, PlainSecret) and not value.text.text:
-        raise ConfigurationError(f"{name} must not be empty")
+    if isinstance(value, PlainSecret):
+        require_secret_text(name, value.text)
 
 
 def as_key(

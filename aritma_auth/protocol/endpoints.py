@@ -80,19 +80,21 @@ def _issuer_of_metadata(url: str) -> str:
     return f"{before}{slash}{path}"
 
 
-def parse_origins(urls: Iterable[str | Origin]) -> frozenset[Origin]:
+def parse_origins(urls: Iterable[str | Origin], name: str = "origins") -> frozenset[Origin]:
     """
     Parse origins.
 
     Args:
         urls: Secure URLs, of which the origin counts, or origins.
 
+        name: The argument, for the error.
+
     Raises:
         ConfigurationError: There is no list of these.
     """
     if isinstance(urls, str) or not isinstance(urls, Iterable):
-        raise wrong_kind("origins", 'a list of URLs, such as ["https://api.example.com"]', urls)
+        raise wrong_kind(name, 'a list of URLs, such as ["https://api.example.com"]', urls)
     return frozenset(
-        url if isinstance(url, Origin) else origin_of(require_secure_url(url, "an origin"))
+        url if isinstance(url, Origin) else origin_of(require_secure_url(url, f"each of {name}"))
         for url in urls
     )

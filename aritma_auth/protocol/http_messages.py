@@ -7,6 +7,7 @@ from urllib.parse import quote_plus
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 from aritma_auth.runtime.values import Value
 
@@ -86,16 +87,42 @@ def encode_form(parameters: Iterable[tuple[str, str]]) -> HiddenBytes:
     Returns:
         The body of a form request.
 
+    Raises:
+        ConfigurationError: A value is no text, or holds what UTF-8 cannot encode.
+
     Spec: RFC 6749 Appendix B.
     """
     return HiddenBytes(
-        "&".join(f"{form_encode(name)}={form_encode(value)}" for name, value in parameters).encode()
+        "&".join(
+            f"{form_encode(name)}={form_encode(value, name)}" for name, value in parameters
+        ).encode()
     )
 
 
-def form_encode(text: str) -> HiddenStr:
-    """Encode one name or value as forms do (RFC 6749 Appendix B)."""
-    return HiddenStr(quote_plus(text, encoding="utf-8"))
+def form_encode(text: str, what: str = "the name of a parameter") -> HiddenStr:
+    """
+    Encode one name or value as forms do.
+
+    Args:
+        text: The name or value.
+
+        what: Its name in the error.
+
+    Raises:
+        ConfigurationError: It is no text, or holds what UTF-8 cannot encode.
+
+    Spec: RFC 6749 Appendix B.
+    """
+    try:
+        return HiddenStr(quote_plus(text, encoding="utf-8"))
+    except (TypeError, UnicodeEncodeError):
+        is_text = isinstance(text, str)
+    # Outside the except block: the caught error holds the text.
+    raise (
+        ConfigurationError(f"{what} must be text that UTF-8 can encode; it holds a lone surrogate")
+        if is_text
+        else wrong_kind(what, "a string", text)
+    )
 
 
 def is_sendable(text: str) -> bool:

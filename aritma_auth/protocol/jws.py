@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, final
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, SecretText
 
 if TYPE_CHECKING:
@@ -94,23 +94,28 @@ SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
 """The algorithms by name. None of them has a shared key, and ``none`` is not among them."""
 
 
-def parse_algorithms(names: str | Iterable[str]) -> frozenset[str]:
+def parse_algorithms(names: object, what: str = "algorithms") -> frozenset[str]:
     """
     Parse the algorithms that a caller accepts.
 
     Args:
         names: One name, or several.
 
+        what: The argument, for the error.
+
     Raises:
         ConfigurationError: There is none, or one is unknown.
 
     Spec: RFC 8725 §3.1.
     """
-    algorithms = frozenset((names,) if isinstance(names, str) else names)
-    if not algorithms or not algorithms <= SIGNATURE_ALGORITHMS.keys():
-        known = ", ".join(SIGNATURE_ALGORITHMS)
-        raise ConfigurationError(f"algorithms must be asymmetric ones, some of {known}")
-    return algorithms
+    required = f"asymmetric algorithms, some of {', '.join(SIGNATURE_ALGORITHMS)}"
+    if not isinstance(names, Iterable) or isinstance(names, bytes | bytearray):
+        raise wrong_kind(what, required, names)
+    algorithms = (names,) if isinstance(names, str) else tuple(names)
+    unknown = next((name for name in algorithms if name not in tuple(SIGNATURE_ALGORITHMS)), None)
+    if unknown is not None or not algorithms:
+        raise ConfigurationError(f"{what} must be {required}, not {unknown or 'none'!r:.40}")
+    return frozenset(algorithms)
 
 
 def encode_base64url(data: bytes) -> str:

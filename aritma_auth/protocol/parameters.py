@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_flag, require_instance, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import JsonValue, Members, SecretParameters
 from aritma_auth.protocol.strict_json import JsonError, parse_json
@@ -28,7 +28,18 @@ _JSON = frozenset({"authorization_details", "claims"})
 _PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
 
 
-def _split(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def split_words(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Split a text at its spaces, or collect an iterable, and leave out what comes twice.
+
+    Args:
+        value: The text or the iterable, whose items are not looked at.
+
+        name: The argument, for the error.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
     if isinstance(value, str):
         return tuple(dict.fromkeys(value.split()))
     items: tuple[str, ...] | None
@@ -60,7 +71,7 @@ def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
     """
     if scope is None:
         return None
-    tokens = _split(scope, "scope")
+    tokens = split_words(scope, "scope")
     wrong = next((token for token in tokens if not is_scope_token(token)), None)
     if wrong is not None:
         raise ConfigurationError(
@@ -99,7 +110,7 @@ def parse_words(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: A word is empty, or holds a space or a character that does not print.
     """
-    words = _split(value, name)
+    words = split_words(value, name)
     wrong = next((word for word in words if not is_word(word)), None)
     if wrong is not None:
         raise ConfigurationError(f"{name} must be a list of single words, not {wrong!r:.60}")
@@ -159,9 +170,14 @@ def build_acr_values(
 
     Source: Aritma ID's page on acr_values; IdentityServer's authorize endpoint.
     """
-    if idp == "" or tenant == "":
-        raise ConfigurationError("idp and tenant must be names, or None; they must not be empty")
+    require_flag("mfa", mfa)
+    require_flag("verify", verify)
     named = (("idp", idp), ("tenant", tenant))
+    for name, value in named:
+        if value is not None and not _is_name(value):
+            raise ConfigurationError(
+                f"{name} must be a name that is not empty, or None, not {value!r:.60}"
+            )
     return parse_words(
         (
             *(("mfa",) if mfa else ()),
@@ -185,7 +201,7 @@ def parse_resource(value: str | Iterable[str]) -> tuple[str, ...]:
 
     Spec: RFC 8707 §2.
     """
-    resource = (value,) if isinstance(value, str) else _split(value, "resource")
+    resource = (value,) if isinstance(value, str) else split_words(value, "resource")
     wrong = next((uri for uri in resource if not _is_resource(uri)), None)
     if wrong is not None:
         raise ConfigurationError(
@@ -213,10 +229,28 @@ def parse_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: One is empty or no string.
     """
-    names = (value,) if isinstance(value, str) else _split(value, name)
+    names = (value,) if isinstance(value, str) else split_words(value, name)
     if not all(map(_is_name, names)):
         raise ConfigurationError(f"{name} must be names that are not empty, each of them a string")
     return names
+
+
+def parse_texts(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """
+    Parse one text, or several, whatever they hold.
+
+    Args:
+        value: The text, or an iterable of texts.
+
+        name: The argument, for the error.
+
+    Raises:
+        ConfigurationError: One is no text.
+    """
+    texts = (value,) if isinstance(value, str) else split_words(value, name)
+    for text in texts:
+        require_instance(f"each of {name}", "a string", text, str)
+    return texts
 
 
 def _is_name(value: object) -> bool:
@@ -348,6 +382,11 @@ def require_text(_value: object, field: "attrs.Attribute[str]", value: object) -
         raise wrong_kind(field.name, "a string", value)
     if not value:
         raise ConfigurationError(f"{field.name} must not be empty")
+
+
+def flag(_value: object, field: "attrs.Attribute[bool]", value: object) -> None:
+    """Require an attribute to be True or False; a validator for attrs."""
+    require_flag(field.name, value)
 
 
 OPTIONAL_TEXT = attrs.validators.optional(require_text)

@@ -29,6 +29,7 @@ __all__ = [
     "is_same_text",
     "mask_hidden",
     "require_secret",
+    "require_secret_text",
 ]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -136,7 +137,8 @@ def require_secret(_instance: object, field: "attrs.Attribute[SecretText]", valu
         value: What `as_secret` made of the argument.
 
     Raises:
-        ConfigurationError: It is of another type, or empty; the message names the argument.
+        ConfigurationError: It is of another type, empty, or not to be encoded; the message names
+            the argument.
     """
     name = field.name.lstrip("_")
     if not isinstance(value, SecretText):
@@ -144,8 +146,33 @@ def require_secret(_instance: object, field: "attrs.Attribute[SecretText]", valu
         # A traceback with local variables would show the value.
         del value
         raise problem
-    if not value.text:
+    require_secret_text(name, value)
+
+
+def require_secret_text(name: str, secret: SecretText) -> None:
+    """
+    Require a secret to be a text that can be sent.
+
+    Args:
+        name: The argument.
+
+        secret: The secret.
+
+    Raises:
+        ConfigurationError: It is empty, or holds a lone surrogate.
+    """
+    if not secret.text:
         raise ConfigurationError(f"{name} must not be empty")
+    try:
+        secret.text.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        return
+    # Outside the except block: the caught error holds the text.
+    raise ConfigurationError(
+        f"{name} must be text that UTF-8 can encode; it holds a lone surrogate"
+    )
 
 
 @final

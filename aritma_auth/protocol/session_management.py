@@ -7,7 +7,7 @@ from html import escape
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_seconds
+from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 
 _DAY = 86_400
@@ -82,6 +82,9 @@ def build_session_page(
 
     Spec: OpenID Connect Session Management 1.0 §3.1.
     """
+    require_instance("client_id", "the client's identifier", client_id, str)
+    required = "SignIn.session_state, which a server without sessions does not send"
+    require_instance("session_state", required, session_state, str)
     origin = origin_of(require_secure_url(check_session_iframe, "check_session_iframe"))
     require_seconds("interval", interval, above_zero=True)
     if interval > _DAY:

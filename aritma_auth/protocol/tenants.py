@@ -11,7 +11,12 @@ Source: Microsoft identity platform, "Validate the issuer"; Aritma ID's referenc
 
 from collections.abc import Iterable, Mapping
 
-from aritma_auth.errors import VerificationError, printable
+from aritma_auth.errors import (
+    ConfigurationError,
+    VerificationError,
+    printable,
+    require_instance,
+)
 from aritma_auth.protocol.redaction import JsonValue, Members
 
 TENANT_CLAIM = "tid"
@@ -108,8 +113,13 @@ def validate_tenant(claims: Members | Mapping[str, JsonValue], tenant: str) -> N
     Raises:
         VerificationError: They are of another tenant, or of none.
 
+        ConfigurationError: An argument is of the wrong kind.
+
     Source: reference of Aritma ID (tenants); Aritma's page on events.
     """
+    require_instance("claims", "a mapping of claims", claims, (Members, Mapping))
+    if not is_tenant(tenant):
+        raise ConfigurationError(f"tenant must be a tenant, as Aritma gave it, not {tenant!r:.60}")
     problem = find_tenant_problem(claims, frozenset({tenant}))
     if problem is not None:
         raise VerificationError(f"{problem}: it is another tenant's")

@@ -1,12 +1,13 @@
 """The token as a value that shows none of its secrets."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from typing import NoReturn, Self
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
-from aritma_auth.protocol.parameters import Scope
+from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
+from aritma_auth.protocol.parameters import Scope, split_words
 from aritma_auth.protocol.redaction import (
     HiddenStr,
     JsonValue,
@@ -21,7 +22,14 @@ from aritma_auth.runtime.values import Value
 _NONE = Members()
 
 
-def _or_none(members: Members) -> Members:
+def _as_members(members: Members | Mapping[str, JsonValue]) -> Members:
+    if not isinstance(members, Members):
+        if not isinstance(members, Mapping):
+            problem = wrong_kind("extra", "a mapping of member names to values", members)
+            # A traceback with local variables would show the value.
+            del members
+            raise problem
+        members = Members(members)
     # One object for all tokens without extra members: a pool holds thousands.
     return members if len(members) else _NONE
 
@@ -34,15 +42,26 @@ def _require_text(_token: object, field: "attrs.Attribute[SecretText]", value: o
         raise problem
 
 
+def _require_type(_token: object, field: "attrs.Attribute[str]", value: object) -> None:
+    require_instance(field.name, "a string, such as Bearer", value, str)
+
+
 def _require_time(_token: object, field: "attrs.Attribute[float]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_kind(field.name, "POSIX seconds", value)
+    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+    if not abs(value) <= sys.float_info.max:
+        raise ConfigurationError(f"{field.name} must be POSIX seconds, not {value!r:.40}")
 
 
 def _as_scope(value: str | Iterable[str] | None) -> Scope | None:
-    if value is None or isinstance(value, tuple):
-        return value
-    return tuple(value.split() if isinstance(value, str) else value)
+    if value is None:
+        return None
+    words = value if isinstance(value, tuple) else split_words(value, "scope")
+    for word in words:
+        if not isinstance(word, str):
+            raise wrong_kind("each word of scope", "a string", word)
+    return words
 
 
 _OPTIONAL_TEXT = attrs.validators.optional(_require_text)
@@ -83,7 +102,7 @@ class Token(_Signed):
     _access_token: SecretText = attrs.field(
         converter=as_secret, validator=_require_text, alias="access_token"
     )
-    token_type: str = "Bearer"
+    token_type: str = attrs.field(default="Bearer", validator=_require_type)
     expires_at: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(_require_time)
     )
@@ -101,7 +120,7 @@ class Token(_Signed):
         alias="id_token",
     )
     issued_at: float = attrs.field(default=0.0, validator=_require_time)
-    extra: Members = attrs.field(default=_NONE, converter=_or_none)
+    extra: Members = attrs.field(default=_NONE, converter=_as_members)
 
     def __attrs_post_init__(self) -> None:
         # What is no access token goes into no header (RFC 8693 §2.2.1).

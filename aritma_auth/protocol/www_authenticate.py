@@ -23,7 +23,7 @@ import attrs
 
 from aritma_auth.errors import StepUpRequiredError, printable
 from aritma_auth.protocol.echoes import hide_echoes, hide_tokens, is_echo
-from aritma_auth.protocol.parameters import is_scope_token, is_word
+from aritma_auth.protocol.parameters import is_scope_token, is_word, parse_texts
 from aritma_auth.runtime.values import Value
 
 _MAX_LENGTH = 16384
@@ -79,11 +79,12 @@ def parse_challenges(fields: str | Iterable[str], *, sent: Iterable[str] = ()) -
     Returns:
         The challenges in their order; what follows a break of the grammar in a field is left out.
 
+    Raises:
+        ConfigurationError: An argument is of the wrong kind.
+
     Spec: RFC 9110 §11.6.1.
     """
-    if isinstance(fields, str):
-        fields = (fields,)
-    secrets = tuple(sent)
+    fields, secrets = parse_texts(fields, "fields"), parse_texts(sent, "sent")
     # Field by field: a break of the grammar in one must not hide the next.
     challenges = [
         challenge for text in fields if len(text) <= _MAX_LENGTH for challenge in _parse_field(text)

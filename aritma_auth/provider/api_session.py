@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
+from aritma_auth.errors import require_instance, wrong_kind
+from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.provider.settings import TokenSource
 
 if TYPE_CHECKING:
@@ -28,6 +30,16 @@ def open_session(
     middlewares: Iterable[aiohttp.ClientMiddlewareType],
 ) -> aiohttp.ClientSession:
     """Open a session whose requests are signed; `TokenProvider.session` says more."""
+    if base_url is not None:
+        require_secure_url(base_url, "base_url")
+    if timeout is not None:
+        required = "an aiohttp.ClientTimeout or None"
+        require_instance("timeout", required, timeout, aiohttp.ClientTimeout)
+    require_instance("middlewares", "a collection of middlewares", middlewares, Iterable)
+    middlewares = tuple(middlewares)
+    for middleware in middlewares:
+        if not callable(middleware):
+            raise wrong_kind("each of middlewares", "a client middleware of aiohttp", middleware)
     context: ssl.SSLContext | None = getattr(client, "ssl_context", None)
     certificate: ClientCertificate | None = getattr(client, "certificate", None)
     watched = () if certificate is None else (_watch(certificate),)

@@ -24,7 +24,13 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from typing import Generic, TypeVar
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.tasks import run_within
@@ -80,6 +86,7 @@ class IdleKeeper(Generic[K]):
         if isinstance(keys, str | bytes) or not (callable(keys) or isinstance(keys, Iterable)):
             raise wrong_kind("keys", "a collection of keys, or an async function", keys)
         require_seconds("idle", idle, above_zero=True)
+        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         if isinstance(concurrency, bool) or not isinstance(concurrency, int):
             raise wrong_kind("concurrency", "a whole number, 1 or more", concurrency)
         if concurrency < 1:

@@ -9,7 +9,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth import events
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
@@ -103,6 +103,8 @@ class BearerMiddleware:
         if not hasattr(source, "peek"):
             raise wrong_kind("source", "a TokenProvider", source)
         require_listener(on_event)
+        require_flag("strict", strict)
+        require_flag("keep_authorization", keep_authorization)
         self._source = source
         self._bound = _find_bound(source)
         self._origins = _parse_origins(origins)
@@ -236,7 +238,14 @@ class BearerMiddleware:
         Args:
             url: An absolute URL.
         """
-        return origin_of(URL(url)) in self._origins
+        try:
+            return origin_of(URL(url)) in self._origins
+        except (TypeError, ValueError):
+            # What is no URL has no origin.
+            is_text = isinstance(url, str)
+        if not is_text:
+            raise wrong_kind("url", "an absolute URL", url)
+        return False
 
     def __repr__(self) -> str:
         origins = ", ".join(sorted(origin.url for origin in self._origins))

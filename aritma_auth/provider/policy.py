@@ -1,6 +1,6 @@
 """Every number of a token's life, with its default."""
 
-import math
+import sys
 from typing import TypeVar
 
 import attrs
@@ -34,7 +34,9 @@ def require(instance: object, name: str, value: object, required: str, *, holds:
 
 def is_number(value: object) -> bool:
     """Tell whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+    limit = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= limit
 
 
 def _seconds_above_zero(instance: object, attribute: "attrs.Attribute[V]", value: V) -> None:

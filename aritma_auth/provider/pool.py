@@ -149,6 +149,8 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             )
             return TokenProvider(client, grant, store=store, policy=policy, on_event=on_event)
 
+        # A wrong argument is an error here, and not when the first tenant asks.
+        make("tenant")
         return TokenProviderPool(make, max_size=max_size)
 
     def provider(self, key: K) -> TokenProvider:
@@ -165,9 +167,13 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             provider = self._providers[key]
         except KeyError:
             return self._make(key)
-        # Second chance: a reference bit costs less than keeping the keys in order would.
-        provider._is_wanted = True
-        return provider
+        except TypeError:
+            problem = wrong_kind("key", "hashable, such as a tenant's name", key)
+        else:
+            # Second chance: a reference bit costs less than keeping the keys in order would.
+            provider._is_wanted = True
+            return provider
+        raise problem
 
     def _look_at(self, key: K) -> TokenProvider:
         """Give a key's provider, without counting it as asked for."""

@@ -569,6 +569,7 @@ class TokenProvider(AsyncCloseable):
         Args:
             timeout: Seconds to wait for a token; give fewer than the probe's own time-out.
         """
+        require_seconds("timeout", timeout)
         try:
             await self.get_token(timeout=timeout)
         except AritmaAuthError:

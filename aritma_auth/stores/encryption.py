@@ -5,7 +5,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import NoReturn, Protocol, final
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.stores.records import RecordError
@@ -73,6 +73,7 @@ class EncryptionKeys:
         Args:
             name: The key's name.
         """
+        require_instance("name", "a string", name, str)
         return cls({name: secrets.token_bytes(_KEY_SIZE)})
 
     def encrypt(self, body: bytes, *, place: str) -> bytes:
@@ -83,7 +84,11 @@ class EncryptionKeys:
             body: The bytes.
 
             place: Where they will be kept; they cannot be decrypted for another place.
+
+        Raises:
+            ConfigurationError: An argument is of the wrong kind.
         """
+        _require_bytes("body", body)
         nonce = secrets.token_bytes(_NONCE_SIZE)
         head = _FORMAT + bytes((len(self._first),)) + self._first
         cipher = self._ciphers[self._first]
@@ -101,7 +106,10 @@ class EncryptionKeys:
         Raises:
             RecordError: The bytes were not encrypted with one of these keys for this place, or were
                 changed since.
+
+            ConfigurationError: An argument is of the wrong kind.
         """
+        _require_bytes("encrypted", encrypted)
         end = 2 + (encrypted[1] if len(encrypted) > 1 else 0)
         head, nonce = encrypted[:end], encrypted[end : end + _NONCE_SIZE]
         cipher = self._ciphers.get(head[2:])
@@ -140,7 +148,16 @@ def encryption_keys_problem(keys: object) -> ConfigurationError | None:
 
 
 def _bound(head: bytes, place: str) -> bytes:
-    return head + place.encode()
+    require_instance("place", "a string", place, str)
+    return head + place.encode(errors="surrogatepass")
+
+
+def _require_bytes(name: str, given: object) -> None:
+    if not isinstance(given, bytes | bytearray):
+        problem = wrong_kind(name, "bytes", given)
+        # A traceback with local variables would show what was to be encrypted.
+        del given
+        raise problem
 
 
 def _require_keys(keys: Mapping[str, HiddenBytes]) -> None:

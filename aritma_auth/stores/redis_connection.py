@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar
 import attrs
 from yarl import URL
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, wrong_kind
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_flag, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.urls import is_loopback
@@ -232,6 +232,7 @@ def open_clients(
         ConfigurationError: The URL or the client cannot be used, or redis-py is not installed.
     """
     require("redis", "redis.asyncio")
+    require_flag("allow_plaintext", allow_plaintext)
     if isinstance(server, HiddenStr):
         address = parse_redis_url(server, password=password, allow_plaintext=allow_plaintext)
         return OwnClients(address, timeout)

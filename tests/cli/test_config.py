@@ -111,7 +111,7 @@ def test_a_registration_of_a_file_is_explained(tmp_path, capsys, canary):
         ["resource", "https://a.example https://b.example"],
         ["timeout", "2.5"],
     ]
-    assert shown[-1] == "NO  an origin must not carry a user name or password: remove it"
+    assert shown[-1] == "NO  each of api_origins must not carry a user name or password: remove it"
     assert all(line.endswith("  (the file)") for line in shown[1:-1])
 
 

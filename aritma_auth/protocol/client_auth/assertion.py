@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_seconds
 from aritma_auth.protocol.client_auth.base import (
     ClientAuth,
     ClientCredential,
@@ -20,6 +20,7 @@ from aritma_auth.protocol.credentials import (
     require_key_algorithm,
     require_source,
 )
+from aritma_auth.protocol.parameters import flag
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.runtime.values import Value
 
@@ -38,8 +39,7 @@ def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: objec
 def _require_one_audience(
     auth: "PrivateKeyJwt", field: "attrs.Attribute[bool]", value: object
 ) -> None:
-    if not isinstance(value, bool):
-        raise wrong_kind(field.name, "True or False", value)
+    flag(auth, field, value)
     if value and auth.audience is not None:
         raise ConfigurationError("names_issuer and audience exclude each other: give one of them")
 

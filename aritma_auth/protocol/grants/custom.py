@@ -4,16 +4,10 @@ from typing import ClassVar
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
 from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import parse_extra, require_text
+from aritma_auth.protocol.parameters import flag, parse_extra, require_text
 from aritma_auth.protocol.redaction import SecretParameters
-
-
-def _require_bool(_grant: object, field: "attrs.Attribute[bool]", value: object) -> None:
-    if not isinstance(value, bool):
-        raise wrong_kind(field.name, "True or False", value)
 
 
 def _fields(value: Extra) -> SecretParameters:
@@ -42,7 +36,7 @@ class CustomGrant(Grant):
         default=SecretParameters(), converter=_fields, kw_only=False
     )
     is_reusable: bool = attrs.field(  # type: ignore[misc] # elsewhere it is the class's
-        default=False, validator=_require_bool, kw_only=True
+        default=False, validator=flag, kw_only=True
     )
 
     def parameters(self) -> Parameters:
