@@ -146,6 +146,7 @@ def page(data):
     lines += [
         "",
         "Documented by the server: " + ", ".join(f"<{url}>" for url in data.sources) + ".",
+        f"The look-alike of the tests follows {data.evidence}.",
     ]
     return "\n".join([*lines, ""])
 

@@ -2,7 +2,8 @@
 Look-alikes of well-known issuers: one server on loopback, and what makes each its own as data.
 
 The data is in ``tests/issuers``, a TOML file an issuer: what it publishes, what is peculiar to it,
-where that is documented, and what a program says to it. ``{origin}`` is where its issuer is,
+where that is documented, what of it was seen published (``evidence``), and what a program says to
+it. ``{origin}`` is where its issuer is,
 ``{other}`` a second host of the same server, and ``{issuer}`` the issuer itself. An API beside it
 takes the tokens that it has issued.
 """
@@ -38,6 +39,7 @@ class IssuerData:
     title: str
     issuer: str
     sources: list[str]
+    evidence: str
     notes: list[str]
     server: dict
     metadata: dict
