@@ -134,7 +134,11 @@ def test_a_tenant_keeps_what_was_listed():
 
 @pytest.mark.parametrize(
     ("url", "problem"),
-    [("http://idp.example", "https"), ("https://idp.example/?x=1", "query")],
+    [
+        ("http://idp.example", "https"),
+        ("https://idp.example/?x=1", "query"),
+        ("https://idp.example/?", "query"),
+    ],
 )
 def test_an_issuer_is_secure_and_without_query(url, problem):
     """An issuer is an https URL without a query (RFC 8414 §2)."""

@@ -89,9 +89,11 @@ def examine(client: OAuthClient, metadata: ServerMetadata) -> Iterator[Finding]:
     """
     members = metadata.members
     yield _examine_token_endpoint(client, metadata)
-    foreign = " ".join(sorted(metadata.foreign_endpoints.values()))
-    if foreign:
-        yield Finding("on other hosts", foreign, "list their origins in endpoint_origins")
+    foreign = metadata.foreign_endpoints
+    if origins := " ".join(sorted(filter(None, foreign.values()))):
+        yield Finding("on other hosts", origins, "list their origins in endpoint_origins")
+    if insecure := " ".join(sorted(name for name, origin in foreign.items() if not origin)):
+        yield Finding("no secure URLs", insecure, "the server must publish https URLs of these")
     # Without the member, only the grants of the front channel are meant (RFC 8414 §2).
     grants = _words(members, "grant_types_supported", "authorization_code implicit")
     is_service = client.client_auth.method != "none" and "client_credentials" not in grants.split()

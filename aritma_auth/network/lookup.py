@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 Send = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
+_SUCCESSFUL = range(200, 300)
+
 _MAX_PARENTS = 5
 """Addresses above a wrong issuer at which the right one is looked for."""
 
@@ -119,7 +121,7 @@ async def fetch_metadata(
 
     Spec: OpenID Connect Discovery 1.0 §4; RFC 8414 §3.
     """
-    status, problem = 404, ""
+    status, problem = 0, ""
     for url in build_metadata_urls(issuer):
         response = await send(_get(url))
         try:
@@ -130,8 +132,9 @@ async def fetch_metadata(
             # Servers without a document there respond with a 404, a redirect or a web page.
             if response.status >= 500 or response.status == 429:
                 raise
-            status = response.status
-            problem = str(error)
+            # What is wrong with a document says more than the 404s of the other addresses.
+            if status not in _SUCCESSFUL:
+                status, problem = response.status, str(error)
     spelled = await _find_issuer_above(send, issuer, clock)
     advice = (
         "check the issuer's path, or give its endpoints"

@@ -43,7 +43,7 @@ class ServerMetadata:
         endpoints: URLs by metadata name; only those on the issuer's origin or a listed one.
 
         foreign_endpoints: Origins by metadata name of the endpoints that are never used, since they
-            are on a host that is not trusted.
+            are on a host that is not trusted; empty of those that are no secure URL.
 
         mtls_endpoints: The same for clients with a certificate (RFC 8705 §5); none of those that
             the end-user's browser opens, which has no such certificate.
@@ -80,6 +80,12 @@ class ServerMetadata:
             url, foreign = self.mtls_endpoints.get(name), self.foreign_mtls_endpoints.get(name)
         if url is not None:
             return url
+        if foreign == "":
+            raise ConfigurationError(
+                f"{name} of {self.issuer} must be an absolute https URL (http is allowed on "
+                "loopback) without user name and fragment, and its metadata has another: give the "
+                "right one in endpoints, or tell the server's operator"
+            )
         if foreign is not None:
             raise ConfigurationError(
                 f"{name} of {self.issuer} must be on the issuer's host, not at "
@@ -213,7 +219,7 @@ def _believed(
         try:
             origin = origin_of(require_secure_url(url, name))
         except ConfigurationError:
-            foreign[name] = "no secure URL"
+            foreign[name] = ""
             continue
         if origin in origins:
             believed[name] = url

@@ -13,6 +13,7 @@ from aritma_auth import cli
 from aritma_auth.cli import network_checks
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.findings import examine, examine_keys, name_server
+from aritma_auth.protocol.metadata import parse_metadata
 from aritma_auth.protocol.redaction import Members
 from support.tls import certificates
 
@@ -148,6 +149,20 @@ def test_what_cannot_work_is_named(changed, arguments, what, problem):
 
     assert [finding.what for finding in findings.values() if finding.status != "ok"] == [what]
     assert findings[what].problem == problem
+
+
+def test_an_endpoint_that_is_no_secure_url_is_named():
+    """Listing an origin would not help: the server must publish another address."""
+    insecure = {"token_endpoint": "http://idp.example/token", "jwks_uri": "https://cdn.example/"}
+    metadata = parse_metadata(
+        Members({"issuer": "https://idp.example", **insecure}), issuers={"https://idp.example"}
+    )
+    client = aa.OAuthClient("id", "secret", environment="https://idp.example")
+    findings = {finding.what: finding for finding in examine(client, metadata)}
+
+    assert findings["no secure URLs"].found == "token_endpoint"
+    assert findings["no secure URLs"].problem == "the server must publish https URLs of these"
+    assert findings["on other hosts"].found == "https://cdn.example:443"
 
 
 @pytest.mark.parametrize(

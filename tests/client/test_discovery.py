@@ -122,6 +122,26 @@ async def test_a_server_without_metadata_is_named(internet):
 
 
 @pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<!doctype html>", "200 with text/html: the body is not JSON"),
+        (b'{"issuer":"https://idp.example"', "200 with text/html: the body is not JSON"),
+        (b'\xef\xbb\xbf{"issuer":"https://idp.example"}', "200 with text/html"),
+        (b'{"token_endpoint":"https://idp.example/token"}', "issuer"),
+    ],
+    ids=["page", "truncated", "byte-order-mark", "nameless"],
+)
+@pytest.mark.parametrize("path", [OIDC, OAUTH])
+async def test_what_is_wrong_with_a_document_outlives_the_404s(internet, body, problem, path):
+    """The other addresses have none, and that is not what must be mended."""
+    internet.pages[f"{ISSUER}{path}"] = HttpResponse(200, {"Content-Type": "text/html"}, body)
+    with pytest.raises(aa.InvalidResponseError, match=problem) as caught:
+        await internet.discovery().fetch_metadata()
+
+    assert caught.value.status == 200
+
+
+@pytest.mark.parametrize(
     "named",
     [
         "https://evil.example",
@@ -169,8 +189,10 @@ async def test_an_alias_and_a_final_slash_are_known_issuers(internet):
 async def test_an_endpoint_elsewhere_is_not_used(internet, url):
     """An endpoint on another host, scheme or port, or with a password, is refused by name."""
     internet.publish(token_endpoint=url)
-    with pytest.raises(aa.ConfigurationError, match=r"token_endpoint .* endpoint_origins"):
+    with pytest.raises(aa.ConfigurationError, match="token_endpoint") as caught:
         await internet.discovery().endpoint("token_endpoint")
+
+    assert "pw" not in str(caught.value)
 
 
 async def test_an_endpoint_on_a_listed_origin_is_used(internet):

@@ -125,28 +125,31 @@ def test_what_is_no_document_is_an_error(status, body):
         parse(status=status, body=body)
 
 
+INSECURE = "must be an absolute https URL"
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("url", "problem"),
     [
-        "https://evil.example/connect/token",
-        f"{ISSUER}.evil.example/connect/token",
-        f"{ISSUER}:8443/connect/token",
-        "http://id.aritma.io/connect/token",
-        "https://user@id.aritma.io/connect/token",
-        "/connect/token",
-        "file:///etc/passwd",
-        "https://id.aritma.io\\@evil.example/",
-        "https://169.254.169.254/latest",
-        "",
+        ("https://evil.example/connect/token", "endpoint_origins"),
+        (f"{ISSUER}.evil.example/connect/token", "endpoint_origins"),
+        (f"{ISSUER}:8443/connect/token", "endpoint_origins"),
+        ("https://169.254.169.254/latest", "endpoint_origins"),
+        ("http://id.aritma.io/connect/token", INSECURE),
+        ("https://user@id.aritma.io/connect/token", INSECURE),
+        ("/connect/token", INSECURE),
+        ("file:///etc/passwd", INSECURE),
+        ("https://id.aritma.io\\@evil.example/", INSECURE),
+        ("", INSECURE),
     ],
 )
-def test_an_endpoint_elsewhere_is_never_used(url):
-    """An endpoint on an origin that is not listed is never used, and the others are."""
+def test_an_endpoint_elsewhere_is_never_used(url, problem):
+    """Listing an origin helps where there is a secure one, and the other endpoints are used."""
     metadata = parse({"token_endpoint": url})
 
     assert list(metadata.foreign_endpoints) == ["token_endpoint"]
     assert url == "" or url not in repr(metadata)
-    with pytest.raises(ConfigurationError, match="endpoint_origins"):
+    with pytest.raises(ConfigurationError, match=problem):
         metadata.endpoint("token_endpoint")
     assert metadata.endpoint("jwks_uri")
 
