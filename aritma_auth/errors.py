@@ -377,7 +377,7 @@ _BY_CODE: Mapping[str, type[OAuthError]] = {
 }
 
 _ADVICE: Mapping[str, str] = {
-    "expired_token": "the end-user did not enter the device code in time: begin again",
+    "expired_token": "the end-user did not decide in time: begin again",
     "invalid_client": "check the client id and its secret; both belong to one environment",
     "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
     "invalid_scope": "ask for scopes that the server has granted to this client",

@@ -58,7 +58,7 @@ async def poll_for_token(
             # slow_down raises the interval for good (RFC 8628 §3.5); backoff after a network
             # error does not.
             pause, interval = longer, longer if is_polling else interval
-    raise ExpiredTokenError("expired_token", "nobody signed in with the code in time")
+    raise ExpiredTokenError("expired_token")
 
 
 async def verify_polled_sign_in(

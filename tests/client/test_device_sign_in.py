@@ -154,7 +154,7 @@ async def test_polling_ends_with_the_codes_lifetime(sandbox, waiting):
     sandbox.clock.freeze()
     await waiting.start()
     sandbox.faults.respond_next(b'{"error":"authorization_pending"}', status=400, times=1000)
-    with pytest.raises(aa.ExpiredTokenError, match="nobody signed in"):
+    with pytest.raises(aa.ExpiredTokenError, match="did not decide in time"):
         await waiting.complete()
 
     assert waiting.slept == [5] * 60
