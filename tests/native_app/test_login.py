@@ -108,6 +108,7 @@ async def test_every_authorization_parameter_reaches_the_server(client):
         "login_hint": "alice",
         "acr_values": aa.build_acr_values(mfa=True),
         "requires_acr": True,
+        "expected_claims": {"sub": "user-alice"},
         "ui_locales": "nb",
         "resource": ["https://api.example"],
         "extra": {"more": "yes"},
