@@ -105,6 +105,8 @@ def test_the_list_of_all_imports_none():
         "aritma_auth.cli",
         "aritma_auth.cli.exit_codes",
         "aritma_auth.errors",
+        "aritma_auth.runtime",
+        "aritma_auth.runtime.lazy_names",
         "aritma_auth.version",
     ]
 
