@@ -9,10 +9,12 @@ An outage of the store is over within the second, unseen by a process that does 
 longer than the pause between two looks. Time passes only when each process waits for it: a process
 takes no time for its own steps, unless it is the one that stands still for once.
 
-    python -m support.explorer sign-in forget crash outage
+    python -m support.explorer sign-in crash                            # every world
+    python -m support.explorer --walks 20000 sign-in forget crash outage   # as many random ways
 """
 
 import math
+import random
 import sys
 from collections import deque
 
@@ -65,6 +67,10 @@ RULES = SharedRefresh(aa.SignedInGrant("alice"), POLICY, SHARING)
 DRAW = 0.5
 FAR = 8.0
 """Seconds after which nothing depends on a moment any more."""
+
+
+LONGEST_WAY = 150
+FAULT_RATE = 0.1
 
 
 class BrokenInvariantError(AssertionError):
@@ -418,7 +424,7 @@ def _user_acts(world, index, act):
     process = world.processes[index]
     signed_in = TOKENS["b"] if act == "sign-in" else None
     is_first = {"sign-in", "forget"} <= world.faults
-    known = process.known.signed_in(signed_in, wall=100.0 if is_first else 200.0)
+    known = process.known.signed_in(signed_in, wall=10_000.0 if is_first else 20_000.0)
     # Two acts of which neither was written before the other began have no order.
     others = [other for other in world.processes if other.known.is_owed and other.known.is_by_user]
     wanted = frozenset({_family(signed_in)}) | (world.wanted if others else frozenset())
@@ -480,6 +486,38 @@ def explore(world):
             raise BrokenInvariantError(f"{error}, after {story(came_from, key)}") from None
     _check_ends(came_from, back, good)
     return len(came_from)
+
+
+def walk(world, count, seed=0):
+    """
+    Go as many random ways through worlds that are too many to visit all.
+
+    Each way ends when all is well and no fault is left, or after `LONGEST_WAY` moves.
+
+    Returns:
+        How many different worlds were visited.
+
+    Raises:
+        BrokenInvariantError: An invariant is broken; it tells what led there.
+    """
+    draw, seen, first = random.Random(seed), set(), world
+    for _ in range(count):
+        world, labels = first, []
+        for _ in range(LONGEST_WAY):
+            seen.add(hash(key_of(world)))
+            try:
+                following = moves(world)
+            except BrokenInvariantError as error:
+                raise BrokenInvariantError(f"{error}, after {'; '.join(labels)}") from None
+            faults = [move for move in following if move[2]]
+            # Faults are rare, so that they meet every stage of a refresh.
+            is_faulty = faults and (draw.random() < FAULT_RATE or len(faults) == len(following))
+            steps = faults if is_faulty else [move for move in following if not move[2]]
+            label, world, _ = draw.choice(steps)
+            labels.append(label)
+            if not world.faults and is_good(world):
+                break
+    return len(seen)
 
 
 def _check_ends(came_from, back, good):
@@ -615,4 +653,8 @@ def _generations(world):
 
 
 if __name__ == "__main__":
-    print(explore(start(*sys.argv[1:])), "worlds")
+    _, *chosen = sys.argv
+    if chosen[0] == "--walks":
+        print(walk(start(*chosen[2:]), int(chosen[1])), "different worlds on", chosen[1], "ways")
+    else:
+        print(explore(start(*chosen)), "worlds")
