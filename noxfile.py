@@ -186,9 +186,19 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("faults", ["crash outage", "forget outage", "sign-in outage"])
+@nox.parametrize(
+    "faults",
+    [
+        "crash outage",
+        "forget outage",
+        "sign-in outage",
+        "forget crash",
+        "sign-in crash",
+        "--walks 20000 sign-in forget crash outage",
+    ],
+)
 def interleavings(session: nox.Session, faults: str) -> None:
-    """Visit every interleaving of a shared refresh with two faults; the suite has one each."""
+    """Visit every interleaving of a shared refresh with two faults, and random ones with four."""
     install_groups(session, "test")
     session.install(".[all]")
     session.run(
@@ -199,7 +209,11 @@ def interleavings(session: nox.Session, faults: str) -> None:
 
 @nox.session
 def simulation(session: nox.Session) -> None:
-    """Run seeds: ``-- [payments|deaths] FIRST LAST``, or ``SEED`` alone for all of one failure."""
+    """
+    Run seeds: ``-- [payments|deaths] FIRST LAST``, or ``SEED`` alone for all of one failure.
+
+    ``-- mutations`` takes the package's mends away, and shows what tells that each is missing.
+    """
     install_groups(session, "test")
     session.install(".[all]")
     usual = (("0", "2000"), ("payments", "0", "500"), ("deaths", "0", "400"))

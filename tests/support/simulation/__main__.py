@@ -1,7 +1,8 @@
-"""Run a range of seeds, or tell all of one seed's failure."""
+"""Run a range of seeds, tell all of one seed's failure, or take the package's mends away."""
 
 import sys
 
+from support.simulation import mutations
 from support.simulation.run import PLANS, report, run_range
 from support.simulation.universe import quiet
 
@@ -10,8 +11,11 @@ def main(arguments):
     """
     Run ``FIRST LAST``, or report ``SEED``; the exit status says whether an invariant failed.
 
-    Before them may stand what the seeds mean: ``tokens``, ``payments`` or ``deaths``.
+    Before them may stand what the seeds mean: ``tokens``, ``payments`` or ``deaths``. With
+    ``mutations`` it says what tells that a mend is missing: ``mutations ROW SEEDS`` looks for it.
     """
+    if arguments and arguments[0] == "mutations":
+        return mutations.main(*arguments[1:])
     kind = "tokens"
     if arguments and arguments[0] in PLANS:
         kind, *arguments = arguments

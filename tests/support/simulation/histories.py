@@ -1,0 +1,296 @@
+"""Histories in which an earlier version broke an invariant, as small as they could be made."""
+
+from support.simulation.plan import Plan, Step, World
+
+SEEDS = range(6)
+"""Each history is told with several latencies, draws and orders of the loops."""
+
+ALONE = World("signed_in", "", processes=1, lifetime=60, duration=200.0)
+SLEEPY = World("signed_in", "", processes=1, lifetime=60, duration=200.0, counts_suspend=False)
+SERVICE = World("client_credentials", "", processes=1, lifetime=60, duration=200.0)
+FLEET = World("signed_in", "redis", processes=2, lifetime=60, duration=200.0)
+SLEEPY_FLEET = World(
+    "signed_in", "redis", processes=2, lifetime=60, duration=200.0, counts_suspend=False
+)
+FILES = World("signed_in", "file", processes=2, lifetime=60, duration=200.0)
+SLEEPY_FILES = World(
+    "signed_in", "file", processes=2, lifetime=60, duration=200.0, counts_suspend=False
+)
+SERVICES = World("client_credentials", "file", processes=2, lifetime=60, duration=200.0)
+WRONG_KEY = World("signed_in", "redis", processes=2, lifetime=60, duration=200.0, wrong_key=1)
+CLOCKS_DIFFER = World(
+    "signed_in",
+    "redis",
+    processes=2,
+    lifetime=60,
+    duration=200.0,
+    wall_offsets=(-45.0, 0.0, 0.0),
+)
+
+HISTORIES = {
+    "closed before the flight's first step": (
+        ALONE,
+        Step(100.0, "call"),
+        Step(100.0, "aclose", seconds=500.0),
+    ),
+    "forgotten before the flight's first step": (
+        ALONE,
+        Step(100.0, "call"),
+        Step(100.0, "forget"),
+        Step(101.0, "set_token"),
+        Step(190.0, "call"),
+    ),
+    "a newer sign-in while the older one is refused": (
+        FLEET,
+        Step(50.0, "revoke"),
+        Step(99.0, "set_token", anchor="arrived"),
+        Step(100.0, "call"),
+        Step(170.0, "call", slot=1),
+    ),
+    "the store is away when the successor comes": (
+        FLEET,
+        Step(99.0, "store_fault", slot=-1, detail="away", seconds=40.0, anchor="sent"),
+        Step(100.0, "call"),
+        Step(155.0, "call", slot=1, timeout=3.0),
+    ),
+    "a response that lies in the socket of a frozen process": (
+        ALONE,
+        Step(99.0, "freeze", seconds=12.0, anchor="arrived"),
+        Step(100.0, "call"),
+        Step(150.0, "call"),
+    ),
+    "forget is cancelled while the lease is given back": (
+        FILES,
+        Step(99.0, "forget", detail="cancelled", timeout=0.007, anchor="delivered", skip=7),
+        Step(100.0, "call"),
+        Step(110.0, "set_token", slot=1),
+        Step(170.0, "call", slot=1),
+    ),
+    **{
+        f"frozen {skip} callbacks after the store was first asked": (
+            FLEET,
+            Step(99.0, "freeze", seconds=25.0, anchor="store begun", skip=skip),
+            Step(100.0, "call"),
+            Step(105.0, "call", slot=1),
+        )
+        for skip in range(7, 12)
+    },
+    "a lease on a loop that stands still": (
+        SERVICES,
+        Step(99.0, "stand", seconds=400.0, anchor="arrived"),
+        Step(100.0, "call", timeout=0.3),
+        Step(150.0, "call", slot=1),
+    ),
+    "a sleep while the request is under way": (
+        SLEEPY,
+        Step(99.0, "suspend", seconds=9.0, anchor="arrived"),
+        Step(100.0, "call"),
+        Step(164.0, "call"),
+    ),
+    "a sleep while the store tells a token's age": (
+        SLEEPY_FLEET,
+        Step(70.0, "call"),
+        Step(79.0, "suspend", slot=1, seconds=20.0, anchor="store done"),
+        Step(80.0, "call", slot=1),
+        Step(132.0, "call", slot=1),
+    ),
+    "a sleep between the refresh and its waiter": (
+        SLEEPY_FILES,
+        Step(94.0, "call", slot=1),
+        Step(118.0, "suspend", seconds=68.0, anchor="store begun"),
+        Step(133.0, "call"),
+        Step(134.0, "call", slot=1),
+    ),
+    "a call after a sign-in, while the flight before it goes on": (
+        ALONE,
+        Step(99.0, "set_token", anchor="sent"),
+        Step(99.0, "call", anchor="sent", skip=5),
+        Step(100.0, "call"),
+    ),
+    "a rejected token while another process refreshes": (
+        FLEET,
+        Step(1.0, "call", slot=1),
+        Step(52.0, "freeze", seconds=8.0, anchor="sent"),
+        Step(52.0, "call"),
+        Step(52.5, "reject", slot=1, anchor="store begun", skip=0),
+        Step(52.5, "call", slot=1, anchor="store begun", skip=3),
+        Step(52.6, "call", slot=1),
+    ),
+    "a caller's time-out when the flight's loop ends": (
+        SERVICE,
+        Step(90.0, "outage", detail="hang", seconds=90.0),
+        Step(100.0, "call", timeout=12.0),
+        Step(100.05, "call", loop="side", timeout=12.0),
+        Step(105.0, "end_run"),
+    ),
+    "a short Retry-After in an outage": (
+        ALONE,
+        Step(60.0, "outage", detail="503", seconds=130.0, timeout=1),
+        *(Step(61.0 + 5 * at, "call", timeout=3.0) for at in range(25)),
+    ),
+    "a worker with another key": (WRONG_KEY, Step(100.0, "call", slot=1)),
+    "the store is away from a fresh process": (
+        FLEET,
+        Step(99.0, "store_fault", slot=1, detail="away", seconds=5.0),
+        Step(100.0, "call", slot=1),
+    ),
+    "short loops in the background window": (
+        ALONE,
+        *(Step(50.0 + at, "job", seconds=0.05) for at in range(90)),
+    ),
+    "a loop that only stands still for a while": (
+        ALONE,
+        Step(99.0, "stand", seconds=50.0, anchor="arrived"),
+        Step(100.0, "call", timeout=0.3),
+        Step(101.5, "call", loop="side"),
+    ),
+    "a loop ends in mid-exchange": (
+        ALONE,
+        Step(90.0, "outage", detail="hang", seconds=90.0),
+        Step(99.0, "end_run", anchor="arrived"),
+        Step(100.0, "call", timeout=12.0),
+        Step(100.05, "call", loop="side", timeout=12.0),
+    ),
+    "set_token is cancelled while a flight is under way": (
+        FLEET,
+        Step(52.0, "set_token", detail="cancelled", timeout=0.001, anchor="store begun"),
+        Step(53.0, "call"),
+        Step(100.0, "call"),
+    ),
+    "a lost response, and another machine's clock": (
+        CLOCKS_DIFFER,
+        Step(99.0, "loss", detail="truncate"),
+        Step(100.0, "call"),
+        Step(102.0, "call", slot=1),
+    ),
+    "a lost flight goes on when another is over": (
+        ALONE,
+        Step(70.0, "close_loop", anchor="delivered", skip=2),
+        Step(106.1, "call", timeout=3.0),
+        Step(109.7, "call"),
+        Step(114.6, "stand", seconds=11.4),
+        Step(122.8, "call"),
+    ),
+    "a lost flight goes on while another response is lost": (
+        ALONE,
+        Step(47.1, "stand", seconds=29.57, anchor="arrived", skip=2),
+        Step(62.1, "call", timeout=0.3),
+        Step(69.2, "reject"),
+        Step(76.2, "loss", detail="truncate", anchor="sent", skip=5),
+        Step(86.4, "reject"),
+        Step(92.8, "call"),
+    ),
+    "a sign-in while a clock ahead has stored another": (
+        World("signed_in", "redis", 2, lifetime=60, duration=200.0, wall_offsets=(0.0, 200.0, 0.0)),
+        Step(26.0, "call", slot=1),
+        Step(27.0, "set_token", slot=1),
+        Step(50.0, "set_token", anchor="step", skip=1),
+        Step(52.1, "call"),
+        Step(52.1, "call"),
+    ),
+    "a rejected token in the store while the provider closes": (
+        FLEET,
+        Step(10.0, "reject"),
+        Step(11.0, "aclose", loop="side", anchor="store begun", skip=2, seconds=70.0),
+        Step(11.1, "call", timeout=0.3),
+    ),
+    "closed while the store is left alone with a write owed": (
+        FLEET,
+        Step(60.0, "set_token", seconds=76.0, loop="side", anchor="arrived", skip=3),
+        Step(79.0, "freeze", seconds=6.8, anchor="sent", skip=13),
+        Step(98.0, "call", timeout=0.3, loop="side"),
+        Step(102.0, "aclose", seconds=0.4, anchor="store done"),
+    ),
+    "closed while a slow store takes a lease back": (
+        FLEET,
+        Step(99.0, "store_fault", slot=-1, detail="slow", seconds=30.0),
+        Step(99.0, "loss", detail="lose", seconds=57.0, anchor="store begun", skip=13),
+        Step(100.0, "call"),
+        Step(107.0, "aclose", seconds=30.0, anchor="store done", skip=1),
+    ),
+    "a sign-in by a clock that was set back while the store hangs": (
+        FLEET,
+        Step(21.0, "wall", slot=1, seconds=-7200.0, anchor="sent"),
+        Step(52.0, "call", slot=1),
+        Step(120.0, "call"),
+        Step(150.0, "store_fault", slot=-1, detail="hung", seconds=9.0),
+        Step(151.0, "set_token", slot=1),
+        Step(153.0, "call", slot=1),
+        Step(190.0, "call", slot=1),
+    ),
+    "closed on one loop while another loop signs out": (
+        World("signed_in", "redis", 2, lifetime=60, duration=110.0),
+        Step(25.0, "aclose", slot=1, seconds=7.0, loop="side", anchor="delivered"),
+        Step(26.0, "sign_out", slot=1, seconds=10.0, anchor="store begun", skip=1),
+        Step(51.0, "call", slot=1),
+    ),
+    "closed while the machine sleeps and the token ends": (
+        World("signed_in", "", 1, lifetime=60, duration=240.0, counts_suspend=False),
+        Step(160.0, "call", timeout=0.3),
+        Step(161.0, "suspend", seconds=65.0, anchor="sent", skip=3),
+        Step(161.0, "reject", seconds=57.0, loop="side", skip=8),
+        Step(161.5, "aclose", seconds=9.0, loop="side", anchor="sent", skip=2),
+        Step(166.0, "call", timeout=3.0),
+    ),
+    "the second holder of a lease while another believes in the first": (
+        World("client_credentials", "file", 3, lifetime=25, duration=240.0),
+        Step(100.0, "loss", slot=2, detail="lose", seconds=75.0, loop="side", anchor="store begun"),
+        Step(101.0, "stand", slot=1, seconds=28.0, anchor="store begun"),
+        Step(150.0, "call", slot=1),
+        Step(165.0, "call", slot=1),
+        Step(165.5, "stand", slot=1, seconds=28.0, anchor="delivered", skip=5),
+        Step(178.7, "call", slot=2, timeout=3.0),
+        Step(180.7, "call", timeout=3.0),
+    ),
+    "a store that returns while a process goes on alone": (
+        World("client_credentials", "file", 3, lifetime=25, duration=250.0),
+        Step(124.8, "outage", detail="hang", seconds=60.0),
+        Step(125.6, "store_fault", slot=1, detail="hung", seconds=14.5, loop="side", skip=2),
+        Step(139.4, "call", slot=1, timeout=0.3),
+        Step(162.0, "call", slot=2, loop="side"),
+    ),
+    "forgotten by the holder of the lease for whom another waits": (
+        World("client_credentials", "file", 3, lifetime=25, duration=250.0),
+        Step(124.8, "outage", detail="hang", seconds=60.0),
+        Step(163.7, "call", slot=2, loop="side"),
+        Step(166.0, "call"),
+        Step(166.3, "forget", slot=2, seconds=0.5, loop="side", anchor="arrived", skip=5),
+    ),
+    "a sign-in under another key by a clock that is behind": (
+        World(
+            "signed_in",
+            "redis",
+            3,
+            120,
+            duration=390.0,
+            wall_offsets=(-45.0, 0.0, 0.0),
+            wrong_key=0,
+        ),
+        Step(94.0, "job", slot=2, seconds=0.05),
+        Step(101.6, "forget", slot=2, seconds=28.0, skip=3),
+        Step(101.7, "set_token", seconds=16.0, anchor="store done", skip=3),
+        Step(101.9, "job", timeout=0.3),
+    ),
+    "callers begin a flight as forget ends": (
+        SERVICE,
+        Step(100.0, "job", timeout=12.0, seconds=0.3),
+        Step(100.0, "job", timeout=12.0, seconds=0.3),
+        Step(140.0, "forget", loop="side", anchor="delivered"),
+        Step(170.0, "job", timeout=3.0),
+        Step(170.0, "call", timeout=3.0),
+        Step(170.0, "call", timeout=3.0, loop="side"),
+    ),
+    "a loop is closed and two callers come at once": (
+        SERVICE,
+        Step(99.0, "close_loop", anchor="sent", skip=5),
+        Step(100.0, "call"),
+        Step(120.0, "call"),
+        Step(120.0, "call", loop="side"),
+    ),
+}
+
+
+def make_history(name, seed):
+    """Make the plan of a history."""
+    world, *steps = HISTORIES[name]
+    return Plan(seed, world, tuple(sorted(steps, key=lambda step: step.at)))
