@@ -1,5 +1,9 @@
 """Settings of the documentation."""
 
+import re
+
+import attrs
+
 from aritma_auth.version import __version__
 
 project = "aritma-auth"
@@ -23,3 +27,17 @@ default_role = "literal"
 napoleon_use_ivar = True
 napoleon_custom_sections = [("Spec", "notes"), ("Source", "notes")]
 nitpicky = False
+
+
+def show_defaults(_app, _what, _name, described, _options, signature, returned):
+    """Show the defaults of a class that attrs has made; its own text of them is about attrs."""
+    if not signature or "attr_dict" not in signature:
+        return None
+    values = {field.name: field.default for field in attrs.fields(described)}
+    own = re.compile(r"attr_dict\['(\w+)'\]\.default")
+    return own.sub(lambda found: repr(values[found[1]]), signature), returned
+
+
+def setup(app):
+    """Tell Sphinx about the functions above."""
+    app.connect("autodoc-process-signature", show_defaults)
