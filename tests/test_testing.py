@@ -70,7 +70,7 @@ async def test_a_token_of_ones_own_is_issued():
 
 
 async def test_a_clocks_sleep_moves_it():
-    """Backoffs pass without waiting."""
+    """A backoff passes without waiting for it."""
     clock = ManualClock(100.0)
     await clock.sleep(5)
     clock.advance(0)

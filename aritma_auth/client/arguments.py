@@ -52,11 +52,11 @@ def require_keys(dpop: object, request_signer: object, decryption_key: object) -
 
         require_instance("dpop", "a DPoP, such as DPoP(SigningKey.generate())", dpop, DPoP)
     if request_signer is not None:
-        from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415
+        from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - as above
 
         require_signer("request_signer", request_signer)
     if decryption_key is not None:
-        from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415
+        from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - as above
 
         require_instance("decryption_key", "a DecryptionKey", decryption_key, DecryptionKey)
 

@@ -23,8 +23,8 @@ from aritma_auth.optional import require
 require("fastapi", "fastapi")
 
 from fastapi import APIRouter, FastAPI, Request, Response  # noqa: E402 - the extra comes first
-from starlette.datastructures import MutableHeaders  # noqa: E402
-from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
+from starlette.datastructures import MutableHeaders  # noqa: E402 - as above
+from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402 - as above
 
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 

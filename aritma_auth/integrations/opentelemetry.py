@@ -30,8 +30,8 @@ from aritma_auth.version import __version__
 require("otel", "opentelemetry.metrics", "opentelemetry.trace")
 
 from opentelemetry import context, metrics, trace  # noqa: E402 - the extra comes first
-from opentelemetry.metrics import MeterProvider  # noqa: E402
-from opentelemetry.trace import (  # noqa: E402
+from opentelemetry.metrics import MeterProvider  # noqa: E402 - as above
+from opentelemetry.trace import (  # noqa: E402 - as above
     Span,
     SpanContext,
     StatusCode,
@@ -39,7 +39,7 @@ from opentelemetry.trace import (  # noqa: E402
     TracerProvider,
 )
 
-from aritma_auth.integrations.opentelemetry_metrics import (  # noqa: E402
+from aritma_auth.integrations.opentelemetry_metrics import (  # noqa: E402 - as above
     Attributes,
     TelemetryMetrics,
     error_of,

@@ -1,12 +1,12 @@
 """Where a client's secrets and private keys come from: as texts, or loaded for each request."""
 
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.redaction import SecretText, require_secret_text
+from aritma_auth.protocol.redaction import SecretText, require_secret
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def require_source(
     _auth: object, field: "attrs.Attribute[CredentialSource]", value: object
 ) -> None:
     """Require an attribute to be where a secret comes from; a validator for attrs."""
-    _require_secret(field.name, "a string or a Secret", value)
+    _require_secret(field, "a string or a Secret", value)
 
 
-def _require_secret(name: str, required: str, value: object) -> None:
+def _require_secret(field: "attrs.Attribute[Any]", required: str, value: object) -> None:
     if isinstance(value, type) or not isinstance(value, CredentialSource):
-        problem = wrong_kind(name, required, value)
+        problem = wrong_kind(field.name, required, value)
         # A traceback with local variables would show the value.
         del value
         raise problem
     if isinstance(value, PlainSecret):
-        require_secret_text(name, value.text)
+        require_secret(value, field, value.text)
 
 
 def as_key(
@@ -78,7 +78,7 @@ def require_key(
 
     if not isinstance(value, SigningKey | RemoteSigner):
         kinds = "a private key in PEM, a Secret, a SigningKey or a RemoteSigner"
-        _require_secret(field.name, kinds, value)
+        _require_secret(field, kinds, value)
 
 
 def require_key_algorithm(

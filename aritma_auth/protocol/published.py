@@ -5,6 +5,7 @@ The JSON holds an `Environment` without being one: its members are the arguments
 """
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,15 @@ def parse_published(value: JsonValue) -> Published | None:
         return None
     if isinstance(value, dict):
         fetched_at, metadata, keys = map(value.get, ("fetched_at", "metadata", "keys"))
-        is_time = isinstance(fetched_at, int | float) and not isinstance(fetched_at, bool)
-        if is_time and isinstance(metadata, dict) and isinstance(keys, list | None):
+        if (
+            isinstance(fetched_at, int | float)
+            and not isinstance(fetched_at, bool)
+            and 0 <= fetched_at <= sys.float_info.max
+            and isinstance(metadata, dict)
+            and isinstance(keys, list | None)
+        ):
             known = None if keys is None else tuple(key for key in keys if isinstance(key, dict))
-            return Published(float(fetched_at), Members(metadata), known)  # type: ignore[arg-type] # tested above
+            return Published(float(fetched_at), Members(metadata), known)
     raise ValueError("published must have fetched_at, metadata and keys")
 
 
@@ -129,5 +135,5 @@ def parse_environment(text: str) -> tuple[dict[str, Any], Published | None]:
     else:
         if known.format == _FORMAT:
             return attrs.asdict(known, filter=lambda field, _: field.name != "format"), published
-        problem = f"its format is {known.format}, not {_FORMAT}"
+        problem = f"its format is {known.format!r:.20}, not {_FORMAT}"
     raise ConfigurationError(f"this is no environment of this version ({problem}): discover it")

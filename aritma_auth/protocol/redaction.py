@@ -29,7 +29,6 @@ __all__ = [
     "is_same_text",
     "mask_hidden",
     "require_secret",
-    "require_secret_text",
 ]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -146,25 +145,10 @@ def require_secret(_instance: object, field: "attrs.Attribute[SecretText]", valu
         # A traceback with local variables would show the value.
         del value
         raise problem
-    require_secret_text(name, value)
-
-
-def require_secret_text(name: str, secret: SecretText) -> None:
-    """
-    Require a secret to be a text that can be sent.
-
-    Args:
-        name: The argument.
-
-        secret: The secret.
-
-    Raises:
-        ConfigurationError: It is empty, or holds a lone surrogate.
-    """
-    if not secret.text:
+    if not value.text:
         raise ConfigurationError(f"{name} must not be empty")
     try:
-        secret.text.encode()
+        value.text.encode()
     except UnicodeEncodeError:
         pass
     else:

@@ -69,7 +69,7 @@ def test_where_no_api_is_listed_only_the_base_url_has_the_token(
 
 
 def test_the_base_url_may_be_a_setting(settings, monkeypatch, capsys):
-    """ARITMA_BASE_URL spares the option."""
+    """The variable ARITMA_BASE_URL takes the place of the option."""
     monkeypatch.setenv("ARITMA_BASE_URL", settings.banking_url)
 
     assert cli.run(["call", "GET", "/api/accounts"]) == ExitCode.DONE

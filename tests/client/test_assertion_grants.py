@@ -148,7 +148,7 @@ async def test_the_sandbox_refuses_what_a_server_must(sandbox, claims):
 
 
 async def test_the_sandbox_takes_an_assertion_once(sandbox):
-    """Its identifier is remembered."""
+    """The sandbox remembers its identifier and refuses the second use."""
     client = client_of(sandbox, "sandbox-assertion")
     grant = aa.JwtBearerGrant(sandbox.issue_assertion("alice"), scope="api")
     await client.fetch_token(grant)

@@ -81,7 +81,7 @@ async def test_an_id_token_names_the_end_user(sandbox):
 
 
 async def test_a_refusal_ends_the_polling(sandbox):
-    """The end-user says no."""
+    """The end-user's no is an AccessDeniedError, and no further poll is sent."""
     client = client_of(sandbox, Deciding(sandbox, agrees=False))
     asked = await client.begin_backchannel_sign_in(login_hint="alice")
     with pytest.raises(aa.AccessDeniedError):
@@ -114,7 +114,7 @@ async def test_an_end_user_who_is_not_known_is_an_error_at_once(sandbox):
     ],
 )
 async def test_a_mistake_is_named_before_a_request(sandbox, given, said):
-    """Nothing is sent."""
+    """The error names the parameter, and no request is sent."""
     with pytest.raises(aa.ConfigurationError, match=said):
         await client_of(sandbox).begin_backchannel_sign_in(**given)
     with pytest.raises(aa.ConfigurationError, match="authentication must be what"):

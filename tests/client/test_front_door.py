@@ -426,6 +426,8 @@ def changed(**members):
         (changed(endpoints={"token_endpoint": 7}), "must be a string"),
         (changed(published=7), "published must have"),
         (changed(published={"fetched_at": True, "metadata": {}, "keys": []}), "published must"),
+        (changed(published={"fetched_at": 10**400, "metadata": {}, "keys": []}), "published must"),
+        (changed(published={"fetched_at": -1, "metadata": {}, "keys": []}), "published must"),
         (changed(published={"fetched_at": 1, "metadata": [], "keys": []}), "published must have"),
         (changed(published={"fetched_at": 1, "metadata": {}, "keys": {}}), "published must have"),
         (changed(issuer="http://idp.example"), "must use https"),

@@ -136,7 +136,7 @@ RESPONSES = {
 
 @pytest.mark.parametrize("module", RESPONSES)
 async def test_a_response_without_what_is_needed_is_unusable(sandbox, module):
-    """Nothing is polled."""
+    """The response is refused at once, and no token is asked for."""
     sandbox.faults.respond_next(json.dumps(RESPONSES[module]).encode(), where="ciba")
     with pytest.raises(aa.InvalidResponseError):
         await sign_in(sandbox)

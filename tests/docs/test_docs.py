@@ -313,7 +313,7 @@ def test_the_readme_links_to_nothing_that_only_a_repository_has():
 
 
 def test_the_figures_are_those_that_the_script_draws():
-    """``python docs/explanation/figures/draw.py`` writes them."""
+    """The files are what ``python docs/explanation/figures/draw.py`` writes."""
     folder = ROOT / "docs/explanation/figures"
     names = runpy.run_path(str(folder / "draw.py"))
     drawn = {figure.name: figure.svg() for figure in (draw() for draw in names["FIGURES"])}

@@ -105,7 +105,7 @@ async def test_other_origins_are_not_signed(rig, is_sync):
 
 
 async def test_strict_refuses_other_origins(rig):
-    """Nothing is sent."""
+    """The request to another origin is not sent at all."""
     api = Api()
     with pytest.raises(aa.ConfigurationError, match=r"only, not to https://other\.example"):
         await send(api, BearerAuth(rig.provider, strict=True), url="https://other.example/")

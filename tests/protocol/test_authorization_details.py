@@ -182,7 +182,7 @@ def test_what_was_granted_is_compared_with_what_was_asked(changes, is_granted):
 
 
 def test_true_is_not_one():
-    """JSON knows truth values."""
+    """A granted true does not cover a requested 1, since JSON tells them apart."""
     wanted = AuthorizationDetail("x", extra={"recurring": True})
 
     assert find_ungranted_details([wanted], token([{"type": "x", "recurring": 1}]))

@@ -247,7 +247,7 @@ def test_these_differences_are_accepted(changes):
 
 
 def test_a_response_without_signature_is_refused():
-    """``none`` is no algorithm."""
+    """A response whose algorithm is ``none`` proves nothing."""
     header = "eyJhbGciOiJub25lIn0"
     unsigned = f"{header}.{response().split('.')[1]}."
     with pytest.raises(VerificationError, match="algorithm that is not accepted"):

@@ -128,7 +128,7 @@ def metadata(changes=None, endpoints=("pushed_authorization_request_endpoint",))
 
 @pytest.mark.parametrize("profile", BOTH)
 def test_a_server_that_offers_all_is_ready(profile):
-    """Nothing is missing."""
+    """No problem is found where the metadata offers everything."""
     assert profile.find_server_problems(metadata(), settings()) == ()
 
 
@@ -220,7 +220,7 @@ def test_these_grants_are_allowed(grant):
 
 
 def test_the_password_grant_is_refused():
-    """By either class."""
+    """PasswordGrant and a CustomGrant of the same name are both refused."""
     with pytest.warns(DeprecationWarning):
         password = PasswordGrant("alice", "secret")
     for grant in (password, CustomGrant("password", {"username": "alice"})):

@@ -31,7 +31,7 @@ def test_a_token_names_its_key_in_one_claim(text, named):
 
 
 def test_the_error_says_what_is_missing_and_what_to_do():
-    """It names neither thumbprint."""
+    """It says what to do, and shows neither thumbprint."""
     other, none = unbound("jkt", {"jkt": "planted"}), unbound("x5t#S256", {})
 
     assert "bound to the client's key, and it names another one (cnf jkt)" in str(other)
