@@ -188,8 +188,8 @@ class OwnClients:
 
     def _make(self) -> "Redis":
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - extra "redis"
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - with Redis only
+        from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
 
         address, password = self._address, self._address.password
         settings: dict[str, Any] = {
@@ -260,7 +260,7 @@ def _connection_class(*, is_tls: bool) -> "type[Connection]":
     class WholeConnection(base):  # type: ignore[valid-type, misc] # one of two
         """A connection that is logged in to its database, or closed."""
 
-        async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT002
+        async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT002 - redis-py calls it so
             # redis-py would reuse the connection of a cancelled log-in: without the password, and
             # in database 0.
             try:
@@ -274,7 +274,7 @@ def _connection_class(*, is_tls: bool) -> "type[Connection]":
 
 def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
     from redis.credentials import CredentialProvider  # noqa: PLC0415 - extra "redis"
-    from redis.exceptions import AuthenticationError  # noqa: PLC0415
+    from redis.exceptions import AuthenticationError  # noqa: PLC0415 - as above
 
     class Credentials(CredentialProvider):
         """Loads the password for each connection, so that a rotated one is used."""

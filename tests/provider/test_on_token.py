@@ -10,6 +10,7 @@ import aritma_auth as aa
 from aritma_auth.events import TokenCallbackFailed, TokenForgotten
 from support.fakes import settle
 from support.internals import providers_of, silence
+from support.loops import run_leaping
 from support.rig import LOST, Rig, rotated
 from support.sharing import key_of
 from support.stores import FailingStore
@@ -196,13 +197,19 @@ def test_a_loop_that_ends_waits_for_the_callback(clock, shared):
     assert rig.client.requests == 1
 
 
-async def test_a_callback_that_raises_costs_no_caller_anything(clock, book, caplog):
+def test_a_callback_that_raises_costs_no_caller_anything(clock, book, caplog):
     """The token is served, an event names the exception's class, and the call is repeated."""
-    rig = await make(clock, book, policy=QUICK)
-    book.failures = [OSError("canary"), ValueError("canary")]
-    token = await refresh(rig, "second")
-    told_at_once = list(book.told)
-    await book.ended.wait()
+
+    async def job():
+        rig = await make(clock, book)
+        rig.draw = 0.9
+        book.failures = [OSError("canary"), ValueError("canary")]
+        token = await refresh(rig, "second")
+        told = list(book.told)
+        await book.ended.wait()
+        return rig, token, told
+
+    rig, token, told_at_once = run_leaping(job())
 
     assert token.refresh_token == "second"
     assert told_at_once == ["second"]
@@ -214,14 +221,22 @@ async def test_a_callback_that_raises_costs_no_caller_anything(clock, book, capl
     assert "canary" not in caplog.text
 
 
-async def test_a_callback_that_hangs_is_given_up_and_called_again(clock, book):
+def test_a_callback_that_hangs_is_given_up_and_called_again(clock, book):
     """Callers wait for the time-out of the callback and no longer."""
-    rig = await make(clock, book, policy=QUICK)
-    book.hold()
-    token = await refresh(rig, "second")
-    book.gate = None
-    await book.ended.wait()
 
+    async def job():
+        rig = await make(clock, book)
+        book.hold()
+        began = asyncio.get_running_loop().time()
+        token = await refresh(rig, "second")
+        waited = asyncio.get_running_loop().time() - began
+        book.gate = None
+        await book.ended.wait()
+        return rig, token, waited
+
+    rig, token, waited = run_leaping(job())
+
+    assert waited == pytest.approx(10, abs=0.01)
     assert token.refresh_token == "second"
     assert book.told == ["second"] * 2
     assert [event.error for event in rig.happened(TokenCallbackFailed)] == ["TimeoutError"]
@@ -274,14 +289,18 @@ async def test_a_failure_after_a_newer_token_came_is_not_repeated(clock, book):
     assert book.kept == ["newer"]
 
 
-async def test_a_repetition_that_is_not_needed_any_more_is_left_out(clock, book):
+def test_a_repetition_that_is_not_needed_any_more_is_left_out(clock, book):
     """The pause of a failed call ends after a newer token was kept."""
-    rig = await make(clock, book, policy=QUICK)
-    rig.draw = 0.9
-    book.failures = [OSError()]
-    await refresh(rig, "second")
-    await refresh(rig, "third")
-    await asyncio.sleep(0.02)
+
+    async def job():
+        rig = await make(clock, book)
+        rig.draw = 0.9
+        book.failures = [OSError()]
+        await refresh(rig, "second")
+        await refresh(rig, "third")
+        await asyncio.sleep(60)
+
+    run_leaping(job())
 
     assert book.told == ["second", "third"]
 
@@ -312,16 +331,20 @@ async def test_closing_waits_for_a_call_and_repeats_one_that_failed(clock, book)
     assert book.kept == ["second"]
 
 
-async def test_a_callback_that_fails_to_the_end_does_not_keep_the_provider_open(clock, book):
+def test_a_callback_that_fails_to_the_end_does_not_keep_the_provider_open(clock, book):
     """Closing tries once and leaves no timer behind."""
-    rig = await make(clock, book, policy=QUICK)
-    book.failures = [OSError()] * 9
-    await refresh(rig, "second")
-    await rig.provider.aclose()
-    told = len(book.told)
-    await asyncio.sleep(0.01)
 
-    assert len(book.told) == told
+    async def job():
+        rig = await make(clock, book)
+        rig.draw = 0.9
+        book.failures = [OSError()] * 9
+        await refresh(rig, "second")
+        await rig.provider.aclose()
+        await asyncio.sleep(600)
+
+    run_leaping(job())
+
+    assert book.told == ["second", "second"]
     assert book.kept == []
 
 
