@@ -7,6 +7,7 @@ it is one line for people, `Event.as_dict` is the same for machines, and `log_ev
 
 import inspect
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -201,5 +202,6 @@ def notify_of_wait(listener: WaitingListener, flight: int) -> None:
 def _call(function: Callable[[T], None], argument: T) -> None:
     try:
         function(argument)
-    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever a caller's function raises
+        # A plain function is not cancelled: the CancelledError is that of something it looked at.
         _log.error("an event listener raised %s", type(error).__name__)

@@ -60,6 +60,10 @@ def require_callback(on_token: object) -> None:
     )
 
 
+_CALLS = 10
+"""Calls in a row at most, each for a newer token: callers wait for them."""
+
+
 def _report_nothing(_event: Event) -> None:
     """Stand for the listener before anything was announced."""
 
@@ -77,8 +81,8 @@ class TokenAnnouncer:
     """
 
     __slots__ = (
-        "_busy",
         "_callback",
+        "_calling",
         "_draw",
         "_failures",
         "_flights",
@@ -106,8 +110,8 @@ class TokenAnnouncer:
         self._failures = 0
         self.is_owed = False
         """The callback has not accepted the newest announcement."""
-        # The loop on which a call runs, the one that was given up included.
-        self._busy: asyncio.AbstractEventLoop | None = None
+        # The task in which a call runs, the one that was given up included.
+        self._calling: asyncio.Task[object] | None = None
         self._timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
         self._is_closed = False
         self._flights: SingleFlight[bool] = SingleFlight(
@@ -135,12 +139,17 @@ class TokenAnnouncer:
             if await self._flights.join(self._flights.launch()) is False:
                 return
 
+    @property
+    def is_calling(self) -> bool:
+        """The running task is the callback's own."""
+        return self._calling is not None and self._calling is asyncio.current_task()
+
     async def _run(self, _flight: Flight[bool]) -> bool:
         with uninterrupted():
-            while True:
+            for _ in range(_CALLS):
                 with STATE_LOCK:
                     if not self.is_owed:
-                        return True
+                        break
                     number, token, report = self._number, self._newest, self._report
                 problem = await self._call(token)
                 with STATE_LOCK:
@@ -153,12 +162,14 @@ class TokenAnnouncer:
                 fingerprint = "" if token is None else token.fingerprint
                 report(events.TokenCallbackFailed(fingerprint, problem))
                 if is_newest:
-                    self._call_later()
-                    return False
+                    break
+        if self.is_owed:
+            self._call_later()
+        return not self.is_owed
 
     async def _call(self, token: Token | None) -> str | None:
         """Call the callback once; return what went wrong, or None."""
-        if self._busy is not None and not self._busy.is_closed():
+        if self._calling is not None and not self._calling.get_loop().is_closed():
             return "an earlier call has not ended"
         try:
             await run_within(
@@ -166,16 +177,19 @@ class TokenAnnouncer:
             )
         except WorkCancelledError:
             return "CancelledError"
+        except ConfigurationError as error:
+            # Ours: it holds no secret, and says what to do.
+            return str(error)
         except Exception as error:  # noqa: BLE001 - whatever an application's callback raises
             return type(error).__name__
         return None
 
     async def _keep(self, token: Token | None) -> None:
-        self._busy = asyncio.get_running_loop()
+        self._calling = asyncio.current_task()
         try:
             await self._callback(token)
         finally:
-            self._busy = None
+            self._calling = None
 
     def _call_later(self) -> None:
         """Call again after a pause, as long as this loop runs."""

@@ -307,7 +307,7 @@ class TokenProvider(AsyncCloseable):
         """Return the token to serve, or what to wait for."""
         cache, loop, refresher = self._cache, asyncio.get_running_loop(), self._refresher
         is_plain = deadline is None and cache.failure is None and not self._is_closed
-        if refresher is not None and is_plain:
+        if refresher is not None and is_plain and self._settings.on_token is None:
             # A stampede: without a living token and a backoff, a flight of this loop is joined.
             now = cache.now
             if now() >= cache.current.expires_at and (joined := refresher.flights.join_here(loop)):
@@ -324,6 +324,8 @@ class TokenProvider(AsyncCloseable):
             if action is Action.SERVE and token is not None:
                 return token
             flights = self._ready().flights
+            if action is Action.WAIT:
+                self._require_outside_callback()
             flight = flights.launch()
             if action is Action.SERVE_AND_REFRESH and token is not None:
                 self._is_in_background = True
@@ -419,6 +421,7 @@ class TokenProvider(AsyncCloseable):
         if not isinstance(token, Token):
             raise wrong_kind("token", "a Token, such as sign_in.token", token)
         settings = self._settings
+        self._require_outside_callback()
         with STATE_LOCK:
             self._require_open()
             self._visit(asyncio.get_running_loop())
@@ -457,6 +460,7 @@ class TokenProvider(AsyncCloseable):
         await self._forget(is_revoked=False)
 
     async def _forget(self, *, is_revoked: bool) -> None:
+        self._require_outside_callback()
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
@@ -483,6 +487,7 @@ class TokenProvider(AsyncCloseable):
 
         Spec: RFC 7009 §2.
         """
+        self._require_outside_callback()
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
@@ -665,6 +670,7 @@ class TokenProvider(AsyncCloseable):
         A refresh token that is being exchanged is waited for, so that its successor is not lost;
         so is a call of ``on_token``, which is called once more if it has failed before.
         """
+        self._require_outside_callback()
         with STATE_LOCK:
             self._is_closed = True
             rejected = self._cache.rejected
@@ -679,6 +685,15 @@ class TokenProvider(AsyncCloseable):
 
     def __repr__(self) -> str:
         return f"<TokenProvider of {self._settings.client.client_id!r}: {self.status().freshness}>"
+
+    def _require_outside_callback(self) -> None:
+        # It would wait for a refresh that waits for the callback.
+        on_token = self._settings.on_token
+        if on_token is not None and on_token.is_calling:
+            raise ConfigurationError(
+                "on_token must not await its own provider: it is called before the token is given "
+                "to anybody. Do it in a task, which goes on when the callback has returned"
+            )
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -225,9 +225,16 @@ async def credential_fingerprint(settings: Settings) -> str:
         if isinstance(key, CredentialSource):
             found.append(await _fingerprint_of(key, settings.policy))
         # A new sign-in of the subject's may be presented at once.
-        token = None if peek is None else peek()
-        found.append("" if token is None else token.fingerprint)
+        found.append("" if peek is None else _fingerprint_of_subject(peek))
     return " ".join(found)
+
+
+def _fingerprint_of_subject(peek: Callable[[], Token | None]) -> str:
+    try:
+        token = peek()
+    except Exception as error:  # noqa: BLE001 - a caller's own source may raise anything
+        return type(error).__name__
+    return "" if token is None else token.fingerprint
 
 
 async def _fingerprint_of(secret: CredentialSource, policy: RefreshPolicy) -> str:

@@ -294,3 +294,47 @@ def test_set_token_is_written_although_its_loop_ends(clock):
     asyncio.run(job())
 
     assert asyncio.run(other.get()) == "token-1"
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+async def test_a_listener_that_looks_at_a_cancelled_future_cuts_nothing_off(clock, has_store):
+    """Its CancelledError is not the refresh's, nor that of whoever forgets or closes."""
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    provider = aa.TokenProvider(
+        FakeClient(clock, 60),
+        GRANT,
+        clock=clock,
+        on_event=lambda _event: cancelled.result(),
+        store=aa.MemoryTokenStore(clock=clock) if has_store else None,
+    )
+
+    assert (await provider.get_token()).access_token == "token-1"
+    assert await provider.forget() is None
+    assert (await provider.get_token()).access_token == "token-2"
+    assert await provider.aclose() is None
+
+
+async def test_a_subject_that_cannot_be_looked_at_is_no_error_of_its_own(clock):
+    """The refusal is told, whatever the source of the grant's subject raises meanwhile."""
+
+    class Source:
+        """A source of subject tokens that breaks when it is looked at."""
+
+        async def get_token(self, min_ttl=0.0, timeout=None):
+            return aa.Token("subject")
+
+        def report_rejected(self, token):
+            return False
+
+        def peek(self):
+            raise LookupError
+
+        def identity(self):
+            return "alice"
+
+    rig = Rig(clock, grant=aa.TokenExchangeGrant(Source()))
+    rig.client.answers = [aa.InvalidClientError("invalid_client")]
+    with pytest.raises(aa.InvalidClientError):
+        await rig.get()
+    await rig.provider.aclose()

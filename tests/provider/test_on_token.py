@@ -221,11 +221,14 @@ def test_a_callback_that_raises_costs_no_caller_anything(clock, book, caplog):
     assert "canary" not in caplog.text
 
 
-def test_a_callback_that_hangs_is_given_up_and_called_again(clock, book):
+@pytest.mark.parametrize("has_store", [False, True])
+def test_a_callback_that_hangs_is_given_up_and_called_again(clock, book, has_store):
     """Callers wait for the time-out of the callback and no longer."""
+    store = aa.MemoryTokenStore(clock=clock) if has_store else None
 
     async def job():
-        rig = await make(clock, book)
+        rig = await make(clock, book, store=store)
+        rig.draw = 0.9
         book.hold()
         began = asyncio.get_running_loop().time()
         token = await refresh(rig, "second")
@@ -653,3 +656,96 @@ async def test_each_way_to_make_a_provider_takes_the_callback(
 
     assert book.kept == ["first"]
     assert {event.client_id for event in seen} == {"id"}
+
+
+WAITING = {
+    "get_token": lambda provider: provider.get_token(),
+    "set_token": lambda provider: provider.set_token(aa.Token("of the callback", expires_at=9e9)),
+    "forget": lambda provider: provider.forget(),
+    "sign_out": lambda provider: provider.sign_out(),
+    "aclose": lambda provider: provider.aclose(),
+}
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+@pytest.mark.parametrize("call", WAITING)
+def test_a_callback_that_awaits_its_own_provider_is_told_so_at_once(clock, call, has_store):
+    """It would wait for what waits for it: nobody else waits, and nothing is done over and over."""
+    store = aa.MemoryTokenStore(clock=clock) if has_store else None
+
+    async def keep(token):
+        told.append(token)
+        await WAITING[call](rig.provider)
+
+    async def job():
+        began = asyncio.get_running_loop().time()
+        token = await rig.provider.get_token()
+        waited = asyncio.get_running_loop().time() - began
+        problems = [event.error for event in rig.happened(TokenCallbackFailed)]
+        await rig.provider.aclose()
+        return token, waited, problems
+
+    told, rig = [], Rig(clock, on_token=keep, store=store)
+    rig.draw = 0.9
+    token, waited, problems = run_leaping(job())
+
+    assert token.access_token == "token-1"
+    assert waited < 1
+    assert len(problems) == 1
+    assert "on_token must not await its own provider" in problems[0]
+    assert len(told) == 2
+
+
+async def test_a_task_of_the_callback_may_await_the_provider(clock):
+    """It waits until the callback has returned."""
+    tasks = []
+
+    async def keep(token):
+        tasks.append(asyncio.create_task(rig.provider.get_token()))
+
+    rig = Rig(clock, on_token=keep)
+    token = await rig.provider.get_token()
+
+    assert await tasks[0] == token
+    await rig.provider.aclose()
+
+
+def test_a_callback_that_has_a_token_set_each_time_ends_all_the_same(clock):
+    """Each call brings another token to tell of: callers wait for some of them, not for ever."""
+    told = []
+
+    async def set_another():
+        token = aa.Token(f"number {len(told)}", expires_at=clock.time() + 60)
+        await rig.provider.set_token(token)
+
+    async def keep(token):
+        told.append(token)
+        await asyncio.gather(asyncio.wait_for(set_another(), 5), return_exceptions=True)
+
+    async def job():
+        await rig.provider.get_token()
+        at_once = len(told)
+        await rig.provider.aclose()
+        return at_once
+
+    rig = Rig(clock, on_token=keep)
+
+    assert 1 < run_leaping(job()) < 30
+
+
+async def test_a_callback_may_read_what_it_need_not_wait_for(clock):
+    """A token that lives is served inside the callback too, as to sign the request that keeps it."""
+    seen = []
+
+    async def keep(token):
+        if rig.provider.peek() is None:
+            seen.append((await rig.provider.get_token()).access_token)
+
+    rig = Rig(clock, on_token=keep)
+    await rig.provider.set_token(aa.Token("old", expires_at=clock.time() + 3600))
+    clock.advance(3000)
+    assert (await rig.provider.get_token()).access_token == "old"
+    await settle()
+    await rig.provider.aclose()
+
+    assert seen == ["old"]

@@ -188,6 +188,7 @@ class _Run:
         self._coordinator = coordinator
         self._lease: HeldLease | None = None
         self._issued: IssuedToken | None = None
+        self._told: Token | None = None
 
     async def refresh(self) -> IssuedToken | msg.Postpone:
         outcome = await self._run(Purpose.REFRESH)
@@ -224,9 +225,10 @@ class _Run:
         return action
 
     async def _deliver(self, state: Refresh, action: msg.Action) -> None:
-        """Tell the callback of the token that this refresh has brought."""
-        announcer = self._coordinator.settings.on_token
-        if announcer is not None and _newly_served(state, action) is not None:
+        """Tell the callback of the token that this refresh has brought, once."""
+        announcer, served = self._coordinator.settings.on_token, _newly_served(state, action)
+        if announcer is not None and served is not None and served is not self._told:
+            self._told = served
             with uninterrupted():
                 await announcer.deliver()
 

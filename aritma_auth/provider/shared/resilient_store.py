@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from types import UnionType
 from typing import TypeVar
 
 from aritma_auth import events
@@ -10,7 +11,7 @@ from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events.base import Listener, notify
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import run_to_the_end, uninterrupted
+from aritma_auth.runtime.tasks import WorkCancelledError, run_to_the_end, run_within, uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class ResilientStore:
 
     async def load(self) -> Entry | None:
         """Return the entry, or None."""
-        entry = await self._run("load", lambda: self._store.load(self._key))
+        entry = await self._run("load", lambda: self._store.load(self._key), Entry | None)
         if entry is not None and entry.problem is not None:
             notify(self._on_event, events.StoreFailed("read", entry.problem))
         return entry
@@ -66,13 +67,17 @@ class ResilientStore:
     async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
         """Write a record if the entry is still of that generation; tell whether it was."""
         return await self._run(
-            "save", lambda: self._store.save(self._key, record, replaces=replaces, fence=fence)
+            "save",
+            lambda: self._store.save(self._key, record, replaces=replaces, fence=fence),
+            bool,
         )
 
     async def acquire(self) -> "HeldLease | None":
         """Ask for the right to refresh; None if another process has it."""
         seconds = self._sharing.lease
-        lease = await self._run("lease", lambda: self._store.acquire(self._key, seconds=seconds))
+        lease = await self._run(
+            "lease", lambda: self._store.acquire(self._key, seconds=seconds), object
+        )
         return None if lease is None else HeldLease(lease, self._sharing)
 
     async def wait_for_change(self, generation: int, seconds: float) -> None:
@@ -92,21 +97,24 @@ class ResilientStore:
                 task.cancel()
             await asyncio.wait((sleeping, watching), timeout=self._sharing.store_timeout)
 
-    async def _run(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _run(
+        self, operation: str, work: Callable[[], Awaitable[T]], kind: type | UnionType
+    ) -> T:
         away_until = self._away_until
         if away_until is not None and self._clock.monotonic() < away_until:
             raise StoreUnavailableError
         began = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._sharing.store_timeout):
-                result = await work()
+            result = await run_within(
+                self._sharing.store_timeout, _await(work), "aritma-auth store"
+            )
+            if not isinstance(result, kind):
+                problem = f"{operation} returned what is of type {type(result).__name__}"
+                raise StoreError(problem)  # noqa: TRY301 - as if the store had told it
         except (ConfigurationError, StoreError) as error:
             # Ours: they hold no secret, and say what to do.
             problem = str(error)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
+        except WorkCancelledError:
             problem = "the store awaited a cancelled task"
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
@@ -119,6 +127,10 @@ class ResilientStore:
         self._away_until = self._clock.monotonic() + self._sharing.store_retry_interval
         notify(self._on_event, events.StoreFailed(operation, problem))
         raise StoreUnavailableError
+
+
+async def _await(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()
 
 
 class HeldLease:
@@ -160,5 +172,4 @@ class HeldLease:
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
         # Also while the store is left alone, whatever comes of it: the lease ends by itself.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._sharing.store_timeout):
-                await work()
+            await run_within(self._sharing.store_timeout, _await(work), "aritma-auth lease")
