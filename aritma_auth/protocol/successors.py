@@ -8,9 +8,8 @@ in it, since an exception is logged, pickled, and shown by error reporters with 
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 from aritma_auth.protocol.http_messages import is_sendable
@@ -24,19 +23,16 @@ if TYPE_CHECKING:
 _listener: ContextVar[Callable[[Token], None] | None] = ContextVar("_listener", default=None)
 
 
-@contextmanager
-def listening_for_successors(keep: Callable[[Token], None]) -> Iterator[None]:
+def listening_context(keep: Callable[[Token], None]) -> Context:
     """
-    Receive the successors that come in unusable responses to the requests sent inside.
+    Return a context for a task: in it, the successors in unusable responses are received.
 
     Args:
         keep: Called with a token that has expired, and is good for its refresh token alone.
     """
-    listening = _listener.set(keep)
-    try:
-        yield
-    finally:
-        _listener.reset(listening)
+    context = copy_context()
+    context.run(_listener.set, keep)
+    return context
 
 
 def keep_successor(response: "HttpResponse", *, sent_at: float) -> None:

@@ -18,7 +18,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.parameters import narrow_resources
-from aritma_auth.protocol.successors import listening_for_successors
+from aritma_auth.protocol.successors import listening_context
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
@@ -285,8 +285,11 @@ class TokenRequester:
             proofs.report_to(self._settings.report)
         successors: list[Token] = []
         try:
-            with listening_for_successors(successors.append):
-                token = await run_within(left, self._settings.client.fetch_token(grant))
+            token = await run_within(
+                left,
+                self._settings.client.fetch_token(grant),
+                context=listening_context(successors.append),
+            )
         except InvalidResponseError as error:
             if not successors or grant.is_reusable:
                 raise

@@ -147,7 +147,10 @@ async def run_to_the_end(coroutine: Coroutine[object, object, T], name: str) -> 
 
 
 async def run_within(
-    seconds: float, coroutine: Coroutine[object, object, T], name: str = "aritma-auth work"
+    seconds: float,
+    coroutine: Coroutine[object, object, T],
+    name: str = "aritma-auth work",
+    context: Context | None = None,
 ) -> T:
     """
     Await a coroutine for so long, whatever it does.
@@ -163,13 +166,15 @@ async def run_within(
 
         name: The task's name.
 
+        context: That of the task; None copies the caller's.
+
     Raises:
         TimeoutError: The time is over. The coroutine is cancelled, and left to itself if it does
             not end within a second.
 
         WorkCancelledError: The coroutine ended as cancelled by itself.
     """
-    task = _start_unlisted(asyncio.get_running_loop(), coroutine, name, None)
+    task = _start_unlisted(asyncio.get_running_loop(), coroutine, name, context)
     try:
         await asyncio.wait((task,), timeout=seconds)
         turns = 0

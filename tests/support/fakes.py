@@ -85,5 +85,5 @@ class FakeClient:
 
 async def settle():
     """Let every task that can go on go on."""
-    for _ in range(10):
+    for _ in range(40):
         await asyncio.sleep(0)
