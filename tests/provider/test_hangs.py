@@ -215,7 +215,7 @@ async def test_the_last_attempt_ends_with_the_refresh(clock):
         clock.advance(14)
         raise aa.TransportError("slow", may_have_arrived=False)
 
-    async def watch(seconds, coroutine, name=""):
+    async def watch(seconds, coroutine, **settings):
         left.append(seconds)
         return await coroutine
 
