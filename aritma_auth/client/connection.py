@@ -28,8 +28,6 @@ from aritma_auth.protocol.http_messages import (
     parse_http_date,
 )
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
-from aritma_auth.protocol.successors import keep_successor
-from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_within
@@ -201,6 +199,9 @@ class ServerConnection:
 
             is_one_time: The form presents what can be presented once.
         """
+        # With the first request: a service imports this while it starts.
+        from aritma_auth.protocol.token_endpoint import build_authenticated_request  # noqa: PLC0415
+
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
         audience = await self.discovery.endpoint("token_endpoint")
@@ -306,6 +307,8 @@ class ServerConnection:
         form: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
         timeout: float | None,
     ) -> Token:
+        from aritma_auth.protocol.token_endpoint import parse_token_response  # noqa: PLC0415 - as above
+
         token_types = (_BEARER if self.proofs is None else _DPOP) | grant.token_types
 
         def parse(response: HttpResponse, sent_at: float) -> Token:
@@ -317,6 +320,8 @@ class ServerConnection:
 
                 refusal = advise(error, grant.explain(error.error))
             except InvalidResponseError:
+                from aritma_auth.protocol.successors import keep_successor  # noqa: PLC0415 - as above
+
                 keep_successor(response, sent_at=sent_at)
                 raise
             else:

@@ -26,12 +26,10 @@ from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.refresh import Outcome, TokenRefresher
 from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import STATE_LOCK
-from aritma_auth.runtime.single_flight import Flight, SingleFlight
 
 if TYPE_CHECKING:
     import aiohttp
@@ -40,8 +38,10 @@ if TYPE_CHECKING:
     from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.middleware import BearerMiddleware
+    from aritma_auth.provider.refresh import Outcome, TokenRefresher
     from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
     from aritma_auth.provider.status import ProviderStatus
+    from aritma_auth.runtime.single_flight import Flight, SingleFlight
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
 
@@ -303,7 +303,7 @@ class TokenProvider(AsyncCloseable):
         now = cache.now
         return current.token if now() < current.refresh_at else None
 
-    def _step(self, min_ttl: float, deadline: float | None) -> Token | Awaitable[Outcome | None]:
+    def _step(self, min_ttl: float, deadline: float | None) -> "Token | Awaitable[Outcome | None]":
         """Return the token to serve, or what to wait for."""
         cache, loop, refresher = self._cache, asyncio.get_running_loop(), self._refresher
         is_plain = deadline is None and cache.failure is None and not self._is_closed
@@ -335,7 +335,7 @@ class TokenProvider(AsyncCloseable):
         return flights.join(flight, None if deadline is None else deadline - loop.time())
 
     @property
-    def _flight(self) -> Flight[Outcome] | None:
+    def _flight(self) -> "Flight[Outcome] | None":
         refresher = self._refresher
         return None if refresher is None else refresher.flights.current
 
@@ -352,9 +352,11 @@ class TokenProvider(AsyncCloseable):
         elif self._home() is not loop:
             self._must_stay = True
 
-    def _ready(self) -> TokenRefresher:
+    def _ready(self) -> "TokenRefresher":
         refresher = self._refresher
         if refresher is None:
+            from aritma_auth.provider.refresh import TokenRefresher  # noqa: PLC0415 - with the first
+
             refresher = TokenRefresher(self._settings, self._cache, self._ended)
             self._refresher = refresher
         return refresher
@@ -369,7 +371,7 @@ class TokenProvider(AsyncCloseable):
         if refresher is not None and refresher.is_disposable and refresher.flights.current is None:
             self._refresher = None
 
-    def _served(self, outcome: Outcome | None) -> Token | None:
+    def _served(self, outcome: "Outcome | None") -> Token | None:
         """Return the token for a caller that has waited; None if it must start over."""
         cache = self._cache
         current = cache.current
@@ -701,8 +703,8 @@ class TokenProvider(AsyncCloseable):
 
 
 async def _stay(
-    flights: SingleFlight[Outcome], flight: Flight[Outcome], deadline: float | None
-) -> Outcome | None:
+    flights: "SingleFlight[Outcome]", flight: "Flight[Outcome]", deadline: float | None
+) -> "Outcome | None":
     """Wait a while for a refresh that the end of this caller's loop would cut off."""
     left = _STAY if deadline is None else deadline - asyncio.get_running_loop().time()
     # The end of the stay is not the caller's: its token may have ended meanwhile.

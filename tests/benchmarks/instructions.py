@@ -7,6 +7,7 @@ out. Imports are counted beyond what `import aiohttp` takes, from bytecode: with
 `__pycache__` (PYTHONDONTWRITEBYTECODE) the compiler would be measured.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -16,11 +17,39 @@ from pathlib import Path
 HERE = Path(__file__).parent
 EMPTY = "import cyclopts; cyclopts.App(name='empty', help='Nothing.')(['--help'])"
 HELP = "from aritma_auth.cli import run; run(['--help'])"
+USED = (
+    "from aritma_auth import BearerMiddleware, ClientCredentialsGrant, OAuthClient, TokenProvider"
+)
+FIRST_TOKEN = f"""
+import asyncio
+{USED}
+from aritma_auth.network.transport import Transport
+from aritma_auth.protocol.http_messages import HttpResponse
+
+async def send(self, request, **_settings):
+    token = b'{{"access_token": "x", "token_type": "Bearer", "expires_in": 3600}}'
+    return HttpResponse(200, {{"content-type": "application/json"}}, token)
+
+async def main():
+    Transport.send = send
+    grant = ClientCredentialsGrant("bankservice")
+    async with TokenProvider(OAuthClient("id", "secret"), grant) as tokens:
+        await tokens.get_token()
+
+asyncio.run(main())
+"""
 IMPORTS = {
     "import aritma_auth": "import aritma_auth",
-    "TokenProvider and OAuthClient": "from aritma_auth import OAuthClient, TokenProvider",
-    "and the middleware": "from aritma_auth import BearerMiddleware, OAuthClient, TokenProvider",
-    "cattrs, with the first answer": "import cattrs",
+    "import of provider, client, middleware": USED,
+    "the same and a first token": FIRST_TOKEN,
+    "cattrs alone": "import cattrs",
+}
+PATHS = {
+    "get_token": ("cached_path.py", "get_token", "get_token-limit", 2_000, 12_000),
+    "peek": ("cached_path.py", "peek", "peek-limit", 2_000, 12_000),
+    "middleware": ("cached_path.py", "middleware", "middleware-limit", 2_000, 12_000),
+    "stampede, a waiter": ("stampede.py", "stampede", "stampede-limit", 500, 3_000),
+    "signed request": ("signed_request.py", "signed", "constant", 200, 1_200),
 }
 
 
@@ -37,33 +66,38 @@ def count(*arguments):
     return int(re.search(r"I\s+refs:\s+([\d,]+)", ran.stderr)[1].replace(",", ""))
 
 
+def count_twice(*arguments):
+    """Count the second run: the first of all may compile the bytecode."""
+    count(*arguments)
+    return count(*arguments)
+
+
 def count_call(program, name, few, many):
-    # Once for nothing: the first run of all may compile the bytecode.
-    count(program, name, "1")
-    return (count(program, name, str(many)) - count(program, name, str(few))) / (many - few)
+    return (count(program, name, str(many)) - count_twice(program, name, str(few))) / (many - few)
+
+
+def measure():
+    """Yield name, ours and the limit's: instructions of a call, a start or an import."""
+    for name, (program, ours, limit, few, many) in PATHS.items():
+        yield name, count_call(program, ours, few, many), count_call(program, limit, few, many)
+    try:
+        yield "aritma-auth --help", count_twice("-c", HELP), count_twice("-c", EMPTY)
+    except subprocess.CalledProcessError:
+        # An interpreter for which the command's libraries are not installed.
+        yield "aritma-auth --help", None, None
+    base = count_twice("-c", "import aiohttp")
+    for name, code in IMPORTS.items():
+        yield name, count_twice("-c", f"import aiohttp; {code}") - base, base
 
 
 def main():
-    for name in ("get_token", "peek", "middleware"):
-        ours = count_call("cached_path.py", name, 2_000, 12_000)
-        limit = count_call("cached_path.py", f"{name}-limit", 2_000, 12_000)
-        print(f"{name:30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}")
-    ours = count_call("stampede.py", "stampede", 500, 3_000)
-    limit = count_call("stampede.py", "stampede-limit", 500, 3_000)
-    print(
-        f"{'stampede, a waiter':30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}"
-    )
-    ours = count_call("signed_request.py", "signed", 200, 1_200)
-    limit = count_call("signed_request.py", "constant", 200, 1_200)
-    print(f"{'signed request':30} {ours:9,.0f}   limit {limit:9,.0f}   ratio {ours / limit:.3f}")
-    empty, ours = count("-c", EMPTY), count("-c", HELP)
-    print(
-        f"{'aritma-auth --help':30} {ours / 1e6:7,.0f} M   empty {empty / 1e6:7,.0f} M   ratio {ours / empty:.3f}"
-    )
-    base = count("-c", "import aiohttp")
-    for name, code in IMPORTS.items():
-        more = count("-c", f"import aiohttp; {code}") - base
-        print(f"{name:30} {more / 1e6:7,.0f} M beyond aiohttp's {base / 1e6:,.0f} M")
+    for name, ours, limit in measure():
+        if sys.argv[1:] == ["--json"]:
+            print(json.dumps([name, ours, limit]), flush=True)
+        elif name in IMPORTS:
+            print(f"{name:40} {ours / 1e6:9,.1f} M beyond aiohttp's {limit / 1e6:,.0f} M")
+        elif ours is not None:
+            print(f"{name:40} {ours:13,.0f}   limit {limit:13,.0f}   ratio {ours / limit:.3f}")
 
 
 if __name__ == "__main__":
