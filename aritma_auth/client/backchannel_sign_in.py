@@ -20,7 +20,7 @@ from aritma_auth.protocol.ciba_request import (
 )
 from aritma_auth.protocol.client_auth import generate_jti
 from aritma_auth.protocol.jws import require_joserfc
-from aritma_auth.protocol.parameters import parse_members
+from aritma_auth.protocol.parameters import parse_expected_claims
 from aritma_auth.protocol.sign_in import SignIn
 
 
@@ -49,7 +49,7 @@ class BackchannelFlow:
         require_flag("notify", notifies)
         if is_signed is not None:
             require_flag("sign", is_signed)
-        expected = parse_members(parameters.pop("expected_claims", {}), "expected_claims")
+        expected = parse_expected_claims(parameters.pop("expected_claims", {}))
         profile = connection.profile
         if is_signed is None:
             is_signed = profile is not None and profile.signs_requests

@@ -25,8 +25,8 @@ from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.parameters import (
     Scope,
     flag,
+    parse_expected_claims,
     parse_extra,
-    parse_members,
     parse_prompt,
     parse_resource,
     parse_scope,
@@ -36,7 +36,6 @@ from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.pkce import build_code_challenge
 from aritma_auth.protocol.redaction import (
     HiddenStr,
-    JsonValue,
     Members,
     SecretParameters,
     SecretText,
@@ -125,10 +124,6 @@ def _parse_extra(value: Mapping[str, str] | SecretParameters) -> SecretParameter
     return parse_extra(value, reserved=_RESERVED)
 
 
-def _parse_expected_claims(value: Mapping[str, JsonValue] | Members) -> Members:
-    return parse_members(value, "expected_claims")
-
-
 def _encode_details(details: tuple[AuthorizationDetail, ...]) -> Parameters:
     name = "authorization_details"
     return ((name, encode_authorization_details(details)),) if details else ()
@@ -212,7 +207,7 @@ class AuthorizationRequest:
     )
     acr_values: tuple[str, ...] = attrs.field(default=(), converter=_parse_acr_values)
     requires_acr: bool = attrs.field(default=False, validator=flag)
-    expected_claims: Members = attrs.field(factory=Members, converter=_parse_expected_claims)
+    expected_claims: Members = attrs.field(factory=Members, converter=parse_expected_claims)
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
     authorization_details: tuple[AuthorizationDetail, ...] = attrs.field(

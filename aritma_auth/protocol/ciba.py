@@ -8,7 +8,7 @@ secret that the client has given to the server.
 Spec: OpenID Connect Client-Initiated Backchannel Authentication Flow - Core 1.0.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Self
 
 import attrs
@@ -22,12 +22,11 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.parameters import parse_members
+from aritma_auth.protocol.parameters import parse_expected_claims
 from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.redaction import (
     HiddenBytes,
     HiddenStr,
-    JsonValue,
     Members,
     SecretText,
     as_optional_secret,
@@ -54,10 +53,6 @@ def _require_seconds(_value: object, field: "attrs.Attribute[float]", value: obj
     require_seconds(field.name, value)
 
 
-def _parse_expected_claims(value: Mapping[str, JsonValue] | Members) -> Members:
-    return parse_members(value, "expected_claims")
-
-
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BackchannelAuthentication(Value):
     """
@@ -79,7 +74,7 @@ class BackchannelAuthentication(Value):
     expires_at: float = attrs.field(validator=_require_seconds)
     interval: float = attrs.field(validator=_require_seconds)
     _notification_token: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
-    expected_claims: Members = attrs.field(factory=Members, converter=_parse_expected_claims)
+    expected_claims: Members = attrs.field(factory=Members, converter=parse_expected_claims)
 
     @property
     def is_notified(self) -> bool:

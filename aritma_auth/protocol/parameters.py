@@ -341,6 +341,11 @@ def parse_members(value: Mapping[str, JsonValue] | Members, name: str) -> Member
     return members
 
 
+def parse_expected_claims(value: Mapping[str, JsonValue] | Members) -> Members:
+    """Parse the claims that an ID token must have, by `parse_members`."""
+    return parse_members(value, "expected_claims")
+
+
 def _copy_json(members: dict[str, JsonValue]) -> Members | None:
     if not all(isinstance(key, str) for key in members):
         return None
