@@ -221,6 +221,8 @@ async def _send(
     timeout: float,
 ) -> _Response:
     middleware = signed_in.tokens.middleware(origins=[origin_of(url).url], strict=True)
+    # A token that is bound to the client's certificate is refused without it (RFC 8705 §3).
+    context = signed_in.client.ssl_context
     try:
         async with (
             open_session() as session,
@@ -231,6 +233,7 @@ async def _send(
                 headers=headers,
                 allow_redirects=False,
                 middlewares=[middleware],
+                ssl=True if context is None else context,
                 timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response,
         ):

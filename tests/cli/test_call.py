@@ -16,6 +16,9 @@ from aritma_auth.cli import open_tokens
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.json_text import format_json, parse_json
 from aritma_auth.configuration import registration
+from aritma_auth.sandbox import SandboxClient
+from support.apart import sandbox_apart
+from support.tls import Authority
 
 
 @pytest.fixture
@@ -309,6 +312,30 @@ def test_a_registration_of_a_file_has_the_settings(settings, monkeypatch, tmp_pa
     assert cli.run(["doctor", settings.identity_url, "--registration", "x"]) == ExitCode.FAILED
     assert cli.run(["token", "--registration", ""]) == ExitCode.USAGE
     assert cli.run(["token", "--registration", "x"]) == ExitCode.CONFIGURATION
+
+
+def test_a_token_that_is_bound_to_the_certificate_goes_with_it(monkeypatch, tmp_path, capsys):
+    """Settings alone are enough: the API is shown the certificate of the token request."""
+    authority = Authority(tmp_path)
+    cert_file, key_file = authority.issue()
+    tls = authority.server()
+    with sandbox_apart(server_version="fapi", ssl_context=tls) as sandbox:
+        sandbox.add_client(SandboxClient(client_id="payments", certificate_name="payments.example"))
+        for name, value in (
+            ("SSL_CERT_FILE", authority.ca_file),
+            ("ARITMA_CLIENT_ID", "payments"),
+            ("ARITMA_CERTIFICATE_FILE", cert_file),
+            ("ARITMA_CERTIFICATE_KEY_FILE", key_file),
+            ("ARITMA_ISSUER", sandbox.identity_url),
+            ("ARITMA_BASE_URL", sandbox.banking_url),
+            ("ARITMA_SCOPE", "bankservice"),
+        ):
+            monkeypatch.setenv(name, str(value))
+        assert cli.run(["call", "GET", "api/v3/accounts/42"]) == ExitCode.DONE
+        token = sandbox.token_requests[-1]
+
+    assert json.loads(capsys.readouterr().out)[0]["CompanyId"] == "42"
+    assert token.error is None
 
 
 def test_an_api_without_an_address_is_named(development, capsys):
