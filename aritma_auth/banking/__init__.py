@@ -8,7 +8,8 @@ subscription, and `rotate_secret`.
     headers.py         request and response header fields: versions, idempotency, consent
     problems.py        problem details, and statuses
     sca.py             strong customer authentication: the end-user confirms a payment at Aritma ID
-    payments.py        a payment or basket that several end-users sign; signatures.py: their parts
+    payments.py        a payment or basket that several end-users sign
+      known_payment.py what is known of it; signatures.py: the signers' parts
 
     receiver.py        receives events; asgi.py is its ASGI side
       handshake.py     the request with which a subscription begins

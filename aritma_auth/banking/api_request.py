@@ -67,11 +67,16 @@ def fill_path(name: str, template: str, **values: str) -> str:
         values: What stands for each placeholder.
 
     Raises:
-        ConfigurationError: The template has another placeholder, or a brace by itself.
+        ConfigurationError: The template has another placeholder, or a brace by itself; or a value
+            is empty or cannot be encoded.
 
     Spec: RFC 3986 §3.3.
     """
     require_instance(name, "a path", template, str)
+    for placeholder, value in values.items():
+        # A segment of dots would lead to another place, and an empty one to the whole collection.
+        if not value.isprintable() or value in {"", ".", ".."}:
+            raise ConfigurationError(f"{placeholder} must be an identifier, not {value!r}")
     try:
         return template.format(**{each: quote(value, safe="") for each, value in values.items()})
     except (AttributeError, LookupError, ValueError):

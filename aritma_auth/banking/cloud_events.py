@@ -6,13 +6,14 @@ Pure: what came in is parsed strictly, and a problem is named in words that quot
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from aritma_auth.banking.problems import parse_time
 from aritma_auth.errors import VerificationError, require_instance
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json
@@ -24,6 +25,8 @@ _BATCH = "application/cloudevents-batch+json"
 _JSON = "application/json"
 _ATTRIBUTE_LIMIT = 1024
 """Characters of an attribute: an id or a source is a name, not a text."""
+
+_ESCAPED = re.compile(r"\\(.)")
 
 _REQUIRED = ("id", "source", "type")
 _OWN = frozenset({*_REQUIRED, "data", "data_base64", "specversion", "subject", "tid", "time"})
@@ -130,12 +133,19 @@ def _attributes(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
         if name in attributes:
             _refuse("a ce- header field comes twice")
         try:
-            # The binding encodes what a header field cannot hold.
-            attributes[name] = unquote_to_bytes(value).decode()
+            # The binding encodes what a header field cannot hold; a sender may quote it too.
+            attributes[name] = unquote_to_bytes(_unquoted(value)).decode()
         except UnicodeError:
             # Servers pass on a byte beyond ASCII as a lone surrogate, which UTF-8 cannot encode.
             attributes[name] = "\0"
     return attributes
+
+
+def _unquoted(value: str) -> str:
+    """Take a quoted string out of its quotes (CloudEvents HTTP 1.0.2 §3.1.3.2, RFC 9110 §5.6.4)."""
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _ESCAPED.sub(r"\1", value[1:-1])
 
 
 def _media_type(fields: Iterable[tuple[str, str]]) -> str:
@@ -201,14 +211,13 @@ def _event(
     if attributes.get("specversion") != "1.0":
         _refuse("specversion must be 1.0")
     event_id, source, kind = (_text(attributes, name) or _missing(name) for name in _REQUIRED)
-    time = attributes.get("time")
     return CloudEvent(
         id=event_id,
         source=source,
         type=kind,
         tenant=_text(attributes, "tid"),
         subject=_text(attributes, "subject"),
-        time=_posix_time(time) if isinstance(time, str) else None,
+        time=parse_time(attributes.get("time")),
         data=data,
         extensions=Members({name: value for name, value in attributes.items() if name not in _OWN}),
     )
@@ -236,14 +245,6 @@ def _decoded(value: JsonValue) -> bytes:
     except (binascii.Error, ValueError):
         pass
     return _refuse("data_base64 must be base64")
-
-
-def _posix_time(text: str) -> float | None:
-    try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    except ValueError:
-        return None
 
 
 def _missing(name: str) -> NoReturn:

@@ -6,14 +6,13 @@ EU law allows 180 days since July 2023. Its end is therefore read from the API a
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import Enum
 
 import attrs
 
 from aritma_auth.banking.api_request import ApiRequest, fill_path
 from aritma_auth.banking.headers import ApiContext, build_api_headers
-from aritma_auth.banking.problems import ApiProblem, is_status
+from aritma_auth.banking.problems import ApiProblem, first_text, is_status, parse_time, read_members
 from aritma_auth.errors import (
     InvalidResponseError,
     require_instance,
@@ -112,26 +111,25 @@ def parse_consent(members: Mapping[str, object]) -> Consent:
         members: The JSON object.
 
     Raises:
-        ConfigurationError: It is no mapping.
+        ConfigurationError: It is nothing that JSON is parsed to.
 
         InvalidResponseError: It has no identifier or no status.
 
     Source: Banking v4's OpenAPI, consents.
     """
-    require_instance("members", "a JSON object, such as await response.json()", members, Mapping)
-    consent_id = _text(members, _IDS)
-    status = _text(members, ("status", "consentStatus"))
+    given = read_members(members)
+    consent_id = first_text(given, _IDS)
+    status = first_text(given, ("status", "consentStatus"))
     if consent_id is None or status is None:
         raise InvalidResponseError(
             "a consent must have an identifier and a status",
             status=200,
             problems=("consentId and status must be texts",),
         )
-    end = _text(members, _ENDS)
     return Consent(
         consent_id=consent_id,
         status=status,
-        expires_at=None if end is None else _posix_time(end),
+        expires_at=parse_time(first_text(given, _ENDS)),
     )
 
 
@@ -254,16 +252,3 @@ def _codes(problem: ApiProblem) -> list[object]:
         if isinstance(message, dict)
     ]
     return found
-
-
-def _text(members: Mapping[str, object], names: Iterable[str]) -> str | None:
-    values = (members.get(name) for name in names)
-    return next((value for value in values if isinstance(value, str) and value), None)
-
-
-def _posix_time(text: str) -> float | None:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

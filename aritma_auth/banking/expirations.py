@@ -112,7 +112,11 @@ class ExpirationWatch:
 
         Args:
             event: The event.
+
+        Raises:
+            ConfigurationError: It is another event.
         """
+        require_instance("event", "a ConsentStatusUpdated", event, ConsentStatusUpdated)
         known = self._watched.get(("consent", event.consent_id))
         end = known.expires_at if isinstance(known, Consent) else None
         self.watch_consent(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from aritma_auth.banking.api_request import fill_path
-from aritma_auth.banking.problems import parse_problem
+from aritma_auth.banking.problems import parse_problem, parse_time
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
 from aritma_auth.protocol.http_messages import BODY_LIMIT
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
@@ -284,17 +284,9 @@ def _parse(status: int, body: HiddenBytes) -> JsonValue:
 def _secret(members: Mapping[str, JsonValue], api: IamApi) -> ClientSecret:
     ids = (members.get(name) for name in api.id_members)
     secret_id = next((str(each) for each in ids if isinstance(each, str | int)), None)
-    description, end = members.get("description"), members.get("expiration")
+    description = members.get("description")
     return ClientSecret(
         secret_id=secret_id,
         description=description if isinstance(description, str) else "",
-        expires_at=_posix_time(end) if isinstance(end, str) else None,
+        expires_at=parse_time(members.get("expiration")),
     )
-
-
-def _posix_time(text: str) -> float | None:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -8,9 +8,6 @@ it between processes. Save it where it says so, and a process may die anywhere::
     begin_authorization -> save -> POST -> authorization_started  -> save   a derived key a signer
     step -> the signer's sign-in -> PUT -> merge_authorization    -> save
                         GET or an event -> merge_...              -> save
-
-A signature that was seen stays, and so does a final status. Of everything else the later one
-counts, so that events and polls may come in any order, late and twice.
 """
 
 import hashlib
@@ -23,11 +20,16 @@ import attrs
 from yarl import URL
 
 from aritma_auth.banking.api_request import ApiRequest
-from aritma_auth.banking.events import PaymentAuthorized, PaymentStatusUpdated
 from aritma_auth.banking.headers import ApiContext, build_api_headers, generate_idempotency_key
-from aritma_auth.banking.problems import is_status
-from aritma_auth.banking.sca import ScaStep, parse_link, parse_sca_step, require_api_url
-from aritma_auth.banking.signatures import SIGNED, PaymentAction, Signature
+from aritma_auth.banking.known_payment import KnownPayment
+from aritma_auth.banking.problems import first_text, is_status, read_members
+from aritma_auth.banking.sca import (
+    ScaStep,
+    parse_link,
+    parse_sca_step,
+    require_api_url,
+)
+from aritma_auth.banking.signatures import SIGNED, Signature
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     ConfigurationError,
@@ -36,25 +38,12 @@ from aritma_auth.errors import (
     require_seconds,
 )
 from aritma_auth.protocol.parameters import parse_words
-from aritma_auth.protocol.strict_json import (
-    JsonError,
-    StructureError,
-    parse_json_object,
-    structure,
-)
-from aritma_auth.runtime.values import Value
 
-_EXECUTED = ("accc", "acsc")
-_ENDED = (*_EXECUTED, "rjct", "canc")
-"""Of ISO 20022: settled at the creditor's or the debtor's bank; rejected, cancelled."""
-
-_STATUS_MEMBERS = ("transactionStatus", "status")
 _ID_MEMBERS = ("paymentId", "basketId")
-_MAX_COUNT = 1000
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class PendingPayment(Value):
+class PendingPayment(KnownPayment):
     """
     One logical payment or basket, until it is done.
 
@@ -84,19 +73,6 @@ class PendingPayment(Value):
         signatures: The signers' parts.
     """
 
-    path: str
-    idempotency_key: str
-    digest: str = ""
-    sent_at: float | None = None
-    url: str | None = None
-    payment_id: str | None = None
-    status: str = ""
-    status_at: float = 0.0
-    required: int | None = None
-    left: int | None = None
-    left_at: float = 0.0
-    signatures: tuple[Signature, ...] = ()
-
     @classmethod
     def generate(cls, path: str = "bulk-payments/credit-transfer") -> Self:
         """
@@ -108,34 +84,7 @@ class PendingPayment(Value):
         Raises:
             ConfigurationError: The path is not relative.
         """
-        require_instance("path", "a path, such as bulk-payments/credit-transfer", path, str)
-        if not path or path.startswith("/") or ":" in path or ".." in path:
-            raise ConfigurationError(
-                f"path must be relative to the API, such as signing-baskets, not {path!r}"
-            )
         return cls(path=path, idempotency_key=generate_idempotency_key())
-
-    def to_json(self) -> str:
-        """Write it for another process; it holds no token."""
-        return json.dumps(attrs.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """
-        Read what `to_json` wrote.
-
-        Args:
-            text: The text.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
-        require_instance("text", "what to_json returned", text, str)
-        try:
-            return structure(parse_json_object(text.encode(errors="replace")), cls)
-        except (JsonError, StructureError) as error:
-            problem = str(error)
-        raise ConfigurationError(f"text must be what to_json returned: {problem}")
 
     # The payment
 
@@ -159,7 +108,8 @@ class PendingPayment(Value):
                 it to `created`, or generate another.
         """
         require_seconds("now", now)
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        require_seconds("replay_window", replay_window)
+        digest = _digest(body)
         if self.url is not None:
             raise ConfigurationError("this payment exists: it must not be created again")
         if self.digest and digest != self.digest:
@@ -184,10 +134,12 @@ class PendingPayment(Value):
             context: The consent or subscription of the call.
 
         Raises:
-            ConfigurationError: `begin_creation` was not called.
+            ConfigurationError: `begin_creation` was not called, or with another body.
         """
         if self.sent_at is None:
             raise ConfigurationError("begin_creation must be called first, and its result saved")
+        if _digest(body) != self.digest:
+            raise ConfigurationError("the body must be the one that begin_creation got")
         headers = build_api_headers(idempotency_key=self.idempotency_key, context=context)
         return ApiRequest(method="POST", path=self.path, headers=headers, json=body)
 
@@ -209,8 +161,10 @@ class PendingPayment(Value):
 
             VerificationError: The link is at none of the environment's APIs.
         """
-        payment_id = _first_text(members, _ID_MEMBERS)
-        link = parse_link(members, "self", base_url)
+        given = read_members(members)
+        require_instance("environment", "an Environment", environment, Environment)
+        payment_id = first_text(given, _ID_MEMBERS)
+        link = parse_link(given, "self", base_url)
         if payment_id is None or link is None:
             raise InvalidResponseError(
                 "the payment must have an identifier and a link to itself: it was created, and "
@@ -219,21 +173,27 @@ class PendingPayment(Value):
                 problems=("paymentId or basketId, and _links.self, must be there",),
             )
         require_api_url(link, environment, "self")
-        return attrs.evolve(self._merged(members, 0.0), payment_id=payment_id, url=link)
+        return attrs.evolve(self.merge_payment(given, now=0.0), payment_id=payment_id, url=link)
 
     # Its signers
 
-    def begin_authorization(self, signer: str) -> Self:
+    def begin_authorization(self, signer: str, *, anew: bool = False) -> Self:
         """
         Begin one signer's authorization, or a new one if the last has failed; save the result.
 
         Args:
             signer: The signer, by any name that stays the same.
 
+            anew: Begin another although the last one has not failed: the API has refused to start
+                it, and replays that refusal to its key, or knows it no longer. Ask for the
+                authorization before: one that was confirmed is the signer's signature.
+
         Raises:
             ConfigurationError: The payment does not exist, or the signer has signed.
         """
         require_instance("signer", "a name", signer, str)
+        if not signer or not signer.isprintable():
+            raise ConfigurationError("signer must be a name of visible characters")
         if self.url is None:
             raise ConfigurationError("the payment must be created before it is signed")
         signature = self.signature_of(signer)
@@ -241,7 +201,7 @@ class PendingPayment(Value):
             return self._with(Signature(signer=signer))
         if signature.is_signed:
             raise ConfigurationError(f"{signer!r} has signed: nothing is left to authorize")
-        if signature.is_failed:
+        if signature.is_failed or anew:
             return self._with(Signature(signer=signer, attempt=signature.attempt + 1))
         return self
 
@@ -272,7 +232,7 @@ class PendingPayment(Value):
         words = parse_words(acr_values, "acr_values")
         return ApiRequest(
             method="POST",
-            path=f"{self.url}/authorizations",
+            path=f"{(self.url or '').rstrip('/')}/authorizations",
             headers=build_api_headers(idempotency_key=key, context=context),
             json={"authenticationMethodAcrValues": " ".join(words)} if words else {},
         )
@@ -306,7 +266,7 @@ class PendingPayment(Value):
             VerificationError: A link leads elsewhere; nothing is kept of it.
         """
         signature = self._require(signer)
-        if is_status(members.get("scaStatus"), *SIGNED):
+        if is_status(read_members(members).get("scaStatus"), *SIGNED):
             # An exemption needs no confirmation, so its response has no link.
             return self.merge_authorization(signer, members)
         step = parse_sca_step(
@@ -352,177 +312,17 @@ class PendingPayment(Value):
             authorization_id=signature.authorization_id,
         )
 
-    # What is known of it
 
-    def merge_payment(self, members: Mapping[str, object], *, now: float) -> Self:
-        """
-        Take what a GET of the payment gave.
-
-        Args:
-            members: The JSON object.
-
-            now: POSIX seconds of the request.
-        """
-        return self._merged(members, now)
-
-    def merge_authorization(self, signer: str, members: Mapping[str, object]) -> Self:
-        """
-        Take what a GET of a signer's authorization, or its confirmation, gave.
-
-        Args:
-            signer: The signer.
-
-            members: The JSON object.
-
-        Raises:
-            ConfigurationError: The signer has no authorization.
-        """
-        signature = self._require(signer)
-        status = members.get("scaStatus")
-        if signature.is_signed or not isinstance(status, str):
-            return self
-        # What the API last said is left stays: it may have counted this signature or not.
-        return self._with(attrs.evolve(signature, status=status))
-
-    def merge_event(self, event: PaymentAuthorized | PaymentStatusUpdated) -> Self:
-        """
-        Take an event; one of another payment changes nothing.
-
-        Events name a payment and never a basket: a basket's signatures are known by their
-        authorization, and its status by `merge_payment`.
-
-        Args:
-            event: What a receiver got.
-        """
-        at, is_ours = event.envelope.time or 0.0, event.payment_id == self.payment_id
-        if isinstance(event, PaymentStatusUpdated):
-            return self._with_status(event.status, at) if is_ours else self
-        known = self._authorization(event.authorization_id)
-        if known is None and not is_ours:
-            return self
-        signature = known or Signature(
-            signer=event.user_id, authorization_id=event.authorization_id
-        )
-        merged = self._with(attrs.evolve(signature, status=SIGNED[0]))
-        return merged._counted(event.required, event.remaining, at)  # noqa: SLF001 - our own
-
-    def has_status(self, *expected: str) -> bool:
-        """
-        Compare the status without regard to case.
-
-        Args:
-            expected: Statuses, such as ``acsc``.
-        """
-        return is_status(self.status, *expected)
-
-    @property
-    def signed_by(self) -> tuple[str, ...]:
-        """The signers who have signed."""
-        return tuple(each.signer for each in self.signatures if each.is_signed)
-
-    @property
-    def unsigned(self) -> tuple[str, ...]:
-        """The signers who have begun and not signed."""
-        return tuple(each.signer for each in self.signatures if not each.is_signed)
-
-    @property
-    def remaining(self) -> int | None:
-        """How many signatures are left, or None if the API has not said how many it needs."""
-        if self.left is None and self.required is not None:
-            return max(0, self.required - len(self.signed_by))
-        return self.left
-
-    @property
-    def is_ended(self) -> bool:
-        """The payment was executed, rejected or cancelled."""
-        return self.has_status(*_ENDED)
-
-    @property
-    def is_executed(self) -> bool:
-        """The payment was executed."""
-        return self.has_status(*_EXECUTED)
-
-    def signature_of(self, signer: str) -> Signature | None:
-        """
-        Return a signer's part, or None.
-
-        Args:
-            signer: The signer.
-        """
-        return next((each for each in self.signatures if each.signer == signer), None)
-
-    def action_for(self, signer: str) -> PaymentAction:
-        """
-        Tell what the payment needs next of a signer.
-
-        Before `SIGN` ask the API for the authorization once more: a process may have died after the
-        confirmation and before it was saved.
-
-        Args:
-            signer: The signer.
-        """
-        if self.is_ended:
-            return PaymentAction.DONE
-        if self.url is None:
-            return PaymentAction.CREATE
-        signature = self.signature_of(signer)
-        if self.remaining == 0 or (signature is not None and signature.is_signed):
-            return PaymentAction.WAIT
-        if signature is None or signature.confirmation is None or signature.is_failed:
-            return PaymentAction.AUTHORIZE
-        return PaymentAction.SIGN
-
-    def _require(self, signer: str) -> Signature:
-        signature = self.signature_of(signer)
-        if signature is None or self.url is None:
-            raise ConfigurationError(
-                "begin_authorization must be called first, and its result saved"
-            )
-        return signature
-
-    def _authorization(self, authorization_id: str) -> Signature | None:
-        known = (each for each in self.signatures if each.authorization_id == authorization_id)
-        return next(known, None)
-
-    def _with(self, signature: Signature) -> Self:
-        """Replace a signer's part, and what an event told of the same authorization."""
-        others = (
-            each
-            for each in self.signatures
-            if each.signer != signature.signer
-            and (
-                each.authorization_id is None or each.authorization_id != signature.authorization_id
-            )
-        )
-        return attrs.evolve(self, signatures=(*others, signature))
-
-    def _merged(self, members: Mapping[str, object], now: float) -> Self:
-        status = _first_text(members, _STATUS_MEMBERS)
-        merged = self if status is None else self._with_status(status, now)
-        return merged._counted(  # noqa: SLF001 - our own
-            _count(members.get("requiredAuthorizations")),
-            _count(members.get("remainingAuthorizations")),
-            now,
-        )
-
-    def _with_status(self, status: str, at: float) -> Self:
-        # Deliveries are repeated and come late: what is final stays, else the later one counts.
-        is_later = at >= self.status_at or is_status(status, *_ENDED)
-        if self.is_ended or not is_later:
-            return self
-        return attrs.evolve(self, status=status, status_at=at)
-
-    def _counted(self, required: int | None, left: int | None, at: float) -> Self:
-        counted = self if required is None else attrs.evolve(self, required=required)
-        if left is None or (self.left is not None and at < self.left_at):
-            return counted
-        return attrs.evolve(counted, left=left, left_at=at)
-
-
-def _first_text(members: Mapping[str, object], names: Iterable[str]) -> str | None:
-    values = (members.get(name) for name in names)
-    return next((value for value in values if isinstance(value, str) and value), None)
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+def _digest(body: Mapping[str, object]) -> str:
+    """Digest what is to be sent, whatever the order of its members."""
+    require_instance("body", "the JSON object to send", body, Mapping)
+    try:
+        text = json.dumps(dict(body), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    else:
+        return hashlib.sha256(text.encode()).hexdigest()
+    # Outside the except block: json's error quotes the body.
+    raise ConfigurationError(
+        f"body must be what JSON can hold: texts, numbers, lists and objects ({problem})"
+    )

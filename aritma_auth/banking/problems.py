@@ -1,6 +1,7 @@
-"""What an API reports of itself: problem details, and statuses."""
+"""What an API reports: problem details, statuses, times."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import attrs
 
@@ -9,6 +10,9 @@ from aritma_auth.protocol.echoes import hide_echoes, hide_tokens
 from aritma_auth.protocol.parameters import parse_texts
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
+
+# What a server may send in the place of an object is its fault; anything else is the caller's.
+_JSON = (Mapping, list, int, float, type(None))
 
 _MEMBERS = ("type", "title", "detail", "instance")
 
@@ -102,3 +106,51 @@ def is_status(value: object, *expected: str) -> bool:
     Source: Banking v4's OpenAPI, and its quick start.
     """
     return isinstance(value, str) and value.casefold() in {each.casefold() for each in expected}
+
+
+def read_members(members: object) -> Mapping[str, object]:
+    """
+    Read what ``response.json()`` gave: whatever the server sent in the place of an object is empty.
+
+    Args:
+        members: The JSON object.
+
+    Raises:
+        ConfigurationError: It is nothing that JSON is parsed to, such as a coroutine or the text.
+    """
+    require_instance("members", "a JSON object, such as await response.json()", members, _JSON)
+    return members if isinstance(members, Mapping) else {}
+
+
+def first_text(members: Mapping[str, object], names: Iterable[str]) -> str | None:
+    """
+    Return the first of some members that is a text and not empty.
+
+    Args:
+        members: The JSON object.
+
+        names: The members' names.
+    """
+    values = (members.get(name) for name in names)
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def parse_time(value: object) -> float | None:
+    """
+    Parse a time that an API sent; one without a zone is UTC.
+
+    Args:
+        value: The member's value.
+
+    Returns:
+        POSIX seconds, or None if it is no time.
+
+    Spec: RFC 3339.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (OverflowError, ValueError):
+        return None

@@ -6,6 +6,7 @@ from typing import Unpack
 import attrs
 from yarl import URL
 
+from aritma_auth.banking.problems import read_members
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
@@ -20,9 +21,6 @@ from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.parameters import is_word, parse_words
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
-
-# What a server may send in the place of an object is its fault; anything else is the caller's.
-_JSON = (Mapping, list, int, float, type(None))
 
 
 @attrs.frozen(kw_only=True)
@@ -116,15 +114,14 @@ def parse_sca_step(
 
     Source: Banking v4's OpenAPI (start authorization).
     """
-    require_instance("members", "a JSON object, such as await response.json()", members, _JSON)
+    given = read_members(members)
     require_instance("environment", "an Environment", environment, Environment)
-    require_instance("base_url", "a URL, such as response.url", base_url, (str, URL))
-    authority = parse_link(members, "scaOauth")
-    confirmation = parse_link(members, "confirmation", base_url)
+    authority = parse_link(given, "scaOauth")
+    confirmation = parse_link(given, "confirmation", base_url)
     if authority is None or confirmation is None:
         raise InvalidResponseError(
             "scaOauth and confirmation must both be among the response's links for a confirmation "
-            f"at Aritma ID; its scaStatus is {_status(members)}: scaRedirect, if it is there, "
+            f"at Aritma ID; its scaStatus is {_status(given)}: scaRedirect, if it is there, "
             "leads to the bank's own page",
             status=201,
             problems=("_links.scaOauth and _links.confirmation must both be there",),
@@ -133,10 +130,10 @@ def parse_sca_step(
     authorities = {origin_of(URL(url)) for url in (*environment.issuers, endpoint)}
     _require_origin(authority, authorities | environment.endpoint_origins, "scaOauth")
     require_api_url(confirmation, environment, "confirmation")
-    authorization_id = members.get("authorizationId")
+    authorization_id = given.get("authorizationId")
     return ScaStep(
         confirmation=confirmation,
-        acr_values=_acr_values(members) or parse_words(acr_values, "acr_values"),
+        acr_values=_acr_values(given) or parse_words(acr_values, "acr_values"),
         authorization_id=authorization_id if isinstance(authorization_id, str) else None,
     )
 
@@ -148,18 +145,17 @@ def _acr_values(members: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(map(str, words)) if is_usable and isinstance(words, list) else ()
 
 
-def _status(members: object) -> str:
-    # What ``response.json()`` gives is whatever the server sent, such as a list.
-    status = members.get("scaStatus") if isinstance(members, Mapping) else None
+def _status(members: Mapping[str, object]) -> str:
+    status = members.get("scaStatus")
     return printable(status) if isinstance(status, str) else "not there"
 
 
-def parse_link(members: object, name: str, base_url: str | URL = "") -> str | None:
+def parse_link(members: Mapping[str, object], name: str, base_url: str | URL = "") -> str | None:
     """
     Parse a link of a response; it is not trusted yet.
 
     Args:
-        members: The JSON object, or whatever else the server sent.
+        members: The JSON object.
 
         name: The link's name.
 
@@ -167,8 +163,12 @@ def parse_link(members: object, name: str, base_url: str | URL = "") -> str | No
 
     Returns:
         The link, or None if there is none.
+
+    Raises:
+        ConfigurationError: The base URL is of the wrong kind.
     """
-    links = members.get("_links") if isinstance(members, Mapping) else None
+    require_instance("base_url", "a URL, such as response.url", base_url, (str, URL))
+    links = members.get("_links")
     link = links.get(name) if isinstance(links, Mapping) else None
     link = link.get("href") if isinstance(link, Mapping) else link
     if not isinstance(link, str):
@@ -191,8 +191,11 @@ def require_api_url(url: str, environment: Environment, name: str) -> None:
         name: The link's name.
 
     Raises:
+        ConfigurationError: The environment is none.
+
         VerificationError: It leads elsewhere: nothing is sent there.
     """
+    require_instance("environment", "an Environment", environment, Environment)
     _require_origin(url, environment.api_origins, name)
 
 

@@ -13,6 +13,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import JsonValue, Members
 
 if TYPE_CHECKING:
@@ -235,11 +236,12 @@ def _wire_scope(value: object, _type: object) -> WireScope:
 
 
 def _subject_first(sentence: str) -> str:
-    what, _, path = sentence.partition(" @ $.")
-    return f"{path} {what}"
+    # What the class itself refuses has no path, and its error names the argument.
+    what, _, path = sentence.rpartition(" @ $")
+    return f"{path.removeprefix('.')} {what}" if path else what
 
 
 def _problem(error: BaseException, _type: type | None) -> str:
     if isinstance(error, KeyError):
         return "is missing"
-    return str(error) if isinstance(error, TypeError) else "is invalid"
+    return str(error) if isinstance(error, TypeError | ConfigurationError) else "is invalid"

@@ -234,3 +234,21 @@ def test_whatever_comes_is_events_or_refused(body, media_type, fields):
     except aa.VerificationError:
         return
     assert all(event.id and event.source and event.type for event in events)
+
+
+@pytest.mark.parametrize(
+    ("written", "event_id"),
+    [
+        ('"2d"', "2d"),
+        ('"2%20d"', "2 d"),
+        (r'"2\"d\\"', '2"d\\'),
+        ('"', '"'),
+        ('"2d', '"2d'),
+        ("2d", "2d"),
+    ],
+)
+def test_a_quoted_field_says_what_it_says_without_quotes(written, event_id):
+    """Two spellings of one id are one event (CloudEvents HTTP 1.0.2 §3.1.3.2)."""
+    (event,) = banking.parse_cloud_events(binary(id=written), b"{}")
+
+    assert event.id == event_id

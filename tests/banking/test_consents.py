@@ -46,7 +46,7 @@ def test_a_consent_has_an_identifier_and_a_status(members):
     with pytest.raises(aa.InvalidResponseError, match="an identifier and a status"):
         banking.parse_consent(members)
     with pytest.raises(aa.ConfigurationError, match="members must be"):
-        banking.parse_consent([])
+        banking.parse_consent("text")
 
 
 @pytest.mark.parametrize(
@@ -267,3 +267,18 @@ def test_a_misspelled_placeholder_is_named():
         aa.ConfigurationError, match=r"path must have no placeholders but \{consent_id\}"
     ):
         banking.build_consent_refresh_request("c", path="consents/{consentId}")
+
+
+@pytest.mark.parametrize("identifier", ["", ".", "..", "a\nb", "\ud800"])
+def test_an_identifier_leads_nowhere_else(identifier):
+    """A segment of dots, an empty one, or one that cannot be encoded is refused."""
+    with pytest.raises(aa.ConfigurationError, match="consent_id must be an identifier"):
+        banking.build_consent_refresh_request(identifier)
+
+
+def test_what_is_no_consent_is_the_servers_fault():
+    """A list in the place of an object is a response that breaks the specification."""
+    with pytest.raises(aa.InvalidResponseError, match="must have an identifier"):
+        banking.parse_consent([])
+    with pytest.raises(aa.ConfigurationError, match="event must be a ConsentStatusUpdated"):
+        banking.ExpirationWatch().merge_event("expired")

@@ -1,6 +1,7 @@
 """A payment of several signers as a value: its requests, what it refuses, and how news are merged."""
 
 import itertools
+import json
 import uuid
 
 import hypothesis
@@ -421,3 +422,117 @@ def test_what_to_json_did_not_write_is_refused(text):
         PendingPayment.from_json(text)
     with pytest.raises(aa.ConfigurationError, match="text must be"):
         PendingPayment.from_json(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"idempotency_key": "a"}, "idempotency_key must be a UUID"),
+        ({"idempotency_key": "a\r\nAuthorization: b"}, "idempotency_key must be a UUID"),
+        ({"idempotency_key": "{12345678-1234-1234-1234-123456789012}"}, "must be a UUID"),
+        ({"path": "https://evil.example/"}, "path must be relative to the API"),
+        ({"url": "javascript:alert"}, "url must"),
+        ({"url": "http://banking.example/p1"}, "url must use https"),
+        (
+            {"signatures": [{"signer": "a", "status": 5}]},
+            r"signatures\[0\].status must be a string",
+        ),
+        ({"sent_at": "1"}, "sent_at must be a number"),
+        ({"path": None}, "path is missing"),
+    ],
+)
+def test_a_row_that_was_tampered_with_is_refused(changes, problem):
+    """What comes back from a database is checked when it is read, and the member is named."""
+    kept = json.loads(created().to_json()) | changes
+    with pytest.raises(aa.ConfigurationError, match=problem) as caught:
+        PendingPayment.from_json(json.dumps(kept))
+
+    assert str(caught.value).startswith("text must be what to_json returned: ")
+
+
+def test_a_row_of_a_later_version_is_read():
+    """Members that this version does not know are left out, so that versions can run side by side."""
+    payment = created()
+    kept = json.loads(payment.to_json()) | {"later": 1}
+
+    assert PendingPayment.from_json(json.dumps(kept)) == payment
+
+
+@pytest.mark.parametrize("body", [{"a": object()}, {"a": float("nan")}, {"a": 1, 2: 3}])
+def test_a_body_that_json_cannot_hold_is_refused(body):
+    """No TypeError of json leaves the package, before anything is sent."""
+    with pytest.raises(aa.ConfigurationError, match="body must be what JSON can hold"):
+        PendingPayment.generate().begin_creation(body, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("act", "problem"),
+    [
+        (lambda: PendingPayment.generate().begin_creation([], now=NOW), "body must be the JSON"),
+        (
+            lambda: PendingPayment.generate().begin_creation(BODY, now=NOW, replay_window="5"),
+            "replay_window must be a number of seconds",
+        ),
+        (
+            lambda: (
+                PendingPayment.generate()
+                .begin_creation(BODY, now=NOW)
+                .build_creation_request(BODY | {"more": 1})
+            ),
+            "the body must be the one that begin_creation got",
+        ),
+        (lambda: created().created("text", environment=ENVIRONMENT), "members must be a JSON"),
+        (lambda: created().created(made(), environment=None), "environment must be an Environment"),
+        (
+            lambda: created().created(made(), environment=ENVIRONMENT, base_url=5),
+            "base_url must be a URL",
+        ),
+        (lambda: created().merge_payment({}, now=None), "now must be a number"),
+        (lambda: created().merge_event("news"), "event must be a PaymentAuthorized"),
+        (lambda: authorized("a").step("a", environment="id"), "environment must be an Environment"),
+        (lambda: created().begin_authorization(""), "signer must be a name of visible"),
+        (lambda: created().begin_authorization("\ud800"), "signer must be a name of visible"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(act, problem):
+    """No AttributeError or TypeError of ours leaves the package."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        act()
+
+
+@pytest.mark.parametrize("sent", [[], None, 5])
+def test_what_a_server_sends_in_the_place_of_an_object_is_nothing(sent):
+    """A poll that has an odd response changes nothing, and the other responses are the server's fault."""
+    payment = authorized("alice")
+
+    assert payment.merge_payment(sent, now=NOW) == payment
+    assert payment.merge_authorization("alice", sent) == payment
+    with pytest.raises(aa.InvalidResponseError):
+        payment.authorization_started("alice", sent, environment=ENVIRONMENT)
+    with pytest.raises(aa.InvalidResponseError):
+        payment.created(sent, environment=ENVIRONMENT)
+
+
+def test_a_refused_authorization_is_begun_anew():
+    """The API replays a refusal to its key: another attempt has another key, and loses no signature."""
+    payment = created().begin_authorization("alice")
+    refused = payment.build_authorization_request("alice")
+    again = payment.begin_authorization("alice", anew=True)
+    request = again.build_authorization_request("alice")
+
+    assert again.signature_of("alice").attempt == 2
+    assert request.headers["Idempotency-Key"] != refused.headers["Idempotency-Key"]
+    signed_once = authorized("alice").merge_authorization("alice", {"scaStatus": "finalised"})
+    with pytest.raises(aa.ConfigurationError, match="'alice' has signed"):
+        signed_once.begin_authorization("alice", anew=True)
+    forgotten = authorized("alice").begin_authorization("alice", anew=True)
+    assert forgotten.merge_event(signed(1)).signed_by == ("user-x",)
+
+
+def test_a_link_with_a_slash_at_its_end_has_one():
+    """The place of authorizations is below the payment's, however its link is written."""
+    members = made(_links={"self": PAYMENT + "/"})
+    payment = PendingPayment.generate().begin_creation(BODY, now=NOW)
+    payment = payment.created(members, environment=ENVIRONMENT).begin_authorization("alice")
+
+    assert payment.build_authorization_request("alice").path == f"{PAYMENT}/authorizations"
