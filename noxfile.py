@@ -198,7 +198,7 @@ def coverage(session: nox.Session) -> None:
     ],
 )
 def interleavings(session: nox.Session, faults: str) -> None:
-    """Visit every interleaving of a shared refresh with two faults, and random ones with four."""
+    """Visit every interleaving of a refresh with two faults, and go random ways through four."""
     install_groups(session, "test")
     session.install(".[all]")
     session.run(
@@ -221,6 +221,11 @@ def simulation(session: nox.Session) -> None:
         session.run(
             *("python", "-m", "support.simulation", *seeds),
             env={"PYTHONSAFEPATH": "1", "PYTHONPATH": "tests"},
+        )
+    if not session.posargs:
+        session.run(
+            *("pytest", "tests/provider/shared/test_fleet_invariants.py"),
+            env={"PYTHONSAFEPATH": "1", "FLEET_EXAMPLES": "300"},
         )
 
 

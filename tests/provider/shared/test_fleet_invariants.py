@@ -9,6 +9,7 @@ is presented twice. Time is the event loop's own, and passes only when the machi
 import asyncio
 import gc
 import heapq
+import os
 from types import SimpleNamespace
 
 from hypothesis import settings
@@ -444,7 +445,10 @@ class ForgetfulFleet(SignedInFleet):
     store_forgets = True
 
 
-LIMITS = settings(max_examples=100, stateful_step_count=40, deadline=None)
+EXAMPLES = int(os.environ.get("FLEET_EXAMPLES", "30"))
+"""Histories of each kind; ``nox -s simulation`` has many more."""
+
+LIMITS = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
 TestFleet = Fleet.TestCase
 TestFleet.settings = LIMITS
 TestSignedInFleet = SignedInFleet.TestCase
