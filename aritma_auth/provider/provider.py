@@ -357,19 +357,17 @@ class TokenProvider(AsyncCloseable):
         if refresher is None:
             from aritma_auth.provider.refresh import TokenRefresher  # noqa: PLC0415 - with the first
 
-            refresher = TokenRefresher(self._settings, self._cache, self._ended)
+            refresher = TokenRefresher(self._settings, self._cache, self._rest)
             self._refresher = refresher
         return refresher
 
-    def _ended(self) -> None:
-        self._is_in_background = False
-        self._rest()
-
     def _rest(self) -> None:
-        # An idle provider keeps its token and little else: a process may have thousands.
         refresher = self._refresher
-        if refresher is not None and refresher.is_disposable and refresher.flights.current is None:
-            self._refresher = None
+        if refresher is not None and refresher.flights.current is None:
+            self._is_in_background = False
+            # An idle provider keeps its token and little else: a process may have thousands.
+            if refresher.is_disposable:
+                self._refresher = None
 
     def _served(self, outcome: "Outcome | None") -> Token | None:
         """Return the token for a caller that has waited; None if it must start over."""

@@ -14,6 +14,7 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
     TransportError,
     VerificationError,
+    wrong_kind,
 )
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
@@ -263,56 +264,46 @@ class TokenRequester:
             self._unanswered = None
 
     async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
-        issued_at = self._clock.monotonic()
-        try:
-            issued = await self._request(grant, deadline, issued_at)
-        except AritmaAuthError as error:
-            self._report_failure(error, issued_at)
-            raise
-        if issued.problem is not None:
-            self._report_failure(issued.problem, issued_at)
-        return issued
-
-    def _report_failure(self, error: AritmaAuthError, issued_at: float) -> None:
-        took = self._clock.monotonic() - issued_at
-        self._settings.report(events.TokenRequestFailed(error.copy(), took))
-
-    async def _request(self, grant: Grant, deadline: float, issued_at: float) -> IssuedToken:
-        wall = self._clock.time()
+        settings, issued_at, wall = self._settings, self._clock.monotonic(), self._clock.time()
         left = max(0.0, deadline - issued_at)
-        proofs = self._settings.proofs
-        if proofs is not None:
-            proofs.report_to(self._settings.report)
+        if settings.proofs is not None:
+            settings.proofs.report_to(settings.report)
         successors: list[Token] = []
+        problem: AritmaAuthError
         try:
-            token = await run_within(
+            token: object = await run_within(
                 left,
-                self._settings.client.fetch_token(grant),
+                settings.client.fetch_token(grant),
                 context=listening_context(successors.append),
             )
-        except InvalidResponseError as error:
-            if not successors or grant.is_reusable:
-                raise
-            # What was presented is spent: its successor is kept before the failure is raised.
-            return IssuedToken(successors[-1], issued_at, wall, problem=error.copy())
+        except AritmaAuthError as error:
+            problem = error.copy()
         except WorkCancelledError:
-            problem: AritmaAuthError = ConfigurationError(
+            problem = ConfigurationError(
                 "the client or its secret's callable raised CancelledError: await no cancelled task"
             )
-        except TimeoutError as error:
-            if isinstance(error, AritmaAuthError):
-                raise
-            limit = self._settings.policy.refresh_timeout
-            within = f"refresh_timeout ({limit:g} s)"
-            if left < limit * 0.99:
-                within = f"the {left:.3g} s that were left of {within}, or of redemption_timeout"
-            problem = TransportError(
-                f"no token within {within}: check the secret's callable and the network, or raise "
-                "the number"
-            )
+        except TimeoutError:
+            problem = self._out_of_time(left)
         else:
-            return IssuedToken(token, issued_at, wall)
+            if isinstance(token, Token):
+                return IssuedToken(token, issued_at, wall)
+            problem = wrong_kind("what the client's fetch_token returns", "a Token", token)
+        took = self._clock.monotonic() - issued_at
+        settings.report(events.TokenRequestFailed(problem.copy(), took))
+        if successors and not grant.is_reusable:
+            # What was presented is spent: its successor is kept before the failure is raised.
+            return IssuedToken(successors[-1], issued_at, wall, problem=problem)
         raise problem
+
+    def _out_of_time(self, left: float) -> TransportError:
+        limit = self._settings.policy.refresh_timeout
+        within = f"refresh_timeout ({limit:g} s)"
+        if left < limit * 0.99:
+            within = f"the {left:.3g} s that were left of {within}, or of redemption_timeout"
+        return TransportError(
+            f"no token within {within}: check the secret's callable and the network, or raise the "
+            "number"
+        )
 
 
 def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:

@@ -31,6 +31,7 @@ import itertools
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aritma_auth.runtime.tasks import GuardedTask
@@ -143,7 +144,7 @@ class SingleFlight(Generic[R]):
                     flight.task = GuardedTask(
                         self._run(flight),
                         "aritma-auth refresh",
-                        lambda task: self._ended(flight, task),
+                        partial(self._ended, flight),
                     )
                 except BaseException:
                     self._flight = None

@@ -338,3 +338,28 @@ async def test_a_subject_that_cannot_be_looked_at_is_no_error_of_its_own(clock):
     with pytest.raises(aa.InvalidClientError):
         await rig.get()
     await rig.provider.aclose()
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+@pytest.mark.parametrize("grant", [GRANT, aa.RefreshTokenGrant("first")])
+@pytest.mark.parametrize("given", [None, {"access_token": "secret"}, "secret"])
+async def test_a_client_that_returns_no_token_is_told_what_it_must_return(
+    clock, grant, given, has_store
+):
+    """The error names the type, never the value; and a client that returns one is used."""
+    store = aa.MemoryTokenStore(clock=clock) if has_store else None
+    rig = Rig(clock, grant=grant, store=store)
+    fetch = rig.client.fetch_token
+
+    async def fetch_something(grant, *, timeout=None):
+        return given
+
+    rig.client.fetch_token = fetch_something
+    with pytest.raises(aa.ConfigurationError, match="fetch_token returns must be a Token") as told:
+        await rig.get()
+    rig.client.fetch_token = fetch
+    clock.advance(600)
+
+    assert "secret" not in str(told.value)
+    assert await rig.get() == "token-1"
+    await rig.provider.aclose()

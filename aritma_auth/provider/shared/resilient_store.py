@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from types import UnionType
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, StoreError
@@ -14,6 +14,7 @@ from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_to_the_end, run_within, uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _BEATS = 3
@@ -59,7 +60,7 @@ class ResilientStore:
 
     async def load(self) -> Entry | None:
         """Return the entry, or None."""
-        entry = await self._run("load", lambda: self._store.load(self._key), Entry | None)
+        entry = await self._run("load", Entry | None, self._store.load)
         if entry is not None and entry.problem is not None:
             notify(self._on_event, events.StoreFailed("read", entry.problem))
         return entry
@@ -67,17 +68,13 @@ class ResilientStore:
     async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
         """Write a record if the entry is still of that generation; tell whether it was."""
         return await self._run(
-            "save",
-            lambda: self._store.save(self._key, record, replaces=replaces, fence=fence),
-            bool,
+            "save", bool, self._store.save, record, replaces=replaces, fence=fence
         )
 
     async def acquire(self) -> "HeldLease | None":
         """Ask for the right to refresh; None if another process has it."""
         seconds = self._sharing.lease
-        lease = await self._run(
-            "lease", lambda: self._store.acquire(self._key, seconds=seconds), object
-        )
+        lease = await self._run("lease", object, self._store.acquire, seconds=seconds)
         return None if lease is None else HeldLease(lease, self._sharing)
 
     async def wait_for_change(self, generation: int, seconds: float) -> None:
@@ -98,16 +95,20 @@ class ResilientStore:
             await asyncio.wait((sleeping, watching), timeout=self._sharing.store_timeout)
 
     async def _run(
-        self, operation: str, work: Callable[[], Awaitable[T]], kind: type | UnionType
+        self,
+        operation: str,
+        kind: type | UnionType,
+        method: Callable[Concatenate[str, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         away_until = self._away_until
         if away_until is not None and self._clock.monotonic() < away_until:
             raise StoreUnavailableError
         began = self._clock.monotonic()
         try:
-            result = await run_within(
-                self._sharing.store_timeout, _await(work), "aritma-auth store"
-            )
+            work = _call(method, self._key, *args, **kwargs)
+            result = await run_within(self._sharing.store_timeout, work, "aritma-auth store")
             if not isinstance(result, kind):
                 problem = f"{operation} returned what is of type {type(result).__name__}"
                 raise StoreError(problem)  # noqa: TRY301 - as if the store had told it
@@ -129,8 +130,8 @@ class ResilientStore:
         raise StoreUnavailableError
 
 
-async def _await(work: Callable[[], Awaitable[T]]) -> T:
-    return await work()
+async def _call(method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await method(*args, **kwargs)
 
 
 class HeldLease:
@@ -172,4 +173,4 @@ class HeldLease:
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
         # Also while the store is left alone, whatever comes of it: the lease ends by itself.
         with contextlib.suppress(Exception):
-            await run_within(self._sharing.store_timeout, _await(work), "aritma-auth lease")
+            await run_within(self._sharing.store_timeout, _call(work), "aritma-auth lease")
