@@ -32,6 +32,7 @@ from aritma_auth.errors import (
     InvalidClientError,
     require_instance,
     require_seconds,
+    wrong_kind,
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.grants import ClientCredentialsGrant
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     import aiohttp
 
 _IAM_API = IamApi()
+
+_LATEST = 253_402_300_799.0
+"""The last second that RFC 3339 can write."""
 
 _PROOFS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each attempt: a new secret may need a moment to be known everywhere."""
@@ -173,14 +177,19 @@ async def rotate_secret(
 
     Source: Aritma IAM, "service client": add the new secret, switch, verify, delete the old one.
     """
+    _require_places(place, journal)
+    _require_session(iam, iam_url, timeout)
     require_instance("client_id", "a text", client_id, str)
-    require_secure_url(iam_url, "iam_url")
     require_instance("iam_api", "an IamApi", iam_api, IamApi)
-    for name, given in (("place", place), ("journal", journal)):
-        require_instance(name, "a SecretPlace, such as FileSecretPlace(path)", given, SecretPlace)
-    for name, seconds in (("lifetime", lifetime), ("only_within", only_within)):
-        if seconds is not None:
-            require_seconds(name, seconds, above_zero=True)
+    require_instance("description", "a text", description, str)
+    require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+    _require_client_auth(client_auth)
+    if old_secret_id is not None:
+        require_instance("old_secret_id", "an identifier or None", old_secret_id, str)
+    now = clock.time()
+    end = _end_after(lifetime, now)
+    if only_within is not None:
+        require_seconds("only_within", only_within, above_zero=True)
 
     async def prove(secret: SecretText, attempts: int) -> bool:
         """Tell whether a secret gets a token."""
@@ -208,10 +217,8 @@ async def rotate_secret(
         IamSecrets(iam, iam_api, iam_url, client_id, timeout=timeout),
         prove,
     )
-    now = clock.time()
     if only_within is not None and not await rotation.is_due(now + only_within):
         return None
-    end = None if lifetime is None else now + lifetime
     return await rotation.run(
         end, description=description, keep_old=keep_old, old_secret_id=old_secret_id
     )
@@ -232,7 +239,35 @@ async def read_expiration(journal: SecretPlace) -> float | None:
 
         StoreError: The journal cannot be read now.
     """
+    require_instance("journal", "a SecretPlace, such as FileSecretPlace", journal, SecretPlace)
     return (await _load(journal)).expires_at
+
+
+def _require_places(*places: object) -> None:
+    for name, given in zip(("place", "journal"), places, strict=True):
+        require_instance(name, "a SecretPlace, such as FileSecretPlace(path)", given, SecretPlace)
+
+
+def _require_client_auth(given: object) -> None:
+    if not callable(given):
+        raise wrong_kind("client_auth", "a client authentication's class", given)
+
+
+def _require_session(iam: object, iam_url: str, timeout: float) -> None:
+    if not hasattr(iam, "request"):
+        raise wrong_kind("iam", "your aiohttp.ClientSession for IAM", iam)
+    require_secure_url(iam_url, "iam_url")
+    require_seconds("timeout", timeout, above_zero=True)
+
+
+def _end_after(lifetime: float | None, now: float) -> float | None:
+    """Tell when a secret ends, before a journal is written that no later run could send."""
+    if lifetime is None:
+        return None
+    require_seconds("lifetime", lifetime, above_zero=True)
+    if now + lifetime > _LATEST:
+        raise ConfigurationError(f"lifetime must end before the year 10000, not {lifetime:g} s")
+    return now + lifetime
 
 
 class _Rotation:

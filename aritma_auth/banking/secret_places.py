@@ -1,8 +1,10 @@
 """Where a service reads its client secret, for whoever replaces it there."""
 
+import asyncio
 import contextlib
 import functools
 import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LIMIT = 1 << 16
+_PATIENCE = 60.0
+"""Seconds for a file or a keyring, which may ask its user to unlock it."""
+
 _THREADS = WorkerThreads("aritma-auth secret places")
 
 
@@ -61,9 +66,9 @@ class FileSecretPlace:
     """
     A file, as `Secret.from_file` reads it.
 
-    It is replaced atomically and keeps its mode, its owner and its group. If this process may not
-    give it to them and one could no longer read it, nothing is written. A new file is for its owner
-    alone.
+    It is replaced atomically and keeps its mode, its owner and its group; a symbolic link to it
+    stays. If this process may not give it to them and one could no longer read it, nothing is
+    written, and neither over a device or a pipe. A new file is for its owner alone.
 
     Args:
         path: The file; its folder must exist.
@@ -76,32 +81,39 @@ class FileSecretPlace:
         if not isinstance(path, str | os.PathLike):
             raise wrong_kind("path", "the path of a file", path)
         self.path = Path(path)
+        if not self.path.name or "\0" in str(self.path):
+            raise ConfigurationError(f"path must be the path of a file, not {str(path)!r}")
 
     async def read(self) -> SecretText | None:
         """Read the file; newlines at its end are left out."""
-        return await _THREADS.run(self._read)
+        return await _in_thread(self._read, f"{self.path} cannot be read")
 
     def _read(self) -> SecretText | None:
         try:
             with self.path.open("rb") as file:
-                content = HiddenBytes(file.read(_LIMIT))
+                content = HiddenBytes(file.read(_LIMIT + 1))
         except FileNotFoundError:
             return None
         except OSError as error:
             problem = type(error).__name__
         else:
-            return _decoded(content, str(self.path))
+            if len(content) <= _LIMIT:
+                return _decoded(content, str(self.path))
+            problem = f"it is longer than {_LIMIT} bytes"
         raise StoreError(f"{self.path} cannot be read ({problem})")
 
     async def write(self, text: SecretText) -> None:
         """Replace the file."""
-        await _THREADS.run(lambda: self._write(text))
+        content = _encoded(text)
+        await _in_thread(lambda: self._write(content), f"{self.path} cannot be written")
 
-    def _write(self, text: SecretText) -> None:
-        draft = self.path.with_name(f".{self.path.name}.new")
+    def _write(self, content: HiddenBytes) -> None:
+        # A link stays: the service may read the file by way of another.
+        path = Path(os.path.realpath(self.path))
+        draft = path.with_name(f".{path.name}.new")
         problem: str | None
         try:
-            problem = self._replace(draft, text)
+            problem = _replace(path, draft, content)
         except OSError as error:
             problem = type(error).__name__
         if problem is None:
@@ -109,21 +121,6 @@ class FileSecretPlace:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise StoreError(f"{self.path} cannot be written ({problem})")
-
-    def _replace(self, draft: Path, text: SecretText) -> str | None:
-        """Replace the file, or tell why that would take it away from the service."""
-        before = self.path.stat() if self.path.exists() else None
-        # A killed writer leaves its draft.
-        draft.unlink(missing_ok=True)
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "wb") as opened:
-            if before is not None and not _give_to_readers(file, before):
-                return "its owner or group could no longer read it: run this as its owner"
-            opened.write(text.text.encode())
-            opened.flush()
-            os.fsync(file)
-        draft.replace(self.path)
-        return None
 
     def __repr__(self) -> str:
         return f"<FileSecretPlace {self.path}>"
@@ -164,6 +161,7 @@ class KeyringSecretPlace:
 
     async def write(self, text: SecretText) -> None:
         """Replace the entry."""
+        require_instance("text", "a SecretText", text, SecretText)
 
         def write() -> None:
             self._keyring.set_password(*self._names, text.text)
@@ -172,7 +170,9 @@ class KeyringSecretPlace:
 
     async def _do(self, done: str, work: Callable[[], T]) -> T:
         try:
-            return await _THREADS.run(work)
+            return await _in_thread(work, f"the keyring cannot be {done}")
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
             problem = type(error).__name__
         raise StoreError(f"the keyring cannot be {done} ({problem})")
@@ -220,7 +220,7 @@ class CommandSecretPlace:
 
     async def write(self, text: SecretText) -> None:
         """Run the command that writes."""
-        await self._run(self._write, HiddenBytes(text.text.encode()))
+        await self._run(self._write, _encoded(text))
 
     async def _run(self, command: tuple[str, ...], given: HiddenBytes | None) -> HiddenBytes:
         # What a command complains of may repeat the secret: its standard error goes nowhere.
@@ -243,6 +243,24 @@ class CommandSecretPlace:
         return f"<CommandSecretPlace {self._write[0]}>"
 
 
+def _replace(path: Path, draft: Path, content: HiddenBytes) -> str | None:
+    """Replace a file, or tell why that would take it away from the service."""
+    before = path.stat() if path.exists() else None
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        return "it is no file, but a folder, a pipe or a device"
+    # A killed writer leaves its draft.
+    draft.unlink(missing_ok=True)
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "wb") as opened:
+        if before is not None and not _give_to_readers(file, before):
+            return "its owner or group could no longer read it: run this as its owner"
+        opened.write(content)
+        opened.flush()
+        os.fsync(file)
+    draft.replace(path)
+    return None
+
+
 def _give_to_readers(file: int, before: os.stat_result) -> bool:
     """Give a draft the owner, group and mode of the file before, if those who read it still can."""
     # Windows has none of them.
@@ -262,6 +280,24 @@ def _give_to_readers(file: int, before: os.stat_result) -> bool:
         return False
     os.fchmod(file, mode)
     return True
+
+
+async def _in_thread(work: Callable[[], T], problem: str) -> T:
+    """Do what may block for ever, such as a file on a dead disk, or a keyring that is locked."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await _THREADS.run(work)
+    except TimeoutError:
+        pass
+    raise StoreError(f"{problem} (it took longer than {_PATIENCE:g} s)")
+
+
+def _encoded(text: SecretText) -> HiddenBytes:
+    require_instance("text", "a SecretText", text, SecretText)
+    # A lone surrogate cannot be encoded.
+    if not text.text.isascii() and text.text.encode(errors="replace").decode() != text.text:
+        raise ConfigurationError("text must be what UTF-8 can hold")
+    return HiddenBytes(text.text.encode())
 
 
 def _decoded(content: HiddenBytes, what: str) -> SecretText | None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import stat
 import sys
+import threading
 from types import SimpleNamespace
 
 import aiohttp
@@ -459,13 +461,23 @@ async def test_iam_may_be_unreachable(service):
         ({"iam_url": "http://iam.example"}, "iam_url must use https"),
         ({"iam_api": "v1/secrets"}, "iam_api must be an IamApi"),
         ({"lifetime": 0}, "lifetime must be"),
+        ({"lifetime": 1e18}, "lifetime must end before the year 10000"),
+        ({"timeout": "5"}, "timeout must be"),
+        ({"iam": None}, "iam must be your aiohttp.ClientSession"),
+        ({"clock": None}, "clock must be a Clock"),
+        ({"client_auth": None}, "client_auth must be"),
+        ({"old_secret_id": 5}, "old_secret_id must be"),
+        ({"description": None}, "description must be"),
         ({"only_within": -1}, "only_within must be"),
     ],
 )
 async def test_arguments_are_checked(service, settings, problem):
-    """A wrong argument is named before anything is sent."""
+    """A wrong argument is named before anything is sent, or written where each run would find it."""
     with pytest.raises(aa.ConfigurationError, match=problem):
         await service.rotate(**settings)
+    assert not service.journal.path.exists()
+    with pytest.raises(aa.ConfigurationError, match="journal must be a SecretPlace"):
+        await banking.read_expiration(None)
     service.journal = "a path"
     with pytest.raises(aa.ConfigurationError, match="journal must be a SecretPlace"):
         await service.rotate()
@@ -547,7 +559,7 @@ async def test_a_file_stays_readable_for_its_owner_and_group(
     path = tmp_path / "secret"
     path.write_text("old")
     path.chmod(mode)
-    had = SimpleNamespace(st_uid=owner, st_gid=2000, st_mode=mode)
+    had = SimpleNamespace(st_uid=owner, st_gid=2000, st_mode=stat.S_IFREG | mode)
     now = SimpleNamespace(st_uid=1002, st_gid=1002)
 
     def give(_file, uid, gid):
@@ -569,6 +581,65 @@ async def test_a_file_stays_readable_for_its_owner_and_group(
     assert path.read_text() == ("new" if is_written else "old")
     assert path.stat().st_mode & 0o777 == mode
     assert [each.name for each in tmp_path.iterdir()] == ["secret"]
+
+
+async def test_a_link_to_the_file_stays(tmp_path):
+    """A service that reads the file by another way reads the new secret too."""
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "dangling").symlink_to("new")
+    await banking.FileSecretPlace(tmp_path / "link").write(SecretText("new"))
+    await banking.FileSecretPlace(tmp_path / "dangling").write(SecretText("first"))
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+    assert (tmp_path / "dangling").is_symlink()
+    assert (tmp_path / "new").read_text() == "first"
+
+
+async def test_what_is_no_file_is_not_replaced(tmp_path):
+    """Root could write a file in the place of a device or a pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(aa.StoreError, match="no file, but a folder, a pipe or a device"):
+        await banking.FileSecretPlace(pipe).write(SecretText("new"))
+
+    assert pipe.is_fifo()
+
+
+async def test_a_file_that_does_not_respond_keeps_nobody_waiting(tmp_path, monkeypatch):
+    """A pipe without a writer, or a dead disk, is an outage."""
+    monkeypatch.setattr("aritma_auth.banking.secret_places._PATIENCE", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(aa.StoreError, match=r"pipe cannot be read \(it took longer than 0.05 s\)"):
+        await banking.FileSecretPlace(pipe).read()
+    # The thread goes on once there is a writer.
+    pipe.open("wb").close()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "a\0b"])
+def test_a_path_names_a_file(path):
+    """No ValueError of pathlib leaves the package."""
+    with pytest.raises(aa.ConfigurationError, match="path must be the path of a file"):
+        banking.FileSecretPlace(path)
+
+
+@pytest.mark.parametrize("text", ["plain", SecretText("\ud800")])
+async def test_a_text_that_no_place_can_keep_is_refused(tmp_path, text):
+    """It is no SecretText, or nothing that UTF-8 can hold."""
+    command = banking.CommandSecretPlace(["cat"], ["cat"])
+    for place in (banking.FileSecretPlace(tmp_path / "secret"), command):
+        with pytest.raises(aa.ConfigurationError, match="text must be"):
+            await place.write(text)
+    assert not (tmp_path / "secret").exists()
+
+
+async def test_a_long_file_is_no_secret(tmp_path):
+    """It is not cut off: what is read would be another secret."""
+    (tmp_path / "secret").write_bytes(b"x" * ((1 << 16) + 1))
+    with pytest.raises(aa.StoreError, match="longer than 65536 bytes"):
+        await banking.FileSecretPlace(tmp_path / "secret").read()
 
 
 async def test_a_system_without_owners_has_none_to_keep(tmp_path, monkeypatch):
@@ -610,6 +681,16 @@ async def test_a_keyring_keeps_a_secret(monkeypatch):
         await place.read()
     with pytest.raises(aa.ConfigurationError, match="username must be a name"):
         banking.KeyringSecretPlace("erp", None)
+
+
+async def test_a_keyring_that_waits_for_its_user_is_an_outage(monkeypatch):
+    """A locked keyring, whose dialog nobody answers, keeps no job waiting for ever."""
+    monkeypatch.setattr("aritma_auth.banking.secret_places._PATIENCE", 0.05)
+    backend, is_unlocked = DictKeyring(), threading.Event()
+    monkeypatch.setattr(backend, "get_password", lambda *_names: is_unlocked.wait(30))
+    with pytest.raises(aa.StoreError, match=r"keyring cannot be read \(it took longer than"):
+        await banking.KeyringSecretPlace("erp", "aritma", keyring=backend).read()
+    is_unlocked.set()
 
 
 def test_the_machines_keyring_is_the_default():
