@@ -1,5 +1,6 @@
 """The ``aritma-auth`` command; what it does is in `aritma_auth.cli`."""
 
+import os
 import sys
 from importlib.util import find_spec
 
@@ -15,6 +16,7 @@ def main() -> int:
         The exit code: 0 for success, 3 without the extra ``cli``, 130 after Ctrl-C, and else as
         `aritma_auth.cli.exit_codes` lists them.
     """
+    _open_missing_streams()
     missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -27,6 +29,13 @@ def main() -> int:
         return run(sys.argv[1:])
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _open_missing_streams() -> None:
+    """Give Python the streams that the shell has closed (``>&-``), where it has None instead."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - until the exit
 
 
 if __name__ == "__main__":

@@ -113,3 +113,18 @@ def test_the_module_is_the_command(monkeypatch, capsys):
 
     assert __main__.main() == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    "closed", [["stdin"], ["stdout"], ["stderr"], ["stdin", "stdout", "stderr"]], ids=" ".join
+)
+def test_a_stream_may_be_closed(monkeypatch, closed):
+    """A shell closes what nobody reads or writes (``>&-``): the command works all the same."""
+    for name in closed:
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "argv", ["aritma-auth", "config", "list"])
+    code = __main__.main()
+    for name in closed:
+        getattr(sys, name).close()
+
+    assert code == 0
