@@ -17,6 +17,9 @@ from aritma_auth.stores import TokenStore
 from aritma_auth.stores.file import FileTokenStore
 from aritma_auth.stores.key import token_key
 
+_TRIAL = 5.0
+"""Seconds after which another process may have the lease of a trial that was killed."""
+
 
 def default_store() -> TokenStore:
     """
@@ -144,9 +147,16 @@ async def open_sign_in(
         client = make_client(registration, session, requires_credential=False)
         settings = read_registration(registration, requires_credential=False)
         store, grant = default_store(), SignedInGrant(end_user)
-        # A store that is away must be told before the end-user signs in for nothing.
-        await store.load(token_key(client, grant))
+        await _require_usable(store, token_key(client, grant))
         async with TokenProvider(client, grant, store=store, on_event=listen) as tokens:
             yield make_opened(client, tokens, settings)
     if unsaved:
         raise StoreError(f"{store!r} has not kept the tokens: {unsaved[0].error}")
+
+
+async def _require_usable(store: TokenStore, key: str) -> None:
+    """Try to read and to write, before an end-user signs in for nothing."""
+    await store.load(key)
+    lease = await store.acquire(key, seconds=_TRIAL)
+    if lease is not None:
+        await lease.release()

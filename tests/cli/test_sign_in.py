@@ -272,19 +272,36 @@ def test_a_denial_is_one_line(sandbox, store, opened, capsys):
     assert "error: access_denied\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("operation", ["load", "acquire"])
 def test_a_store_that_is_away_is_reported_before_the_sign_in(
-    sandbox, store, opened, monkeypatch, capsys
+    sandbox, store, opened, monkeypatch, capsys, operation
 ):
-    """A store that cannot be read is an error of its own, and no browser opens."""
+    """A store that cannot be read, or not written, is an error of its own; no browser opens."""
 
-    async def fail(key):
+    async def fail(key, **options):
         raise aa.StoreError("no permission")
 
-    monkeypatch.setattr(store, "load", fail)
+    monkeypatch.setattr(store, operation, fail)
 
     assert cli.run(["login"]) == cli.run(["whoami"]) == 6
     assert capsys.readouterr().err == "error: no permission\n" * 2
     assert opened == []
+
+
+def test_another_process_may_hold_the_lease_meanwhile(sandbox, store, opened, monkeypatch):
+    """A lease that is taken shows that the store can be used, and the sign-in goes on."""
+    trials = []
+
+    async def refuse(key, **options):
+        trials.append(key)
+
+    acquire = store.acquire
+    monkeypatch.setattr(
+        store, "acquire", lambda *a, **k: (refuse if not trials else acquire)(*a, **k)
+    )
+
+    assert cli.run(["login"]) == 0
+    assert trials
 
 
 def test_a_store_that_keeps_nothing_is_an_error(sandbox, store, opened, monkeypatch, capsys):
