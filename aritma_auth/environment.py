@@ -279,12 +279,19 @@ class Environment(Value):
         """
         require_flag("shares_issuer", shares_issuer)
         if not is_tenant(tenant):
-            raise ConfigurationError("a tenant is one path segment of letters, digits and -._~")
+            raise ConfigurationError(
+                f"tenant must be one path segment of letters, digits and -._~, not {tenant!r:.60}"
+            )
         if self.tenant is not None:
-            raise ConfigurationError(f"this environment is already for the tenant {self.tenant}")
+            raise ConfigurationError(
+                "tenant must be chosen once, and this environment is already for the tenant "
+                f"{self.tenant}: start from the one without"
+            )
         if self.endpoints:
             # They would go on asking the default tenant.
-            raise ConfigurationError("give the tenant's issuer and endpoints to Environment.at")
+            raise ConfigurationError(
+                "endpoints must be one tenant's: give its issuer and endpoints to Environment.at"
+            )
         return attrs.evolve(
             self,
             issuer=f"{self.issuer.rstrip('/')}/{tenant}",
@@ -336,7 +343,7 @@ class Environment(Value):
         url = known.get(self.name)
         if url is None:
             raise ConfigurationError(
-                f"no base URL of {api} is published for {self.name}: give your own"
+                f"api must be one that is published for {self.name}, and {api} is not: give its URL"
             )
         return url
 

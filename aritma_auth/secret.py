@@ -178,10 +178,12 @@ def _checked(given: object, origin: str) -> SecretText:
         found = "nothing" if given is None else f"a value of type {type(given).__name__}"
         raise ConfigurationError(f"{origin} must hold a secret's text; it holds {found}")
     if not given:
-        raise ConfigurationError(f"{origin} holds no secret: it is empty")
+        raise ConfigurationError(f"{origin} must hold a secret: it is empty")
     # A key in PEM has lines; a secret has none.
     if not given.isprintable() and not given.startswith("-----BEGIN "):
-        raise ConfigurationError(f"{origin} holds control characters: check how it was stored")
+        raise ConfigurationError(
+            f"{origin} must hold no control characters, and it does: check how it was stored"
+        )
     return SecretText(given)
 
 

@@ -242,7 +242,7 @@ async def test_a_command_prints_the_secret():
         ("import os; os.kill(os.getpid(), 9)", "killed, after 10 seconds or by a signal"),
         ("print('x' * (1 << 17))", "printed more than 65536 bytes"),
         ("import sys; sys.stdout.buffer.write(b'\\xff')", "printed no UTF-8"),
-        ("pass", "holds no secret: it is empty"),
+        ("pass", "must hold a secret: it is empty"),
         ("print('CANARY\\0')", "control characters"),
     ],
 )

@@ -44,7 +44,9 @@ T = TypeVar("T")
 
 _BEARER, _DPOP = frozenset({"bearer"}), frozenset({"dpop"})
 
-BEGUN_ELSEWHERE = "another client has begun this sign-in: complete it with that one"
+BEGUN_ELSEWHERE = (
+    "a sign-in must be completed by the client that has begun it: another client has begun this one"
+)
 
 
 class ServerConnection:
@@ -289,7 +291,9 @@ class ServerConnection:
             raise ConfigurationError(BEGUN_ELSEWHERE)
         single_use = grant.single_use
         if single_use is not None and not single_use.take():
-            raise ConfigurationError("a code is exchanged once: begin a new sign-in")
+            raise ConfigurationError(
+                "a code must be exchanged once, and this one was: begin a new sign-in"
+            )
         try:
             if grant.sources():
                 return await self._fetch_with_sources(grant, timeout)
@@ -382,7 +386,8 @@ class ServerConnection:
             )
         except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
             failure = ConfigurationError(
-                f"the source of the client's credential raised {type(error).__name__}"
+                "the source of the client's credential must give it, and raised "
+                f"{type(error).__name__}: look at its own log"
             )
         # Outside the except block: the caught error may hold the secret.
         raise failure

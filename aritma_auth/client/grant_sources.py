@@ -164,10 +164,13 @@ async def _get_token(source: SubjectTokenSource, within: float) -> Token:
             may_have_arrived=False,
         )
     except WorkCancelledError:
-        problem = ConfigurationError("the provider of the subject's token was cancelled")
+        problem = ConfigurationError(
+            "the provider of the subject's token must give one, and was cancelled: keep it running"
+        )
     except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
         problem = ConfigurationError(
-            f"the provider of the subject's token raised {type(error).__name__}"
+            "the provider of the subject's token must give one, and raised "
+            f"{type(error).__name__}: look at its own log"
         )
     else:
         if isinstance(token, Token):

@@ -133,7 +133,8 @@ class SignInFlow:
         if response.code is None:
             if not response.single_use.take():
                 raise ConfigurationError(
-                    "an authorization response counts once: begin a new sign-in"
+                    "an authorization response must be used once, and this one was: begin a new "
+                    "sign-in"
                 )
             return build_front_channel_sign_in(response, front)
         grant = AuthorizationCodeGrant(response, resource=narrow_resources(request.resource))

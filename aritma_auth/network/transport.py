@@ -201,7 +201,10 @@ class Transport:
         if session is None:
             return _Connections(proxy=self._proxy)
         if session.closed:
-            raise ConfigurationError("the session given to OAuthClient is closed: keep it open")
+            raise ConfigurationError(
+                "the session given to OAuthClient must stay open as long as the client is used, "
+                "and it is closed"
+            )
         connections = _Connections.of(session)
         if self._proxy is None:
             return connections
@@ -325,7 +328,10 @@ class _Exchange:
         elif isinstance(error, aiohttp.ClientError):
             problem = f"{place} broke off its response ({kind})"
         else:
-            return ConfigurationError(f"the request to {place} cannot be sent ({kind})")
+            return ConfigurationError(
+                f"the request to {place} must be one that HTTP can carry, and it is not ({kind}): "
+                "check the URL, the client id and its secret"
+            )
         is_unsent = isinstance(error, _UNSENT) or (
             isinstance(error, TimeoutError) and not self._is_sent
         )

@@ -65,7 +65,7 @@ def parse_issuer(url: str) -> str:
         raise wrong_kind("the issuer", "an https URL, such as https://id.aritma.io", url)
     require_secure_url(url, "the issuer")
     if "?" in url:
-        raise ConfigurationError("the issuer carries a query: remove it (RFC 8414 §2)")
+        raise ConfigurationError("the issuer must not carry a query: remove it (RFC 8414 §2)")
     if _WELL_KNOWN in url:
         raise ConfigurationError(
             f"the issuer must not be the address of its metadata: give {_issuer_of_metadata(url)!r}"

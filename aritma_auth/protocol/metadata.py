@@ -92,7 +92,8 @@ class ServerMetadata:
                 f"{foreign}: list that origin in endpoint_origins if you trust it"
             )
         raise ConfigurationError(
-            f"{self.issuer} has no {name} in its metadata: it does not offer this"
+            f"{self.issuer} must have {name} in its metadata, and has none: it does not offer it; "
+            "if it does, give the URL in endpoints"
         )
 
     @property

@@ -136,4 +136,6 @@ def parse_environment(text: str) -> tuple[dict[str, Any], Published | None]:
         if known.format == _FORMAT:
             return attrs.asdict(known, filter=lambda field, _: field.name != "format"), published
         problem = f"its format is {known.format!r:.20}, not {_FORMAT}"
-    raise ConfigurationError(f"this is no environment of this version ({problem}): discover it")
+    raise ConfigurationError(
+        f"text must be what Environment.to_json of this version gave ({problem}): discover it anew"
+    )

@@ -45,7 +45,7 @@ class SignIn:
             ConfigurationError: It was: ``has_token`` tells.
         """
         if self._token is None:
-            raise ConfigurationError("the sign-in brought no token: ask for a code")
+            raise ConfigurationError("the sign-in must have a token, and has none: ask for a code")
         return self._token
 
     @property
@@ -63,7 +63,9 @@ class SignIn:
         """
         subject = self.claims.get("sub")
         if not isinstance(subject, str):
-            raise ConfigurationError("the sign-in does not say whose it is: ask for openid")
+            raise ConfigurationError(
+                "the sign-in must say whose it is, and does not: ask for openid"
+            )
         return subject
 
     @property
@@ -215,5 +217,7 @@ def require_subject(token: Token, subject: str | None) -> str:
         claimed = (parse_unverified_claims(token.id_token) or Members()).get("sub")
         subject = claimed if isinstance(claimed, str) else None
     if not subject:
-        raise ConfigurationError("the token has no ID token that names its end-user: give subject=")
+        raise ConfigurationError(
+            "subject must be given, since the token has no ID token that names its end-user"
+        )
     return subject

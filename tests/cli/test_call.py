@@ -341,7 +341,7 @@ def test_a_token_that_is_bound_to_the_certificate_goes_with_it(monkeypatch, tmp_
 def test_an_api_without_an_address_is_named(development, capsys):
     """An API whose address is not published is named before anything is sent."""
     assert cli.run(["call", "GET", "x", "--api", "commerce"]) == ExitCode.CONFIGURATION
-    assert "no base URL of commerce is published" in capsys.readouterr().err
+    assert "and commerce is not: give its URL" in capsys.readouterr().err
     assert development.token_requests == []
 
 

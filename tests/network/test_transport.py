@@ -109,7 +109,7 @@ async def test_a_closed_session_is_the_callers_error():
     async with aiohttp.ClientSession() as session:
         transport = Transport(session)
 
-    with pytest.raises(ConfigurationError, match="closed: keep it open"):
+    with pytest.raises(ConfigurationError, match="must stay open"):
         await transport.send(post("https://idp.example"))
 
 
@@ -249,7 +249,7 @@ async def test_a_header_that_cannot_be_sent_is_the_callers_error(canary):
     """aiohttp refuses line breaks; the error is ours and names no value."""
     async with serving(lambda request: see([], request)) as url:
         request = HttpRequest("GET", url, {"X": f"a\r\n{canary.text}"})
-        with pytest.raises(ConfigurationError, match="cannot be sent") as caught:
+        with pytest.raises(ConfigurationError, match="must be one that HTTP can carry") as caught:
             await Transport().send(request)
 
     canary.assert_hidden(caught.value)

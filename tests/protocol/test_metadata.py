@@ -165,7 +165,7 @@ def test_a_listed_origin_may_have_endpoints():
 @pytest.mark.parametrize("value", [..., None, 5, [f"{ISSUER}/connect/token"]])
 def test_a_missing_endpoint_is_named(value):
     """The error names the endpoint that the server does not offer."""
-    with pytest.raises(ConfigurationError, match="has no token_endpoint"):
+    with pytest.raises(ConfigurationError, match="must have token_endpoint"):
         parse({"token_endpoint": value}).endpoint("token_endpoint")
 
 

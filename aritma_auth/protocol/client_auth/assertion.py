@@ -41,7 +41,9 @@ def _require_one_audience(
 ) -> None:
     flag(auth, field, value)
     if value and auth.audience is not None:
-        raise ConfigurationError("names_issuer and audience exclude each other: give one of them")
+        raise ConfigurationError(
+            "audience must be left out with names_issuer: they exclude each other"
+        )
 
 
 @attrs.frozen(eq=False, repr=False)
