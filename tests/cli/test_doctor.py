@@ -444,7 +444,7 @@ def test_settings_that_are_not_usable_are_a_finding(doctor, monkeypatch, setting
     bad, findings = doctor()
 
     assert bad == ["settings"]
-    assert "a tenant is one path segment" in findings["settings"]["advice"]
+    assert "tenant must be one path segment" in findings["settings"]["advice"]
     assert findings["issuer"]["found"] == settings.identity_url
 
 

@@ -143,7 +143,9 @@ async def test_the_error_of_a_custom_source_is_named_by_its_class(kind, canary):
             raise kind(canary.text)
 
     client = aa.OAuthClient("id", aa.ClientSecretPost(Source()))
-    with pytest.raises(aa.ConfigurationError, match="credential raised") as caught:
+    with pytest.raises(
+        aa.ConfigurationError, match="credential must give it, and raised"
+    ) as caught:
         await client.fetch_token(aa.ClientCredentialsGrant())
 
     canary.assert_hidden(caught.value)

@@ -152,7 +152,7 @@ async def test_a_refused_client_is_told_what_to_check(sandbox):
 async def test_a_server_without_the_endpoint_is_named():
     """A server that has no such endpoint is a matter of the configuration."""
     async with Sandbox(server_version="is4") as sandbox:
-        with pytest.raises(aa.ConfigurationError, match="has no pushed_authorization_request"):
+        with pytest.raises(aa.ConfigurationError, match="must have pushed_authorization_request"):
             await discovering(sandbox).begin_sign_in(REDIRECT_URI, push=True)
 
 

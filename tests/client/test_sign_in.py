@@ -479,7 +479,7 @@ async def test_userinfo_is_about_the_end_user_who_signed_in(sandbox, client):
 
 async def test_userinfo_needs_a_subject(client):
     """Without an ID token the caller must give the subject."""
-    with pytest.raises(aa.ConfigurationError, match="subject="):
+    with pytest.raises(aa.ConfigurationError, match="subject must be given"):
         await client.fetch_userinfo(aa.Token("opaque"))
 
 

@@ -251,5 +251,5 @@ async def test_a_sign_in_without_a_token_is_refused():
         return aa.SignIn(None)
 
     async with Sandbox() as sandbox:
-        with pytest.raises(aa.ConfigurationError, match="no token"):
+        with pytest.raises(aa.ConfigurationError, match="must have a token"):
             await login.signed_in_provider(client_of(sandbox, "sandbox-cli"), sign_in=identify)
