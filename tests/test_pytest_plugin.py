@@ -73,6 +73,9 @@ def test_the_plugin_alone_loads_no_other_module_of_ours(tmp_path):
     assert {name for name in loaded if name.split(".")[0] == "aritma_auth"} <= {
         "aritma_auth",
         "aritma_auth.pytest_plugin",
+        # The loader of the lazy front's names, one small function.
+        "aritma_auth.runtime",
+        "aritma_auth.runtime.lazy_names",
         "aritma_auth.version",
     }
     assert loaded.isdisjoint({"aiohttp", "attrs", "attr", "cattrs", "joserfc", "yarl"})

@@ -595,12 +595,12 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect Core 1.0 §3.1.3.7.
         """
+        # An error reporter may show this frame's locals.
+        id_token = hide_token("id_token", id_token)
+        if access_token is not None:
+            access_token = hide_token("access_token", access_token)
         return await self._verifier.verify_received_id_token(
-            hide_token("id_token", id_token),
-            nonce=nonce,
-            max_age=max_age,
-            access_token=None if access_token is None else hide_token("access_token", access_token),
-            keys=keys,
+            id_token, nonce=nonce, max_age=max_age, access_token=access_token, keys=keys
         )
 
     async def verify_logout_token(self, logout_token: str) -> "LogoutToken":
@@ -617,8 +617,9 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect Back-Channel Logout 1.0 §2.6.
         """
-        hidden = hide_token("logout_token", logout_token)
-        return await self._verifier.verify_logout_token(hidden)
+        # An error reporter may show this frame's locals.
+        logout_token = hide_token("logout_token", logout_token)
+        return await self._verifier.verify_logout_token(logout_token)
 
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
         """
@@ -638,6 +639,8 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.client.token_management import revoke  # noqa: PLC0415 - few services use it
 
+        # An error reporter may show this frame's locals.
+        token = token if isinstance(token, Token) else hide_token("token", token)
         await revoke(self._connection, token, token_type_hint)
 
     async def introspect(
@@ -660,6 +663,7 @@ class OAuthClient(AsyncCloseable):
         """
         from aritma_auth.client.token_management import introspect  # noqa: PLC0415 - as above
 
+        token = hide_token("token", token)
         return await introspect(self._connection, token, token_type_hint)
 
     async def end_session_url(

@@ -93,11 +93,11 @@ class TokenVerifier:
 
     async def verify_received_id_token(
         self,
-        id_token: HiddenStr,
+        id_token: str,
         *,
         nonce: str | None,
         max_age: int | None,
-        access_token: HiddenStr | None,
+        access_token: str | None,
         keys: Iterable[JsonWebKey] | None,
     ) -> Members:
         """Verify an ID token that came by no sign-in of ours; `OAuthClient` documents it."""

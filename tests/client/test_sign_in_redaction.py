@@ -215,3 +215,34 @@ async def test_a_completed_sign_in_shows_no_secret(sandbox, planted):
     planted.assert_hidden(done)
     for secret in (done.token.access_token, done.token.refresh_token, done.token.id_token):
         assert secret not in f"{done!r} {done} {done.token!r}"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client, text: client.verify_id_token(f"{text}.b.c", nonce=None),
+        lambda client, text: client.verify_id_token("a.b.c", nonce=None, access_token=text),
+        lambda client, text: client.verify_logout_token(f"{text}.b.c"),
+        lambda client, text: client.revoke(text),
+        lambda client, text: client.revoke(aa.Token(text)),
+        lambda client, text: client.introspect(text),
+        lambda client, text: client.end_session_url(id_token_hint=text, state="\ud800"),
+    ],
+    ids=[
+        "id token",
+        "its access token",
+        "logout token",
+        "revoked",
+        "a Token",
+        "introspected",
+        "hint",
+    ],
+)
+async def test_a_token_that_a_caller_hands_over_shows_in_no_frame(sandbox, canary, call):
+    """An error reporter that shows the frames' locals finds no token, whatever fails."""
+    for place in ("revocation", "introspect"):
+        sandbox.faults.fail_next(503, where=place)
+
+    with pytest.raises(aa.AritmaAuthError) as caught:
+        await call(client_of(sandbox), canary.text)
+    canary.assert_hidden(caught.value)
