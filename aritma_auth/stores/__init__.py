@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING
 
 from aritma_auth.runtime.lazy_names import lazy_names
 
+_HOMES = {
+    "contract": ("Entry", "Lease", "Record", "SharedBackoff", "TokenStore"),
+    "encryption": ("EncryptionKeys",),
+    "file": ("FileTokenStore",),
+    "keyring": ("KeyringTokenStore",),
+    "memory": ("MemoryTokenStore",),
+    "records": ("RecordError", "dump_record", "parse_record"),
+    "redis": ("RedisTokenStore",),
+    "signing_key": ("load_signing_key",),
+}
+
 if TYPE_CHECKING:
     from aritma_auth.stores.contract import Entry as Entry
     from aritma_auth.stores.contract import Lease as Lease
@@ -26,18 +37,6 @@ if TYPE_CHECKING:
     from aritma_auth.stores.records import parse_record as parse_record
     from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
     from aritma_auth.stores.signing_key import load_signing_key as load_signing_key
-
-_HOMES = {
-    "contract": ("Entry", "Lease", "Record", "SharedBackoff", "TokenStore"),
-    "encryption": ("EncryptionKeys",),
-    "file": ("FileTokenStore",),
-    "keyring": ("KeyringTokenStore",),
-    "memory": ("MemoryTokenStore",),
-    "records": ("RecordError", "dump_record", "parse_record"),
-    "redis": ("RedisTokenStore",),
-    "signing_key": ("load_signing_key",),
-}
-
-if not TYPE_CHECKING:
+else:
     # A type checker that sees __getattr__ takes any misspelled name for a public one.
     __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)

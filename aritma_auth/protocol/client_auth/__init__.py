@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING
 
 from aritma_auth.runtime.lazy_names import lazy_names
 
+_HOMES = {
+    "assertion": ("ClientAssertion", "PrivateKeyJwt"),
+    "base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
+    "basic": ("ClientSecretBasic",),
+    "post": ("ClientSecretPost",),
+    "secret_jwt": ("ClientSecretJwt",),
+    "certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
+    ".credentials": ("CredentialSource", "PlainSecret"),
+}
+
 if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth.assertion import ClientAssertion as ClientAssertion
     from aritma_auth.protocol.client_auth.assertion import PrivateKeyJwt as PrivateKeyJwt
@@ -27,17 +37,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth.secret_jwt import ClientSecretJwt as ClientSecretJwt
     from aritma_auth.protocol.credentials import CredentialSource as CredentialSource
     from aritma_auth.protocol.credentials import PlainSecret as PlainSecret
-
-_HOMES = {
-    "assertion": ("ClientAssertion", "PrivateKeyJwt"),
-    "base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
-    "basic": ("ClientSecretBasic",),
-    "post": ("ClientSecretPost",),
-    "secret_jwt": ("ClientSecretJwt",),
-    "certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
-    ".credentials": ("CredentialSource", "PlainSecret"),
-}
-
-if not TYPE_CHECKING:
+else:
     # A type checker that sees __getattr__ takes any misspelled name for a public one.
     __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING
 
 from aritma_auth.runtime.lazy_names import lazy_names
 
+_HOMES = {
+    "base": ("Grant",),
+    "custom": ("CustomGrant",),
+    "exchange": ("DelegationGrant", "JwtBearerGrant", "TokenExchangeGrant"),
+    "kept": ("RefreshTokenGrant", "SignedInGrant"),
+    "service": ("ClientCredentialsGrant",),
+    "sign_in": ("AuthorizationCodeGrant", "BackchannelGrant", "DeviceCodeGrant", "PasswordGrant"),
+    "sources": ("JwtAssertion", "SubjectTokenSource"),
+}
+
 if TYPE_CHECKING:
     from aritma_auth.protocol.grants.base import Grant as Grant
     from aritma_auth.protocol.grants.custom import CustomGrant as CustomGrant
@@ -26,17 +36,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants.sign_in import PasswordGrant as PasswordGrant
     from aritma_auth.protocol.grants.sources import JwtAssertion as JwtAssertion
     from aritma_auth.protocol.grants.sources import SubjectTokenSource as SubjectTokenSource
-
-_HOMES = {
-    "base": ("Grant",),
-    "custom": ("CustomGrant",),
-    "exchange": ("DelegationGrant", "JwtBearerGrant", "TokenExchangeGrant"),
-    "kept": ("RefreshTokenGrant", "SignedInGrant"),
-    "service": ("ClientCredentialsGrant",),
-    "sign_in": ("AuthorizationCodeGrant", "BackchannelGrant", "DeviceCodeGrant", "PasswordGrant"),
-    "sources": ("JwtAssertion", "SubjectTokenSource"),
-}
-
-if not TYPE_CHECKING:
+else:
     # A type checker that sees __getattr__ takes any misspelled name for a public one.
     __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
