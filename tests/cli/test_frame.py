@@ -169,7 +169,7 @@ def test_no_option_takes_a_secret(name):
             takes_value = argument.hint is not bool
             words = set(argument.name.strip("-").split("-"))
             is_secret = words & {"secret", "password", "token", "key", "assertion"}
-            assert not (takes_value and is_secret and not words & {"file", "id"})
+            assert not (takes_value and is_secret and not words & {"file", "id", "path"})
 
 
 def test_no_colour_is_shown_where_no_color_is_set(monkeypatch, capsys):
