@@ -60,6 +60,9 @@ _NEEDS = {
 }
 
 
+_OF_OTHER_SERVERS = ("tenants", "issuer_aliases", "endpoint_origins", "endpoints")
+
+
 class ClientSettings(TypedDict, total=False):
     """Further arguments of a client that settings have given."""
 
@@ -204,14 +207,13 @@ class Registration:
         Raises:
             ConfigurationError: A URL, a name or a tenant is unusable.
         """
-        name = self._value("issuer", str) or self._value("environment", str) or "production"
-        known = Environment.named(name)
-        api_origins = self._value("api_origins", tuple) or ()
-        if known is PRODUCTION or known is DEVELOPMENT:
+        url, api_origins = self._value("issuer", str), self._value("api_origins", tuple) or ()
+        known = PRODUCTION if url is not None else self._named()
+        if url is None and known in {PRODUCTION, DEVELOPMENT}:
             environment = known.with_api_origins(*api_origins)
         else:
             environment = Environment.at(
-                name,
+                url or known.issuer,
                 api_origins=api_origins,
                 issuer_aliases=self._value("issuer_aliases", tuple) or (),
                 endpoints=self._value("endpoints", dict),
@@ -224,6 +226,9 @@ class Registration:
             return environment
         shares_issuer = self._value("shares_issuer", bool) or False
         return environment.for_tenant(tenant, shares_issuer=shares_issuer)
+
+    def _named(self) -> Environment:
+        return Environment.named(self._value("environment", str) or "production")
 
     def make_grant(self) -> ClientCredentialsGrant:
         """
@@ -261,13 +266,21 @@ class Registration:
         for name, needed in _NEEDS.items():
             if self._has(name) and not self._ways(needed):
                 yield f"{call(name)} needs {call(f'{needed}_file')} beside it"
-        if self._has("issuer") and self._has("environment"):
-            yield f"{call('issuer')} and {call('environment')} exclude each other: give one of them"
+        yield from self._judge_server()
         if self._value("profile", str) not in {None, *PROFILES}:
             yield f"{call('profile')} must be one of {', '.join(PROFILES)}"
+        yield from self._judge_profile(credentials)
+
+    def _judge_server(self) -> Iterator[str]:
+        call = self.settings.call
+        if self._has("issuer") and self._has("environment"):
+            yield f"{call('issuer')} and {call('environment')} exclude each other: give one of them"
+        if not self._has("issuer") and "://" not in (self._value("environment", str) or ""):
+            # Aritma's environments are known: what is given would have no effect.
+            for name in filter(self._has, _OF_OTHER_SERVERS):
+                yield f"{call(name)} needs {call('issuer')} beside it"
         if self._has("shares_issuer") and not self._has("tenant"):
             yield f"{call('shares_issuer')} needs {call('tenant')} beside it"
-        yield from self._judge_profile(credentials)
 
     def _judge_profile(self, credentials: list[str]) -> Iterator[str]:
         """Tell what a profile lacks, as far as it is seen without opening a file."""

@@ -210,3 +210,26 @@ SETTINGS: Mapping[str, Setting] = {
     )
 }
 """The settings by name, in the order of the docs."""
+
+OTHER_NAMES: Mapping[str, str] = {
+    "authority": "issuer",
+    "cert_file": "certificate_file",
+    "client_scope": "scope",
+    "discovery_url": "issuer",
+    "issuer_uri": "issuer",
+    "issuer_url": "issuer",
+    "key_file": "private_key_file",
+    "kid": "key_id",
+    "private_key_path": "private_key_file",
+    "secret": "client_secret",
+    "secret_file": "client_secret_file",
+    "tenant_id": "tenant",
+    "token_endpoint": "endpoints",
+    "token_endpoint_auth_method": "client_auth",
+    "token_uri": "endpoints",
+    "token_url": "endpoints",
+    "well_known_url": "issuer",
+}
+"""
+What other software calls a setting. An issuer that is not read would let the secret go to Aritma.
+"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from aritma_auth.configuration.settings import PREFIX, SETTINGS, Found, Setting
+from aritma_auth.configuration.settings import OTHER_NAMES, PREFIX, SETTINGS, Found, Setting
 from aritma_auth.errors import ConfigurationError, printable, wrong_kind
 from aritma_auth.runtime.values import Value
 
@@ -73,15 +73,16 @@ def read_variables(variables: Mapping[str, str]) -> Settings:
     given, unknown, problems = _read_prefixed(variables, PREFIX)
     for name in unknown:
         # Of a registration in a file, or an application's own such as ARITMA_CLIENT_SECRET_OLD.
-        known = [f"{PREFIX}{each.upper()}" for each in _VARIABLES]
-        if name.startswith((_REGISTRATIONS, *(f"{each}_" for each in known))):
-            continue
-        nearest = difflib.get_close_matches(name, known, 1, 0.85)
-        problems += [f"{name} is no setting: write {each}" for each in nearest]
+        key = name.removeprefix(PREFIX).lower()
+        is_own = name.startswith(_REGISTRATIONS) or key.startswith(_LONGER_NAMES)
+        nearest = _find_nearest(key, _VARIABLES, 1.0 if is_own else 0.8)
+        if nearest is not None and nearest not in given:
+            problems.append(f"{name} is no setting: write {PREFIX}{nearest.upper()}")
     return Settings("the environment", given, tuple(problems), are_variables=True)
 
 
 _VARIABLES = [setting.name for setting in SETTINGS.values() if setting.is_variable]
+_LONGER_NAMES = tuple(f"{name}_" for name in _VARIABLES)
 
 
 def _read_prefixed(
@@ -92,7 +93,9 @@ def _read_prefixed(
     unknown: list[str] = []
     problems: list[str] = []
     known = {f"{prefix}{name.upper()}": SETTINGS[name] for name in _VARIABLES}
-    for name, text in variables.items():
+    for name, written in variables.items():
+        # A line of a file of variables often ends in white space.
+        text = written.strip()
         if not name.startswith(prefix) or not text:
             continue
         setting = known.get(name)
@@ -112,7 +115,7 @@ def _parse_text(setting: Setting, text: str) -> Found | None:
         case "text":
             return text
         case "list":
-            return tuple(text.replace(",", " ").split())
+            return tuple(text.replace(",", " ").split()) or None
         case "command":
             return _split(text)
         case "flag":
@@ -125,9 +128,14 @@ def _parse_text(setting: Setting, text: str) -> Found | None:
 
 def _split(text: str) -> tuple[str, ...] | None:
     try:
-        return tuple(shlex.split(text)) or None
+        return _as_command(shlex.split(text))
     except ValueError:
         return None
+
+
+def _as_command(words: Iterable[str]) -> tuple[str, ...] | None:
+    command = tuple(words)
+    return command if command and command[0].strip() else None
 
 
 def _parse_seconds(text: str) -> float | None:
@@ -216,7 +224,7 @@ def _read_overriding(
     longer = tuple(each for each in others if each.startswith(prefix))
     for variable in unknown:
         if not variable.startswith(longer):
-            nearest = _find_nearest(variable.removeprefix(prefix).lower(), _VARIABLES)
+            nearest = _find_nearest(variable.removeprefix(prefix).lower(), _VARIABLES, 0.6)
             advice = f"write {prefix}{nearest.upper()}" if nearest else _SEE_LIST
             problems.append(f"{printable(variable, 80)} is no setting: {advice}")
     return given, problems
@@ -233,7 +241,7 @@ def _describe_unknown(key: str, place: str) -> str:
             f"{key}_variable or {key}_command"
         )
     allowed = [name for name, setting in SETTINGS.items() if setting.is_in_file]
-    nearest = _find_nearest(key, allowed)
+    nearest = _find_nearest(key, allowed, 0.6)
     advice = f"write {nearest}" if nearest else _SEE_LIST
     return f"{printable(key, 40)} in {place} is no setting: {advice}"
 
@@ -241,20 +249,25 @@ def _describe_unknown(key: str, place: str) -> str:
 _SEE_LIST = "aritma-auth config list has them all"
 
 
-def _find_nearest(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
+def _find_nearest(name: str, known: Iterable[str], likeness: float) -> str | None:
+    """Find the setting that a name stands for elsewhere, or that it is nearly spelled like."""
+    if name.lower() in OTHER_NAMES:
+        return OTHER_NAMES[name.lower()]
+    return next(iter(difflib.get_close_matches(name, known, 1, likeness)), None)
 
 
 def _parse_toml(setting: Setting, value: object) -> Found | None:
     found: Found | None = None
     match setting.kind, value:
         case "text", str():
-            found = value
+            found = value.strip()
         case "list", str():
             found = tuple(value.split())
         case "list" | "command", list():
             words = tuple(word for word in value if isinstance(word, str))
             found = words if len(words) == len(value) else None
+            if setting.kind == "command":
+                found = _as_command(found or ())
         case "flag", bool():
             return value
         case "seconds", int() | float() if not isinstance(value, bool):
@@ -272,11 +285,14 @@ def _load(file: Path) -> dict[str, object]:
         if len(content) > _FILE_LIMIT:
             problem = f"it is longer than {_FILE_LIMIT} bytes"
         else:
-            return tomllib.loads(content.decode())
+            # Some editors begin a file with a byte order mark.
+            return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         problem = error.strerror or type(error).__name__
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # Its text may quote a line; the place of the mistake is enough.
         place = str(error).rpartition("(at ")[2].rstrip(")")
         problem = f"no TOML{f', at {place}' if place.startswith('line') else ''}"
-    raise ConfigurationError(f"{file} cannot be read: {problem}")
+    except ValueError:
+        problem = "no file has such a name"
+    raise ConfigurationError(f"{printable(str(file))} cannot be read: {problem}")

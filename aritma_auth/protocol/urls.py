@@ -5,6 +5,7 @@ Everything is checked on the parsed URL and refused where its text could be unde
 the browser or the HTTP client that opens it later must not see another address than was checked.
 """
 
+import re
 from typing import NamedTuple
 
 from yarl import URL
@@ -25,6 +26,10 @@ def is_loopback(host: str | None) -> bool:
         and len(parts := host.split(".")) == 4
         and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
     )
+
+
+# Of a name, an IPv4 address or an IPv6 address: several URLs in one text have none of these.
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%\w+)?", re.ASCII)
 
 
 def require_secure_url(url: str, what: str) -> URL:
@@ -50,7 +55,7 @@ def require_secure_url(url: str, what: str) -> URL:
     # A traceback with local variables would show its user name and password.
     url = HiddenStr(url)
     parsed = _parse(url)
-    if parsed is None or parsed.raw_host is None or parsed.port is None:
+    if parsed is None or parsed.port is None or not _HOST.fullmatch(parsed.raw_host or ""):
         raise ConfigurationError(
             f"{what} must be an absolute https URL (http is allowed on loopback), not "
             f"{describe_url(url)}"

@@ -92,6 +92,7 @@ def test_a_registration_of_a_file_is_explained(tmp_path, capsys, canary):
     file = tmp_path / "aritma.toml"
     file.write_text(
         '[registrations.payments]\nclient_id = "id"\ntimeout = 2.5\nshares_issuer = true\n'
+        'issuer = "https://idp.example"\n'
         f'tenant = "acme"\nclient_secret_command = ["vault", "{canary.text}"]\n'
         'resource = ["https://a.example", "https://b.example"]\n'
         f'api_origins = ["https://me:{canary.text}@api.example"]\n'
@@ -104,6 +105,7 @@ def test_a_registration_of_a_file_is_explained(tmp_path, capsys, canary):
     assert [line.partition("  (")[0].split(maxsplit=1) for line in shown[1:-1]] == [
         ["client_id", "id"],
         ["client_secret_command", "vault ..."],
+        ["issuer", "https://idp.example"],
         ["tenant", "acme"],
         ["shares_issuer", "true"],
         ["api_origins", "***"],

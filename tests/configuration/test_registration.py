@@ -18,6 +18,7 @@ def of(**settings):
     )
 
 
+ISSUER = "https://idp.example"
 SECRET = {"client_secret": "s"}
 PROFILED = {
     "private_key_file": "/k",
@@ -182,7 +183,10 @@ def test_keys_for_requests_and_encrypted_tokens_are_loaded(tmp_path):
                 ({"signing_algorithm": None}, "ARITMA_SIGNING_ALGORITHM, one of ES256"),
                 ({"dpop_key_file": None}, "ARITMA_DPOP_KEY_FILE or ARITMA_CERTIFICATE_FILE"),
                 ({"request_key_file": None}, "ARITMA_REQUEST_KEY_FILE: ARITMA_PRIVATE_KEY_FILE"),
-                ({"endpoints": "token_endpoint=https://idp.example/t"}, "the server's metadata"),
+                (
+                    {"issuer": ISSUER, "endpoints": "token_endpoint=https://idp.example/t"},
+                    "the server's metadata",
+                ),
             )
         ),
         ({"client_id": None} | SECRET, "set ARITMA_CLIENT_ID to the client id"),
@@ -223,6 +227,15 @@ def test_keys_for_requests_and_encrypted_tokens_are_loaded(tmp_path):
         ),
         (SECRET | {"shares_issuer": "true"}, "ARITMA_SHARES_ISSUER needs ARITMA_TENANT beside it"),
         (SECRET | {"timeout": "soon"}, "ARITMA_TIMEOUT must be a number of seconds"),
+        *(
+            (SECRET | {name: value}, f"ARITMA_{name.upper()} needs ARITMA_ISSUER beside it")
+            for name, value in {
+                "tenants": "42",
+                "issuer_aliases": ISSUER,
+                "endpoint_origins": ISSUER,
+                "endpoints": f"token_endpoint={ISSUER}/t",
+            }.items()
+        ),
     ],
 )
 def test_what_is_missing_or_contradictory_is_named(settings, problem):
@@ -233,6 +246,21 @@ def test_what_is_missing_or_contradictory_is_named(settings, problem):
     assert problem in sentence
     with pytest.raises(aa.ConfigurationError, match=problem.partition(" ")[0]):
         registration.require_usable()
+
+
+@pytest.mark.parametrize("issuer", ["idp.example", "production"])
+def test_an_issuer_that_is_no_url_is_an_error_about_the_issuer(issuer):
+    """The environment was not named."""
+    with pytest.raises(aa.ConfigurationError, match="the issuer must be an absolute https URL"):
+        of(**SECRET, issuer=issuer).make_environment()
+
+
+def test_an_environment_may_be_an_issuers_url():
+    """It then has the settings of other servers."""
+    registration = of(**SECRET, environment=ISSUER, tenants="42")
+
+    assert registration.problems() == []
+    assert registration.make_environment().tenants == {"42"}
 
 
 def test_a_profile_needs_no_more_than_it_says():

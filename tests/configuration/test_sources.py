@@ -50,7 +50,8 @@ def test_variables_are_read_by_the_kind_of_their_setting():
         ("SHARES_ISSUER", "perhaps", "must be true or false"),
         ("TIMEOUT", "soon", "must be a number of seconds"),
         ("CLIENT_SECRET_COMMAND", "pass 'show", "must be a command"),
-        ("CLIENT_SECRET_COMMAND", " ", "must be a command"),
+        ("CLIENT_SECRET_COMMAND", "''", "must be a command"),
+        ("API_ORIGINS", " , ", "must be a list of texts"),
         ("ENDPOINTS", "https://mine.example", "must be endpoints by name"),
     ],
 )
@@ -68,6 +69,11 @@ def test_a_variable_of_the_wrong_kind_is_named(name, text, problem):
         ("ARITMA_CLIENT_SECERT", "ARITMA_CLIENT_SECRET"),
         ("ARITMA_SCOPES", "ARITMA_SCOPE"),
         ("ARITMA_CLIENTID", "ARITMA_CLIENT_ID"),
+        ("ARITMA_TENNANT", "ARITMA_TENANT"),
+        ("ARITMA_ISSUER_URL", "ARITMA_ISSUER"),
+        ("ARITMA_AUTHORITY", "ARITMA_ISSUER"),
+        ("ARITMA_TOKEN_URL", "ARITMA_ENDPOINTS"),
+        ("ARITMA_CLIENT_SCOPE", "ARITMA_SCOPE"),
         ("ARITMA_CLIENT_SECRET_OLD", None),
         ("ARITMA_HOME", None),
         ("ARITMA_CLIENT_SECRET_VARIABLE", None),
@@ -79,6 +85,29 @@ def test_a_misspelt_variable_is_told_with_the_right_name(name, nearest):
     problems = read_variables({name: "x"}).problems
 
     assert problems == (() if nearest is None else (f"{name} is no setting: write {nearest}",))
+
+
+def test_what_other_software_calls_a_setting_may_stand_beside_it():
+    """The program has the setting, and the other variable is an application's own."""
+    variables = {"ARITMA_TENANT": "acme", "ARITMA_TENANT_ID": "42"}
+
+    assert read_variables(variables).problems == ()
+    assert values(read_variables(variables)) == {"tenant": "acme"}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_white_space_around_a_variable_is_not_read(text):
+    """A line of a file of variables often ends in it; alone it counts as absent."""
+    variables = {
+        "ARITMA_CLIENT_ID": f"{text}id{text}",
+        "ARITMA_SHARES_ISSUER": f"true{text}",
+        "ARITMA_SCOPE": text,
+        "ARITMA_CLIENT_SECRET": text,
+    }
+    settings = read_variables(variables)
+
+    assert values(settings) == {"client_id": "id", "shares_issuer": True}
+    assert settings.problems == ()
 
 
 @pytest.fixture
@@ -229,6 +258,8 @@ def test_the_file_is_the_one_given_or_configured_or_here(write, monkeypatch, tmp
         ("resource = ['a', 5]", "resource in .* must be a list of texts"),
         ("resource = []", "resource in .* must be a list of texts"),
         ("client_secret_command = 'pass show'", "client_secret_command in .* must be a command"),
+        ("client_secret_command = ['']", "client_secret_command in .* must be a command"),
+        ("authority = 'https://idp.example'", "authority in .* is no setting: write issuer"),
         ("endpoints = {token_endpoint = 5}", "endpoints in .* must be endpoints by name"),
         ("endpoints = 'x'", "endpoints in .* must be endpoints by name"),
     ],
@@ -261,6 +292,20 @@ def test_a_file_without_the_registration_is_refused(write, text, problem):
     """The error names the file, and what it has instead; of its text it quotes nothing."""
     with pytest.raises(aa.ConfigurationError, match=problem):
         read_file("a", write(text), {})
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors write one; a text's white space is not read."""
+    file = tmp_path / "aritma.toml"
+    file.write_bytes(b'\xef\xbb\xbf[registrations.payments]\nclient_id = " id "\n')
+
+    assert values(read_file("payments", file, {})) == {"client_id": "id"}
+
+
+def test_a_name_that_no_file_has_is_an_error():
+    """The operating system refuses it before it looks."""
+    with pytest.raises(aa.ConfigurationError, match="cannot be read: no file has such a name"):
+        read_file("payments", "aritma\0.toml", {})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -18,6 +18,9 @@ from aritma_auth.protocol.urls import Origin, is_loopback, origin_of, require_se
         "http://127.0.0.1/x",
         "http://127.9.9.9/x",
         "http://[::1]:5000/x",
+        "https://xn--bcher-kva.example/x",
+        "https://under_score.example",
+        "https://[fe80::1]/x",
     ],
 )
 def test_https_and_loopback_are_secure(url):
@@ -34,6 +37,10 @@ def test_https_and_loopback_are_secure(url):
         ("https://host:99999/", "must be an absolute https URL"),
         ("https://[bad/", "must be an absolute https URL"),
         ("mailto:x@y.example", "must be an absolute https URL"),
+        ("https://a.example;https://b.example", "must be an absolute https URL"),
+        ("https://a.example,b.example", "must be an absolute https URL"),
+        ('https://"a.example"', "must be an absolute https URL"),
+        ("https://{tenant}.a.example/", "must be an absolute https URL"),
         ("http://id.aritma.io/", "must use https"),
         ("http://localhost.evil.example/", "must use https"),
         ("http://127.0.0.1.evil.example/", "must use https"),
