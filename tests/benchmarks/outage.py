@@ -1,9 +1,9 @@
 """
-The token endpoint is down for five seconds: python tests/benchmarks/outage.py
+The token endpoint is down for 5 and for 60 seconds: python tests/benchmarks/outage.py
 
-Once it responds with 503, once it hangs, while calls go on. What counts: calls that failed while the old
-token lived and after its end, calls that waited, token requests in all and at once, and how soon
-after the outage there is a new token.
+Once it responds with 503, once it hangs, while calls go on. The old token is due for a refresh when
+the outage begins, and outlives it. What counts: calls that failed, calls that waited, token requests
+in all and at once, and how soon after the outage there is a new token.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from stand_ins import Client
 
 import aritma_auth as aa
 
-LIFETIME, OUTAGE, PAUSE, STALL = 24.0, 5.0, 0.01, 0.05
+OUTAGES, AFTER, PAUSE, STALL = (5.0, 60.0), 14.0, 0.01, 0.05
+DUE = 8
+"""An eighth of its lifetime before its end a token is due, whatever moment was drawn."""
 
 
 class FailingClient(Client):
@@ -42,37 +44,36 @@ class FailingClient(Client):
         raise aa.TransportError("no answer came in time")
 
 
-async def measure(*, hangs):
-    client = FailingClient(lifetime=LIFETIME)
+async def measure(outage, *, hangs):
+    client = FailingClient()
     client.hangs = hangs
-    failed, failed_later, stalled, calls, recovered = 0, 0, 0, 0, None
+    failed, stalled, calls, recovered = 0, 0, 0, None
+    now, left = time.time(), outage + AFTER
+    old = aa.Token("old", issued_at=now - (DUE - 1) * left, expires_at=now + left)
     async with aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=None) as tokens:
-        old = await tokens.get_token()
-        # Down when the refresh in the background is due, and up two seconds before the token ends.
-        await asyncio.sleep(LIFETIME * 0.7)
-        up = client.down_until = time.monotonic() + OUTAGE
-        while time.monotonic() < up + 4:
+        up = client.down_until = time.monotonic() + outage
+        await tokens.set_token(old)
+        while recovered is None and time.monotonic() < up + AFTER - 1:
             started, calls = time.monotonic(), calls + 1
             try:
                 token = await tokens.get_token()
             except aa.AritmaAuthError:
-                is_old_alive = time.time() < old.expires_at
-                failed, failed_later = failed + is_old_alive, failed_later + (not is_old_alive)
+                failed += 1
             else:
-                if recovered is None and token != old:
+                if token.access_token != "old":
                     recovered = time.monotonic() - up
             stalled += time.monotonic() - started > STALL
             await asyncio.sleep(PAUSE)
-    print(
-        f"{'hanging' if hangs else '503':8} {calls} calls, failed {failed} (after the old "
-        f"token's end {failed_later}), stalled {stalled}; "
-        f"token requests while down {client.asked_while_down}, "
-        f"at once {client.most_in_flight}; a new token {recovered or -1:.1f} s after the outage"
+    return (
+        f"{outage:.0f} s, {'hanging' if hangs else '503':8} {calls} calls, failed {failed}, "
+        f"stalled {stalled}; token requests while down {client.asked_while_down}, at once "
+        f"{client.most_in_flight}; a new token {-1 if recovered is None else recovered:.1f} s after"
     )
 
 
 async def main():
-    await asyncio.gather(measure(hangs=False), measure(hangs=True))
+    runs = [measure(outage, hangs=hangs) for outage in OUTAGES for hangs in (False, True)]
+    print(*await asyncio.gather(*runs), sep="\n")
 
 
 if __name__ == "__main__":

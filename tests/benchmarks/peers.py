@@ -1,7 +1,7 @@
 """
 The provider and other libraries, next to a hand-written limit: nox -s peers
 
-It prints a table in Markdown. The limit of a cached token is a clock compared and an attribute; of
+It prints a table in Markdown and draws docs/explanation/figures/peers.svg. The limit of a cached token is a clock compared and an attribute; of
 callers without a token, one future that all await. Limit and library run in turn; what counts is the
 median of the ratios. A library that cannot be opened is left out, with a line that says why.
 """
@@ -20,6 +20,7 @@ from importlib.metadata import version
 
 from cached_path import Limit
 from peer_clients import OURS, PEERS
+from peers_plot import draw
 from stampede import await_future
 from stand_ins import ratio_of
 
@@ -173,34 +174,41 @@ async def measure_outage(peer):
             requests = endpoint.requests - before
             outcomes = await asyncio.gather(*callers, return_exceptions=True)
     failed = sum(isinstance(outcome, BaseException) for outcome in outcomes)
-    return f"{failed} of {len(callers)}; {requests}"
+    return failed, len(callers), requests
 
 
 async def measure(peer):
-    """Make a row of the table."""
+    """Return a row of the table, and the figures to draw."""
     cached = await measure_cached(peer)
     requests, cpu = await measure_stampede(peer)
     served, again = (None, None) if peer.is_sync else await measure_cancelled(peer)
+    failed, calls, tries = await measure_outage(peer)
+    name = f"{peer.distribution}{' (sync)' if peer.is_sync else ''}"
     cells = [
         f"{peer.distribution} {version(peer.distribution)}{' (sync)' if peer.is_sync else ''}",
         f"{cached:.{1 if cached < 10 else 0}f}",
         f"{requests:.0f}; {cpu:.{1 if cpu < 10 else 0}f}",
         "not measured" if peer.is_sync else f"{served} of {FEW - 1}; {again}",
-        await measure_outage(peer),
+        f"{failed} of {calls}; {tries}",
     ]
-    return f"| {' | '.join(cells)} |"
+    figures = {"name": name, "cached": cached, "cpu": cpu, "failed": failed, "calls": calls}
+    return f"| {' | '.join(cells)} |", figures
 
 
 async def main():
     warnings.simplefilter("ignore")
     logging.disable()
     print(HEADER)
-    left_out = []
+    left_out, rows = [], []
     for peer in [OURS, *PEERS]:
         try:
-            print(await measure(peer), flush=True)
+            line, figures = await measure(peer)
         except Exception as error:  # noqa: BLE001 - the other rows are still of use
             left_out.append(f"Left out: {peer.distribution}: {type(error).__name__}: {error}")
+        else:
+            rows.append(figures)
+            print(line, flush=True)
+    draw(rows)
     print("", *left_out, sep="\n")
 
 

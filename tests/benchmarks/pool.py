@@ -2,7 +2,7 @@
 A pool of providers next to its limits: python tests/benchmarks/pool.py
 
 Heap bytes of an idle provider with its token; and a look-up by key next to one in a dictionary, for
-pools of 1 to 10,000. What counts are the ratios.
+pools of 1 to 100,000. What counts are the ratios.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from stand_ins import Client
 
 import aritma_auth as aa
 
-SIZES = [1, 100, 10_000]
+SIZES = [1, 100, 10_000, 100_000]
 ROUNDS, CALLS = 31, 20_000
 
 
@@ -24,16 +24,25 @@ def make(client, grant, _key):
     return aa.TokenProvider(client, grant, on_event=None)
 
 
-async def measure_memory(size=2_000):
-    """Give the heap bytes of an idle provider, token included, and of the token's texts alone."""
-    pool = aa.TokenProviderPool(partial(make, Client(), aa.ClientCredentialsGrant()))
-    await pool.get_token("warm")
+async def get(_client, provider):
+    await provider.get_token()
+
+
+async def put(client, provider):
+    await provider.set_token(await client.fetch_token(None))
+
+
+async def measure_memory(fill, size=2_000):
+    """Give the heap bytes of an idle provider, token included, that was filled in this way."""
+    client = Client()
+    pool = aa.TokenProviderPool(partial(make, client, aa.ClientCredentialsGrant()))
+    await fill(client, pool.provider("warm"))
     keys = [f"tenant-{number}" for number in range(size)]
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for key in keys:
-        await pool.get_token(key)
+        await fill(client, pool.provider(key))
     gc.collect()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -66,11 +75,12 @@ def measure_look_up(size):
 
 
 def main():
-    print(f"idle provider with its token  {asyncio.run(measure_memory()):6.0f} bytes")
+    for name, fill in (("get_token", get), ("set_token", put)):
+        print(f"idle provider after {name}  {asyncio.run(measure_memory(fill)):6.0f} bytes")
     for size in SIZES:
         ours, limit = measure_look_up(size)
         print(
-            f"look-up among {size:6,}  {ours:6.0f} ns   limit {limit:6.0f} ns   "
+            f"look-up among {size:7,}  {ours:6.0f} ns   limit {limit:6.0f} ns   "
             f"ratio {ours / limit:.2f}"
         )
 
