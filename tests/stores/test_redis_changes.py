@@ -98,6 +98,25 @@ async def test_a_message_ends_the_wait():
     assert pubsub.is_closed
 
 
+async def test_two_messages_at_once_end_the_wait_once():
+    """A second write, published before the waiter has gone on, finds nobody to wake."""
+    pubsub, entry = FakePubSub(CONFIRMED), Entry()
+    listener = listening(pubsub)
+    waiting = entry.waiting(listener)
+    await settled()
+    pubsub.messages.put_nowait(published(b"aa:{key}:v 2"))
+    pubsub.messages.put_nowait(published(b"aa:{key}:v 3"))
+    await waiting
+
+    assert entry.looks == 1
+    await listener.aclose()
+
+
+async def test_a_listener_for_which_nobody_waited_has_no_connection_to_close():
+    """A store that is closed before any wait has opened nothing."""
+    await listening().aclose()
+
+
 async def test_a_write_before_the_subscription_is_found():
     """What was published before anybody listened ends the wait at once."""
     listener = listening(FakePubSub(CONFIRMED))
