@@ -140,7 +140,6 @@ class HeldLease:
     def __init__(self, lease: Lease, sharing: SharingPolicy) -> None:
         self._lease = lease
         self._sharing = sharing
-        self._is_over = False
         self._beating = asyncio.create_task(self._beat())
 
     @property
@@ -153,13 +152,10 @@ class HeldLease:
         pause = self._sharing.lease / _BEATS
         for _ in range(int(self._sharing.max_lease / pause)):
             await asyncio.sleep(pause)
-            if self._is_over:
-                return
             await self._attempt(self._lease.keep)
 
     async def release(self) -> None:
         """Give it back: to the end, whoever is cancelled meanwhile."""
-        self._is_over = True
         self._beating.cancel()
         # Who closes the provider waits for it too: nothing goes on afterwards.
         with uninterrupted():
@@ -167,7 +163,7 @@ class HeldLease:
 
     async def _give_back(self) -> None:
         await self._attempt(self._lease.release)
-        # Bounded: CPython 3.11 loses a cancellation that meets the end of a wait_for.
+        # Bounded: a store may swallow its cancellation.
         await asyncio.wait((self._beating,), timeout=self._sharing.store_timeout)
 
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:

@@ -14,6 +14,7 @@ from aritma_auth.provider.shared.messages import (
     Raise,
     Release,
     Responded,
+    Send,
     Unavailable,
     Woke,
 )
@@ -98,6 +99,19 @@ def test_a_failure_that_cannot_be_noted_for_all_is_raised_all_the_same():
 
     assert isinstance(action, Release)
     assert str(state.outcome.error) == "down"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"), [(RULES, Send), (SERVICE, Load)], ids=["one-time", "reusable"]
+)
+def test_a_refresh_without_the_store_tries_again_after_its_pause(rules, expected):
+    """What may be redeemed once is asked for again; a service looks first, as others may have."""
+    known = attrs.evolve(KNOWN, is_reusable=rules is SERVICE)
+    state = begun(rules, known, phase=Phase.PAUSE, is_alone=True)
+    basis = None if rules is SERVICE else OLD
+    _, action = rules.step(attrs.evolve(state, basis=basis), Woke(), AT_START)
+
+    assert isinstance(action, expected)
 
 
 def test_a_response_that_a_sign_in_has_overtaken_is_not_kept_for_later():

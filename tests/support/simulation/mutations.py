@@ -56,7 +56,7 @@ MUTATIONS = (
         "closed before the flight's first step",
         (
             (
-                "                        lambda task: self._ended(flight, task),\n",
+                "                        partial(self._ended, flight),\n",
                 "",
             ),
             (
