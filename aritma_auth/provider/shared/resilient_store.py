@@ -73,8 +73,12 @@ class ResilientStore:
 
     async def acquire(self) -> "HeldLease | None":
         """Ask for the right to refresh; None if another process has it."""
-        seconds = self._sharing.lease
-        lease = await self._run("lease", object, self._store.acquire, seconds=seconds)
+        request = _LeaseRequest(self._store, self._sharing)
+        try:
+            lease = await self._run("lease", object, request.send)
+        except (asyncio.CancelledError, StoreUnavailableError):
+            await request.abandon()
+            raise
         return None if lease is None else HeldLease(lease, self._sharing)
 
     async def wait_for_change(self, generation: int, seconds: float) -> None:
@@ -132,6 +136,29 @@ class ResilientStore:
 
 async def _call(method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     return await method(*args, **kwargs)
+
+
+class _LeaseRequest:
+    """A request for a lease: granted after the flight has given up, the lease is given back."""
+
+    def __init__(self, store: TokenStore, sharing: SharingPolicy) -> None:
+        self._store = store
+        self._sharing = sharing
+        self._granted: Lease | None = None
+        self._is_abandoned = False
+
+    async def send(self, key: str) -> Lease | None:
+        self._granted = await self._store.acquire(key, seconds=self._sharing.lease)
+        lease = self._granted
+        if self._is_abandoned:
+            await self.abandon()
+        return lease
+
+    async def abandon(self) -> None:
+        self._is_abandoned = True
+        lease, self._granted = self._granted, None
+        if lease is not None:
+            await HeldLease(lease, self._sharing).release()
 
 
 class HeldLease:

@@ -1,6 +1,7 @@
 """Leases: kept alive, given back whatever happens, and done without where nothing can be spent."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -131,6 +132,45 @@ def test_a_lease_is_given_back_at_the_end_of_its_loop(clock, store):
         await settle()
 
     asyncio.run(job())
+
+    assert lease.is_given_back
+
+
+@pytest.mark.parametrize("turns", range(15))
+async def test_a_lease_that_is_granted_while_the_provider_closes_is_given_back(clock, store, turns):
+    """However far the flight has come, the next provider finds nobody at it."""
+    rig = Rig(clock, store=store)
+    caller = asyncio.create_task(rig.get())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await rig.provider.aclose()
+    await asyncio.gather(caller, return_exceptions=True)
+
+    assert await store.acquire(key_for(rig), seconds=30) is not None
+
+
+@pytest.mark.parametrize("ending", ["aclose", "time-out"])
+async def test_a_lease_that_is_granted_too_late_is_given_back(clock, store, ending):
+    """The store goes on although it was cancelled, and grants what nobody waits for any more."""
+    lease, go_on = StubbornLease(), asyncio.Event()
+    lease.go_on.set()
+
+    async def acquire(_key, *, seconds):
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        return lease
+
+    store.acquire = acquire
+    rig = Rig(clock, store=store, sharing=SharingPolicy(store_timeout=0.01))
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    if ending == "time-out":
+        await caller
+    await rig.provider.aclose()
+    await asyncio.gather(caller, return_exceptions=True)
+    go_on.set()
+    await settle()
 
     assert lease.is_given_back
 
