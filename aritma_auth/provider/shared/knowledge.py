@@ -14,6 +14,8 @@ from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _CLOCKS_DIFFER = 300.0
 """Seconds by which a token may seem to be from the future."""
+_SECOND = 1_000_000
+"""Serials in a second: fine enough that `_UNSEEN` puts no sign-in ahead of the clock."""
 _UNSEEN = 1000
 """Refreshes that others may have stored unseen, while this machine's clock was behind."""
 
@@ -156,15 +158,17 @@ class Knowledge:
     """Since then it has been looked at, with no gap in which its writer could come and go."""
     looked_at: float = float("-inf")
     """When the last question to the store left."""
+    is_leading: bool = False
+    """A refresh here holds the lease; if another begins, that one was cut off."""
 
     def signed_in(self, token: Token | None, *, wall: float) -> "Knowledge":
         """
         Learn of a sign-in here, or with None of its end.
 
-        Its serial starts at the wall clock, so that it is newer than any refresh before it, also
-        while the store cannot be asked.
+        Its serial starts at the wall clock, so that it is newer than any sign-in or refresh before
+        it, also while the store cannot be asked.
         """
-        newest = VersionedToken(token, max(self.newest.serial + _UNSEEN, int(wall)))
+        newest = VersionedToken(token, max(self.newest.serial + _UNSEEN, int(wall * _SECOND)))
         is_spent = not self.is_reusable
         return attrs.evolve(
             self,
@@ -200,7 +204,7 @@ class Knowledge:
         serial = view.record.serial
         if view.is_unreadable:
             # Its serial cannot be read either: it came of a clock that differs by no more.
-            serial = self.newest.serial + _UNSEEN + int(_CLOCKS_DIFFER)
+            serial = self.newest.serial + _UNSEEN + int(_CLOCKS_DIFFER * _SECOND)
         if not self.is_owed or serial < self.newest.serial or self.unresolved:
             return self
         return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=serial + 1))

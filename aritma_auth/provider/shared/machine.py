@@ -120,8 +120,9 @@ class SharedRefresh:
         self, known: Knowledge, purpose: Purpose, moment: Moment
     ) -> tuple[Refresh, msg.Action]:
         """Begin a refresh, or a write of what is owed."""
-        now = moment.now
-        return Refresh(known, purpose, now, self.sharing.min_poll, changed_at=now), msg.Load()
+        now, poll = moment.now, self.sharing.min_poll
+        state = Refresh(known, purpose, now, poll, changed_at=now, others_wait=known.is_leading)
+        return state, msg.Load()
 
     def step(self, state: Refresh, event: msg.Event, moment: Moment) -> tuple[Refresh, msg.Action]:
         """Give the refresh after an event, and what to do next."""
@@ -152,6 +153,7 @@ class _Step:
             case msg.Leased(fence):
                 # The holder before may have finished between the look and the lease.
                 self.state.fence = fence
+                self.state.known = attrs.evolve(self.state.known, is_leading=True)
                 return self._look()
             case msg.Saved(is_written):
                 return self._saved(is_written=is_written)
@@ -266,7 +268,7 @@ class _Step:
         state, moment, sharing = self.state, self.moment, self.sharing
         if moment.now < moment.spare_until:
             return self._release(msg.Postpone(sharing.recheck_interval * (0.5 + moment.draw)))
-        waited = moment.now - state.changed_at
+        waited, state.others_wait = moment.now - state.changed_at, True
         if state.known.is_reusable and waited >= self.policy.refresh_timeout * _LEADERS_SHARE:
             # The holder stands still, and nothing is spent by asking twice: go on without the
             # lease. The mark lets one process at a time do so.
@@ -288,10 +290,10 @@ class _Step:
         if known.presentable is None and not known.is_grant_left:
             return self._note(state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN))
         self._choose(known.presentable)
-        is_leader = state.fence is not None and state.poll <= self.sharing.min_poll
-        if not self._is_once and (is_leader or view.is_unreadable):
+        is_first = state.fence is not None and not state.others_wait
+        if not self._is_once and (is_first or view.is_unreadable):
             return self._ask()
-        # A leader that had to wait marks the entry too: others wait as long, and would go on alone.
+        # A leader that others have waited with marks the entry too: they would go on alone.
         wait = self._wait_before_claim()
         if wait > 0:
             return self._watch(min(wait, self.sharing.max_poll), _CHANGING)
@@ -565,5 +567,6 @@ class _Step:
         state = self.state
         if state.fence is None:
             return outcome
+        state.known = attrs.evolve(state.known, is_leading=False)
         state.phase, state.fence, state.outcome = Phase.RELEASE, None, outcome
         return msg.Release()

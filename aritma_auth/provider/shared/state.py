@@ -53,6 +53,8 @@ class Refresh:
     """Until then no one-time token is presented."""
     is_alone: bool = False
     """The store is away, and the server is asked without it."""
+    others_wait: bool = False
+    """Another process may wait for the lease since before this refresh holds it."""
     fence: int | None = None
     """Number of the lease, if it is held."""
     basis: Token | None = None

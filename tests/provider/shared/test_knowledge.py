@@ -80,12 +80,26 @@ def test_a_sign_in_outranks_what_a_clock_ahead_has_stored(ahead, asked):
     known = NOTHING.signed_in(NEW, wall=WALL)
     purpose = Purpose.REFRESH if asked == "refresh" else Purpose.WRITE_NOW
     state, _ = RULES.begin(known, purpose, at(0.0))
-    stored = Record(OLD, int(WALL) + ahead)
-    state, _ = RULES.step(state, Loaded(View(Entry(stored), 1000.0, WALL)), at(0.0))
+    stored = NOTHING.signed_in(OLD, wall=WALL + ahead).newest
+    entry = Entry(Record(stored.token, stored.serial))
+    state, _ = RULES.step(state, Loaded(View(entry, 1000.0, WALL)), at(0.0))
 
     assert state.known.newest.token is NEW
-    assert state.known.newest.serial == int(WALL) + ahead + 1
+    assert state.known.newest.serial == stored.serial + 1
     assert state.known.is_owed
+
+
+@pytest.mark.parametrize("earlier", [1, 2, 5])
+def test_a_sign_in_is_newer_than_any_number_of_earlier_ones_elsewhere(earlier):
+    """The clock says so where the store cannot be asked: no sign-in's serial runs ahead of it."""
+    other = NOTHING
+    for number in range(earlier):
+        other = other.signed_in(OLD, wall=WALL + number / 10)
+
+    known = NOTHING.signed_in(NEW, wall=WALL + 1)
+
+    assert known.newest.serial > other.newest.serial
+    assert other.signed_in(NEW, wall=WALL - 7200).newest.serial > other.newest.serial
 
 
 @pytest.mark.parametrize("event", [Loaded(View(None, 1000.0, WALL)), Unavailable()])
@@ -93,7 +107,8 @@ def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
     """Later the serials tell which sign-in is newer: another host's may have come since."""
     state, _ = RULES.begin(NOTHING.signed_in(NEW, wall=WALL), Purpose.WRITE_NOW, at(0.0))
     state, _ = RULES.step(state, event, at(0.0))
-    later = View(Entry(Record(OLD, int(WALL) + 200)), 1001.0, WALL + 1)
+    other = NOTHING.signed_in(OLD, wall=WALL + 200).newest
+    later = View(Entry(Record(other.token, other.serial)), 1001.0, WALL + 1)
     state, _ = RULES.begin(state.known, Purpose.REFRESH, at(1.0))
     state, _ = RULES.step(state, Loaded(later), at(1.0))
 

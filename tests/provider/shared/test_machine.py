@@ -9,11 +9,13 @@ from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedTo
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
     Failed,
+    Leased,
     Load,
     Loaded,
     Raise,
     Release,
     Responded,
+    Save,
     Send,
     Unavailable,
     Woke,
@@ -61,6 +63,22 @@ def test_an_entry_that_always_changes_is_written_a_hundred_times_at_most():
     assert isinstance(action, Release)
     assert isinstance(state.outcome, Raise)
     assert state.known.is_owed
+
+
+@pytest.mark.parametrize("is_cut_off", [True, False])
+def test_a_refresh_after_one_that_was_cut_off_lets_the_others_know(is_cut_off):
+    """They have waited for the first one, and would go on alone before the second one ends."""
+    known = Knowledge(is_reusable=True)
+    state, _ = SERVICE.begin(known, Purpose.REFRESH, AT_START)
+    state, _ = SERVICE.step(state, Leased(1), AT_START)
+    if not is_cut_off:
+        token = attrs.evolve(NEW, refresh_token=None)
+        state, _ = SERVICE.step(state, Loaded(stored(token, 1)), AT_START)
+    again, _ = SERVICE.begin(state.known, Purpose.REFRESH, AT_START)
+    again, _ = SERVICE.step(again, Leased(2), AT_START)
+    again, action = SERVICE.step(again, Loaded(View()), AT_START)
+
+    assert isinstance(action, Save if is_cut_off else Send)
 
 
 @pytest.mark.parametrize(("rules", "moment"), [(SERVICE, AT_START), (RULES, TOO_LATE)])

@@ -287,6 +287,36 @@ HISTORIES = {
         Step(120.0, "call"),
         Step(120.0, "call", loop="side"),
     ),
+    "a sign-in that the store does not learn of at once, after two that it has": (
+        World("signed_in", "file", processes=2, lifetime=300, duration=400.0),
+        Step(38.0, "set_token"),
+        Step(255.0, "store_fault", slot=-1, detail="away", seconds=6.5),
+        Step(255.1, "set_token", slot=1),
+        Step(390.0, "call", slot=1),
+    ),
+    "a job that leads ends, and its process leads again while another waits": (
+        World("client_credentials", "memory", processes=2, lifetime=25, duration=90.0),
+        Step(8.0, "outage", detail="hang", seconds=150.0, timeout=3),
+        Step(25.8, "job", timeout=12.0, seconds=2.0),
+        Step(28.1, "job", slot=1, seconds=0.3),
+        Step(28.8, "call"),
+    ),
+    "a sleep while the clock is set back, between a response and its write": (
+        World(
+            "signed_in",
+            "redis",
+            processes=2,
+            lifetime=60,
+            duration=200.0,
+            counts_suspend=False,
+            wall_offsets=(0.0, 200.0, 0.0),
+        ),
+        Step(74.0, "suspend", slot=1, seconds=9.5, anchor="arrived", skip=3),
+        Step(74.0, "wall", slot=1, seconds=-7200.0, anchor="delivered", skip=3),
+        Step(74.5, "call", slot=1),
+        Step(76.0, "call"),
+        Step(134.9, "call"),
+    ),
 }
 
 

@@ -193,7 +193,7 @@ class History(Stage):
         self._cut(step, self._set_token(process, process.loop(step.loop)))
 
     def _set_token(self, process, loop):
-        access, refresh = self.server.sign_in()
+        access, refresh = self.server.sign_in(process)
         self.universe.note(process.name, "sign-in", refresh.text)
         # The token's age counts from the response, however late the application goes on.
         issued_at = process.clock.time()

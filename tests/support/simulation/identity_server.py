@@ -15,10 +15,13 @@ class AccessToken:
     An access token as the server knows it.
 
     Attributes:
+        process: The process that it was issued to: its clocks tell all others the token's age.
+
         ends_at: True seconds when it ends.
     """
 
     text: str
+    process: object
     family: "Family | None"
     issued_at: float
     ends_at: float
@@ -128,11 +131,11 @@ class IdentityServer:
 
     # -- sign-ins -----------------------------------------------------------------------------
 
-    def sign_in(self):
-        """Begin a family, as a sign-in in a browser does; give its first tokens."""
+    def sign_in(self, process):
+        """Begin a family, as a sign-in in a process's browser does; give its first tokens."""
         family = Family(len(self.families) + 1)
         self.families.append(family)
-        return self._issue(family)
+        return self._issue(process, family)
 
     def revoke(self, family, why):
         """End a family of refresh tokens for the given reason."""
@@ -140,9 +143,10 @@ class IdentityServer:
             family.ended = why
             self.universe.note("server ends sign-in", family.number, why)
 
-    def _issue(self, family):
+    def _issue(self, process, family=None):
         access = AccessToken(
             f"at-{len(self.access) + 1}",
+            process,
             family,
             self.universe.now,
             self.universe.now + self.world.lifetime,
@@ -194,7 +198,7 @@ class IdentityServer:
         refresh = presentation.refresh_token
         if presentation.grant_type == "client_credentials":
             presentation.outcome = "issued"
-            self._send_token(peer, *self._issue(None))
+            self._send_token(peer, *self._issue(presentation.process))
         elif refresh is None:
             presentation.outcome = "invalid_grant"
             self._refuse(peer)
@@ -212,7 +216,7 @@ class IdentityServer:
             presentation.outcome = "rotated"
             if refresh.spent_by is None and self.world.rotates:
                 refresh.spent_by = presentation
-            access, successor = self._issue(refresh.family)
+            access, successor = self._issue(presentation.process, refresh.family)
             self._send_token(peer, access, successor if self.world.rotates else None)
         self._note(presentation)
 

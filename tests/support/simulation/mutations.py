@@ -261,6 +261,18 @@ MUTATIONS = (
             ),
         ),
     ),
+    Mutation(
+        "serials",
+        "a sign-in's serial is so coarse that the second one runs ahead of the clock",
+        "a sign-in that the store does not learn of at once, after two that it has",
+        (("_SECOND = 1_000_000\n", "_SECOND = 1\n"),),
+    ),
+    Mutation(
+        "successors",
+        "a service's refresh that follows one that was cut off does not mark the entry",
+        "a job that leads ends, and its process leads again while another waits",
+        ((", others_wait=known.is_leading)", ")"),),
+    ),
 )
 
 

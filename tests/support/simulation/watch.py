@@ -77,7 +77,9 @@ class Watch:
         if access is None:
             self.universe.fail("a token of the server", f"{process.name} got {token!r}")
             return
-        if now >= access.ends_at and process.has_a_true_clock and not self._age_is_unknown:
+        # A process whose clocks have both failed tells the others a wrong age too.
+        is_told = process.has_a_true_clock and access.process.has_a_true_clock
+        if now >= access.ends_at and is_told and not self._age_is_unknown:
             late = now - access.ends_at
             self.universe.fail(
                 "no expired token", f"{process.name} got one {late:.3f} s after its end"
