@@ -9,9 +9,6 @@ from pathlib import Path
 import nox
 
 INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
-OLDEST = INTERPRETERS[0]
-LOOPS_ON = "3.13"
-"""Where the tests of everything that awaits run on uvloop and with eager tasks too."""
 
 ONCE = [
     "tests/conformance",
@@ -21,17 +18,7 @@ ONCE = [
     "tests/simulation",
     "tests/test_echo.py",
 ]
-"""Long tests of what does not depend on the interpreter: they run on the oldest one."""
-
-BETWEEN = [
-    "tests/client",
-    "tests/integrations",
-    "tests/protocol",
-    "tests/provider",
-    "tests/runtime",
-    "tests/stores",
-]
-"""What runs on an interpreter that is neither the oldest nor the newest on the machine."""
+"""Long tests of what does not depend on the interpreter: they run on the newest one."""
 
 LOOP_TESTS = [
     "tests/client/test_cached_document.py",
@@ -56,6 +43,8 @@ LOOP_TESTS = [
     "tests/sandbox/test_faults.py",
     "tests/stores",
 ]
+"""The tests of everything that awaits: they run on uvloop and with eager tasks too."""
+
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.needs_version = ">=2025.5"
@@ -101,16 +90,18 @@ def run_tests(session: nox.Session, *arguments: str, measures_coverage: bool = F
     """Run the suite, or a part of it, against the installed package, not the checkout."""
     session.run(
         *(("coverage", "run", "-m") if measures_coverage else ("python", "-m")),
+        # Tests wait a part of their time, so one more runs than there are cores.
+        *("pytest", f"--numprocesses={(os.cpu_count() or 1) + 1}"),
         # A file is one process's: its servers start once.
-        *("pytest", "--numprocesses=auto", "--dist=loadfile"),
+        "--dist=loadfile",
         *arguments,
         env={"PYTHONSAFEPATH": "1"},
     )
 
 
-def newest_here() -> str:
-    """Give the newest supported interpreter that this machine has."""
-    return [version for version in INTERPRETERS if shutil.which(f"python{version}")][-1]
+def interpreters_here() -> list[str]:
+    """Give the supported interpreters that this machine has, the oldest first."""
+    return [version for version in INTERPRETERS if shutil.which(f"python{version}")]
 
 
 def leave_out(paths: list[str]) -> list[str]:
@@ -152,19 +143,29 @@ def session_python(session: nox.Session) -> str:
 
 @nox.session(python=INTERPRETERS)
 def tests(session: nox.Session) -> None:
-    """Run the suite on one interpreter, with the newest dependencies."""
+    """
+    Run the suite on one interpreter, with the newest dependencies.
+
+    The oldest one on the machine measures coverage, the newest also runs what needs to run only
+    once, and those between them run what awaits, on other event loops.
+    """
     install_groups(session, "test")
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
-    is_first, is_last = session.python == OLDEST, session.python == newest_here()
-    left_out = () if is_first else leave_out(ONCE)
-    chosen = session.posargs or ([] if is_first or is_last else BETWEEN)
-    run_tests(session, *chosen, *left_out, measures_coverage=is_first)
-    if session.python == LOOPS_ON:
+    if session.posargs:
+        run_tests(session, *session.posargs)
+        return
+    here = interpreters_here()
+    is_oldest, is_newest = session.python == here[0], session.python == here[-1]
+    if is_oldest or is_newest:
+        left_out = [] if is_newest else leave_out(ONCE)
+        run_tests(session, *left_out, measures_coverage=is_oldest)
+    # Eager tasks are new in 3.12.
+    if session.python != "3.11" and (not is_newest or len(here) < 3):
         run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=INTERPRETERS[0])
 def tests_lowest(session: nox.Session) -> None:
     """Run the suite with the oldest dependencies that the package promises to work with."""
     if session.venv_backend != "uv":
@@ -174,7 +175,7 @@ def tests_lowest(session: nox.Session) -> None:
     groups = nox.project.dependency_groups(PROJECT, "test")
     sdk = [name for name in groups if name.startswith("opentelemetry")]
     session.install("--resolution=lowest-direct", "--force-reinstall", ".[all]", *sdk)
-    run_tests(session, *session.posargs, *leave_out(ONCE))
+    run_tests(session, *(session.posargs or leave_out(ONCE)))
 
 
 @nox.session
