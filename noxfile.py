@@ -254,7 +254,7 @@ def fleet(session: nox.Session) -> None:
     """Let real processes share one token, and be killed while they do."""
     install_groups(session, "test")
     session.install(".[all]")
-    session.run("pytest", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
+    session.run("pytest", "--numprocesses=2", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
 
 
 def install_chromium(session: nox.Session) -> None:
@@ -279,7 +279,10 @@ def browser(session: nox.Session) -> None:
         session.skip("needs Debian's chromium: install it, or run this as root on Debian")
     install_groups(session, "browser")
     session.install("-e", ".[all]")
-    session.run("pytest", "tests/browser", env={"PYTHONSAFEPATH": "1"})
+    session.run(
+        *("pytest", "--numprocesses=auto", "tests/browser"),
+        env={"PYTHONSAFEPATH": "1"},
+    )
 
 
 @nox.session
