@@ -15,7 +15,6 @@ ONCE = [
     "tests/issuers",
     "tests/provider/shared/test_explorer.py",
     "tests/servers",
-    "tests/simulation",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the newest one."""

@@ -94,7 +94,7 @@ async def test_userinfo_can_be_overridden(sandbox):
     assert told == {"sub": "user-bob", "preferred_username": "alice"}
 
 
-@pytest.mark.parametrize("signature", ["none", "foreign", "HS256"])
+@pytest.mark.parametrize("signature", ["none", "foreign", "HS256", "alternate"])
 async def test_signatures_can_be_bad(sandbox, signature):
     """ID tokens can have a wrong signature under a valid header; access tokens keep theirs."""
     sandbox.overrides.signature = signature
@@ -110,6 +110,9 @@ async def test_signatures_can_be_bad(sandbox, signature):
     if signature == "none":
         assert header["alg"] == "none"
         assert text.endswith(".")
+    elif signature == "alternate":
+        assert header["alg"] == "PS256"
+        jws.deserialize_compact(text, RSAKey.import_key(signing_key(0).private), ["PS256"])
     elif signature == "foreign":
         assert header["alg"] == "RS256"
         jws.deserialize_compact(text, RSAKey.import_key(signing_key(DECOY).private), ["RS256"])

@@ -5,7 +5,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.shared.knowledge import Knowledge, Moment, View
+from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import Loaded, Serve, Unavailable
 from aritma_auth.provider.shared.state import Purpose
@@ -134,3 +134,11 @@ def test_a_mark_is_watched_as_long_as_no_gap_is_too_long(gap, since):
     at = 1000.0 + gap
 
     assert known.looked(View(Entry(record), at), now=at, longest=5.0).watched_from == since
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_what_became_of_an_older_tokens_write_says_nothing_of_the_newest(is_written):
+    """A sign-in came while the write went on; its own write is still owed."""
+    known = attrs.evolve(NOTHING, newest=VersionedToken(NEW, 2), is_owed=True, unresolved=1)
+
+    assert known.wrote(Record(OLD, 1), is_written=is_written) is known

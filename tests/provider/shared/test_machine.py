@@ -16,6 +16,7 @@ from aritma_auth.provider.shared.messages import (
     Release,
     Responded,
     Save,
+    Saved,
     Send,
     Unavailable,
     Woke,
@@ -117,6 +118,15 @@ def test_a_failure_that_cannot_be_noted_for_all_is_raised_all_the_same():
 
     assert isinstance(action, Release)
     assert str(state.outcome.error) == "down"
+
+
+def test_a_sign_in_while_the_mark_is_written_is_looked_at_before_anything_is_sent():
+    """The refresh token that was marked belongs to an older sign-in."""
+    overruled = attrs.evolve(KNOWN, newest=VersionedToken(NEW, 2))
+    state = begun(phase=Phase.CLAIM, view=stored(OLD, 1), saving=Record(OLD, 1, WALL))
+    _, action = RULES.step(attrs.evolve(state, known=overruled), Saved(is_written=True), AT_START)
+
+    assert isinstance(action, Load)
 
 
 @pytest.mark.parametrize(
