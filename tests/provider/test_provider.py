@@ -691,24 +691,6 @@ async def test_a_sleep_during_the_request_counts(counts_suspend):
     await rig.provider.aclose()
 
 
-@pytest.mark.parametrize(("slept", "ends_with"), [(0.0, "token-1"), (3601.0, "closed")])
-async def test_a_waiter_of_a_provider_that_closes_is_served_by_the_wall_clock(slept, ends_with):
-    """Closing empties the cache while the token is on its way; one that ended asleep is not served."""
-    rig = Rig(FakeClock(counts_suspend=False))
-    answer = rig.client.hold()
-    caller = asyncio.create_task(rig.get())
-    await settle()
-    closing = asyncio.create_task(rig.provider.aclose())
-    await settle()
-    token = rig.client.make_token()
-    rig.clock.wall += slept
-    answer.set_result(token)
-    outcome = (await asyncio.gather(caller, return_exceptions=True))[0]
-    await closing
-
-    assert ends_with in str(outcome)
-
-
 async def test_a_freeze_between_the_refresh_and_the_waiters_waking_counts(rig):
     """A waiter looks at the clock when it serves, and starts over if the token has ended."""
     answer = rig.client.hold()

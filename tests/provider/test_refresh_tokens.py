@@ -8,7 +8,9 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.events import RefreshTokenAtRisk
 from aritma_auth.protocol.grants import Grant
+from support.clock import FakeClock
 from support.fakes import settle
+from support.internals import flight_of
 from support.rig import DOWN, LOST, SPENT, UNSENT, Rig, presented, rotated
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -325,6 +327,33 @@ async def test_closing_waits_for_a_refresh_token_on_its_way(rig):
 
     assert is_waiting
     assert (await caller).refresh_token == "second"
+
+
+@pytest.mark.parametrize("slept", [0.0, 3601.0])
+async def test_a_waiter_of_a_closing_provider_is_served_by_the_wall_clock(slept):
+    """A token that has ended while the machine slept is not served, although it was on its way."""
+    clock = FakeClock(counts_suspend=False)
+    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"))
+    answer = rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    flight = flight_of(rig.provider)
+    closing = asyncio.create_task(rig.provider.aclose())
+    await settle()
+
+    def sleep(_):
+        clock.wall += slept
+
+    # The flight's own callback runs before the waiter wakes.
+    flight.task.work.add_done_callback(sleep)
+    answer.set_result(rotated(rig, refresh_token="second"))
+    await closing
+
+    if slept:
+        with pytest.raises(aa.ProviderClosedError):
+            await caller
+    else:
+        assert (await caller) == "token-1"
 
 
 async def test_closing_between_attempts_does_not_wait(rig):
