@@ -341,9 +341,10 @@ def find(mutation, names):
     with mutant(mutation) as folder:
         ended = subprocess.run(
             [sys.executable, "-c", _PROGRAM, json.dumps([*names])],
-            # The mutant is imported, and nothing of the folder that this runs in.
+            # The mutant is imported, and nothing of the folder that this runs in; its lines are not
+            # the package's, so that nothing measures them.
             env={
-                **os.environ,
+                **{name: text for name, text in os.environ.items() if "COVERAGE" not in name},
                 "PYTHONPATH": os.pathsep.join([folder, str(TESTS)]),
                 "PYTHONSAFEPATH": "1",
             },
