@@ -43,7 +43,8 @@ class SharingPolicy(Numbers):
 
         redemption_timeout: A refresh token that is being exchanged, and whose successor does not
             come, is presented again after this: the time-out of a token request. No longer than
-            ``RefreshPolicy.refresh_timeout``, which ends each request too.
+            ``RefreshPolicy.refresh_timeout``, which ends each request too. Callers without a token
+            wait as long for a store that has gone away.
 
         store_loss_grace: After the store has lost its memory, wait this long for a process that
             knows a newer refresh token than this one.

@@ -30,6 +30,25 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
+class LoopClock(FakeClock):
+    """A clock that also goes on with the running loop, whose waits take no time: `LeapingLoop`."""
+
+    def monotonic(self):
+        return self.mono + self._leaped()
+
+    def time(self):
+        return self.wall + self._leaped()
+
+    def _leaped(self):
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            return 0.0
+
+    async def sleep(self, seconds):
+        await asyncio.sleep(seconds)
+
+
 class ShiftedClock:
     """Another clock that is wrong by some seconds."""
 

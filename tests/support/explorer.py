@@ -574,6 +574,8 @@ def key_of(world):
             since(one.mark_seen_at) if one.mark is not None else None,
             since(one.watched_from) if one.mark is not None else None,
             min(2, now - one.looked_at) if one.mark is not None else None,
+            one.looked_at > float("-inf"),
+            None if one.away_since is None else min(2, now - one.away_since),
         )
 
     def job(one, generation):
@@ -590,7 +592,7 @@ def key_of(world):
             _name(getattr(one.result, "token", None)),
             rank[action.replaces] if isinstance(action, Save) else None,
             since(state.began_at),
-            since(state.changed_at) if state.known.is_reusable else None,
+            (since(state.changed_at), state.others_wait) if state.known.is_reusable else None,
             state.purpose,
             phase,
             view(state.view),

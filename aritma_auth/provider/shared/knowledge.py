@@ -14,6 +14,8 @@ from aritma_auth.stores import Entry, Record, SharedBackoff
 
 _CLOCKS_DIFFER = 300.0
 """Seconds by which a token may seem to be from the future."""
+_CLOCK_STEP = 1.0
+"""Seconds by which a wall clock may be set back without a token's dates being corrected."""
 _SECOND = 1_000_000
 """Serials in a second: fine enough that `_UNSEEN` puts no sign-in ahead of the clock."""
 _UNSEEN = 1000
@@ -158,6 +160,8 @@ class Knowledge:
     """Since then it has been looked at, with no gap in which its writer could come and go."""
     looked_at: float = float("-inf")
     """When the last question to the store left."""
+    away_since: float | None = None
+    """When the store was first seen to be away; None if it has done since what it is there for."""
     is_leading: bool = False
     """A refresh here holds the lease; if another begins, that one was cut off."""
 
@@ -193,6 +197,16 @@ class Knowledge:
             unresolved=0,
             is_new=False,
         )
+
+    def dated(self, issued_at: float) -> "Knowledge":
+        """Learn by the monotonic clock that the newest token was issued no later than then."""
+        token = self.newest.token
+        late = 0.0 if token is None else token.issued_at - max(issued_at, 1.0)
+        if token is None or late < _CLOCK_STEP:
+            return self
+        ends = None if token.expires_at is None else token.expires_at - late
+        token = attrs.evolve(token, issued_at=token.issued_at - late, expires_at=ends)
+        return attrs.evolve(self, newest=attrs.evolve(self.newest, token=token))
 
     def outranking(self, view: View) -> "Knowledge":
         """
@@ -230,6 +244,10 @@ class Knowledge:
             watched_from=self.watched_from if is_watched else now,
             looked_at=view.asked_at,
         )
+
+    def missed(self, *, now: float) -> "Knowledge":
+        """Learn that the store is away."""
+        return attrs.evolve(self, away_since=now if self.away_since is None else self.away_since)
 
     def wrote(self, record: Record, *, is_written: bool) -> "Knowledge":
         """Learn what became of a write; a newer token may have come meanwhile."""
@@ -305,3 +323,8 @@ class Knowledge:
         # The end of an older sign-in says nothing of a newer one.
         is_old = backoff.error.is_permanent and self.is_ahead_of(view)
         return None if is_old else backoff
+
+    def is_store_back_soon(self, *, now: float, within: float) -> bool:
+        """Tell whether the store is away for a short time only: one that never worked is not."""
+        has_worked = self.looked_at > float("-inf")
+        return has_worked and self.away_since is not None and now - self.away_since < within

@@ -24,6 +24,9 @@ One refresh for all who share a store, as a pure state machine.
               v                                                       v
             RELEASE -------------------------------------------->  the end
 
+If the store is away, LOOK, LEASE and CLAIM lead to ASK alone where that spends nothing; else to
+AWAY and LOOK again, for a short time and while no token lives; else to the end.
+
 Theory of operation. Three facts meet here: what the process knows (`Knowledge`), what the store
 returned last (`View`), and the clocks with the provider's cache (`Moment`). An event changes the
 first two; the next action is then decided from all three as they are at that moment. Nothing is
@@ -257,7 +260,9 @@ class _Step:
     def _adopt(self, found: Found) -> msg.Action:
         state, life = self.state, found.life
         newest = VersionedToken(found.token, state.view.record.serial)
-        state.known = attrs.evolve(state.known, newest=newest, is_owed=False, is_by_user=False)
+        state.known = attrs.evolve(
+            state.known, newest=newest, is_owed=False, is_by_user=False, away_since=None
+        )
         return self._release(
             msg.Serve(found.token, life.issued_at, life.wall_issued_at, is_adopted=True)
         )
@@ -430,8 +435,12 @@ class _Step:
         return self._write()
 
     def _write(self) -> msg.Action:
-        state = self.state
-        state.known = attrs.evolve(state.known, unresolved=state.known.unresolved + 1)
+        state, response, moment = self.state, self.state.response, self.moment
+        known = state.known
+        if response is not None:
+            # The wall clock tells the others its age, and may have been set back meanwhile.
+            known = known.dated(moment.wall - (moment.now - response.asked_at))
+        state.known = attrs.evolve(known, unresolved=known.unresolved + 1)
         return self._save(Phase.WRITE, state.known.owed_record(state.view))
 
     def _save(self, phase: Phase, record: Record) -> msg.Action:
@@ -497,7 +506,8 @@ class _Step:
         state = self.state
         if state.phase is Phase.NOTE:
             return self._finish(state.outcome)
-        state.known = state.known.wrote(state.saving, is_written=is_written)
+        known = attrs.evolve(state.known, away_since=None)
+        state.known = known.wrote(state.saving, is_written=is_written)
         if not is_written:
             return self._look()
         state.view = state.view.written(state.saving)
@@ -514,20 +524,21 @@ class _Step:
         state = self.state
         if state.phase is Phase.RELEASE:
             return state.outcome
-        if state.phase is Phase.LATER:
-            return self._look() if state.view.is_unreadable else self._decide()
+        if state.phase is Phase.LATER and not state.view.is_unreadable:
+            return self._decide()
+        if state.phase in {Phase.LATER, Phase.AWAY}:
+            return self._look()
         if self._is_overruled:
             return self._again()
-        if state.is_alone:
-            if self._is_once:
-                return self._ask()
+        if state.is_alone and not self._is_once:
             # The store may be back, and another process may have a token meanwhile.
             state.is_alone = False
             return self._look()
-        return self._claim() if self._is_once else self._ask()
+        return self._claim() if self._is_once and not state.is_alone else self._ask()
 
     def _unavailable(self) -> msg.Action:
         state = self.state
+        state.known = state.known.missed(now=self.moment.now)
         if state.purpose is not Purpose.REFRESH:
             is_new = state.known.is_new and state.purpose is not Purpose.WRITE_NOW
             state.known = attrs.evolve(state.known, is_new=is_new)
@@ -542,16 +553,31 @@ class _Step:
         is_left = basis is not None or known.is_grant_left
         may_refresh = self.sharing.refresh_without_store or self.usage.reusable
         if not (known.is_reusable or (may_refresh and is_left)):
-            return self._finish(msg.Raise(self._outage(_AWAY)))
+            return self._wait_for_store()
         self._choose(basis)
         self.state.is_alone = True
         return self._ask()
+
+    def _wait_for_store(self) -> msg.Action:
+        # A short outage costs callers without a token time, and no failure.
+        state, moment, sharing = self.state, self.moment, self.sharing
+        pause = sharing.store_retry_interval * (1 + moment.draw / 4)
+        is_short = state.known.is_store_back_soon(now=moment.now, within=sharing.redemption_timeout)
+        if not is_short or self._is_served or self._left <= pause:
+            return self._finish(msg.Raise(self._outage(_AWAY)))
+        state.phase, state.is_alone = Phase.AWAY, False
+        return msg.Pause(pause)
 
     def _outage(self, what: str) -> TransportError:
         pause = self.sharing.store_retry_interval
         return TransportError(what, retry_after=pause, may_have_arrived=False)
 
     # The end
+
+    @property
+    def _is_served(self) -> bool:
+        found = self.state.known.alive_in(self.state.view, self.policy, self.moment)
+        return found is not None or self.moment.now < self.moment.held_until
 
     def _give_up(self, what: str) -> msg.Action:
         return self._finish(msg.Raise(TransportError(what, may_have_arrived=False)))

@@ -31,6 +31,7 @@ class Phase(enum.Enum):
     PAUSE = enum.auto()
     WRITE = enum.auto()
     LATER = enum.auto()
+    AWAY = enum.auto()
     NOTE = enum.auto()
     RELEASE = enum.auto()
 

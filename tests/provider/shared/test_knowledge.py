@@ -7,8 +7,14 @@ import aritma_auth as aa
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
-from aritma_auth.provider.shared.messages import Loaded, Serve, Unavailable
-from aritma_auth.provider.shared.state import Purpose
+from aritma_auth.provider.shared.messages import (
+    Loaded,
+    Responded,
+    Save,
+    Serve,
+    Unavailable,
+)
+from aritma_auth.provider.shared.state import Phase, Purpose
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Entry, Record
 
@@ -113,6 +119,23 @@ def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
     state, _ = RULES.step(state, Loaded(later), at(1.0))
 
     assert state.known.newest.token is OLD
+
+
+@pytest.mark.parametrize(
+    ("back", "age"), [(7200.0, 3.0), (2.0, 3.0), (0.5, 2.5), (0.0, 3.0), (-7200.0, 7203.0)]
+)
+def test_a_token_is_stored_as_old_as_the_monotonic_clock_says(back, age):
+    """The wall clock, by which others count, may be set back between the response and its write."""
+    ask, _ = RULES.begin(NOTHING.signed_in(OLD, wall=WALL), Purpose.REFRESH, at(0.0))
+    state = attrs.evolve(ask, phase=Phase.ASK, basis=OLD, serial=ask.known.newest.serial)
+    later = at(3.0, wall=WALL + 3.0 - back)
+    state, action = RULES.step(state, Responded(NEW, 1000.0), later)
+
+    assert isinstance(action, Save)
+    written = action.record.token
+    assert later.wall - written.issued_at == age
+    assert written.expires_at - written.issued_at == NEW.expires_at - NEW.issued_at
+    assert state.response.token is NEW
 
 
 @pytest.mark.parametrize("seen", [0.0, 4.0, 60.0])

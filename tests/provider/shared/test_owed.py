@@ -196,6 +196,8 @@ async def test_a_store_that_fails_once_does_not_ask_for_a_new_sign_in(clock, sto
     clock.advance(caught.value.retry_after)
 
     assert not caught.value.is_permanent
+    # A store that has never worked here is not waited for.
+    assert bool(clock.slept) is (trouble != "load")
     assert await rig.get() == "token-1"
     assert presented(rig) == ["old"]
 

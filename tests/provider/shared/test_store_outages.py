@@ -68,6 +68,61 @@ async def test_without_its_store_a_refresh_token_is_not_presented(clock, store):
     assert presented(rig) == ["first"]
 
 
+def end_outage(store, clock, *, after):
+    """Let the store work again once the clock has slept so often."""
+    slept = clock.sleep
+
+    async def sleep(seconds):
+        await slept(seconds)
+        if len(clock.slept) == after:
+            store.failing = set()
+
+    clock.sleep = sleep
+
+
+@pytest.mark.parametrize("trouble", ["load", "lease", "save"])
+@pytest.mark.parametrize("grant", [REFRESH, aa.SignedInGrant("alice")])
+async def test_callers_without_a_token_wait_for_a_store_that_is_away_shortly(
+    clock, store, trouble, grant
+):
+    """It has worked before: a restart of the store costs them time, and no failure."""
+    rig = Rig(clock, grant=grant, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    clock.advance(3600)
+    store.failing = {trouble}
+    end_outage(store, clock, after=2)
+
+    assert await rig.get() == "token-2"
+    assert presented(rig) == ["second"]
+    assert len(clock.slept) == 2
+
+
+@pytest.mark.parametrize("trouble", ["load", "lease", "save"])
+async def test_callers_do_not_wait_long_for_a_store_that_stays_away(clock, store, trouble):
+    """For as long as a refresh token that is being exchanged is waited for; then all fail at once."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="second"))
+    clock.advance(3600)
+    store.failing = {trouble}
+    for _ in range(3):
+        with pytest.raises(aa.TransportError, match="store is away") as caught:
+            await rig.get()
+        clock.advance(caught.value.retry_after)
+
+    assert 8 <= sum(clock.slept) <= 12.5
+
+
+async def test_nobody_waits_for_a_store_while_a_token_lives(clock, store):
+    """The failure comes at once, and the token is served."""
+    rig = Rig(clock, grant=REFRESH, store=store)
+    token = await rig.get()
+    clock.advance(3590)
+    store.failing = {"load"}
+
+    assert await rig.get() == token
+    assert clock.slept == []
+
+
 async def test_a_server_with_a_grace_may_be_asked_all_the_same(clock, store):
     """A refresh token is presented without the lease if the user says that the server permits it."""
     sharing = SharingPolicy(refresh_without_store=True)

@@ -301,6 +301,23 @@ HISTORIES = {
         Step(28.1, "job", slot=1, seconds=0.3),
         Step(28.8, "call"),
     ),
+    "a clock is set back while a late response is written": (
+        World(
+            "client_credentials",
+            "redis",
+            processes=2,
+            lifetime=25,
+            duration=250.0,
+            counts_suspend=False,
+        ),
+        Step(19.3, "block", seconds=55.0, anchor="delivered", skip=2),
+        Step(20.4, "close_loop", slot=1, anchor="delivered"),
+        Step(27.6, "call"),
+        Step(28.3, "call", slot=1),
+        Step(31.0, "wall", seconds=-7200.0, anchor="store done", skip=3),
+        Step(90.0, "outage", detail="firewall", seconds=60.0, timeout=30),
+        Step(101.7, "call", slot=1),
+    ),
     "a sleep while the clock is set back, between a response and its write": (
         World(
             "signed_in",

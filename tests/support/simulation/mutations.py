@@ -268,6 +268,17 @@ MUTATIONS = (
         (("_SECOND = 1_000_000\n", "_SECOND = 1\n"),),
     ),
     Mutation(
+        "dates",
+        "a token is stored with the dates that it came with, whatever the wall clock says by then",
+        "a clock is set back while a late response is written",
+        (
+            (
+                "        if response is not None:\n            # The wall clock tells",
+                "        if False:\n            # The wall clock tells",
+            ),
+        ),
+    ),
+    Mutation(
         "successors",
         "a service's refresh that follows one that was cut off does not mark the entry",
         "a job that leads ends, and its process leads again while another waits",

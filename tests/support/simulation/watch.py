@@ -103,13 +103,16 @@ class Watch:
 
     def superseded(self, process, since):
         """Count the sign-ins that were in place before as not to be handed out by a process."""
-        clocks_differ = len(set(self.world.wall_offsets)) > 1
-        if clocks_differ and self._store_was_ill(since, self.universe.now):
-            # Without the store's word the clocks tell which sign-in is newer.
+        if self._clocks_decide(since, self.universe.now):
             return
         for number, installed_at in self.installed.items():
             if installed_at <= since:
                 process.superseded[number] = self.universe.now
+
+    def _clocks_decide(self, since, until):
+        # Without the store's word the clocks tell which sign-in is newer.
+        clocks_differ = len(set(self.world.wall_offsets)) > 1
+        return clocks_differ and self._store_was_ill(since, until)
 
     # -- token requests -----------------------------------------------------------------------
 
@@ -314,10 +317,12 @@ class Watch:
         family = self.server.access[token.access_token].family
         if family is None or self.forgotten or not process.signed_in:
             return
-        if family.number < process.signed_in[-1]:
+        newest = process.signed_in[-1]
+        set_at = self.begun[newest], self.installed.get(newest, self.universe.now)
+        if family.number < newest and not self._clocks_decide(*set_at):
             self.universe.fail(
                 "a sign-in that was set is kept",
-                f"{process.name} has sign-in {family.number}, was told of {process.signed_in[-1]}",
+                f"{process.name} has sign-in {family.number}, was told of {newest}",
             )
 
     def check_final(self, process, outcome, forgotten):
