@@ -271,12 +271,12 @@ def install_chromium(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Let a real browser go through the sandbox's pages and the web applications of the docs."""
+    """Let a real browser go through the sandbox's pages, and the docs' search and applications."""
     if not shutil.which("chromium"):
         install_chromium(session)
     if not shutil.which("chromium"):
         session.skip("needs Debian's chromium: install it, or run this as root on Debian")
-    install_groups(session, "browser")
+    install_groups(session, "browser", "docs")
     session.install("-e", ".[all]")
     session.run(
         *("pytest", "--numprocesses=auto", "tests/browser"),
@@ -289,7 +289,9 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; every warning is an error."""
     install_groups(session, "docs")
     session.install("-e", ".[all]")
-    session.run("sphinx-build", "-q", "-W", "-b", "html", "docs", "docs/_build/html")
+    # Afresh: Sphinx leaves the index's entries of unchanged pages out of the search.
+    options = ("--fresh-env", "--write-all", "--quiet", "--fail-on-warning")
+    session.run("sphinx-build", *options, "docs", "docs/_build/html")
 
 
 if not any(shutil.which(f"python{version}") for version in INTERPRETERS):

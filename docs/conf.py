@@ -1,6 +1,8 @@
 """Settings of the documentation."""
 
 import re
+import tomllib
+from pathlib import Path
 
 import attrs
 
@@ -27,6 +29,7 @@ default_role = "literal"
 napoleon_use_ivar = True
 napoleon_custom_sections = [("Spec", "notes"), ("Source", "notes")]
 nitpicky = False
+SEARCH = tomllib.loads(Path(__file__).with_name("search.toml").read_text())
 
 
 def show_defaults(_app, _what, _name, described, _options, signature, returned):
@@ -38,6 +41,14 @@ def show_defaults(_app, _what, _name, described, _options, signature, returned):
     return own.sub(lambda found: repr(values[found[1]]), signature), returned
 
 
+def index_words(_app, name, source):
+    """Enter into the index, below the title, the words by which people search for a page."""
+    words = [word for word, page in SEARCH.items() if page == name]
+    entries = "".join(f"\n```{{index}} ! {word}\n```\n" for word in words)
+    source[0] = re.sub(r"^# .*\n", lambda title: title[0] + entries, source[0], count=1)
+
+
 def setup(app):
     """Tell Sphinx about the functions above."""
+    app.connect("source-read", index_words)
     app.connect("autodoc-process-signature", show_defaults)

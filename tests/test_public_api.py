@@ -101,7 +101,7 @@ def test_every_name_is_documented(name):
     thing = getattr(aritma_auth, name)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         assert inspect.getdoc(thing)
-    pages = [page.read_text() for page in REFERENCE.glob("*.md")]
+    pages = [page.read_text() for page in REFERENCE.rglob("*.md")]
     assert any(name in page for page in pages)
 
 

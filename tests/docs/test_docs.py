@@ -366,7 +366,7 @@ PUBLIC_MODULES = [
 
 def names_in_the_reference():
     """Give the names that a directive of docs/reference documents, by themselves or by module."""
-    text = "\n".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+    text = "\n".join(page.read_text() for page in (ROOT / "docs/reference").rglob("*.md"))
     kinds = "autoclass|autofunction|autodata|py:data"
     names = re.findall(rf"^\.\. (?:{kinds}):: aritma_auth\.(?:\w+\.)*(\w+)$", text, re.MULTILINE)
     for module in re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE):
