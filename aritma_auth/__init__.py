@@ -15,6 +15,7 @@ _HOMES = {
         "Api",
     ),
     "certificate": ("ClientCertificate",),
+    "client.arguments": ("ClientOptions",),
     "client.client": ("OAuthClient",),
     "client.pending_sign_ins": (
         "PendingSignIn",
@@ -170,6 +171,7 @@ if TYPE_CHECKING:
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
     from aritma_auth.certificate import ClientCertificate as ClientCertificate
+    from aritma_auth.client.arguments import ClientOptions as ClientOptions
     from aritma_auth.client.client import OAuthClient as OAuthClient
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns

@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.files import (
+    FileProblemError,
+    read_content,
+    require_path,
+    require_readable,
+    show_path,
+)
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.threads import WorkerThreads
@@ -20,6 +27,14 @@ _THREADS = WorkerThreads("aritma-auth certificates", limit=1)
 
 _READ_WITHIN = 2.0
 """Seconds that a look for replaced files may take: a disk that hangs holds no request longer."""
+
+_PEM_FILE = "the path of a file in PEM"
+
+_LIMIT = 1 << 20
+"""Bytes of a certificate with its chain, or of a key."""
+
+_CA_LIMIT = 1 << 24
+"""Bytes of the authorities: a system's bundle has a few hundred thousand."""
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
@@ -84,9 +99,9 @@ class ClientCertificate:
         hidden = None if password is None else _hide(password)
         del password
         require_seconds("check_interval", check_interval)
-        self._cert_file = _require_path("cert_file", cert_file)
+        self._cert_file = require_path("cert_file", _PEM_FILE, cert_file)
         self._key_file = (
-            self._cert_file if key_file is None else _require_path("key_file", key_file)
+            self._cert_file if key_file is None else require_path("key_file", _PEM_FILE, key_file)
         )
         self._password = hidden
         self._check_interval = check_interval
@@ -95,7 +110,7 @@ class ClientCertificate:
         self._stamp: _Stamp = ()
         self.problem: str | None = None
         self.ssl_context = _make_context(
-            None if ca_file is None else _require_path("ca_file", ca_file)
+            None if ca_file is None else require_path("ca_file", _PEM_FILE, ca_file)
         )
         problem = self._load()
         if problem is not None:
@@ -161,7 +176,7 @@ class ClientCertificate:
             if _stamp_of(self._cert_file, self._key_file) == self._stamp:
                 return None
         except OSError as error:
-            return _describe(error, self._cert_file)
+            return self._describe(error)
         return self._load()
 
     def _load(self) -> str | None:
@@ -171,18 +186,27 @@ class ClientCertificate:
             cert, key = self._cert_file.resolve(), self._key_file.resolve()
             stamp = _stamp_of(cert, key)
             # What stands around the certificates may be of any encoding.
-            thumbprint = _compute_thumbprint(cert.read_text("ascii", errors="replace"))
+            content = read_content(cert, _LIMIT, bytes).decode("ascii", errors="replace")
+            thumbprint = _compute_thumbprint(content)
+            require_readable(key, _LIMIT)
             for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.ssl_context):
                 # First into one that nobody uses: a failure would leave half a pair behind.
                 context.load_cert_chain(cert, key, self._password or "")
-        except (OSError, ValueError, RuntimeError) as error:
+        except (FileProblemError, OSError, ValueError, RuntimeError) as error:
             # RuntimeError: links that lead in a circle, until Python 3.13.
-            return _describe(error, self._cert_file)
+            return self._describe(error)
         self._stamp = stamp
         if thumbprint not in self._thumbprints[:1]:
             self._thumbprints = (thumbprint, *self._thumbprints[:1])
         self.problem = None
         return None
+
+    def _describe(self, error: Exception) -> str:
+        key = "" if self._key_file == self._cert_file else f" in {show_path(self._key_file)}"
+        return (
+            f"the certificate in {show_path(self._cert_file)} must be in PEM, with the private key "
+            f"that fits it{key} ({_reason_of(error)}): check the files"
+        )
 
     def __repr__(self) -> str:
         shown = self._thumbprints[0] if getattr(self, "_thumbprints", ()) else "none"
@@ -204,20 +228,19 @@ def _hide(password: object) -> HiddenStr:
     return HiddenStr(password)
 
 
-def _require_path(name: str, given: object) -> Path:
-    if not isinstance(given, str | os.PathLike):
-        raise wrong_kind(name, "the path of a file in PEM", given)
-    return Path(given)
-
-
 def _make_context(ca_file: Path | None) -> ssl.SSLContext:
     problem = ""
     try:
+        if ca_file is not None:
+            require_readable(ca_file, _CA_LIMIT)
         context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as error:
-        problem = _describe(error, ca_file)
+    except (FileProblemError, OSError, ValueError) as error:
+        problem = _reason_of(error)
     if problem:
-        raise ConfigurationError(problem)
+        found = "the system's file" if ca_file is None else show_path(ca_file)
+        raise ConfigurationError(
+            f"ca_file must be a file of certificates in PEM, and {found} is none ({problem})"
+        )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -234,9 +257,8 @@ def _compute_thumbprint(pem: str) -> str:
     return urlsafe_b64encode(sha256(der).digest()).decode().rstrip("=")
 
 
-def _describe(error: Exception, file: Path | None) -> str:
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, FileProblemError):
+        return str(error)
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
-    return (
-        f"the certificate in {file} must be in PEM, with the private key that fits it "
-        f"({type(error).__name__}{f': {reason}' if reason else ''}): check the files"
-    )
+    return f"{type(error).__name__}{f': {reason}' if reason else ''}"

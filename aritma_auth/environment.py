@@ -155,10 +155,19 @@ class Environment(Value):
             tenants=tenants,
             name=name,
         )
+        aritmas = _find_aritmas(issuer)
+        if aritmas is not None:
+            environment = attrs.evolve(
+                environment,
+                name=aritmas.name,
+                tenant=aritmas.tenant,
+                issuer_aliases=aritmas.issuer_aliases | environment.issuer_aliases,
+                api_origins=aritmas.api_origins | environment.api_origins,
+            )
         from aritma_auth.network.lookup import look_up  # noqa: PLC0415 - few services call this
 
         return look_up(
-            issuer,
+            environment.issuer,
             issuers=environment.issuers,
             trusted=environment.endpoint_origins,
             endpoints=environment.endpoints,
@@ -226,7 +235,8 @@ class Environment(Value):
 
         Args:
             name: ``production``, ``development``, or the issuer's URL: then the server's metadata
-                decides the rest, and is looked up at the first request.
+                decides the rest, and is looked up at the first request. Aritma's own issuers, those
+                of its tenants too, are known without.
 
         Raises:
             ConfigurationError: None of these.
@@ -239,7 +249,7 @@ class Environment(Value):
                 "the environment must be production, development or an issuer's URL, such as "
                 f"https://idp.example, not {name!r}"
             )
-        return known or cls.at(name, discover=True)
+        return known or _find_aritmas(name) or cls.at(name, discover=True)
 
     @classmethod
     def of(cls, given: "Environment | str") -> "Environment":
@@ -423,3 +433,14 @@ DEVELOPMENT = Environment(
     api_origins=tuple({api.development for api in APIS.values() if api.development}),
 )
 """Aritma's development environment: https://id.dev.aritma.io."""
+
+
+def _find_aritmas(issuer: str) -> Environment | None:
+    """Find Aritma's own environment, or that of a tenant, by its issuer."""
+    for known in (PRODUCTION, DEVELOPMENT):
+        server, slash, tenant = issuer.rstrip("/").partition(f"{known.issuer}/")
+        if not server and is_tenant(tenant):
+            return known.for_tenant(tenant)
+        if not slash and server == known.issuer:
+            return known
+    return None

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
 from aritma_auth.runtime.threads import WorkerThreads
 
 _FILE_LIMIT = 1 << 16
 """Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
+
+_STANDARD_ERROR = 2
 
 _THREADS = WorkerThreads("aritma-auth secrets")
 
@@ -58,13 +61,16 @@ class Secret:
         """
         if not isinstance(name, str):
             raise wrong_kind("name", "the name of an environment variable", name)
-        if not name:
-            raise ConfigurationError("name must be the name of an environment variable, not empty")
+        if not name.isprintable() or not name or "=" in name:
+            raise ConfigurationError(
+                f"name must be the name of an environment variable, not {name!r:.60}"
+            )
+        origin = f"the environment variable {name}"
 
         async def read() -> SecretText:
-            return _checked(_hidden(os.environ.get(name)), f"the environment variable {name}")
+            return _checked(_hidden(os.environ.get(name)), origin)
 
-        return cls._from(f"the environment variable {name}", read)
+        return cls._from(origin, read)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "Secret":
@@ -75,15 +81,14 @@ class Secret:
             path: The file, such as a mounted Kubernetes or Docker secret.
 
         Raises:
-            ConfigurationError: The path is not a path.
+            ConfigurationError: The path is not a path. A pipe or a device is refused when it is
+                read: what was read of it once is gone.
         """
-        if not isinstance(path, str | os.PathLike):
-            raise wrong_kind("path", "the path of a file", path)
-        file = Path(path)
-        origin = f"the file {file}"
+        file = require_path("path", "the path of a file", path)
+        origin = f"the file {show_path(file)}"
 
         async def read() -> SecretText:
-            return _checked(await _THREADS.run(lambda: _read_file(file, origin)), origin)
+            return _checked(await _THREADS.run(lambda: _read(file, origin)), origin)
 
         return cls._from(origin, read)
 
@@ -114,7 +119,8 @@ class Secret:
         Run a command each time the secret is needed, such as a password manager's.
 
         It is run without a shell and without input; newlines at the end of its output are left out.
-        What it writes to standard error goes there.
+        What it writes to standard error is shown on a terminal, where a human may have to touch a
+        key, and nowhere else: a log is no place for what it may say of the secret.
 
         Args:
             command: The program and its arguments.
@@ -155,6 +161,11 @@ class Secret:
         """
         return await self._read()
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for errors: a value, a file, a variable, a command, a callable."""
+        return self._origin
+
     def __repr__(self) -> str:
         return f"<Secret from {self._origin}>"
 
@@ -187,17 +198,17 @@ def _checked(given: object, origin: str) -> SecretText:
     return SecretText(given)
 
 
-def _read_file(file: Path, origin: str) -> HiddenStr:
+def _read(file: Path, origin: str) -> HiddenStr:
     try:
-        with file.open("rb") as opened:
-            content = HiddenBytes(opened.read(_FILE_LIMIT + 1))
-        if len(content) <= _FILE_LIMIT:
-            return HiddenStr(content.decode().rstrip("\r\n"))
-        problem = f"it is longer than {_FILE_LIMIT} bytes"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = type(error).__name__
-    # Outside the except block: a UnicodeDecodeError holds the content.
-    raise ConfigurationError(f"{origin} cannot be read ({problem})")
+        content = read_content(file, _FILE_LIMIT, HiddenBytes)
+    except FileProblemError as error:
+        problem = str(error)
+    else:
+        text = _decode(content)
+        if text is not None:
+            return text
+        problem = "it is no UTF-8"
+    raise ConfigurationError(f"{origin} cannot be read: {problem}")
 
 
 def _as_words(command: object) -> tuple[str, ...] | None:
@@ -214,9 +225,15 @@ def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
     )
 
     try:
-        content = run_command(command, timeout=timeout, limit=_FILE_LIMIT, hide=HiddenBytes)
+        content = run_command(
+            command,
+            timeout=timeout,
+            limit=_FILE_LIMIT,
+            hide=HiddenBytes,
+            shows_errors=os.isatty(_STANDARD_ERROR),
+        )
     except CommandError as error:
-        problem = str(error)
+        problem = f"{error}: run it by hand to see why"
     else:
         text = _decode(content)
         if text is not None:

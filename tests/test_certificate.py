@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import os
 import pickle
 import shutil
 import ssl
@@ -109,8 +110,39 @@ def test_files_that_cannot_be_used_are_named(authority, tmp_path):
     ):
         with pytest.raises(aa.ConfigurationError, match=r"certificate in .* check the files"):
             aa.ClientCertificate(*files)
-    with pytest.raises(aa.ConfigurationError, match=r"certificate in .*missing"):
+    with pytest.raises(aa.ConfigurationError, match=r"certificates in PEM, and .*missing"):
         aa.ClientCertificate(cert_file, key_file, ca_file=tmp_path / "missing.pem")
+
+
+def test_pipes_devices_and_huge_files_are_not_waited_for(authority, tmp_path):
+    """OpenSSL would read them for ever; the error names both files."""
+    cert_file, key_file = authority.issue()
+    pipe, huge = tmp_path / "pipe", tmp_path / "huge"
+    os.mkfifo(pipe)
+    with huge.open("wb") as file:
+        file.truncate(1 << 25)
+    for odd, says in (
+        (pipe, "it is a pipe"),
+        ("/dev/zero", "it is a pipe or a device"),
+        (huge, "it is longer than"),
+        (tmp_path, "it is a folder"),
+    ):
+        for files in ((odd, key_file), (cert_file, odd)):
+            with pytest.raises(aa.ConfigurationError, match=rf"{files[0]}.*{files[1]}.*{says}"):
+                aa.ClientCertificate(*files)
+        with pytest.raises(aa.ConfigurationError, match=rf"ca_file must .*{odd} is none \({says}"):
+            aa.ClientCertificate(cert_file, key_file, ca_file=odd)
+
+
+def test_without_the_systems_authorities_it_is_told(authority, monkeypatch):
+    """A machine's own file may be unreadable, too."""
+
+    def fail(**_arguments):
+        raise ssl.SSLError("broken")
+
+    monkeypatch.setattr(ssl, "create_default_context", fail)
+    with pytest.raises(aa.ConfigurationError, match="the system's file is none"):
+        aa.ClientCertificate(*authority.issue())
 
 
 def test_wrong_arguments_are_named(authority):

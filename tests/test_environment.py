@@ -239,3 +239,14 @@ def test_what_is_no_environment_is_refused_by_name(make, message):
     """The error names the argument, what it must be and what was given."""
     with pytest.raises(ConfigurationError, match=message):
         make()
+
+
+@pytest.mark.parametrize("known", [PRODUCTION, DEVELOPMENT])
+def test_aritmas_own_issuers_are_its_environments(known):
+    """As a URL, with a slash or a tenant, they know Aritma's APIs and need no metadata."""
+    assert Environment.named(known.issuer) == known
+    assert Environment.of(f"{known.issuer}/") == known
+    assert Environment.of(f"{known.issuer}/acme") == known.for_tenant("acme")
+    for other in (f"{known.issuer}.example", f"{known.issuer}/a/b", "https://x.example/acme"):
+        assert Environment.of(other).discovers
+        assert not Environment.of(other).api_origins

@@ -257,9 +257,27 @@ async def test_a_command_that_gives_no_secret_is_told(code, problem, canary):
     assert canary.text not in repr(caught.value)
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+async def test_what_a_command_complains_of_is_for_a_terminal_alone(monkeypatch, capfd, is_terminal):
+    """A human may have to touch a key; a log is no place for what may hold the secret."""
+    monkeypatch.setattr(os, "isatty", lambda _file: is_terminal)
+    code = "import sys; print('touch your key', file=sys.stderr); raise SystemExit(1)"
+    with pytest.raises(ConfigurationError, match="status 1: run it by hand to see why"):
+        await Secret.from_command(command(code)).load()
+
+    assert ("touch your key" in capfd.readouterr().err) is is_terminal
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0B", "\ud800"])
+def test_a_name_that_no_variable_has_is_refused(name):
+    """The operating system would refuse it only when the secret is needed."""
+    with pytest.raises(ConfigurationError, match="name must be the name of an environment"):
+        Secret.from_env(name)
+
+
 async def test_a_command_that_is_not_there_is_told():
     """The class of the operating system's error is enough."""
-    with pytest.raises(ConfigurationError, match=r"/none gave no secret \(FileNotFoundError\)"):
+    with pytest.raises(ConfigurationError, match=r"/none gave no secret \(FileNotFoundError"):
         await Secret.from_command(["/none"]).load()
 
 

@@ -14,8 +14,8 @@ from aritma_auth.errors import (
     StoreError,
     require_instance,
     require_seconds,
-    wrong_kind,
 )
+from aritma_auth.files import require_path
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, SecretText
 from aritma_auth.runtime.commands import CommandError, run_command
@@ -78,10 +78,8 @@ class FileSecretPlace:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise wrong_kind("path", "the path of a file", path)
-        self.path = Path(path)
-        if not self.path.name or "\0" in str(self.path):
+        self.path = require_path("path", "the path of a file", path)
+        if not self.path.name:
             raise ConfigurationError(f"path must be the path of a file, not {str(path)!r}")
 
     async def read(self) -> SecretText | None:

@@ -1,6 +1,7 @@
 """One registration at one authorization server, and everything that can be asked of it."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth.client.arguments import (
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.certificate import ClientCertificate
+    from aritma_auth.client.arguments import ClientOptions
     from aritma_auth.client.backchannel_sign_in import BackchannelFlow
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.dpop_proofs import ProofMaker
     from aritma_auth.client.sign_in import SignInFlow
     from aritma_auth.client.token_verifier import TokenVerifier
-    from aritma_auth.configuration.registration import Registration
     from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
     from aritma_auth.protocol.authorization_request import AuthorizationRequest
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
@@ -172,9 +173,7 @@ class OAuthClient(AsyncCloseable):
         self._lock = fork_safe_lock()
 
     @classmethod
-    def from_env(
-        cls, *, session: "aiohttp.ClientSession | None" = None, requires_secret: bool = True
-    ) -> Self:
+    def from_env(cls, *, requires_secret: bool = True, **options: "Unpack[ClientOptions]") -> Self:
         """
         Make a client from the environment's ``ARITMA_`` variables.
 
@@ -183,10 +182,11 @@ class OAuthClient(AsyncCloseable):
         lists them all.
 
         Args:
-            session: An ``aiohttp.ClientSession`` whose connections are used.
-
             requires_secret: A missing secret, key, assertion or certificate is an error; otherwise
                 it makes a public client.
+
+            options: As for `OAuthClient` itself, such as ``session``; one replaces the variable of
+                the same.
 
         Raises:
             ConfigurationError: Variables are missing, unusable or contradictory; all are named.
@@ -194,7 +194,7 @@ class OAuthClient(AsyncCloseable):
         from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
 
         known = registration.from_variables(requires_credential=requires_secret)
-        return cls._from_registration(known, session)
+        return partial(cls, **known.client_arguments)(**options)
 
     @classmethod
     def from_config(
@@ -202,8 +202,8 @@ class OAuthClient(AsyncCloseable):
         name: str,
         *,
         path: "str | os.PathLike[str] | None" = None,
-        session: "aiohttp.ClientSession | None" = None,
         requires_secret: bool = True,
+        **options: "Unpack[ClientOptions]",
     ) -> Self:
         """
         Make a client from a registration in a TOML file.
@@ -214,9 +214,10 @@ class OAuthClient(AsyncCloseable):
             path: The file; None takes ``ARITMA_CONFIG``, else ``aritma.toml`` in the current
                 folder.
 
-            session: An ``aiohttp.ClientSession`` whose connections are used.
-
             requires_secret: As `from_env` says.
+
+            options: As for `OAuthClient` itself, such as ``session``; one replaces what the file
+                says of the same.
 
         Raises:
             ConfigurationError: The file has no such registration, or something in it is unknown,
@@ -225,19 +226,7 @@ class OAuthClient(AsyncCloseable):
         from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
 
         known = registration.from_file(name, path, requires_credential=requires_secret)
-        return cls._from_registration(known, session)
-
-    @classmethod
-    def _from_registration(
-        cls, registration: "Registration", session: "aiohttp.ClientSession | None"
-    ) -> Self:
-        return cls(
-            registration.client_id,
-            registration.make_client_auth(),
-            environment=registration.make_environment(),
-            session=session,
-            **registration.client_settings,
-        )
+        return partial(cls, **known.client_arguments)(**options)
 
     @property
     def client_id(self) -> str:

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Required, TypedDict, TypeVar, cast
 
 import attrs
 
 from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS, SETTINGS
 from aritma_auth.configuration.sources import Given, Settings, read_file, read_variables
-from aritma_auth.environment import DEVELOPMENT, PRODUCTION, Environment
+from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.protocol.client_auth import (
     ClientAssertion,
     ClientAuth,
@@ -21,8 +21,9 @@ from aritma_auth.protocol.client_auth import (
     SelfSignedTlsClientAuth,
     TlsClientAuth,
 )
+from aritma_auth.protocol.endpoints import parse_issuer
 from aritma_auth.protocol.grants import ClientCredentialsGrant
-from aritma_auth.protocol.redaction import SecretText
+from aritma_auth.protocol.redaction import HiddenBytes, SecretText
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import SigningKey
 
+K = TypeVar("K")
 T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
 
 COMMAND_TIMEOUT = 10.0
@@ -49,7 +51,8 @@ PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
 _PLAIN = ("timeout", "leeway", "proxy", "id_token_algorithms", "trusted_audiences")
 """Settings that are arguments of the client as they stand."""
 
-_KEY_FILES = ("dpop_key_file", "request_key_file", "decryption_key_file")
+_KEY_LIMIT = 1 << 16
+"""Bytes of a private key's file: in PEM it has a few thousand."""
 
 _NEEDS = {
     "key_id": "private_key",
@@ -76,6 +79,14 @@ class ClientSettings(TypedDict, total=False):
     proxy: str
     id_token_algorithms: tuple[str, ...]
     trusted_audiences: tuple[str, ...]
+
+
+class ClientArguments(ClientSettings):
+    """All arguments of a client that settings give."""
+
+    client_id: Required[str]
+    client_auth: Required[ClientAuth | Secret | None]
+    environment: Required[Environment]
 
 
 @attrs.frozen
@@ -114,6 +125,21 @@ class Registration:
         return self._value("client_id", str) or ""
 
     @property
+    def client_arguments(self) -> ClientArguments:
+        """
+        All arguments of the client.
+
+        Raises:
+            ConfigurationError: A key or a certificate cannot be read, or a URL is unusable.
+        """
+        return {
+            "client_id": self.client_id,
+            "client_auth": self.make_client_auth(),
+            "environment": self.make_environment(),
+            **self.client_settings,
+        }
+
+    @property
     def client_settings(self) -> ClientSettings:
         """
         Further arguments of the client.
@@ -135,30 +161,34 @@ class Registration:
 
     def _add_keys(self, settings: ClientSettings) -> None:
         """Read the keys of what few registrations have."""
-        dpop, request, decryption = map(self._read_key, _KEY_FILES)
-        if dpop is not None:
+        if self._has("dpop_key_file"):
             from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few have one
             from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
 
-            settings["dpop"] = DPoP(SigningKey(dpop))
-        if request is not None:
+            settings["dpop"] = DPoP(self._open_key("dpop_key_file", SigningKey))
+        if self._has("request_key_file"):
             from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
 
-            settings["request_signer"] = SigningKey(request)
-        if decryption is not None:
+            settings["request_signer"] = self._open_key("request_key_file", SigningKey)
+        if self._has("decryption_key_file"):
             from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - as above
 
-            settings["decryption_key"] = DecryptionKey(decryption)
+            settings["decryption_key"] = self._open_key("decryption_key_file", DecryptionKey)
 
-    def _read_key(self, name: str) -> SecretText | None:
-        file = self._value(name, str)
-        if file is None:
-            return None
+    def _open_key(self, name: str, make: Callable[[SecretText], K]) -> K:
+        """Make a key of what a file holds; an error names the file."""
+        given = self.settings.given[name]
+        file = require_path(given.name, "the path of a file", given.value)
         try:
-            return SecretText(Path(file).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or type(error).__name__
-        raise ConfigurationError(f"{name} {file} cannot be read: {problem}")
+            content = read_content(file, _KEY_LIMIT, HiddenBytes)
+            return make(SecretText(content.decode()))
+        except (FileProblemError, UnicodeDecodeError) as error:
+            reason = str(error) if isinstance(error, FileProblemError) else "it is no UTF-8"
+            problem = f"cannot be read: {reason}"
+        except ConfigurationError as error:
+            problem = f"cannot be used: {error}"
+        # Outside the except block: a UnicodeDecodeError holds the content.
+        raise ConfigurationError(f"{given.name} {show_path(file)} {problem}")
 
     def make_client_auth(self) -> ClientAuth | Secret | None:
         """
@@ -207,28 +237,27 @@ class Registration:
         Raises:
             ConfigurationError: A URL, a name or a tenant is unusable.
         """
-        url, api_origins = self._value("issuer", str), self._value("api_origins", tuple) or ()
-        known = PRODUCTION if url is not None else self._named()
-        if url is None and known in {PRODUCTION, DEVELOPMENT}:
-            environment = known.with_api_origins(*api_origins)
-        else:
-            environment = Environment.at(
-                url or known.issuer,
-                api_origins=api_origins,
-                issuer_aliases=self._value("issuer_aliases", tuple) or (),
-                endpoints=self._value("endpoints", dict),
-                endpoint_origins=self._value("endpoint_origins", tuple) or (),
-                tenants=self._value("tenants", tuple) or (),
-                discover=True,
-            )
+        issuer, name = self._value("issuer", str), self._value("environment", str)
+        if issuer is not None:
+            # Else it could be a name, such as production.
+            parse_issuer(issuer)
+        named = Environment.named(issuer or name or "production")
+        environment = attrs.evolve(
+            named,
+            api_origins=(*named.api_origins, *(self._value("api_origins", tuple) or ())),
+            issuer_aliases={
+                *named.issuer_aliases,
+                *(self._value("issuer_aliases", tuple) or ()),
+            },
+            endpoints=self._value("endpoints", dict) or {},
+            endpoint_origins=self._value("endpoint_origins", tuple) or (),
+            tenants=self._value("tenants", tuple) or (),
+        )
         tenant = self._value("tenant", str)
         if tenant is None:
             return environment
         shares_issuer = self._value("shares_issuer", bool) or False
         return environment.for_tenant(tenant, shares_issuer=shares_issuer)
-
-    def _named(self) -> Environment:
-        return Environment.named(self._value("environment", str) or "production")
 
     def make_grant(self) -> ClientCredentialsGrant:
         """
@@ -246,8 +275,7 @@ class Registration:
 
     def _default_scope(self) -> str | None:
         # Aritma's servers want one; what another server calls its APIs nobody can guess.
-        is_aritmas = self._value("issuer", str) is None and self.make_environment().name != "custom"
-        return "bankservice" if is_aritmas else None
+        return None if self.make_environment().name == "custom" else "bankservice"
 
     def _contradictions(self) -> Iterator[str]:
         call = self.settings.call

@@ -12,6 +12,7 @@ import attrs
 
 from aritma_auth.configuration.settings import OTHER_NAMES, PREFIX, SETTINGS, Found, Setting
 from aritma_auth.errors import ConfigurationError, printable, wrong_kind
+from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.runtime.values import Value
 
 DEFAULT_FILE = "aritma.toml"
@@ -138,10 +139,10 @@ def _as_command(words: Iterable[str]) -> tuple[str, ...] | None:
     return command if command and command[0].strip() else None
 
 
-def _parse_seconds(text: str) -> float | None:
+def _parse_seconds(given: str | float) -> float | None:
     try:
-        return float(text)
-    except ValueError:
+        return float(given)
+    except (ValueError, OverflowError):
         return None
 
 
@@ -176,14 +177,13 @@ def read_file(
     """
     if not isinstance(name, str):
         raise wrong_kind("name", "the name of a registration", name)
-    if path is not None and not isinstance(path, str | os.PathLike):
-        raise wrong_kind("path", "the path of a TOML file", path)
-    file = Path(path or variables.get("ARITMA_CONFIG") or DEFAULT_FILE)
+    file = find_file(path, variables)
     document = _load(file)
     unknown = [key for key in document if key != "registrations"]
     if unknown:
         raise ConfigurationError(
-            f"{file} must hold [registrations.NAME] alone, not {printable(unknown[0], 40)!r}"
+            f"{show_path(file)} must hold [registrations.NAME] alone, not "
+            f"{printable(unknown[0], 40)!r}"
         )
     registrations = document.get("registrations")
     tables = registrations if isinstance(registrations, dict) else {}
@@ -191,9 +191,9 @@ def read_file(
     if not isinstance(table, dict):
         names = ", ".join(printable(str(each), 40) for each in tables) or "none"
         raise ConfigurationError(
-            f"{file} must have [registrations.{printable(name, 40)}]; it has {names}"
+            f"{show_path(file)} must have [registrations.{printable(name, 40)}]; it has {names}"
         )
-    place = f"{file} [registrations.{name}]"
+    place = f"{show_path(file)} [registrations.{printable(name, 40)}]"
     given: dict[str, Given] = {}
     problems: list[str] = []
     for key, value in table.items():
@@ -271,28 +271,38 @@ def _parse_toml(setting: Setting, value: object) -> Found | None:
         case "flag", bool():
             return value
         case "seconds", int() | float() if not isinstance(value, bool):
-            return float(value)
+            return _parse_seconds(value)
         case "pairs", dict():
             urls = {name: url for name, url in value.items() if isinstance(url, str)}
             found = urls if len(urls) == len(value) else None
     return found or None
 
 
+def find_file(path: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> Path:
+    """
+    Find the file of the registrations.
+
+    Args:
+        path: As for `read_file`.
+
+        variables: The environment.
+
+    Raises:
+        ConfigurationError: The path is not a path.
+    """
+    if path is not None:
+        return require_path("path", "the path of a TOML file", path)
+    return Path(variables.get("ARITMA_CONFIG") or DEFAULT_FILE)
+
+
 def _load(file: Path) -> dict[str, object]:
     try:
-        with file.open("rb") as opened:
-            content = opened.read(_FILE_LIMIT + 1)
-        if len(content) > _FILE_LIMIT:
-            problem = f"it is longer than {_FILE_LIMIT} bytes"
-        else:
-            # Some editors begin a file with a byte order mark.
-            return tomllib.loads(content.decode("utf-8-sig"))
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Some editors begin a file with a byte order mark.
+        return tomllib.loads(read_content(file, _FILE_LIMIT, bytes).decode("utf-8-sig"))
+    except FileProblemError as error:
+        problem = str(error)
+    except (ValueError, RecursionError) as error:
         # Its text may quote a line; the place of the mistake is enough.
         place = str(error).rpartition("(at ")[2].rstrip(")")
         problem = f"no TOML{f', at {place}' if place.startswith('line') else ''}"
-    except ValueError:
-        problem = "no file has such a name"
-    raise ConfigurationError(f"{printable(str(file))} cannot be read: {problem}")
+    raise ConfigurationError(f"{show_path(file)} cannot be read: {problem}")

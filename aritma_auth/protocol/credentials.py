@@ -81,6 +81,39 @@ def require_key(
         _require_secret(field, kinds, value)
 
 
+def load_signer(
+    key: "CredentialSource | Signer", loaded: SecretText | None, algorithm: str | None, what: str
+) -> "Signer":
+    """
+    Return what signs: the key itself, or one made of the text that was loaded from its source.
+
+    Args:
+        key: The key, or where it comes from.
+
+        loaded: What the source gave.
+
+        algorithm: Of a key given as text; None means RS256.
+
+        what: What is signed, for the error.
+
+    Raises:
+        ConfigurationError: The key was not loaded or is unusable; the message names its source.
+    """
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415
+
+    if not isinstance(key, CredentialSource):
+        return key
+    if loaded is None:
+        raise ConfigurationError(f"{what} needs a private key, but none was loaded")
+    try:
+        return SigningKey(loaded, algorithm=algorithm or "RS256")
+    except ConfigurationError as error:
+        problem = str(error)
+    origin = getattr(key, "origin", None)
+    raise ConfigurationError(f"{origin} cannot be used: {problem}" if origin else problem)
+
+
 def require_key_algorithm(
     owner: object, field: "attrs.Attribute[str | None]", value: object
 ) -> None:

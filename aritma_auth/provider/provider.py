@@ -34,6 +34,7 @@ from aritma_auth.runtime.lock import STATE_LOCK
 if TYPE_CHECKING:
     import aiohttp
 
+    from aritma_auth.configuration.registration import Registration
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
@@ -168,13 +169,16 @@ class TokenProvider(AsyncCloseable):
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            options: As for `TokenProvider` itself.
+            options: As for `TokenProvider` itself; ``clock`` is the client's too.
 
         Spec: RFC 6749 §4.4; Aritma's authentication page.
         """
         from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
 
-        client = OAuthClient(client_id, client_auth, environment=environment, session=session)
+        clock = options.get("clock", SYSTEM_CLOCK)
+        client = OAuthClient(
+            client_id, client_auth, environment=environment, session=session, clock=clock
+        )
         return cls(client, ClientCredentialsGrant(scope=scope), **options)
 
     @classmethod
@@ -193,17 +197,14 @@ class TokenProvider(AsyncCloseable):
         Args:
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            options: As for `TokenProvider` itself.
+            options: As for `TokenProvider` itself; ``clock`` is the client's too.
 
         Raises:
             ConfigurationError: Variables are missing, unusable or contradictory; all are named.
         """
-        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - as above
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - a convenience only
 
-        grant = registration.from_variables().make_grant()
-        client = OAuthClient.from_env(session=session)
-        return cls(client, grant, **options)
+        return cls._of_registration(registration.from_variables(), session, options)
 
     @classmethod
     def from_config(
@@ -225,18 +226,28 @@ class TokenProvider(AsyncCloseable):
 
             session: An ``aiohttp.ClientSession`` whose connections token requests use.
 
-            options: As for `TokenProvider` itself.
+            options: As for `TokenProvider` itself; ``clock`` is the client's too.
 
         Raises:
             ConfigurationError: The file has no such registration, or something in it is unknown,
                 unusable or contradictory.
         """
-        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - as above
+        from aritma_auth.configuration import registration  # noqa: PLC0415 - a convenience only
 
-        grant = registration.from_file(name, path).make_grant()
-        client = OAuthClient.from_config(name, path=path, session=session)
-        return cls(client, grant, **options)
+        return cls._of_registration(registration.from_file(name, path), session, options)
+
+    @classmethod
+    def _of_registration(
+        cls,
+        known: "Registration",
+        session: "aiohttp.ClientSession | None",
+        options: ProviderOptions,
+    ) -> Self:
+        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+
+        clock = options.get("clock", SYSTEM_CLOCK)
+        client = OAuthClient(**known.client_arguments, session=session, clock=clock)
+        return cls(client, known.make_grant(), **options)
 
     async def get_token(self, min_ttl: float = 0.0, timeout: float | None = None) -> Token:
         """

@@ -139,6 +139,7 @@ class ProviderOptions(TypedDict, total=False):
     store: "TokenStore | None"
     policy: RefreshPolicy
     sharing: "SharingPolicy | None"
+    clock: Clock
     on_event: Listener | None
     on_token: "TokenCallback | None"
     refresh_tokens: "RefreshTokenUsage | None"

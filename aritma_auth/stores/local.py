@@ -9,7 +9,6 @@ vain: then it hangs there, and the others go on.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -18,6 +17,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from zlib import crc32
 
 from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
+from aritma_auth.files import require_path
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.runtime.clock import Clock
@@ -205,20 +205,7 @@ def local_folder(name: str, given: object, *, extra: str) -> Path:
     require(extra, "filelock", "platformdirs")
     if given is None:
         return _state_folder(name)
-    path = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    if not isinstance(path, str):
-        raise wrong_kind(name, "the path of a folder, as text or a Path", given)
-    if not path or "\0" in path or not _is_encodable(path):
-        raise ConfigurationError(f"{name} must be the path of a folder, not {path!r}")
-    return Path(path).absolute()
-
-
-def _is_encodable(path: str) -> bool:
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return True
+    return require_path(name, "the path of a folder", given).absolute()
 
 
 def _state_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ import warnings
 from urllib.parse import parse_qs
 
 import aiohttp
+import attrs
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -453,3 +454,19 @@ async def test_a_signers_own_error_is_its_callers(aritma_sandbox):
     signer = aa.RemoteSigner("ES256", Kms(problem=aa.ConfigurationError("no such key")).sign)
     with pytest.raises(aa.ConfigurationError, match="no such key"):
         await signing_client(aritma_sandbox, signer).fetch_token(GRANT)
+
+
+async def test_an_unusable_key_is_said_with_its_place(tmp_path):
+    """The error names the file, and shows nothing of it."""
+    file = tmp_path / "key.pem"
+    file.write_text("planted-private-key")
+    auth = aa.PrivateKeyJwt(aa.Secret.from_file(file))
+    loaded = attrs.evolve(credential(), secret=await auth.secret.load())
+    with pytest.raises(
+        aa.ConfigurationError, match=r"the file .*key\.pem cannot be used"
+    ) as caught:
+        auth.build_assertion(loaded)
+
+    assert "planted" not in str(caught.value)
+    with pytest.raises(aa.ConfigurationError, match=r"^the key must be a private key"):
+        aa.PrivateKeyJwt("planted").build_assertion(credential("planted"))

@@ -451,3 +451,20 @@ async def test_given_back_metadata_is_validated_anew(serve):
     other = attrs.evolve(environment, issuer="https://other.example")
     with pytest.raises(aa.IssuerMismatchError):
         aa.OAuthClient("id", environment=other)
+
+
+async def test_aritmas_own_issuer_keeps_its_apis(serve, monkeypatch):
+    """Metadata adds to what is known of Aritma, a tenant's too, and takes nothing away."""
+    server = await serve("/acme")
+    known = aa.Environment(
+        server.url, "production", {"https://old.example"}, ["https://api.example"]
+    )
+    monkeypatch.setattr("aritma_auth.environment.PRODUCTION", known)
+    found = await aa.Environment.discover(
+        f"{server.url}/acme", api_origins=["https://mine.example"]
+    )
+
+    assert found.api_urls == ("https://api.example:443", "https://mine.example:443")
+    assert (found.name, found.tenant) == ("production", "acme")
+    assert found.issuer_aliases == {"https://old.example/acme"}
+    assert found.discovers

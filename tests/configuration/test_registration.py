@@ -8,6 +8,7 @@ import trustme
 import aritma_auth as aa
 from aritma_auth.configuration.registration import Registration
 from aritma_auth.configuration.sources import read_file, read_variables
+from support.clock import FakeClock
 
 
 def of(**settings):
@@ -143,10 +144,11 @@ def test_a_key_for_bound_tokens_is_loaded(tmp_path):
 
     assert of(**SECRET, dpop_key_file=str(file)).client_settings == {"dpop": aa.DPoP(key)}
     file.write_text("planted-private-key")
-    with pytest.raises(aa.ConfigurationError, match="must be a private key") as caught:
+    problem = r"ARITMA_DPOP_KEY_FILE .*dpop\.json cannot be used: the key must be a private key"
+    with pytest.raises(aa.ConfigurationError, match=problem) as caught:
         _ = of(**SECRET, dpop_key_file=str(file)).client_settings
     assert "planted" not in str(caught.value)
-    for content, problem in ((None, "No such file"), (b"\xff", "UnicodeDecodeError")):
+    for content, problem in ((None, "No such file"), (b"\xff", "it is no UTF-8")):
         if content is None:
             file.unlink()
         else:
@@ -324,6 +326,25 @@ def test_an_issuer_has_its_own_origins_and_endpoints():
     assert environment.tenants == {"a", "b"}
 
 
+def test_aritmas_own_issuer_is_its_environment():
+    """As a URL it is what its name means, and whatever else is said of it holds."""
+    environment = of(**SECRET, issuer="https://id.dev.aritma.io").make_environment()
+
+    assert environment == aa.DEVELOPMENT
+    assert of(**SECRET, issuer="https://id.aritma.io").make_grant().scope == ("bankservice",)
+    given = of(
+        **SECRET,
+        environment="https://id.aritma.io/acme",
+        endpoints="token_endpoint=https://id.aritma.io/acme/t",
+        issuer_aliases="https://sso.example",
+        api_origins="https://api.example",
+    ).make_environment()
+    assert given.token_endpoint == "https://id.aritma.io/acme/t"
+    assert given.tenant == "acme"
+    assert given.issuer_aliases == {"https://id.zdata.no/acme", "https://sso.example"}
+    assert len(given.api_urls) == len(aa.PRODUCTION.api_urls) + 1
+
+
 def test_aritmas_environments_take_further_api_origins():
     """An API of the integrator's own is added to Aritma's."""
     environment = of(**SECRET, api_origins="https://api.example").make_environment()
@@ -392,6 +413,43 @@ async def test_a_provider_of_a_registration_gets_a_token(aritma_sandbox, tmp_pat
 
     assert token.scope == ("bankservice",)
     assert client.client_auth.method == "client_secret_post"
+
+
+def test_what_code_gives_replaces_what_settings_say(tmp_path, monkeypatch):
+    """A client without code takes whatever the constructor takes, a provider its clock."""
+    file = tmp_path / "aritma.toml"
+    file.write_text('[registrations.a]\nclient_id = "id"\nclient_secret_variable = "S"\nleeway = 5')
+    monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "s")
+    monkeypatch.setenv("ARITMA_PROXY", "no proxy")
+    key, clock = aa.DPoP(aa.SigningKey.generate()), FakeClock()
+    with pytest.raises(aa.ConfigurationError, match="proxy"):
+        aa.OAuthClient.from_env()
+
+    assert aa.OAuthClient.from_env(dpop=key, proxy=None).dpop is key
+    assert aa.OAuthClient.from_config("a", path=file, dpop=key, clock=clock).dpop is key
+    for options in ({"leeway": -1}, {"clock": 5}, {"timeout": 0}):
+        with pytest.raises(aa.ConfigurationError, match=next(iter(options))):
+            aa.OAuthClient.from_config("a", path=file, **options)
+    with pytest.raises(aa.ConfigurationError, match="clock"):
+        aa.TokenProvider.from_config("a", path=file, clock=5)
+
+
+async def test_a_providers_clock_is_its_clients(aritma_sandbox, tmp_path):
+    """One time for what is sent and for what is kept."""
+    secret = tmp_path / "secret"
+    secret.write_text(aritma_sandbox.client.client_secret)
+    file = tmp_path / "aritma.toml"
+    file.write_text(
+        f'[registrations.a]\nclient_id = "{aritma_sandbox.client.client_id}"\n'
+        f'client_secret_file = "{secret}"\nissuer = "{aritma_sandbox.identity_url}"\n'
+        'scope = "bankservice"'
+    )
+    clock = FakeClock()
+    async with aa.TokenProvider.from_config("a", path=file, clock=clock) as tokens:
+        first = await tokens.get_token()
+        clock.advance(first.expires_at - clock.time() + 1)
+        assert await tokens.get_token() != first
 
 
 def test_a_registration_may_be_public(tmp_path):

@@ -302,10 +302,38 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
     assert values(read_file("payments", file, {})) == {"client_id": "id"}
 
 
-def test_a_name_that_no_file_has_is_an_error():
-    """The operating system refuses it before it looks."""
-    with pytest.raises(aa.ConfigurationError, match="cannot be read: no file has such a name"):
-        read_file("payments", "aritma\0.toml", {})
+@pytest.mark.parametrize("path", ["aritma\0.toml", "\ud800", "", 5, b"aritma.toml", object()])
+def test_a_path_that_no_file_has_is_an_error(path):
+    """It is named, whatever is wrong with it, and whoever reads the file."""
+    for read in (
+        lambda: read_file("payments", path, {}),
+        lambda: aa.OAuthClient.from_config("payments", path=path),
+        lambda: aa.TokenProvider.from_config("payments", path=path),
+    ):
+        with pytest.raises(aa.ConfigurationError, match="path must be the path of a TOML file"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "timeout = " + "9" * 5_000, "a = 1\n" * 200_000]
+)
+def test_a_hostile_file_is_no_toml(tmp_path, text):
+    """Whatever the parser makes of it, the error names the file."""
+    file = tmp_path / "aritma.toml"
+    file.write_text(text)
+
+    with pytest.raises(aa.ConfigurationError, match=r"aritma\.toml cannot be read"):
+        read_file("payments", file, {})
+
+
+def test_a_number_too_large_for_seconds_is_told(tmp_path):
+    """TOML knows integers that no float can hold."""
+    file = tmp_path / "aritma.toml"
+    file.write_text("[registrations.a]\ntimeout = 1" + "0" * 400)
+
+    (problem,) = read_file("a", file, {}).problems
+    assert "timeout in" in problem
+    assert "must be a number of seconds" in problem
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -16,6 +16,7 @@ from aritma_auth.protocol.credentials import (
     CredentialSource,
     as_key,
     as_source,
+    load_signer,
     require_key,
     require_key_algorithm,
     require_source,
@@ -97,14 +98,9 @@ class PrivateKeyJwt(Value, ClientAuth):
     def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt":
         """Build the assertion for one request, still to be signed."""
         # Imported here: a client with a secret does not load what signs.
-        from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415
         from aritma_auth.protocol.unsigned_jwt import UnsignedJwt  # noqa: PLC0415
 
-        signer = self.key
-        if isinstance(signer, CredentialSource):
-            if credential.secret is None:
-                raise ConfigurationError("private_key_jwt needs a private key, but none was loaded")
-            signer = SigningKey(credential.secret, algorithm=self.algorithm or "RS256")
+        signer = load_signer(self.key, credential.secret, self.algorithm, self.method)
         issued_at = int(credential.now)
         addressee = credential.issuer if self.names_issuer else credential.token_endpoint
         header: dict[str, JsonValue] = {"typ": _ASSERTION_TYP} if self.names_issuer else {}

@@ -17,12 +17,13 @@ from aritma_auth.protocol.client_auth import ClientCredential
 from aritma_auth.protocol.credentials import (
     CredentialSource,
     as_key,
+    load_signer,
     require_key,
     require_key_algorithm,
 )
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText, as_secret
-from aritma_auth.protocol.signing import Signer, SigningKey
+from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.runtime.values import Value
@@ -140,11 +141,7 @@ class JwtAssertion(Value):
         Raises:
             ConfigurationError: The key was not loaded, or does not fit the algorithm.
         """
-        signer = self.key
-        if isinstance(signer, CredentialSource):
-            if credential.secret is None:
-                raise ConfigurationError("JwtAssertion needs a private key, but none was loaded")
-            signer = SigningKey(credential.secret, algorithm=self.algorithm or "RS256")
+        signer = load_signer(self.key, credential.secret, self.algorithm, "JwtAssertion")
         issued_at = int(credential.now)
         claims: dict[str, JsonValue] = {
             "iss": self.issuer or credential.client_id,
