@@ -80,6 +80,8 @@ class Fleet:
         over = asyncio.Event()
 
         async def sleep(seconds):
+            # A visit ends at the time when it began.
+            await settle()
             # The processes take turns, and time goes on once for all of them.
             self.clock.advance(seconds / len(self.pools))
             if self.clock.time() >= end:

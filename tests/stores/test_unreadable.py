@@ -63,7 +63,7 @@ DAMAGE = {
     "empty": lambda body: b"",
     "of a newer version": lambda body: body.replace(b"aritma-auth 1", b"aritma-auth 2"),
     "of another program": lambda body: b'{"access_token": "a"}',
-    "with a changed byte": lambda body: body[:-3] + b"?" + body[-2:],
+    "with a changed byte": lambda body: body[:-3] + bytes([body[-3] ^ 1]) + body[-2:],
 }
 
 
