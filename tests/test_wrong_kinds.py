@@ -7,7 +7,6 @@ never in an AttributeError, a TypeError or a UnicodeEncodeError from its inside,
 
 import asyncio
 import contextlib
-import datetime as dt
 import inspect
 import math
 import ssl
@@ -19,6 +18,7 @@ from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.testing import FakeClient
 from support.sign_ins import make_request
+from support.wrong_kinds import sign, try_all
 
 pytestmark = pytest.mark.filterwarnings("ignore:the password grant")
 
@@ -29,22 +29,6 @@ KEYS = aa.EncryptionKeys.generate()
 CONTEXT = ssl.create_default_context()
 REQUEST = make_request()
 DETAILS = [aa.AuthorizationDetail("t")]
-
-
-async def sign(octets):
-    return octets
-
-
-def wrong_values():
-    """Give one value of each kind that callers mix up; the awaitable one is closed already."""
-    awaitable = sign(b"")
-    awaitable.close()
-    return [
-        *(None, True, 0, 7, -1, 1.5, math.nan, math.inf, 10**400),
-        *("", "x", "a\x00b", "\ud800", b"x", b""),
-        *([], ["x"], [5], ["\ud800"], {}, {"a": 1}, {5: "a"}, {"a": "\ud800"}),
-        *(dt.datetime(2020, 1, 1), str, object(), awaitable, sign, lambda *_: "x"),  # noqa: DTZ001 - naive on purpose
-    ]
 
 
 def client():
@@ -335,28 +319,6 @@ METHODS = {
         ),
     ),
 }
-
-
-async def use(call, arguments):
-    """Call, await what is awaitable, and close what is open."""
-    with contextlib.suppress(aa.AritmaAuthError):
-        result = call(**arguments)
-        if inspect.isawaitable(result):
-            result = await result
-        if hasattr(result, "close"):
-            await result.close()
-
-
-async def try_all(call, right):
-    """Replace each argument by each wrong value; arguments that are None by default stay out."""
-    for name in right:
-        given = {key: value for key, value in right.items() if value is not None}
-        for wrong in wrong_values():
-            try:
-                await use(call, {**given, name: wrong})
-            except Exception as error:
-                error.add_note(f"with {name}={wrong!a:.60}")
-                raise
 
 
 def test_every_public_function_and_class_is_tried():

@@ -7,6 +7,7 @@ subscription, and `rotate_secret`.
     api_request.py     a request for your session
     headers.py         request and response header fields: versions, idempotency, consent
     problems.py        problem details, and statuses
+    kinds.py           what arguments must be
     sca.py             strong customer authentication: the end-user confirms a payment at Aritma ID
     payments.py        a payment or basket that several end-users sign
       known_payment.py what is known of it; signatures.py: the signers' parts

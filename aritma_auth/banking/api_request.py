@@ -55,6 +55,22 @@ class ApiRequest(Value):
         return arguments
 
 
+def require_method(name: str, given: object) -> None:
+    """
+    Require an HTTP method.
+
+    Args:
+        name: The argument.
+
+        given: What was given.
+
+    Raises:
+        ConfigurationError: It is no word.
+    """
+    if not (isinstance(given, str) and given.isascii() and given.isalpha()):
+        raise ConfigurationError(f"{name} must be a method, such as GET, not {given!r:.60}")
+
+
 def fill_path(name: str, template: str, **values: str) -> str:
     """
     Fill a path's placeholders, each value encoded as one segment.

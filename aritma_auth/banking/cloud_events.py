@@ -13,8 +13,10 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+from aritma_auth.banking.kinds import OPTIONAL, parse_fields, require_count
 from aritma_auth.banking.problems import parse_time
 from aritma_auth.errors import VerificationError, require_instance
+from aritma_auth.protocol.parameters import OPTIONAL_TIME, require_text
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json
 from aritma_auth.runtime.values import Value
@@ -25,6 +27,8 @@ _BATCH = "application/cloudevents-batch+json"
 _JSON = "application/json"
 _ATTRIBUTE_LIMIT = 1024
 """Characters of an attribute: an id or a source is a name, not a text."""
+
+_DATA = (Members, str, int, float, list, dict, HiddenBytes, type(None))
 
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -57,14 +61,18 @@ class CloudEvent(Value):
     Spec: CloudEvents 1.0.2 §2. Source: Aritma's page on the event format.
     """
 
-    id: str
-    source: str
-    type: str
-    tenant: str | None = None
-    subject: str | None = None
-    time: float | None = None
+    id: str = attrs.field(validator=require_text)
+    source: str = attrs.field(validator=require_text)
+    type: str = attrs.field(validator=require_text)
+    tenant: str | None = attrs.field(default=None, validator=OPTIONAL)
+    subject: str | None = attrs.field(default=None, validator=OPTIONAL)
+    time: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
     data: "Members | JsonValue | HiddenBytes" = attrs.field(default=None, repr=False)
     extensions: Members = attrs.field(factory=Members)
+
+    def __attrs_post_init__(self) -> None:
+        require_instance("data", "Members, a JSON value or bytes", self.data, _DATA)
+        require_instance("extensions", "Members", self.extensions, Members)
 
     @property
     def members(self) -> Members:
@@ -99,13 +107,14 @@ def parse_cloud_events(
     Spec: CloudEvents HTTP Protocol Binding 1.0.2 §3.
     """
     require_instance("body", "bytes, such as await request.read()", body, bytes)
-    require_instance("max_events", "a number", max_events, int)
+    require_count("max_events", max_events, least=1)
+    fields = parse_fields(headers)
     try:
-        return _parse_delivery(tuple(headers), body, max_events)
+        return _parse_delivery(fields, body, max_events)
     except VerificationError as error:
         problem = str(error)
     # Raised anew: a traceback with local variables would show the delivery.
-    del headers, body
+    del headers, fields, body
     raise VerificationError(problem)
 
 

@@ -10,14 +10,16 @@ from enum import Enum
 
 import attrs
 
-from aritma_auth.banking.api_request import ApiRequest, fill_path
+from aritma_auth.banking.api_request import ApiRequest, fill_path, require_method
 from aritma_auth.banking.headers import ApiContext, build_api_headers
+from aritma_auth.banking.kinds import require_headers, text
 from aritma_auth.banking.problems import ApiProblem, first_text, is_status, parse_time, read_members
 from aritma_auth.errors import (
     InvalidResponseError,
     require_instance,
     require_seconds,
 )
+from aritma_auth.protocol.parameters import OPTIONAL_TIME, parse_texts, require_text
 from aritma_auth.protocol.www_authenticate import parse_challenges
 from aritma_auth.runtime.values import Value
 
@@ -45,9 +47,9 @@ class Consent(Value):
         expires_at: Its end in POSIX seconds, or None if it has none or none that can be read.
     """
 
-    consent_id: str
-    status: str
-    expires_at: float | None = None
+    consent_id: str = attrs.field(validator=require_text)
+    status: str = attrs.field(validator=text)
+    expires_at: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
 
     def has_status(self, *expected: str) -> bool:
         """
@@ -74,6 +76,7 @@ class Consent(Value):
         Args:
             now: POSIX seconds.
         """
+        require_seconds("now", now)
         return self.has_status(*ENDED) or (self.expires_at is not None and self.expires_at <= now)
 
     def days_left(self, *, now: float) -> int | None:
@@ -170,6 +173,10 @@ def build_consent_refresh_request(
     """
     require_instance("consent_id", "a consent's id", consent_id, str)
     redirects = {"success": success_url, "error": error_url}
+    for name, value in {"success_url": success_url, "error_url": error_url, "state": state}.items():
+        if value is not None:
+            require_instance(name, "a text or None", value, str)
+    require_method("method", method)
     settings = {name: url for name, url in redirects.items() if url is not None}
     body = {"redirectSettings": settings or None, "state": state}
     return ApiRequest(
@@ -224,12 +231,15 @@ def explain_refusal(
         ConfigurationError: An argument is of the wrong kind.
     """
     require_instance("problem", "an ApiProblem, such as parse_problem gives", problem, ApiProblem)
-    require_instance("headers", "a mapping, such as response.headers", headers, Mapping)
+    require_headers(headers)
     require_seconds("now", now)
+    if consent is not None:
+        require_instance("consent", "a Consent or None", consent, Consent)
+    meant = parse_texts(codes, "codes")
     if problem.status not in {400, 401, 403}:
         return Refusal.OTHER
-    if is_status(problem.type.rpartition("/")[2], *codes) or any(
-        is_status(code, *codes) for code in _codes(problem)
+    if is_status(problem.type.rpartition("/")[2], *meant) or any(
+        is_status(code, *meant) for code in _codes(problem)
     ):
         return Refusal.CONSENT
     if problem.status == 400:

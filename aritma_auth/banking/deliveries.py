@@ -25,6 +25,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from aritma_auth.banking.cloud_events import CloudEvent
+from aritma_auth.banking.kinds import require_count
 from aritma_auth.errors import (
     ConfigurationError,
     StoreError,
@@ -129,9 +130,7 @@ class MemoryDeliveryLog:
     """
 
     def __init__(self, max_size: int = 100_000, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        require_instance("max_size", "a number", max_size, int)
-        if max_size < 1:
-            raise ConfigurationError(f"max_size must be 1 or more, not {max_size}")
+        require_count("max_size", max_size, least=1)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         self._max_size = max_size
         self._clock = clock

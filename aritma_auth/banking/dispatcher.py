@@ -23,7 +23,7 @@ import attrs
 from aritma_auth.banking.cloud_events import CloudEvent
 from aritma_auth.banking.deliveries import Claim, DeliveryLog, delivery_key
 from aritma_auth.banking.events import BankingEvent
-from aritma_auth.errors import ConfigurationError, printable, wrong_kind
+from aritma_auth.errors import ConfigurationError, printable, require_instance, wrong_kind
 from aritma_auth.events import DeliveryFailed, DeliveryRepeated
 from aritma_auth.events.base import Listener
 from aritma_auth.runtime.clock import Clock
@@ -87,6 +87,8 @@ class EventDispatcher:
     ) -> Callable[[Callable[[E], Awaitable[None]]], Callable[[E], Awaitable[None]]]:
         """Return the decorator that registers a handler; see `EventReceiver.on`."""
         _require_kind(kind)
+        if name is not None:
+            require_instance("name", "a text or None", name, str)
 
         def register(handler: Callable[[E], Awaitable[None]]) -> Callable[[E], Awaitable[None]]:
             if not iscoroutinefunction(handler):

@@ -12,8 +12,9 @@ from typing import ClassVar, NoReturn, Self
 import attrs
 
 from aritma_auth.banking.cloud_events import CloudEvent
+from aritma_auth.banking.kinds import OPTIONAL, text
 from aritma_auth.banking.problems import is_status
-from aritma_auth.errors import VerificationError, require_instance
+from aritma_auth.errors import ConfigurationError, VerificationError, require_instance
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.values import Value
 
@@ -31,6 +32,9 @@ class BankingEvent(Value):
     """
 
     envelope: CloudEvent = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _require_envelope(self.envelope)
 
     @property
     def tenant(self) -> str | None:
@@ -66,9 +70,9 @@ class PaymentStatusUpdated(BankingEvent):
     Source: Banking's events, ``banking.payment.status.updated``.
     """
 
-    payment_id: str
-    status: str
-    end_to_end_id: str | None = None
+    payment_id: str = attrs.field(validator=text)
+    status: str = attrs.field(validator=text)
+    end_to_end_id: str | None = attrs.field(default=None, validator=OPTIONAL)
 
     def has_status(self, *expected: str) -> bool:
         """
@@ -82,7 +86,7 @@ class PaymentStatusUpdated(BankingEvent):
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
         """Parse an event's data, as `BankingEvent.parse` does."""
-        data = envelope.members
+        data = _members_of(envelope)
         return cls(
             envelope=envelope,
             payment_id=_text(data, "paymentId"),
@@ -110,16 +114,16 @@ class PaymentAuthorized(BankingEvent):
     Source: Banking's events, "Payment authorized".
     """
 
-    payment_id: str
-    authorization_id: str
-    user_id: str
+    payment_id: str = attrs.field(validator=text)
+    authorization_id: str = attrs.field(validator=text)
+    user_id: str = attrs.field(validator=text)
     required: int | None = None
     remaining: int | None = None
 
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
         """Parse an event's data, as `BankingEvent.parse` does."""
-        data = envelope.members
+        data = _members_of(envelope)
         return cls(
             envelope=envelope,
             payment_id=_text(data, "paymentId"),
@@ -143,8 +147,8 @@ class ConsentStatusUpdated(BankingEvent):
     Source: Banking's events, ``banking.consent.status.updated``.
     """
 
-    consent_id: str
-    status: str
+    consent_id: str = attrs.field(validator=text)
+    status: str = attrs.field(validator=text)
 
     def has_status(self, *expected: str) -> bool:
         """
@@ -158,7 +162,7 @@ class ConsentStatusUpdated(BankingEvent):
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
         """Parse an event's data, as `BankingEvent.parse` does."""
-        data = envelope.members
+        data = _members_of(envelope)
         return cls(
             envelope=envelope,
             consent_id=_text(data, "consentId"),
@@ -181,9 +185,9 @@ class MandateStatusUpdated(BankingEvent):
     Source: Banking's events, ``banking.mandate.status.updated``.
     """
 
-    mandate_id: str
-    status: str
-    reject_reason: str | None = None
+    mandate_id: str = attrs.field(validator=text)
+    status: str = attrs.field(validator=text)
+    reject_reason: str | None = attrs.field(default=None, validator=OPTIONAL)
 
     def has_status(self, *expected: str) -> bool:
         """
@@ -197,7 +201,7 @@ class MandateStatusUpdated(BankingEvent):
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
         """Parse an event's data, as `BankingEvent.parse` does."""
-        data = envelope.members
+        data = _members_of(envelope)
         return cls(
             envelope=envelope,
             mandate_id=_text(data, "mandateId"),
@@ -246,13 +250,42 @@ def parse_event(
         types: The typed events by name.
 
     Raises:
-        ConfigurationError: The envelope is of the wrong kind.
+        ConfigurationError: An argument is of the wrong kind.
 
         VerificationError: The data of a known type lacks a member.
     """
-    require_instance("envelope", "a CloudEvent", envelope, CloudEvent)
+    _require_envelope(envelope)
+    require_instance("types", "a mapping, such as EVENT_TYPES", types, Mapping)
     kind = types.get(envelope.type)
     return envelope if kind is None else kind.parse(envelope)
+
+
+def require_event_types(types: object) -> None:
+    """
+    Require a table of typed events.
+
+    Args:
+        types: What was given.
+
+    Raises:
+        ConfigurationError: It is no mapping of types' names to classes of events.
+    """
+    required = "a mapping of names to classes of events, such as EVENT_TYPES"
+    require_instance("event_types", required, types, Mapping)
+    for name, kind in types.items():  # type: ignore[attr-defined] # a mapping
+        if not (
+            isinstance(name, str) and isinstance(kind, type) and issubclass(kind, BankingEvent)
+        ):
+            raise ConfigurationError(f"event_types must be {required}; {name!r:.60} is none")
+
+
+def _require_envelope(given: object) -> None:
+    require_instance("envelope", "a CloudEvent", given, CloudEvent)
+
+
+def _members_of(envelope: CloudEvent) -> Members:
+    _require_envelope(envelope)
+    return envelope.members
 
 
 def _text(data: Members, name: str) -> str:

@@ -6,7 +6,8 @@ import attrs
 
 from aritma_auth.banking.consents import ENDED, Consent, days_until
 from aritma_auth.banking.events import ConsentStatusUpdated
-from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
+from aritma_auth.banking.kinds import require_count
+from aritma_auth.errors import require_instance, require_seconds, wrong_kind
 from aritma_auth.events import ConsentExpiring, SecretExpiring
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -64,9 +65,12 @@ class ExpirationWatch:
         on_event: Listener | None = log_event,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        days = [*warn_days]
-        if not all(type(each) is int and each >= 0 for each in days):
-            raise ConfigurationError("warn_days must be whole days, each 0 or more")
+        days = warn_days
+        if isinstance(days, str | bytes) or not isinstance(days, Iterable):
+            raise wrong_kind("warn_days", "a list of whole days", days)
+        days = tuple(days)
+        for each in days:
+            require_count("each of warn_days", each)
         require_listener(on_event)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         self._steps = sorted({*days, _ENDED})
@@ -137,7 +141,11 @@ class ExpirationWatch:
 
         Args:
             name: The client's identifier, or the consent's.
+
+        Raises:
+            ConfigurationError: It is no text.
         """
+        require_instance("name", "a client's or a consent's id", name, str)
         for kind in ("secret", "consent"):
             self._watch((kind, name), None)
 

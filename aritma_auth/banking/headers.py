@@ -6,9 +6,10 @@ from ipaddress import ip_address
 
 import attrs
 
+from aritma_auth.banking.kinds import require_headers
 from aritma_auth.errors import ConfigurationError, require_instance
 
-_CHANNEL_TYPES = frozenset({"openBanking", "psd2", "unspecified"})
+_CHANNEL_TYPES = ("openBanking", "psd2", "unspecified")
 
 
 def generate_idempotency_key() -> str:
@@ -74,10 +75,10 @@ class ApiContext:
     tenant_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.channel_type not in _CHANNEL_TYPES | {None}:
+        if self.channel_type not in (*_CHANNEL_TYPES, None):
             raise ConfigurationError(
-                f"channel_type must be {', '.join(sorted(_CHANNEL_TYPES))} or None, "
-                f"not {self.channel_type!r}"
+                f"channel_type must be {', '.join(_CHANNEL_TYPES)} or None, "
+                f"not {self.channel_type!r:.60}"
             )
         if self.scopes and self.subscription_id is not None:
             raise ConfigurationError(
@@ -186,7 +187,7 @@ def was_replayed(headers: Mapping[str, str]) -> bool:
 
 
 def _list(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
-    require_instance("headers", "a mapping, such as response.headers", headers, Mapping)
+    require_headers(headers)
     fields = [value for field, value in headers.items() if field.lower() == name]
     return tuple(word.strip() for word in ",".join(fields).split(",") if word.strip())
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aritma_auth.banking.api_request import fill_path
+from aritma_auth.banking.api_request import fill_path, require_method
 from aritma_auth.banking.problems import parse_problem, parse_time
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
 from aritma_auth.protocol.http_messages import BODY_LIMIT
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.strict_json import JsonError, parse_json
 from aritma_auth.runtime.values import Value
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 _MISSING = frozenset({404, 405, 501})
 
 
-def _words(given: Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _members(given: str | Iterable[str]) -> tuple[str, ...]:
+    return parse_names(given, "list_members and id_members")
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
@@ -59,17 +60,15 @@ class IamApi(Value):
     list_method: str = "GET"
     delete_method: str = "DELETE"
     list_members: tuple[str, ...] = attrs.field(
-        default=("items", "data", "secrets"), converter=_words
+        default=("items", "data", "secrets"), converter=_members
     )
-    id_members: tuple[str, ...] = attrs.field(default=("id", "secretId"), converter=_words)
+    id_members: tuple[str, ...] = attrs.field(default=("id", "secretId"), converter=_members)
 
     def __attrs_post_init__(self) -> None:
         self.secrets_url("", "c")
         self.secret_url("", "c", "s")
         for name in ("list_method", "delete_method"):
-            method = getattr(self, name)
-            if not (isinstance(method, str) and method.isascii() and method.isalpha()):
-                raise ConfigurationError(f"{name} must be a method, such as GET, not {method!r}")
+            require_method(name, getattr(self, name))
 
     def secrets_url(self, base_url: str, client_id: str) -> str:
         """Build the URL of a client's secrets, below IAM's base URL."""

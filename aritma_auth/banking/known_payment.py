@@ -13,9 +13,13 @@ from typing import Self
 import attrs
 
 from aritma_auth.banking.events import PaymentAuthorized, PaymentStatusUpdated
+from aritma_auth.banking.kinds import OPTIONAL, text
 from aritma_auth.banking.problems import first_text, is_status, read_members
+from aritma_auth.banking.sca import require_api_url
 from aritma_auth.banking.signatures import SIGNED, PaymentAction, Signature
+from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
+from aritma_auth.protocol.parameters import OPTIONAL_TIME, require_time
 from aritma_auth.protocol.strict_json import (
     JsonError,
     StructureError,
@@ -69,15 +73,15 @@ class KnownPayment(Value):
 
     path: str
     idempotency_key: str
-    digest: str = ""
-    sent_at: float | None = None
+    digest: str = attrs.field(default="", validator=text)
+    sent_at: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
     url: str | None = None
-    payment_id: str | None = None
-    status: str = ""
-    status_at: float = 0.0
+    payment_id: str | None = attrs.field(default=None, validator=OPTIONAL)
+    status: str = attrs.field(default="", validator=text)
+    status_at: float = attrs.field(default=0.0, validator=require_time)
     required: int | None = None
     left: int | None = None
-    left_at: float = 0.0
+    left_at: float = attrs.field(default=0.0, validator=require_time)
     signatures: tuple[Signature, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -90,28 +94,47 @@ class KnownPayment(Value):
             raise ConfigurationError("idempotency_key must be a UUID, as generate draws it")
         if self.url is not None:
             require_secure_url(self.url, "url")
+        for name, count in (("required", self.required), ("left", self.left)):
+            if count is not None and _count(count) is None:
+                raise ConfigurationError(
+                    f"{name} must be a small number or None, not {count!r:.40}"
+                )
+        _require_signatures(self.signatures)
 
     def to_json(self) -> str:
         """Write it for another process; it holds no token."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str, *, environment: Environment) -> Self:
         """
         Read what `to_json` wrote.
 
         Args:
             text: The text.
 
+            environment: The client's; each link that was kept is checked against it once more.
+
         Raises:
             ConfigurationError: It is something else.
+
+            VerificationError: A link leads to another host.
         """
         require_instance("text", "what to_json returned", text, str)
+        require_instance("environment", "an Environment", environment, Environment)
         try:
-            return structure(parse_json_object(text.encode(errors="replace")), cls)
+            known = structure(parse_json_object(text.encode(errors="replace")), cls)
         except (JsonError, StructureError) as error:
-            problem = str(error)
-        raise ConfigurationError(f"text must be what to_json returned: {problem}")
+            known, problem = None, str(error)
+        if known is None:
+            raise ConfigurationError(f"text must be what to_json returned: {problem}")
+        links = [("url", known.url)]
+        for each in known.signatures:
+            links += [("a signature's url", each.url), ("confirmation", each.confirmation)]
+        for name, link in links:
+            if link is not None:
+                require_api_url(link, environment, name)
+        return known
 
     def merge_payment(self, members: Mapping[str, object], *, now: float) -> Self:
         """
@@ -223,7 +246,11 @@ class KnownPayment(Value):
 
         Args:
             signer: The signer.
+
+        Raises:
+            ConfigurationError: The signer is no text.
         """
+        require_instance("signer", "a name", signer, str)
         return next((each for each in self.signatures if each.signer == signer), None)
 
     def action_for(self, signer: str) -> PaymentAction:
@@ -291,6 +318,14 @@ class KnownPayment(Value):
         if status is None or self.is_ended or not is_later:
             return told
         return attrs.evolve(told, status=status, status_at=at)
+
+
+def _require_signatures(given: object) -> None:
+    required = "a tuple of Signatures, each of another signer"
+    require_instance("signatures", required, given, tuple)
+    signers = [each.signer for each in given if isinstance(each, Signature)]  # type: ignore[attr-defined] # a tuple
+    if len(set(signers)) != len(given):  # type: ignore[arg-type] # as above
+        raise ConfigurationError(f"signatures must be {required}")
 
 
 def _count(value: object) -> int | None:

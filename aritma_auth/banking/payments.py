@@ -34,6 +34,7 @@ from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     ConfigurationError,
     InvalidResponseError,
+    require_flag,
     require_instance,
     require_seconds,
 )
@@ -192,6 +193,7 @@ class PendingPayment(KnownPayment):
             ConfigurationError: The payment does not exist, or the signer has signed.
         """
         require_instance("signer", "a name", signer, str)
+        require_flag("anew", anew)
         if not signer or not signer.isprintable():
             raise ConfigurationError("signer must be a name of visible characters")
         if self.url is None:

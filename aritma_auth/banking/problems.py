@@ -73,6 +73,7 @@ def parse_problem(
 
     Spec: RFC 9457 §3; RFC 7807.
     """
+    require_instance("status", "a number, such as response.status", status, int)
     require_instance("body", "bytes, such as await response.read()", body, bytes)
     require_instance("content_type", "a text, such as response.content_type", content_type, str)
     secrets = parse_texts(sent, "sent")
@@ -103,8 +104,13 @@ def is_status(value: object, *expected: str) -> bool:
 
         expected: Statuses, such as ``finalised``.
 
+    Raises:
+        ConfigurationError: One that is expected is no text.
+
     Source: Banking v4's OpenAPI, and its quick start.
     """
+    for each in expected:
+        require_instance("each of expected", "a status, such as 'finalised'", each, str)
     return isinstance(value, str) and value.casefold() in {each.casefold() for each in expected}
 
 

@@ -18,24 +18,33 @@ from aritma_auth.banking.authorization import AcceptedAuthorization, RefusedErro
 from aritma_auth.banking.cloud_events import CloudEvent, parse_cloud_events
 from aritma_auth.banking.deliveries import DeliveryLog, MemoryDeliveryLog
 from aritma_auth.banking.dispatcher import EventDispatcher
-from aritma_auth.banking.events import EVENT_TYPES, BankingEvent, parse_event
+from aritma_auth.banking.events import (
+    EVENT_TYPES,
+    BankingEvent,
+    parse_event,
+    require_event_types,
+)
 from aritma_auth.banking.handshake import (
     VALIDATION_HEADERS,
     Handshake,
     open_validation_url,
     parse_handshake,
 )
+from aritma_auth.banking.kinds import require_count
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     VerificationError,
+    require_flag,
     require_instance,
     require_seconds,
     wrong_kind,
 )
 from aritma_auth.events import DeliveryRefused
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.network.transport import Transport
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
@@ -144,18 +153,22 @@ class EventReceiver:
         require_instance("environment", "an Environment", environment, Environment)
         self._tenants = environment.tenants if tenants is None else _tenants(tenants)
         self._origins = environment.api_origins | _origins(validation_origins)
-        self._validation_headers = tuple(validation_headers)
+        self._validation_headers = parse_names(validation_headers, "validation_headers")
+        require_flag("authorize_handshake", authorize_handshake)
         self._authorize_handshake = authorize_handshake
         log = MemoryDeliveryLog() if deliveries is None else deliveries
         require_instance("deliveries", "a DeliveryLog or None", log, DeliveryLog)
+        require_event_types(event_types)
         self._types = dict(event_types)
-        for name, limit in (("max_body", max_body), ("max_events", max_events)):
-            require_instance(name, "a number", limit, int)
+        require_count("max_body", max_body, least=1)
+        require_count("max_events", max_events, least=1)
         self._max_body = max_body
         self._max_events = max_events
         require_seconds("timeout", timeout, above_zero=True)
         require_seconds("retention", retention, above_zero=True)
         self._timeout = timeout
+        # It refuses what is no session, and one that verifies no certificate.
+        Transport(session, timeout=timeout)
         self._session = session
         require_listener(on_event)
         self._on_event = on_event

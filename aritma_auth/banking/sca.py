@@ -6,6 +6,7 @@ from typing import Unpack
 import attrs
 from yarl import URL
 
+from aritma_auth.banking.kinds import OPTIONAL, parse_acr_values
 from aritma_auth.banking.problems import read_members
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
@@ -39,8 +40,11 @@ class ScaStep:
     """
 
     confirmation: str
-    acr_values: tuple[str, ...] = ()
-    authorization_id: str | None = None
+    acr_values: tuple[str, ...] = attrs.field(default=(), converter=parse_acr_values)
+    authorization_id: str | None = attrs.field(default=None, validator=OPTIONAL)
+
+    def __attrs_post_init__(self) -> None:
+        require_secure_url(self.confirmation, "confirmation")
 
     async def begin_sign_in(
         self,
@@ -81,6 +85,7 @@ class ScaStep:
                 show this body: ask Aritma.
         """
         require_instance("token", "a Token, such as sign_in.token", token, Token)
+        require_instance("member", "a member's name", member, str)
         return {member: token.access_token}
 
 

@@ -14,6 +14,7 @@ from aritma_auth.errors import (
     StoreError,
     require_instance,
     require_seconds,
+    wrong_kind,
 )
 from aritma_auth.files import require_path
 from aritma_auth.optional import require
@@ -138,7 +139,8 @@ class KeyringSecretPlace:
         keyring: A backend of python-keyring, or None for the machine's.
 
     Raises:
-        ConfigurationError: A name is not a text, or the extra ``keyring`` is not installed.
+        ConfigurationError: An argument is of the wrong kind, or the extra ``keyring`` is not
+            installed.
     """
 
     def __init__(self, service: str, username: str, *, keyring: "Keyring | None" = None) -> None:
@@ -149,6 +151,8 @@ class KeyringSecretPlace:
             import keyring as machine  # noqa: PLC0415 - extra "keyring"
 
             keyring = machine.get_keyring()
+        if not (hasattr(keyring, "get_password") and hasattr(keyring, "set_password")):
+            raise wrong_kind("keyring", "a backend of python-keyring or None", keyring)
         self._names = (service, username)
         self._keyring = keyring
 
@@ -200,8 +204,9 @@ class CommandSecretPlace:
     """
 
     def __init__(self, read: Sequence[str], write: Sequence[str], *, timeout: float = 30.0) -> None:
-        for name, command in (("read", read), ("write", write)):
-            words = [] if isinstance(command, str) else [*command]
+        commands: tuple[tuple[str, object], ...] = (("read", read), ("write", write))
+        for name, command in commands:
+            words = [*command] if isinstance(command, list | tuple) else []
             if not words or not all(isinstance(word, str) for word in words):
                 raise ConfigurationError(
                     f"{name} must be a command as a list of words, such as ['vault', 'read']"

@@ -4,6 +4,7 @@ from enum import Enum
 
 import attrs
 
+from aritma_auth.banking.kinds import OPTIONAL, parse_acr_values, require_count, text
 from aritma_auth.banking.problems import is_status
 from aritma_auth.runtime.values import Value
 
@@ -52,13 +53,16 @@ class Signature(Value):
         status: The last ``scaStatus``; empty before the response.
     """
 
-    signer: str
+    signer: str = attrs.field(validator=text)
     attempt: int = 1
-    authorization_id: str | None = None
-    url: str | None = None
-    confirmation: str | None = None
-    acr_values: tuple[str, ...] = ()
-    status: str = ""
+    authorization_id: str | None = attrs.field(default=None, validator=OPTIONAL)
+    url: str | None = attrs.field(default=None, validator=OPTIONAL)
+    confirmation: str | None = attrs.field(default=None, validator=OPTIONAL)
+    acr_values: tuple[str, ...] = attrs.field(default=(), converter=parse_acr_values)
+    status: str = attrs.field(default="", validator=text)
+
+    def __attrs_post_init__(self) -> None:
+        require_count("attempt", self.attempt, least=1)
 
     @property
     def is_signed(self) -> bool:

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from aritma_auth.banking.api_request import ApiRequest, fill_path
 from aritma_auth.banking.headers import ApiContext, build_api_headers, is_field_value
-from aritma_auth.errors import ConfigurationError, require_instance
+from aritma_auth.banking.kinds import require_count
+from aritma_auth.banking.problems import parse_time
+from aritma_auth.errors import ConfigurationError, require_flag, require_instance
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url
 
@@ -58,9 +61,10 @@ def build_subscription_request(
 
     Source: Events API, create subscription.
     """
-    types = () if isinstance(events, str) else tuple(events)
-    if not types or not all(types):
-        raise ConfigurationError("events must be a list of types, and not empty")
+    require_instance("name", "a text", name, str)
+    types = parse_names(events, "events")
+    if not types:
+        raise ConfigurationError("events must name one type at least")
     require_secure_url(delivery_url, "delivery_url")
     if not isinstance(authorization, SecretText):
         problem = ConfigurationError(
@@ -71,6 +75,21 @@ def build_subscription_request(
         raise problem
     if not is_field_value(authorization.text):
         raise ConfigurationError("authorization must be visible ASCII text: it is a header field")
+    limits = {
+        "max_events_per_batch": max_events_per_batch,
+        "preferred_batch_kilobytes": preferred_batch_kilobytes,
+        "max_attempts": max_attempts,
+        "retry_ttl": retry_ttl,
+    }
+    for limit, given in limits.items():
+        if given is not None:
+            require_count(limit, given, least=1)
+    require_flag("dead_letters", dead_letters)
+    if expires_at is not None and parse_time(expires_at) is None:
+        raise ConfigurationError(
+            "expires_at must be an RFC 3339 time, such as 2027-01-31T00:00:00Z, or None, not "
+            f"{expires_at!r:.60}"
+        )
     delivery: dict[str, object] = {
         "url": delivery_url,
         "authorizationHeader": HiddenStr(authorization.text),
@@ -113,6 +132,10 @@ def build_failed_events_request(
 
     Source: Events API, dead letters.
     """
+    if cursor is not None:
+        require_instance("cursor", "a text of the page before, or None", cursor, str)
+    if page_size is not None:
+        require_count("page_size", page_size, least=1)
     given = {"cursor": cursor, "pageSize": None if page_size is None else str(page_size)}
     path = "api/failed-events"
     if event_id is not None:

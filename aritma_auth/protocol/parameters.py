@@ -6,6 +6,7 @@ when a request is made, so a mistake is an error of the caller and not of the se
 """
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -389,9 +390,19 @@ def require_text(_value: object, field: "attrs.Attribute[str]", value: object) -
         raise ConfigurationError(f"{field.name} must not be empty")
 
 
+def require_time(_value: object, field: "attrs.Attribute[float]", value: object) -> None:
+    """Require an attribute to be POSIX seconds; a validator for attrs."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_kind(field.name, "POSIX seconds", value)
+    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+    if not abs(value) <= sys.float_info.max:
+        raise ConfigurationError(f"{field.name} must be POSIX seconds, not {value!r:.40}")
+
+
 def flag(_value: object, field: "attrs.Attribute[bool]", value: object) -> None:
     """Require an attribute to be True or False; a validator for attrs."""
     require_flag(field.name, value)
 
 
 OPTIONAL_TEXT = attrs.validators.optional(require_text)
+OPTIONAL_TIME = attrs.validators.optional(require_time)

@@ -1,13 +1,12 @@
 """The token as a value that shows none of its secrets."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import NoReturn, Self
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
-from aritma_auth.protocol.parameters import Scope, split_words
+from aritma_auth.errors import require_instance, wrong_kind
+from aritma_auth.protocol.parameters import OPTIONAL_TIME, Scope, require_time, split_words
 from aritma_auth.protocol.redaction import (
     HiddenStr,
     JsonValue,
@@ -44,14 +43,6 @@ def _require_text(_token: object, field: "attrs.Attribute[SecretText]", value: o
 
 def _require_type(_token: object, field: "attrs.Attribute[str]", value: object) -> None:
     require_instance(field.name, "a string, such as Bearer", value, str)
-
-
-def _require_time(_token: object, field: "attrs.Attribute[float]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_kind(field.name, "POSIX seconds", value)
-    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
-    if not abs(value) <= sys.float_info.max:
-        raise ConfigurationError(f"{field.name} must be POSIX seconds, not {value!r:.40}")
 
 
 def _as_scope(value: str | Iterable[str] | None) -> Scope | None:
@@ -103,9 +94,7 @@ class Token(_Signed):
         converter=as_secret, validator=_require_text, alias="access_token"
     )
     token_type: str = attrs.field(default="Bearer", validator=_require_type)
-    expires_at: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_require_time)
-    )
+    expires_at: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
     scope: Scope | None = attrs.field(default=None, converter=_as_scope)
     _refresh_token: SecretText | None = attrs.field(
         default=None,
@@ -119,7 +108,7 @@ class Token(_Signed):
         validator=_OPTIONAL_TEXT,
         alias="id_token",
     )
-    issued_at: float = attrs.field(default=0.0, validator=_require_time)
+    issued_at: float = attrs.field(default=0.0, validator=require_time)
     extra: Members = attrs.field(default=_NONE, converter=_as_members)
 
     def __attrs_post_init__(self) -> None:

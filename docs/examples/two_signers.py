@@ -42,7 +42,9 @@ class Desk:
 
     def load(self) -> PendingPayment:
         if self.file.exists():
-            return PendingPayment.from_json(self.file.read_text())
+            return PendingPayment.from_json(
+                self.file.read_text(), environment=self.client.environment
+            )
         return self.save(PendingPayment.generate("api/bulk-payments/credit-transfer"))
 
     def save(self, payment: PendingPayment) -> PendingPayment:

@@ -209,7 +209,7 @@ def test_arguments_are_checked():
     """A body that is a text, or a limit that is none, is refused by name."""
     with pytest.raises(aa.ConfigurationError, match="body must be bytes"):
         banking.parse_cloud_events([], "{}")
-    with pytest.raises(aa.ConfigurationError, match="max_events must be a number"):
+    with pytest.raises(aa.ConfigurationError, match="max_events must be a whole number"):
         banking.parse_cloud_events([], b"{}", max_events=None)
 
 

@@ -44,6 +44,10 @@ def started(number, **members):
     } | members
 
 
+def read(text):
+    return PendingPayment.from_json(text, environment=ENVIRONMENT)
+
+
 def created():
     payment = PendingPayment.generate().begin_creation(BODY, now=NOW)
     return payment.created(made(), environment=ENVIRONMENT)
@@ -84,7 +88,7 @@ def test_one_key_for_one_payment():
     """Every repetition of the creation has the same key, and so has a copy in another process."""
     payment = PendingPayment.generate()
     begun = payment.begin_creation(BODY, now=NOW)
-    again = PendingPayment.from_json(begun.to_json()).begin_creation(BODY, now=NOW + 100)
+    again = read(begun.to_json()).begin_creation(BODY, now=NOW + 100)
     requests = [each.build_creation_request(BODY) for each in (begun, again)]
 
     assert again == begun
@@ -103,7 +107,7 @@ def test_each_signer_has_a_derived_key():
     """The keys of two signers and of two attempts differ, and a new process derives the same."""
 
     def key(payment, signer):
-        payment = PendingPayment.from_json(payment.to_json())
+        payment = read(payment.to_json())
         request = payment.build_authorization_request(signer, acr_values="mfa")
         assert request.path == f"{PAYMENT}/authorizations"
         assert request.json == {"authenticationMethodAcrValues": "mfa"}
@@ -211,7 +215,7 @@ def test_a_signer_has_a_step():
     payment = payment.authorization_started(
         "alice", started(1), environment=ENVIRONMENT, acr_values="mfa"
     )
-    step = PendingPayment.from_json(payment.to_json()).step("alice", environment=ENVIRONMENT)
+    step = read(payment.to_json()).step("alice", environment=ENVIRONMENT)
 
     assert step == banking.ScaStep(
         confirmation=f"{PAYMENT}/authorizations/1/confirmation",
@@ -229,11 +233,38 @@ def test_a_foreign_link_is_refused(name):
         payment.authorization_started("alice", started(1, _links=links), environment=ENVIRONMENT)
 
 
-def test_a_link_that_was_tampered_with_is_refused():
-    """What comes back from a database is checked against the environment once more."""
-    text = authorized("alice").to_json().replace("https://banking.example", "https://evil.example")
+@pytest.mark.parametrize(
+    "link",
+    [
+        PAYMENT,
+        f"{PAYMENT}/authorizations/1",
+        f"{PAYMENT}/authorizations/1/confirmation",
+    ],
+)
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "banking.example.evil.example",
+        "banking.example:8443",
+        "banking.example.",
+        "banking.example@evil.example",
+    ],
+)
+def test_a_link_that_was_tampered_with_is_refused(link, host):
+    """What comes back from a database is checked against the environment when it is read."""
+    foreign = json.dumps(link.replace("banking.example", host, 1))
+    text = authorized("alice").to_json().replace(json.dumps(link), foreign)
+    assert foreign in text
+    with pytest.raises((aa.VerificationError, aa.ConfigurationError)):
+        read(text)
+
+
+def test_a_link_is_refused_by_another_environment():
+    """A value that was read for one environment gives no step in another."""
+    other = aa.Environment("https://id.example", api_origins=["https://other.example"])
     with pytest.raises(aa.VerificationError):
-        PendingPayment.from_json(text).step("alice", environment=ENVIRONMENT)
+        authorized("alice").step("alice", environment=other)
 
 
 def test_an_authorization_without_self_link_is_taken():
@@ -397,7 +428,7 @@ NEWS = [
         {"transactionStatus": "pdng", "remainingAuthorizations": 1}, now=2001.5
     ),
     lambda payment: payment.merge_event(updated("ACSC", 2003)),
-    lambda payment: PendingPayment.from_json(payment.to_json()),
+    lambda payment: read(payment.to_json()),
 ]
 
 
@@ -419,9 +450,9 @@ def test_news_may_come_in_any_order_and_twice(order, repeated):
 def test_what_to_json_did_not_write_is_refused(text):
     """A text of another kind raises, and its values do not show."""
     with pytest.raises(aa.ConfigurationError, match="what to_json returned"):
-        PendingPayment.from_json(text)
+        read(text)
     with pytest.raises(aa.ConfigurationError, match="text must be"):
-        PendingPayment.from_json(b"{}")
+        read(b"{}")
 
 
 @pytest.mark.parametrize(
@@ -438,6 +469,9 @@ def test_what_to_json_did_not_write_is_refused(text):
             r"signatures\[0\].status must be a string",
         ),
         ({"sent_at": "1"}, "sent_at must be a number"),
+        ({"left": -1}, "left must be a small number"),
+        ({"signatures": [{"signer": "a"}, {"signer": "a"}]}, "each of another signer"),
+        ({"signatures": [{"signer": "a", "attempt": 0}]}, "attempt must be 1 or more"),
         ({"path": None}, "path is missing"),
     ],
 )
@@ -445,7 +479,7 @@ def test_a_row_that_was_tampered_with_is_refused(changes, problem):
     """What comes back from a database is checked when it is read, and the member is named."""
     kept = json.loads(created().to_json()) | changes
     with pytest.raises(aa.ConfigurationError, match=problem) as caught:
-        PendingPayment.from_json(json.dumps(kept))
+        read(json.dumps(kept))
 
     assert str(caught.value).startswith("text must be what to_json returned: ")
 
@@ -455,7 +489,7 @@ def test_a_row_of_a_later_version_is_read():
     payment = created()
     kept = json.loads(payment.to_json()) | {"later": 1}
 
-    assert PendingPayment.from_json(json.dumps(kept)) == payment
+    assert read(json.dumps(kept)) == payment
 
 
 @pytest.mark.parametrize("body", [{"a": object()}, {"a": float("nan")}, {"a": 1, 2: 3}])

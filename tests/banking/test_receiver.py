@@ -485,8 +485,8 @@ async def test_other_methods_are_refused(receiver):
     [
         ({"environment": "production"}, "environment must be an Environment"),
         ({"deliveries": {}}, "deliveries must be a DeliveryLog"),
-        ({"max_body": "1"}, "max_body must be a number"),
-        ({"max_events": None}, "max_events must be a number"),
+        ({"max_body": "1"}, "max_body must be a whole number"),
+        ({"max_events": None}, "max_events must be a whole number"),
         ({"timeout": 0}, "timeout must be"),
         ({"retention": -1}, "retention must be"),
         ({"clock": 5}, "clock must be a Clock"),

@@ -75,9 +75,9 @@ def test_what_is_not_given_is_not_sent():
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"events": []}, "events must be a list"),
-        ({"events": "banking.payment.status.updated"}, "events must be a list"),
-        ({"events": [""]}, "events must be a list"),
+        ({"events": []}, "events must name one type at least"),
+        ({"events": [""]}, "events must be names that are not empty"),
+        ({"expires_at": "tomorrow"}, "expires_at must be an RFC 3339 time"),
         ({"delivery_url": "http://erp.example/events"}, "delivery_url must use https"),
         ({"authorization": "plain"}, "authorization must be a SecretText"),
         ({"tenant_id": "a\nb"}, "TenantId"),

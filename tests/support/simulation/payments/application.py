@@ -17,6 +17,7 @@ from support.simulation.store import SharedStore
 EXAMPLE = load("two_signers")
 CALLBACK = "http://127.0.0.1/callback"
 
+_ENVIRONMENT = aa.Environment.at(SERVER, api_origins=[SERVER])
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
@@ -48,7 +49,11 @@ class Row:
     @property
     def payment(self):
         """What it holds, or None."""
-        return None if self.text is None else PendingPayment.from_json(self.text)
+        return (
+            None
+            if self.text is None
+            else PendingPayment.from_json(self.text, environment=_ENVIRONMENT)
+        )
 
 
 class Desk(EXAMPLE.Desk):
@@ -87,7 +92,7 @@ class Application(Process):
     """One process of the application."""
 
     def _make_provider(self):
-        environment = aa.Environment.at(SERVER, api_origins=[SERVER])
+        environment = _ENVIRONMENT
         service = aa.OAuthClient(
             "sandbox-service", "secret", environment=environment, clock=self.clock
         )

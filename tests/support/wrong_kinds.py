@@ -1,0 +1,46 @@
+"""Give each argument of a call something of each wrong kind."""
+
+import contextlib
+import datetime as dt
+import inspect
+import math
+
+import aritma_auth as aa
+
+
+async def sign(octets):
+    return octets
+
+
+def wrong_values():
+    """Give one value of each kind that callers mix up; the awaitable one is closed already."""
+    awaitable = sign(b"")
+    awaitable.close()
+    return [
+        *(None, True, 0, 7, -1, 1.5, math.nan, math.inf, 10**400),
+        *("", "x", "a\x00b", "\ud800", b"x", b""),
+        *([], ["x"], [5], ["\ud800"], {}, {"a": 1}, {5: "a"}, {"a": "\ud800"}),
+        *(dt.datetime(2020, 1, 1), str, object(), awaitable, sign, lambda *_: "x"),  # noqa: DTZ001 - naive on purpose
+    ]
+
+
+async def use(call, arguments):
+    """Call, await what is awaitable, and close what is open."""
+    with contextlib.suppress(aa.AritmaAuthError):
+        result = call(**arguments)
+        if inspect.isawaitable(result):
+            result = await result
+        if hasattr(result, "close"):
+            await result.close()
+
+
+async def try_all(call, right):
+    """Replace each argument by each wrong value; arguments that are None by default stay out."""
+    for name in right:
+        given = {key: value for key, value in right.items() if value is not None}
+        for wrong in wrong_values():
+            try:
+                await use(call, {**given, name: wrong})
+            except Exception as error:
+                error.add_note(f"with {name}={wrong!a:.60}")
+                raise
