@@ -282,7 +282,8 @@ def _show(response: _Response, *, include: bool, output: Path | None, as_json: b
     if response.status < http.HTTPStatus.MULTIPLE_CHOICES:
         return ExitCode.DONE
     if response.status < http.HTTPStatus.BAD_REQUEST:
-        place = dict(response.headers).get("Location", "nowhere")
+        places = [value for name, value in response.headers if name.lower() == "location"]
+        place = places[0] if places else "nowhere"
         if not as_json:
             show_error(f"error: {response.status} redirects to {place}; it was not followed")
         return ExitCode.FAILED
@@ -299,9 +300,13 @@ def _as_json(response: _Response) -> dict[str, JsonValue]:
     if body is None:
         body = response.text
         encoded = None if body is not None else base64.b64encode(response.body).decode()
+    # A name may come twice, in two spellings; the values of Set-Cookie must not be joined.
+    values: dict[str, list[JsonValue]] = {}
+    for name, value in response.headers:
+        values.setdefault(name.lower(), []).append(value)
     return {
         "status": response.status,
-        "headers": dict(response.headers),
+        "headers": {**values},
         "body": body,
         "body_base64": encoded,
     }

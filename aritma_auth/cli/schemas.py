@@ -33,7 +33,11 @@ def build_schemas() -> dict[str, Schema]:
         "call": _object(
             "The API's response.",
             status=_is("integer", "HTTP status.", minimum=100, maximum=599),
-            headers=_map("Headers by name; of a repeated one the last.", "string"),
+            headers=_is(
+                "object",
+                "The values of each header, by its name in small letters.",
+                additionalProperties={"type": "array", "items": {"type": "string"}},
+            ),
             body={"description": "Body as JSON, else as text; null if it is binary."},
             body_base64=_is(_TEXT, "A binary body; null for any other."),
         ),

@@ -15,6 +15,7 @@ from aritma_auth.sandbox.faults.controls import place_of
 from aritma_auth.sandbox.identity.proofs import Nonces
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
 from aritma_auth.sandbox.pages.home import HomePage
+from aritma_auth.sandbox.pages.not_found import show_not_found
 from aritma_auth.sandbox.pages.sign_in import DevicePages, SignInPages
 from aritma_auth.sandbox.pages.sign_out import SignOutPages
 from aritma_auth.sandbox.state import SandboxState
@@ -71,6 +72,7 @@ class LoopbackServers:
             app.on_response_prepare.append(_offer_nonce(nonces))
             for part in routes:
                 part.add_routes(app)
+            app.middlewares.append(show_not_found(state))
             runner = web.AppRunner(
                 app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True
             )

@@ -10,6 +10,7 @@ from itertools import takewhile
 import jsonschema
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from aritma_auth import cli
 from aritma_auth.cli import terminal
@@ -96,6 +97,7 @@ class Server:
         self.page = None
         self.hangs = self.drops = False
         self.headers = None
+        self.response_status, self.response_headers = 404, []
         self.is_over = asyncio.Event()
 
     async def respond(self, request):
@@ -122,7 +124,8 @@ class Server:
             return web.Response(status=self.status, text=self.page, content_type="text/html")
         if request.path == "/oauth/token":
             return web.json_response(self.token, status=self.status)
-        return web.Response(status=404, text="<html>not here</html>", content_type="text/html")
+        fields = CIMultiDict([("Content-Type", "text/html"), *self.response_headers])
+        return web.Response(status=self.response_status, text="<html>here</html>", headers=fields)
 
     async def start(self):
         app = web.Application()

@@ -99,8 +99,16 @@ def test_the_object_has_status_headers_and_body(call):
     assert code == ExitCode.DONE
     assert [*told] == ["status", "headers", "body", "body_base64"]
     assert told["status"] == 200
-    assert told["headers"]["X-Aritma-Sandbox"] == "stand-in"
+    assert told["headers"]["x-aritma-sandbox"] == ["stand-in"]
     assert told["body"]["accounts"][0]["id"] == "account-1"
+
+
+def test_the_object_keeps_every_value_of_a_repeated_header(server, capsys):
+    """Two cookies are two values, whatever the spelling of the header's name."""
+    server.response_headers = [("Set-Cookie", "a=1"), ("set-cookie", "b=2")]
+
+    assert cli.run(["call", "get", f"{server.url}/x", "--trust-origin", "--json"])
+    assert json.loads(capsys.readouterr().out)["headers"]["set-cookie"] == ["a=1", "b=2"]
 
 
 def test_status_and_headers_are_shown_beside_the_body(call):
@@ -170,6 +178,14 @@ def test_a_redirect_is_shown_and_not_followed(call, settings):
     assert (
         err == f"error: 302 redirects to {settings.banking_url}api/accounts; it was not followed\n"
     )
+
+
+def test_where_a_redirect_leads_is_said_whatever_the_spelling(server, capsys):
+    """Names of headers have no case (RFC 9110 §5.1)."""
+    server.response_status, server.response_headers = 303, [("location", "/elsewhere")]
+
+    assert cli.run(["call", "get", f"{server.url}/x", "--trust-origin"]) == ExitCode.FAILED
+    assert "error: 303 redirects to /elsewhere; it was not followed\n" in capsys.readouterr().err
 
 
 def test_a_problem_without_title_has_the_reason(call, settings):

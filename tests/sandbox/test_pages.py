@@ -6,6 +6,7 @@ import ssl
 import aiohttp
 import pytest
 import trustme
+from yarl import URL
 
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from support.plain_browser import PlainBrowser
@@ -33,6 +34,7 @@ async def pages_of(sandbox, browser):
         "consent": consent,
         "home": await browser.open(f"{sandbox.identity_url}/"),
         "error": await browser.open(authorize_url(sandbox, scope="zam")),
+        "not found": await browser.open(f"{sandbox.identity_url}/nope"),
         "device": await browser.open(f"{sandbox.identity_url}/device"),
         "no device": await browser.open(f"{sandbox.identity_url}/device?user_code=1"),
         "device consent": await browser.open(started["verification_uri_complete"]),
@@ -53,7 +55,7 @@ async def test_every_page_can_be_used_without_seeing_it(sandbox, browser):
         assert '<html lang="en">' in text
         assert 'name="viewport"' in text
         assert len(heading) == 1
-        is_bad = name in {"wrong", "error", "no device"}
+        is_bad = name in {"wrong", "error", "not found", "no device"}
         assert title == ([f"Error: {heading[0]}"] if is_bad else heading)
         assert ('role="alert"' in text) is is_bad
         fields = re.findall('<input id="(.*?)"', text)
@@ -110,6 +112,46 @@ async def test_the_home_page_lists_who_can_sign_in(sandbox, browser):
     for text in ("alice", "bob-password", "123456", "sandbox-web", "web-secret", "&lt;mine&gt;"):
         assert f"<code>{text}</code>" in page.text
     assert f"export ARITMA_ENVIRONMENT={sandbox.identity_url}" in page.text
+
+
+@pytest.mark.parametrize("server", ["identity_url", "banking_url"])
+async def test_a_browser_at_an_unknown_address_is_shown_where_to_go_on(server, sandbox):
+    """The page has the status, names the path as text, and links to the home page and others."""
+    url = URL(getattr(sandbox, server)).with_path("/<nope>")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url, headers={"Accept": "text/html,*/*;q=0.8"}) as response,
+    ):
+        text = await response.text()
+        assert (response.status, response.content_type) == (404, "text/html")
+
+    assert "&lt;nope&gt;" in text
+    assert "<nope>" not in text
+    assert f'href="{sandbox.identity_url}/"' in text
+    assert f'href="{sandbox.identity_url}/device"' in text
+
+
+async def test_a_browser_that_posts_to_the_home_page_is_told_what_is_allowed(sandbox):
+    """The page of a 405 keeps the header Allow."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(sandbox.identity_url, headers={"Accept": "text/html"}) as response,
+    ):
+        assert (response.status, response.content_type) == (405, "text/html")
+        assert response.headers["Allow"] == "GET,HEAD"
+
+
+async def test_a_program_at_an_unknown_address_is_shown_no_page(sandbox):
+    """The identity server says the status alone, the Banking APIs give problem details."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{sandbox.identity_url}/nope") as response:
+            assert (response.status, response.content_type) == (404, "text/plain")
+        async with session.get(f"{sandbox.banking_url}nope") as response:
+            problem = await response.json(content_type="application/problem+json")
+        async with session.put(f"{sandbox.banking_url}api/accounts") as response:
+            assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")
+
+    assert (problem["status"], problem["detail"]) == (404, "There is no GET /nope.")
 
 
 async def test_pages_are_neither_cached_nor_framed(sandbox, browser):

@@ -118,7 +118,10 @@ class PlainBrowser:
         self.home = URL(home).origin()
         self.asked = []
         # Addresses in place of names have cookies too.
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self.session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"},
+        )
 
     async def __aenter__(self):
         return self

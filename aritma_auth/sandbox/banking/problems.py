@@ -47,6 +47,10 @@ async def show_problems(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Problem as problem:
         return problem.response(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        headers = {name: value for name, value in error.headers.items() if name == "Allow"}
+        detail = f"There is no {request.method} {request.path}."
+        return Problem(error.status, detail, headers).response(request)
 
 
 @web.middleware

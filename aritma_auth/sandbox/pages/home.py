@@ -8,6 +8,13 @@ from aiohttp import web
 from aritma_auth.sandbox.pages.templates import show_page
 from aritma_auth.sandbox.state import SandboxState
 
+LINKS = (
+    ("/.well-known/openid-configuration", "metadata"),
+    ("/device", "sign in a device"),
+    ("/connect/endsession", "sign out"),
+)
+"""What can be opened without a client, and what a link to it says."""
+
 
 class HomePage:
     """The route of the home page; everything on it is made up and public."""
@@ -50,13 +57,12 @@ class HomePage:
             f"export ARITMA_CLIENT_SECRET={service.client_secret}\n"
             "aritma-auth token"
         )
-        metadata = "/.well-known/openid-configuration"
+        links = ", ".join(f'<a href="{path}">{text}</a>' for path, text in LINKS)
         return show_page(
             "A local Aritma",
             f"<p>Identity server <code>{escape(sandbox.identity_url)}</code>, Banking APIs "
             f"<code>{escape(sandbox.banking_url)}</code>.</p>"
-            f'<p><a href="{metadata}">Metadata</a>, <a href="/device">sign in a device</a>, '
-            '<a href="/connect/endsession">sign out</a></p>'
+            f"<p>{links}</p>"
             f"<h2>End-users</h2>{users}<h2>Clients</h2>{clients}"
             f"<h2>In a terminal</h2><pre><code>{escape(settings)}</code></pre>",
             is_wide=True,
