@@ -263,7 +263,6 @@ def development(settings, monkeypatch):
     }
     apis["commerce"] = aa.APIS["commerce"]
     monkeypatch.setattr(environment, "DEVELOPMENT", listed)
-    monkeypatch.setattr(registration, "DEVELOPMENT", listed)
     monkeypatch.setattr(environment, "APIS", apis)
     monkeypatch.setenv("ARITMA_ENVIRONMENT", "development")
     return settings
