@@ -15,6 +15,7 @@ The loop's end then waits for the section that must not be interrupted, and for 
 
 import asyncio
 import contextlib
+import inspect
 from asyncio.tasks import _unregister_task
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar
@@ -183,6 +184,11 @@ async def run_within(
             turns += 1
     except asyncio.CancelledError:
         await _stop(task)
+        raise
+    except GeneratorExit:
+        # The loop was closed with its tasks. Python warns of a coroutine that has not begun.
+        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            coroutine.close()
         raise
     if not task.done():
         await _stop(task)

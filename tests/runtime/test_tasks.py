@@ -173,6 +173,30 @@ def test_an_error_that_nobody_receives_is_not_reported(caplog):
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("work", [settle, hang])
+def test_work_of_a_loop_that_was_closed_is_let_go_in_silence(recwarn, caplog, turns, work):
+    """It had not begun, or not ended: Python would report it from wherever it is collected."""
+    loop = asyncio.new_event_loop()
+
+    async def run():
+        await run_within(1, work())
+
+    def stop():
+        nonlocal turns
+        turns -= 1
+        loop.call_soon(loop.stop if turns < 0 else stop)
+
+    loop.call_soon(lambda: GuardedTask(run(), "work"))
+    loop.call_soon(stop)
+    loop.run_forever()
+    loop.close()
+    gc.collect()
+
+    assert not recwarn.list
+    assert not caplog.records
+
+
 def test_a_task_of_a_loop_that_is_over_is_not_waited_for():
     """Closing on another loop goes on at once: that loop runs no task to its end any more."""
     loop = asyncio.new_event_loop()
