@@ -13,8 +13,8 @@ from aritma_auth.files import FileProblemError, read_content, require_path, show
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
 from aritma_auth.runtime.threads import WorkerThreads
 
-_FILE_LIMIT = 1 << 16
-"""Bytes of a secret's file read at most: a private key in PEM has a few thousand."""
+_LIMIT = 1 << 16
+"""Bytes of a secret at most: a private key in PEM has a few thousand."""
 
 _STANDARD_ERROR = 2
 
@@ -190,6 +190,10 @@ def _checked(given: object, origin: str) -> SecretText:
         raise ConfigurationError(f"{origin} must hold a secret's text; it holds {found}")
     if not given:
         raise ConfigurationError(f"{origin} must hold a secret: it is empty")
+    if len(given) > _LIMIT:
+        raise ConfigurationError(
+            f"{origin} must hold a secret of at most {_LIMIT} characters; it has {len(given)}"
+        )
     # A key in PEM has lines; a secret has none.
     if not given.isprintable() and not given.startswith("-----BEGIN "):
         raise ConfigurationError(
@@ -200,7 +204,7 @@ def _checked(given: object, origin: str) -> SecretText:
 
 def _read(file: Path, origin: str) -> HiddenStr:
     try:
-        content = read_content(file, _FILE_LIMIT, HiddenBytes)
+        content = read_content(file, _LIMIT, HiddenBytes)
     except FileProblemError as error:
         problem = str(error)
     else:
@@ -228,7 +232,7 @@ def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
         content = run_command(
             command,
             timeout=timeout,
-            limit=_FILE_LIMIT,
+            limit=_LIMIT,
             hide=HiddenBytes,
             shows_errors=os.isatty(_STANDARD_ERROR),
         )

@@ -250,3 +250,9 @@ def test_aritmas_own_issuers_are_its_environments(known):
     for other in (f"{known.issuer}.example", f"{known.issuer}/a/b", "https://x.example/acme"):
         assert Environment.of(other).discovers
         assert not Environment.of(other).api_origins
+
+
+def test_a_template_is_no_issuer():
+    """It is what the documentation of a server for many tenants shows, and is asked for nothing."""
+    with pytest.raises(ConfigurationError, match="the issuer must name a tenant in the place"):
+        Environment.named("https://login.example/{tenantid}/v2.0")

@@ -268,6 +268,12 @@ async def test_what_a_command_complains_of_is_for_a_terminal_alone(monkeypatch, 
     assert ("touch your key" in capfd.readouterr().err) is is_terminal
 
 
+async def test_a_secret_has_a_length():
+    """What a callable gives is no longer than what a file may hold."""
+    with pytest.raises(ConfigurationError, match=r"at most 65536 characters; it has 65537"):
+        await Secret.from_callable(lambda: "x" * 65_537).load()
+
+
 @pytest.mark.parametrize("name", ["", "A=B", "A\0B", "\ud800"])
 def test_a_name_that_no_variable_has_is_refused(name):
     """The operating system would refuse it only when the secret is needed."""

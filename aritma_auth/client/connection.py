@@ -394,7 +394,13 @@ class ServerConnection:
 
 
 async def _load(source: CredentialSource) -> SecretText:
-    return await source.load()
+    given = await source.load()
+    if isinstance(given, SecretText):
+        return given
+    problem = wrong_kind("what load() of a credential returns", "a SecretText", given)
+    # A traceback with local variables would show the secret.
+    del given
+    raise problem
 
 
 def _find_files(certificate: object) -> "ClientCertificate | None":

@@ -1,5 +1,6 @@
 """Loads what a grant presents anew for each request: secrets, other providers' tokens, and JWTs."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
@@ -24,6 +25,9 @@ from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 LoadSecret = Callable[[CredentialSource], Awaitable[SecretText]]
 Sign = Callable[[UnsignedJwt], Awaitable[HiddenStr]]
 WriteForm = Callable[[ClientCredential], Awaitable[Parameters]]
+
+
+_log = logging.getLogger("aritma_auth")
 
 
 async def fetch_with_sources(
@@ -137,7 +141,7 @@ class LoadedGrant:
         if not isinstance(error, InvalidGrantError) and error.error != "invalid_request":
             return False
         # Every one is reported: which of them was refused is not known.
-        reported = [source.report_rejected(token) for source, token in self.tokens]
+        reported = [_report(source, token) for source, token in self.tokens]
         return any(reported)
 
 
@@ -149,6 +153,15 @@ def _choose(grant: Grant, name: str, token: Token) -> SecretText:
             "openid to have an ID token, and for offline_access to have a refresh token"
         )
     return SecretText(text)
+
+
+def _report(source: SubjectTokenSource, token: Token) -> bool:
+    try:
+        return source.report_rejected(token)
+    except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
+        # The server's refusal says more to the caller.
+        _log.error("report_rejected of a grant's source has raised %s", type(error).__name__)
+        return False
 
 
 async def _get_token(source: SubjectTokenSource, within: float) -> Token:

@@ -1,6 +1,8 @@
 """Signs JWTs: at once with a key of this process, or by awaiting a key that is kept elsewhere."""
 
-from aritma_auth.errors import AritmaAuthError, TransportError
+from collections.abc import Awaitable
+
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.signing import RemoteSigner
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
@@ -32,7 +34,10 @@ async def sign_jwt(jwt: UnsignedJwt, *, within: float) -> HiddenStr:
 
 async def _await_signature(signer: RemoteSigner, signing_input: HiddenStr, within: float) -> bytes:
     async def call() -> bytes:
-        return await signer.sign(signing_input.encode())
+        signature = signer.sign(signing_input.encode())
+        if not isinstance(signature, Awaitable):
+            raise ConfigurationError("sign of the RemoteSigner must be an async function")
+        return await signature
 
     try:
         return await run_within(within, call(), "aritma-auth signature")

@@ -57,7 +57,8 @@ def parse_issuer(url: str) -> str:
         url: The issuer's URL.
 
     Raises:
-        ConfigurationError: It is not secure, has a query, or is the address of metadata.
+        ConfigurationError: It is not secure, has a query or a placeholder, or is the address of
+            metadata.
 
     Spec: RFC 8414 §2.
     """
@@ -66,6 +67,10 @@ def parse_issuer(url: str) -> str:
     require_secure_url(url, "the issuer")
     if "?" in url:
         raise ConfigurationError("the issuer must not carry a query: remove it (RFC 8414 §2)")
+    if "{" in url:
+        raise ConfigurationError(
+            "the issuer must name a tenant in the place of {…}: a template is the issuer of none"
+        )
     if _WELL_KNOWN in url:
         raise ConfigurationError(
             f"the issuer must not be the address of its metadata: give {_issuer_of_metadata(url)!r}"

@@ -109,7 +109,7 @@ def test_an_assertion_made_elsewhere_is_sent_as_it_is(canary):
     assert canary.text not in repr((proof, aa.ClientAssertion(canary.text)))
 
 
-@pytest.mark.parametrize("wrong", ["", "jwt-bearer"])
+@pytest.mark.parametrize("wrong", ["", "jwt-bearer", "urn:a b", "urn:\n", "urn:\ud800"])
 def test_the_type_of_an_assertion_is_a_uri(wrong):
     """A short name in its place is refused at construction."""
     with pytest.raises(aa.ConfigurationError, match="type must be a URI, such as urn:ietf"):

@@ -4,10 +4,12 @@ import asyncio
 from urllib.parse import parse_qsl
 
 import pytest
+from aiohttp import web
 
 import aritma_auth as aa
 from support.clock import FakeClock
 from support.fakes import FakeClient
+from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -192,3 +194,62 @@ async def test_a_new_key_signs_at_once():
 
     assert requests == 2
     assert (await provider.get_token()).access_token == "token-1"
+
+
+@pytest.mark.parametrize(
+    ("result", "found"), [(KeyError("canary"), "raised KeyError"), (5, "of type int")]
+)
+def test_a_source_that_cannot_say_whose_its_tokens_are_is_named(result, found):
+    """Its own error is not the caller's; a store could not tell the end-users apart."""
+
+    class Odd(Giver):
+        def identity(self):
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+    problem = (
+        rf"identity\(\) of subject_token must return whose its tokens are, or None; it .*{found}"
+    )
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        aa.TokenProvider(client(), aa.TokenExchangeGrant(Odd()), store=aa.MemoryTokenStore())
+
+
+async def test_a_source_that_fails_to_be_told_leaves_the_refusal(caplog):
+    """The server's own error is what the caller needs."""
+
+    class Deaf(Giver):
+        def report_rejected(self, token):
+            raise KeyError("canary")
+
+    async def refuse(_request):
+        return web.json_response({"error": "invalid_grant"}, status=400)
+
+    async with serving(refuse) as url:
+        client = aa.OAuthClient("id", "secret", environment=aa.Environment.at(url))
+        with pytest.raises(aa.InvalidGrantError):
+            await client.fetch_token(aa.TokenExchangeGrant(Deaf()))
+
+    assert "report_rejected of a grant's source has raised KeyError" in caplog.text
+
+
+@pytest.mark.parametrize("given", ["canary", None, 5])
+async def test_a_source_that_gives_no_secret_text_is_named(given):
+    """A caller's own class of secrets must wrap them."""
+
+    class Plain:
+        async def load(self):
+            return given
+
+    client = aa.OAuthClient("id", aa.ClientAssertion(Plain()), timeout=1.0)
+    with pytest.raises(aa.ConfigurationError, match=r"load.. .* must be a SecretText") as failed:
+        await client.fetch_token(aa.ClientCredentialsGrant())
+
+    assert "canary" not in str(failed.value)
+
+
+async def test_a_signer_that_is_not_async_is_named():
+    """It would sign on the event loop; and what it returned cannot be awaited."""
+    auth = aa.PrivateKeyJwt(aa.RemoteSigner("ES256", lambda _octets: b"x"))
+    with pytest.raises(aa.ConfigurationError, match="RemoteSigner must be an async function"):
+        await aa.OAuthClient("id", auth, timeout=1.0).fetch_token(aa.ClientCredentialsGrant())

@@ -76,6 +76,13 @@ def test_a_loaded_key_signs():
         aa.JwtAssertion(PEM).build(CREDENTIAL)
 
 
+def endless():
+    """Make a list that holds itself."""
+    members = []
+    members.append(members)
+    return members
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -86,8 +93,22 @@ def test_a_loaded_key_signs():
         ({"issuer": b"x"}, "issuer must be a string"),
         ({"audience": ["x"]}, "audience must be a string"),
         ({"claims": "x"}, "claims must be a mapping of JSON values by name"),
-        ({"claims": {"x": b"bytes"}}, "claims must hold values that JSON can express"),
-        ({"claims": {"x": float("nan")}}, "claims must hold values that JSON can express"),
+        *(
+            ({name: members}, f"{name} must hold values by name that JSON can express")
+            for name in ("claims", "header")
+            for members in (
+                {"x": b"bytes"},
+                {"x": float("nan")},
+                {"x": "\ud800"},
+                {"\ud800": 1},
+                {5: "x"},
+                {"x": endless()},
+            )
+        ),
+        ({"header": {"alg": "none"}}, "header must not set alg: the key decides it"),
+        ({"header": {"b64": False}}, "header must not set b64"),
+        ({"header": {"kid": 5}}, "kid in header must be a string; it is of type int"),
+        ({"header": {"typ": []}}, "typ in header must be a string"),
         ({"claims": {"exp": 1, "jti": "x"}}, "claims must not set exp, jti"),
         ({"header": []}, "header must be a mapping"),
         ({"algorithm": "HS256"}, "algorithm must be one of"),
@@ -95,7 +116,6 @@ def test_a_loaded_key_signs():
         ({"key_id": 1}, "key_id must be a string"),
         ({"lifetime": 0}, "lifetime must be"),
     ],
-    ids=str,
 )
 def test_a_wrong_argument_is_named(arguments, problem):
     """The error says what the argument must be, at construction."""

@@ -126,7 +126,8 @@ class PrivateKeyJwt(Value, ClientAuth):
 
 def _require_urn(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
     require_text(_auth, field, value)
-    if ":" not in str(value):
+    text = str(value)
+    if ":" not in text or " " in text or not text.isprintable():
         raise ConfigurationError(f"{field.name} must be a URI, such as {ASSERTION_TYPE}")
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.grants.base import Grant
 from aritma_auth.protocol.grants.sources import (
     GrantSource,
@@ -51,12 +52,26 @@ class SourcedGrant(Grant):
         whose = []
         sources = self.sources()
         for name, source in sources.items():
-            identify: Callable[[], str | None] | None = getattr(source, "identity", None)
-            known = None if identify is None else identify()
+            known = _identify(name, source)
             if known is None:
                 return None
             whose.append((name, known))
         return (*whose, *(pair for pair in self.parameters() if pair[0] not in sources))
+
+
+def _identify(name: str, source: "GrantSource") -> str | None:
+    identify: Callable[[], object] | None = getattr(source, "identity", None)
+    try:
+        known = None if identify is None else identify()
+    except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
+        found = f"it raised {type(error).__name__}"
+    else:
+        if isinstance(known, str | None):
+            return known
+        found = f"it returned a value of type {type(known).__name__}"
+    raise ConfigurationError(
+        f"identity() of {name} must return whose its tokens are, or None; {found}"
+    )
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -59,13 +59,26 @@ def _as_members(given: Mapping[str, JsonValue] | Members) -> Members:
 def _require_json(_assertion: object, field: "attrs.Attribute[Members]", value: object) -> None:
     if not isinstance(value, Members):
         raise wrong_kind(field.name, "a mapping of JSON values by name", value)
+    members = dict(value.items())
     try:
-        json.dumps(dict(value.items()), allow_nan=False)
-    except (TypeError, ValueError):
-        pass
-    else:
-        return
-    raise ConfigurationError(f"{field.name} must hold values that JSON can express")
+        is_json = all(isinstance(name, str) for name in members)
+        # A lone surrogate has no UTF-8, and what refers to itself has no end.
+        json.dumps(members, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        is_json = False
+    if not is_json:
+        raise ConfigurationError(f"{field.name} must hold values by name that JSON can express")
+
+
+def _require_header(assertion: object, field: "attrs.Attribute[Members]", value: Members) -> None:
+    _require_json(assertion, field, value)
+    fixed = [name for name in ("alg", "b64") if name in value]
+    if fixed:
+        # What it says must be how the key signs (RFC 7515 §4.1.1; RFC 7797 §7).
+        raise ConfigurationError(f"header must not set {', '.join(fixed)}: the key decides it")
+    for name in ("kid", "typ"):
+        if not isinstance(value.get(name), str | None):
+            raise wrong_kind(f"{name} in header", "a string", value.get(name))
 
 
 def _require_no_times(assertion: object, field: "attrs.Attribute[Members]", value: Members) -> None:
@@ -124,7 +137,7 @@ class JwtAssertion(Value):
         default=Members(), converter=_as_members, validator=_require_no_times, kw_only=True
     )
     header: Members = attrs.field(
-        default=Members(), converter=_as_members, validator=_require_json, kw_only=True
+        default=Members(), converter=_as_members, validator=_require_header, kw_only=True
     )
     algorithm: str | None = attrs.field(default=None, validator=require_key_algorithm, kw_only=True)
     key_id: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
