@@ -34,7 +34,6 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.protocol.strict_json import (
@@ -55,6 +54,8 @@ _IAM_API = IamApi()
 
 _LATEST = 253_402_300_799.0
 """The last second that RFC 3339 can write."""
+
+_MAKES_CLIENT = "a function that makes an OAuthClient of a Secret, or None"
 
 _PROOFS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each attempt: a new secret may need a moment to be known everywhere."""
@@ -108,7 +109,7 @@ async def rotate_secret(
     iam_url: str,
     environment: Environment = PRODUCTION,
     scope: str | Iterable[str] | None = None,
-    client_auth: Callable[[Secret], ClientAuth] = ClientSecretPost,
+    make_client: Callable[[Secret], OAuthClient] | None = None,
     lifetime: float | None = None,
     only_within: float | None = None,
     keep_old: bool = False,
@@ -138,7 +139,8 @@ async def rotate_secret(
 
         scope: Scope of the tokens that prove the secret; None for all that the client may have.
 
-        client_auth: How the client presents its secret.
+        make_client: Makes the client that proves a secret, if it needs more than ``environment``
+            and ``session``: another client authentication, a certificate, a DPoP key, a proxy.
 
         lifetime: Seconds after which the new secret ends, or None for never.
 
@@ -183,28 +185,26 @@ async def rotate_secret(
     require_instance("iam_api", "an IamApi", iam_api, IamApi)
     require_instance("description", "a text", description, str)
     require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
-    _require_client_auth(client_auth)
-    if old_secret_id is not None:
-        require_instance("old_secret_id", "an identifier or None", old_secret_id, str)
+    _require_optional(make_client, old_secret_id)
     now = clock.time()
     end = _end_after(lifetime, now)
     if only_within is not None:
         require_seconds("only_within", only_within, above_zero=True)
+
+    def new_client(secret: Secret) -> OAuthClient:
+        if make_client is not None:
+            return _require_client(make_client(secret), client_id)
+        return OAuthClient(
+            client_id, secret, environment=environment, session=session, timeout=timeout
+        )
 
     async def prove(secret: SecretText, attempts: int) -> bool:
         """Tell whether a secret gets a token."""
         for pause in _PROOFS[:attempts]:
             if pause:
                 await clock.sleep(pause)
-            client = OAuthClient(
-                client_id,
-                client_auth(Secret(secret.text)),
-                environment=environment,
-                session=session,
-                timeout=timeout,
-            )
             try:
-                async with client:
+                async with new_client(Secret(secret.text)) as client:
                     await client.fetch_token(ClientCredentialsGrant(scope))
             except InvalidClientError:
                 continue
@@ -248,9 +248,21 @@ def _require_places(*places: object) -> None:
         require_instance(name, "a SecretPlace, such as FileSecretPlace(path)", given, SecretPlace)
 
 
-def _require_client_auth(given: object) -> None:
-    if not callable(given):
-        raise wrong_kind("client_auth", "a client authentication's class", given)
+def _require_optional(make_client: object, old_secret_id: object) -> None:
+    if make_client is not None and not callable(make_client):
+        raise wrong_kind("make_client", _MAKES_CLIENT, make_client)
+    if old_secret_id is not None:
+        require_instance("old_secret_id", "an identifier or None", old_secret_id, str)
+
+
+def _require_client(client: object, client_id: str) -> OAuthClient:
+    if not isinstance(client, OAuthClient):
+        raise wrong_kind("make_client's result", "an OAuthClient", client)
+    if client.client_id != client_id:
+        raise ConfigurationError(
+            f"make_client must make the client {client_id!r}, not {client.client_id!r}"
+        )
+    return client
 
 
 def _require_session(iam: object, iam_url: str, timeout: float) -> None:

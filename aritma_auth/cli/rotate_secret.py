@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,14 @@ from aritma_auth.cli.options import Json
 from aritma_auth.cli.stored_sign_in import open_session
 from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.client.client import OAuthClient
+from aritma_auth.configuration.registration import from_variables
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost
+from aritma_auth.protocol.client_auth import (
+    ClientAuth,
+    ClientSecretBasic,
+    ClientSecretPost,
+    NoClientAuth,
+)
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.provider.provider import TokenProvider
@@ -105,6 +111,7 @@ async def rotate(
     place, notes = _places(file, keyring, read_command, write_command, journal)
     async with open_session() as session:
         client = OAuthClient.from_env(session=session, requires_secret=False)
+        _require_secret(client)
         with waiting("rotating the secret"):
             done = await _rotate(
                 client,
@@ -142,7 +149,12 @@ async def _rotate(
     grant = ClientCredentialsGrant("services.iam")
     async with TokenProvider(admin, grant, on_event=None) as tokens:
         middleware = tokens.middleware([iam_url])
-        async with aiohttp.ClientSession(trust_env=True, middlewares=[middleware]) as iam:
+        # A token that is bound to the client's certificate is refused without it (RFC 8705 §3).
+        context = admin.ssl_context
+        connector = aiohttp.TCPConnector(ssl=True if context is None else context)
+        async with aiohttp.ClientSession(
+            connector=connector, trust_env=True, middlewares=[middleware]
+        ) as iam:
             return await rotate_secret(
                 client.client_id,
                 place,
@@ -151,7 +163,7 @@ async def _rotate(
                 iam_url=iam_url,
                 iam_api=iam_api,
                 environment=client.environment,
-                client_auth=_kind_of(client.client_auth),
+                make_client=partial(_with_secret, client.client_auth, session),
                 scope=os.environ.get("ARITMA_SCOPE"),
                 lifetime=lifetime,
                 only_within=only_within,
@@ -161,12 +173,25 @@ async def _rotate(
             )
 
 
-def _kind_of(client_auth: ClientAuth) -> Callable[[Secret], ClientAuth]:
-    """Present the new secret as the client presents its old one."""
+def _require_secret(client: OAuthClient) -> None:
+    """Refuse a client whose secret, if it has one, is not what it authenticates with."""
+    if isinstance(client.client_auth, ClientSecretPost | ClientSecretBasic | NoClientAuth):
+        return
+    raise UsageError(
+        f"this client authenticates with {client.client_auth.method} and has no secret to rotate; "
+        "if it has one beside its certificate, ARITMA_CLIENT_SECRET_FILE must name it"
+    )
+
+
+def _with_secret(
+    client_auth: ClientAuth, session: aiohttp.ClientSession, secret: Secret
+) -> OAuthClient:
+    """Make the client that presents another secret, with all else that its settings say."""
+    presented: ClientAuth = ClientSecretPost(secret)
     if isinstance(client_auth, ClientSecretBasic):
-        encodes = client_auth.is_form_encoded
-        return lambda secret: ClientSecretBasic(secret, is_form_encoded=encodes)
-    return ClientSecretPost
+        presented = ClientSecretBasic(secret, is_form_encoded=client_auth.is_form_encoded)
+    known = from_variables(requires_credential=False)
+    return partial(OAuthClient, **known.client_arguments)(client_auth=presented, session=session)
 
 
 def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSession) -> OAuthClient:
@@ -185,12 +210,7 @@ def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSessi
             )
         return found.text
 
-    return OAuthClient(
-        client.client_id,
-        Secret.from_callable(in_use),
-        environment=client.environment,
-        session=session,
-    )
+    return _with_secret(client.client_auth, session, Secret.from_callable(in_use))
 
 
 def _places(

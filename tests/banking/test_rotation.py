@@ -465,7 +465,7 @@ async def test_iam_may_be_unreachable(service):
         ({"timeout": "5"}, "timeout must be"),
         ({"iam": None}, "iam must be your aiohttp.ClientSession"),
         ({"clock": None}, "clock must be a Clock"),
-        ({"client_auth": None}, "client_auth must be"),
+        ({"make_client": 5}, "make_client must be"),
         ({"old_secret_id": 5}, "old_secret_id must be"),
         ({"description": None}, "description must be"),
         ({"only_within": -1}, "only_within must be"),
@@ -756,3 +756,37 @@ def test_a_command_is_a_list_of_words(wrong):
     """A text would need a shell."""
     with pytest.raises(aa.ConfigurationError, match="as a list of words"):
         banking.CommandSecretPlace(["a"], wrong)
+
+
+async def test_the_proof_is_made_by_the_callers_client(service):
+    """A client that needs more than a secret proves it with all that it needs."""
+    made = []
+
+    def make_client(secret):
+        made.append(
+            aa.OAuthClient(
+                CLIENT, aa.ClientSecretBasic(secret), environment=service.sandbox.environment
+            )
+        )
+        return made[-1]
+
+    await service.rotate(make_client=make_client)
+
+    await service.assert_serves()
+    assert made
+
+
+@pytest.mark.parametrize(
+    ("make_client", "problem"),
+    [
+        (lambda _secret: None, "make_client's result must be an OAuthClient"),
+        (lambda secret: aa.OAuthClient("another", secret), "make the client 'sandbox-service'"),
+    ],
+)
+async def test_a_proof_by_another_client_proves_nothing(service, make_client, problem):
+    """The old secret stays in use and valid."""
+    with pytest.raises(aa.ConfigurationError, match=problem):
+        await service.rotate(make_client=make_client)
+
+    await service.assert_serves()
+    assert "sandbox-secret" in service.valid

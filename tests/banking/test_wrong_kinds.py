@@ -238,7 +238,7 @@ CALLS = {
         "iam_url": "https://iam.example",
         "environment": ENVIRONMENT,
         "scope": "api",
-        "client_auth": aa.ClientSecretPost,
+        "make_client": None,
         "lifetime": 60.0,
         "only_within": 60.0,
         "keep_old": False,

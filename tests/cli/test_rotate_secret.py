@@ -6,7 +6,10 @@ import sys
 import pytest
 
 from aritma_auth import cli
+from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.sandbox import SandboxClient
+from support.apart import sandbox_apart
+from support.tls import Authority
 
 CLIENT = "rotated"
 
@@ -81,6 +84,72 @@ def test_the_new_secret_is_proven_as_the_client_presents_it(sandbox, file, monke
 
     assert rotate(sandbox) == 0
     assert valid(sandbox) == [file.read_text()]
+
+
+def test_the_new_secret_is_proven_with_the_clients_key(file, monkeypatch, tmp_path):
+    """A client that may not ask without a DPoP proof shows one with its new secret."""
+    _, key = Authority(tmp_path).issue()
+    with sandbox_apart(server_version="fapi") as sandbox:
+        sandbox.add_client(
+            SandboxClient(
+                client_id=CLIENT,
+                secrets="first-secret",
+                scopes=("bankservice", "services.iam"),
+                requires_dpop=True,
+            )
+        )
+        for name, value in (
+            ("CLIENT_ID", CLIENT),
+            ("CLIENT_SECRET_FILE", file),
+            ("DPOP_KEY_FILE", key),
+            ("ISSUER", sandbox.identity_url),
+        ):
+            monkeypatch.setenv(f"ARITMA_{name}", str(value))
+        assert rotate(sandbox) == 0
+        assert valid(sandbox) == [file.read_text()]
+
+
+def test_the_new_secret_is_proven_with_the_clients_certificate(monkeypatch, tmp_path):
+    """The settings' certificate goes with each token request, as it does with the service's own."""
+    authority = Authority(tmp_path)
+    cert_file, key_file = authority.issue()
+    file = tmp_path / "secret"
+    file.write_text("first-secret")
+    with sandbox_apart(server_version="fapi", ssl_context=authority.server()) as sandbox:
+        sandbox.add_client(
+            SandboxClient(
+                client_id=CLIENT, secrets="first-secret", scopes=("bankservice", "services.iam")
+            )
+        )
+        for name, value in (
+            ("SSL_CERT_FILE", authority.ca_file),
+            ("ARITMA_CLIENT_ID", CLIENT),
+            ("ARITMA_CLIENT_SECRET_FILE", file),
+            ("ARITMA_CERTIFICATE_FILE", cert_file),
+            ("ARITMA_CERTIFICATE_KEY_FILE", key_file),
+            ("ARITMA_ISSUER", sandbox.identity_url),
+        ):
+            monkeypatch.setenv(name, str(value))
+        assert rotate(sandbox) == 0
+        assert valid(sandbox) == [file.read_text()]
+
+
+@pytest.mark.parametrize("setting", ["PRIVATE_KEY_FILE", "CERTIFICATE_FILE"])
+def test_a_client_without_a_secret_has_nothing_to_rotate(
+    sandbox, file, monkeypatch, tmp_path, capsys, setting
+):
+    """A key or a certificate that authenticates is told apart from a secret, before a request."""
+    authority = Authority(tmp_path)
+    for name, path in zip(("CERTIFICATE_FILE", "PRIVATE_KEY_FILE"), authority.issue(), strict=True):
+        if name == setting:
+            monkeypatch.setenv(f"ARITMA_{name}", str(path))
+    if setting == "CERTIFICATE_FILE":
+        monkeypatch.setenv("ARITMA_CERTIFICATE_KEY_FILE", str(path))
+    sandbox.token_requests.clear()
+
+    assert rotate(sandbox, "--file", file) == ExitCode.USAGE
+    assert "has no secret to rotate" in capsys.readouterr().err
+    assert sandbox.token_requests == []
 
 
 def test_an_admins_secret_may_be_in_a_file(sandbox, file, tmp_path, monkeypatch):
