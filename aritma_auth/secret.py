@@ -194,8 +194,12 @@ def _checked(given: object, origin: str) -> SecretText:
         raise ConfigurationError(
             f"{origin} must hold a secret of at most {_LIMIT} characters; it has {len(given)}"
         )
-    # A key in PEM has lines; a secret has none.
-    if not given.isprintable() and not given.startswith("-----BEGIN "):
+    # A key has lines, in PEM and often as a JSON Web Key; a secret has none.
+    is_key = "-----BEGIN " in given or given.lstrip().startswith("{")
+    allowed = "\t\r\n" if is_key else ""
+    if not given.isprintable() and any(
+        not (char.isprintable() or char in allowed) for char in given
+    ):
         raise ConfigurationError(
             f"{origin} must hold no control characters, and it does: check how it was stored"
         )

@@ -268,6 +268,26 @@ async def test_what_a_command_complains_of_is_for_a_terminal_alone(monkeypatch, 
     assert ("touch your key" in capfd.readouterr().err) is is_terminal
 
 
+@pytest.mark.parametrize(
+    ("text", "is_key"),
+    [
+        ('\n{\r\n\t"kty": "EC"\n}', True),
+        ("Bag Attributes\n  friendlyName: x\n-----BEGIN PRIVATE KEY-----\nAAAA\n", True),
+        ("-----BEGIN PRIVATE KEY-----\0", False),
+        ('{"kty": "\x1b[2J"}', False),
+        ("two\nlines", False),
+    ],
+)
+async def test_a_key_has_lines_and_a_secret_has_none(text, is_key):
+    """No other control character is part of either."""
+    load = Secret.from_callable(lambda: text).load
+    if is_key:
+        assert (await load()).text == text
+    else:
+        with pytest.raises(ConfigurationError, match="control characters"):
+            await load()
+
+
 async def test_a_secret_has_a_length():
     """What a callable gives is no longer than what a file may hold."""
     with pytest.raises(ConfigurationError, match=r"at most 65536 characters; it has 65537"):

@@ -10,6 +10,7 @@ import cyclopts
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
 from aritma_auth.cli.options import Json
 from aritma_auth.cli.terminal import show, show_json
+from aritma_auth.client.client import OAuthClient
 from aritma_auth.configuration.registration import Registration
 from aritma_auth.configuration.settings import SETTINGS, Found
 from aritma_auth.configuration.sources import Given, read_file, read_variables
@@ -41,7 +42,7 @@ class Effective:
 
 @app.command(name="check")
 def check_settings(
-    *, registration: str | None = None, file: Path | None = None, json: Json = False
+    registration: str | None = None, *, file: Path | None = None, json: Json = False
 ) -> int:
     """
     Show which settings are in effect and where each came from; nothing is sent.
@@ -153,6 +154,8 @@ def _decide(known: Registration, problems: list[str]) -> list[Effective]:
     try:
         environment, grant = known.make_environment(), known.make_grant()
         client_auth = known.make_client_auth()
+        # Its constructor refuses what is out of range.
+        OAuthClient(known.client_id, environment=environment, **known.plain_settings)
     except AritmaAuthError as error:
         problems.append(str(error))
         return []

@@ -147,9 +147,7 @@ class Registration:
         Raises:
             ConfigurationError: A key or a certificate cannot be read.
         """
-        given = self.settings.given
-        names = [name for name in _PLAIN if name in given]
-        settings = cast("ClientSettings", {name: given[name].value for name in names})
+        settings = self.plain_settings
         profile = self._value("profile", str)
         if profile is not None:
             settings["profile"] = _find_profile(profile)
@@ -158,6 +156,13 @@ class Registration:
             # The other credential authenticates, and the certificate binds the tokens.
             settings["certificate"] = self._certificate()
         return settings
+
+    @property
+    def plain_settings(self) -> ClientSettings:
+        """Those of the arguments for which no file is opened."""
+        given = self.settings.given
+        names = [name for name in _PLAIN if name in given]
+        return cast("ClientSettings", {name: given[name].value for name in names})
 
     def _add_keys(self, settings: ClientSettings) -> None:
         """Read the keys of what few registrations have."""

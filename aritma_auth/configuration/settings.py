@@ -109,7 +109,12 @@ SETTINGS: Mapping[str, Setting] = {
         *_secret("client_secret", "the client secret"),
         *_secret("private_key", "the private key, in PEM or as a JSON Web Key"),
         Setting("key_id", "text", "the `kid` of the private key"),
-        Setting("signing_algorithm", "text", "what the private key signs with", "`RS256`"),
+        Setting(
+            "signing_algorithm",
+            "text",
+            "what the private key signs with",
+            "by the key, `RS256` of RSA",
+        ),
         Setting(
             "assertion_names_issuer",
             "flag",

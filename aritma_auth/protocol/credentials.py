@@ -92,7 +92,7 @@ def load_signer(
 
         loaded: What the source gave.
 
-        algorithm: Of a key given as text; None means RS256.
+        algorithm: Of a key given as text; None takes RS256, or the key's own if it makes none.
 
         what: What is signed, for the error.
 
@@ -106,10 +106,13 @@ def load_signer(
         return key
     if loaded is None:
         raise ConfigurationError(f"{what} needs a private key, but none was loaded")
-    try:
-        return SigningKey(loaded, algorithm=algorithm or "RS256")
-    except ConfigurationError as error:
-        problem = str(error)
+    problem = ""
+    # Every server takes RS256 of an RSA key; the others have one algorithm each.
+    for each in ("RS256", None) if algorithm is None else (algorithm,):
+        try:
+            return SigningKey(loaded, algorithm=each)
+        except ConfigurationError as error:
+            problem = str(error)
     origin = getattr(key, "origin", None)
     raise ConfigurationError(f"{origin} cannot be used: {problem}" if origin else problem)
 

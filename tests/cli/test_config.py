@@ -76,12 +76,17 @@ def test_a_program_reads_it_as_json(monkeypatch, capsys, credential, method):
         ({"CLIENT_SECRET": "s", "SCOPES": "a"}, "ARITMA_SCOPES is no setting: write ARITMA_SCOPE"),
         ({}, "set ARITMA_CLIENT_SECRET_FILE or ARITMA_CLIENT_SECRET, or another credential"),
         ({"CLIENT_SECRET": "s", "ENVIRONMENT": "prod"}, "the environment must be production,"),
+        ({"CLIENT_SECRET": "s", "TIMEOUT": "nan"}, "timeout must be a number of seconds"),
+        ({"CLIENT_SECRET": "s", "LEEWAY": "-1"}, "leeway must be a number of seconds"),
+        ({"CLIENT_SECRET": "s", "ID_TOKEN_ALGORITHMS": "none"}, "id_token_algorithms must"),
+        ({"CLIENT_SECRET": "s", "PROXY": "proxy.example"}, "the proxy must"),
+        ({"CLIENT_SECRET": "s", "CLIENT_ID": "a\tb"}, "client_id must be a printable text"),
         ({"CERTIFICATE_FILE": "/none.pem"}, "the certificate in /none.pem must be in PEM"),
     ],
 )
 def test_what_is_wrong_ends_it_with_a_code(monkeypatch, capsys, settings, problem):
     """The code is that of a setting to change, and every problem has its line."""
-    set_all(monkeypatch, CLIENT_ID="id", **settings)
+    set_all(monkeypatch, **({"CLIENT_ID": "id"} | settings))
 
     assert cli.run(["config", "check"]) == 3
     assert [line for line in lines_of(capsys) if line.startswith(f"NO  {problem}")]
@@ -128,7 +133,7 @@ def test_a_variable_over_the_file_is_named_as_the_source(tmp_path, monkeypatch, 
     monkeypatch.setenv("ARITMA_REGISTRATIONS_PAYMENTS_CLIENT_SECRET", canary.text)
     monkeypatch.setenv("ARITMA_SCOPE", "of from_env")
 
-    assert cli.run(["config", "check", "--registration", "payments", "--file", str(file)]) == 0
+    assert cli.run(["config", "check", "payments", "--file", str(file)]) == 0
     assert [line.split() for line in lines_of(capsys)[1:4]] == [
         ["client_id", "id", "(the", "file)"],
         ["client_secret", "***", "(ARITMA_REGISTRATIONS_PAYMENTS_CLIENT_SECRET)"],

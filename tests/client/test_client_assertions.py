@@ -456,6 +456,25 @@ async def test_a_signers_own_error_is_its_callers(aritma_sandbox):
         await signing_client(aritma_sandbox, signer).fetch_token(GRANT)
 
 
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (RSA.as_dict(private=True), "RS256"),
+        (RSA.as_dict(private=True) | {"alg": "PS256"}, "PS256"),
+        (EC.as_dict(private=True), "ES256"),
+        (ED.as_dict(private=True), "EdDSA"),
+    ],
+)
+async def test_a_keys_kind_decides_its_algorithm(tmp_path, key, algorithm):
+    """One setting less; and a JSON Web Key may have lines, as an editor writes it."""
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(key, indent=2))
+    auth = aa.PrivateKeyJwt(aa.Secret.from_file(file))
+    loaded = attrs.evolve(credential(), secret=await auth.secret.load())
+
+    assert auth.build_assertion(loaded).signer.algorithm == algorithm
+
+
 async def test_an_unusable_key_is_said_with_its_place(tmp_path):
     """The error names the file, and shows nothing of it."""
     file = tmp_path / "key.pem"

@@ -58,8 +58,8 @@ class PrivateKeyJwt(Value, ClientAuth):
         key: The private key: its text in PEM or as a JSON Web Key, a `Secret` that is read anew for
             each request, a `SigningKey`, or a `RemoteSigner` for a key that never leaves its place.
 
-        algorithm: The signature algorithm of a key given as text or `Secret`, RS256 by default. The
-            other two know theirs.
+        algorithm: The signature algorithm of a key given as text or `Secret`; None takes the key's
+            own, of an RSA key RS256. The other two know theirs.
 
         key_id: The header's ``kid``; None takes that of the key, if it has one.
 

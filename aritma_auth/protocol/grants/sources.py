@@ -116,8 +116,8 @@ class JwtAssertion(Value):
 
         header: Further members of the header, such as ``x5c`` or ``typ``.
 
-        algorithm: The signature algorithm of a key given as text or `Secret`, RS256 by default. The
-            other two know theirs.
+        algorithm: The signature algorithm of a key given as text or `Secret`; None takes the key's
+            own, of an RSA key RS256. The other two know theirs.
 
         key_id: The header's ``kid``; None takes that of the key, if it has one.
 
