@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PROVEN = frozenset({"pushed_authorization_request_endpoint", "token_endpoint"})
+"""Where a proof binds something to its key: a code or a token (RFC 9449 §5, §10.1)."""
+
 _BEARER, _DPOP = frozenset({"bearer"}), frozenset({"dpop"})
 
 BEGUN_ELSEWHERE = (
@@ -211,8 +214,7 @@ class ServerConnection:
         client_auth = await self.discovery.choose_client_auth(
             self.client_auth, is_chosen=self._is_auth_chosen
         )
-        # Tokens are bound to the key of a proof there, and nowhere else (RFC 9449 §5).
-        proofs = self.proofs if endpoint == "token_endpoint" else None
+        proofs = self.proofs if endpoint in _PROVEN else None
 
         async def send(secret: SecretText | None, view: "ServerView | None" = None) -> T:
             sent_at = self.clock.time()

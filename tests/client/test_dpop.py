@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import attrs
 import pytest
+from aiohttp import web
 from yarl import URL
 
 import aritma_auth as aa
@@ -269,14 +270,51 @@ async def sign_in_alice(sandbox, client_id="sandbox-web", key=KEY, **parameters)
     return client, await sign_in(client, "openid profile bankservice offline_access", **parameters)
 
 
-@pytest.mark.parametrize("push", [False, True])
-async def test_a_code_is_bound_to_the_key_before_it_is_exchanged(sandbox, push):
-    """``dpop_jkt`` is in the request, pushed or not; the nonce's repetition spends the code once."""
+@pytest.mark.parametrize(
+    ("push", "errors"), [(False, ["use_dpop_nonce", None]), (True, [None])], ids=["sent", "pushed"]
+)
+async def test_a_code_is_bound_to_the_key_before_it_is_exchanged(sandbox, push, errors):
+    """
+    ``dpop_jkt`` is in the request, pushed or not; the nonce's repetition spends the code once.
+
+    A pushed request has learned the nonce before.
+    """
     sandbox.faults.require_dpop_nonces(uses=1)
     _, signed_in = await sign_in_alice(sandbox, push=push)
 
     assert confirmed(signed_in.token) == {"jkt": KEY.thumbprint}
-    assert errors_of(sandbox) == ["use_dpop_nonce", None]
+    assert errors_of(sandbox) == errors
+    assert sandbox.requests_at("par") == (2 if push else 0)
+
+
+async def test_a_pushed_request_proves_the_key():
+    """
+    The proof goes to the pushed authorization request endpoint, too (RFC 9449 §10.1).
+
+    Some servers demand one there. The refusal is repeated once, with the server's nonce.
+    """
+    seen = []
+
+    async def push(request):
+        header, claims = (
+            json.loads(base64.urlsafe_b64decode(part + "=="))
+            for part in request.headers["DPoP"].split(".")[:2]
+        )
+        seen.append((claims["htm"], claims["htu"], claims.get("nonce"), header["jwk"]))
+        if "nonce" not in claims:
+            refusal = {"error": "use_dpop_nonce"}
+            return web.json_response(refusal, status=400, headers={"DPoP-Nonce": "n1"})
+        return web.json_response({"request_uri": "urn:x:1", "expires_in": 60}, status=201)
+
+    async with serving(push) as origin:
+        server = aa.Environment.at(
+            origin, endpoints={"pushed_authorization_request_endpoint": f"{origin}/par"}
+        )
+        client = aa.OAuthClient("app", environment=server, dpop=aa.DPoP(KEY))
+        request = await client.begin_sign_in("http://127.0.0.1/callback", push=True)
+
+    assert "request_uri=urn%3Ax%3A1" in request.url
+    assert seen == [("POST", f"{origin}/par", nonce, KEY.public_jwk) for nonce in (None, "n1")]
 
 
 async def test_the_authorization_request_names_the_key_beside_the_callers_own_parameters(sandbox):

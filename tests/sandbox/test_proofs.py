@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import time
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import aiohttp
 import attrs
@@ -14,6 +15,9 @@ from joserfc.jwk import ECKey, RSAKey
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import Sandbox
 from aritma_auth.sandbox.identity.keys import signing_key
+from support.sandbox_wire import CALLBACK, CHALLENGE, WEB, redeem
+from support.sandbox_wire import get as get_page
+from support.sandbox_wire import post as post_form
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -224,3 +228,33 @@ async def test_a_repeated_token_is_that_of_its_key(sandbox):
     ]
 
     assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "dpop_jkt", "error"),
+    [
+        (KEY, None, None),
+        (KEY, KEY.thumbprint(), None),
+        (OTHER, KEY.thumbprint(), "invalid_dpop_proof"),
+        (None, KEY.thumbprint(), None),
+    ],
+    ids=["proof", "both", "contradiction", "thumbprint"],
+)
+async def test_a_pushed_request_names_one_key(sandbox, key, dpop_jkt, error):
+    """The key of a proof is the one that the code is bound to (RFC 9449 §10.1)."""
+    form = {**WEB, "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid"}
+    form |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    form |= {} if dpop_jkt is None else {"dpop_jkt": dpop_jkt}
+    headers = {} if key is None else {"DPoP": prove(f"{sandbox.identity_url}/connect/par", key=key)}
+    _, pushed, _ = await post_form(sandbox, "/connect/par", form, headers=headers)
+
+    assert pushed.get("error") == error
+    if error is not None:
+        return
+    sandbox.sign_in_automatically("alice")
+    query = {"client_id": "sandbox-web", "request_uri": pushed["request_uri"]}
+    path = f"/connect/authorize?{urlencode(query)}"
+    _, _, found = await get_page(sandbox, path, allow_redirects=False)
+    code = dict(parse_qsl(urlsplit(found["Location"]).query))["code"]
+
+    assert (await redeem(sandbox, code))[1]["error"] == "invalid_dpop_proof"

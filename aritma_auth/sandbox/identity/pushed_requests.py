@@ -15,6 +15,7 @@ from aritma_auth.sandbox.identity.authorization_request import (
     parse_authorization_request,
 )
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.proofs import INVALID
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.request_objects import RequestObjects
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
@@ -54,16 +55,27 @@ class PushedRequests:
         self.is_required = False
 
     def push(
-        self, client: SandboxClient, parameters: Mapping[str, Sequence[str]]
+        self,
+        client: SandboxClient,
+        parameters: Mapping[str, Sequence[str]],
+        thumbprint: str | None = None,
     ) -> dict[str, object]:
         """
         Keep a client's request, if it is valid.
+
+        Args:
+            client: The client.
+
+            parameters: The form.
+
+            thumbprint: That of the key that the request has proven, or None. The code is bound to
+                it (RFC 9449 §10.1).
 
         Returns:
             The response's members.
 
         Raises:
-            ErrorResponse: The request is invalid, or names another client.
+            ErrorResponse: The request is invalid, or names another client or key.
         """
         kept = {
             name: list(values) for name, values in parameters.items() if name not in _AUTHENTICATION
@@ -73,10 +85,12 @@ class PushedRequests:
             raise ErrorResponse("invalid_request", "Invalid client_id")
         if "request_uri" in kept:
             raise ErrorResponse("invalid_request", "request_uri must not be pushed")
-        return {"request_uri": self._keep(kept), "expires_in": _LIFETIME}
+        return {"request_uri": self._keep(kept, thumbprint), "expires_in": _LIFETIME}
 
-    def _keep(self, parameters: Parameters) -> str:
+    def _keep(self, parameters: Parameters, thumbprint: str | None = None) -> str:
         opened = self._request_objects.open(parameters)
+        if thumbprint is not None and opened.setdefault("dpop_jkt", [thumbprint]) != [thumbprint]:
+            raise ErrorResponse(INVALID, "dpop_jkt must be the key of the proof.")
         parse_authorization_request(opened, self._clients, self._server_version)
         request_uri = f"{_PREFIX}{secrets.token_hex(32).upper()}"
         expires_at = self._clock.time() + _LIFETIME
