@@ -318,6 +318,28 @@ HISTORIES = {
         Step(90.0, "outage", detail="firewall", seconds=60.0, timeout=30),
         Step(101.7, "call", slot=1),
     ),
+    "killed while the store has not learned of its sign-in": (
+        World("signed_in", "redis", processes=1, lifetime=25, duration=190.0),
+        Step(132.5, "revoke"),
+        Step(141.6, "store_fault", detail="hung", seconds=67.0),
+        Step(141.6, "set_token", loop="side"),
+        Step(161.3, "kill", seconds=0.5),
+    ),
+    "closed by another loop while the flight's loop is blocked": (
+        World("signed_in", "redis", processes=1, lifetime=60, duration=260.0),
+        Step(12.5, "block", seconds=1.7, anchor="store done", skip=13),
+        Step(
+            38.4,
+            "aclose",
+            detail="cancelled",
+            timeout=0.13,
+            seconds=16.0,
+            loop="side",
+            anchor="store begun",
+            skip=2,
+        ),
+        Step(66.6, "call", timeout=12.0),
+    ),
     "a sleep while the clock is set back, between a response and its write": (
         World(
             "signed_in",

@@ -135,8 +135,22 @@ class History(Stage):
             any(ended >= self.watch.begun[newest] for _, ended in self.watch.forgotten)
             or newest != self.server.families[-1].number
             or (self.plan.world.store == "" and any(self.incarnations.values()))
+            or self._died_before_it_was_stored(newest)
             # Who alone remembers what the store has lost may have died with it.
             or (self.watch.memory_lost_at and process.known < newest)
+        )
+
+    def _died_before_it_was_stored(self, number):
+        """Tell whether the process that was told of a sign-in died while the store was away."""
+        watch = self.watch
+        return any(
+            process.is_dead
+            and number in process.signed_in
+            and watch.store_was_ill(watch.begun[number], process.died_at)
+            and not watch.had_time_to_store(
+                process, process.main, watch.begun[number], process.died_at
+            )
+            for process in self.universe.processes
         )
 
     # -- steps --------------------------------------------------------------------------------
@@ -281,6 +295,11 @@ class History(Stage):
 
     def _check_closed(self, process):
         if process.is_dead:
+            return
+        blocked = max(loop.blocked_until for loop in process.loops.values())
+        if blocked > self.universe.now:
+            # Its tasks end in the turn after.
+            self.universe.at(blocked + 0.05, lambda: self._check_closed(process))
             return
         left = [
             task.get_coro().__qualname__

@@ -112,7 +112,7 @@ class Watch:
     def _clocks_decide(self, since, until):
         # Without the store's word the clocks tell which sign-in is newer.
         clocks_differ = len(set(self.world.wall_offsets)) > 1
-        return clocks_differ and self._store_was_ill(since, until)
+        return clocks_differ and self.store_was_ill(since, until)
 
     # -- token requests -----------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Watch:
     def _check_one_in_flight(self, old, new):
         if not self._is_open(old, new.began_at) or self._could_not_know(old, new):
             return
-        if self._store_was_ill(old.began_at - 2 * REQUEST, new.sent_at):
+        if self.store_was_ill(old.began_at - 2 * REQUEST, new.sent_at):
             return
         if any(
             _was_disturbed(each, each.began_at - _LEASE_LOST, new.sent_at) for each in (old, new)
@@ -176,7 +176,9 @@ class Watch:
                     "a received successor is kept",
                     f"{name}, but got its successor at {old.delivered_at:.3f}",
                 )
-        elif self._had_time_to_store(old, new.sent_at):
+        elif not _is_torn(old) and self.had_time_to_store(
+            old.process, old.connection.loop, old.delivered_at, new.sent_at
+        ):
             self.universe.fail(
                 "a received successor is stored",
                 f"{name}, but {old.process.name} got its successor at {old.delivered_at:.3f}",
@@ -192,13 +194,10 @@ class Watch:
             or (self._is_open(old, new.sent_at) and _was_disturbed(old, old.began_at, new.sent_at))
         )
 
-    def _had_time_to_store(self, old, until):
-        """Tell whether a process was well for long enough after it had received a successor."""
-        process, since = old.process, old.delivered_at
-        if _is_torn(old):
-            return False
+    def had_time_to_store(self, process, loop, since, until):
+        """Tell whether a process was well for long enough after it had received a token."""
         ill = [[begin, end] for slot, begin, end in self.store_faults if slot == process.slot]
-        ill += [*process.disturbed, *old.connection.loop.disturbed]
+        ill += [*process.disturbed, *loop.disturbed]
         end = until if process.died_at is None else min(until, process.died_at)
         well = since
         for begin, stop in sorted(ill):
@@ -211,7 +210,8 @@ class Watch:
     def _lost_memory(self, since, until):
         return any(since <= when <= until for when in self.memory_lost_at)
 
-    def _store_was_ill(self, since, until):
+    def store_was_ill(self, since, until):
+        """Tell whether the store was away, or lost its memory, in some true time."""
         return self._lost_memory(since, until) or any(
             begin <= until and since <= end for _, begin, end in self.store_faults
         )
