@@ -264,6 +264,11 @@ class Environment(Value):
         """
         if isinstance(given, str):
             return cls.named(given)
+        if isinstance(given, Coroutine):
+            given.close()
+            raise ConfigurationError(
+                "environment must be an Environment: Environment.discover(issuer) must be awaited"
+            )
         if not isinstance(given, Environment):
             raise wrong_kind(
                 "environment",

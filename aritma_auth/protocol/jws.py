@@ -242,7 +242,9 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
     if key.text.lstrip().startswith("{"):
         value = json.loads(key.text)
     elif "PRIVATE KEY" not in key.text:
-        raise _UnusableKeyError("the key must be a private key, in PEM or as a JSON Web Key")
+        raise _UnusableKeyError(
+            "the key must be a private key, in PEM or as a JSON Web Key: its text, not a path"
+        )
     elif "ENCRYPTED" in key.text:
         raise _UnusableKeyError(
             "the key must not be encrypted: take the password off (openssl pkey), and keep the "

@@ -5,7 +5,8 @@ A document is believed about its issuer's own origin. An endpoint on another hos
 the caller has listed that host: otherwise the document alone would decide where the secrets go.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 from yarl import URL
@@ -196,7 +197,7 @@ def parse_metadata(
             f"{describe_issuer(issuer)}: configure that issuer, equal in every character, or list "
             "it in issuer_aliases if both are one server"
         )
-    origins = trusted | {origin_of(URL(known)) for known in expected}
+    origins = trusted | frozenset(_origins_of(expected))
     endpoints, foreign = _believed(members, origins)
     aliases = members.get("mtls_endpoint_aliases")
     direct = {
@@ -207,6 +208,13 @@ def parse_metadata(
     return ServerMetadata(
         issuer, endpoints, foreign, *_believed(Members(direct), origins), members=members
     )
+
+
+def _origins_of(issuers: Iterable[str]) -> Iterator[Origin]:
+    for issuer in issuers:
+        # Some servers name themselves by what is no URL.
+        with contextlib.suppress(ConfigurationError):
+            yield origin_of(require_secure_url(issuer, "an issuer"))
 
 
 def _believed(

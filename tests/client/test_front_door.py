@@ -468,3 +468,24 @@ async def test_aritmas_own_issuer_keeps_its_apis(serve, monkeypatch):
     assert (found.name, found.tenant) == ("production", "acme")
     assert found.issuer_aliases == {"https://old.example/acme"}
     assert found.discovers
+
+
+def test_a_discovery_that_was_not_awaited_is_told():
+    """It is the first mistake of a newcomer, and leaves no warning behind."""
+    with pytest.raises(aa.ConfigurationError, match=r"discover\(issuer\) must be awaited"):
+        aa.OAuthClient("id", "s", environment=aa.Environment.discover("https://idp.example"))
+
+
+@pytest.mark.parametrize("named", ["acme.com", "https://[", "https://x:99999", "urn:x:y", "//x"])
+async def test_an_issuer_that_is_no_url_can_be_an_alias(serve, named):
+    """Some servers name themselves so until they are configured; the address is still known."""
+    server = await serve(issuer=named)
+    with pytest.raises(aa.IssuerMismatchError):
+        await aa.Environment.discover(server.url)
+    environment = await aa.Environment.discover(server.url, issuer_aliases=[named])
+    given_back = aa.Environment.from_json(environment.to_json())
+    client = aa.OAuthClient("id", "s", environment=given_back)
+    await client.fetch_token(aa.ClientCredentialsGrant())
+
+    assert given_back == environment
+    assert server.asked[-1] == "/token"
