@@ -127,9 +127,9 @@ class Found:
     token: Token
     life: TokenLifetime
 
-    def freshness(self, moment: Moment) -> Freshness:
-        """Return what may be done with it."""
-        return self.life.freshness(moment.on(self.life))
+    def is_spare(self, moment: Moment) -> bool:
+        """Tell whether nobody needs to wait for another: a stale one is refreshed in background."""
+        return self.life.freshness(moment.on(self.life)) in {Freshness.FRESH, Freshness.STALE}
 
 
 @attrs.frozen

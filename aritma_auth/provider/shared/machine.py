@@ -3,7 +3,7 @@ One refresh for all who share a store, as a pure state machine.
 
               +-----------------------------------------------------------------+
               v                                                                 |
-    begin -> LOOK --- the stored token is fresh: adopt it ------------+         |
+    begin -> LOOK --- the stored token can be spared: adopt it -------+         |
               |   --- the stored failure is not over: raise it -------+         |
               |   --- this process knows a newer token: WRITE it, LOOK on       |
               v                                                       |         |
@@ -70,7 +70,6 @@ from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
 from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff, plan_shared_pause
-from aritma_auth.provider.lifecycle import Freshness
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
@@ -242,7 +241,7 @@ class _Step:
         if view.is_unreadable and not (known.is_reusable or known.owes_sign_in):
             return self._finish(msg.Raise(self._outage(_UNREADABLE)))
         found = known.alive_in(view, self.policy, self.moment)
-        if found is not None and found.freshness(self.moment) is Freshness.FRESH:
+        if found is not None and found.is_spare(self.moment):
             return self._adopt(found)
         if known.is_owed:
             # The store is behind: nobody may act on the older token in it.

@@ -121,12 +121,26 @@ async def test_another_identity_does_not(clock, store):
 
 
 async def test_a_stored_token_near_its_end_is_refreshed(clock, store):
-    """A stored token is adopted only while it is fresh."""
+    """Callers wait for another in the blocking window alone."""
     await Rig(clock, store=store).get()
-    clock.advance(3000)
+    clock.advance(3550)
     second = Rig(clock, store=store)
     await second.get()
 
+    assert second.client.requests == 1
+
+
+async def test_a_stored_token_in_its_background_window_is_adopted(clock, store):
+    """A process that starts then serves it at once, and refreshes it in the background."""
+    token = await Rig(clock, store=store).get()
+    clock.advance(3500)
+    second = Rig(clock, store=store)
+    first_call = await second.get(), second.client.requests
+    second_call = await second.get()
+    await settle()
+
+    assert first_call == (token, 0)
+    assert second_call == token
     assert second.client.requests == 1
 
 

@@ -240,7 +240,7 @@ async def test_a_stored_token_that_was_all_there_was_is_written_back(clock, stor
     grant = aa.SignedInGrant("alice")
     one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
     await one.provider.set_token(rotated(one, refresh_token="second"))
-    clock.advance(3000)
+    clock.advance(3550)
     other.client.answers = [UNSENT] * 3
     await other.get()
     lose_memory(store)

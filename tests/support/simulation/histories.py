@@ -73,7 +73,7 @@ HISTORIES = {
             Step(100.0, "call"),
             Step(105.0, "call", slot=1),
         )
-        for skip in range(7, 12)
+        for skip in range(17, 26)
     },
     "a lease on a loop that stands still": (
         SERVICES,
@@ -191,7 +191,7 @@ HISTORIES = {
     "a rejected token in the store while the provider closes": (
         FLEET,
         Step(10.0, "reject"),
-        Step(11.0, "aclose", loop="side", anchor="store begun", skip=2, seconds=70.0),
+        Step(11.0, "aclose", loop="side", anchor="store begun", skip=4, seconds=70.0),
         Step(11.1, "call", timeout=0.3),
     ),
     "closed while the store is left alone with a write owed": (

@@ -130,7 +130,7 @@ MUTATIONS = (
     Mutation(
         "F6",
         "between claim and request nobody looks at the clock",
-        "frozen 9 callbacks after the store was first asked",
+        "frozen 19 callbacks after the store was first asked",
         (
             (
                 "is_late = self._mark_left * 2 < self.sharing.redemption_timeout",
@@ -178,7 +178,7 @@ MUTATIONS = (
     Mutation(
         "F8 (c)",
         "nobody looks at the clock when a waiter is served",
-        "frozen 8 callbacks after the store was first asked",
+        "frozen 23 callbacks after the store was first asked",
         (
             (
                 "        # Not the flight's own token: another may be newer, and time has passed since.\n"
@@ -219,7 +219,7 @@ MUTATIONS = (
     Mutation(
         "F11 (a)",
         "an attempt takes as long as a whole refresh, whenever it begins, and outlasts its mark",
-        "frozen 10 callbacks after the store was first asked",
+        "frozen 22 callbacks after the store was first asked",
         (
             (
                 "left = max(0.0, deadline - issued_at)",
