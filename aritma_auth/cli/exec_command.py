@@ -14,7 +14,8 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from aritma_auth.cli.exit_codes import UsageError
+from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.failure import show_failure
 from aritma_auth.cli.open_tokens import open_tokens
 from aritma_auth.cli.options import EndUser, Json, RegistrationName
 from aritma_auth.cli.terminal import show_error, waiting
@@ -64,13 +65,12 @@ async def run_command(
     json:
         Print an error of aritma-auth itself as one JSON object.
     """
-    del json  # read from the command line by the frame
     if not command:
         raise UsageError("exec needs a program: aritma-auth exec -- COMMAND")
     number = None if notify is None else _signal_named(notify)
     program = shutil.which(command[0])
     if program is None:
-        return _report_missing(command[0])
+        return _report_missing(command[0], as_json=json)
     with _open_folder() as folder:
         async with open_tokens(end_user, registration=registration, scope=scope) as opened:
             keeper = _TokenFile(opened.tokens, folder / "token")
@@ -103,8 +103,10 @@ async def _run(
     return code if code >= 0 else _SIGNALLED - code
 
 
-def _report_missing(program: str) -> int:
-    show_error(f"error: {program!r} must be a program that can be found and executed")
+def _report_missing(program: str, *, as_json: bool) -> int:
+    problem = UsageError(f"{program!r} must be a program that can be found and executed")
+    show_failure(problem, ExitCode.USAGE, as_json=as_json)
+    # As a shell does: the codes of the program and those of its absence are one range.
     return _NOT_EXECUTABLE if Path(program).exists() else _NOT_FOUND
 
 

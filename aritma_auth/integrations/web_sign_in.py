@@ -46,6 +46,7 @@ from aritma_auth.integrations.web_pages import PageWriter, RenderPage, build_pro
 from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
 from aritma_auth.integrations.web_settings import require_parameters, require_settings
 from aritma_auth.integrations.web_sign_out import WebSignOut
+from aritma_auth.optional import require
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.jwt import parse_unverified_claims
@@ -82,7 +83,8 @@ class WebSignInFlow:
         api_url: As `WebSettings` says, like all that follow.
 
     Raises:
-        ConfigurationError: An argument is of the wrong kind, or not secure.
+        ConfigurationError: An argument is of the wrong kind, or not secure, or the extra ``oidc``
+            is missing.
 
     Spec: RFC 9700; OpenID Connect Core 1.0 §3.1; RP-Initiated Logout 1.0; Back-Channel Logout 1.0.
     """
@@ -102,6 +104,8 @@ class WebSignInFlow:
         render_page: RenderPage | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        # Said when the application starts, and not when its first end-user comes back.
+        require("oidc", "joserfc")
         require_instance("client", "an OAuthClient", client, OAuthClient)
         require_settings(api_url, paths, sessions, store, session_lifetime, render_page, clock)
         self.base_url = parse_base_url(base_url)

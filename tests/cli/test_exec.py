@@ -143,6 +143,12 @@ def test_a_program_that_cannot_run_is_named(settings, capsys, program, code):
     assert settings.token_requests == []
 
 
+def test_a_program_that_cannot_run_is_named_to_programs(capsys):
+    """With --json the error is an object, as all others are."""
+    assert cli.run(["exec", "--json", "--", "/nowhere/program"]) == 127
+    assert json.loads(capsys.readouterr().err)["outcome"] == "usage"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

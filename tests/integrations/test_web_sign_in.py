@@ -109,6 +109,16 @@ def logout_form(sandbox, session_id=None, subject="user-alice"):
     return f"logout_token={token}".encode()
 
 
+async def test_an_extra_that_is_missing_is_named_when_the_application_starts(
+    open_flow, monkeypatch
+):
+    """Without `oidc` no ID token could be verified: no end-user is sent to the server for it."""
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+
+    with pytest.raises(aa.ConfigurationError, match=r'"aritma-auth\[oidc\]"'):
+        open_flow()
+
+
 async def test_an_end_user_signs_in_and_calls_an_api(flow, browser):
     """The browser gets one cookie, bound to the host, and its session calls with the user's token."""
     response = await browser.sign_in()
