@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import functools
 import os
+import secrets
 import stat
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -109,7 +111,8 @@ class FileSecretPlace:
     def _write(self, content: HiddenBytes) -> None:
         # A link stays: the service may read the file by way of another.
         path = Path(os.path.realpath(self.path))
-        draft = path.with_name(f".{path.name}.new")
+        # A name of its own: another writer at the same time would move this draft half written.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
         problem: str | None
         try:
             problem = _replace(path, draft, content)
@@ -251,8 +254,7 @@ def _replace(path: Path, draft: Path, content: HiddenBytes) -> str | None:
     before = path.stat() if path.exists() else None
     if before is not None and not stat.S_ISREG(before.st_mode):
         return "it is no file, but a folder, a pipe or a device"
-    # A killed writer leaves its draft.
-    draft.unlink(missing_ok=True)
+    _remove_old_drafts(path)
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "wb") as opened:
         if before is not None and not _give_to_readers(file, before):
@@ -262,6 +264,17 @@ def _replace(path: Path, draft: Path, content: HiddenBytes) -> str | None:
         os.fsync(file)
     draft.replace(path)
     return None
+
+
+def _remove_old_drafts(path: Path) -> None:
+    """Remove what killed writers have left, and nothing that a writer is still at."""
+    start, end = f".{path.name}.", ".new"
+    # Another writer may remove one first, and not every folder can be listed.
+    with contextlib.suppress(OSError):
+        for each in path.parent.iterdir():
+            is_draft = each.name.startswith(start) and each.name.endswith(end)
+            if is_draft and time.time() - each.stat().st_mtime > 2 * _PATIENCE:
+                each.unlink()
 
 
 def _give_to_readers(file: int, before: os.stat_result) -> bool:

@@ -1,5 +1,6 @@
 """A secret is replaced without an outage, wherever the rotation is interrupted."""
 
+import asyncio
 import json
 import os
 import stat
@@ -135,6 +136,29 @@ async def test_a_rotation_that_is_killed_at_every_await_is_finished_by_the_next(
             break
         last += 1
     assert deaths > 20
+
+
+async def test_two_rotations_at_once_take_no_secret_away(service):
+    """One may fail, and a secret may be left; what the service reads is valid all the time."""
+    for _ in range(5):
+        done = await asyncio.gather(service.rotate(), service.rotate(), return_exceptions=True)
+
+        await service.assert_serves()
+        failures = [each for each in done if isinstance(each, Exception)]
+        assert all(isinstance(each, aa.AritmaAuthError) for each in failures), failures
+
+
+async def test_two_writers_at_once_leave_a_whole_text(tmp_path):
+    """Neither moves what the other has half written; a reader finds one of the texts at any time."""
+    place = banking.FileSecretPlace(tmp_path / "secret")
+    texts = ["a" * 60_000, "b" * 60_000]
+    await place.write(SecretText(texts[0]))
+    for _ in range(20):
+        written = [place.write(SecretText(text)) for text in texts]
+        *_, found = await asyncio.gather(*written, place.read())
+
+        assert found.text in texts
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
 
 
 @pytest.mark.parametrize("lost", range(4))
@@ -531,12 +555,15 @@ async def test_a_file_keeps_its_mode(tmp_path):
     await place.write(SecretText("one"))
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)
-    (tmp_path / ".secret.new").write_text("left by a killed writer")
+    left, at_work = tmp_path / ".secret.1.new", tmp_path / ".secret.2.new"
+    for draft in (left, at_work):
+        draft.write_text("another writer's")
+    os.utime(left, (0, 0))
     await place.write(SecretText("two"))
 
     assert path.stat().st_mode & 0o777 == 0o640
     assert (await place.read()).text == "two"
-    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
+    assert {each.name for each in tmp_path.iterdir()} == {"secret", at_work.name}
     assert repr(place) == f"<FileSecretPlace {path}>"
 
 
