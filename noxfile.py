@@ -56,7 +56,6 @@ nox.options.sessions = [
     "lint",
     "types",
     "tests",
-    "tests_lowest",
     "coverage",
     "fleet",
     "browser",
@@ -140,41 +139,52 @@ def session_python(session: nox.Session) -> str:
     return str(Path(session.bin) / "python")
 
 
-@nox.session(python=INTERPRETERS)
-def tests(session: nox.Session) -> None:
-    """
-    Run the suite on one interpreter, with the newest dependencies.
-
-    The oldest one on the machine measures coverage, the newest also runs what needs to run only
-    once, and those between them run what awaits, on other event loops.
-    """
-    install_groups(session, "test")
+def install_newest(session: nox.Session) -> None:
+    """Install the package with the newest dependencies."""
     session.install("--no-deps", "--force-reinstall", ".")
     session.install(".[all]")
-    if session.posargs:
-        run_tests(session, *session.posargs)
-        return
-    here = interpreters_here()
-    is_oldest, is_newest = session.python == here[0], session.python == here[-1]
-    if is_oldest or is_newest:
-        left_out = [] if is_newest else leave_out(ONCE)
-        run_tests(session, *left_out, measures_coverage=is_oldest)
-    # Eager tasks are new in 3.12.
-    if session.python != "3.11" and (not is_newest or len(here) < 3):
-        run_tests(session, "--loop=uvloop", "--loop=eager", *LOOP_TESTS)
 
 
-@nox.session(python=INTERPRETERS[0])
-def tests_lowest(session: nox.Session) -> None:
-    """Run the suite with the oldest dependencies that the package promises to work with."""
+def install_oldest(session: nox.Session) -> None:
+    """Install the package with the oldest dependencies that it promises to work with."""
     if session.venv_backend != "uv":
-        session.skip("needs uv, to resolve the oldest versions")
-    install_groups(session, "test")
+        session.warn("only uv resolves the oldest versions: the newest ones are tested")
+        install_newest(session)
+        return
     # The SDK of the tests works with its own version of the API alone.
     groups = nox.project.dependency_groups(PROJECT, "test")
     sdk = [name for name in groups if name.startswith("opentelemetry")]
     session.install("--resolution=lowest-direct", "--force-reinstall", ".[all]", *sdk)
-    run_tests(session, *(session.posargs or leave_out(ONCE)))
+
+
+@nox.session(python=INTERPRETERS)
+def tests(session: nox.Session) -> None:
+    """
+    Run the suite on one interpreter.
+
+    The newest one on the machine runs all tests, with the newest dependencies. The oldest one
+    measures coverage, with the oldest dependencies. Those between them run what awaits, on other
+    event loops.
+    """
+    install_groups(session, "test")
+    if session.posargs:
+        install_newest(session)
+        run_tests(session, *session.posargs)
+        return
+    here = interpreters_here()
+    is_oldest, is_newest = session.python == here[0], session.python == here[-1]
+    if is_oldest:
+        install_oldest(session)
+        run_tests(session, *leave_out(ONCE), measures_coverage=True)
+        if not is_newest:
+            return
+    install_newest(session)
+    if is_newest:
+        run_tests(session)
+    if not is_newest or len(here) < 3:
+        # Eager tasks are new in 3.12.
+        loops = ["--loop=uvloop"] + ["--loop=eager"] * (session.python != "3.11")
+        run_tests(session, *loops, *LOOP_TESTS)
 
 
 @nox.session
