@@ -282,6 +282,29 @@ class TokenProvider(AsyncCloseable):
         ):
             return token
         min_ttl = min_ttl and _seconds(min_ttl)
+        refresher = self._refresher
+        if (
+            refresher is not None
+            and timeout is None
+            and moment >= current.expires_at
+            and cache.failure is None
+            and not self._is_closed
+            and self._settings.on_token is None
+        ):
+            # A stampede: without a living token and a backoff, a flight of this loop is joined.
+            # Every step counts ten thousand times, so the usual outcome needs no call of ours.
+            joined = refresher.flights.join_here()
+            if joined is not None:
+                outcome = await joined
+                current = cache.current
+                token = current.token if now() < current.expires_at else self._served(outcome)
+                if token is not None:
+                    return token
+        return await self._wait(min_ttl, timeout)
+
+    async def _wait(self, min_ttl: float, timeout: float | None) -> Token:
+        """Give a token as `get_token` does, whatever state the provider is in."""
+        cache = self._cache
         deadline = None if timeout is None else _deadline(timeout)
         try:
             for _ in range(_ROUNDS):
@@ -316,13 +339,7 @@ class TokenProvider(AsyncCloseable):
 
     def _step(self, min_ttl: float, deadline: float | None) -> "Token | Awaitable[Outcome | None]":
         """Return the token to serve, or what to wait for."""
-        cache, loop, refresher = self._cache, asyncio.get_running_loop(), self._refresher
-        is_plain = deadline is None and cache.failure is None and not self._is_closed
-        if refresher is not None and is_plain and self._settings.on_token is None:
-            # A stampede: without a living token and a backoff, a flight of this loop is joined.
-            now = cache.now
-            if now() >= cache.current.expires_at and (joined := refresher.flights.join_here(loop)):
-                return joined
+        cache, loop = self._cache, asyncio.get_running_loop()
         with STATE_LOCK:
             self._require_open()
             self._visit(loop)
@@ -385,7 +402,8 @@ class TokenProvider(AsyncCloseable):
         cache = self._cache
         current = cache.current
         # Not the flight's own token: another may be newer, and time has passed since.
-        if current.token is not None and current.is_alive(cache.now()):
+        now = cache.now
+        if current.token is not None and now() < current.expires_at:
             return current.token
         if isinstance(outcome, RetryState):
             raise cache.error_of(outcome)

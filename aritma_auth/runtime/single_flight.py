@@ -30,7 +30,7 @@ import contextlib
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -79,15 +79,17 @@ class Flight(Generic[R]):
         self.result: R | None = None
         self.bug: str | None = None
 
-    def resolve(self, future: "asyncio.Future[R | None]") -> None:
-        """Give a waiter the outcome."""
-        if future.done():
-            return
-        if self.bug is None:
-            future.set_result(self.result)
-        else:
-            # Starting over would raise it again, for ever.
-            future.set_exception(RuntimeError(f"the work in flight raised {self.bug}"))
+    def resolve(self, futures: "Iterable[asyncio.Future[R | None]]") -> None:
+        """Give waiters of the running loop the outcome."""
+        bug, result = self.bug, self.result
+        for future in futures:
+            if future.done():
+                continue
+            if bug is None:
+                future.set_result(result)
+            else:
+                # Starting over would raise it again, for ever.
+                future.set_exception(RuntimeError(f"the work in flight raised {bug}"))
 
 
 class SingleFlight(Generic[R]):
@@ -178,27 +180,26 @@ class SingleFlight(Generic[R]):
             return self._future(flight, loop)
         return self._watch(flight, timeout)
 
-    def join_here(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[R | None] | None":
+    def join_here(self) -> "asyncio.Future[R | None] | None":
         """
         Return a future of the flight under way if it is the running loop's own, else None.
 
         A shorter way than `join`: in a stampede each step and each coroutine counts ten thousand
         times.
         """
-        flight = self._flight
-        if flight is None or flight.loop is not loop:
-            return None
-        return self._future(flight, loop)
+        flight, loop = self._flight, asyncio.get_running_loop()
+        return self._future(flight, loop) if flight is not None and flight.loop is loop else None
 
     def _future(
         self, flight: Flight[R], loop: asyncio.AbstractEventLoop
     ) -> "asyncio.Future[R | None]":
-        future: asyncio.Future[R | None] = loop.create_future()
-        with self._lock:
-            if flight.is_over:
-                flight.resolve(future)
-            else:
-                flight.waiting.append(future)
+        # Not loop.create_future(): a frame of Python's own for each waiter, and the same class.
+        future: asyncio.Future[R | None] = asyncio.Future(loop=loop)
+        # No lock: the flight takes its waiters after it has said that it is over. Whichever comes
+        # later resolves this one, here or on this loop.
+        flight.waiting.append(future)
+        if flight.is_over:
+            flight.resolve((future,))
         return future
 
     async def _watch(self, flight: Flight[R], timeout: float | None) -> R | None:
@@ -248,25 +249,24 @@ class SingleFlight(Generic[R]):
         with self._lock:
             if flight.is_over:
                 return
-            flight.is_over = True
             flight.result = result
+            flight.is_over = True
             waiting, flight.waiting = flight.waiting, []
             if self._flight is flight:
                 self._flight = None
                 if self._on_end is not None:
                     self._on_end()
-        here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises
-        elsewhere = defaultdict(list)
+        by_loop = defaultdict(list)
         for future in waiting:
-            loop = future.get_loop()
+            by_loop[future.get_loop()].append(future)
+        here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises
+        for loop, futures in by_loop.items():
             if loop is here:
-                flight.resolve(future)
-            else:
-                elsewhere[loop].append(future)
-        for loop, futures in elsewhere.items():
+                flight.resolve(futures)
+                continue
             # A closed loop has no waiters left.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_resolve_all, flight, futures)
+                loop.call_soon_threadsafe(flight.resolve, futures)
 
 
 class ObservedFlight(SingleFlight[R]):
@@ -303,8 +303,3 @@ class ObservedFlight(SingleFlight[R]):
     ) -> "asyncio.Future[R | None]":
         self._on_wait(flight)
         return super()._future(flight, loop)
-
-
-def _resolve_all(flight: Flight[R], futures: "list[asyncio.Future[R | None]]") -> None:
-    for future in futures:
-        flight.resolve(future)

@@ -73,7 +73,8 @@ def count_twice(*arguments):
 
 
 def count_call(program, name, few, many):
-    return (count(program, name, str(many)) - count_twice(program, name, str(few))) / (many - few)
+    fewer = count_twice(program, name, str(few))
+    return (count(program, name, str(many)) - fewer) / (many - few)
 
 
 def measure():
