@@ -13,6 +13,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import Listener, NonceRequired, RequestReplayed, log_event
+from aritma_auth.events.base import require_listener
 from aritma_auth.optional import require
 from aritma_auth.protocol.dpop import USE_NONCE
 from aritma_auth.protocol.tokens import Token
@@ -96,6 +97,7 @@ class BearerAuth(httpx.Auth):
         keep_authorization: bool = False,
         on_event: Listener | None = log_event,
     ) -> None:
+        require_listener(on_event)
         if isinstance(source, TokenProvider):
             self._rules = source.middleware(
                 origins, strict=strict, keep_authorization=keep_authorization

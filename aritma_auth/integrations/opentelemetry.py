@@ -20,7 +20,7 @@ from contextvars import ContextVar, Token
 
 import attrs
 
-from aritma_auth.errors import require_instance
+from aritma_auth.errors import require_flag, require_instance
 from aritma_auth.events import FlightEnded, FlightStarted, RefreshFailed
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.optional import require
@@ -90,6 +90,11 @@ class Telemetry:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_listener(then)
+        if meter_provider is not None:
+            require_instance("meter_provider", "a MeterProvider", meter_provider, MeterProvider)
+        if tracer_provider is not None:
+            require_instance("tracer_provider", "a TracerProvider", tracer_provider, TracerProvider)
+        require_flag("per_key", per_key)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         meter = metrics.get_meter(_SCOPE, __version__, meter_provider)
         self._then = then

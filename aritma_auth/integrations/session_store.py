@@ -12,7 +12,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
-from aritma_auth.errors import ConfigurationError, StoreError, require_instance, require_seconds
+from aritma_auth.errors import (
+    ConfigurationError,
+    StoreError,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -186,6 +192,8 @@ class RedisSessionStore(AsyncCloseable):
     ) -> None:
         server = HiddenStr(server) if isinstance(server, str) else server
         problem = encryption_keys_problem(keys)
+        if problem is None and not isinstance(password, Secret | None):
+            problem = wrong_kind("password", "a Secret or None", password)
         if problem is not None:
             del server, keys, password
             raise problem

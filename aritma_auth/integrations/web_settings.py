@@ -89,8 +89,9 @@ def require_parameters(parameters: AuthorizationParameters) -> None:
     require_instance("parameters", "AuthorizationParameters", parameters, dict)
     unknown = parameters.keys() - AuthorizationParameters.__annotations__.keys()
     if unknown:
+        names = ", ".join(map(str, unknown))
         raise ConfigurationError(
-            f"parameters must be those of AuthorizationParameters, not {', '.join(unknown)}"
+            f"parameters must be those of AuthorizationParameters, not {names}"
         )
     # The callback is a GET: it sees no form, and no server sees a fragment.
     if parameters.get("response_mode", "query") not in _RESPONSE_MODES:
