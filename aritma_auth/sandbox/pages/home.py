@@ -9,7 +9,7 @@ from aritma_auth.sandbox.pages.templates import show_page
 from aritma_auth.sandbox.state import SandboxState
 
 LINKS = (
-    ("/.well-known/openid-configuration", "metadata"),
+    ("/.well-known/openid-configuration", "Metadata"),
     ("/device", "sign in a device"),
     ("/connect/endsession", "sign out"),
 )
