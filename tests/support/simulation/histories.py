@@ -318,6 +318,14 @@ HISTORIES = {
         Step(90.0, "outage", detail="firewall", seconds=60.0, timeout=30),
         Step(101.7, "call", slot=1),
     ),
+    "a vault that hangs between the mark and a request whose response is lost": (
+        World("signed_in", "", processes=1, lifetime=25, duration=115.0),
+        Step(66.0, "vault", detail="hangs", seconds=8.3, anchor="delivered"),
+        Step(66.5, "loss", detail="truncate", anchor="delivered", skip=13),
+        Step(67.0, "reject"),
+        Step(75.0, "call"),
+        Step(76.3, "call", timeout=0.3),
+    ),
     "killed while the store has not learned of its sign-in": (
         World("signed_in", "redis", processes=1, lifetime=25, duration=190.0),
         Step(132.5, "revoke"),

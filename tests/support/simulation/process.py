@@ -100,7 +100,8 @@ class Process:
 
         vault: Kind of fault of its secret's vault, and until when.
 
-        marked_at: True seconds when it last marked a token in the store as being exchanged.
+        marked_at: True seconds when it last marked a token in the store as being exchanged; without
+            a store, when it then asked for its secret.
 
         has_forgotten: Its application has called `forget` or `sign_out`.
     """
@@ -161,6 +162,8 @@ class Process:
     async def _ask_vault(self):
         """Give the client's secret, as a vault would that hangs or fails for a while."""
         kind, until = self.vault
+        if not self.history.plan.world.store:
+            self.marked_at = self.universe.now
         if self.universe.now < until:
             self.universe.note(self.name, "vault", kind)
             if kind == "fails":
