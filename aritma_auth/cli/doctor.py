@@ -270,7 +270,8 @@ class Examination:
 
     def _examine_clock(self, ahead: float | None) -> None:
         if ahead is None:
-            self.findings.append(Finding("clock", "unknown: no response has told the time"))
+            note = "compare this machine's time with another's: the server has not told its own"
+            self.findings.append(Finding("clock", "unknown: not compared", note=note))
             return
         is_close = abs(ahead) <= _TOLERATED_SKEW
         problem = None if is_close else "set this machine's clock, or tell the server's owner"
