@@ -30,7 +30,7 @@ from aritma_auth.banking.handshake import (
     open_validation_url,
     parse_handshake,
 )
-from aritma_auth.banking.kinds import require_count
+from aritma_auth.banking.kinds import parse_fields, require_count
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -202,7 +202,7 @@ class EventReceiver:
         self, method: str, headers: Iterable[tuple[str, str]], body: AsyncIterable[bytes]
     ) -> EventReply:
         """
-        Receive one request, from whatever server; nothing but a cancellation is raised.
+        Receive one request, from whatever server; whatever it holds, there is a reply.
 
         Args:
             method: Its method.
@@ -210,9 +210,14 @@ class EventReceiver:
             headers: Its header fields as pairs, repeated ones included.
 
             body: Its body, part by part; it is read as far as it may be long.
+
+        Raises:
+            ConfigurationError: An argument is of the wrong kind.
         """
+        require_instance("method", "a text, such as request.method", method, str)
+        fields = parse_fields(headers)
+        require_instance("body", "an asynchronous iterable of bytes", body, AsyncIterable)
         deadline = self._clock.monotonic() + self._timeout
-        fields = tuple(headers)
         try:
             return await self._receive(method, fields, body, deadline)
         except RefusedError as refused:

@@ -90,6 +90,10 @@ def receiver(**settings):
     return banking.EventReceiver(AUTHORIZATION, tenants=None, **settings)
 
 
+async def parts():
+    yield b""
+
+
 def explain(**arguments):
     return banking.explain_refusal(PROBLEM, {}, now=1.0, **arguments)
 
@@ -252,6 +256,7 @@ CALLS = {
 }
 
 METHODS = {
+    "receive": (receiver, {"method": "POST", "headers": [], "body": parts()}),
     "begin_creation": (begun, {"body": BODY, "now": 1.0, "replay_window": 300.0}),
     "build_creation_request": (begun, {"body": BODY, "context": CONTEXT}),
     "created": (begun, {"members": MADE, "environment": ENVIRONMENT, "base_url": PAYMENT}),
