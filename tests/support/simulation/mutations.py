@@ -182,8 +182,13 @@ MUTATIONS = (
         (
             (
                 "        # Not the flight's own token: another may be newer, and time has passed since.\n"
-                "        if current.token is not None and current.is_alive(cache.now()):\n",
+                "        now = cache.now\n"
+                "        if current.token is not None and now() < current.expires_at:\n",
                 "        if current.token is not None and current.is_usable:\n",
+            ),
+            (
+                "token = current.token if now() < current.expires_at else self._served(outcome)",
+                "token = current.token if current.is_usable else self._served(outcome)",
             ),
         ),
     ),
