@@ -2,9 +2,9 @@
 The provider and other libraries, next to a hand-written limit: nox -s peers
 
 It prints a table in Markdown and draws docs/explanation/figures/peers.svg. The limit of a cached
-token is a clock compared and an attribute; of
-callers without a token, one future that all await. Limit and library run in turn; what counts is the
-median of the ratios. A library that cannot be opened is left out, with a line that says why.
+token is a clock compared and an attribute; of callers without a token, one future that all await.
+Limit and library run in turn; what counts is the median of the ratios. A library that cannot be
+opened is left out, with a line that says why.
 """
 
 import asyncio
