@@ -99,11 +99,10 @@ class ClientEndpoints:
         parameters = {name: [str(value) for value in posted.getall(name)] for name in posted}
 
         def work(client: SandboxClient, _form: dict[str, str]) -> dict[str, object]:
-            sandbox = self._sandbox
-            thumbprint = None
-            if sandbox.server_version.supports_dpop:
-                thumbprint = sandbox.proofs.validate(request, sandbox.proofs.identity)
-            return sandbox.pushed_requests.push(client, parameters, thumbprint)
+            # Every version with this endpoint knows proofs.
+            proofs = self._sandbox.proofs
+            thumbprint = proofs.validate(request, proofs.identity)
+            return self._sandbox.pushed_requests.push(client, parameters, thumbprint)
 
         return await self._respond(request, work, success=201)
 
