@@ -61,27 +61,19 @@ import attrs
 
 from aritma_auth.errors import (
     AritmaAuthError,
-    ConfigurationError,
     ReauthenticationRequiredError,
     TransportError,
     VerificationError,
 )
-from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
-from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
+from aritma_auth.protocol.grants import RefreshTokenGrant
+from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.backoff import backoff, plan_shared_pause
-from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared import messages as msg
 from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
+from aritma_auth.provider.shared.situation import Rules, Situation
 from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
-from aritma_auth.provider.sharing_policy import (
-    ONE_TIME,
-    RefreshTokenUsage,
-    SharingPolicy,
-    enough_to_redeem,
-)
 from aritma_auth.provider.token_request import SIGN_IN_AGAIN
-from aritma_auth.stores import Record, SharedBackoff
+from aritma_auth.stores import Record
 
 _POLL_GROWTH = 1.6
 _LONGEST_POLL = 1.5
@@ -90,12 +82,6 @@ _WRITES = 3
 """Attempts to write a token while others change the entry."""
 _CLAIMS = 100
 """The same for a mark."""
-_LEADERS_SHARE = 2 / 3
-"""Part of the refresh's time that the holder of the lease may take for a grant that is reusable."""
-_WRITERS_SHARE = 1 / 4
-"""Part of the refresh's time that may be kept free for writing what cannot be had again."""
-_GRACE_SPREAD = 5.0
-"""Seconds over which the repeats within a server's grace are spread."""
 
 _AWAY = (
     "the token store is away, and a refresh token is not presented without its lock: it may be "
@@ -110,13 +96,8 @@ _CHANGING = "the stored token changes faster than it can be claimed: try again l
 
 
 @attrs.frozen
-class SharedRefresh:
-    """The rules: a grant and the numbers."""
-
-    grant: Grant
-    policy: RefreshPolicy
-    sharing: SharingPolicy
-    usage: RefreshTokenUsage = ONE_TIME
+class SharedRefresh(Rules):
+    """The machine of a grant and its numbers."""
 
     def begin(
         self, known: Knowledge, purpose: Purpose, moment: Moment
@@ -132,18 +113,12 @@ class SharedRefresh:
         return state, _Step(self, state, moment).take(event)
 
 
-class _Step:
+class _Step(Situation):
     """
     One step: changes the refresh by an event, and says what to do next.
 
     Each method whose name is a place of the drawing returns the action that leads there.
     """
-
-    def __init__(self, rules: SharedRefresh, state: Refresh, moment: Moment) -> None:
-        self.grant, self.policy, self.usage = rules.grant, rules.policy, rules.usage
-        self.sharing = rules.sharing
-        self.state = state
-        self.moment = moment
 
     def take(self, event: msg.Event) -> msg.Action:  # noqa: PLR0911 - a case each
         """Change the refresh by an event, and return what to do next."""
@@ -169,46 +144,6 @@ class _Step:
                 return self._unavailable()
             case _:
                 assert_never(event)
-
-    @property
-    def _left(self) -> float:
-        limit = self.policy.refresh_timeout
-        if self.state.known.is_reusable and self.state.fence is not None:
-            # The rest is for those who wait for the lease, if its holder stands still.
-            limit *= _LEADERS_SHARE
-        return self.state.began_at + limit - self.moment.now
-
-    @property
-    def _mark_left(self) -> float:
-        return self.state.claimed_at + self.sharing.redemption_timeout - self.moment.now
-
-    @property
-    def _watch_time(self) -> float:
-        # In it a process that owes the successor finds out that the store is back, and writes.
-        sharing, most = self.sharing, self.policy.refresh_timeout * _WRITERS_SHARE
-        usual = sharing.store_retry_interval + sharing.store_loss_grace
-        return min(sharing.redemption_timeout, usual, most)
-
-    @property
-    def _is_once(self) -> bool:
-        if self.state.basis is None and not isinstance(self.grant, RefreshTokenGrant):
-            return not self.grant.is_reusable
-        return not self.usage.reusable
-
-    @property
-    def _time_to_write(self) -> float:
-        # What can be had only once is written under the lease, also if the store blinks.
-        return self._watch_time if self._is_once and not self.state.is_alone else 0.0
-
-    @property
-    def _is_too_late(self) -> bool:
-        least = enough_to_redeem(self.sharing) if self._is_once else 0.0
-        return self._left - self._time_to_write <= least
-
-    @property
-    def _is_overruled(self) -> bool:
-        # A sign-in or sign-out came meanwhile, here or by the store.
-        return self.state.known.newest.serial != self.state.serial
 
     # What is known and what is stored
 
@@ -273,7 +208,7 @@ class _Step:
         if moment.now < moment.spare_until:
             return self._release(msg.Postpone(sharing.recheck_interval * (0.5 + moment.draw)))
         waited, state.others_wait = moment.now - state.changed_at, True
-        if state.known.is_reusable and waited >= self.policy.refresh_timeout * _LEADERS_SHARE:
+        if state.known.is_reusable and waited >= self.leaders_time:
             # The holder stands still, and nothing is spent by asking twice: go on without the
             # lease. The mark lets one process at a time do so.
             return self._lead()
@@ -282,10 +217,10 @@ class _Step:
         return self._watch(seconds, _REFRESHING)
 
     def _watch(self, seconds: float, what: str) -> msg.Action:
-        if self._left <= 0:
+        if self.left <= 0:
             return self._give_up(what)
         self.state.phase = Phase.LOOK
-        return msg.WaitForChange(self.state.view, min(seconds, self._left))
+        return msg.WaitForChange(self.state.view, min(seconds, self.left))
 
     # This process leads
 
@@ -295,13 +230,13 @@ class _Step:
             return self._note(state.refusal or ReauthenticationRequiredError(SIGN_IN_AGAIN))
         self._choose(known.presentable)
         is_first = state.fence is not None and not state.others_wait
-        if not self._is_once and (is_first or view.is_unreadable):
+        if not self.is_once and (is_first or view.is_unreadable):
             return self._ask()
         # A leader that others have waited with marks the entry too: they would go on alone.
-        wait = self._wait_before_claim()
+        wait = self.wait_before_claim()
         if wait > 0:
             return self._watch(min(wait, self.sharing.max_poll), _CHANGING)
-        if self._is_too_late:
+        if self.is_too_late:
             # Not after the claim alone: others would wait for nothing.
             return self._give_up(_CHANGING)
         state.is_at_risk = view.record.redeeming_since is not None
@@ -312,22 +247,6 @@ class _Step:
         if not is_same(basis, state.basis):
             state.sent_at = None
         state.basis, state.serial = basis, state.known.newest.serial
-
-    def _wait_before_claim(self) -> float:
-        """
-        Give the seconds for which another process may still have the successor of the newest token.
-
-        A mark is waited for until this process has known it for as long as a request can take: no
-        two hosts' wall clocks agree. One that it has known for long is watched for a while all the
-        same: the store may have been away until now, and its writer may have the successor and
-        write it any moment.
-        """
-        state, known, now = self.state, self.state.known, self.moment.now
-        record, quiet = state.view.record, state.quiet_until - now
-        if record.redeeming_since is None or record.serial != known.newest.serial:
-            return quiet
-        over_at = known.mark_seen_at + self.sharing.redemption_timeout
-        return max(quiet, over_at - now, known.watched_from + self._watch_time - now)
 
     def _claim(self) -> msg.Action:
         state, newest, record = self.state, self.state.known.newest, self.state.view.record
@@ -341,10 +260,10 @@ class _Step:
         )
 
     def _ask(self) -> msg.Action:
-        state, timeout = self.state, self._left - self._time_to_write
-        if self._is_once and not state.is_alone:
-            timeout = min(timeout, self._mark_left)
-        if timeout <= 0 or self._is_too_late:
+        state, timeout = self.state, self.left - self.time_to_write
+        if self.is_once and not state.is_alone:
+            timeout = min(timeout, self.mark_left)
+        if timeout <= 0 or self.is_too_late:
             return self._give_up(_CHANGING)
         state.phase = Phase.ASK
         state.attempts += 1
@@ -353,7 +272,7 @@ class _Step:
 
     def _responded(self, response: msg.Responded) -> msg.Action:
         state = self.state
-        if self._is_overruled:
+        if self.is_overruled:
             return self._again()
         state.known = state.known.refreshed(response.token)
         state.response, state.writes = response, 0
@@ -364,13 +283,13 @@ class _Step:
         if is_same(state.known.newest.token, moment.held) and moment.now < moment.held_until:
             return self._release(msg.Postpone(0.0))
         state.response = state.sent_at = None
-        if self._left <= 0:
+        if self.left <= 0:
             return self._give_up(_CHANGING)
         return self._ask_alone() if state.is_alone else self._look()
 
     def _failed(self, error: AritmaAuthError, credential: str) -> msg.Action:
         state, basis = self.state, self.state.basis
-        if self._is_overruled:
+        if self.is_overruled:
             return self._again()
         is_refresh = basis is not None or isinstance(self.grant, RefreshTokenGrant)
         # A reusable grant does not end; its subject's sign-in has, and asking again does not help.
@@ -386,30 +305,12 @@ class _Step:
             state.refusal, state.attempts = error, 0
             # Another process may have rotated it: the store says so.
             return self._ask_alone() if state.is_alone else self._look()
-        pause = self._pause_before_repeat(error, is_refresh=is_refresh)
+        pause = self.pause_before_repeat(error, is_refresh=is_refresh)
         if pause is None:
             return self._note(error, credential)
         state.phase = Phase.PAUSE
-        state.is_at_risk = state.is_at_risk or (self._is_once and is_ambiguous(error))
+        state.is_at_risk = state.is_at_risk or (self.is_once and is_ambiguous(error))
         return msg.Pause(pause)
-
-    def _pause_before_repeat(self, error: AritmaAuthError, *, is_refresh: bool) -> float | None:
-        state, moment, left = self.state, self.moment, self._left
-        if error.is_permanent or is_unusable(error) or left <= 0:
-            return None
-        if self._is_once and is_ambiguous(error):
-            # It may be spent: only a server with a grace takes it again, once the first request
-            # must be over.
-            sent_at = moment.now if state.sent_at is None else state.sent_at
-            begin = max(0.0, sent_at + self.sharing.redemption_timeout - moment.now)
-            grace = sent_at + self.usage.grace - moment.now
-            end = left - self._time_to_write - enough_to_redeem(self.sharing)
-            end = min(begin + _GRACE_SPREAD, grace, end)
-            return begin + moment.draw * (end - begin) if is_refresh and begin < end else None
-        if not moment.is_patient or state.attempts >= self.policy.max_attempts:
-            return None
-        pause = max(error.retry_after or 0.0, backoff(self.policy, state.attempts, moment.draw))
-        return pause if pause < left else None
 
     # What is owed is written: what came, before it is served
 
@@ -453,7 +354,7 @@ class _Step:
     def _later(self, response: msg.Responded) -> msg.Action:
         # The lease keeps the others from presenting its predecessor: an outage that begins and ends
         # as the mark does is outlasted so. After a longer one it is owed, and the others watch.
-        state, left = self.state, min(self._left, self._mark_left + self._watch_time)
+        state, left = self.state, min(self.left, self.mark_left + self.watch_time)
         if not is_same(response.token, state.known.newest.token):
             return self._again()
         if state.known.is_reusable or left <= 0:
@@ -482,22 +383,8 @@ class _Step:
             token = attrs.evolve(token, refresh_token=None)
         may_be_spent = is_ambiguous(error) or isinstance(error, VerificationError)
         mark = before.redeeming_since if may_be_spent else None
-        shared = self._shared_backoff(before, error, credential)
+        shared = self.shared_backoff(before, error, credential)
         return self._save(Phase.NOTE, Record(token, before.serial, mark, shared))
-
-    def _shared_backoff(
-        self, before: Record, error: AritmaAuthError, credential: str
-    ) -> SharedBackoff | None:
-        if isinstance(error, ConfigurationError | VerificationError):
-            # Local errors must not block the other processes.
-            return before.backoff
-        count = 1 + (0 if before.backoff is None else before.backoff.count)
-        ends = None if before.token is None else before.token.expires_at
-        left = None if ends is None or ends <= self.moment.wall else ends - self.moment.wall
-        seconds = plan_shared_pause(
-            self.policy, self.sharing, error, count=count, draw=self.moment.draw, alive_for=left
-        )
-        return SharedBackoff(error.copy(), count, seconds, credential)
 
     # What becomes of writes and pauses, and of a store that is away
 
@@ -513,10 +400,10 @@ class _Step:
         if state.phase is Phase.WRITE:
             return self._decide()
         state.known = state.known.marked(state.saving.redeeming_since, at=state.claimed_at)
-        if self._is_overruled:
+        if self.is_overruled:
             return self._again()
         # The process may have stood still: others count the mark's age from before the claim.
-        is_late = self._mark_left * 2 < self.sharing.redemption_timeout
+        is_late = self.mark_left * 2 < self.sharing.redemption_timeout
         return self._claim() if is_late else self._ask()
 
     def _woke(self) -> msg.Action:
@@ -527,13 +414,13 @@ class _Step:
             return self._decide()
         if state.phase in {Phase.LATER, Phase.AWAY}:
             return self._look()
-        if self._is_overruled:
+        if self.is_overruled:
             return self._again()
-        if state.is_alone and not self._is_once:
+        if state.is_alone and not self.is_once:
             # The store may be back, and another process may have a token meanwhile.
             state.is_alone = False
             return self._look()
-        return self._claim() if self._is_once and not state.is_alone else self._ask()
+        return self._claim() if self.is_once and not state.is_alone else self._ask()
 
     def _unavailable(self) -> msg.Action:
         state = self.state
@@ -562,7 +449,7 @@ class _Step:
         state, moment, sharing = self.state, self.moment, self.sharing
         pause = sharing.store_retry_interval * (1 + moment.draw / 4)
         is_short = state.known.is_store_back_soon(now=moment.now, within=sharing.redemption_timeout)
-        if not is_short or self._is_served or self._left <= pause:
+        if not is_short or self.is_served or self.left <= pause:
             return self._finish(msg.Raise(self._outage(_AWAY)))
         state.phase, state.is_alone = Phase.AWAY, False
         return msg.Pause(pause)
@@ -572,11 +459,6 @@ class _Step:
         return TransportError(what, retry_after=pause, may_have_arrived=False)
 
     # The end
-
-    @property
-    def _is_served(self) -> bool:
-        found = self.state.known.alive_in(self.state.view, self.policy, self.moment)
-        return found is not None or self.moment.now < self.moment.held_until
 
     def _give_up(self, what: str) -> msg.Action:
         return self._finish(msg.Raise(TransportError(what, may_have_arrived=False)))

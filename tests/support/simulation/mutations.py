@@ -102,7 +102,7 @@ MUTATIONS = (
         "a lost response, and another machine's clock",
         (
             (
-                "return max(quiet, over_at - now, known.watched_from + self._watch_time - now)",
+                "return max(quiet, over_at - now, known.watched_from + self.watch_time - now)",
                 "return max(quiet, over_at - self.moment.wall)",
             ),
             ("over_at = known.mark_seen_at", "over_at = record.redeeming_since"),
@@ -133,10 +133,10 @@ MUTATIONS = (
         "frozen 19 callbacks after the store was first asked",
         (
             (
-                "is_late = self._mark_left * 2 < self.sharing.redemption_timeout",
+                "is_late = self.mark_left * 2 < self.sharing.redemption_timeout",
                 "is_late = False",
             ),
-            ("            timeout = min(timeout, self._mark_left)\n", "            pass\n"),
+            ("            timeout = min(timeout, self.mark_left)\n", "            pass\n"),
         ),
     ),
     Mutation(
@@ -145,8 +145,7 @@ MUTATIONS = (
         "a lease on a loop that stands still",
         (
             (
-                "        if state.known.is_reusable and waited >= "
-                "self.policy.refresh_timeout * _LEADERS_SHARE:\n",
+                "        if state.known.is_reusable and waited >= self.leaders_time:\n",
                 "        if False:\n",
             ),
         ),
