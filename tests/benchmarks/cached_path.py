@@ -90,15 +90,27 @@ async def compare(name, calls, time_of):
     )
 
 
+def make_telemetry():
+    """Give what observes a provider, where OpenTelemetry is installed."""
+    try:
+        from aritma_auth.integrations.opentelemetry import Telemetry
+    except aa.ConfigurationError:
+        return None
+    return Telemetry()
+
+
 async def make_calls():
     client = aa.OAuthClient("id", "secret", environment=ENVIRONMENT)
     tokens = aa.TokenProvider(client, aa.ClientCredentialsGrant())
     await tokens.set_token(Token("x" * 900))
+    observed = aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=make_telemetry())
+    await observed.set_token(Token("x" * 900))
     limit, request = Limit(), Request()
     middleware = BearerMiddleware(tokens, ENVIRONMENT.api_urls)
     return {
         "get_token": tokens.get_token,
         "get_token-limit": limit.get_token,
+        "observed": observed.get_token,
         "peek": tokens.peek,
         "peek-limit": limit.peek,
         "middleware": partial(middleware, request, handler),

@@ -46,6 +46,7 @@ IMPORTS = {
 }
 PATHS = {
     "get_token": ("cached_path.py", "get_token", "get_token-limit", 2_000, 12_000),
+    "get_token with Telemetry": ("cached_path.py", "observed", "get_token", 2_000, 12_000),
     "peek": ("cached_path.py", "peek", "peek-limit", 2_000, 12_000),
     "middleware": ("cached_path.py", "middleware", "middleware-limit", 2_000, 12_000),
     "stampede, a waiter": ("stampede.py", "stampede", "stampede-limit", 500, 3_000),
