@@ -319,8 +319,9 @@ class Watch:
             return
         newest = process.signed_in[-1]
         set_at = self.begun[newest], self.installed.get(newest, self.universe.now)
-        # A process that was frozen before its call sets the older sign-in later: the last call counts.
-        is_set_later = self.begun.get(family.number, 0.0) >= set_at[1]
+        # A process that is frozen in its call sets the older sign-in later: the call that ends last
+        # counts.
+        is_set_later = self.installed.get(family.number, 0.0) >= set_at[1]
         if family.number < newest and not is_set_later and not self._clocks_decide(*set_at):
             self.universe.fail(
                 "a sign-in that was set is kept",
