@@ -136,19 +136,22 @@ class MemoryDeliveryLog:
         self._clock = clock
         # Event loops of several threads may share the log.
         self._lock = threading.Lock()
-        self._claims: dict[str, tuple[str, float]] = {}
+        # In the order of their times, so that those that have run out are at the front.
+        self._claims: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._handled: OrderedDict[str, float] = OrderedDict()
 
     async def claim(self, key: str, owner: str, *, seconds: float) -> Claim:
         """Claim a delivery for an owner."""
         with self._lock:
             now = self._clock.monotonic()
+            self._forget(now)
             if self._handled.get(key, now) > now:
                 return Claim.HANDLED
             held_by, until = self._claims.get(key, (owner, now))
             if held_by != owner and now < until:
                 return Claim.BUSY
             self._claims[key] = (owner, now + seconds)
+            self._claims.move_to_end(key)
             return Claim.GRANTED
 
     async def finish(self, key: str, *, seconds: float) -> None:
@@ -161,13 +164,11 @@ class MemoryDeliveryLog:
             self._forget(now)
 
     def _forget(self, now: float) -> None:
-        handled = self._handled
-        while len(handled) > self._max_size or handled[next(iter(handled))] <= now:
+        handled, claims = self._handled, self._claims
+        while handled and (len(handled) > self._max_size or next(iter(handled.values())) <= now):
             handled.popitem(last=False)
-            if not handled:
-                return
-        for key in [key for key, (_, until) in self._claims.items() if until <= now]:
-            del self._claims[key]
+        while claims and next(iter(claims.values()))[1] <= now:
+            claims.popitem(last=False)
 
     async def release(self, key: str, owner: str) -> None:
         """Give a claim back."""

@@ -15,6 +15,7 @@ from aritma_auth import banking
 from aritma_auth.banking.deliveries import delivery_key
 from aritma_auth.banking.dispatcher import EventDispatcher
 from support.clock import FakeClock
+from support.internals import claims_of
 from support.valkey import shared_server
 
 Claim = banking.Claim
@@ -118,6 +119,17 @@ async def test_the_memory_is_bounded():
     assert repr(log) == "<MemoryDeliveryLog of 1>"
     clock.advance(-100)
     assert await log.claim("abandoned", "two", seconds=5) is Claim.GRANTED
+
+
+async def test_claims_that_run_out_are_forgotten_although_nothing_is_ever_handled():
+    """Handlers that never end in time leave no more than the claims that still hold."""
+    clock = FakeClock()
+    log = banking.MemoryDeliveryLog(clock=clock)
+    for number in range(100):
+        await log.claim(f"event {number}", "one", seconds=5)
+        clock.advance(1)
+
+    assert len(claims_of(log)) == 5
 
 
 async def test_a_memory_that_ends_at_once_is_none():

@@ -43,6 +43,11 @@ def remembered_by(middleware):
     return middleware._allowed
 
 
+def claims_of(log):
+    """Return the claims that a log of deliveries in memory holds, by their keys."""
+    return log._claims
+
+
 def calls_of(workers):
     """Return the calls that wait for a thread, by their futures."""
     return dict(workers._calls)
