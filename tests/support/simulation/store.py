@@ -199,6 +199,8 @@ class SharedStore:
                 wall = self.process.clock.time()
                 born_at = now - max(0.0, wall - record.token.issued_at)
         self.shelf.watch.saved(self.process, None if cell is None else cell, record)
+        # As in Redis: after a loss of memory later leases are numbered above this one.
+        shelf.fences[key] = max(fence, shelf.fences.get(key, 0))
         shelf.cells[key] = Cell(
             record,
             generation + 1,
