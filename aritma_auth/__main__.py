@@ -24,7 +24,7 @@ def main() -> int:
         )
         return _CONFIGURATION
     try:
-        from aritma_auth.cli import run  # noqa: PLC0415 - needs the extra "cli"
+        from aritma_auth.cli import run  # needs the extra "cli"
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:

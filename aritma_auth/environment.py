@@ -164,7 +164,7 @@ class Environment(Value):
                 issuer_aliases=aritmas.issuer_aliases | environment.issuer_aliases,
                 api_origins=aritmas.api_origins | environment.api_origins,
             )
-        from aritma_auth.network.lookup import look_up  # noqa: PLC0415 - few services call this
+        from aritma_auth.network.lookup import look_up  # few services call this
 
         return look_up(
             environment.issuer,
@@ -373,7 +373,7 @@ class Environment(Value):
             JSON without a secret. Its keys decide which ID tokens are believed: keep it where only
             your own deployment can write.
         """
-        from aritma_auth.protocol.published import dump_environment  # noqa: PLC0415 - rarely needed
+        from aritma_auth.protocol.published import dump_environment  # rarely needed
 
         return dump_environment(
             {
@@ -401,7 +401,7 @@ class Environment(Value):
         Raises:
             ConfigurationError: It is no environment of this version: discover it anew.
         """
-        from aritma_auth.protocol.published import parse_environment  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.published import parse_environment
 
         members, published = parse_environment(text)
         return cls(**members, published=published)

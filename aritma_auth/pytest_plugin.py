@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 async def _run_sandbox() -> "AsyncIterator[Sandbox]":
-    from aritma_auth.sandbox import Sandbox  # noqa: PLC0415 - only when the fixture is used
+    from aritma_auth.sandbox import Sandbox  # only when the fixture is used
 
     async with Sandbox() as sandbox:
         yield sandbox
 
 
 async def _open_client(aritma_sandbox: "Sandbox") -> "AsyncIterator[OAuthClient]":
-    from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - only when it is used
+    from aritma_auth.client.client import OAuthClient  # only when it is used
 
     registered = aritma_sandbox.client
     async with OAuthClient(
@@ -51,8 +51,8 @@ async def _open_client(aritma_sandbox: "Sandbox") -> "AsyncIterator[OAuthClient]
 async def _open_provider(
     aritma_sandbox: "Sandbox", aritma_client: "OAuthClient"
 ) -> "AsyncIterator[TokenProvider]":
-    from aritma_auth.protocol.grants import ClientCredentialsGrant  # noqa: PLC0415 - as above
-    from aritma_auth.provider.provider import TokenProvider  # noqa: PLC0415 - as above
+    from aritma_auth.protocol.grants import ClientCredentialsGrant
+    from aritma_auth.provider.provider import TokenProvider
 
     grant = ClientCredentialsGrant("bankservice")
     async with TokenProvider(aritma_client, grant, clock=aritma_sandbox.clock) as tokens:
@@ -66,7 +66,7 @@ def _fail_without_pytest_asyncio() -> None:
 
 def _make_fixture(name: str, function: Callable[..., AsyncIterator[object]]) -> object:
     try:
-        import pytest_asyncio  # noqa: PLC0415 - optional
+        import pytest_asyncio  # optional
     except ImportError:
         return pytest.fixture(name=name)(_fail_without_pytest_asyncio)
     return pytest_asyncio.fixture(name=name)(function)

@@ -227,7 +227,7 @@ def _as_words(command: object) -> tuple[str, ...] | None:
 
 
 def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
-    from aritma_auth.runtime.commands import (  # noqa: PLC0415 - few secrets come from a command
+    from aritma_auth.runtime.commands import (  # few secrets come from a command
         CommandError,
         run_command,
     )

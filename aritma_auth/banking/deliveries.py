@@ -230,7 +230,7 @@ class RedisDeliveryLog(AsyncCloseable):
         timeout: float = 0.5,
     ) -> None:
         # Imported here: a receiver without Redis needs none of it.
-        from aritma_auth.stores.redis_connection import open_clients  # noqa: PLC0415
+        from aritma_auth.stores.redis_connection import open_clients
 
         # A traceback with local variables would show the password.
         server = HiddenStr(server) if isinstance(server, str) else server
@@ -285,7 +285,7 @@ class RedisDeliveryLog(AsyncCloseable):
         return f"{self._prefix}:{key}"
 
     async def _run(self, operation: str, *command: str | int) -> object:
-        from aritma_auth.stores.redis_connection import problem_of  # noqa: PLC0415 - as above
+        from aritma_auth.stores.redis_connection import problem_of
 
         try:
             async with asyncio.timeout(self._timeout):

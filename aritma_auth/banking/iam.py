@@ -166,7 +166,7 @@ class IamSecrets:
     async def _request(
         self, method: str, url: str, body: dict[str, str] | None = None
     ) -> tuple[int, HiddenBytes]:
-        import aiohttp  # noqa: PLC0415 - the caller has made a session of it
+        import aiohttp  # the caller has made a session of it
 
         try:
             async with self._session.request(

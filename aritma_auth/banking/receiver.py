@@ -318,7 +318,7 @@ class EventReceiver:
         Args:
             request: The request.
         """
-        from aiohttp import web  # noqa: PLC0415 - a service on ASGI does not load it
+        from aiohttp import web  # a service on ASGI does not load it
 
         reply = await self.receive(
             request.method, request.headers.items(), request.content.iter_any()
@@ -343,7 +343,7 @@ class EventReceiver:
 
         Spec: ASGI 3.0, HTTP and lifespan.
         """
-        from aritma_auth.banking.asgi import serve  # noqa: PLC0415 - aiohttp.web needs none of it
+        from aritma_auth.banking.asgi import serve  # aiohttp.web needs none of it
 
         await serve(self.receive, scope, receive, send)
 

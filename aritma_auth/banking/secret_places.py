@@ -151,7 +151,7 @@ class KeyringSecretPlace:
         require_instance("username", "a name", username, str)
         if keyring is None:
             require("keyring", "keyring")
-            import keyring as machine  # noqa: PLC0415 - extra "keyring"
+            import keyring as machine  # extra "keyring"
 
             keyring = machine.get_keyring()
         if not (hasattr(keyring, "get_password") and hasattr(keyring, "set_password")):

@@ -200,14 +200,14 @@ def _require_extras(name: str | None) -> None:
     """Say which extra is missing before anything is imported, asked or opened."""
     command = next((command for command in COMMANDS if command.name == name), None)
     if command is not None and command.extras:
-        from aritma_auth.optional import require  # noqa: PLC0415 - keeps the list of all fast
+        from aritma_auth.optional import require  # keeps the list of all fast
 
         for extra in command.extras:
             require(extra, *_MODULES[extra])
 
 
 def _fail(error: Exception, code: ExitCode, *, as_json: bool) -> int:
-    from aritma_auth.cli.failure import show_failure  # noqa: PLC0415 - keeps the list of all fast
+    from aritma_auth.cli.failure import show_failure  # keeps the list of all fast
 
     show_failure(error, code, as_json=as_json)
     return int(code)

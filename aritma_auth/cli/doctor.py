@@ -303,8 +303,8 @@ def _server_of_variables() -> str:
 
 
 def _show(findings: list[Finding], problems: int) -> None:
-    from rich.table import Table  # noqa: PLC0415 - JSON needs none
-    from rich.text import Text  # noqa: PLC0415
+    from rich.table import Table  # JSON needs none
+    from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)

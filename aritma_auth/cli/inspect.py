@@ -139,8 +139,8 @@ def _as_json(told: _Told, now: float) -> dict[str, JsonValue]:
 
 
 def _show(told: _Told, claims: Members, now: float) -> None:
-    from rich.table import Table  # noqa: PLC0415 - the other outputs need none
-    from rich.text import Text  # noqa: PLC0415
+    from rich.table import Table  # the other outputs need none
+    from rich.text import Text
 
     header = told.header or Members()
     table = Table(box=None, show_header=False, pad_edge=False)

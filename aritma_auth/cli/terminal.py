@@ -71,7 +71,7 @@ def open_console(*, is_error: bool = False) -> "Console":
     Args:
         is_error: Write to standard error.
     """
-    from rich.console import Console  # noqa: PLC0415 - `token` in a script needs none of it
+    from rich.console import Console  # `token` in a script needs none of it
 
     return Console(highlight=False, markup=False, soft_wrap=True, stderr=is_error)
 
@@ -115,7 +115,7 @@ def open_live(*, is_on: bool) -> Iterator[Callable[["RenderableType"], None]]:
     if not is_on:
         yield lambda _renderable: None
         return
-    from rich.live import Live  # noqa: PLC0415 - most commands draw nothing anew
+    from rich.live import Live  # most commands draw nothing anew
 
     with Live(console=open_console(), auto_refresh=False) as live:
         yield lambda renderable: live.update(hide_controls(renderable), refresh=True)
@@ -139,7 +139,7 @@ class _Printable:
         self._renderable = renderable
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        from rich.segment import Segment  # noqa: PLC0415 - rich is here by now
+        from rich.segment import Segment  # rich is here by now
 
         for segment in console.render(self._renderable, options):
             lines = map(_printable, segment.text.split("\n"))

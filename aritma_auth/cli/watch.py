@@ -198,7 +198,7 @@ async def _open_real(
 async def _open_sandbox(
     lifetime: int, failures: int, on_event: Listener
 ) -> AsyncIterator[tuple[str, TokenProvider]]:
-    from aritma_auth.sandbox import Sandbox  # noqa: PLC0415 - a real issuer needs none
+    from aritma_auth.sandbox import Sandbox  # a real issuer needs none
 
     async with Sandbox(lifetime=lifetime) as sandbox:
         sandbox.faults.set_latency(_LATENCY)

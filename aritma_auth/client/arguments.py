@@ -76,15 +76,15 @@ def require_keys(dpop: object, request_signer: object, decryption_key: object) -
     """
     # Imported here: a client without keys loads none of their code.
     if dpop is not None:
-        from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415
+        from aritma_auth.protocol.dpop import DPoP
 
         require_instance("dpop", "a DPoP, such as DPoP(SigningKey.generate())", dpop, DPoP)
     if request_signer is not None:
-        from aritma_auth.protocol.signing import require_signer  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.signing import require_signer
 
         require_signer("request_signer", request_signer)
     if decryption_key is not None:
-        from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.jwe import DecryptionKey
 
         require_instance("decryption_key", "a DecryptionKey", decryption_key, DecryptionKey)
 
@@ -124,7 +124,7 @@ def parse_id_token_algorithms(given: str | Iterable[str] | None) -> frozenset[st
     """Parse signature algorithms; None stays None, and stands for the default ones."""
     if given is None:
         return None
-    from aritma_auth.protocol.jws import parse_algorithms  # noqa: PLC0415 - a sign-in's
+    from aritma_auth.protocol.jws import parse_algorithms  # a sign-in's
 
     return parse_algorithms(given, "id_token_algorithms")
 

@@ -148,7 +148,7 @@ class OAuthClient(AsyncCloseable):
         ssl_context = own_certificate and require_context(own_certificate)
         self._id_token_algorithms = parse_id_token_algorithms(id_token_algorithms)
         if profile is not None:
-            from aritma_auth.client.profile_rules import apply_profile  # noqa: PLC0415 - few have one
+            from aritma_auth.client.profile_rules import apply_profile  # few have one
 
             settings = self._describe(auth, server, dpop, own_certificate)
             applied = apply_profile(profile, settings, server, session, own_certificate)
@@ -191,7 +191,7 @@ class OAuthClient(AsyncCloseable):
         Raises:
             ConfigurationError: Variables are missing, unusable or contradictory; all are named.
         """
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
+        from aritma_auth.configuration import registration  # without code only
 
         known = registration.from_variables(requires_credential=requires_secret)
         return partial(cls, **known.client_arguments)(**options)
@@ -223,7 +223,7 @@ class OAuthClient(AsyncCloseable):
             ConfigurationError: The file has no such registration, or something in it is unknown,
                 unusable or contradictory.
         """
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - without code only
+        from aritma_auth.configuration import registration  # without code only
 
         known = registration.from_file(name, path, requires_credential=requires_secret)
         return partial(cls, **known.client_arguments)(**options)
@@ -358,7 +358,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 6749 §4.1.2, §4.1.3; OpenID Connect Core 1.0 §3.1.2.7, §3.1.3.
         """
-        from aritma_auth.protocol.callback import hide_callback  # noqa: PLC0415 - a sign-in's
+        from aritma_auth.protocol.callback import hide_callback  # a sign-in's
 
         # An error reporter may show this frame's locals: hide the callback from here on.
         callback = hide_callback(callback)
@@ -493,7 +493,7 @@ class OAuthClient(AsyncCloseable):
         Raises:
             AritmaAuthError: The server's metadata could not be fetched, as `fetch_metadata` says.
         """
-        from aritma_auth.client.profile_rules import assess_profile  # noqa: PLC0415 - few need it
+        from aritma_auth.client.profile_rules import assess_profile  # few need it
 
         settings = self._describe(
             self.client_auth, self.environment, self.dpop, self._connection.certificate
@@ -507,7 +507,7 @@ class OAuthClient(AsyncCloseable):
         dpop: "DPoP | None",
         certificate: object,
     ) -> "ClientSettings":
-        from aritma_auth.protocol.profiles import ClientSettings  # noqa: PLC0415 - few need it
+        from aritma_auth.protocol.profiles import ClientSettings  # few need it
 
         return ClientSettings(
             client_auth=client_auth,
@@ -626,7 +626,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 7009 §2.
         """
-        from aritma_auth.client.token_management import revoke  # noqa: PLC0415 - few services use it
+        from aritma_auth.client.token_management import revoke  # few services use it
 
         # An error reporter may show this frame's locals.
         token = token if isinstance(token, Token) else hide_token("token", token)
@@ -650,7 +650,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 7662 §2.
         """
-        from aritma_auth.client.token_management import introspect  # noqa: PLC0415 - as above
+        from aritma_auth.client.token_management import introspect
 
         token = hide_token("token", token)
         return await introspect(self._connection, token, token_type_hint)
@@ -683,7 +683,7 @@ class OAuthClient(AsyncCloseable):
 
         Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
         """
-        from aritma_auth.protocol.logout import build_end_session_url  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.logout import build_end_session_url
 
         id_token_hint = (
             None if id_token_hint is None else hide_token("id_token_hint", id_token_hint)
@@ -704,27 +704,27 @@ class OAuthClient(AsyncCloseable):
 
     @property
     def _sign_in(self) -> "SignInFlow":
-        from aritma_auth.client.sign_in import SignInFlow  # noqa: PLC0415 - at its first use
+        from aritma_auth.client.sign_in import SignInFlow  # at its first use
 
         return SignInFlow(self._connection, self._verifier, self._request_signer)
 
     @property
     def _device_sign_in(self) -> "DeviceFlow":
-        from aritma_auth.client.device_sign_in import DeviceFlow  # noqa: PLC0415 - as above
+        from aritma_auth.client.device_sign_in import DeviceFlow
 
         return DeviceFlow(self._connection, self._verifier)
 
     @property
     def _backchannel_sign_in(self) -> "BackchannelFlow":
-        from aritma_auth.client.backchannel_sign_in import BackchannelFlow  # noqa: PLC0415 - as above
-        from aritma_auth.client.request_delivery import RequestDelivery  # noqa: PLC0415 - as above
+        from aritma_auth.client.backchannel_sign_in import BackchannelFlow
+        from aritma_auth.client.request_delivery import RequestDelivery
 
         delivery = RequestDelivery(self._connection, self._request_signer)
         return BackchannelFlow(self._connection, self._verifier, delivery)
 
     @property
     def _verifier(self) -> "TokenVerifier":
-        from aritma_auth.client.token_verifier import TokenVerifier  # noqa: PLC0415 - as above
+        from aritma_auth.client.token_verifier import TokenVerifier
 
         # One for all threads: it remembers the logout tokens that were accepted.
         with self._lock:

@@ -116,7 +116,7 @@ class ServerConnection:
             )
 
     def _make_proofs(self, dpop: "DPoP") -> "ProofMaker":
-        from aritma_auth.client.dpop_proofs import ProofMaker  # noqa: PLC0415 - few clients have one
+        from aritma_auth.client.dpop_proofs import ProofMaker  # few clients have one
 
         return ProofMaker(dpop, self.clock, lambda: self.server_time, self.transport.timeout)
 
@@ -144,7 +144,7 @@ class ServerConnection:
 
     async def sign(self, jwt: "UnsignedJwt") -> HiddenStr:
         """Sign a JWT with its key, wherever that is."""
-        from aritma_auth.client.signatures import sign_jwt  # noqa: PLC0415 - few clients have a key
+        from aritma_auth.client.signatures import sign_jwt  # few clients have a key
 
         return await sign_jwt(jwt, within=self.transport.timeout)
 
@@ -160,7 +160,7 @@ class ServerConnection:
         proofs = self.proofs
         if proofs is None:
             return await self.send(request)
-        from aritma_auth.protocol.dpop import refuses_proof  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.dpop import refuses_proof
 
         if "Authorization" not in request.headers:
             raise ConfigurationError(
@@ -205,7 +205,7 @@ class ServerConnection:
             is_one_time: The form presents what can be presented once.
         """
         # With the first request: a service imports this while it starts.
-        from aritma_auth.protocol.token_endpoint import build_authenticated_request  # noqa: PLC0415
+        from aritma_auth.protocol.token_endpoint import build_authenticated_request
 
         url = await self.discovery.endpoint(endpoint)
         # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
@@ -248,7 +248,7 @@ class ServerConnection:
         try:
             return await post(secret)
         except AritmaAuthError as error:
-            from aritma_auth.client import refusals  # noqa: PLC0415 - at the first failure
+            from aritma_auth.client import refusals  # at the first failure
 
             refusal = refusals.explain(
                 error,
@@ -301,7 +301,7 @@ class ServerConnection:
                 return await self._fetch_with_sources(grant, timeout)
             return await self._present(grant, grant.parameters(), timeout)
         except AritmaAuthError as error:
-            from aritma_auth.client.refusals import is_unused  # noqa: PLC0415 - as above
+            from aritma_auth.client.refusals import is_unused
 
             if single_use is not None and is_unused(error):
                 single_use.give_back()
@@ -313,7 +313,7 @@ class ServerConnection:
         form: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
         timeout: float | None,
     ) -> Token:
-        from aritma_auth.protocol.token_endpoint import parse_token_response  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.token_endpoint import parse_token_response
 
         token_types = (_BEARER if self.proofs is None else _DPOP) | grant.token_types
 
@@ -322,11 +322,11 @@ class ServerConnection:
                 token = parse_token_response(response, sent_at=sent_at, token_types=token_types)
                 self._require_usable(grant, token)
             except OAuthError as error:
-                from aritma_auth.client.refusals import advise  # noqa: PLC0415 - as above
+                from aritma_auth.client.refusals import advise
 
                 refusal = advise(error, grant.explain(error.error))
             except InvalidResponseError:
-                from aritma_auth.protocol.successors import keep_successor  # noqa: PLC0415 - as above
+                from aritma_auth.protocol.successors import keep_successor
 
                 keep_successor(response, sent_at=sent_at)
                 raise
@@ -339,7 +339,7 @@ class ServerConnection:
         )
         if self.decryption_key is None:
             return token
-        from aritma_auth.client.received_tokens import decrypt_id_token  # noqa: PLC0415 - as above
+        from aritma_auth.client.received_tokens import decrypt_id_token
 
         return decrypt_id_token(token, self.decryption_key)
 
@@ -350,13 +350,13 @@ class ServerConnection:
                 f"the token response is unusable: {problem}", status=200, problems=(problem,)
             )
         if self._requires_bound_tokens:
-            from aritma_auth.client.received_tokens import require_bound  # noqa: PLC0415 - few do
+            from aritma_auth.client.received_tokens import require_bound  # few do
 
             thumbprint = None if self.proofs is None else self.proofs.dpop.thumbprint
             require_bound(token, thumbprint=thumbprint, certificate=self.certificate_files)
 
     async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
-        from aritma_auth.client.grant_sources import fetch_with_sources  # noqa: PLC0415 - few grants have any
+        from aritma_auth.client.grant_sources import fetch_with_sources  # few grants have any
 
         return await fetch_with_sources(
             grant,
@@ -408,6 +408,6 @@ async def _load(source: CredentialSource) -> SecretText:
 def _find_files(certificate: object) -> "ClientCertificate | None":
     if certificate is None:
         return None
-    from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - few clients have one
+    from aritma_auth.certificate import ClientCertificate  # few clients have one
 
     return certificate if isinstance(certificate, ClientCertificate) else None

@@ -73,7 +73,7 @@ class Discovery:
         return self._made.get("keys") or self._make("keys", self._get_keys)
 
     def _make(self, name: str, fetch: Callable[[], Awaitable[T]]) -> "CachedDocument[T]":
-        from aritma_auth.client.cached_document import CachedDocument  # noqa: PLC0415 - as above
+        from aritma_auth.client.cached_document import CachedDocument
 
         # One for all threads: setdefault is atomic.
         return self._made.setdefault(name, CachedDocument(fetch, self._clock))
@@ -148,7 +148,7 @@ class Discovery:
         if given.method in offered:
             return given
         if not is_chosen and isinstance(given, ClientSecretPost) and _BASIC in offered:
-            from aritma_auth.protocol.client_auth import ClientSecretBasic  # noqa: PLC0415 - few servers
+            from aritma_auth.protocol.client_auth import ClientSecretBasic  # few servers
 
             return ClientSecretBasic(given.secret)
         if not published or given.method not in _LISTED:
@@ -219,7 +219,7 @@ class Discovery:
 
         Spec: OpenID Connect Core 1.0 §10.1.1.
         """
-        from aritma_auth.protocol.jwt import names_unknown_key  # noqa: PLC0415 - a sign-in's
+        from aritma_auth.protocol.jwt import names_unknown_key  # a sign-in's
 
         keys = await self._keys.get()
         # Without a kid nothing tells whether a new key has signed it.
@@ -228,7 +228,7 @@ class Discovery:
         return keys if is_known else await self._keys.reload()
 
     async def _get_metadata(self) -> "ServerMetadata":
-        from aritma_auth.network.lookup import fetch_metadata  # noqa: PLC0415 - only with discovery
+        from aritma_auth.network.lookup import fetch_metadata  # only with discovery
 
         environment = self._environment
         return await fetch_metadata(
@@ -240,7 +240,7 @@ class Discovery:
         )
 
     def _parse(self, members: Members) -> "ServerMetadata":
-        from aritma_auth.protocol.metadata import parse_metadata  # noqa: PLC0415 - rarely known
+        from aritma_auth.protocol.metadata import parse_metadata  # rarely known
 
         environment = self._environment
         return parse_metadata(
@@ -248,6 +248,6 @@ class Discovery:
         )
 
     async def _get_keys(self) -> "tuple[JsonWebKey, ...]":
-        from aritma_auth.network.lookup import fetch_keys  # noqa: PLC0415 - a sign-in's
+        from aritma_auth.network.lookup import fetch_keys  # a sign-in's
 
         return await fetch_keys(self._send, await self.endpoint("jwks_uri"), clock=self._clock)

@@ -48,7 +48,7 @@ class RequestDelivery:
     async def sign(self, request: AuthorizationRequest) -> AuthorizationRequest:
         """Put a request into a JWT that the client has signed."""
         # Imported here: few servers want signed requests.
-        from aritma_auth.protocol.request_object import build_request_object  # noqa: PLC0415
+        from aritma_auth.protocol.request_object import build_request_object
 
         connection = self._connection
         unsigned = build_request_object(

@@ -112,7 +112,7 @@ class SignInFlow:
     ) -> "Callback | VerifiedResponse":
         if not request.expects_signed_response:
             return callback
-        from aritma_auth.protocol.jarm import parse_response_jwt  # noqa: PLC0415 - few servers sign
+        from aritma_auth.protocol.jarm import parse_response_jwt  # few servers sign
 
         jwt = parse_response_jwt(callback, request, self._connection.decryption_key)
         return await self._verifier.verify_response(jwt, request.issuers)

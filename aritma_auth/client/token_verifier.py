@@ -120,7 +120,7 @@ class TokenVerifier:
         key = self._connection.decryption_key
         if key is None:
             return text
-        from aritma_auth.protocol.jwe import is_encrypted  # noqa: PLC0415 - few clients have a key
+        from aritma_auth.protocol.jwe import is_encrypted  # few clients have a key
 
         return key.decrypt(text) if is_encrypted(text) else text
 
@@ -139,7 +139,7 @@ class TokenVerifier:
         Spec: JARM §2.4.
         """
         # Imported here: few servers sign their responses.
-        from aritma_auth.protocol.jarm import VerifiedResponse, verify_response_jwt  # noqa: PLC0415
+        from aritma_auth.protocol.jarm import VerifiedResponse, verify_response_jwt
 
         jwt = HiddenStr(jwt)
         connection = self._connection

@@ -167,16 +167,16 @@ class Registration:
     def _add_keys(self, settings: ClientSettings) -> None:
         """Read the keys of what few registrations have."""
         if self._has("dpop_key_file"):
-            from aritma_auth.protocol.dpop import DPoP  # noqa: PLC0415 - few have one
-            from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
+            from aritma_auth.protocol.dpop import DPoP  # few have one
+            from aritma_auth.protocol.signing import SigningKey
 
             settings["dpop"] = DPoP(self._open_key("dpop_key_file", SigningKey))
         if self._has("request_key_file"):
-            from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415 - as above
+            from aritma_auth.protocol.signing import SigningKey
 
             settings["request_signer"] = self._open_key("request_key_file", SigningKey)
         if self._has("decryption_key_file"):
-            from aritma_auth.protocol.jwe import DecryptionKey  # noqa: PLC0415 - as above
+            from aritma_auth.protocol.jwe import DecryptionKey
 
             settings["decryption_key"] = self._open_key("decryption_key_file", DecryptionKey)
 
@@ -376,7 +376,7 @@ class Registration:
         return Secret.from_command(given.value, timeout=COMMAND_TIMEOUT)  # type: ignore[arg-type] # the last way
 
     def _certificate(self) -> "ClientCertificate":
-        from aritma_auth.certificate import ClientCertificate  # noqa: PLC0415 - loads ssl
+        from aritma_auth.certificate import ClientCertificate  # loads ssl
 
         return ClientCertificate(
             self._value("certificate_file", str) or "", self._value("certificate_key_file", str)
@@ -391,7 +391,7 @@ class Registration:
 
 
 def _find_profile(name: str) -> "Profile":
-    from aritma_auth.protocol import profiles  # noqa: PLC0415 - few keep to one
+    from aritma_auth.protocol import profiles  # few keep to one
 
     profile: Profile = getattr(profiles, PROFILES[name])
     return profile

@@ -171,7 +171,7 @@ def validate_authorization_response(
 
 def _is_verified(callback: object) -> bool:
     # Imported here: few servers sign their responses.
-    from aritma_auth.protocol.jarm import VerifiedResponse  # noqa: PLC0415
+    from aritma_auth.protocol.jarm import VerifiedResponse
 
     return isinstance(callback, VerifiedResponse)
 

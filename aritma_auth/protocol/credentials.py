@@ -74,7 +74,7 @@ def require_key(
 ) -> None:
     """Require an attribute to be a private key, or where one comes from; a validator for attrs."""
     # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import RemoteSigner, SigningKey  # noqa: PLC0415
+    from aritma_auth.protocol.signing import RemoteSigner, SigningKey
 
     if not isinstance(value, SigningKey | RemoteSigner):
         kinds = "a private key in PEM, a Secret, a SigningKey or a RemoteSigner"
@@ -100,7 +100,7 @@ def load_signer(
         ConfigurationError: The key was not loaded or is unusable; the message names its source.
     """
     # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import SigningKey  # noqa: PLC0415
+    from aritma_auth.protocol.signing import SigningKey
 
     if not isinstance(key, CredentialSource):
         return key
@@ -122,7 +122,7 @@ def require_key_algorithm(
 ) -> None:
     """Require an attribute to be the algorithm of its owner's ``key``, or None."""
     # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import (  # noqa: PLC0415
+    from aritma_auth.protocol.signing import (
         RemoteSigner,
         SigningKey,
         require_algorithm,

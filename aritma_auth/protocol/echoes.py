@@ -125,7 +125,7 @@ def _from_backslash(match: re.Match[str]) -> str:
 
 def _from_entity(match: re.Match[str]) -> str:
     # Imported here: its table of names is large, and few servers write HTML.
-    from html import unescape  # noqa: PLC0415
+    from html import unescape
 
     return _to_bytes(unescape(match[0]))
 

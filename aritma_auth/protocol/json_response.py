@@ -103,7 +103,7 @@ def _text(members: Members, name: str, response: HttpResponse) -> str | None:
 
 def _hide(text: str, response: HttpResponse) -> str:
     # Imported here: only a refusal is searched for what it repeats.
-    from aritma_auth.protocol.echoes import hide_echoes  # noqa: PLC0415
+    from aritma_auth.protocol.echoes import hide_echoes
 
     return hide_echoes(text, response.sent)
 

@@ -104,7 +104,7 @@ class DecryptionKey:
 def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
     """Return the key, or the problem: a traceback through this frame would show the key."""
     try:
-        from joserfc import jwk  # noqa: PLC0415 - extra "oidc"
+        from joserfc import jwk  # extra "oidc"
 
         text = key.text if isinstance(key, SecretText) else key
         if isinstance(text, str) and text.lstrip().startswith("{"):
@@ -157,7 +157,7 @@ def _is_acceptable(text: str) -> bool:
 
 
 def _decrypt(text: str, key: "RSAKey | ECKey | OKPKey") -> HiddenStr | None:
-    from joserfc import jwe  # noqa: PLC0415 - extra "oidc"
+    from joserfc import jwe  # extra "oidc"
 
     # Servers repeat iss and aud in the header (RFC 7519 §5.3), which joserfc would refuse.
     accepted = jwe.JWERegistry(algorithms=[*_ALGORITHMS, *_ENCRYPTIONS], strict_check_header=False)

@@ -153,7 +153,7 @@ def require_joserfc() -> None:
         ConfigurationError: joserfc is missing.
     """
     try:
-        import joserfc  # noqa: F401, PLC0415 - extra "oidc"
+        import joserfc  # noqa: F401 - extra "oidc"
     except ImportError:
         is_missing = True
     else:
@@ -236,7 +236,7 @@ class _UnusableKeyError(Exception):
 
 
 def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
-    from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
+    from joserfc import jwk, jws  # extra "oidc"
 
     value: str | dict[str, JsonValue] = key.text
     if key.text.lstrip().startswith("{"):
@@ -293,7 +293,7 @@ def generate_private_key(algorithm: str) -> SecretText | None:
         None if joserfc is not installed.
     """
     try:
-        from joserfc import jwk  # noqa: PLC0415 - extra "oidc"
+        from joserfc import jwk  # extra "oidc"
     except ImportError:
         return None
     wanted = SIGNATURE_ALGORITHMS[algorithm]
@@ -326,8 +326,8 @@ def _inspect_web_key(key: Mapping[str, JsonValue]) -> tuple[KeyType, int | None]
 
 
 def _inspect_pem(key: str) -> tuple[KeyType, int | None]:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - as joserfc does
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # as joserfc does
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     loaded = load_pem_private_key(key.encode(), None, unsafe_skip_rsa_key_validation=True)
     if isinstance(loaded, rsa.RSAPrivateKey):
@@ -370,7 +370,7 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
     Spec: RFC 7515 §5.2.
     """
     require_joserfc()
-    from joserfc import jwk, jws  # noqa: PLC0415 - extra "oidc"
+    from joserfc import jwk, jws  # extra "oidc"
 
     signing_input, _, signature = token.rpartition(".")
     public: dict[str, str | list[str]] = {**extract_public_members(key)}

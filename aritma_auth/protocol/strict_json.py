@@ -166,7 +166,7 @@ def structure(members: Members, model: type[T]) -> T:
     Raises:
         StructureError: A member is missing or of the wrong type.
     """
-    import cattrs  # noqa: PLC0415 - a tenth of aiohttp's import: only when a response is parsed
+    import cattrs  # a tenth of aiohttp's import: only when a response is parsed
 
     present = {name: value for name, value in members.items() if value is not None}
     try:
@@ -180,7 +180,7 @@ def structure(members: Members, model: type[T]) -> T:
 
 @cache
 def _converter() -> "cattrs.Converter":
-    import cattrs  # noqa: PLC0415 - as in structure
+    import cattrs
 
     converter = cattrs.Converter(detailed_validation=True)
     converter.register_structure_hook(str, _text)

@@ -180,7 +180,7 @@ def _without_echoes(scope: tuple[str, ...] | None, sent: Iterable[str]) -> tuple
     if not scope:
         return scope
     # Imported here: asking for a token loads what its first response needs only then.
-    from aritma_auth.protocol.echoes import is_echo  # noqa: PLC0415
+    from aritma_auth.protocol.echoes import is_echo
 
     # A secret with a space in it is several words of a scope.
     return tuple(map(HiddenStr, scope)) if is_echo(" ".join(scope), sent) else scope

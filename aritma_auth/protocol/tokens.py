@@ -144,7 +144,7 @@ class Token(_Signed):
         The text holds the secrets in clear, whatever its ``repr`` shows: encrypt it where you keep
         it.
         """
-        from aritma_auth.protocol.kept_tokens import dump_token  # noqa: PLC0415 - few keep it themselves
+        from aritma_auth.protocol.kept_tokens import dump_token  # few keep it themselves
 
         return dump_token(token_members(self))
 
@@ -168,7 +168,7 @@ class Token(_Signed):
             del text
             raise problem
         text = HiddenStr(text)
-        from aritma_auth.protocol.kept_tokens import parse_token_text  # noqa: PLC0415 - as above
+        from aritma_auth.protocol.kept_tokens import parse_token_text
 
         return parse_token_text(text, cls)
 

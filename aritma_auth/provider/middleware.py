@@ -256,7 +256,7 @@ def _find_bound(source: BearerTokenSource) -> "BoundRequests | None":
     proofs = getattr(source, "proofs", None)
     if proofs is None:
         return None
-    from aritma_auth.provider.bound_requests import BoundRequests  # noqa: PLC0415 - with a key only
+    from aritma_auth.provider.bound_requests import BoundRequests  # with a key only
 
     return BoundRequests(proofs)
 
@@ -294,7 +294,7 @@ def _parse_origin(url: object) -> URL:
 
 async def _raise_step_up(refused: RefusedResponse, token: Token) -> None:
     """Raise what an API asks for, if its challenge says more than "another token"."""
-    from aritma_auth.protocol.www_authenticate import find_step_up  # noqa: PLC0415 - of refusals only
+    from aritma_auth.protocol.www_authenticate import find_step_up  # of refusals only
 
     step_up = find_step_up(
         refused.response.headers.getall(hdrs.WWW_AUTHENTICATE, ()), sent=(token.access_token,)

@@ -134,7 +134,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
         Source: Aritma ID's page on tenants.
         """
-        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+        from aritma_auth.client.client import OAuthClient  # a convenience only
 
         require_store(store)
         grant = ClientCredentialsGrant(scope=scope)
@@ -294,7 +294,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
             ConfigurationError: An argument is of the wrong kind; the message names it.
         """
-        from aritma_auth.provider.keep_alive import IdleKeeper  # noqa: PLC0415 - few pools hold sign-ins
+        from aritma_auth.provider.keep_alive import IdleKeeper  # few pools hold sign-ins
 
         self._require_open()
         keeper = IdleKeeper(self._look_at, keys, idle=idle, concurrency=concurrency, clock=clock)
@@ -331,7 +331,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         Raises:
             ConfigurationError: No origin is given, or one is not secure.
         """
-        from aritma_auth.provider.middleware import KeyedBearerMiddleware  # noqa: PLC0415 - a convenience only
+        from aritma_auth.provider.middleware import KeyedBearerMiddleware  # a convenience only
 
         return KeyedBearerMiddleware(
             self,
@@ -344,7 +344,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
     def status(self) -> "PoolStatus":
         """Describe the pool for a health check, and what fails; nothing in it is secret."""
-        from aritma_auth.provider.status import PoolStatus  # noqa: PLC0415 - for health checks only
+        from aritma_auth.provider.status import PoolStatus  # for health checks only
 
         statuses = [provider.status() for provider in list(self._providers.values())]
         return PoolStatus.of(statuses, self._max_size)

@@ -173,7 +173,7 @@ class TokenProvider(AsyncCloseable):
 
         Spec: RFC 6749 §4.4; Aritma's authentication page.
         """
-        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+        from aritma_auth.client.client import OAuthClient  # a convenience only
 
         clock = options.get("clock", SYSTEM_CLOCK)
         client = OAuthClient(
@@ -202,7 +202,7 @@ class TokenProvider(AsyncCloseable):
         Raises:
             ConfigurationError: Variables are missing, unusable or contradictory; all are named.
         """
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - a convenience only
+        from aritma_auth.configuration import registration  # a convenience only
 
         return cls._of_registration(registration.from_variables(), session, options)
 
@@ -232,7 +232,7 @@ class TokenProvider(AsyncCloseable):
             ConfigurationError: The file has no such registration, or something in it is unknown,
                 unusable or contradictory.
         """
-        from aritma_auth.configuration import registration  # noqa: PLC0415 - a convenience only
+        from aritma_auth.configuration import registration  # a convenience only
 
         return cls._of_registration(registration.from_file(name, path), session, options)
 
@@ -243,7 +243,7 @@ class TokenProvider(AsyncCloseable):
         session: "aiohttp.ClientSession | None",
         options: ProviderOptions,
     ) -> Self:
-        from aritma_auth.client.client import OAuthClient  # noqa: PLC0415 - a convenience only
+        from aritma_auth.client.client import OAuthClient  # a convenience only
 
         clock = options.get("clock", SYSTEM_CLOCK)
         client = OAuthClient(**known.client_arguments, session=session, clock=clock)
@@ -383,7 +383,7 @@ class TokenProvider(AsyncCloseable):
     def _ready(self) -> "TokenRefresher":
         refresher = self._refresher
         if refresher is None:
-            from aritma_auth.provider.refresh import TokenRefresher  # noqa: PLC0415 - with the first
+            from aritma_auth.provider.refresh import TokenRefresher  # with the first
 
             refresher = TokenRefresher(self._settings, self._cache, self._rest)
             self._refresher = refresher
@@ -577,7 +577,7 @@ class TokenProvider(AsyncCloseable):
 
         It is the key of their entry in a store, and reveals nothing. None if the grant cannot say.
         """
-        from aritma_auth.stores.key import token_key  # noqa: PLC0415 - with a store, or as a subject
+        from aritma_auth.stores.key import token_key  # with a store, or as a subject
 
         settings = self._settings
         if settings.grant.identity() is None:
@@ -586,7 +586,7 @@ class TokenProvider(AsyncCloseable):
 
     def status(self) -> "ProviderStatus":
         """Describe the provider for a health check; nothing in it is secret."""
-        from aritma_auth.provider.status import ProviderStatus  # noqa: PLC0415 - for health checks only
+        from aritma_auth.provider.status import ProviderStatus  # for health checks only
 
         with STATE_LOCK:
             return ProviderStatus.of(
@@ -638,7 +638,7 @@ class TokenProvider(AsyncCloseable):
             ConfigurationError: No origin is known, or one is not secure; or the grant asks for what
                 is no access token.
         """
-        from aritma_auth.provider.middleware import BearerMiddleware  # noqa: PLC0415 - a convenience only
+        from aritma_auth.provider.middleware import BearerMiddleware  # a convenience only
 
         if self._settings.grant.token_types:
             raise ConfigurationError(
@@ -687,7 +687,7 @@ class TokenProvider(AsyncCloseable):
         Raises:
             ConfigurationError: No origin is known, or one is not secure.
         """
-        from aritma_auth.provider.api_session import open_session  # noqa: PLC0415 - a convenience only
+        from aritma_auth.provider.api_session import open_session  # a convenience only
 
         signer = self.middleware(origins, strict=strict)
         return open_session(self._settings.client, signer, base_url, timeout, middlewares)

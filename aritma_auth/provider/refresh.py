@@ -330,10 +330,10 @@ class TokenRefresher:
         settings, cache = self._settings, self._cache
         if settings.store is None:
             return None
-        from aritma_auth.provider.shared.coordinator import RefreshCoordinator  # noqa: PLC0415 - with a store only
-        from aritma_auth.provider.shared.knowledge import Moment  # noqa: PLC0415 - as above
-        from aritma_auth.provider.shared.resilient_store import ResilientStore  # noqa: PLC0415 - as above
-        from aritma_auth.stores.key import token_key  # noqa: PLC0415 - as above
+        from aritma_auth.provider.shared.coordinator import RefreshCoordinator  # with a store only
+        from aritma_auth.provider.shared.knowledge import Moment
+        from aritma_auth.provider.shared.resilient_store import ResilientStore
+        from aritma_auth.stores.key import token_key
 
         def look_around() -> Moment:
             current, now = cache.current, settings.clock.monotonic()

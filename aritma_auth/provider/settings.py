@@ -86,7 +86,7 @@ class Settings(Value):
     @property
     def sharing(self) -> "SharingPolicy":
         """The numbers of sharing; their defaults are loaded when first used, as by a store."""
-        from aritma_auth.provider.sharing_policy import DEFAULT_SHARING, fit_together  # noqa: PLC0415
+        from aritma_auth.provider.sharing_policy import DEFAULT_SHARING, fit_together
 
         given = DEFAULT_SHARING if self._sharing is None else self._sharing
         return fit_together(self.policy, given, self.refresh_tokens)
@@ -94,7 +94,7 @@ class Settings(Value):
     @property
     def refresh_tokens(self) -> "RefreshTokenUsage":
         """What the server does with refresh tokens; the default is loaded when first used."""
-        from aritma_auth.provider.sharing_policy import ONE_TIME  # noqa: PLC0415
+        from aritma_auth.provider.sharing_policy import ONE_TIME
 
         return ONE_TIME if self._refresh_tokens is None else self._refresh_tokens
 
@@ -187,11 +187,14 @@ def make_settings(
         refresh_tokens=refresh_tokens,
     )
     if store is not None:
-        from aritma_auth.stores.key import store_for  # noqa: PLC0415 - with a store only
+        from aritma_auth.stores.key import store_for  # with a store only
 
         settings = attrs.evolve(settings, store=store_for(grant, store, settings.report))
     if on_token is not None:
-        from aritma_auth.provider.announcer import TokenAnnouncer, require_callback  # noqa: PLC0415 - with a callback only
+        from aritma_auth.provider.announcer import (
+            TokenAnnouncer,
+            require_callback,
+        )  # with a callback only
 
         require_callback(on_token)
         settings = attrs.evolve(settings, on_token=TokenAnnouncer(on_token, policy, draw))
@@ -203,7 +206,7 @@ def _require_sharing(
     sharing: "SharingPolicy | None",
     refresh_tokens: "RefreshTokenUsage | None",
 ) -> None:
-    from aritma_auth.provider import sharing_policy as numbers  # noqa: PLC0415 - few give any
+    from aritma_auth.provider import sharing_policy as numbers  # few give any
 
     sharing = numbers.DEFAULT_SHARING if sharing is None else sharing
     usage = numbers.ONE_TIME if refresh_tokens is None else refresh_tokens

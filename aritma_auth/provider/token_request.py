@@ -131,7 +131,7 @@ class TokenRequester:
         raise ReauthenticationRequiredError(f"{SIGN_IN_AGAIN} ({refusal})")
 
     def _refresh_grant(self, refresh_token: str) -> "RefreshTokenGrant":
-        from aritma_auth.protocol.grants import RefreshTokenGrant, SignedInGrant  # noqa: PLC0415 - few have one
+        from aritma_auth.protocol.grants import RefreshTokenGrant, SignedInGrant  # few have one
 
         grant = self._grant
         # Elsewhere the scope is left out: "as granted" (RFC 6749 §6), since a server may have
@@ -198,7 +198,7 @@ class TokenRequester:
     def _least(self, grant: Grant) -> float:
         if not self._is_once(grant):
             return 0.0
-        from aritma_auth.provider.sharing_policy import enough_to_redeem  # noqa: PLC0415 - as above
+        from aritma_auth.provider.sharing_policy import enough_to_redeem
 
         return enough_to_redeem(self._settings.sharing)
 
@@ -335,7 +335,7 @@ def _is_refresh(grant: Grant) -> "TypeGuard[RefreshTokenGrant]":
     if grant.grant_type != "refresh_token":
         return False
     # Imported here: a grant of another type does not load it.
-    from aritma_auth.protocol.grants import RefreshTokenGrant  # noqa: PLC0415
+    from aritma_auth.protocol.grants import RefreshTokenGrant
 
     return isinstance(grant, RefreshTokenGrant)
 
@@ -378,7 +378,7 @@ def _unserved(token: Token) -> Token:
 def _id_token_problem(known: Token, refreshed: Token) -> VerificationError | None:
     if known.id_token is None or refreshed.id_token is None:
         return None
-    from aritma_auth.protocol.sign_in import validate_refreshed_id_token  # noqa: PLC0415 - of sign-ins only
+    from aritma_auth.protocol.sign_in import validate_refreshed_id_token  # of sign-ins only
 
     try:
         validate_refreshed_id_token(known, refreshed)

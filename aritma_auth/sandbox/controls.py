@@ -135,7 +135,7 @@ class Sandbox(AsyncCloseable):
     @property
     def environment(self) -> "Environment":
         """The sandbox as an environment, with its Banking APIs as the only origin."""
-        from aritma_auth.environment import Environment  # noqa: PLC0415 - the client's side
+        from aritma_auth.environment import Environment  # the client's side
 
         return Environment.at(self.identity_url, api_origins=[self.banking_url], name="sandbox")
 

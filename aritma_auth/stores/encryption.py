@@ -60,7 +60,7 @@ class EncryptionKeys:
         del keys
         _require_keys(raw)
         require("file or redis", "cryptography")
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # an extra
 
         self._ciphers.update((name.encode(), AESGCM(key)) for name, key in raw.items())
         self._first = next(iter(self._ciphers))

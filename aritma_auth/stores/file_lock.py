@@ -80,7 +80,7 @@ class FileLock:
             self._close(unlock=True)
 
     def _lock(self) -> bool:
-        from filelock import lock_descriptor  # noqa: PLC0415 - extra "file"
+        from filelock import lock_descriptor  # extra "file"
 
         for _ in range(_ATTEMPTS):
             make_folder(self._path.parent)
@@ -102,7 +102,7 @@ class FileLock:
             return
         try:
             if unlock:
-                from filelock import unlock_descriptor  # noqa: PLC0415 - extra "file"
+                from filelock import unlock_descriptor  # extra "file"
 
                 # Closing unlocks too, but not while a child process has the file open, and on
                 # Windows only after a while.

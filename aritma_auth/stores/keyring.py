@@ -106,8 +106,8 @@ def _require_keyring(given: Keyring | None) -> Keyring:
 
 
 def _find_keyring() -> Keyring:
-    import keyring  # noqa: PLC0415 - extra "keyring"
-    from keyring.backends import fail, null  # noqa: PLC0415 - extra "keyring"
+    import keyring  # extra "keyring"
+    from keyring.backends import fail, null  # extra "keyring"
 
     found = keyring.get_keyring()
     if isinstance(found, fail.Keyring | null.Keyring):

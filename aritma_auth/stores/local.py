@@ -209,7 +209,7 @@ def local_folder(name: str, given: object, *, extra: str) -> Path:
 
 
 def _state_folder(name: str) -> Path:
-    from platformdirs import user_state_path  # noqa: PLC0415 - an extra
+    from platformdirs import user_state_path  # an extra
 
     with contextlib.suppress(RuntimeError):
         folder = user_state_path("aritma-auth", appauthor=False)

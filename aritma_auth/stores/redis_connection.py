@@ -187,9 +187,9 @@ class OwnClients:
         return self._clients.get()
 
     def _make(self) -> "Redis":
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - extra "redis"
-        from redis.asyncio.retry import Retry  # noqa: PLC0415 - with Redis only
-        from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
+        from redis.asyncio import BlockingConnectionPool, Redis  # extra "redis"
+        from redis.asyncio.retry import Retry  # with Redis only
+        from redis.backoff import NoBackoff
 
         address, password = self._address, self._address.password
         settings: dict[str, Any] = {
@@ -246,14 +246,14 @@ def open_clients(
 
 
 def _is_async_client(client: object) -> TypeGuard[RedisClient]:
-    from redis import Redis, RedisCluster  # noqa: PLC0415 - extra "redis"
+    from redis import Redis, RedisCluster  # extra "redis"
 
     is_instance = not isinstance(client, type | Redis | RedisCluster)
     return is_instance and callable(getattr(client, "execute_command", None))
 
 
 def _connection_class(*, is_tls: bool) -> "type[Connection]":
-    from redis.asyncio import Connection, SSLConnection  # noqa: PLC0415 - extra "redis"
+    from redis.asyncio import Connection, SSLConnection  # extra "redis"
 
     base: type[Connection] = SSLConnection if is_tls else Connection
 
@@ -273,8 +273,8 @@ def _connection_class(*, is_tls: bool) -> "type[Connection]":
 
 
 def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
-    from redis.credentials import CredentialProvider  # noqa: PLC0415 - extra "redis"
-    from redis.exceptions import AuthenticationError  # noqa: PLC0415 - as above
+    from redis.credentials import CredentialProvider  # extra "redis"
+    from redis.exceptions import AuthenticationError
 
     class Credentials(CredentialProvider):
         """Loads the password for each connection, so that a rotated one is used."""

@@ -80,7 +80,7 @@ class Script:
         self, client: RedisClient, keys: tuple[str, ...], *arguments: bytes | int | str
     ) -> object:
         """Run the script on the server, with the names of the keys that it uses."""
-        from redis.exceptions import NoScriptError  # noqa: PLC0415 - extra "redis"
+        from redis.exceptions import NoScriptError  # extra "redis"
 
         operands = (len(keys), *keys, *arguments)
         if not self.is_sent_whole:

@@ -98,7 +98,7 @@ class PrivateKeyJwt(Value, ClientAuth):
     def build_assertion(self, credential: ClientCredential) -> "UnsignedJwt":
         """Build the assertion for one request, still to be signed."""
         # Imported here: a client with a secret does not load what signs.
-        from aritma_auth.protocol.unsigned_jwt import UnsignedJwt  # noqa: PLC0415
+        from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
         signer = load_signer(self.key, credential.secret, self.algorithm, self.method)
         issued_at = int(credential.now)

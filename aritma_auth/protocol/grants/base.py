@@ -49,7 +49,7 @@ def _details(
     if value == ():
         return ()
     # Imported here: few services ask for more than a scope.
-    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415
+    from aritma_auth.protocol.authorization_details import (
         parse_authorization_details,
     )
 
@@ -59,7 +59,7 @@ def _details(
 def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
     if not details:
         return ()
-    from aritma_auth.protocol.authorization_details import (  # noqa: PLC0415 - as above
+    from aritma_auth.protocol.authorization_details import (
         encode_authorization_details,
     )
 

@@ -21,7 +21,7 @@ else:
 
 def _with_code(response: AuthorizationResponse) -> AuthorizationResponse:
     # Imported here: a service that signs nobody in does not load the sign-in.
-    from aritma_auth.protocol import authorization_response  # noqa: PLC0415
+    from aritma_auth.protocol import authorization_response
 
     # Exact type: only validate_authorization_response can create one.
     if type(response) is not authorization_response.AuthorizationResponse:

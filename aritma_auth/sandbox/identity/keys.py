@@ -68,7 +68,7 @@ class SigningKey:
 def _sign_with_joserfc(
     members: dict[str, object], claims: dict[str, object], private: bytes
 ) -> str:
-    from joserfc import jws  # noqa: PLC0415 - extra "sandbox"
+    from joserfc import jws  # extra "sandbox"
 
     payload = json.dumps(claims, separators=(",", ":"))
     return jws.serialize_compact(members, payload, _loaded(private), [str(members["alg"])])
@@ -77,7 +77,7 @@ def _sign_with_joserfc(
 @functools.cache
 def _loaded(private: bytes) -> "RSAKey":
     """Import a private key once: importing takes a hundred times as long as signing."""
-    from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+    from joserfc.jwk import RSAKey  # extra "sandbox"
 
     return RSAKey.import_key(private)
 
@@ -110,7 +110,7 @@ def signing_key(number: int, algorithm: str = "RS256") -> SigningKey:
 @functools.cache
 def _generated(_number: int) -> SigningKey:
     try:
-        from joserfc.jwk import RSAKey  # noqa: PLC0415 - extra "sandbox"
+        from joserfc.jwk import RSAKey  # extra "sandbox"
     except ImportError:
         is_missing = True
     else:

@@ -172,7 +172,7 @@ class ProofValidator:
 
 def _open(proof: str) -> tuple[Mapping[str, object], str]:
     """Return a proof's claims and its key's thumbprint, once the signature is verified."""
-    from joserfc import jwk, jws  # noqa: PLC0415 - extra "sandbox"
+    from joserfc import jwk, jws  # extra "sandbox"
 
     try:
         header_part, payload, signature = proof.split(".")

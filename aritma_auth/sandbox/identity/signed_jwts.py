@@ -43,7 +43,7 @@ def is_signed_by(text: str, public_key: str) -> bool:
 
         public_key: In PEM, or a JSON Web Key as text.
     """
-    from joserfc import jwk, jws  # noqa: PLC0415 - extra "sandbox"
+    from joserfc import jwk, jws  # extra "sandbox"
 
     named = str(parse_jwt(text)[0].get("alg"))
     # joserfc warns of the older name, under which Ed25519 signs the same.
