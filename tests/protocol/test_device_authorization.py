@@ -212,4 +212,4 @@ def test_whatever_a_server_sends_is_usable_or_an_error(changes):
     assert device.user_code.isprintable()
     assert device.verification_uri.startswith(("https://", "http://"))
     assert 1.0 <= device.interval <= 60.0
-    assert device.expires_at > NOW
+    assert device.expires_at >= NOW
