@@ -23,7 +23,7 @@ LOOP_TESTS = [
     "tests/client/test_cached_document.py",
     "tests/client/test_discovery.py",
     "tests/client/test_sign_in.py",
-    "tests/client/test_transport.py",
+    "tests/network",
     "tests/provider/shared/test_adopt.py",
     "tests/provider/shared/test_claim.py",
     "tests/provider/shared/test_lead.py",
