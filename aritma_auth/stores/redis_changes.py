@@ -113,13 +113,16 @@ class _Subscription:
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         # Latest generation by entry, of those that were waited for: published, or a waiter's.
         self._known: dict[str, int] = {}
-        self._reading = GuardedTask(self._read(), "aritma-auth changes")
+        self._reading: GuardedTask[None] | None = None
 
     async def wait(
         self, entry: str, generation: int, is_changed: Callable[[], Awaitable[bool]]
     ) -> None:
         change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[entry].add(change)
+        if self._reading is None:
+            # Not before somebody waits: an eager task may be over at once, and tells its waiters.
+            self._reading = GuardedTask(self._read(), "aritma-auth changes")
         try:
             await asyncio.shield(self._confirmed)
             is_current = self._known.get(entry) == generation
@@ -187,5 +190,6 @@ class _Subscription:
                 future.exception()
 
     async def aclose(self) -> None:
+        assert self._reading is not None  # noqa: S101 - a subscription is made for a waiter
         self._reading.cut()
         await self._reading.end(self._timeout)
