@@ -200,10 +200,13 @@ async def run_within(
 
 
 async def _stop(task: "asyncio.Task[T]") -> None:
-    if not task.done():
-        task.cancel()
-        task.add_done_callback(retrieve)
-        await asyncio.wait((task,), timeout=_GRACE)
+    if task.done():
+        # It failed in the very turn in which its caller was cancelled.
+        retrieve(task)
+        return
+    task.cancel()
+    task.add_done_callback(retrieve)
+    await asyncio.wait((task,), timeout=_GRACE)
 
 
 def _start_unlisted(

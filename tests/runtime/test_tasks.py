@@ -173,6 +173,27 @@ def test_an_error_that_nobody_receives_is_not_reported(caplog):
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+async def test_an_error_in_the_turn_of_the_cancellation_is_not_reported(caplog):
+    """The work failed, and before its caller could be told, that was cancelled."""
+    loop = asyncio.get_running_loop()
+    failing = loop.create_future()
+
+    async def fail():
+        await failing
+
+    caller = asyncio.ensure_future(run_within(1, fail()))
+    await settle()
+    failing.set_exception(KeyError("detail"))
+    # Behind the work's own step, and before the caller's.
+    loop.call_soon(caller.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    del caller
+    gc.collect()
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2])
 @pytest.mark.parametrize("work", [settle, hang])
 def test_work_of_a_loop_that_was_closed_is_let_go_in_silence(recwarn, caplog, turns, work):
