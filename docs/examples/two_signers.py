@@ -1,7 +1,7 @@
 """
 A payment that two end-users sign at Aritma ID, perhaps days apart, in a process that may die anywhere.
 
-In one terminal ``aritma-auth sandbox``, in another ``python docs/examples/two_signers.py payment.json``.
+In one terminal ``aritma-auth sandbox``, in another ``python docs/examples/two_signers.py [FILE]``.
 Open ``/sign/user-alice`` and ``/sign/user-bob``. Kill the program at any time and start it again: the
 payment happens once, and no signature is lost. The file is what a row in a database would be.
 """
@@ -161,4 +161,4 @@ async def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "payment.json")))
