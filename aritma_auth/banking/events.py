@@ -14,7 +14,12 @@ import attrs
 from aritma_auth.banking.cloud_events import CloudEvent
 from aritma_auth.banking.kinds import OPTIONAL, text
 from aritma_auth.banking.problems import is_status
-from aritma_auth.errors import ConfigurationError, VerificationError, require_instance
+from aritma_auth.errors import (
+    ConfigurationError,
+    VerificationError,
+    require_instance,
+    wrong_kind,
+)
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.values import Value
 
@@ -271,8 +276,9 @@ def require_event_types(types: object) -> None:
         ConfigurationError: It is no mapping of types' names to classes of events.
     """
     required = "a mapping of names to classes of events, such as EVENT_TYPES"
-    require_instance("event_types", required, types, Mapping)
-    for name, kind in types.items():  # type: ignore[attr-defined] # a mapping
+    if not isinstance(types, Mapping):
+        raise wrong_kind("event_types", required, types)
+    for name, kind in types.items():
         if not (
             isinstance(name, str) and isinstance(kind, type) and issubclass(kind, BankingEvent)
         ):

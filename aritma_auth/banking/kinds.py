@@ -60,8 +60,9 @@ def require_headers(given: object) -> None:
     Raises:
         ConfigurationError: They are no mapping of texts.
     """
-    require_instance("headers", "a mapping, such as response.headers", given, Mapping)
-    for name, value in given.items():  # type: ignore[attr-defined] # a mapping
+    if not isinstance(given, Mapping):
+        raise wrong_kind("headers", "a mapping, such as response.headers", given)
+    for name, value in given.items():
         require_instance("each name of headers", "a text", name, str)
         require_instance("each value of headers", "a text", value, str)
 

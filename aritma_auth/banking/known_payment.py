@@ -18,7 +18,12 @@ from aritma_auth.banking.problems import first_text, is_status, read_members
 from aritma_auth.banking.sca import require_api_url
 from aritma_auth.banking.signatures import SIGNED, PaymentAction, Signature
 from aritma_auth.environment import Environment
-from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.protocol.parameters import OPTIONAL_TIME, require_time
 from aritma_auth.protocol.strict_json import (
     JsonError,
@@ -322,9 +327,10 @@ class KnownPayment(Value):
 
 def _require_signatures(given: object) -> None:
     required = "a tuple of Signatures, each of another signer"
-    require_instance("signatures", required, given, tuple)
-    signers = [each.signer for each in given if isinstance(each, Signature)]  # type: ignore[attr-defined] # a tuple
-    if len(set(signers)) != len(given):  # type: ignore[arg-type] # as above
+    if not isinstance(given, tuple):
+        raise wrong_kind("signatures", required, given)
+    signers = [each.signer for each in given if isinstance(each, Signature)]
+    if len(set(signers)) != len(given):
         raise ConfigurationError(f"signatures must be {required}")
 
 
