@@ -16,7 +16,7 @@ batch comes again only the failed one is left.
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import iscoroutinefunction
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -44,10 +44,10 @@ _HANDLED = "it was handled"
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Handler(Value):
+class _Handler(Value, Generic[E]):
     name: str
-    kind: type
-    call: Callable[[object], Awaitable[None]] = attrs.field(repr=False)
+    kind: type[E]
+    call: Callable[[E], Awaitable[None]] = attrs.field(repr=False)
 
 
 class EventDispatcher:
@@ -80,7 +80,7 @@ class EventDispatcher:
         self._retention = retention
         self._clock = clock
         self._tell = tell
-        self._handlers: list[_Handler] = []
+        self._handlers: list[_Handler[Any]] = []
 
     def on(
         self, kind: type[E], name: str | None
@@ -98,7 +98,7 @@ class EventDispatcher:
                 raise ConfigurationError(
                     f"each handler must have a name of its own; two are {known!r}: give name="
                 )
-            self._handlers.append(_Handler(known, kind, handler))  # type: ignore[arg-type] # it gets its kind
+            self._handlers.append(_Handler(known, kind, handler))
             return handler
 
         return register
@@ -128,7 +128,7 @@ class EventDispatcher:
         return is_complete
 
     async def _handle(
-        self, handler: _Handler, event: object, envelope: CloudEvent, deadline: float
+        self, handler: _Handler[E], event: E, envelope: CloudEvent, deadline: float
     ) -> bool:
         shown = printable(envelope.type, 80)
         try:
@@ -143,7 +143,7 @@ class EventDispatcher:
         return True
 
     async def _handle_once(
-        self, handler: _Handler, event: object, envelope: CloudEvent, deadline: float
+        self, handler: _Handler[E], event: E, envelope: CloudEvent, deadline: float
     ) -> str | None:
         """Return None once the handler has handled the event, else what came in between."""
         if self._left(deadline) <= 0:

@@ -366,14 +366,14 @@ class Registration:
     def _secret(self, credential: str) -> Secret:
         given = self._ways(credential)[0]
         match given.setting.name.removeprefix(credential), given.value:
-            case "", _:
-                # Not its value: a variable that changes is read anew.
-                return Secret.from_env(given.name)
             case "_file", str(path):
                 return Secret.from_file(path)
             case "_variable", str(name):
                 return Secret.from_env(name)
-        return Secret.from_command(given.value, timeout=COMMAND_TIMEOUT)  # type: ignore[arg-type] # the last way
+            case "_command", tuple(command):
+                return Secret.from_command(command, timeout=COMMAND_TIMEOUT)
+        # Not its value: a variable that changes is read anew.
+        return Secret.from_env(given.name)
 
     def _certificate(self) -> "ClientCertificate":
         from aritma_auth.certificate import ClientCertificate  # loads ssl

@@ -22,9 +22,9 @@ from aritma_auth.optional import require
 
 require("fastapi", "fastapi")
 
-from fastapi import APIRouter, FastAPI, Request, Response  # noqa: E402 - the extra comes first
-from starlette.datastructures import MutableHeaders  # noqa: E402 - as above
-from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402 - as above
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 

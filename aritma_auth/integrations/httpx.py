@@ -24,9 +24,9 @@ from aritma_auth.provider.provider import TokenProvider
 
 require("httpx", "httpx")
 
-import httpx  # noqa: E402 - the extra comes first
+import httpx
 
-from aritma_auth.integrations.httpx_requests import (  # noqa: E402 - as above
+from aritma_auth.integrations.httpx_requests import (
     Sending,
     SmallBody,
     Wanted,

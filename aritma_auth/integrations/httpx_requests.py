@@ -12,7 +12,7 @@ from aritma_auth.protocol.tokens import Token
 
 require("httpx", "httpx")
 
-import httpx  # noqa: E402 - the extra comes first
+import httpx
 
 _PROOF_REFUSALS = frozenset({400, 401})
 """The second by RFC 9449 §9, the first by some APIs as by a token endpoint."""

@@ -29,9 +29,9 @@ from aritma_auth.version import __version__
 
 require("otel", "opentelemetry.metrics", "opentelemetry.trace")
 
-from opentelemetry import context, metrics, trace  # noqa: E402 - the extra comes first
-from opentelemetry.metrics import MeterProvider  # noqa: E402 - as above
-from opentelemetry.trace import (  # noqa: E402 - as above
+from opentelemetry import context, metrics, trace
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import (
     Span,
     SpanContext,
     StatusCode,
@@ -39,7 +39,7 @@ from opentelemetry.trace import (  # noqa: E402 - as above
     TracerProvider,
 )
 
-from aritma_auth.integrations.opentelemetry_metrics import (  # noqa: E402 - as above
+from aritma_auth.integrations.opentelemetry_metrics import (
     Attributes,
     TelemetryMetrics,
     error_of,

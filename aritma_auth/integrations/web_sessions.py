@@ -5,6 +5,7 @@ import json
 import secrets
 from collections import deque
 from hashlib import sha256
+from typing import Any
 
 import attrs
 
@@ -13,7 +14,7 @@ from aritma_auth.errors import AritmaAuthError
 from aritma_auth.integrations.session_store import SessionStore
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.logout import LogoutToken
-from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText
+from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.provider.pool import TokenProviderPool
 from aritma_auth.provider.provider import TokenProvider
@@ -360,9 +361,9 @@ class _Record:
 
 def _parse_record(text: str) -> _Record | None:
     """Parse what `WebSessions.open` wrote; None for another version's, which has ended."""
-    fields: dict[str, JsonValue] = json.loads(text)
+    fields: dict[str, Any] = json.loads(text)
     if fields.pop("format", None) != _FORMAT:
         return None
     id_token = fields.pop("id_token")
     hidden = SecretText(id_token) if isinstance(id_token, str) else None
-    return _Record(id_token=hidden, **fields)  # type: ignore[arg-type] # as they were written
+    return _Record(id_token=hidden, **fields)

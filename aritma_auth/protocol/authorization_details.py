@@ -7,6 +7,7 @@ compared with what was asked for, and never assumed.
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -119,11 +120,11 @@ class AuthorizationDetail(Value):
         """
         if not isinstance(members, Mapping):
             raise wrong_kind("members", "a mapping with a type", members)
-        common = {name: value for name, value in members.items() if name in _COMMON}
+        common: dict[str, Any] = {name: members[name] for name in members if name in _COMMON}
         extra = {name: value for name, value in members.items() if name not in _COMMON}
         if "type" not in common:
             raise ConfigurationError("each of authorization_details must have a type")
-        return cls(**common, extra=extra)  # type: ignore[arg-type] # the fields check themselves
+        return cls(**common, extra=extra)
 
 
 def parse_authorization_details(
@@ -146,13 +147,14 @@ def parse_authorization_details(
         raise problem
     details = []
     for item in value:
-        if isinstance(item, Mapping):
-            item = AuthorizationDetail.from_members(item)  # noqa: PLW2901 - the same, as a value
-        if not isinstance(item, AuthorizationDetail):
+        if isinstance(item, AuthorizationDetail):
+            details.append(item)
+        elif isinstance(item, Mapping):
+            details.append(AuthorizationDetail.from_members(item))
+        else:
             problem = wrong_kind("authorization_details", _REQUIRED, item)
             del value, item, details
             raise problem
-        details.append(item)
     return tuple(details)
 
 

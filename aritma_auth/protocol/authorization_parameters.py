@@ -6,7 +6,7 @@ What an API has demanded (RFC 9470) is joined with what the application asks for
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from aritma_auth.errors import ConfigurationError, StepUpRequiredError, wrong_kind
 from aritma_auth.protocol.authorization_details import AuthorizationDetail
@@ -126,6 +126,8 @@ def generate_authorization_request(
         parameters.pop("step_up", None),
     )
     response_type = parse_response_type(parameters.pop("response_type", "code"))
+    extra = parameters.pop("extra", None) or {}
+    further: dict[str, Any] = dict(parameters)  # the fields check themselves
     return AuthorizationRequest(
         authorization_endpoint=authorization_endpoint,
         issuers=issuers,
@@ -140,8 +142,8 @@ def generate_authorization_request(
         acr_values=demands.acr_values,
         max_age=demands.max_age,
         created_at=now,
-        extra=parameters.pop("extra", None) or {},
-        **parameters,  # type: ignore[arg-type,misc] # the fields check themselves
+        extra=extra,
+        **further,
     )
 
 

@@ -103,21 +103,23 @@ def hide_callback(callback: Callback) -> HiddenStr | Parameters:
 
 def _hide_pairs(callback: object) -> Parameters | None:
     try:
+        pairs = _pairs_of(callback)
+        if not isinstance(pairs, Iterable):
+            return None
         return tuple(
             (HiddenStr(name), HiddenStr(value if isinstance(value, str) else _NO_TEXT))
-            for name, value in _all_items(callback)
+            for name, value in pairs
         )
     except (TypeError, ValueError):
         return None
 
 
-def _all_items(callback: object) -> Iterable[tuple[str, object]]:
+def _pairs_of(callback: object) -> object:
     lists = getattr(callback, "lists", None)
     if lists is not None:
         return [(name, value) for name, values in lists() for value in values]
     items = getattr(callback, "multi_items", None) or getattr(callback, "items", None)
-    given: Iterable[tuple[str, object]] = callback if items is None else items()  # type: ignore[assignment] # of any mapping
-    return given
+    return callback if items is None else items()
 
 
 def _decode(text: str, response_mode: str) -> Parameters:

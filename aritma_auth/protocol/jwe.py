@@ -9,7 +9,7 @@ Spec: RFC 7516; RFC 7518 §4, §5; OpenID Connect Core 1.0 §10.2.
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, VerificationError
 from aritma_auth.protocol.jws import (
@@ -106,16 +106,15 @@ def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
     try:
         from joserfc import jwk  # extra "oidc"
 
-        text = key.text if isinstance(key, SecretText) else key
-        if isinstance(text, str) and text.lstrip().startswith("{"):
-            text = json.loads(text)
-        value = text
-        if isinstance(text, Mapping):
+        value: Any = key.text if isinstance(key, SecretText) else key
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = json.loads(value)
+        if isinstance(value, Mapping):
             # What a key says of its use is for whoever publishes it.
-            value = {name: text[name] for name in _KEY_MEMBERS if name in text}
+            value = {name: value[name] for name in _KEY_MEMBERS if name in value}
         for kind in (jwk.RSAKey, jwk.ECKey, jwk.OKPKey):
             try:
-                imported = kind.import_key(value)  # type: ignore[arg-type] # which it checks
+                imported = kind.import_key(value)
             except Exception:  # noqa: BLE001, S112 - joserfc and cryptography raise many kinds
                 continue
             if imported.is_private and _fits(imported):

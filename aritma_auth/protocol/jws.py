@@ -238,7 +238,7 @@ class _UnusableKeyError(Exception):
 def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
     from joserfc import jwk, jws  # extra "oidc"
 
-    value: str | dict[str, JsonValue] = key.text
+    value: str | dict[str, Any] = key.text
     if key.text.lstrip().startswith("{"):
         value = json.loads(key.text)
     elif "PRIVATE KEY" not in key.text:
@@ -256,7 +256,7 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
             f"the RSA key must have at least {MIN_RSA_BITS} bits, not {bits} (RFC 7518 §3.3): "
             "generate a new one and register it"
         )
-    private = jwk.import_key(value, key_type)  # type: ignore[arg-type] # any mapping, which it validates
+    private = jwk.import_key(value, key_type)
     if not private.is_private:
         raise _UnusableKeyError("the key must be private to sign, not public")
     members: Mapping[str, object] = private.as_dict(private=False)

@@ -17,7 +17,7 @@ class Numbers(Value):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        cls: type[attrs.AttrsInstance] = type(self)  # type: ignore[assignment] # of the two below
+        cls = type(self)
         given = ((field, getattr(self, field.name)) for field in attrs.fields(cls))
         changed = (f"{field.name}={value!r}" for field, value in given if value != field.default)
         return f"{cls.__name__}({', '.join(changed)})"

@@ -127,9 +127,14 @@ class LocalTokenStore:
             raise
         return lease if is_granted else None
 
-    async def watch(self, key: str, *, generation: int) -> None:
-        """Raise, since `can_watch` is False: the provider polls."""
-        raise NotImplementedError("can_watch is False")
+    async def watch(self, key: str, *, generation: int) -> None:  # noqa: ARG002 - TokenStore names them
+        """
+        Raise, since `can_watch` is False: the provider polls.
+
+        Raises:
+            StoreError: Always.
+        """
+        raise StoreError(f"{self!r} must be polled with load(): its can_watch is False")
 
     async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -255,9 +255,7 @@ def _is_async_client(client: object) -> TypeGuard[RedisClient]:
 def _connection_class(*, is_tls: bool) -> "type[Connection]":
     from redis.asyncio import Connection, SSLConnection  # extra "redis"
 
-    base: type[Connection] = SSLConnection if is_tls else Connection
-
-    class WholeConnection(base):  # type: ignore[valid-type, misc] # one of two
+    class WholeConnection(Connection):
         """A connection that is logged in to its database, or closed."""
 
         async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT002 - redis-py calls it so
@@ -269,7 +267,10 @@ def _connection_class(*, is_tls: bool) -> "type[Connection]":
                 await self.disconnect(nowait=True)
                 raise
 
-    return WholeConnection
+    class WholeTlsConnection(WholeConnection, SSLConnection):
+        """The same over TLS."""
+
+    return WholeTlsConnection if is_tls else WholeConnection
 
 
 def _credentials(user: str | None, password: Secret) -> "CredentialProvider":

@@ -150,7 +150,7 @@ async def test_the_next_start_finds_the_token(clock, folder):
 async def test_it_cannot_watch(store):
     """The store cannot watch, so the provider polls."""
     assert not store.can_watch
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(aa.StoreError, match=r"must be polled with load\(\)"):
         await store.watch(KEY, generation=0)
 
 

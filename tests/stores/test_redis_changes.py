@@ -254,7 +254,7 @@ async def test_one_subscription_serves_all_keys(server, open_store):
     """However many entries are waited for, one connection is subscribed."""
     async with open_store(server) as store:
         watching = [asyncio.create_task(store.watch(key, generation=0)) for key in (KEY, OTHER_KEY)]
-        await asyncio.sleep(0.05)
+        await until(lambda: b"cmd=subscribe" in server.do("CLIENT", "LIST"))
         subscribed = server.do("CLIENT", "LIST").count(b"cmd=subscribe")
         for key in (KEY, OTHER_KEY):
             await store.save(key, Record(fresh_token()), replaces=0)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -133,7 +133,8 @@ class Grant(Value, ABC):
 
     def with_texts(self, texts: Mapping[str, SecretText]) -> Self:
         """Return the same grant with the texts of its sources, by the name of the attribute."""
-        return attrs.evolve(self, **texts)  # type: ignore[arg-type] # of attributes that take them
+        changes: dict[str, Any] = {**texts}
+        return attrs.evolve(self, **changes)
 
     def choose(self, name: str, token: "Token") -> str | None:  # noqa: ARG002 - see TokenExchangeGrant
         """Return what of a provider's token is presented as this attribute; None if it lacks it."""
