@@ -11,7 +11,7 @@ from aritma_auth.sandbox.banking.api import BankingApi
 from aritma_auth.sandbox.endpoints.metadata import MetadataEndpoints
 from aritma_auth.sandbox.endpoints.routes import ClientEndpoints
 from aritma_auth.sandbox.endpoints.userinfo_and_introspection import UserInfoAndIntrospection
-from aritma_auth.sandbox.faults.controls import place_of
+from aritma_auth.sandbox.faults.wire import place_of
 from aritma_auth.sandbox.identity.proofs import Nonces
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
 from aritma_auth.sandbox.pages.home import HomePage

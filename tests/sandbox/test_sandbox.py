@@ -12,7 +12,7 @@ import pytest
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox import Sandbox, SandboxClient, User
 from aritma_auth.sandbox.faults import injection
-from aritma_auth.sandbox.faults.controls import PLACES
+from aritma_auth.sandbox.faults.wire import PLACES
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
