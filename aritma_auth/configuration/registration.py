@@ -1,26 +1,22 @@
 """What settings make: the client's authentication, its environment, and its grant."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Required, TypedDict, TypeVar, cast
 
 import attrs
 
-from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS, SETTINGS
-from aritma_auth.configuration.sources import Given, Settings, read_file, read_variables
+from aritma_auth.configuration.contradictions import find_contradictions, find_profile
+from aritma_auth.configuration.credentials import (
+    find_credentials,
+    make_certificate,
+    make_client_auth,
+)
+from aritma_auth.configuration.sources import Settings, read_file, read_variables
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.files import FileProblemError, read_content, require_path, show_path
-from aritma_auth.protocol.client_auth import (
-    ClientAssertion,
-    ClientAuth,
-    ClientSecretBasic,
-    ClientSecretPost,
-    NoClientAuth,
-    PrivateKeyJwt,
-    SelfSignedTlsClientAuth,
-    TlsClientAuth,
-)
+from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.endpoints import parse_issuer
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.redaction import HiddenBytes, SecretText
@@ -34,36 +30,12 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.signing import SigningKey
 
 K = TypeVar("K")
-T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
-
-COMMAND_TIMEOUT = 10.0
-"""Seconds that a command which prints a secret may take."""
-
-_CREDENTIALS = {
-    "client_secret": ("client_secret_post", "client_secret_basic"),
-    "private_key": ("private_key_jwt",),
-    "client_assertion": ("client_assertion",),
-    "certificate": ("tls_client_auth", "self_signed_tls_client_auth"),
-}
-PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
-"""Security profiles by the names that settings have for them."""
 
 _PLAIN = ("timeout", "leeway", "proxy", "id_token_algorithms", "trusted_audiences")
 """Settings that are arguments of the client as they stand."""
 
 _KEY_LIMIT = 1 << 16
 """Bytes of a private key's file: in PEM it has a few thousand."""
-
-_NEEDS = {
-    "key_id": "private_key",
-    "signing_algorithm": "private_key",
-    "assertion_names_issuer": "private_key",
-    "client_assertion_type": "client_assertion",
-    "certificate_key_file": "certificate",
-}
-
-
-_OF_OTHER_SERVERS = ("tenants", "issuer_aliases", "endpoint_origins", "endpoints")
 
 
 class ClientSettings(TypedDict, total=False):
@@ -106,7 +78,10 @@ class Registration:
 
     def problems(self) -> list[str]:
         """Return all that is wrong, a sentence each."""
-        return [*self.settings.problems, *self._contradictions()]
+        return [
+            *self.settings.problems,
+            *find_contradictions(self.settings, requires_credential=self.requires_credential),
+        ]
 
     def require_usable(self) -> None:
         """
@@ -122,7 +97,7 @@ class Registration:
     @property
     def client_id(self) -> str:
         """The client's identifier."""
-        return self._value("client_id", str) or ""
+        return self.settings.value("client_id", str) or ""
 
     @property
     def client_arguments(self) -> ClientArguments:
@@ -148,13 +123,13 @@ class Registration:
             ConfigurationError: A key or a certificate cannot be read.
         """
         settings = self.plain_settings
-        profile = self._value("profile", str)
+        profile = self.settings.value("profile", str)
         if profile is not None:
-            settings["profile"] = _find_profile(profile)
+            settings["profile"] = find_profile(profile)
         self._add_keys(settings)
-        if len(self._credentials()) > 1:
+        if len(find_credentials(self.settings)) > 1:
             # The other credential authenticates, and the certificate binds the tokens.
-            settings["certificate"] = self._certificate()
+            settings["certificate"] = make_certificate(self.settings)
         return settings
 
     @property
@@ -166,16 +141,16 @@ class Registration:
 
     def _add_keys(self, settings: ClientSettings) -> None:
         """Read the keys of what few registrations have."""
-        if self._has("dpop_key_file"):
+        if self.settings.has("dpop_key_file"):
             from aritma_auth.protocol.dpop import DPoP  # few have one
             from aritma_auth.protocol.signing import SigningKey
 
             settings["dpop"] = DPoP(self._open_key("dpop_key_file", SigningKey))
-        if self._has("request_key_file"):
+        if self.settings.has("request_key_file"):
             from aritma_auth.protocol.signing import SigningKey
 
             settings["request_signer"] = self._open_key("request_key_file", SigningKey)
-        if self._has("decryption_key_file"):
+        if self.settings.has("decryption_key_file"):
             from aritma_auth.protocol.jwe import DecryptionKey
 
             settings["decryption_key"] = self._open_key("decryption_key_file", DecryptionKey)
@@ -205,35 +180,7 @@ class Registration:
         Raises:
             ConfigurationError: A certificate cannot be loaded.
         """
-        method = self._value("client_auth", str)
-        credential = next(iter(self._credentials()), None)
-        match credential:
-            case "client_secret":
-                secret = self._secret(credential)
-                kinds: dict[str | None, Callable[[Secret], ClientAuth]] = {
-                    "client_secret_post": ClientSecretPost,
-                    "client_secret_basic": ClientSecretBasic,
-                }
-                return kinds[method](secret) if method in kinds else secret
-            case "private_key":
-                return PrivateKeyJwt(
-                    self._secret(credential),
-                    algorithm=self._value("signing_algorithm", str),
-                    key_id=self._value("key_id", str),
-                    names_issuer=self._value("assertion_names_issuer", bool) or False,
-                )
-            case "client_assertion":
-                kind = self._value("client_assertion_type", str)
-                source = self._secret(credential)
-                return (
-                    ClientAssertion(source) if kind is None else ClientAssertion(source, type=kind)
-                )
-            case "certificate":
-                certificate = self._certificate()
-                if method == SelfSignedTlsClientAuth.method:
-                    return SelfSignedTlsClientAuth(certificate)
-                return TlsClientAuth(certificate)
-        return None if method is None else NoClientAuth()
+        return make_client_auth(self.settings)
 
     def make_environment(self) -> Environment:
         """
@@ -242,26 +189,27 @@ class Registration:
         Raises:
             ConfigurationError: A URL, a name or a tenant is unusable.
         """
-        issuer, name = self._value("issuer", str), self._value("environment", str)
+        value = self.settings.value
+        issuer, name = value("issuer", str), value("environment", str)
         if issuer is not None:
             # Else it could be a name, such as production.
             parse_issuer(issuer)
         named = Environment.named(issuer or name or "production")
         environment = attrs.evolve(
             named,
-            api_origins=(*named.api_origins, *(self._value("api_origins", tuple) or ())),
+            api_origins=(*named.api_origins, *(value("api_origins", tuple) or ())),
             issuer_aliases={
                 *named.issuer_aliases,
-                *(self._value("issuer_aliases", tuple) or ()),
+                *(value("issuer_aliases", tuple) or ()),
             },
-            endpoints=self._value("endpoints", dict) or {},
-            endpoint_origins=self._value("endpoint_origins", tuple) or (),
-            tenants=self._value("tenants", tuple) or (),
+            endpoints=value("endpoints", dict) or {},
+            endpoint_origins=value("endpoint_origins", tuple) or (),
+            tenants=value("tenants", tuple) or (),
         )
-        tenant = self._value("tenant", str)
+        tenant = value("tenant", str)
         if tenant is None:
             return environment
-        shares_issuer = self._value("shares_issuer", bool) or False
+        shares_issuer = value("shares_issuer", bool) or False
         return environment.for_tenant(tenant, shares_issuer=shares_issuer)
 
     def make_grant(self) -> ClientCredentialsGrant:
@@ -271,134 +219,16 @@ class Registration:
         Raises:
             ConfigurationError: The scope or the resource is unusable.
         """
-        audience = self._value("audience", str)
+        audience = self.settings.value("audience", str)
         return ClientCredentialsGrant(
-            self._value("scope", str) or self._default_scope(),
-            resource=self._value("resource", tuple) or (),
+            self.settings.value("scope", str) or self._default_scope(),
+            resource=self.settings.value("resource", tuple) or (),
             extra={} if audience is None else {"audience": audience},
         )
 
     def _default_scope(self) -> str | None:
         # Aritma's servers want one; what another server calls its APIs nobody can guess.
         return None if self.make_environment().name == "custom" else "bankservice"
-
-    def _contradictions(self) -> Iterator[str]:
-        call = self.settings.call
-        if not self._has("client_id"):
-            yield f"set {call('client_id')} to the client id that the server gave"
-        credentials = self._credentials()
-        for credential in credentials:
-            ways = self._ways(credential)
-            if len(ways) > 1:
-                yield f"{_join(each.name for each in ways)} exclude each other: give one of them"
-        credentials = [name for name in credentials if name != "certificate"] or credentials
-        if len(credentials) > 1:
-            names = (self._ways(credential)[0].name for credential in credentials)
-            yield f"{_join(names)} exclude each other: give one credential"
-        yield from self._judge_method(credentials)
-        for name, needed in _NEEDS.items():
-            if self._has(name) and not self._ways(needed):
-                yield f"{call(name)} needs {call(f'{needed}_file')} beside it"
-        yield from self._judge_server()
-        if self._value("profile", str) not in {None, *PROFILES}:
-            yield f"{call('profile')} must be one of {', '.join(PROFILES)}"
-        yield from self._judge_profile(credentials)
-
-    def _judge_server(self) -> Iterator[str]:
-        call = self.settings.call
-        if self._has("issuer") and self._has("environment"):
-            yield f"{call('issuer')} and {call('environment')} exclude each other: give one of them"
-        if not self._has("issuer") and "://" not in (self._value("environment", str) or ""):
-            # Aritma's environments are known: what is given would have no effect.
-            for name in filter(self._has, _OF_OTHER_SERVERS):
-                yield f"{call(name)} needs {call('issuer')} beside it"
-        if self._has("shares_issuer") and not self._has("tenant"):
-            yield f"{call('shares_issuer')} needs {call('tenant')} beside it"
-
-    def _judge_profile(self, credentials: list[str]) -> Iterator[str]:
-        """Tell what a profile lacks, as far as it is seen without opening a file."""
-        call, name = self.settings.call, self._value("profile", str)
-        if name not in PROFILES:
-            return
-        profile = _find_profile(name)
-        wanted = f"{call('profile')} {name} needs"
-        if not credentials or not profile.client_auth_methods & {*_CREDENTIALS[credentials[0]]}:
-            yield f"{wanted} {call('private_key_file')} or {call('certificate_file')}"
-        algorithm = self._value("signing_algorithm", str)
-        if credentials == ["private_key"] and algorithm not in profile.algorithms:
-            allowed = ", ".join(sorted(profile.algorithms))
-            yield f"{wanted} {call('signing_algorithm')}, one of {allowed}"
-        if not self._has("dpop_key_file") and not self._has("certificate_file"):
-            yield f"{wanted} {call('dpop_key_file')} or {call('certificate_file')}"
-        if profile.signs_requests and not self._has("request_key_file"):
-            yield f"{wanted} {call('request_key_file')}: {call('private_key_file')} may be the same"
-        if self._has("endpoints"):
-            yield f"{wanted} the server's metadata: leave out {call('endpoints')}"
-
-    def _judge_method(self, credentials: list[str]) -> Iterator[str]:
-        call, method = self.settings.call, self._value("client_auth", str)
-        if method is None:
-            if not credentials and self.requires_credential:
-                yield (
-                    f"set {call('client_secret_file')}"
-                    + (f" or {call('client_secret')}" if self.settings.are_variables else "")
-                    + ", or another credential of the client"
-                )
-        elif method not in CLIENT_AUTH_METHODS:
-            yield f"{call('client_auth')} must be one of {', '.join(CLIENT_AUTH_METHODS)}"
-        elif method == "none":
-            if credentials:
-                names = _join(self._ways(credential)[0].name for credential in credentials)
-                yield f"{call('client_auth')} none excludes {names}: give one of them"
-        else:
-            wanted = next(name for name, methods in _CREDENTIALS.items() if method in methods)
-            if credentials != [wanted]:
-                yield f"{call('client_auth')} {method} needs {call(f'{wanted}_file')} alone"
-
-    def _credentials(self) -> list[str]:
-        return [name for name in _CREDENTIALS if self._ways(name)]
-
-    def _ways(self, credential: str) -> list[Given]:
-        given = self.settings.given
-        ways = (name for name, setting in SETTINGS.items() if setting.topic == credential)
-        return [given[name] for name in ways if name in given]
-
-    def _secret(self, credential: str) -> Secret:
-        given = self._ways(credential)[0]
-        match given.setting.name.removeprefix(credential), given.value:
-            case "_file", str(path):
-                return Secret.from_file(path)
-            case "_variable", str(name):
-                return Secret.from_env(name)
-            case "_command", tuple(command):
-                return Secret.from_command(command, timeout=COMMAND_TIMEOUT)
-        # Not its value: a variable that changes is read anew.
-        return Secret.from_env(given.name)
-
-    def _certificate(self) -> "ClientCertificate":
-        from aritma_auth.certificate import ClientCertificate  # loads ssl
-
-        return ClientCertificate(
-            self._value("certificate_file", str) or "", self._value("certificate_key_file", str)
-        )
-
-    def _has(self, name: str) -> bool:
-        return name in self.settings.given
-
-    def _value(self, name: str, kind: type[T]) -> T | None:
-        given = self.settings.given.get(name)
-        return given.value if given is not None and isinstance(given.value, kind) else None
-
-
-def _find_profile(name: str) -> "Profile":
-    from aritma_auth.protocol import profiles  # few keep to one
-
-    profile: Profile = getattr(profiles, PROFILES[name])
-    return profile
-
-
-def _join(names: Iterable[str]) -> str:
-    return " and ".join(names)
 
 
 def from_variables(*, requires_credential: bool = True) -> Registration:

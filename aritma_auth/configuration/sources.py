@@ -7,6 +7,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -14,6 +15,8 @@ from aritma_auth.configuration.settings import OTHER_NAMES, PREFIX, SETTINGS, Fo
 from aritma_auth.errors import ConfigurationError, printable, wrong_kind
 from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.runtime.values import Value
+
+T = TypeVar("T", str, float, bool, tuple[str, ...], dict[str, str])
 
 DEFAULT_FILE = "aritma.toml"
 _REGISTRATIONS = f"{PREFIX}REGISTRATIONS_"
@@ -58,6 +61,15 @@ class Settings(Value):
     given: Mapping[str, Given] = attrs.field(hash=False)
     problems: tuple[str, ...] = ()
     are_variables: bool = False
+
+    def has(self, name: str) -> bool:
+        """Tell whether a setting was given."""
+        return name in self.given
+
+    def value(self, name: str, kind: type[T]) -> T | None:
+        """Return what was given for a setting of this kind, or None."""
+        given = self.given.get(name)
+        return given.value if given is not None and isinstance(given.value, kind) else None
 
     def call(self, name: str) -> str:
         """Return what a setting is called in this source."""
