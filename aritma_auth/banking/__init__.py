@@ -61,7 +61,8 @@ from aritma_auth.banking.iam import IamApi
 from aritma_auth.banking.payments import PendingPayment
 from aritma_auth.banking.problems import ApiProblem, is_status, parse_problem
 from aritma_auth.banking.receiver import EventReceiver, EventReply
-from aritma_auth.banking.rotation import RotatedSecret, read_expiration, rotate_secret
+from aritma_auth.banking.rotation import read_expiration, rotate_secret
+from aritma_auth.banking.rotation_steps import RotatedSecret
 from aritma_auth.banking.sca import ScaStep, parse_sca_step
 from aritma_auth.banking.secret_places import (
     CommandSecretPlace,

@@ -10,7 +10,8 @@ import aiohttp
 
 from aritma_auth.apis import APIS
 from aritma_auth.banking.iam import IamApi
-from aritma_auth.banking.rotation import RotatedSecret, rotate_secret
+from aritma_auth.banking.rotation import rotate_secret
+from aritma_auth.banking.rotation_steps import RotatedSecret
 from aritma_auth.banking.secret_places import (
     CommandSecretPlace,
     FileSecretPlace,
