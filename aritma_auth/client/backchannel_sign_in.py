@@ -19,8 +19,8 @@ from aritma_auth.protocol.ciba_request import (
     generate_notification_token,
 )
 from aritma_auth.protocol.client_auth import generate_jti
+from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.jws import require_joserfc
-from aritma_auth.protocol.parameters import parse_expected_claims
 from aritma_auth.protocol.sign_in import SignIn
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
-from aritma_auth.protocol.parameters import parse_members, parse_names
+from aritma_auth.protocol.json_parameters import parse_members
+from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import JsonValue, Members
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value

@@ -22,10 +22,10 @@ from aritma_auth.protocol.authorization_details import (
     parse_authorization_details,
 )
 from aritma_auth.protocol.http_messages import Parameters, encode_form
+from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.parameters import (
     Scope,
     flag,
-    parse_expected_claims,
     parse_extra,
     parse_prompt,
     parse_resource,

@@ -21,8 +21,8 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
+from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.parameters import parse_expected_claims
 from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.redaction import (
     HiddenBytes,

@@ -15,13 +15,8 @@ from aritma_auth.protocol.authorization_details import (
     parse_authorization_details,
 )
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import (
-    build_claims,
-    parse_extra,
-    parse_resource,
-    parse_scope,
-    parse_words,
-)
+from aritma_auth.protocol.json_parameters import build_claims
+from aritma_auth.protocol.parameters import parse_extra, parse_resource, parse_scope, parse_words
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt

@@ -5,7 +5,7 @@ Spec: RFC 9101; FAPI 2.0 Message Signing §5.3.
 """
 
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
-from aritma_auth.protocol.parameters import build_claims
+from aritma_auth.protocol.json_parameters import build_claims
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
