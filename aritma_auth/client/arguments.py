@@ -11,6 +11,7 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.client_auth.base import require_shared_secret
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.secret import Secret
@@ -59,9 +60,12 @@ def require_settings(
         ConfigurationError: An argument is not; the message names it.
     """
     if not isinstance(client_id, str):
-        raise wrong_kind("client_id", "a printable text, as Aritma gave it", client_id)
+        raise wrong_kind("client_id", "a printable text, as the server gave it", client_id)
     if not client_id or not client_id.isprintable():
-        raise ConfigurationError("client_id must be a printable text: take it from Aritma")
+        found = "it holds characters that are not" if client_id else "it is empty"
+        raise ConfigurationError(
+            f"client_id must be a printable text, as the server gave it; {found}"
+        )
     require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
     require_seconds("leeway", leeway)
     require_flag("requires_bound_tokens", requires_bound_tokens)
@@ -94,6 +98,7 @@ def as_client_auth(given: object) -> ClientAuth:
     if given is None:
         return NoClientAuth()
     if isinstance(given, str):
+        require_shared_secret(given, ClientSecretPost.method)
         return ClientSecretPost(Secret(given))
     if isinstance(given, Secret):
         return ClientSecretPost(given)

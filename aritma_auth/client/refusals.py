@@ -33,14 +33,20 @@ def explain(
     if isinstance(error, InvalidClientError) or _has_status(error, 401):
         # Some servers respond to a wrong secret with a 401 alone (RFC 6749 §5.2).
         known = error if isinstance(error, OAuthError) else None
+        advice = (
+            "the client sent neither secret nor key: give OAuthClient one, unless the server has "
+            "it as a public client"
+            if method == "none"
+            else f"the client authenticated by {method}: check the client id, its secret or key, "
+            "and which method the server expects; all belong to one environment"
+        )
         return InvalidClientError(
             "invalid_client",
             None if known is None else known.description,
             uri=None if known is None else known.uri,
             status=401 if known is None else known.status,
             retry_after=error.retry_after,
-            advice=f"the client authenticated by {method}: check the client id, its secret or "
-            "key, and which method the server expects; all belong to one environment",
+            advice=advice,
         )
     if not isinstance(error, InvalidResponseError):
         return error.copy()

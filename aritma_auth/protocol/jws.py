@@ -226,7 +226,7 @@ def import_private_key(key: SecretText, algorithm: str | None) -> PrivateKey | s
     except ImportError:
         return 'signing needs joserfc: pip install "aritma-auth[oidc]"'
     except _UnusableKeyError as problem:
-        return f"{problem}: check the key"
+        return str(problem)
     except Exception as error:  # noqa: BLE001 - joserfc and cryptography raise many kinds
         return _describe_wrong_key(algorithm, error)
 
@@ -243,7 +243,7 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
         value = json.loads(key.text)
     elif "PRIVATE KEY" not in key.text:
         raise _UnusableKeyError(
-            "the key must be a private key, in PEM or as a JSON Web Key: its text, not a path"
+            f"the key must be a private key, in PEM or as a JSON Web Key; it is {_name_pem(key)}"
         )
     elif "ENCRYPTED" in key.text:
         raise _UnusableKeyError(
@@ -258,16 +258,40 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
         )
     private = jwk.import_key(value, key_type)
     if not private.is_private:
-        raise _UnusableKeyError("the key must be private to sign, not public")
+        raise _UnusableKeyError("the key must be private to sign, not public: give that half")
     members: Mapping[str, object] = private.as_dict(private=False)
     kid, crv = members.get("kid"), members.get("crv")
-    name = str(algorithm or members.get("alg") or _USUAL[crv if isinstance(crv, str) else None])
-    if name not in SIGNATURE_ALGORITHMS:
+    curve = crv if isinstance(crv, str) else None
+    name = algorithm or members.get("alg") or _USUAL.get(curve)
+    found = key_type if curve is None else f"{key_type} {curve}"
+    if name is None:
+        raise _UnusableKeyError(
+            f"the key must be of RSA, P-256, P-384, P-521 or Ed25519 to sign, not of {found}: give "
+            "another key"
+        )
+    if not isinstance(name, str) or name not in SIGNATURE_ALGORITHMS:
         known = ", ".join(SIGNATURE_ALGORITHMS)
-        raise _UnusableKeyError(f"the key's alg must be one of {known}")
+        raise _UnusableKeyError(f"the key's alg must be one of {known}: give another key")
+    wanted = SIGNATURE_ALGORITHMS[name]
+    if (key_type, curve) != (wanted.key_type, wanted.curve):
+        raise _UnusableKeyError(
+            f"the key must be one that signs with {name}, not of {found}: give the key that is "
+            "registered, and its algorithm"
+        )
     signer = jws.JWSRegistry.algorithms[_implementation(name)]
     signer.check_key(private)
     return PrivateKey(private, signer, name, kid if isinstance(kid, str) else None)
+
+
+def _name_pem(key: SecretText) -> str:
+    """Say what was given in the place of a private key, without showing it."""
+    for label, name in (("PUBLIC KEY-----", "a public key"), ("CERTIFICATE-----", "a certificate")):
+        if label in key.text:
+            return f"{name}: give the private half"
+    return (
+        f"a text of {len(key.text)} characters: give the content of the file, not its path, such "
+        "as Path(path).read_text()"
+    )
 
 
 def _describe_wrong_key(algorithm: str | None, error: Exception) -> str:

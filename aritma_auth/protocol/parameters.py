@@ -18,8 +18,11 @@ Scope = tuple[str, ...]
 
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 
-SCOPE_LIMIT = 300
-"""Characters of a whole scope parameter that IdentityServer accepts (InputLengthRestrictions)."""
+SCOPE_LIMIT = 4096
+"""Characters of a whole scope parameter: more would not fit into the address of a sign-in."""
+
+IDENTITYSERVER_SCOPE_LIMIT = 300
+"""Characters of it that IdentityServer accepts (InputLengthRestrictions); other servers more."""
 
 _PROMPTS = frozenset({"consent", "create", "login", "none", "select_account"})
 
@@ -61,7 +64,7 @@ def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
 
     Raises:
         ConfigurationError: A token holds a space, a quote, a backslash, or is not visible ASCII;
-            or the whole is longer than IdentityServer accepts.
+            or the whole is longer than any server accepts.
 
     Spec: RFC 6749 §3.3.
     """

@@ -107,11 +107,13 @@ class SigningKey:
         key_id: str | None = None,
     ) -> None:
         text = _as_key_text(key)
-        del key
         if text is None:
-            raise ConfigurationError(
-                "key must be a private key in PEM or as a JSON Web Key: check what was given"
-            )
+            wanted = "the text of a private key in PEM, or a JSON Web Key as text or mapping"
+            problem = wrong_kind("key", wanted, key)
+            # A traceback with local variables would show it.
+            del key
+            raise problem
+        del key
         if algorithm is not None:
             require_algorithm("algorithm", algorithm)
         if key_id is not None and not isinstance(key_id, str):

@@ -252,8 +252,8 @@ async def test_a_restarted_service_finds_its_token_in_the_store(http_mock):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        ((42,), {}, "client_id must be a printable text, as Aritma gave it; it is of type int"),
-        ((None,), {}, "client_id must be a printable text, as Aritma gave it; it is None"),
+        ((42,), {}, "client_id must be a printable text, as the server gave it; it is of type int"),
+        ((None,), {}, "client_id must be a printable text, as the server gave it; it is None"),
         (("id", 42), {}, "client_auth must be a secret's text, .*; it is of type int"),
         (("id", b"hunter2"), {}, "client_auth must be a secret's text, .*; it is of type bytes"),
         (("id", "s"), {"environment": 7}, "environment must be .*type int"),

@@ -43,6 +43,13 @@ async def test_a_refused_client_is_invalid_client_however_it_is_told(http_mock, 
     assert told.value.status == refusal["status"]
 
 
+async def test_a_refused_client_without_a_secret_is_told_to_give_one(http_mock):
+    """A secret that was forgotten is named, and not a secret to compare."""
+    http_mock.post(URL, status=401, payload={"error": "invalid_client"})
+    with pytest.raises(aa.InvalidClientError, match="sent neither secret nor key"):
+        await client_of(None).fetch_token(GRANT)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

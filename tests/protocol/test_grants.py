@@ -1,5 +1,6 @@
 """Each grant as a form, byte for byte."""
 
+import re
 from types import SimpleNamespace
 
 import attrs
@@ -239,7 +240,21 @@ def test_a_refused_identity_scope_is_explained():
     assert grant.problems() == ()
     assert "openid profile" in grant.explain("invalid_scope")
     assert grant.explain("invalid_client") is None
-    assert aa.ClientCredentialsGrant(scope="api").explain("invalid_scope") is None
+    assert aa.ClientCredentialsGrant().explain("invalid_scope") is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("bankservice", "the scope asked for is 'bankservice': ask for what the server"),
+        ("bankservice,api", "'bankservice,api'.*separated by spaces, not by commas"),
+        ("a" * 301, "IdentityServer takes 300 characters at most"),
+    ],
+)
+def test_a_refused_scope_is_named_with_what_is_odd_about_it(scope, said):
+    """An error that reaches a log alone says which scope was asked for."""
+    assert re.search(said, aa.ClientCredentialsGrant(scope).explain("invalid_scope"))
+    assert re.search(said, aa.DelegationGrant("token", scope=scope).explain("invalid_scope"))
 
 
 def test_whether_a_custom_grant_is_reusable_is_yes_or_no():

@@ -29,8 +29,9 @@ def test_wrong_characters_are_refused(given):
         parse_scope(given)
 
 
-def test_a_scope_longer_than_identityserver_takes_is_refused():
-    """A scope of more than 300 characters, IdentityServer's limit, is refused."""
-    assert parse_scope("a" * 300) == ("a" * 300,)
-    with pytest.raises(ConfigurationError, match="at most 300 characters"):
-        parse_scope("a" * 200 + " " + "b" * 100)
+def test_a_scope_longer_than_any_server_takes_is_refused():
+    """A scope of more than 4096 characters is refused; the scopes of other servers are URLs."""
+    urls = [f"https://www.example.com/auth/some.api.{number}" for number in range(20)]
+    assert parse_scope(urls) == tuple(urls)
+    with pytest.raises(ConfigurationError, match="at most 4096 characters, not 4101"):
+        parse_scope("a" * 2000 + " " + "b" * 2100)

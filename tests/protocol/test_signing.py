@@ -3,9 +3,11 @@
 import copy
 import json
 import pickle
+import re
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -171,7 +173,7 @@ UNUSABLE = {
 def test_a_key_that_cannot_sign_is_refused_without_showing_it(key, algorithm):
     """The error says what to do, and neither it nor a frame of ours shows the key."""
     with pytest.raises(
-        aa.ConfigurationError, match=r"check (the key|what was given)|register it"
+        aa.ConfigurationError, match=r"check the key|it is of type|give |register it"
     ) as caught:
         aa.SigningKey(key, algorithm=algorithm)
 
@@ -179,6 +181,27 @@ def test_a_key_that_cannot_sign_is_refused_without_showing_it(key, algorithm):
     shown = "".join(line for line in frames.format() if "/tests/" not in line)
     assert PLANTED not in shown
     assert caught.value.__context__ is None
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "found"),
+    [
+        ("client.pem", None, "a text of 10 characters: give the content of the file, not its path"),
+        (Path("client.pem"), None, "it is of type PosixPath"),
+        (pem(RSA, private=False), None, "it is a public key: give the private half"),
+        (CERTIFICATE, None, "it is a certificate: give the private half"),
+        (pem(RSA), "ES256", "signs with ES256, not of RSA: give the key that is registered"),
+        (pem(KEYS["ES256"]), "ES384", "signs with ES384, not of EC P-256"),
+        (UNUSABLE["a key to agree with"][0], None, "not of OKP X25519: give another key"),
+    ],
+)
+def test_what_was_given_in_a_keys_place_is_named(key, algorithm, found):
+    """A wrong key is told by its kind, so that nobody has to guess which file was read."""
+    with pytest.raises(aa.ConfigurationError, match=re.escape(found)):
+        aa.SigningKey(key, algorithm=algorithm)
 
 
 def test_wrong_arguments_are_named():

@@ -102,10 +102,32 @@ class NoClientAuth(Value, ClientAuth):
 
 
 def require_loaded(credential: ClientCredential, method: str) -> HiddenStr:
-    """Require the secret of a method that has one."""
+    """Require the secret of a method that has one, and that it may travel."""
     if credential.secret is None:
         raise ConfigurationError(f"{method} needs a secret, but none was loaded")
+    require_shared_secret(credential.secret.text, method)
     return credential.secret.text
+
+
+def require_shared_secret(secret: str, method: str) -> None:
+    """
+    Require a secret that is sent to the server to be no private key, which must not leave.
+
+    Args:
+        secret: What would be sent.
+
+        method: How the client authenticates.
+
+    Raises:
+        ConfigurationError: It is a private key, in PEM or as a JSON Web Key.
+    """
+    if "PRIVATE KEY-----" in secret or ('"kty"' in secret and secret.lstrip().startswith("{")):
+        # A traceback with local variables would show the key.
+        del secret
+        raise ConfigurationError(
+            f"{method} must have a secret that the server knows too, and this is a private key: "
+            "give PrivateKeyJwt(key), and nothing but a signature is sent"
+        )
 
 
 def require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
+from aritma_auth.errors import printable
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import Scope, parse_extra, parse_resource, parse_scope
+from aritma_auth.protocol.parameters import (
+    IDENTITYSERVER_SCOPE_LIMIT,
+    Scope,
+    parse_extra,
+    parse_resource,
+    parse_scope,
+)
 from aritma_auth.protocol.redaction import SecretParameters, SecretText
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.runtime.values import Value
@@ -157,9 +164,20 @@ class Grant(Value, ABC):
         """Say what the server is known to refuse about this grant, before it is sent."""
         return ()
 
-    def explain(self, error: str) -> str | None:  # noqa: ARG002 - see ClientCredentialsGrant
+    def explain(self, error: str) -> str | None:
         """Say what an error code of the server means for this grant, if more than usual."""
-        return None
+        if error != "invalid_scope" or not self.scope:
+            return None
+        asked = " ".join(self.scope)
+        hint = ""
+        if "," in asked:
+            hint = "; scopes are separated by spaces, not by commas"
+        elif len(asked) > IDENTITYSERVER_SCOPE_LIMIT:
+            hint = f"; IdentityServer takes {IDENTITYSERVER_SCOPE_LIMIT} characters at most"
+        return (
+            f"the scope asked for is {printable(asked, 100)!r}: ask for what the server has "
+            f"granted to this client{hint}"
+        )
 
     def find_problem(self, token: "Token") -> str | None:  # noqa: ARG002 - see TokenExchangeGrant
         """Say why the token of a response must not be used, or None."""

@@ -28,7 +28,7 @@ class ClientCredentialsGrant(Grant):
         """Say that IdentityServer refuses identity scopes where no end-user signs in."""
         wrong = sorted(IDENTITY_SCOPES.intersection(self.scope or ()))
         if error != "invalid_scope" or not wrong:
-            return None
+            return super().explain(error)
         return (
             f"this server may refuse the scope {' '.join(wrong)} with client_credentials, since no "
             "end-user signs in: leave it out"
