@@ -21,6 +21,7 @@ _HOMES = {
         "PendingSignIn",
         "PendingSignIns",
     ),
+    "client.registrar": ("ClientRegistrar",),
     "client.tls": ("create_tls_context",),
     "environment": (
         "DEVELOPMENT",
@@ -82,6 +83,7 @@ _HOMES = {
         "SelfSignedTlsClientAuth",
         "TlsClientAuth",
     ),
+    "protocol.client_registration": ("RegisteredClient",),
     "protocol.device_authorization": ("DeviceAuthorization",),
     "protocol.dpop": ("DPoP",),
     "protocol.grants": (
@@ -175,6 +177,7 @@ if TYPE_CHECKING:
     from aritma_auth.client.client import OAuthClient as OAuthClient
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
+    from aritma_auth.client.registrar import ClientRegistrar as ClientRegistrar
     from aritma_auth.client.tls import create_tls_context as create_tls_context
     from aritma_auth.environment import DEVELOPMENT as DEVELOPMENT
     from aritma_auth.environment import PRODUCTION as PRODUCTION
@@ -238,6 +241,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import SelfSignedTlsClientAuth as SelfSignedTlsClientAuth
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
+    from aritma_auth.protocol.client_registration import RegisteredClient as RegisteredClient
     from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP as DPoP
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant

@@ -28,6 +28,9 @@ KEY = aa.SigningKey.generate()
 KEYS = aa.EncryptionKeys.generate()
 CONTEXT = ssl.create_default_context()
 REQUEST = make_request()
+REGISTERED = aa.RegisteredClient(
+    client_id="c", registration_access_token="t", registration_client_uri=API
+)
 DETAILS = [aa.AuthorizationDetail("t")]
 
 
@@ -175,6 +178,23 @@ CALLS = {
     "Environment.named": {"name": "production"},
     "Environment.of": {"given": "production"},
     "Environment.from_json": {"text": "x"},
+    "ClientRegistrar": {
+        "environment": aa.PRODUCTION,
+        "session": None,
+        "timeout": 1.0,
+        "clock": SYSTEM_CLOCK,
+        "certificate": None,
+    },
+    "RegisteredClient": {
+        "client_id": "c",
+        "client_secret": "s",
+        "client_id_issued_at": 1.0,
+        "client_secret_expires_at": 1.0,
+        "registration_access_token": "t",
+        "registration_client_uri": API,
+        "metadata": {},
+    },
+    "RegisteredClient.from_json": {"text": "x"},
     "OAuthClient": {
         "client_id": "c",
         "client_auth": "s",
@@ -303,6 +323,16 @@ METHODS = {
             "is_notified": False,
         },
     ),
+    "register": (
+        lambda: aa.ClientRegistrar(NOWHERE, timeout=1.0),
+        {"metadata": {}, "initial_access_token": "t"},
+    ),
+    "fetch": (lambda: aa.ClientRegistrar(NOWHERE, timeout=1.0), {"client": REGISTERED}),
+    "update": (
+        lambda: aa.ClientRegistrar(NOWHERE, timeout=1.0),
+        {"client": REGISTERED, "changes": {}},
+    ),
+    "delete": (lambda: aa.ClientRegistrar(NOWHERE, timeout=1.0), {"client": REGISTERED}),
     "assess_profile": (client, {"profile": aa.FAPI2}),
     "fetch_userinfo": (client, {"token": aa.Token("t"), "subject": "s", "in_body": False}),
     "verify_id_token": (

@@ -14,6 +14,7 @@ FIXED_PATHS: Mapping[str, str] = {
     "introspection_endpoint": "connect/introspect",
     "jwks_uri": ".well-known/openid-configuration/jwks",
     "pushed_authorization_request_endpoint": "connect/par",
+    "registration_endpoint": "connect/dcr",
     "revocation_endpoint": "connect/revocation",
     "token_endpoint": "connect/token",
     "userinfo_endpoint": "connect/userinfo",

@@ -33,7 +33,7 @@ class HttpRequest(Value):
     One protocol request, ready to be sent.
 
     Attributes:
-        method: ``GET`` or ``POST``.
+        method: Of HTTP, such as ``POST``.
 
         url: Absolute URL.
 

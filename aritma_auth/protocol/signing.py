@@ -35,7 +35,7 @@ __all__ = [
     "require_signer",
 ]
 
-_PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
 def compute_thumbprint(public_jwk: Mapping[str, str]) -> str:
@@ -254,7 +254,7 @@ def _require_public_jwk(
 def _find_key_problem(key: Mapping[object, object], algorithm: str) -> str:
     """Return what the key must be and is not; never a value of it."""
     wanted = SIGNATURE_ALGORITHMS[algorithm]
-    if any(name in key for name in _PRIVATE_MEMBERS):
+    if any(name in key for name in PRIVATE_MEMBERS):
         return f"{algorithm} alone, and it holds private members: leave them where they are"
     curve = "" if wanted.curve is None else f" and crv {wanted.curve!r}"
     if key.get("kty") != wanted.key_type or key.get("crv") != wanted.curve:
@@ -275,7 +275,7 @@ def _find_key_problem(key: Mapping[object, object], algorithm: str) -> str:
 
 def _as_public_jwk(given: Mapping[str, str] | None) -> Mapping[str, str] | None:
     # A private key stays whole until it is refused by name.
-    if not isinstance(given, Mapping) or any(name in given for name in _PRIVATE_MEMBERS):
+    if not isinstance(given, Mapping) or any(name in given for name in PRIVATE_MEMBERS):
         return given
     return MappingProxyType(extract_public_members(given))
 

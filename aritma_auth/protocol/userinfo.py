@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 
-from aritma_auth.errors import InvalidResponseError, OAuthError, VerificationError, oauth_error
-from aritma_auth.protocol.echoes import hide_echoes
+from aritma_auth.errors import InvalidResponseError, VerificationError
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.www_authenticate import parse_challenges
+from aritma_auth.protocol.www_authenticate import find_refusal
 
 
 def build_userinfo_request(endpoint: str, token: Token, *, in_body: bool = False) -> HttpRequest:
@@ -56,7 +55,7 @@ def parse_userinfo_response(response: HttpResponse, *, subject: str, now: float)
 
     Spec: OpenID Connect Core 1.0 §5.3.2, §5.3.3, §5.3.4.
     """
-    refusal = _parse_refusal(response)
+    refusal = find_refusal(response)
     if refusal is not None:
         raise refusal
     if response.media_type == "application/jwt":
@@ -149,19 +148,3 @@ def _require_subject(claims: Members, subject: str) -> Members:
             "the UserInfo response is about another end-user than signed in (sub): discard it"
         )
     return claims
-
-
-def _parse_refusal(response: HttpResponse) -> OAuthError | None:
-    """Read the header in a frame of its own, so that the error's traceback shows none of it."""
-    if response.status not in {401, 403}:
-        return None
-    for challenge in parse_challenges([response.headers.get("www-authenticate", "")]):
-        error = challenge.parameters.get("error")
-        if error:
-            description = challenge.parameters.get("error_description")
-            return oauth_error(
-                hide_echoes(error, response.sent),
-                hide_echoes(description, response.sent) if description else None,
-                status=response.status,
-            )
-    return None

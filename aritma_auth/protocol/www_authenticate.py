@@ -21,8 +21,9 @@ from collections.abc import Iterable
 
 import attrs
 
-from aritma_auth.errors import StepUpRequiredError, printable
+from aritma_auth.errors import OAuthError, StepUpRequiredError, oauth_error, printable
 from aritma_auth.protocol.echoes import hide_echoes, hide_tokens, is_echo
+from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.parameters import is_scope_token, is_word, parse_texts
 from aritma_auth.runtime.values import Value
 
@@ -173,3 +174,27 @@ def _step_up(challenge: Challenge, message: str, sent: Iterable[str]) -> StepUpR
         scope=tuple(word for word in scope if is_scope_token(word) and not is_echo(word, secrets))
         or None,
     )
+
+
+def find_refusal(response: HttpResponse) -> OAuthError | None:
+    """
+    Find the error of a response that refuses a token, which servers say in a header alone.
+
+    Args:
+        response: The response.
+
+    Spec: RFC 6750 §3.1.
+    """
+    # In a frame of its own, so that the error's traceback shows none of the header.
+    if response.status not in {401, 403}:
+        return None
+    for challenge in parse_challenges([response.headers.get("www-authenticate", "")]):
+        error = challenge.parameters.get("error")
+        if error:
+            description = challenge.parameters.get("error_description")
+            return oauth_error(
+                hide_echoes(error, response.sent),
+                hide_echoes(description, response.sent) if description else None,
+                status=response.status,
+            )
+    return None

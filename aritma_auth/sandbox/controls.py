@@ -64,6 +64,9 @@ class Sandbox(AsyncCloseable):
 
         backchannel_requests: Keeps the backchannel authentication requests, with their interval.
 
+        client_registrations: Registers the clients that register themselves, and says what that
+            needs.
+
         token_requests: The token requests that got a response, oldest first.
 
         uploads: Bytes of each upload that arrived, oldest first.
@@ -107,6 +110,7 @@ class Sandbox(AsyncCloseable):
         self.issuer = state.issuer
         self.refresh_tokens = state.refresh_tokens
         self.backchannel_requests = state.backchannel_requests
+        self.client_registrations = state.client_registrations
         self.events = state.events
         self.consents = state.consents
         self.payments = state.payments

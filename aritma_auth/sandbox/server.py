@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from aritma_auth.sandbox.banking.api import BankingApi
 from aritma_auth.sandbox.endpoints.metadata import MetadataEndpoints
+from aritma_auth.sandbox.endpoints.registration import RegistrationEndpoints
 from aritma_auth.sandbox.endpoints.routes import ClientEndpoints
 from aritma_auth.sandbox.endpoints.userinfo_and_introspection import UserInfoAndIntrospection
 from aritma_auth.sandbox.faults.wire import place_of
@@ -60,6 +61,7 @@ class LoopbackServers:
         identity = (
             MetadataEndpoints(state),
             ClientEndpoints(state),
+            RegistrationEndpoints(state),
             UserInfoAndIntrospection(state),
             *pages,
         )

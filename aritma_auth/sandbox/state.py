@@ -10,6 +10,7 @@ from aritma_auth.sandbox.faults.controls import Faults
 from aritma_auth.sandbox.identity.backchannel_requests import BackchannelRequests
 from aritma_auth.sandbox.identity.certificates import ClientCertificates
 from aritma_auth.sandbox.identity.client_authentication import ClientAssertions, ClientAuthenticator
+from aritma_auth.sandbox.identity.client_registrations import ClientRegistrations
 from aritma_auth.sandbox.identity.device_codes import DeviceCodes
 from aritma_auth.sandbox.identity.proofs import ProofValidator
 from aritma_auth.sandbox.identity.pushed_requests import PushedRequests
@@ -58,6 +59,7 @@ class SandboxState:
         self.authenticator = ClientAuthenticator(
             self.clients, assertions, self.server_version, self.clock
         )
+        self.client_registrations = ClientRegistrations(self.clients, self.clock)
         self.sessions = Sessions(self.clock)
         self.device_codes = DeviceCodes(self.clock)
         self.backchannel_requests = BackchannelRequests(

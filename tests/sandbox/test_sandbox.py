@@ -275,6 +275,7 @@ IDENTITY_PLACES = {
     "deviceauthorization": ("POST", "/acme/connect/deviceauthorization"),
     "par": ("POST", "/connect/par"),
     "ciba": ("POST", "/connect/ciba"),
+    "dcr": ("POST", "/connect/dcr"),
     "endsession": ("GET", "/connect/endsession"),
 }
 

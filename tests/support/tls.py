@@ -45,7 +45,7 @@ class Authority:
 
     def issue(self, name="payments.example", *, into=""):
         """Issue a client's certificate; return its two files."""
-        issued = self.authority.issue_cert(name)
+        issued = self.authority.issue_cert(name, common_name=name)
         cert_file, key_file = (self.folder / f"{into or name}.{part}" for part in ("crt", "key"))
         # Whole files appear at once, as a mounted secret's do.
         for file, blob in (

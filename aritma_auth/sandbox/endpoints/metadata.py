@@ -94,6 +94,8 @@ class MetadataEndpoints:
             members["authorization_response_iss_parameter_supported"] = True
         if version.signs_responses:
             members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
+        if version.supports_registration:
+            members["registration_endpoint"] = f"{base}/connect/dcr"
         if self._sandbox.asks_for_certificates:
             members["tls_client_certificate_bound_access_tokens"] = True
         if version.supports_ciba:

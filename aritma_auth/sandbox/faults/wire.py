@@ -18,6 +18,7 @@ _ENDPOINTS = (
     "deviceauthorization",
     "par",
     "ciba",
+    "dcr",
     "endsession",
 )
 PLACES = ("api", *_ENDPOINTS)
@@ -60,6 +61,9 @@ def place_of(path: str) -> str | None:
     """
     if "/.well-known/" in path:
         return "jwks" if path.endswith("/jwks") else "discovery"
+    if path.startswith("/connect/dcr/"):
+        # The client's identifier is at the end of what manages its registration.
+        return "dcr"
     head, _, name = path.rpartition("/")
     return name if head.endswith("/connect") and name in _ENDPOINTS else None
 

@@ -29,7 +29,7 @@ class PresentedCertificate:
     Attributes:
         thumbprint: ``x5t#S256``.
 
-        dns_names: The DNS names that it is for.
+        dns_names: The DNS names that it is for, and the CN of its subject.
     """
 
     thumbprint: str
@@ -87,8 +87,9 @@ class ClientCertificates:
 
 def _describe(handshake: ssl.SSLObject, der: bytes) -> PresentedCertificate:
     verified: Mapping[str, Any] = handshake.getpeercert() or {}
-    names = verified.get("subjectAltName", ())
+    alternative = [str(name) for kind, name in verified.get("subjectAltName", ()) if kind == "DNS"]
+    subject = [str(v) for part in verified.get("subject", ()) for n, v in part if n == "commonName"]
     return PresentedCertificate(
         urlsafe_b64encode(sha256(der).digest()).decode().rstrip("="),
-        frozenset(str(name) for kind, name in names if kind == "DNS"),
+        frozenset([*alternative, *subject]),
     )

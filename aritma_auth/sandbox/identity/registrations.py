@@ -68,8 +68,8 @@ class SandboxClient:
         public_key: The key that verifies its assertions and signed requests: in PEM, or as a JSON
             Web Key, as text or mapping; or None.
 
-        certificate_name: The DNS name of the certificate by which it authenticates (RFC 8705
-            §2.1.2), or None.
+        certificate_name: The DNS name, or the CN, of the certificate by which it authenticates (RFC
+            8705 §2.1.2), or None.
 
         certificate_thumbprint: The thumbprint of its self-signed certificate (§2.2), or None.
 

@@ -57,6 +57,8 @@ class ServerVersion:
 
         supports_dpop: DPoP proofs are validated, and bind tokens (RFC 9449); else they are ignored.
 
+        supports_registration: Clients can register themselves (RFC 7591).
+
         supports_resource: ``resource`` is processed (RFC 8707).
 
         refuses_unknown_prompts: An unknown ``prompt`` is an error; otherwise it is ignored.
@@ -95,6 +97,7 @@ class ServerVersion:
     signs_responses: bool = False
     supports_ciba: bool = True
     supports_dpop: bool = True
+    supports_registration: bool = False
     supports_resource: bool = True
     refuses_unknown_prompts: bool = False
     has_extended_metadata: bool = True
@@ -146,6 +149,7 @@ SERVER_VERSIONS = {
             grants_details=True,
             signing_algorithm="PS256",
             signs_responses=True,
+            supports_registration=True,
         ),
     )
 }

@@ -1,0 +1,389 @@
+"""
+Dynamic client registration: a client registers itself, and manages its registration later.
+
+What the server gives is needed for as long as the client exists, and a server may replace the token
+that manages the registration with every response: `RegisteredClient.to_json` writes all of it.
+
+Spec: RFC 7591; RFC 7592; OpenID Connect Dynamic Client Registration 1.0.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Self
+
+import attrs
+
+from aritma_auth.errors import (
+    ConfigurationError,
+    InvalidResponseError,
+    StoreError,
+    require_instance,
+    wrong_kind,
+)
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse, is_sendable
+from aritma_auth.protocol.json_parameters import parse_members
+from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, OPTIONAL_TIME
+from aritma_auth.protocol.redaction import (
+    HiddenStr,
+    JsonValue,
+    Members,
+    SecretText,
+    as_optional_secret,
+    require_secret,
+)
+from aritma_auth.protocol.signing import PRIVATE_MEMBERS
+from aritma_auth.protocol.strict_json import (
+    StructureError,
+    WireNumber,
+    is_whole,
+    parse_json_object,
+    structure,
+)
+from aritma_auth.protocol.www_authenticate import find_refusal
+from aritma_auth.runtime.values import Value
+
+_WHAT = "the client registration endpoint"
+_FORMAT = 1
+_OF_THE_SERVER = frozenset(
+    {
+        "client_id",
+        "client_id_issued_at",
+        "client_secret",
+        "client_secret_expires_at",
+        "registration_access_token",
+        "registration_client_uri",
+    }
+)
+# RFC 7591 §3.2.1 demands 201; some servers respond with 200.
+_CREATED = frozenset({200, 201})
+_DELETED = frozenset({200, 204})
+
+
+def _parse_registered(value: Mapping[str, JsonValue] | Members) -> Members:
+    return parse_members(value, "metadata")
+
+
+def _require_client_id(_client: object, field: "attrs.Attribute[str]", value: object) -> None:
+    require_instance(field.name, "a string", value, str)
+    if not value:
+        raise ConfigurationError(f"{field.name} must not be empty")
+
+
+_OPTIONAL_SECRET = attrs.validators.optional(require_secret)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RegisteredClient(Value):
+    """
+    A client that the server has registered, with what manages its registration.
+
+    Keep `to_json` in a safe place after each call of `ClientRegistrar`: nobody can give a lost
+    ``registration_access_token`` back.
+
+    Attributes:
+        client_id: The client's identifier.
+
+        client_id_issued_at: When it was issued, in POSIX seconds, or None.
+
+        client_secret_expires_at: When the secret ends, in POSIX seconds, or None for never.
+
+        registration_client_uri: Where the registration is managed, or None if it is not.
+
+        metadata: What the server has registered, which may differ from what was asked for.
+
+    Spec: RFC 7591 §3.2.1; RFC 7592 §3.
+    """
+
+    client_id: str = attrs.field(validator=_require_client_id)
+    _client_secret: SecretText | None = attrs.field(
+        default=None, converter=as_optional_secret, validator=_OPTIONAL_SECRET
+    )
+    client_id_issued_at: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
+    client_secret_expires_at: float | None = attrs.field(default=None, validator=OPTIONAL_TIME)
+    _registration_access_token: SecretText | None = attrs.field(
+        default=None, converter=as_optional_secret, validator=_OPTIONAL_SECRET
+    )
+    registration_client_uri: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT)
+    metadata: Members = attrs.field(factory=Members, converter=_parse_registered)
+
+    @property
+    def client_secret(self) -> str | None:
+        """The client's secret, or None for a client with a key, a certificate or nothing."""
+        return None if self._client_secret is None else self._client_secret.text
+
+    @property
+    def registration_access_token(self) -> str | None:
+        """The token that manages the registration, or None if it is not managed."""
+        token = self._registration_access_token
+        return None if token is None else token.text
+
+    def to_json(self) -> str:
+        """Serialise it for the next start; it holds the secrets in clear."""
+        members = {
+            "format": _FORMAT,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "client_id_issued_at": self.client_id_issued_at,
+            "client_secret_expires_at": self.client_secret_expires_at,
+            "registration_access_token": self.registration_access_token,
+            "registration_client_uri": self.registration_client_uri,
+            "metadata": dict(self.metadata.items()),
+        }
+        return HiddenStr(json.dumps(members))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """
+        Deserialise what `to_json` wrote.
+
+        Args:
+            text: The JSON text.
+
+        Raises:
+            ConfigurationError: ``text`` is no string.
+
+            StoreError: It holds no registration of this version. The message quotes nothing of it.
+        """
+        if not isinstance(text, str):
+            problem = wrong_kind("text", "a string that to_json returned", text)
+            del text
+            raise problem
+        # An error reporter may show this frame's locals.
+        text = HiddenStr(text)
+        try:
+            fields = dict(parse_json_object(text.encode()).items())
+            if fields.pop("format") == _FORMAT:
+                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
+        except Exception:  # noqa: BLE001 - a foreign text can break anything
+            fields = {}
+        fields.clear()
+        # Outside the except block: what was caught may hold the text.
+        raise StoreError(
+            "the text must be what RegisteredClient.to_json of this version wrote, and is not: "
+            "restore it from a copy, or register anew"
+        )
+
+
+def parse_client_metadata(metadata: Mapping[str, JsonValue]) -> Members:
+    """
+    Parse client metadata as callers write them.
+
+    Args:
+        metadata: Names to JSON values, such as ``redirect_uris`` or ``software_statement``.
+
+    Raises:
+        ConfigurationError: They are no JSON, hold what the server alone gives or a private key, or
+            contradict themselves.
+
+    Spec: RFC 7591 §2.
+    """
+    members = parse_members(metadata, "metadata")
+    given = _OF_THE_SERVER.intersection(members.keys())
+    problem = None
+    if given:
+        problem = f"be without {', '.join(sorted(given))}, which the server gives"
+    elif not is_whole(json.dumps(dict(members.items()), ensure_ascii=False)):
+        problem = "be text that UTF-8 can encode, and holds a lone surrogate"
+    elif isinstance(members.get("redirect_uris", []), str):
+        problem = "have a list of texts as redirect_uris, not one text"
+    elif "jwks" in members and "jwks_uri" in members:
+        problem = "have either jwks or jwks_uri (RFC 7591 §2)"
+    elif _holds_private_key(members.get("jwks")):
+        problem = "have public keys alone in jwks: give public_jwk of each SigningKey"
+    if problem is None:
+        return members
+    # A traceback with local variables would show a private key.
+    del metadata, members
+    raise ConfigurationError(f"metadata must {problem}")
+
+
+def _holds_private_key(jwks: JsonValue) -> bool:
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    return isinstance(keys, list) and any(
+        isinstance(key, dict) and any(name in key for name in PRIVATE_MEMBERS) for key in keys
+    )
+
+
+def build_registration_request(
+    endpoint: str, metadata: Members, initial_access_token: SecretText | None = None
+) -> HttpRequest:
+    """
+    Build the request that registers a client.
+
+    Args:
+        endpoint: The client registration endpoint.
+
+        metadata: What `parse_client_metadata` gave.
+
+        initial_access_token: What entitles to register, or None where anyone may.
+
+    Spec: RFC 7591 §3.1.
+    """
+    token = None if initial_access_token is None else initial_access_token.text
+    return _build("POST", endpoint, token, metadata)
+
+
+def build_configuration_request(
+    method: str, client: RegisteredClient, changes: Members | None = None
+) -> HttpRequest:
+    """
+    Build a request to read, update or delete a registration.
+
+    Args:
+        method: ``GET``, ``PUT`` or ``DELETE``.
+
+        client: The client, as the server has registered it.
+
+        changes: For ``PUT``: metadata in the place of the registered ones; null removes one.
+
+    Raises:
+        ConfigurationError: The server has given no address or no token for it.
+
+    Spec: RFC 7592 §2.
+    """
+    url, token = client.registration_client_uri, client.registration_access_token
+    if url is None or token is None:
+        raise ConfigurationError(
+            "the registration must have registration_client_uri and registration_access_token to "
+            "be managed, and the server has given none: ask its operator"
+        )
+    if changes is None:
+        return _build(method, url, token)
+    kept = {**dict(client.metadata.items()), **dict(changes.items())}
+    named: dict[str, JsonValue] = {"client_id": client.client_id}
+    if client.client_secret is not None:
+        named["client_secret"] = client.client_secret
+    # Absent and null both remove a value (RFC 7592 §2.2).
+    sent = {name: value for name, value in kept.items() if value is not None}
+    return _build(method, url, token, Members(named | sent))
+
+
+def _build(
+    method: str, url: str, token: HiddenStr | str | None, members: Members | None = None
+) -> HttpRequest:
+    headers = {"Accept": "application/json"}
+    secrets: tuple[HiddenStr, ...] = ()
+    if token is not None:
+        token = HiddenStr(token)
+        if not is_sendable(token):
+            raise ConfigurationError("the registration's token must be of visible ASCII characters")
+        headers["Authorization"] = HiddenStr(f"Bearer {token}")
+        secrets = (token,)
+    if members is None:
+        return HttpRequest(method, url, headers, secrets=secrets)
+    for name in ("client_secret", "software_statement"):
+        if isinstance(text := members.get(name), str):
+            secrets = (*secrets, HiddenStr(text))
+    body = HiddenStr(json.dumps(dict(members.items()))).encode()
+    return HttpRequest(
+        method, url, headers | {"Content-Type": "application/json"}, body, secrets=secrets
+    )
+
+
+@attrs.frozen(repr=False)
+class _ClientInformation:
+    client_id: str
+    client_secret: str | None = None
+    client_id_issued_at: WireNumber | None = None
+    client_secret_expires_at: WireNumber | None = None
+    registration_access_token: str | None = None
+    registration_client_uri: str | None = None
+
+
+def parse_registration_response(
+    response: HttpResponse, *, now: float, known: RegisteredClient | None = None
+) -> RegisteredClient:
+    """
+    Parse the client information response.
+
+    Args:
+        response: The response.
+
+        now: POSIX seconds.
+
+        known: The client as it was known before; what the response leaves out stays.
+
+    Raises:
+        OAuthError: The server refused the metadata, the software statement or the token.
+
+        InvalidResponseError: It holds no client, or another one.
+
+    Spec: RFC 7591 §3.2; RFC 7592 §3.
+    """
+    refusal = find_refusal(response)
+    if refusal is not None:
+        raise refusal
+    members = parse_json_response(
+        response, now=now, what=_WHAT, is_authenticated=True, success=_CREATED
+    )
+    problems: tuple[str, ...]
+    try:
+        received = structure(members, _ClientInformation)
+    except StructureError as error:
+        problems = error.problems
+    else:
+        problems = _find_problems(received, known)
+        if not problems:
+            return _merge(received, members, known)
+    raise InvalidResponseError(
+        f"the client information response is unusable: {'; '.join(problems)}",
+        status=response.status,
+        problems=problems,
+    )
+
+
+def _find_problems(received: _ClientInformation, known: RegisteredClient | None) -> tuple[str, ...]:
+    if not received.client_id or not received.client_id.isprintable():
+        return ("client_id must be printable and not empty",)
+    if known is not None and received.client_id != known.client_id:
+        return ("client_id must be that of the registration which was asked for",)
+    return ()
+
+
+def _merge(
+    received: _ClientInformation, members: Members, known: RegisteredClient | None
+) -> RegisteredClient:
+    if not received.client_secret and known is not None:
+        # The server need not repeat it (RFC 7592 §2.1).
+        secret, ends = known.client_secret, known.client_secret_expires_at
+    else:
+        # 0 stands for never (RFC 7591 §3.2.1).
+        secret, ends = received.client_secret, received.client_secret_expires_at or None
+    return RegisteredClient(
+        client_id=received.client_id,
+        client_secret=secret or None,
+        client_id_issued_at=received.client_id_issued_at,
+        client_secret_expires_at=ends,
+        registration_access_token=received.registration_access_token
+        or (known and known.registration_access_token)
+        or None,
+        registration_client_uri=received.registration_client_uri
+        or (known and known.registration_client_uri)
+        or None,
+        metadata={n: value for n, value in members.items() if n not in _OF_THE_SERVER},
+    )
+
+
+def parse_deletion_response(response: HttpResponse, *, now: float) -> None:
+    """
+    Parse the response to a deletion: 204 says that the client is no more.
+
+    Args:
+        response: The response.
+
+        now: POSIX seconds.
+
+    Raises:
+        OAuthError: The server refused.
+
+        InvalidResponseError: Another status.
+
+    Spec: RFC 7592 §2.3.
+    """
+    if response.status in _DELETED:
+        return
+    refusal = find_refusal(response)
+    if refusal is not None:
+        raise refusal
+    parse_json_response(response, now=now, what=_WHAT, is_authenticated=True, success=())
