@@ -91,6 +91,17 @@ class ConfigurationError(AritmaAuthError):
     """Something in the caller's setup is wrong; nothing was sent."""
 
 
+def type_name(given: object) -> str:
+    """
+    Return the name of a value's type as its caller knows it: a text that we have hidden is a str.
+
+    Args:
+        given: What was given.
+    """
+    names = (kind.__name__ for kind in type(given).__mro__)
+    return next(name for name in names if not name.startswith("Hidden"))
+
+
 def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
     """
     Make the error for an argument of the wrong kind; it names the given type, never the value.
@@ -102,7 +113,7 @@ def wrong_kind(name: str, required: str, given: object) -> ConfigurationError:
 
         given: What was given.
     """
-    found = "None" if given is None else f"of type {type(given).__name__}"
+    found = "None" if given is None else f"of type {type_name(given)}"
     return ConfigurationError(f"{name} must be {required}; it is {found}")
 
 

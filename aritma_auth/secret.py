@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, final
 
-from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_seconds, type_name, wrong_kind
 from aritma_auth.files import FileProblemError, read_content, require_path, show_path
-from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
 from aritma_auth.runtime.threads import WorkerThreads
 
 _LIMIT = 1 << 16
@@ -38,7 +38,7 @@ class Secret:
     __slots__ = ("_origin", "_read")
 
     def __init__(self, value: str) -> None:
-        hidden = _hidden(value)
+        hidden = hide(value)
         del value
         self._origin = "a value"
         secret = _checked(hidden, "the secret")
@@ -68,7 +68,7 @@ class Secret:
         origin = f"the environment variable {name}"
 
         async def read() -> SecretText:
-            return _checked(_hidden(os.environ.get(name)), origin)
+            return _checked(hide(os.environ.get(name)), origin)
 
         return cls._from(origin, read)
 
@@ -179,14 +179,9 @@ class Secret:
         raise TypeError("a Secret is not pickled: make it anew in the other process")
 
 
-def _hidden(given: object) -> object:
-    # At once: an error reporter may show the locals of every frame that goes on.
-    return HiddenStr(given) if isinstance(given, str) else given
-
-
 def _checked(given: object, origin: str) -> SecretText:
     if not isinstance(given, HiddenStr):
-        found = "nothing" if given is None else f"a value of type {type(given).__name__}"
+        found = "nothing" if given is None else f"a value of type {type_name(given)}"
         raise ConfigurationError(f"{origin} must hold a secret's text; it holds {found}")
     if not given:
         raise ConfigurationError(f"{origin} must hold a secret: it is empty")
@@ -208,13 +203,10 @@ def _checked(given: object, origin: str) -> SecretText:
 
 def _read(file: Path, origin: str) -> HiddenStr:
     try:
-        content = read_content(file, _LIMIT, HiddenBytes)
+        return _decode(read_content(file, _LIMIT, HiddenBytes))
     except FileProblemError as error:
         problem = str(error)
-    else:
-        text = _decode(content)
-        if text is not None:
-            return text
+    except UnicodeDecodeError:
         problem = "it is no UTF-8"
     raise ConfigurationError(f"{origin} cannot be read: {problem}")
 
@@ -240,27 +232,22 @@ def _run(command: tuple[str, ...], timeout: float, origin: str) -> HiddenStr:
             hide=HiddenBytes,
             shows_errors=os.isatty(_STANDARD_ERROR),
         )
+        return _decode(content)
     except CommandError as error:
         problem = f"{error}: run it by hand to see why"
-    else:
-        text = _decode(content)
-        if text is not None:
-            return text
+    except UnicodeDecodeError:
         problem = "it printed no UTF-8"
     raise ConfigurationError(f"{origin} gave no secret ({problem})")
 
 
-def _decode(content: HiddenBytes) -> HiddenStr | None:
-    try:
-        return HiddenStr(content.decode().rstrip("\r\n"))
-    except UnicodeDecodeError:
-        return None
+def _decode(content: HiddenBytes) -> HiddenStr:
+    return HiddenStr(content.decode().rstrip("\r\n"))
 
 
 async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> object:
     try:
-        given = _hidden(source())
-        return _hidden(await given) if inspect.isawaitable(given) else given
+        given = hide(source())
+        return hide(await given) if inspect.isawaitable(given) else given
     except ConfigurationError:
         raise
     except asyncio.CancelledError as error:

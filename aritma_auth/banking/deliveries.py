@@ -16,32 +16,25 @@ whether the handler's work was done. A handler that must not repeat writes `Clou
 same transaction as its work.
 """
 
-import asyncio
 import hashlib
 import json
 import threading
 from collections import OrderedDict
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aritma_auth.banking.cloud_events import CloudEvent
 from aritma_auth.banking.kinds import require_count
 from aritma_auth.errors import (
-    ConfigurationError,
-    StoreError,
     require_instance,
-    require_seconds,
-    wrong_kind,
 )
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
     from aritma_auth.stores.redis_scripts import RedisClient
-
-T = TypeVar("T")
 
 
 class Claim(Enum):
@@ -224,7 +217,7 @@ class RedisDeliveryLog(AsyncCloseable):
         self,
         server: "str | RedisClient",
         *,
-        password: Secret | None = None,
+        password: Secret | str | None = None,
         allow_plaintext: bool = False,
         prefix: str = "aa-events",
         timeout: float = 0.5,
@@ -232,20 +225,14 @@ class RedisDeliveryLog(AsyncCloseable):
         # Imported here: a receiver without Redis needs none of it.
         from aritma_auth.stores.redis_connection import open_clients
 
-        # A traceback with local variables would show the password.
-        server = HiddenStr(server) if isinstance(server, str) else server
-        if password is not None and not isinstance(password, Secret):
-            problem = wrong_kind("password", "a Secret or None", password)
-            del password
-            raise problem
-        require_instance("prefix", "a short word, such as 'aa-events'", prefix, str)
-        if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
-            raise ConfigurationError(
-                f"prefix must be a short word without spaces and braces, not {prefix!r}"
-            )
-        require_seconds("timeout", timeout, above_zero=True)
+        # A traceback with local variables would show the passwords.
+        server, password = hide(server), hide(password)
         self._clients = open_clients(
-            server, password=password, allow_plaintext=allow_plaintext, timeout=timeout
+            server,
+            password=password,
+            allow_plaintext=allow_plaintext,
+            prefix=prefix,
+            timeout=timeout,
         )
         self._prefix = prefix
         self._timeout = timeout
@@ -285,14 +272,10 @@ class RedisDeliveryLog(AsyncCloseable):
         return f"{self._prefix}:{key}"
 
     async def _run(self, operation: str, *command: str | int) -> object:
-        from aritma_auth.stores.redis_connection import problem_of
+        from aritma_auth.stores.redis_connection import run_bounded
 
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._clients.get().execute_command(*command)
-        except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
-            problem = problem_of(error)
-        raise StoreError(f"Redis failed to {operation} a delivery: {problem}")
+        execute = self._clients.get().execute_command
+        return await run_bounded(self._timeout, f"to {operation} a delivery", execute, *command)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""

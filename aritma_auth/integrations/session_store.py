@@ -6,27 +6,23 @@ a cookie, even encrypted, could not be ended by a sign-out elsewhere, and its ID
 the four kilobytes that browsers grant.
 """
 
-import asyncio
 import heapq
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
 from aritma_auth.errors import (
     ConfigurationError,
     StoreError,
     require_instance,
-    require_seconds,
-    wrong_kind,
 )
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import RecordError
-from aritma_auth.stores.redis_connection import open_clients, problem_of
+from aritma_auth.stores.redis_connection import open_clients, run_bounded
 from aritma_auth.stores.redis_scripts import RedisClient
 
 __all__ = ["MemorySessionStore", "RedisSessionStore", "SessionStore"]
@@ -168,7 +164,7 @@ class RedisSessionStore(AsyncCloseable):
 
         keys: Encrypt the texts; the same in all processes.
 
-        password: The server's password in place of the URL's.
+        password: The server's password in place of the URL's, loaded for each connection.
 
         allow_plaintext: Permit ``redis://`` to another machine.
 
@@ -185,22 +181,23 @@ class RedisSessionStore(AsyncCloseable):
         server: str | RedisClient,
         *,
         keys: EncryptionKeys,
-        password: Secret | None = None,
+        password: Secret | str | None = None,
         allow_plaintext: bool = False,
         prefix: str = "aa-web",
         timeout: float = 0.5,
     ) -> None:
-        server = HiddenStr(server) if isinstance(server, str) else server
+        # A traceback with local variables would show the passwords.
+        server, password = hide(server), hide(password)
         problem = encryption_keys_problem(keys)
-        if problem is None and not isinstance(password, Secret | None):
-            problem = wrong_kind("password", "a Secret or None", password)
         if problem is not None:
-            del server, keys, password
+            del keys
             raise problem
-        require_instance("prefix", "a short word, such as 'aa-web'", prefix, str)
-        require_seconds("timeout", timeout, above_zero=True)
         self._clients = open_clients(
-            server, password=password, allow_plaintext=allow_plaintext, timeout=timeout
+            server,
+            password=password,
+            allow_plaintext=allow_plaintext,
+            prefix=prefix,
+            timeout=timeout,
         )
         self._keys = keys
         self._prefix = prefix
@@ -264,18 +261,10 @@ class RedisSessionStore(AsyncCloseable):
         return f"{self._prefix}:{key}"
 
     async def _run(self, command: str, key: str, *arguments: int | str) -> object:
-        client = self._clients.get()
-        return await self._bounded(
-            command, client.execute_command(command, self._name(key), *arguments)
+        execute = self._clients.get().execute_command
+        return await run_bounded(
+            self._timeout, f"at {command}", execute, command, self._name(key), *arguments
         )
-
-    async def _bounded(self, command: str, work: Awaitable[object]) -> object:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await work
-        except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
-            problem = problem_of(error)
-        raise StoreError(f"Redis failed at {command}: {problem}")
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""

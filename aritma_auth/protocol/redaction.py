@@ -10,7 +10,7 @@ and cattrs pass them on unopened.
 import hmac
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, NoReturn, Self, final
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, final, overload
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
 
@@ -26,10 +26,13 @@ __all__ = [
     "SecretText",
     "as_optional_secret",
     "as_secret",
+    "hide",
     "is_same_text",
     "mask_hidden",
     "require_secret",
 ]
+
+T = TypeVar("T")
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -74,6 +77,24 @@ class HiddenBytes(bytes):
         return "b'***'"
 
     __str__ = __repr__
+
+
+@overload
+def hide(given: str) -> HiddenStr: ...
+@overload
+def hide(given: bytes) -> HiddenBytes: ...
+@overload
+def hide(given: T) -> T: ...
+def hide(given: object) -> object:
+    """
+    Hide an argument that may be a secret, before an error is raised in whose frames it stands.
+
+    Args:
+        given: What a caller gave: a text or bytes are hidden, anything else is returned as it is.
+    """
+    if isinstance(given, str):
+        return HiddenStr(given)
+    return HiddenBytes(given) if isinstance(given, bytes) else given
 
 
 @final

@@ -1,15 +1,14 @@
 """A store in Redis or Valkey: for processes on several machines."""
 
-import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, cast
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StoreError, require_seconds, wrong_kind
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.errors import StoreError, require_instance, require_seconds
+from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.secret import Secret
@@ -17,7 +16,7 @@ from aritma_auth.stores.contract import Entry, Lease, Record
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_changes import ChangeListener, SubscribingClient
-from aritma_auth.stores.redis_connection import PerLoop, open_clients, problem_of
+from aritma_auth.stores.redis_connection import PerLoop, open_clients, run_bounded
 from aritma_auth.stores.redis_scripts import (
     ACQUIRE,
     KEEP,
@@ -27,8 +26,6 @@ from aritma_auth.stores.redis_scripts import (
     RedisClient,
     Script,
 )
-
-T = TypeVar("T")
 
 _RETENTION = 30 * 24 * 3600.0
 
@@ -89,28 +86,22 @@ class RedisTokenStore(AsyncCloseable):
         default_lifetime: float = 300.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        # A traceback with locals would show the passwords.
+        # A traceback with local variables would show the passwords.
+        server, password = hide(server), hide(password)
         self._shown = ""
-        problem = encryption_keys_problem(keys) or _credential_problem(server, password)
+        problem = encryption_keys_problem(keys)
         if problem is not None:
-            del server, keys, password
+            del keys
             raise problem
-        server = HiddenStr(server) if isinstance(server, str) else server
-        password = HiddenStr(password) if isinstance(password, str) else password
-        password = Secret(password) if isinstance(password, HiddenStr) else password
-        if not isinstance(prefix, str):
-            raise wrong_kind("prefix", "a short word, such as 'aa'", prefix)
-        if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
-            raise ConfigurationError(
-                f"prefix must be a short word without spaces and braces, not {prefix!r}"
-            )
-        if not isinstance(clock, Clock):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
-        require_seconds("timeout", timeout, above_zero=True)
+        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         require_seconds("retention", retention, above_zero=True)
         require_seconds("default_lifetime", default_lifetime, above_zero=True)
         self._clients = open_clients(
-            server, password=password, allow_plaintext=allow_plaintext, timeout=timeout
+            server,
+            password=password,
+            allow_plaintext=allow_plaintext,
+            prefix=prefix,
+            timeout=timeout,
         )
         self._shown = f" {prefix!r} at {self._clients!r}"
         self._keys = keys
@@ -251,15 +242,10 @@ class RedisTokenStore(AsyncCloseable):
     async def _run(
         self, operation: str, script: Script, names: tuple[str, ...], *arguments: bytes | int | str
     ) -> object:
-        return await self._bounded(operation, script.run(self._clients.get(), names, *arguments))
-
-    async def _bounded(self, operation: str, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await work
-        except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
-            problem = problem_of(error)
-        raise StoreError(f"Redis failed to {operation}: {problem}")
+        client = self._clients.get()
+        return await run_bounded(
+            self._timeout, f"to {operation}", script.run, client, names, *arguments
+        )
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""
@@ -270,15 +256,6 @@ class RedisTokenStore(AsyncCloseable):
 
     def __repr__(self) -> str:
         return f"<RedisTokenStore{self._shown}>"
-
-
-def _credential_problem(server: object, password: object) -> ConfigurationError | None:
-    # Returned, not raised: the traceback would show what was given.
-    if isinstance(server, bytes):
-        return wrong_kind("server", "a rediss:// URL as text, or a client of redis.asyncio", server)
-    if not isinstance(password, Secret | str | None):
-        return wrong_kind("password", "a Secret, its text or None", password)
-    return None
 
 
 class _Names(NamedTuple):

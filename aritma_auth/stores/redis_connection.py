@@ -1,15 +1,22 @@
 """Connections to a Redis server: a caller's client, or one of our own for each event loop."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeGuard, TypeVar
 
 import attrs
 from yarl import URL
 
-from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_flag, wrong_kind
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    StoreError,
+    require_flag,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.optional import require
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.protocol.urls import is_loopback
 from aritma_auth.secret import Secret
 from aritma_auth.stores.redis_scripts import RedisClient
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Connection, Redis
     from redis.credentials import CredentialProvider
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _PORT = 6379
@@ -223,16 +231,40 @@ class OwnClients:
 
 
 def open_clients(
-    server: object, *, password: Secret | None, allow_plaintext: bool, timeout: float
+    server: str | RedisClient,
+    *,
+    password: Secret | str | None,
+    allow_plaintext: bool,
+    prefix: str,
+    timeout: float,
 ) -> RedisClients:
     """
     Return the source of clients for a server, given by a URL or a client; nothing is sent yet.
 
+    Args:
+        server: The URL, or the client; callers hide it in their own frames first.
+
+        password: The server's password, likewise hidden, in place of the URL's.
+
+        allow_plaintext: Permit ``redis://`` to another machine.
+
+        prefix: Start of the keys' names, which is only checked here.
+
+        timeout: Seconds for one operation.
+
     Raises:
-        ConfigurationError: The URL or the client cannot be used, or redis-py is not installed.
+        ConfigurationError: An argument cannot be used, or redis-py is not installed.
     """
     require("redis", "redis.asyncio")
+    if isinstance(server, bytes):
+        raise wrong_kind("server", "a rediss:// URL as text, or a client of redis.asyncio", server)
+    if not isinstance(password, Secret | str | None):
+        raise wrong_kind("password", "a Secret, its text or None", password)
+    server = hide(server)
+    password = Secret(hide(password)) if isinstance(password, str) else password
     require_flag("allow_plaintext", allow_plaintext)
+    _require_prefix(prefix)
+    require_seconds("timeout", timeout, above_zero=True)
     if isinstance(server, HiddenStr):
         address = parse_redis_url(server, password=password, allow_plaintext=allow_plaintext)
         return OwnClients(address, timeout)
@@ -243,6 +275,16 @@ def open_clients(
             "password and allow_plaintext must go with a URL: a client has settings of its own"
         )
     return GivenClient(server)
+
+
+def _require_prefix(prefix: object) -> None:
+    if not isinstance(prefix, str):
+        raise wrong_kind("prefix", "a short word, such as 'aa'", prefix)
+    # Braces choose a cluster's slot.
+    if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
+        raise ConfigurationError(
+            f"prefix must be a short word without spaces and braces, not {prefix!r}"
+        )
 
 
 def _is_async_client(client: object) -> TypeGuard[RedisClient]:
@@ -289,6 +331,38 @@ def _credentials(user: str | None, password: Secret) -> "CredentialProvider":
             return (text,) if user is None else (user, text)
 
     return Credentials()
+
+
+async def run_bounded(
+    timeout: float,
+    attempt: str,
+    operation: Callable[P, Awaitable[T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """
+    Call an operation of a server, and await it.
+
+    Args:
+        timeout: Seconds that it may take.
+
+        attempt: What it does, for the error, such as ``to load``.
+
+        operation: The function.
+
+        args: Its arguments.
+
+        kwargs: Further ones, by their names.
+
+    Raises:
+        StoreError: It failed or was not done in time; the message quotes nothing of it.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await operation(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
+        problem = problem_of(error)
+    raise StoreError(f"Redis failed {attempt}: {problem}")
 
 
 def problem_of(error: Exception) -> str:

@@ -175,7 +175,10 @@ def test_the_memorys_arguments_are_checked(arguments, problem):
     ("arguments", "problem"),
     [
         ({"server": "http://127.0.0.1"}, "server must be a URL"),
-        ({"password": "plain"}, "password must be a Secret or None"),
+        (
+            {"password": b"plain"},
+            "password must be a Secret, its text or None; it is of type bytes",
+        ),
         ({"prefix": "a b"}, "prefix must be a short word"),
         ({"prefix": ""}, "prefix must be a short word"),
         ({"prefix": 5}, "prefix must be a short word"),
