@@ -18,7 +18,7 @@ from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.testing import FakeClient
 from support.sign_ins import make_request
-from support.wrong_kinds import sign, try_all
+from support.wrong_kinds import sign, try_all, try_method, try_name
 
 pytestmark = pytest.mark.filterwarnings("ignore:the password grant")
 
@@ -373,11 +373,7 @@ def test_every_public_function_and_class_is_tried():
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_wrong_kind_is_an_error_of_the_package(name):
     """Constructors and functions refuse it, or it was right."""
-    call = aa
-    for part in name.split("."):
-        call = getattr(call, part)
-
-    await try_all(call, CALLS[name])
+    await try_name(aa, name, CALLS[name])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -385,7 +381,7 @@ async def test_a_wrong_kind_given_to_a_method_is_an_error_of_the_package(name):
     """Methods refuse it before they send, or find that it was right."""
     make, right = METHODS[name]
 
-    await try_all(lambda **arguments: getattr(make(), name)(**arguments), right)
+    await try_method(make, name, right)
 
 
 async def test_a_wrong_kind_given_to_keep_alive_is_an_error_of_the_package():

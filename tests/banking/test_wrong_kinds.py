@@ -8,7 +8,7 @@ from aritma_auth import banking
 from aritma_auth.events.base import log_event
 from aritma_auth.protocol.redaction import Members, SecretText
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
-from support.wrong_kinds import try_all
+from support.wrong_kinds import try_method, try_name
 
 ENVIRONMENT = aa.Environment.at("http://127.0.0.1:1", api_origins=["https://banking.example/api"])
 PAYMENT = "https://banking.example/api/bulk-payments/credit-transfer/p1"
@@ -307,11 +307,7 @@ def test_every_public_function_and_class_is_tried():
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_wrong_kind_is_an_error_of_the_package(name):
     """Constructors and functions refuse it, or it was right."""
-    call = banking
-    for part in name.split("."):
-        call = getattr(call, part)
-
-    await try_all(call, CALLS[name])
+    await try_name(banking, name, CALLS[name])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -319,7 +315,7 @@ async def test_a_wrong_kind_given_to_a_method_is_an_error_of_the_package(name):
     """Methods refuse it, or find that it was right."""
     make, right = METHODS[name]
 
-    await try_all(lambda **arguments: getattr(make(), name)(**arguments), right)
+    await try_method(make, name, right)
 
 
 def parse_event(types):

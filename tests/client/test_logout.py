@@ -9,7 +9,6 @@ from aiohttp import web
 import aritma_auth as aa
 from aritma_auth.client import token_verifier
 from aritma_auth.protocol.logout import validate_logout_callback
-from aritma_auth.sandbox import Sandbox
 from support.clock import ShiftedClock
 from support.journeys import client_of, sign_in
 from support.loopback import serving
@@ -18,18 +17,6 @@ from support.plain_browser import PlainBrowser
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 BACK = "http://127.0.0.1/signed-out"
-
-
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
-        yield sandbox
-
-
-@pytest.fixture
-def client(sandbox):
-    return client_of(sandbox)
 
 
 def logout_token(sandbox, session_id="s1"):

@@ -12,13 +12,6 @@ from support.journeys import REDIRECT_URI, begin, client_of, sign_in, visit
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
-        yield sandbox
-
-
 def discovering(sandbox, **settings):
     """Make a client that reads the server's metadata."""
     environment = aa.Environment.at(sandbox.identity_url, discover=True)

@@ -17,18 +17,6 @@ from support.journeys import REDIRECT_URI, begin, client_of, sign_in, visit
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
-        yield sandbox
-
-
-@pytest.fixture
-def client(sandbox):
-    return client_of(sandbox)
-
-
 async def test_an_end_user_signs_in_with_a_code(sandbox, client):
     """One token request gives verified claims and tokens for the API."""
     done = await sign_in(client, "openid profile offline_access bankservice")

@@ -8,17 +8,9 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.protocol import authorization_parameters
 from aritma_auth.protocol.redaction import SecretText
-from aritma_auth.sandbox import Sandbox
 from support.journeys import REDIRECT_URI, begin, client_of, sign_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
-
-
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
-        yield sandbox
 
 
 @pytest.fixture

@@ -5,20 +5,13 @@ import pytest
 from joserfc.jwk import RSAKey
 
 import aritma_auth as aa
-from aritma_auth.sandbox import Sandbox, SandboxClient
+from aritma_auth.sandbox import SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
 from support.journeys import client_of, sign_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
-
-
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
-        yield sandbox
 
 
 async def test_a_server_says_what_a_token_is(sandbox):

@@ -19,6 +19,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
 from support.clock import ShiftedClock
+from support.journeys import client_of
 from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -64,14 +65,7 @@ class Bank:
 @contextlib.asynccontextmanager
 async def bank_of(sandbox, *, is_sync=False, by=SYSTEM_CLOCK, origins=None, url=None, **settings):
     """Give a bank whose requests are signed and proved, and the provider."""
-    registered = sandbox.client
-    client = aa.OAuthClient(
-        registered.client_id,
-        registered.client_secret,
-        environment=sandbox.environment,
-        dpop=aa.DPoP(KEY),
-        clock=by,
-    )
+    client = client_of(sandbox, "sandbox-service", dpop=aa.DPoP(KEY), clock=by)
     settings = {"on_event": None} | settings
     async with aa.TokenProvider(client, GRANT, **settings) as tokens:
         url = url or sandbox.banking_url

@@ -18,6 +18,7 @@ from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
 from support.clock import ShiftedClock
 from support.fakes import FakeClient
+from support.journeys import client_of
 from support.loopback import serving
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -35,14 +36,7 @@ async def sandbox():
 @asynccontextmanager
 async def bank_of(sandbox, key=KEY, by=SYSTEM_CLOCK, **settings):
     """Give a session whose requests are signed and proved by a clock, and its provider."""
-    registered = sandbox.client
-    client = aa.OAuthClient(
-        registered.client_id,
-        registered.client_secret,
-        environment=sandbox.environment,
-        dpop=aa.DPoP(key),
-        clock=by,
-    )
+    client = client_of(sandbox, "sandbox-service", dpop=aa.DPoP(key), clock=by)
     settings = {"on_event": None} | settings
     async with aa.TokenProvider(client, GRANT, **settings) as tokens:
         middlewares = [tokens.middleware()]

@@ -7,21 +7,12 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.stores import Record, SharedBackoff
+from support.stores import KEY, OTHER_KEY, full_token
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-KEY, OTHER_KEY = "0" * 32, "1" * 32
 NOW = time.time()
-FULL = aa.Token(
-    "access",
-    "Bearer",
-    expires_at=NOW + 3600,
-    scope=("a", "b"),
-    refresh_token="refresh",
-    id_token="id",
-    issued_at=NOW,
-    extra={"tid": "acme", "list": [1, None, {"a": True}]},
-)
+FULL = full_token(NOW, extra={"tid": "acme", "list": [1, None, {"a": True}]})
 ERRORS = [
     aa.TransportError("down", may_have_arrived=False),
     aa.InvalidResponseError("broken", status=502, problems=("the body is empty",)),

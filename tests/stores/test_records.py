@@ -9,18 +9,10 @@ from hypothesis import strategies as st
 import aritma_auth as aa
 from aritma_auth.stores import Record, SharedBackoff
 from aritma_auth.stores.records import RecordError, dump_record, parse_record
+from support.stores import full_token
 
 NOW = 1_700_000_000.0
-TOKEN = aa.Token(
-    "access",
-    "Bearer",
-    expires_at=NOW + 3600,
-    scope=("a", "b"),
-    refresh_token="refresh",
-    id_token="id",
-    issued_at=NOW,
-    extra={"tid": "acme"},
-)
+TOKEN = full_token(NOW, extra={"tid": "acme"})
 TOKEN_GOLDEN = (
     b'"token":{"access_token":"access","token_type":"Bearer","issued_at":1700000000.0,'
     b'"expires_at":1700003600.0,"refresh_token":"refresh","id_token":"id","scope":["a","b"],'

@@ -19,9 +19,6 @@ from support.valkey import CLUSTER, Server, unused_port
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-DAY = 24 * 3600
-DOWN = aa.TransportError("down")
-
 
 @pytest.fixture
 async def store(server, open_store):

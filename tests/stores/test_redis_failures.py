@@ -14,9 +14,6 @@ from support.valkey import Server
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-DAY = 24 * 3600
-DOWN = aa.TransportError("down")
-
 
 @pytest.fixture
 async def store(server, open_store):

@@ -12,9 +12,6 @@ from support.stores import KEYS
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-DAY = 24 * 3600
-DOWN = aa.TransportError("down")
-
 
 @pytest.fixture
 async def store(server, open_store):

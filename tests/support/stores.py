@@ -27,6 +27,20 @@ def fresh_token(text="one", *, age=0.0, lifetime=3600.0, **others):
     return aa.Token(text, issued_at=now, expires_at=now + lifetime, **others)
 
 
+def full_token(now, *, extra):
+    """Return a token that has everything a token can have, issued now for an hour."""
+    return aa.Token(
+        "access",
+        "Bearer",
+        expires_at=now + 3600,
+        scope=("a", "b"),
+        refresh_token="refresh",
+        id_token="id",
+        issued_at=now,
+        extra=extra,
+    )
+
+
 def kept_in(store):
     """Return what a MemoryTokenStore keeps: entry by key."""
     return dict(store._entries)

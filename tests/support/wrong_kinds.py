@@ -44,3 +44,16 @@ async def try_all(call, right):
             except Exception as error:
                 error.add_note(f"with {name}={wrong!a:.60}")
                 raise
+
+
+async def try_name(module, name, right):
+    """Try each argument of what a module calls by a name, which may have a dot."""
+    call = module
+    for part in name.split("."):
+        call = getattr(call, part)
+    await try_all(call, right)
+
+
+async def try_method(make, name, right):
+    """Try each argument of a method, of an object made anew for each call."""
+    await try_all(lambda **arguments: getattr(make(), name.partition(" ")[0])(**arguments), right)
