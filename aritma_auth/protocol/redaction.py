@@ -32,7 +32,7 @@ __all__ = [
     "require_secret",
 ]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -84,7 +84,7 @@ def hide(given: str) -> HiddenStr: ...
 @overload
 def hide(given: bytes) -> HiddenBytes: ...
 @overload
-def hide(given: T) -> T: ...
+def hide(given: _T) -> _T: ...
 def hide(given: object) -> object:
     """
     Hide an argument that may be a secret, before an error is raised in whose frames it stands.
