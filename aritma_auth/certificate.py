@@ -18,6 +18,7 @@ from aritma_auth.files import (
     show_path,
 )
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.threads import WorkerThreads
 
@@ -87,6 +88,7 @@ class ClientCertificate:
         "ssl_context",
     )
 
+    @hides_arguments
     def __init__(
         self,
         cert_file: str | os.PathLike[str],

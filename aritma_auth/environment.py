@@ -17,6 +17,7 @@ from aritma_auth.protocol.endpoints import (
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, flag, parse_names, require_text
 from aritma_auth.protocol.tenants import is_tenant
 from aritma_auth.protocol.urls import Origin
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Environment(Value):
     """IdentityServer's fixed paths, so that nothing needs discovery."""
 
     @classmethod
+    @hides_arguments
     def discover(
         cls,
         issuer: str,
@@ -176,6 +178,7 @@ class Environment(Value):
         )
 
     @classmethod
+    @hides_arguments
     def at(
         cls,
         url: str,

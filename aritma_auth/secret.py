@@ -11,6 +11,7 @@ from typing import NoReturn, final
 from aritma_auth.errors import ConfigurationError, require_seconds, type_name, wrong_kind
 from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
 
 _LIMIT = 1 << 16
@@ -37,6 +38,7 @@ class Secret:
 
     __slots__ = ("_origin", "_read")
 
+    @hides_arguments
     def __init__(self, value: str) -> None:
         hidden = hide(value)
         del value

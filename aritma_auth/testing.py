@@ -22,6 +22,7 @@ from aritma_auth.protocol.client_auth import ClientSecretPost
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class FakeClient:
     client_id = "test-client"
     clock_skew = 0.0
 
+    @hides_arguments
     def __init__(
         self,
         api_origins: Iterable[str] = (),

@@ -31,6 +31,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.secret import Secret
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class MemoryDeliveryLog:
         ConfigurationError: An argument is of the wrong kind.
     """
 
+    @hides_arguments
     def __init__(self, max_size: int = 100_000, *, clock: Clock = SYSTEM_CLOCK) -> None:
         require_count("max_size", max_size, least=1)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
@@ -213,6 +215,7 @@ class RedisDeliveryLog(AsyncCloseable):
         ConfigurationError: An argument is wrong, or redis-py is not installed.
     """
 
+    @hides_arguments
     def __init__(
         self,
         server: "str | RedisClient",

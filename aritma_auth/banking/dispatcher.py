@@ -27,6 +27,7 @@ from aritma_auth.errors import ConfigurationError, printable, require_instance, 
 from aritma_auth.events import DeliveryFailed, DeliveryRepeated
 from aritma_auth.events.base import Listener
 from aritma_auth.runtime.clock import Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.tasks import run_to_the_end, run_within
 from aritma_auth.runtime.values import Value
 
@@ -66,6 +67,7 @@ class EventDispatcher:
         tell: Takes events for the log.
     """
 
+    @hides_arguments
     def __init__(
         self,
         deliveries: DeliveryLog,

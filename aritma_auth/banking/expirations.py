@@ -11,6 +11,7 @@ from aritma_auth.errors import require_instance, require_seconds, wrong_kind
 from aritma_auth.events import ConsentExpiring, SecretExpiring
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
 
 _ENDED = -1
@@ -58,6 +59,7 @@ class ExpirationWatch:
         ConfigurationError: An argument is of the wrong kind.
     """
 
+    @hides_arguments
     def __init__(
         self,
         *,

@@ -8,6 +8,7 @@ import attrs
 
 from aritma_auth.banking.kinds import require_headers
 from aritma_auth.errors import ConfigurationError, require_instance
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 _CHANNEL_TYPES = ("openBanking", "psd2", "unspecified")
 
@@ -35,6 +36,7 @@ def _uris(value: str | Iterable[str]) -> tuple[str, ...]:
     return uris
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True)
 class ApiContext:
     """

@@ -19,6 +19,7 @@ from aritma_auth.protocol.http_messages import BODY_LIMIT
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.strict_json import JsonError, parse_json
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class IamSecrets:
         timeout: Seconds for one request.
     """
 
+    @hides_arguments
     def __init__(
         self,
         session: "aiohttp.ClientSession",

@@ -49,6 +49,7 @@ from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.tasks import WorkCancelledError, run_within
 from aritma_auth.runtime.values import Value
 from aritma_auth.secret import Secret
@@ -130,6 +131,7 @@ class EventReceiver:
     the sender.
     """
 
+    @hides_arguments
     def __init__(
         self,
         authorization: Secret | Sequence[Secret],

@@ -22,8 +22,10 @@ from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.parameters import is_word, parse_words
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True)
 class ScaStep:
     """

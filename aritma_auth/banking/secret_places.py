@@ -22,6 +22,7 @@ from aritma_auth.files import require_path
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, SecretText
 from aritma_auth.runtime.commands import CommandError, run_command
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class FileSecretPlace:
         ConfigurationError: The path is not a path.
     """
 
+    @hides_arguments
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = require_path("path", "the path of a file", path)
         if not self.path.name:
@@ -146,6 +148,7 @@ class KeyringSecretPlace:
             installed.
     """
 
+    @hides_arguments
     def __init__(self, service: str, username: str, *, keyring: "Keyring | None" = None) -> None:
         require_instance("service", "a name", service, str)
         require_instance("username", "a name", username, str)
@@ -206,6 +209,7 @@ class CommandSecretPlace:
         ConfigurationError: A command is not a list of words.
     """
 
+    @hides_arguments
     def __init__(self, read: Sequence[str], write: Sequence[str], *, timeout: float = 30.0) -> None:
         commands: tuple[tuple[str, object], ...] = (("read", read), ("write", write))
         for name, command in commands:

@@ -22,6 +22,7 @@ from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 
@@ -120,6 +121,7 @@ class OAuthClient(AsyncCloseable):
     Spec: RFC 6749 §2; OpenID Connect Core 1.0.
     """
 
+    @hides_arguments
     def __init__(
         self,
         client_id: str,

@@ -9,6 +9,7 @@ from aritma_auth.errors import ConfigurationError, StateMismatchError, require_i
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 
 # Browsers keep up to 180 cookies of a host: all of them must fit into the 8 KiB of a header field.
@@ -58,6 +59,7 @@ class PendingSignIns:
     Spec: RFC 6749 §10.12; RFC 9700 §4.7.
     """
 
+    @hides_arguments
     def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         self._limit = _require_count(limit)

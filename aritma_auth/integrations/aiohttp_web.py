@@ -20,6 +20,7 @@ from aritma_auth.integrations.web_sign_in import (
     WebSignInFlow,
     require_user,
 )
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 
@@ -49,6 +50,7 @@ class WebSignIn:
         ConfigurationError: An argument is of the wrong kind, or not secure.
     """
 
+    @hides_arguments
     def __init__(
         self,
         client: OAuthClient,

@@ -19,6 +19,7 @@ from aritma_auth.integrations.web_sign_in import (
     require_user,
 )
 from aritma_auth.optional import require
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 require("fastapi", "fastapi")
 
@@ -55,6 +56,7 @@ class WebSignIn:
             installed.
     """
 
+    @hides_arguments
     def __init__(
         self,
         client: OAuthClient,

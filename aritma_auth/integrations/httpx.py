@@ -21,6 +21,7 @@ from aritma_auth.protocol.urls import origin_of
 from aritma_auth.protocol.www_authenticate import find_step_up
 from aritma_auth.provider.middleware import BearerMiddleware
 from aritma_auth.provider.provider import TokenProvider
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 require("httpx", "httpx")
 
@@ -88,6 +89,7 @@ class BearerAuth(httpx.Auth):
     Spec: RFC 6750 §2.1, §3.1, §5.3; RFC 9449 §7.1; RFC 9470 §3.
     """
 
+    @hides_arguments
     def __init__(
         self,
         source: "BearerTokenSource",

@@ -18,6 +18,7 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
@@ -97,6 +98,7 @@ class MemorySessionStore:
         ConfigurationError: An argument is of the wrong kind.
     """
 
+    @hides_arguments
     def __init__(self, *, limit: int = 100_000, clock: Clock = SYSTEM_CLOCK) -> None:
         require_instance("limit", "a number of texts, 1 or more", limit, int)
         if limit < 1:
@@ -176,6 +178,7 @@ class RedisSessionStore(AsyncCloseable):
         ConfigurationError: An argument is wrong, or redis-py is not installed.
     """
 
+    @hides_arguments
     def __init__(
         self,
         server: str | RedisClient,

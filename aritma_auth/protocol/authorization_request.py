@@ -45,6 +45,7 @@ from aritma_auth.protocol.redaction import (
 )
 from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.protocol.urls import add_query, require_redirect_uri, require_secure_url
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import show
 
 RESPONSE_MODES = frozenset(
@@ -149,6 +150,7 @@ def parse_max_age(value: int | None) -> int | None:
     return value
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AuthorizationRequest:
     """

@@ -35,6 +35,7 @@ from aritma_auth.protocol.tenants import is_possible_issuer
 from aritma_auth.protocol.token_endpoint import parse_token
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import describe_issuer
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.jarm import VerifiedResponse
@@ -72,6 +73,7 @@ class AuthorizationResponse:
     session_state: str | None
     single_use: SingleUse = attrs.field(repr=False)
 
+    @hides_arguments
     def __init__(
         self,
         proof: object,

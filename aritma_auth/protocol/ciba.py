@@ -41,6 +41,7 @@ from aritma_auth.protocol.strict_json import (
     parse_json_object,
     structure,
 )
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _DEFAULT_INTERVAL = 5.0
@@ -53,6 +54,7 @@ def _require_seconds(_value: object, field: "attrs.Attribute[float]", value: obj
     require_seconds(field.name, value)
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BackchannelAuthentication(Value):
     """

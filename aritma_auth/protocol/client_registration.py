@@ -41,6 +41,7 @@ from aritma_auth.protocol.strict_json import (
     structure,
 )
 from aritma_auth.protocol.www_authenticate import find_refusal
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _WHAT = "the client registration endpoint"
@@ -73,6 +74,7 @@ def _require_client_id(_client: object, field: "attrs.Attribute[str]", value: ob
 _OPTIONAL_SECRET = attrs.validators.optional(require_secret)
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RegisteredClient(Value):
     """

@@ -15,6 +15,7 @@ from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 _DEFAULT_INTERVAL = 5.0
 _MIN_INTERVAL = 1.0
@@ -33,6 +34,7 @@ class _DeviceResponse:
     interval: WireNumber | None = None
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True)
 class DeviceAuthorization:
     """

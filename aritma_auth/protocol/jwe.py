@@ -20,6 +20,7 @@ from aritma_auth.protocol.jws import (
 )
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.strict_json import parse_json_object
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -63,6 +64,7 @@ class DecryptionKey:
 
     __slots__ = ("_keys",)
 
+    @hides_arguments
     def __init__(self, key: _KeyForm, *older: _KeyForm) -> None:
         imported = [_import(each) for each in (key, *older)]
         del key, older

@@ -8,10 +8,12 @@ from aritma_auth.protocol.id_token import IdTokenExpectation
 from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 _DAY = 86_400.0
 
 
+@with_hidden_arguments
 @attrs.frozen
 class SignIn:
     """

@@ -24,6 +24,7 @@ from aritma_auth.protocol.jws import (
     import_private_key,
 )
 from aritma_auth.protocol.redaction import JsonValue, SecretText
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
 
 __all__ = [
@@ -99,6 +100,7 @@ class SigningKey:
 
     __slots__ = ("_key", "_key_id", "_public_jwk", "_thumbprint")
 
+    @hides_arguments
     def __init__(
         self,
         key: str | SecretText | Mapping[str, JsonValue],

@@ -16,6 +16,7 @@ from aritma_auth.protocol.redaction import (
     as_secret,
     mask_hidden,
 )
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _NONE = Members()
@@ -65,6 +66,7 @@ class _Signed(Value):
     authorization: HiddenStr
 
 
+@with_hidden_arguments
 @attrs.frozen(repr=False, weakref_slot=False, eq=False)
 class Token(_Signed):
     """

@@ -14,6 +14,7 @@ from aritma_auth.events.base import Event, Listener, log_event, notify, require_
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     from aritma_auth.provider.bound_requests import BoundRequests
@@ -91,6 +92,7 @@ class BearerMiddleware:
         "_strict",
     )
 
+    @hides_arguments
     def __init__(
         self,
         source: BearerTokenSource,
@@ -340,6 +342,7 @@ class KeyedBearerMiddleware(Generic[K]):
 
     __slots__ = ("_bearer", "_key", "_pool")
 
+    @hides_arguments
     def __init__(
         self,
         pool: KeyedTokenSource[K],

@@ -25,6 +25,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.stores.key import require_store
 
@@ -72,6 +73,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             number.
     """
 
+    @hides_arguments
     def __init__(
         self,
         factory: Callable[[K], TokenProvider],
@@ -97,6 +99,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         self._keepers: set[IdleKeeper[K]] = set()
 
     @staticmethod
+    @hides_arguments
     def for_tenants(
         client_id: str,
         client_auth: "str | Secret | ClientAuth",

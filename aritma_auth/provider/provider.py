@@ -29,6 +29,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import STATE_LOCK
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class TokenProvider(AsyncCloseable):
         "_settings",
     )
 
+    @hides_arguments
     def __init__(
         self,
         client: TokenSource,
@@ -145,6 +147,7 @@ class TokenProvider(AsyncCloseable):
         self._is_wanted = False
 
     @classmethod
+    @hides_arguments
     def client_credentials(
         cls,
         client_id: str,

@@ -8,6 +8,7 @@ from typing import NoReturn, Protocol, final
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.stores.records import RecordError
 
 _FORMAT = b"\x01"
@@ -48,6 +49,7 @@ class EncryptionKeys:
 
     __slots__ = ("_ciphers", "_first")
 
+    @hides_arguments
     def __init__(self, keys: Mapping[str, bytes | str]) -> None:
         # A traceback with locals shows this object before it has any key.
         self._ciphers: dict[bytes, Cipher] = {}

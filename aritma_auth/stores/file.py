@@ -8,6 +8,7 @@ import attrs
 
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.stores import private_files
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.local import LocalTokenStore, local_folder
@@ -38,6 +39,7 @@ class FileTokenStore(LocalTokenStore):
             ``file`` is not installed.
     """
 
+    @hides_arguments
     def __init__(
         self,
         path: str | os.PathLike[str] | None = None,

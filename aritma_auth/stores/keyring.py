@@ -19,6 +19,7 @@ from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import Found
 
@@ -74,6 +75,7 @@ class KeyringTokenStore(LocalTokenStore):
             machine has no keyring.
     """
 
+    @hides_arguments
     def __init__(
         self,
         service: str = "aritma-auth",

@@ -10,6 +10,7 @@ import attrs
 
 from aritma_auth.errors import wrong_kind
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.stores.contract import Entry, Lease, Record
 
@@ -42,6 +43,7 @@ class MemoryTokenStore:
 
     can_watch = True
 
+    @hides_arguments
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._entries: dict[str, Entry] = {}
         if not isinstance(clock, Clock):

@@ -11,6 +11,7 @@ from aritma_auth.errors import StoreError, require_instance, require_seconds
 from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.secret import Secret
 from aritma_auth.stores.contract import Entry, Lease, Record
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
@@ -73,6 +74,7 @@ class RedisTokenStore(AsyncCloseable):
         ConfigurationError: An argument is wrong, or redis-py is not installed.
     """
 
+    @hides_arguments
     def __init__(
         self,
         server: str | RedisClient,

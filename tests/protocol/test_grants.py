@@ -233,6 +233,14 @@ def test_the_scope_of_client_credentials_may_be_given_by_position():
     )
 
 
+def test_the_warning_of_a_password_grant_names_the_callers_line():
+    """A warning that pointed into the package could not be found in a program."""
+    with pytest.warns(DeprecationWarning, match="discouraged") as warned:
+        aa.PasswordGrant("alice", "p")
+
+    assert [warning.filename for warning in warned] == [__file__]
+
+
 def test_a_refused_identity_scope_is_explained():
     """IdentityServer refuses it with invalid_scope; other servers give an ID token."""
     grant = aa.ClientCredentialsGrant(scope="api openid profile")

@@ -23,6 +23,7 @@ from aritma_auth.protocol.credentials import (
 )
 from aritma_auth.protocol.parameters import flag
 from aritma_auth.protocol.redaction import JsonValue
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _require_one_audience(
         )
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class PrivateKeyJwt(Value, ClientAuth):
     """
@@ -131,6 +133,7 @@ def _require_urn(_auth: object, field: "attrs.Attribute[str]", value: object) ->
         raise ConfigurationError(f"{field.name} must be a URI, such as {ASSERTION_TYPE}")
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class ClientAssertion(Value, ClientAuth):
     """

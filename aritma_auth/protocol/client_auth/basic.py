@@ -16,9 +16,11 @@ from aritma_auth.protocol.credentials import CredentialSource, as_source, requir
 from aritma_auth.protocol.http_messages import form_encode
 from aritma_auth.protocol.parameters import flag
 from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class ClientSecretBasic(Value, ClientAuth):
     """

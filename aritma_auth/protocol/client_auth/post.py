@@ -11,9 +11,11 @@ from aritma_auth.protocol.client_auth.base import (
     require_loaded,
 )
 from aritma_auth.protocol.credentials import CredentialSource, as_source, require_source
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class ClientSecretPost(Value, ClientAuth):
     """

@@ -12,6 +12,7 @@ from aritma_auth.protocol.client_auth.base import ClientAuth, ClientCredential, 
 from aritma_auth.protocol.credentials import CredentialSource, as_source, require_source
 from aritma_auth.protocol.jws import encode_base64url
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
@@ -35,6 +36,7 @@ def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: objec
     require_seconds(field.name, value, above_zero=True)
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class ClientSecretJwt(Value, ClientAuth):
     """

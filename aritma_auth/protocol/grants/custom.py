@@ -8,12 +8,14 @@ from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import flag, parse_extra, require_text
 from aritma_auth.protocol.redaction import SecretParameters
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 
 def _fields(value: Extra) -> SecretParameters:
     return parse_extra(value, reserved=RESERVED, name="fields")
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class CustomGrant(Grant):
     """

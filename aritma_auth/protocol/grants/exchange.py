@@ -18,6 +18,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, parse_names, require_text
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
 _ACCESS_TOKEN = f"{_TOKEN_TYPE}access_token"
@@ -74,6 +75,7 @@ def _identify(name: str, source: "GrantSource") -> str | None:
     )
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class DelegationGrant(SourcedGrant):
     """
@@ -105,6 +107,7 @@ def _audience(value: str | Iterable[str]) -> tuple[str, ...]:
     return parse_names(value, "audience")
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class TokenExchangeGrant(SourcedGrant):
     """
@@ -184,6 +187,7 @@ class TokenExchangeGrant(SourcedGrant):
         return f"issued_token_type must be {wanted}, as it was requested (RFC 8693 §2.2.1)"
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class JwtBearerGrant(SourcedGrant):
     """

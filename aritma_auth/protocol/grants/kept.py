@@ -8,8 +8,10 @@ from aritma_auth.errors import wrong_kind
 from aritma_auth.protocol.grants.base import Grant
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class RefreshTokenGrant(Grant):
     """
@@ -29,6 +31,7 @@ class RefreshTokenGrant(Grant):
         return (("refresh_token", self.refresh_token.text),)
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class SignedInGrant(Grant):
     """

@@ -7,8 +7,10 @@ import attrs
 from aritma_auth.protocol.grants.base import Grant
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import IDENTITY_SCOPES, Scope, parse_scope
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class ClientCredentialsGrant(Grant):
     """

@@ -11,6 +11,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.parameters import require_text
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.protocol.single_use import SingleUse
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_response import AuthorizationResponse
@@ -34,6 +35,7 @@ def _with_code(response: AuthorizationResponse) -> AuthorizationResponse:
     return response
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class AuthorizationCodeGrant(Grant):
     """
@@ -73,6 +75,7 @@ class AuthorizationCodeGrant(Grant):
         return tuple((name, value) for name, value in named if value)
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class BackchannelGrant(Grant):
     """
@@ -95,6 +98,7 @@ class BackchannelGrant(Grant):
         return (("auth_req_id", self.auth_req_id.text),)
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class DeviceCodeGrant(Grant):
     """
@@ -117,6 +121,7 @@ class DeviceCodeGrant(Grant):
         return (("device_code", self.device_code.text),)
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class PasswordGrant(Grant):
     """
@@ -140,7 +145,7 @@ class PasswordGrant(Grant):
         warnings.warn(
             "the password grant is discouraged (RFC 9700 §2.4): let end-users sign in at Aritma ID",
             DeprecationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def own_parameters(self) -> Parameters:

@@ -26,6 +26,7 @@ from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, Secret
 from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _TIMES = ("iat", "exp", "jti")
@@ -95,6 +96,7 @@ def _require_lifetime(_assertion: object, field: "attrs.Attribute[int]", value: 
 
 
 @final
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class JwtAssertion(Value):
     """

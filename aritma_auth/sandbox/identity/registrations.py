@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from aritma_auth.errors import wrong_kind
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
 API_SCOPES = (
     "api",
@@ -45,7 +46,14 @@ def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _as_key(given: str | Mapping[str, object] | None) -> str | None:
-    return json.dumps(dict(given)) if isinstance(given, Mapping) else given
+    text: object
+    try:
+        text = json.dumps(dict(given)) if isinstance(given, Mapping) else given
+    except TypeError:
+        text = given
+    if not isinstance(text, str | None):
+        raise wrong_kind("public_key", "a key in PEM, or a JSON Web Key as text or mapping", given)
+    return text
 
 
 def _require_text(_value: object, field: "attrs.Attribute[str]", given: object) -> None:
@@ -53,6 +61,7 @@ def _require_text(_value: object, field: "attrs.Attribute[str]", given: object) 
         raise wrong_kind(field.name, "a text", given)
 
 
+@with_hidden_arguments
 @attrs.frozen(kw_only=True)
 class SandboxClient:
     """
