@@ -34,7 +34,8 @@ from aritma_auth.runtime.tasks import run_within
 
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
-    from aritma_auth.client.dpop_proofs import ProofMaker, ServerView
+    from aritma_auth.client.dpop_proofs import ProofMaker
+    from aritma_auth.client.proven_requests import ServerView
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.jwe import DecryptionKey
     from aritma_auth.protocol.profiles import Profile
@@ -168,14 +169,17 @@ class ServerConnection:
                 "(RFC 9449 §7.1)"
             )
         proofs.require_bound(token)
-        url, text = URL(request.url), token.access_token
-        before = proofs.view(url)
-        response = await self.send(await proofs.add_to(request, text, before))
-        after = proofs.view(url)
-        refusal = refuses_proof([response.headers.get("www-authenticate", "")])
-        if not proofs.may_help(refusal, before, after):
-            return response
-        return await self.send(await proofs.add_to(request, text, after))
+        proven = proofs.begin(URL(request.url))
+        try:
+            while True:
+                await proven.take_turn()
+                proved = await proofs.add_to(request, token.access_token, proven.view)
+                response = await self.send(proved)
+                refusal = refuses_proof([response.headers.get("www-authenticate", "")])
+                if not proven.may_repeat(refusal):
+                    return response
+        finally:
+            proven.end()
 
     async def post_authenticated(
         self,
@@ -265,18 +269,22 @@ class ServerConnection:
     async def _send_proven(
         self, proofs: "ProofMaker", url: URL, send: Callable[["ServerView"], Awaitable[T]]
     ) -> T:
-        """Send a request with a proof, and once more if the server has said what it lacked."""
-        before = proofs.view(url)
+        """Send a request with a proof, and again if the server has said what the proof lacked."""
+        proven = proofs.begin(url)
         try:
-            return await send(before)
-        except OAuthError as error:
-            after = proofs.view(url)
-            # The server has looked at the proof alone: neither code nor refresh token is spent.
-            if not proofs.may_help(error.error, before, after):
-                raise
-            proofs.report_repetition(url, error.error)
-        # Once, with a proof and an assertion of its own, since no server accepts one twice.
-        return await send(after)
+            while True:
+                await proven.take_turn()
+                try:
+                    # With a proof and an assertion of its own, since no server accepts one twice.
+                    return await send(proven.view)
+                except OAuthError as error:
+                    # The server has looked at the proof alone: neither code nor refresh token is
+                    # spent.
+                    if not proven.may_repeat(error.error):
+                        raise
+                    proofs.report_repetition(url, error.error)
+        finally:
+            proven.end()
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""

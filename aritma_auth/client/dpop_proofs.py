@@ -7,17 +7,17 @@ proof is dated by the clock of the server that it is for, if a refusal has shown
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import NamedTuple
 
 import attrs
 from yarl import URL
 
+from aritma_auth.client.proven_requests import ProvenRequest, RequestTurns, ServerView
 from aritma_auth.client.signatures import sign_jwt
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.events import NonceRequired
 from aritma_auth.events.base import Event
 from aritma_auth.protocol.client_auth import generate_jti
-from aritma_auth.protocol.dpop import INVALID_PROOF, USE_NONCE, DPoP, build_proof, parse_nonce
+from aritma_auth.protocol.dpop import USE_NONCE, DPoP, build_proof, parse_nonce
 from aritma_auth.protocol.http_messages import HttpRequest, parse_http_date
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
@@ -27,25 +27,6 @@ from aritma_auth.runtime.lock import fork_safe_lock
 
 _MAX_ORIGINS = 256
 """Origins that are remembered: a hostile redirect could name any number."""
-
-
-_CLOCK_STEP = 5.0
-"""Seconds by which a response must move our view of a server's clock to explain a refusal."""
-
-
-class ServerView(NamedTuple):
-    """
-    What a client knows of a server for its proofs.
-
-    Attributes:
-        nonce: Its newest nonce; empty if it has given none.
-
-        skew: Seconds that its clock is ahead of ours, or None if it is the authorization server's.
-    """
-
-    nonce: str = ""
-    skew: float | None = None
-
 
 _UNKNOWN = ServerView()
 
@@ -67,7 +48,7 @@ class ProofMaker:
         timeout: Seconds that a remote signer may take.
     """
 
-    __slots__ = ("_clock", "_lock", "_server_time", "_timeout", "_views", "dpop")
+    __slots__ = ("_clock", "_lock", "_server_time", "_timeout", "_turns", "_views", "dpop")
 
     def __init__(
         self, dpop: DPoP, clock: Clock, server_time: Callable[[], float], timeout: float
@@ -78,6 +59,19 @@ class ProofMaker:
         self._timeout = timeout
         self._views: dict[Origin, ServerView] = {}
         self._lock = fork_safe_lock()
+        self._turns = RequestTurns(clock, timeout)
+
+    def begin(self, url: URL) -> ProvenRequest:
+        """
+        Begin a request that carries a proof.
+
+        Args:
+            url: Where it goes.
+
+        Returns:
+            The request over all its attempts; end it.
+        """
+        return ProvenRequest(self._turns, url, self.view)
 
     async def prove(
         self,
@@ -143,35 +137,12 @@ class ProofMaker:
         """
         Return what is known of a server.
 
-        After a refusal ask at once, before other responses come: a server may accept each nonce
-        once, and has given this one to the refused request.
-
         Args:
             url: Any address there.
         """
         known = self._views.get(origin_of(url), _UNKNOWN)
         skew = self._server_time() - self._clock.time() if known.skew is None else known.skew
         return ServerView(known.nonce, skew)
-
-    def may_help(
-        self, error: str, before: tuple[str, float | None], after: tuple[str, float | None]
-    ) -> bool:
-        """
-        Tell whether another proof may be accepted where one was refused.
-
-        Args:
-            error: The error code of the refusal.
-
-            before: What the refused proof was made of: a server that wants the nonce it was given
-                would want it for ever.
-
-            after: What is known since the refusal.
-        """
-        (nonce, skew), (old_nonce, old_skew) = after, before
-        if error == USE_NONCE:
-            return nonce != old_nonce
-        # Only a clock that differs from what we thought explains the refusal.
-        return error == INVALID_PROOF and abs((skew or 0) - (old_skew or 0)) > _CLOCK_STEP
 
     def report_to(self, report: Callable[[Event], None]) -> None:
         """

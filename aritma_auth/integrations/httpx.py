@@ -6,7 +6,6 @@ import contextlib
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Generator, Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from yarl import URL
@@ -39,7 +38,7 @@ from aritma_auth.integrations.httpx_requests import (
 )
 
 if TYPE_CHECKING:
-    from aritma_auth.provider.bound_requests import RequestProofs
+    from aritma_auth.provider.bound_requests import ProvenRequest, RequestProofs
     from aritma_auth.provider.middleware import BearerTokenSource
 
 __all__ = ["BearerAuth"]
@@ -224,30 +223,36 @@ class BearerAuth(httpx.Auth):
     def _send_bound(self, proofs: "RequestProofs", request: httpx.Request, token: Token) -> Sending:
         proofs.require_bound(token)
         url = URL(str(request.url))
-        before = proofs.view(url)
-        response = yield from self._prove(proofs, request, token, before)
-        error = find_proof_error(response)
-        if not error or response.request is not request or not is_replayable(request):
-            return response
-        after = proofs.view(url)
-        if not proofs.may_help(error, before, after):
-            return response
-        response.stream = SmallBody(response.stream)
-        if error == USE_NONCE:
-            origin = origin_of(url).url
-            self._rules._report(NonceRequired(origin, fingerprint=token.fingerprint))
-        return (yield from self._prove(proofs, request, token, after))
+        proven = proofs.begin(url)
+        try:
+            while True:
+                response = yield from self._prove(proofs, proven, request, token)
+                error = find_proof_error(response)
+                is_ours = response.request is request and is_replayable(request)
+                if not error or not is_ours or not proven.may_repeat(error):
+                    return response
+                response.stream = SmallBody(response.stream)
+                if error == USE_NONCE:
+                    origin = origin_of(url).url
+                    self._rules._report(NonceRequired(origin, fingerprint=token.fingerprint))
+        finally:
+            proven.end()
 
     def _prove(
         self,
         proofs: "RequestProofs",
+        proven: "ProvenRequest",
         request: httpx.Request,
         token: Token,
-        view: tuple[str, float | None],
     ) -> Sending:
         # As httpx sends it: an API compares the target.
         target = URL(str(request.url), encoded=True)
-        proof = yield partial(proofs.prove, request.method, target, token.access_token, view)
+
+        async def prove() -> str:
+            await proven.take_turn()
+            return await proofs.prove(request.method, target, token.access_token, proven.view)
+
+        proof = yield prove
         assert isinstance(proof, str)  # noqa: S101 - what was asked for
         last = yield from send_proved(request, token, proof)
         for response in reversed(responses_to(request, last)):

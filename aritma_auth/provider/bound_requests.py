@@ -28,8 +28,33 @@ _View = tuple[str, float | None]
 """What is known of a server: its newest nonce, and how far its clock is ahead."""
 
 
+class ProvenRequest(Protocol):
+    """One request over all its attempts."""
+
+    @property
+    def view(self) -> _View:
+        """What the next proof is made of."""
+        ...
+
+    async def take_turn(self) -> None:
+        """Wait for the request's turn before each attempt, where requests take turns."""
+        ...
+
+    def may_repeat(self, error: str) -> bool:
+        """Tell, at once after a refusal, whether another proof may be accepted."""
+        ...
+
+    def end(self) -> None:
+        """Let the next request have its turn."""
+        ...
+
+
 class RequestProofs(Protocol):
     """What makes the proofs of a client's requests; `aritma_auth.OAuthClient.proofs` is one."""
+
+    def begin(self, url: URL) -> ProvenRequest:
+        """Begin a request."""
+        ...
 
     async def prove(
         self,
@@ -39,14 +64,6 @@ class RequestProofs(Protocol):
         view: _View | None = None,
     ) -> str:
         """Make the proof of one request."""
-        ...
-
-    def view(self, url: URL) -> _View:
-        """Return what is known of a server."""
-        ...
-
-    def may_help(self, error: str, before: _View, after: _View) -> bool:
-        """Tell whether another proof may be accepted where one was refused."""
         ...
 
     def report_to(self, report: Callable[[Event], None]) -> None:
@@ -103,21 +120,22 @@ class BoundRequests:
         """
         proofs, url = self._proofs, request.url
         proofs.require_bound(token)
-        before = proofs.view(url)
-        response = await self._send(request, handler, token, before)
-        error = _find_error(response)
-        if not error or not is_replayable(request):
-            return response
-        after = proofs.view(url)
-        if not proofs.may_help(error, before, after):
-            return response
-        refused = RefusedResponse(response)
-        del response
-        await let_go(refused)
-        refused.response.release()
-        if error == USE_NONCE:
-            report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
-        return await self._send(request, handler, token, after)
+        proven = proofs.begin(url)
+        try:
+            while True:
+                await proven.take_turn()
+                response = await self._send(request, handler, token, proven.view)
+                error = _find_error(response)
+                if not error or not is_replayable(request) or not proven.may_repeat(error):
+                    return response
+                refused = RefusedResponse(response)
+                del response
+                await let_go(refused)
+                refused.response.release()
+                if error == USE_NONCE:
+                    report(events.NonceRequired(origin_of(url).url, fingerprint=token.fingerprint))
+        finally:
+            proven.end()
 
     def is_refused(self, response: ClientResponse) -> bool:
         """Tell whether an API refuses the proof, which another token would not help."""

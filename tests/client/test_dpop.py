@@ -17,6 +17,7 @@ from aritma_auth.sandbox import Sandbox, SandboxClient
 from support.clock import FakeClock
 from support.journeys import sign_in
 from support.loopback import serving
+from support.nonces import NewestNonceOnce
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -402,6 +403,18 @@ async def test_a_device_proves_the_key_with_each_poll(sandbox):
         sandbox.clock.advance(5)
 
     assert confirmed((await signing_in).token) == {"jkt": KEY.thumbprint}
+
+
+async def test_parallel_token_requests_survive_a_server_that_takes_its_newest_nonce_alone():
+    """A pool's tenants are served one after the other, each with one grant presented once."""
+    server = NewestNonceOnce()
+    async with serving(server) as url:
+        environment = aa.Environment.at(url)
+        client = aa.OAuthClient("id", "secret", environment=environment, dpop=aa.DPoP(KEY))
+        tokens = await asyncio.gather(*(client.fetch_token(GRANT) for _ in range(20)))
+
+    assert [token.token_type for token in tokens] == ["DPoP"] * 20
+    assert server.count.total() <= 60
 
 
 async def test_userinfo_gets_a_proof_and_its_nonce(sandbox):

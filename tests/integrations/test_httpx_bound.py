@@ -21,6 +21,7 @@ from aritma_auth.sandbox import Sandbox
 from support.clock import ShiftedClock
 from support.journeys import client_of
 from support.loopback import serving
+from support.nonces import NewestNonceOnce
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -85,6 +86,21 @@ async def test_each_request_carries_a_proof_of_its_own(sandbox, is_sync):
 
     assert token_requests(sandbox) == 1
     assert sandbox.faults.at("api").count == 6
+
+
+@both
+async def test_parallel_calls_survive_a_server_that_takes_its_newest_nonce_alone(sandbox, is_sync):
+    """Tasks of one loop take turns, and so do threads."""
+    server = NewestNonceOnce()
+    async with (
+        serving(server) as url,
+        bank_of(sandbox, is_sync=is_sync, origins=[url], url=url) as (bank, tokens),
+    ):
+        await tokens.get_token()
+        found = await asyncio.gather(*(bank.get(f"/{number}") for number in range(12)))
+
+    assert [response.status_code for response in found] == [200] * 12
+    assert max(server.count.values()) <= 6
 
 
 def claims_of(proof):

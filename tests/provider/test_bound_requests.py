@@ -20,6 +20,7 @@ from support.clock import ShiftedClock
 from support.fakes import FakeClient
 from support.journeys import client_of
 from support.loopback import serving
+from support.nonces import NewestNonceOnce
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -114,6 +115,24 @@ async def test_parallel_calls_survive_nonces_that_are_good_once(sandbox):
 
     assert found == [[200]] * 20
     assert count == 40
+    assert token_requests(sandbox) == 1
+
+
+@pytest.mark.parametrize("limit", [100, 5, 2, 1])
+async def test_parallel_calls_survive_a_server_that_takes_its_newest_nonce_alone(sandbox, limit):
+    """They take turns once they have refused one another, whatever the connections are."""
+    server = NewestNonceOnce()
+    async with serving(server) as url, bank_of(sandbox) as (_, tokens):
+        async with aiohttp.ClientSession(
+            url,
+            middlewares=[tokens.middleware([url])],
+            connector=aiohttp.TCPConnector(limit=limit),
+        ) as bank:
+            paths = [f"/{number}" for number in range(20)]
+            found = await asyncio.gather(*(statuses(bank, path=path) for path in paths))
+
+    assert found == [[200]] * 20
+    assert max(server.count.values()) <= 3
     assert token_requests(sandbox) == 1
 
 

@@ -19,7 +19,7 @@ class Faults(WireFaults):
 
     Those of the wire take ``where``: ``api`` for the Banking APIs, else the identity server's
     ``token``, ``discovery``, ``jwks``, ``authorize``, ``userinfo``, ``introspect``, ``revocation``,
-    ``deviceauthorization``, ``par``, ``ciba`` or ``endsession``.
+    ``deviceauthorization``, ``par``, ``ciba``, ``dcr`` or ``endsession``.
 
     Args:
         issuer: Knows the access tokens.
