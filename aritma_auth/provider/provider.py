@@ -271,39 +271,42 @@ class TokenProvider(AsyncCloseable):
             AritmaAuthError: No live token is left and none could be had; ``is_permanent`` and
                 ``retry_after`` say whether and when asking again makes sense.
         """
-        # The cached path: no lock, no await, one comparison or two. The clock as a local and the
-        # marks of one object: each look-up shows in what a call costs.
+        # The cached path: no lock, no await, one comparison or two. The marks of one object. Each
+        # look-up shows in what a call costs, and each name in what one that waits keeps.
         cache = self._cache
         current = cache.current
-        now = cache.now
-        moment = now()
         token = current.token
         if (
-            moment < current.refresh_at
-            and token is not None
-            and (not min_ttl or moment + _seconds(min_ttl) <= current.expires_at)
+            token is not None
+            and cache.now() < current.refresh_at
+            and (not min_ttl or cache.now() + _seconds(min_ttl) <= current.expires_at)
         ):
             return token
         min_ttl = min_ttl and _seconds(min_ttl)
-        refresher = self._refresher
-        if (
-            refresher is not None
-            and timeout is None
-            and moment >= current.expires_at
-            and cache.failure is None
-            and not self._is_closed
-            and self._settings.on_token is None
-        ):
-            # A stampede: without a living token and a backoff, a flight of this loop is joined.
-            # Every step counts ten thousand times, so the usual outcome needs no call of ours.
-            joined = refresher.flights.join_here()
-            if joined is not None:
-                outcome = await joined
-                current = cache.current
-                token = current.token if now() < current.expires_at else self._served(outcome)
-                if token is not None:
-                    return token
+        joined = self._join() if timeout is None else None
+        if joined is not None:
+            token = self._served(await joined)
+            if token is not None:
+                return token
         return await self._wait(min_ttl, timeout)
+
+    def _join(self) -> "asyncio.Future[Outcome | None] | None":
+        """
+        Join a flight of this loop if no token lives and no backoff holds, else return None.
+
+        A stampede: each step counts ten thousand times, so the usual outcome needs no lock.
+        """
+        refresher, cache = self._refresher, self._cache
+        current = cache.current
+        if (
+            refresher is None
+            or (current.token is not None and cache.now() < current.expires_at)
+            or cache.failure is not None
+            or self._is_closed
+            or self._settings.on_token is not None
+        ):
+            return None
+        return refresher.flights.join_here()
 
     async def _wait(self, min_ttl: float, timeout: float | None) -> Token:
         """Give a token as `get_token` does, whatever state the provider is in."""

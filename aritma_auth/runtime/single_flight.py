@@ -29,8 +29,8 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -47,6 +47,9 @@ _LOOK_AGAIN = 0.1
 _PATIENCE = 1.0
 """Seconds that a loop may stand still before its flight counts as lost."""
 
+
+_WOKEN_IN_A_TURN = 100
+"""Waiters that go on in one turn of their loop."""
 
 _NUMBERS = itertools.count(1)
 
@@ -79,10 +82,16 @@ class Flight(Generic[R]):
         self.result: R | None = None
         self.bug: str | None = None
 
-    def resolve(self, futures: "Iterable[asyncio.Future[R | None]]") -> None:
-        """Give waiters of the running loop the outcome."""
+    def resolve(self, futures: "deque[asyncio.Future[R | None]]") -> None:
+        """
+        Give waiters of the running loop the outcome, some in each of its turns.
+
+        A future that is resolved holds a handle of the loop until its waiter goes on. For ten
+        thousand at once that is more memory than their futures, and nothing else would run.
+        """
         bug, result = self.bug, self.result
-        for future in futures:
+        for _ in range(min(len(futures), _WOKEN_IN_A_TURN)):
+            future = futures.popleft()
             if future.done():
                 continue
             if bug is None:
@@ -90,6 +99,8 @@ class Flight(Generic[R]):
             else:
                 # Starting over would raise it again, for ever.
                 future.set_exception(RuntimeError(f"the work in flight raised {bug}"))
+        if futures:
+            asyncio.get_running_loop().call_soon(self.resolve, futures)
 
 
 class SingleFlight(Generic[R]):
@@ -199,7 +210,7 @@ class SingleFlight(Generic[R]):
         # later resolves this one, here or on this loop.
         flight.waiting.append(future)
         if flight.is_over:
-            flight.resolve((future,))
+            flight.resolve(deque((future,)))
         return future
 
     async def _watch(self, flight: Flight[R], timeout: float | None) -> R | None:
@@ -256,7 +267,7 @@ class SingleFlight(Generic[R]):
                 self._flight = None
                 if self._on_end is not None:
                     self._on_end()
-        by_loop = defaultdict(list)
+        by_loop = defaultdict[asyncio.AbstractEventLoop, deque[asyncio.Future[R | None]]](deque)
         for future in waiting:
             by_loop[future.get_loop()].append(future)
         here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises

@@ -59,6 +59,25 @@ async def test_a_flight_that_is_over_is_joined_at_once():
     assert single.current is None
 
 
+async def test_many_waiters_go_on_a_part_in_each_turn_of_their_loop():
+    """The rest of the loop runs between them, and those cancelled meanwhile stay so."""
+
+    async def work():
+        return "result"
+
+    single = make(work)
+    flight = single.launch()
+    waiting = [single.join(flight) for _ in range(1_000)]
+    await waiting[0]
+    one_turn = sum(future.done() for future in waiting)
+    waiting[-1].cancel()
+    rest = await asyncio.gather(*waiting[:-1])
+
+    assert 0 < one_turn < 500
+    assert set(rest) == {"result"}
+    assert waiting[-1].cancelled()
+
+
 async def test_a_cancelled_flight_is_lost_and_the_next_starts_anew():
     """Its waiters get None, and start over."""
     started = []
