@@ -1,6 +1,7 @@
 """Where a client's secrets and private keys come from: as texts, or loaded for each request."""
 
 from collections.abc import Awaitable, Generator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 import attrs
@@ -10,7 +11,7 @@ from aritma_auth.protocol.redaction import SecretText, require_secret
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
-    from aritma_auth.protocol.signing import Signer
+    from aritma_auth.protocol.signing import Signer, SigningKey
 
 
 @runtime_checkable
@@ -99,9 +100,6 @@ def load_signer(
     Raises:
         ConfigurationError: The key was not loaded or is unusable; the message names its source.
     """
-    # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import SigningKey
-
     if not isinstance(key, CredentialSource):
         return key
     if loaded is None:
@@ -110,11 +108,21 @@ def load_signer(
     # Every server takes RS256 of an RSA key; the others have one algorithm each.
     for each in ("RS256", None) if algorithm is None else (algorithm,):
         try:
-            return SigningKey(loaded, algorithm=each)
+            return _import_key(loaded, each)
         except ConfigurationError as error:
             problem = str(error)
     origin = getattr(key, "origin", None)
     raise ConfigurationError(f"{origin} cannot be used: {problem}" if origin else problem)
+
+
+# Importing an RSA key validates it, which takes longer than the signature: a rotated key stands in
+# its source as another text.
+@lru_cache(maxsize=16)
+def _import_key(text: SecretText, algorithm: str | None) -> "SigningKey":
+    # Imported here: a client with a secret does not load what signs.
+    from aritma_auth.protocol.signing import SigningKey
+
+    return SigningKey(text, algorithm=algorithm)
 
 
 def require_key_algorithm(

@@ -179,6 +179,18 @@ def test_a_method_without_its_key_is_refused():
         aa.PrivateKeyJwt("unused").prove(credential())
 
 
+def test_a_key_that_is_a_text_is_imported_once_while_it_is_the_same():
+    """A key's import costs more than a signature: a text is imported anew only when it changes."""
+    method = aa.PrivateKeyJwt("unused", algorithm="ES256")
+    texts = [pem(ECKey.generate_key("P-256"), private=True) for _ in range(2)]
+    first, again, other = (
+        method.build_assertion(credential(text)).signer for text in (texts[0], *texts)
+    )
+
+    assert first is again
+    assert first != other
+
+
 def test_identifiers_are_fresh():
     """Each assertion gets a random jti that no other has."""
     assert len({generate_jti() for _ in range(100)}) == 100
