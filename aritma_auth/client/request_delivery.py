@@ -11,7 +11,10 @@ from aritma_auth.protocol.par import (
     next_push_delay,
     parse_pushed_authorization_response,
 )
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.signing import RemoteSigner, Signer, SigningKey
+
+_PAR = "pushed_authorization_request_endpoint"
 
 
 class RequestDelivery:
@@ -40,9 +43,17 @@ class RequestDelivery:
 
     async def must_push(self, wanted: object) -> bool:
         """Tell whether a request is pushed: by the caller's wish, or on demand."""
-        demands = None if self._connection.profile is None else "the profile"
-        if demands is None and await self._connection.discovery.requires_par():
+        profile, discovery = self._connection.profile, self._connection.discovery
+        demands = None if profile is None else "the profile"
+        if demands is None and await discovery.requires_par():
             demands = "the server"
+        if profile is not None and not _names_par((await discovery.fetch_metadata()).members):
+            # The usual advice, to configure the endpoint, would break the profile.
+            raise ConfigurationError(
+                f"the server must have {_PAR} in its metadata, since the profile {profile.name} "
+                "pushes each authorization request (RFC 9126), and it has none: let it be switched "
+                "on at the server, or make a client without the profile"
+            )
         return _decide("push", wanted, demands, "pushed requests (RFC 9126)")
 
     async def sign(self, request: AuthorizationRequest) -> AuthorizationRequest:
@@ -84,7 +95,7 @@ class RequestDelivery:
             attempts += 1
             try:
                 pushed = await connection.post_authenticated(
-                    "pushed_authorization_request_endpoint",
+                    _PAR,
                     build_pushed_authorization_request(request),
                     lambda response, sent_at: parse_pushed_authorization_response(
                         response, sent_at=sent_at
@@ -101,6 +112,12 @@ class RequestDelivery:
                     request_uri_expires_at=pushed.expires_at,
                 )
             await connection.clock.sleep(delay)
+
+
+def _names_par(members: Members) -> bool:
+    aliases = members.get("mtls_endpoint_aliases")
+    places = (members, aliases) if isinstance(aliases, dict) else (members,)
+    return any(isinstance(place.get(_PAR), str) for place in places)
 
 
 def _decide(name: str, wanted: object, demands: str | None, what: str) -> bool:

@@ -70,6 +70,32 @@ async def test_a_sign_in_that_was_begun_without_the_profile_is_not_completed(san
     assert (await plain.complete_sign_in(request, callback)).subject == "user-alice"
 
 
+@pytest.mark.parametrize("profile", BOTH, ids=["security", "signing"])
+@pytest.mark.parametrize("published", [None, ["https://id.example/par"]])
+async def test_a_server_without_pushed_requests_is_told_apart_at_once(sandbox, profile, published):
+    """The error names the profile, and gives no advice that the profile would refuse."""
+    names = {"pushed_authorization_request_endpoint": published}
+    sandbox.overrides.metadata = names | {"mtls_endpoint_aliases": names}
+    with pytest.raises(aa.ConfigurationError, match=f"since the profile {profile.name}") as told:
+        await begin(fapi_client(sandbox, profile))
+
+    assert "endpoints" not in str(told.value)
+    assert sandbox.requests_at("par") == sandbox.requests_at("authorize") == 0
+
+
+async def test_pushed_requests_at_the_alias_alone_are_enough(tmp_path):
+    """A client with a certificate uses the alias, and needs no other address (RFC 8705 §5)."""
+    authority = Authority(tmp_path)
+    async with Sandbox(server_version="fapi", ssl_context=authority.server()) as sandbox:
+        register(sandbox)
+        url = f"{sandbox.identity_url}/connect/par"
+        name = "pushed_authorization_request_endpoint"
+        sandbox.overrides.metadata = {name: None, "mtls_endpoint_aliases": {name: url}}
+        client = fapi_client(sandbox, dpop=None, certificate=authority.certificate())
+
+        assert (await client.begin_sign_in(REDIRECT_URI)).request_uri is not None
+
+
 async def test_signed_requests_are_for_the_issuer_as_it_spells_itself(sandbox):
     """A slash at the end of the configured issuer is not in the audience, for browser or CIBA."""
     register(sandbox, grant_types=("authorization_code", "urn:openid:params:grant-type:ciba"))
