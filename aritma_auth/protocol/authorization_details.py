@@ -184,13 +184,26 @@ def parse_granted_details(token: Token) -> tuple[AuthorizationDetail, ...] | Non
     """
     require_instance("token", "a Token", token, Token)
     granted = token.extra.get("authorization_details")
-    if not isinstance(granted, list) or not all(isinstance(item, dict) for item in granted):
+    if not isinstance(granted, list):
+        return None
+    objects = [item for item in granted if isinstance(item, dict)]
+    if len(objects) < len(granted) or not all(map(_has_lists, objects)):
         return None
     try:
-        return parse_authorization_details(item for item in granted if isinstance(item, dict))
+        return parse_authorization_details(map(_without_nulls, objects))
     except ConfigurationError:
         # What a server sends is no mistake of the caller.
         return None
+
+
+def _has_lists(members: Mapping[str, JsonValue]) -> bool:
+    # An object is iterable too, by its names: they are no actions.
+    return all(isinstance(members.get(name), list | None) for name in _LISTS)
+
+
+def _without_nulls(members: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    # Some servers write what a detail does not have as null.
+    return {n: value for n, value in members.items() if value is not None or n not in _COMMON}
 
 
 def find_ungranted_details(
@@ -206,11 +219,14 @@ def find_ungranted_details(
 
     Returns:
         The details that no granted one covers: of the same type, with every member that was asked
-        for. A server may add members, such as a consent's identifier.
+        for; null and an absent member are the same. A server may add members, such as a consent's
+        identifier, and details that this client does not know.
 
     Spec: RFC 9396 §7, §7.1.
     """
-    granted = [detail.to_members() for detail in parse_granted_details(token) or ()]
+    require_instance("token", "a Token", token, Token)
+    listed = token.extra.get("authorization_details")
+    granted = listed if isinstance(listed, list) else []
     return tuple(
         detail
         for detail in parse_authorization_details(requested)
@@ -221,7 +237,7 @@ def find_ungranted_details(
 def _covers(given: JsonValue, wanted: JsonValue) -> bool:
     if isinstance(wanted, dict):
         return isinstance(given, dict) and all(
-            name in given and _covers(given[name], value) for name, value in wanted.items()
+            _covers(given.get(name), value) for name, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(given, list) and all(

@@ -149,7 +149,19 @@ def test_an_authorization_request_carries_its_details_through_json():
 
 
 @pytest.mark.parametrize(
-    "granted", [None, "text", {}, ["payment"], [{}], [{"type": 5}], [{"type": "x", "actions": 5}]]
+    "granted",
+    [
+        None,
+        "text",
+        {},
+        ["payment"],
+        [None],
+        [{}],
+        [{"type": 5}],
+        [{"type": "x", "actions": 5}],
+        [WRITTEN | {"actions": "initiate"}],
+        [WRITTEN | {"actions": {"initiate": 1, "status": 2}}],
+    ],
 )
 def test_what_cannot_be_read_is_not_granted(granted):
     """A server that names no details, or odd ones, has granted none of them."""
@@ -187,3 +199,36 @@ def test_true_is_not_one():
 
     assert find_ungranted_details([wanted], token([{"type": "x", "recurring": 1}]))
     assert not find_ungranted_details([wanted], token([{"type": "x", "recurring": True}]))
+
+
+@pytest.mark.parametrize("name", ["datatypes", "identifier", "privileges"])
+def test_what_a_server_writes_as_null_is_absent(name):
+    """Some servers write each member of a detail, whether it has one or not."""
+    granted = token([WRITTEN | {name: None}])
+
+    assert parse_granted_details(granted) == (PAYMENT,)
+    assert not find_ungranted_details([PAYMENT], granted)
+
+
+def test_what_was_asked_for_as_null_need_not_come_back():
+    """A server may leave it out; another value is not what was asked for."""
+    wanted = AuthorizationDetail("x", extra={"limit": None, "inner": {"limit": None}})
+
+    assert not find_ungranted_details([wanted], token([{"type": "x", "inner": {}}]))
+    assert find_ungranted_details([wanted], token([{"type": "x", "inner": {}, "limit": 5}]))
+    assert find_ungranted_details([wanted], token([{"type": "x"}]))
+
+
+@pytest.mark.parametrize("other", [{"type": 5}, {"type": "x", "locations": [1]}, "text", None])
+def test_what_cannot_be_read_hides_nothing_beside_it(other):
+    """The detail that was asked for is granted, whatever else the server says."""
+    for granted in ([WRITTEN, other], [other, WRITTEN]):
+        assert parse_granted_details(token(granted)) is None
+        assert not find_ungranted_details([PAYMENT], token(granted))
+
+
+@pytest.mark.parametrize("given", [None, "token", 5])
+def test_only_a_tokens_details_are_compared(given):
+    """Anything else is a mistake of the caller."""
+    with pytest.raises(ConfigurationError, match="token must be"):
+        find_ungranted_details([PAYMENT], given)
