@@ -240,6 +240,8 @@ class ServerConnection:
             if proofs is not None:
                 request = await proofs.add_to(request, view=view)
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
+            if proofs is not None:
+                proofs.require_accepted(response)
             return parse(response, sent_at)
 
         async def post(secret: SecretText | None) -> T:

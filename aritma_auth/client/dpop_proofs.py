@@ -13,12 +13,12 @@ from yarl import URL
 
 from aritma_auth.client.proven_requests import ProvenRequest, RequestTurns, ServerView
 from aritma_auth.client.signatures import sign_jwt
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, oauth_error
 from aritma_auth.events import NonceRequired
 from aritma_auth.events.base import Event
 from aritma_auth.protocol.client_auth import generate_jti
-from aritma_auth.protocol.dpop import USE_NONCE, DPoP, build_proof, parse_nonce
-from aritma_auth.protocol.http_messages import HttpRequest, parse_http_date
+from aritma_auth.protocol.dpop import USE_NONCE, DPoP, build_proof, parse_nonce, refuses_proof
+from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse, parse_http_date
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import Origin, origin_of
@@ -27,6 +27,8 @@ from aritma_auth.runtime.lock import fork_safe_lock
 
 _MAX_ORIGINS = 256
 """Origins that are remembered: a hostile redirect could name any number."""
+
+_REFUSALS = frozenset({400, 401})
 
 _UNKNOWN = ServerView()
 
@@ -193,6 +195,22 @@ class ProofMaker:
             while len(views) >= _MAX_ORIGINS:
                 del views[next(iter(views))]
             views[origin] = ServerView(found or known.nonce, skew)
+
+    def require_accepted(self, response: HttpResponse) -> None:
+        """
+        Require a response of the authorization server not to refuse the proof in a header alone.
+
+        Args:
+            response: The response; if it is JSON, its own error counts (RFC 9449 §5, §8).
+
+        Raises:
+            OAuthError: It does, as an API would (§7.1, §9).
+        """
+        if response.status not in _REFUSALS or response.media_type == "application/json":
+            return
+        error = refuses_proof([response.headers.get("www-authenticate", "")])
+        if error:
+            raise oauth_error(error, status=response.status)
 
     def require_bound(self, token: Token) -> None:
         """

@@ -10,6 +10,11 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.json_response import is_ambiguous
 
+_INVALID_PROOF = "invalid_dpop_proof"
+_PROOF_ADVICE = (
+    "the server must know the algorithm of the client's DPoP key, see "
+    "dpop_signing_alg_values_supported in its metadata, and both clocks must agree"
+)
 _NOT_THERE = frozenset({404, 405})
 _NOT_PROCESSED = frozenset({408, 425, 429, 503})
 """Statuses that a server gives before it looks at a form."""
@@ -48,6 +53,8 @@ def explain(
             retry_after=error.retry_after,
             advice=advice,
         )
+    if isinstance(error, OAuthError) and error.error == _INVALID_PROOF:
+        return advise(error, _PROOF_ADVICE)
     if not isinstance(error, InvalidResponseError):
         return error.copy()
     hint = ""

@@ -32,8 +32,9 @@ INVALID_PROOF = "invalid_dpop_proof"
 _PROOF_ERRORS = frozenset({USE_NONCE, INVALID_PROOF})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# 1*NQCHAR (RFC 9449 §8.1). A longer one than any server uses would fill each request's header.
-_NONCE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,512}")
+# 1*NQCHAR (RFC 9449 §8.1). A server may seal its state in one; a longer one than this would make
+# the proof's header longer than what servers read.
+_NONCE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,4096}")
 
 
 def _require_key(_dpop: object, field: "attrs.Attribute[Signer]", value: object) -> None:

@@ -18,13 +18,22 @@ FORM = "application/x-www-form-urlencoded"
 
 Parameters = tuple[tuple[str, str], ...]
 
+_CHALLENGES = "www-authenticate"
+
 
 def _hide(body: bytes) -> HiddenBytes:
     return HiddenBytes(body)
 
 
 def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    fields: dict[str, str] = {}
+    for name, value in headers.items():
+        name = name.lower()  # noqa: PLW2901 - the same name
+        if name == _CHALLENGES and name in fields:
+            # A list may come as several fields (RFC 9110 §5.3), each with a challenge.
+            value = f"{fields[name]}, {value}"  # noqa: PLW2901 - the same list
+        fields[name] = value
+    return fields
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -59,7 +68,8 @@ class HttpResponse(Value):
     Attributes:
         status: HTTP status.
 
-        headers: Header fields by lower-case name; of a repeated field the last one.
+        headers: Header fields by lower-case name; of a repeated field the last one, but all
+            challenges.
 
         body: At most `BODY_LIMIT` bytes; never shows.
 

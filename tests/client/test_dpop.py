@@ -417,6 +417,69 @@ async def test_parallel_token_requests_survive_a_server_that_takes_its_newest_no
     assert server.count.total() <= 60
 
 
+@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize("media_type", ["text/html", "text/plain"])
+async def test_a_nonce_that_is_demanded_in_a_header_alone_is_used(sandbox, status, media_type):
+    """Some servers refuse at the token endpoint as an API does (RFC 9449 §9)."""
+    headers = {
+        "WWW-Authenticate": 'DPoP error="use_dpop_nonce"',
+        "DPoP-Nonce": "a-nonce",
+        "Content-Type": media_type,
+    }
+    sandbox.faults.respond_next(b"no", status=status, headers=headers)
+    token = await client_of(sandbox).fetch_token(GRANT)
+
+    assert token.token_type == "DPoP"
+    assert sandbox.requests_at("token") == 2
+
+
+async def test_an_error_of_the_token_endpoint_outranks_its_challenge(sandbox):
+    """The body says what is wrong (RFC 6749 §5.2), and nothing is repeated."""
+    headers = {"WWW-Authenticate": 'DPoP error="use_dpop_nonce"', "DPoP-Nonce": "a-nonce"}
+    body = b'{"error": "invalid_scope"}'
+    headers["Content-Type"] = "application/json"
+    sandbox.faults.respond_next(body, status=400, headers=headers)
+    with pytest.raises(aa.OAuthError, match="invalid_scope"):
+        await client_of(sandbox).fetch_token(GRANT)
+
+    assert sandbox.requests_at("token") == 1
+
+
+async def test_a_refused_proof_says_what_to_look_at(sandbox):
+    """The key's algorithm and the clocks are all that a proof can be refused for."""
+    sandbox.faults.refuse_proof_next("invalid_dpop_proof")
+    with pytest.raises(aa.OAuthError, match="dpop_signing_alg_values_supported"):
+        await client_of(sandbox).fetch_token(GRANT)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_the_challenge_for_the_proof_is_found_among_several_fields(sandbox, is_first):
+    """A server may send each challenge in a field of its own (RFC 9110 §11.6.1)."""
+    client, signed_in = await sign_in_alice(sandbox)
+    challenges = ['DPoP error="use_dpop_nonce", algs="ES256"', 'Bearer realm="a"']
+
+    async def handler(request):
+        response = aiohttp.web.json_response({"sub": "user-alice"})
+        if not seen:
+            response = aiohttp.web.Response(status=401, headers={"DPoP-Nonce": "a-nonce"})
+            for challenge in challenges if is_first else challenges[::-1]:
+                response.headers.add("WWW-Authenticate", challenge)
+        seen.append(request.headers["DPoP"])
+        return response
+
+    seen = []
+    async with serving(handler) as url:
+        endpoints = {"userinfo_endpoint": f"{url}/userinfo"}
+        environment = aa.Environment.at(sandbox.identity_url, endpoints=endpoints)
+        client = aa.OAuthClient(
+            "sandbox-web", "web-secret", environment=environment, dpop=client.dpop
+        )
+        claims = await client.fetch_userinfo(signed_in.token, subject="user-alice")
+
+    assert claims["sub"] == "user-alice"
+    assert len(seen) == 2
+
+
 async def test_userinfo_gets_a_proof_and_its_nonce(sandbox):
     """The claims come although the server wants a nonce; the proof names the token."""
     client, signed_in = await sign_in_alice(sandbox)

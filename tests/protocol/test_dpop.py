@@ -71,13 +71,13 @@ def test_the_target_is_the_request_without_query_and_fragment(url, target):
     assert normalize_target(URL(url)) == target
 
 
-@pytest.mark.parametrize("nonce", ["a", "eyJ7S_zG.eyJH0-Z.HX4w-7v", "!#~[]", "x" * 512])
+@pytest.mark.parametrize("nonce", ["a", "eyJ7S_zG.eyJH0-Z.HX4w-7v", "!#~[]", "x" * 4096])
 def test_a_nonce_is_taken_as_it_is(nonce):
     """Each character that the grammar allows is kept (RFC 9449 §8.1)."""
     assert parse_nonce(nonce) == nonce
 
 
-@pytest.mark.parametrize("field", [None, "", "a b", 'a"b', "a\\b", "æ", "a\n", "\x00", "x" * 513])
+@pytest.mark.parametrize("field", [None, "", "a b", 'a"b', "a\\b", "æ", "a\n", "\x00", "x" * 4097])
 def test_what_is_no_nonce_counts_as_none(field):
     """A malformed nonce is never sent back, and neither is one of any length."""
     assert parse_nonce(field) == ""

@@ -5,6 +5,7 @@ import pickle
 import time
 
 import pytest
+from multidict import CIMultiDict
 
 from aritma_auth.protocol.http_messages import (
     HttpRequest,
@@ -149,3 +150,13 @@ def test_a_date_without_a_zone_is_utc(zone, monkeypatch):
 def test_dates_beyond_the_calendar_are_none():
     """A date that no calendar holds is no date."""
     assert parse_http_date("Tue, 14 Nov 99999999 22:00:00 GMT") is None
+
+
+def test_challenges_in_several_fields_are_one_list():
+    """A list may be spread over fields (RFC 9110 §5.3); of other fields the last one counts."""
+    headers = CIMultiDict(
+        [("WWW-Authenticate", "DPoP"), ("www-authenticate", "Bearer"), ("X", "a"), ("x", "b")]
+    )
+    response = HttpResponse(401, headers)
+
+    assert response.headers == {"www-authenticate": "DPoP, Bearer", "x": "b"}
