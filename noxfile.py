@@ -58,9 +58,12 @@ nox.options.sessions = [
     "tests",
     "coverage",
     "fleet",
-    "browser",
     "docs",
+    "browser",
 ]
+
+BUILT_DOCS: dict[str, str] = {}
+"""Where the session ``docs`` has put the pages, for the session ``browser`` after it."""
 
 
 def switch_on_pyenv() -> None:
@@ -289,8 +292,8 @@ def browser(session: nox.Session) -> None:
     install_groups(session, "browser", "docs")
     session.install("-e", ".[all]")
     session.run(
-        *("pytest", "--numprocesses=auto", "tests/browser"),
-        env={"PYTHONSAFEPATH": "1"},
+        *("pytest", "--numprocesses=auto", "--dist=loadgroup", "tests/browser"),
+        env={"PYTHONSAFEPATH": "1", "BUILT_DOCS": BUILT_DOCS.get("docs", "")},
     )
 
 
@@ -300,8 +303,9 @@ def docs(session: nox.Session) -> None:
     install_groups(session, "docs")
     session.install("-e", ".[all]")
     # Afresh: Sphinx leaves the index's entries of unchanged pages out of the search.
-    options = ("--fresh-env", "--write-all", "--quiet", "--fail-on-warning")
+    options = ("--fresh-env", "--write-all", "--quiet", "--fail-on-warning", "--jobs=auto")
     session.run("sphinx-build", *options, "docs", "docs/_build/html")
+    BUILT_DOCS["docs"] = str(Path("docs/_build/html").resolve())
 
 
 if not any(shutil.which(f"python{version}") for version in INTERPRETERS):

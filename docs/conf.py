@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import attrs
+from sphinx import addnodes
 
 from aritma_auth.version import __version__
 
@@ -48,7 +49,18 @@ def index_words(_app, name, source):
     source[0] = re.sub(r"^# .*\n", lambda title: title[0] + entries, source[0], count=1)
 
 
+def point_at_titles(_app, page):
+    """Let those entries lead to their section, whose text the search then shows."""
+    for index in page.findall(addnodes.index):
+        if index.parent.get("ids") and any("main" in entry for entry in index["entries"]):
+            index["entries"] = [
+                (kind, word, index.parent["ids"][0], main, key)
+                for kind, word, _, main, key in index["entries"]
+            ]
+
+
 def setup(app):
     """Tell Sphinx about the functions above."""
     app.connect("source-read", index_words)
+    app.connect("doctree-read", point_at_titles)
     app.connect("autodoc-process-signature", show_defaults)

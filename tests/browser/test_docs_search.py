@@ -1,6 +1,7 @@
 """What people type into the docs' search finds the page that helps."""
 
 import asyncio
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +12,13 @@ from aiohttp import web
 
 from support.loopback import serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    # One process builds the documentation, and opens its search once.
+    pytest.mark.xdist_group("docs"),
+    # The first test waits for that.
+    pytest.mark.timeout(300),
+]
 
 DOCS = Path(__file__).parents[2] / "docs"
 WORDS = tomllib.loads((DOCS / "search.toml").read_text())
@@ -30,11 +37,28 @@ NAMED_BY_THEIR_TITLES = {
     "TokenProvider": "reference/api/provider",
     "requests-oauthlib": "how-to/migrate",
 }
-FOUND = """() => {
+TYPED = ["mTLS", "Keycloak", "multi tenant"]
+IS_LOADED = "() => typeof Search !== 'undefined' && Search.hasIndex()"
+FOUND = """(words) => {
+    // The page takes its list from the end.
+    const results = Search._performSearch(...Search._parseQuery(words)).reverse();
+    return results.map(([page]) => page);
+}"""
+WITHOUT_TEXT = """async (words) => {
+    const first = words.map((word) => {
+        const query = Search._parseQuery(word);
+        return [word, query[1], Search._performSearch(...query).at(-1)];
+    });
+    const hasText = async ([word, terms, [page, , anchor]]) =>
+        Search.makeSearchSummary(await (await fetch(`${page}.html`)).text(), terms, anchor);
+    const texts = await Promise.all(first.map(hasText));
+    return words.filter((word, number) => !texts[number]);
+}"""
+IS_SHOWN = """() => {
     const status = document.querySelector("p.search-summary")?.innerText;
     return /found|did not match/.test(status ?? "");
 }"""
-PAGES_FOUND = """(links) => links.map(
+SHOWN = """(links) => links.map(
     (link) => new URL(link.href).pathname.replace(/^[/]|[.]html$/g, "")
 )"""
 
@@ -42,11 +66,12 @@ PAGES_FOUND = """(links) => links.map(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def docs_url(tmp_path_factory):
     """Give the address of the built documentation."""
-    pytest.importorskip("sphinx", reason="needs the dependency group docs")
-    built = tmp_path_factory.mktemp("docs")
-    arguments = ("-m", "sphinx", "--quiet", str(DOCS), str(built))
-    build = await asyncio.create_subprocess_exec(sys.executable, *arguments)
-    assert await build.wait() == 0
+    built = Path(os.environ.get("BUILT_DOCS") or tmp_path_factory.mktemp("docs"))
+    if not os.environ.get("BUILT_DOCS"):
+        pytest.importorskip("sphinx", reason="needs the dependency group docs")
+        arguments = ("-m", "sphinx", "--quiet", "--jobs=auto", str(DOCS), str(built))
+        build = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+        assert await build.wait() == 0
 
     async def send_file(request):
         file = built / request.path.removeprefix("/")
@@ -57,19 +82,32 @@ async def docs_url(tmp_path_factory):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def search(chromium, docs_url):
-    """Type words into the search of the first page; give the pages that it lists, in order."""
+async def results_page(chromium, docs_url):
+    """Open the page of results."""
     page = await chromium.new_page()
-
-    async def search(words):
-        await page.goto(f"{docs_url}/index.html")
-        await page.get_by_placeholder("Search").fill(words)
-        await page.keyboard.press("Enter")
-        await page.wait_for_function(FOUND)
-        return await page.eval_on_selector_all("ul.search li > a", PAGES_FOUND)
-
-    yield search
+    await page.goto(f"{docs_url}/search.html")
+    await page.wait_for_function(IS_LOADED)
+    yield page
     await page.close()
+
+
+@pytest.fixture
+def search(results_page):
+    """Search for words; give the pages that the search would list, in order."""
+    return lambda words: results_page.evaluate(FOUND, words)
+
+
+@pytest.mark.parametrize("words", TYPED)
+async def test_the_search_box_shows_what_the_search_finds(words, search, docs_url, window):
+    """What an end-user types into the first page is what the search of each other test finds."""
+    await window.page.goto(f"{docs_url}/index.html")
+    await window.page.get_by_placeholder("Search").fill(words)
+    await window.page.keyboard.press("Enter")
+    await window.page.wait_for_function(IS_SHOWN)
+    shown = await window.page.eval_on_selector_all("ul.search li > a", SHOWN)
+
+    assert shown
+    assert shown == await search(words)
 
 
 @pytest.mark.parametrize("word", sorted(WORDS))
@@ -84,6 +122,11 @@ async def test_the_search_finds_the_page_of_a_word_first(word, search):
 async def test_the_search_finds_a_product_among_the_first(word, search):
     """A product that a title or an object names needs no entry: it is among the first three."""
     assert NAMED_BY_THEIR_TITLES[word] in (await search(word))[:3]
+
+
+async def test_the_search_shows_text_of_what_it_finds_first(results_page):
+    """An entry of the index leads to a place with text, which the search shows below the title."""
+    assert await results_page.evaluate(WITHOUT_TEXT, sorted(WORDS)) == []
 
 
 async def test_the_search_finds_small_letters(search):
