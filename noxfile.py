@@ -262,6 +262,14 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("extra", sorted(PROJECT["project"]["optional-dependencies"]))
+def extras(session: nox.Session, extra: str) -> None:
+    """Install one extra alone: what it is for works, and the rest names the extra that it needs."""
+    session.install("--force-reinstall", f".[{extra}]")
+    session.run("python", "tests/support/one_extra.py", extra, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
 def fleet(session: nox.Session) -> None:
     """Let real processes share one token, and be killed while they do."""
     install_groups(session, "test")
