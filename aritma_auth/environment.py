@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, Unpack
 import attrs
 
 from aritma_auth.apis import APIS
-from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
+from aritma_auth.errors import ConfigurationError, printable, require_flag, wrong_kind
 from aritma_auth.protocol.endpoints import (
     FIXED_PATHS,
     parse_endpoints,
@@ -250,7 +250,7 @@ class Environment(Value):
         if known is None and "://" not in name:
             raise ConfigurationError(
                 "the environment must be production, development or an issuer's URL, such as "
-                f"https://idp.example, not {name!r}"
+                f"https://idp.example, not {printable(name, 100)!r}"
             )
         return known or _find_aritmas(name) or cls.at(name, discover=True)
 
@@ -275,7 +275,7 @@ class Environment(Value):
         if not isinstance(given, Environment):
             raise wrong_kind(
                 "environment",
-                "an Environment or an issuer's URL, such as https://idp.example",
+                "an Environment, or the text of an issuer's URL, such as 'https://idp.example'",
                 given,
             )
         return given
@@ -356,7 +356,7 @@ class Environment(Value):
                 environment: give your own.
         """
         if str(api) not in APIS:
-            raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {api!r}")
+            raise ConfigurationError(f"api must be one of {', '.join(APIS)}, not {api!r:.60}")
         known = {"production": APIS[api].production, "development": APIS[api].development}
         url = known.get(self.name)
         if url is None:

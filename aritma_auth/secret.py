@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import os
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, final
@@ -265,13 +264,6 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
 
 
 def _describe(error: BaseException) -> str:
-    """Name an error's class, and the place in the caller's code from which it came."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # The callable's own line and, if it is another, the one that raised.
-    places = [
-        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
-        for frame in frames
-        if frame.filename != __file__
-    ]
-    shown = dict.fromkeys((*places[:1], *places[-1:]))
-    return ", ".join((type(error).__name__, *shown))
+    from aritma_auth.runtime.raised import describe_raised  # of wrong callables only
+
+    return describe_raised(error, __file__)

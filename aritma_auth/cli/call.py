@@ -190,6 +190,11 @@ def _address(environment: Environment, target: str, api: str | None, base_url: s
         return require_secure_url(target, "the URL")
     base = base_url
     if api is not None or not base:
+        if api is None and environment.name not in {"production", "development"}:
+            raise UsageError(
+                f"{environment.issuer} has no API of Aritma: give the whole URL, --base-url or "
+                "ARITMA_BASE_URL"
+            )
         base = environment.base_url(api or "bankservice")
     base = f"{base.rstrip('/')}/"
     url = require_secure_url(base + target.lstrip("/"), "--base-url")

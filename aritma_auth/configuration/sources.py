@@ -312,7 +312,7 @@ def _load(file: Path) -> dict[str, object]:
         # Some editors begin a file with a byte order mark.
         return tomllib.loads(read_content(file, _FILE_LIMIT, bytes).decode("utf-8-sig"))
     except FileProblemError as error:
-        problem = str(error)
+        problem = f"{error}: name the file with path= or ARITMA_CONFIG"
     except (ValueError, RecursionError) as error:
         # Its text may quote a line; the place of the mistake is enough.
         place = str(error).rpartition("(at ")[2].rstrip(")")

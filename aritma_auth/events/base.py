@@ -176,7 +176,7 @@ def require_listener(on_event: object) -> None:
 
 def notify(listener: Listener | None, event: Event) -> None:
     """
-    Tell a listener, if there is one; what it raises is logged by its class's name and ends here.
+    Tell a listener, if there is one; what it raises ends here, and is logged by class and place.
 
     Args:
         listener: The caller's function.
@@ -204,4 +204,7 @@ def _call(function: Callable[[T], None], argument: T) -> None:
         function(argument)
     except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever a caller's function raises
         # A plain function is not cancelled: the CancelledError is that of something it looked at.
-        _log.error("an event listener raised %s", type(error).__name__)
+        # Its own error may hold what the listener knows: its class and its place are named.
+        from aritma_auth.runtime.raised import describe_raised  # of wrong listeners only
+
+        _log.error("an event listener raised %s", describe_raised(error, __file__))

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_instance
 from aritma_auth.integrations.web_messages import WebPaths, WebRequest, WebResponse
 from aritma_auth.integrations.web_pages import WebPage
 from aritma_auth.integrations.web_sessions import SignedInUser
@@ -24,6 +24,7 @@ from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 
+_IS_SET_UP: web.AppKey[bool] = web.AppKey("aritma_auth_is_set_up", bool)
 _USER: web.RequestKey[SignedInUser | None] = web.RequestKey("aritma_auth_user")
 
 
@@ -66,7 +67,12 @@ class WebSignIn:
 
         Args:
             app: The application.
+
+        Raises:
+            ConfigurationError: It is none of aiohttp.web.
         """
+        require_instance("app", "an aiohttp.web.Application", app, web.Application)
+        app[_IS_SET_UP] = True
         paths = self._flow.paths
         app.middlewares.append(self._respond_to_errors)
         app.on_response_prepare.append(_keep_out_of_caches)
@@ -95,6 +101,11 @@ class WebSignIn:
             AritmaAuthError: The session store is away.
         """
         if _USER not in request:
+            if _IS_SET_UP not in request.config_dict:
+                raise ConfigurationError(
+                    "the application must have its sign-in, and has none: call sign_in.setup(app) "
+                    "before it starts"
+                )
             request[_USER] = await self._flow.find_user(_read(request))
         return request[_USER]
 

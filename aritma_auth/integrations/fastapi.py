@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_instance
 from aritma_auth.integrations.web_messages import NO_STORE, WebPaths, WebRequest, WebResponse
 from aritma_auth.integrations.web_pages import WebPage
 from aritma_auth.integrations.web_sessions import SignedInUser
@@ -72,7 +72,11 @@ class WebSignIn:
 
         Args:
             app: The application, before it has started.
+
+        Raises:
+            ConfigurationError: It is none of FastAPI.
         """
+        require_instance("app", "a FastAPI application", app, FastAPI)
         paths = self._flow.paths
         router = APIRouter(include_in_schema=False, lifespan=self._lifespan)
         router.add_api_route(paths.sign_in, self._serving("sign_in"))
@@ -97,7 +101,12 @@ class WebSignIn:
 
             AritmaAuthError: The session store is away.
         """
-        found: list[SignedInUser | None] = request.scope[_FOUND]
+        found: list[SignedInUser | None] | None = request.scope.get(_FOUND)
+        if found is None:
+            raise ConfigurationError(
+                "the application must have its sign-in, and has none: call sign_in.install(app) "
+                "before it starts"
+            )
         if not found:
             found.append(await self._flow.find_user(_read(request)))
         return found[0]

@@ -16,6 +16,7 @@ from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
+from aritma_auth.runtime.values import Value
 
 _DEFAULT_INTERVAL = 5.0
 _MIN_INTERVAL = 1.0
@@ -35,8 +36,8 @@ class _DeviceResponse:
 
 
 @with_hidden_arguments
-@attrs.frozen(kw_only=True)
-class DeviceAuthorization:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DeviceAuthorization(Value):
     """
     What to show an end-user who signs in on another device.
 

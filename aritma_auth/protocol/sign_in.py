@@ -9,13 +9,14 @@ from aritma_auth.protocol.jwt import parse_unverified_claims
 from aritma_auth.protocol.redaction import Members, SecretText, as_optional_secret
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
+from aritma_auth.runtime.values import Value
 
 _DAY = 86_400.0
 
 
 @with_hidden_arguments
-@attrs.frozen
-class SignIn:
+@attrs.frozen(eq=False, repr=False)
+class SignIn(Value):
     """
     What an end-user's sign-in has brought.
 

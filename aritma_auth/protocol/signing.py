@@ -342,7 +342,7 @@ def require_signer(name: str, given: object) -> Signer:
     """
     if isinstance(given, SigningKey | RemoteSigner):
         return given
-    problem = wrong_kind(name, "a SigningKey or a RemoteSigner", given)
+    problem = wrong_kind(name, "a SigningKey, such as SigningKey(pem), or a RemoteSigner", given)
     # A traceback with local variables would show a key given as text.
     del given
     raise problem

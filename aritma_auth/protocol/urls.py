@@ -29,7 +29,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 # Of a name, an IPv4 address or an IPv6 address: several URLs in one text have none of these.
-_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%\w+)?", re.ASCII)
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?|[0-9A-Fa-f:.]+(%\w+)?", re.ASCII)
 
 
 def require_secure_url(url: str, what: str) -> URL:
@@ -55,7 +55,8 @@ def require_secure_url(url: str, what: str) -> URL:
     # A traceback with local variables would show its user name and password.
     url = HiddenStr(url)
     parsed = _parse(url)
-    if parsed is None or parsed.port is None or not _HOST.fullmatch(parsed.raw_host or ""):
+    # Nothing listens at port 0.
+    if parsed is None or not parsed.port or not _HOST.fullmatch(parsed.raw_host or ""):
         raise ConfigurationError(
             f"{what} must be an absolute https URL (http is allowed on loopback), not "
             f"{describe_url(url)}"

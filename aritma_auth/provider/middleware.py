@@ -1,5 +1,6 @@
 """Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
 from copy import copy
@@ -12,7 +13,12 @@ from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
+from aritma_auth.protocol.urls import (
+    Origin,
+    describe_url,
+    origin_of,
+    require_secure_url,
+)
 from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 
@@ -23,6 +29,8 @@ _AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
 
 _PLAIN = frozenset({"http", "ws"})
+_HOST = re.compile(r"[\w.-]{1,100}(:\d{1,5})?", re.ASCII)
+
 _REMEMBERED = 64
 """Origins remembered: a hostile redirect could name any number."""
 
@@ -272,7 +280,7 @@ def _require_direct(request: ClientRequest) -> None:
 
 
 def _parse_origins(origins: Iterable[str]) -> frozenset[Origin]:
-    if isinstance(origins, str) or not isinstance(origins, Iterable):
+    if isinstance(origins, str | bytes | bytearray) or not isinstance(origins, Iterable):
         raise wrong_kind("origins", "a collection of URLs, such as [url]", origins)
     parsed = frozenset(origin_of(_parse_origin(url)) for url in origins)
     if not parsed:
@@ -287,9 +295,12 @@ def _parse_origin(url: object) -> URL:
     if not isinstance(url, str):
         raise wrong_kind("each of origins", "a URL", url)
     if "://" not in url:
+        host = url.partition("/")[0]
+        # What is no host, such as a wildcard, makes no URL either.
+        meant = host if _HOST.fullmatch(host) else "api.example.com"
         raise ConfigurationError(
-            f"each of origins must be an absolute URL such as 'https://{url.split('/')[0]}', "
-            f"not {url!r}"
+            f"each of origins must be an absolute URL, such as 'https://{meant}', not "
+            f"{describe_url(url)}"
         )
     return require_secure_url(url, "each of origins")
 

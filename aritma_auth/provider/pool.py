@@ -3,10 +3,10 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from contextvars import ContextVar
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
@@ -185,6 +185,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
     def _make(self, key: K) -> TokenProvider:
         self._require_open()
+        _require_key(key)
         known = self._evicted.get(key)
         made = self._factory(key) if known is None else known
         if not isinstance(made, TokenProvider):
@@ -359,6 +360,10 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
     def __len__(self) -> int:
         return len(self._providers)
 
+    async def __aenter__(self) -> Self:
+        self._require_open()
+        return self
+
     async def aclose(self) -> None:
         """Close every provider as `TokenProvider.aclose` does; call it again if it is cut short."""
         with STATE_LOCK:
@@ -376,6 +381,18 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
 
     def __repr__(self) -> str:
         return f"<TokenProviderPool of {len(self)} providers>"
+
+
+def _require_key(key: object) -> None:
+    """Require a key to name somebody: None would be everybody of whom nothing is known."""
+    if key is None or isinstance(key, Awaitable) or key != key:  # noqa: PLR0124 - nan is not itself
+        if isinstance(key, Coroutine):
+            key.close()
+        raise wrong_kind(
+            "key",
+            "the same value for the same tenant, end-user or scope, and not awaited for",
+            key,
+        )
 
 
 def _may_be_evicted(provider: TokenProvider) -> bool:

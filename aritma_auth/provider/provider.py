@@ -698,6 +698,10 @@ class TokenProvider(AsyncCloseable):
         signer = self.middleware(origins, strict=strict)
         return open_session(self._settings.client, signer, base_url, timeout, middlewares)
 
+    async def __aenter__(self) -> Self:
+        self._require_open()
+        return self
+
     async def aclose(self) -> None:
         """
         Close: no task, socket or thread is left, and callers in flight get ProviderClosedError.

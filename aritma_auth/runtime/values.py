@@ -48,7 +48,7 @@ class Value:
 
 def show(value: attrs.AttrsInstance) -> str:
     """
-    Show the fields of an attrs class that may be shown, as attrs does.
+    Show the fields of an attrs class that may be shown, under the names that its constructor has.
 
     A value whose construction has failed has not all of its fields; an error reporter that shows
     the frame of the constructor must not fail on it.
@@ -57,7 +57,7 @@ def show(value: attrs.AttrsInstance) -> str:
         value: An instance of an attrs class.
     """
     named = (
-        (field.name, getattr(value, field.name, _UNSET)) for field in _fields(value) if field.repr
+        (field.alias, getattr(value, field.name, _UNSET)) for field in _fields(value) if field.repr
     )
     shown = ", ".join(f"{name}={given!r}" for name, given in named if given is not _UNSET)
     return f"{type(value).__qualname__.rpartition('>.')[2]}({shown})"

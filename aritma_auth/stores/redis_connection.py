@@ -36,6 +36,8 @@ _MAX_CONNECTIONS = 16
 """To one server from one event loop; further operations wait for one."""
 
 _ADVICE = {
+    "ConnectionError": "check that the server runs where its URL says",
+    "TimeoutError": "it did not respond in time",
     "AuthenticationError": "check the user name and the password",
     "NoPermissionError": "allow its user the store's keys and commands",
     "OutOfMemoryError": "the server is full",
@@ -97,8 +99,18 @@ def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
         parsed = URL()
     database = parsed.path.removeprefix("/") or "0"
     is_number = database.isascii() and database.isdigit()
-    if parsed.scheme not in {"redis", "rediss"} or not parsed.host or not is_number:
-        return "server must be a URL such as rediss://user:password@host:6379/0, or a client"
+    # Its parts are not shown: what was given may be a password.
+    wrong = {
+        "it begins with neither rediss:// nor redis://": parsed.scheme not in {"redis", "rediss"},
+        "it names no host": not parsed.host,
+        "its database is no number": not is_number,
+    }
+    found = next((what for what, is_so in wrong.items() if is_so), None)
+    if found is not None:
+        return (
+            "server must be a URL such as rediss://user:password@host:6379/0, or a client; "
+            f"{found}, or it is no URL at all"
+        )
     if parsed.scheme == "redis" and not allow_plaintext and not is_loopback(parsed.raw_host):
         return (
             "server must be a rediss:// URL, since redis:// sends the password in clear to another "

@@ -353,6 +353,14 @@ def test_a_token_that_is_bound_to_the_certificate_goes_with_it(monkeypatch, tmp_
     assert token.error is None
 
 
+def test_a_path_at_another_issuer_wants_a_base_url(sandbox, monkeypatch, capsys):
+    """Only Aritma's own environments know where its APIs are."""
+    monkeypatch.setenv("ARITMA_CLIENT_SECRET", "s")
+    assert cli.run(["call", "GET", "api/v3/accounts/42"]) == ExitCode.USAGE
+    assert "give the whole URL, --base-url or ARITMA_BASE_URL" in capsys.readouterr().err
+    assert sandbox.token_requests == []
+
+
 def test_an_api_without_an_address_is_named(development, capsys):
     """An API whose address is not published is named before anything is sent."""
     assert cli.run(["call", "GET", "x", "--api", "commerce"]) == ExitCode.CONFIGURATION

@@ -147,6 +147,14 @@ def test_what_names_no_environment_is_refused(environment):
         aa.OAuthClient("id", environment=environment)
 
 
+def test_a_long_text_that_names_no_environment_is_cut():
+    """A file's content in the place of a URL does not fill the log."""
+    with pytest.raises(aa.ConfigurationError) as caught:
+        aa.OAuthClient("id", environment="x" * 100_000)
+
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("client_id", ["", "a\nb", "a\x00"])
 def test_a_client_id_is_printable(client_id):
     """An empty client_id, or one with control characters, is refused at construction."""

@@ -338,7 +338,7 @@ def test_a_number_too_large_for_seconds_is_told(tmp_path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     """The operating system's own reason is told."""
-    with pytest.raises(aa.ConfigurationError, match=r"none\.toml cannot be read: No such file"):
+    with pytest.raises(aa.ConfigurationError, match=r"No such file.*path= or ARITMA_CONFIG"):
         read_file("a", tmp_path / "none.toml", {})
     (tmp_path / "latin.toml").write_bytes(b"\xe5")
     with pytest.raises(aa.ConfigurationError, match=r"latin\.toml cannot be read: no TOML"):

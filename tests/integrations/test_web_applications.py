@@ -9,9 +9,12 @@ import secrets
 import aiohttp
 import fastapi
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 import aritma_auth as aa
+from aritma_auth.integrations import aiohttp_web
 from aritma_auth.integrations.fastapi import WebSignIn
 from aritma_auth.integrations.session_store import MemorySessionStore, RedisSessionStore
 from aritma_auth.sandbox import Sandbox
@@ -121,6 +124,26 @@ async def test_a_fastapi_application_keeps_its_own_lifespan(app):
     async with own.router.lifespan_context(own):
         assert order == ["open"]
     assert order == ["open", "close"]
+
+
+@pytest.mark.parametrize("framework", ["aiohttp", "fastapi"])
+async def test_an_application_without_its_sign_in_is_told(framework):
+    """The call that was forgotten is named, instead of an end-user who is never signed in."""
+    client = aa.OAuthClient("web", "secret")
+    if framework == "fastapi":
+        sign_in = WebSignIn(client, "https://app.example")
+        request = fastapi.Request({"type": "http", "method": "GET", "headers": []})
+        call, install = r"sign_in\.install\(app\)", sign_in.install
+    else:
+        sign_in = aiohttp_web.WebSignIn(client, "https://app.example")
+        request = make_mocked_request("GET", "/", app=web.Application())
+        call, install = r"sign_in\.setup\(app\)", sign_in.setup
+    for find in (sign_in.find_user, sign_in.require_user):
+        with pytest.raises(aa.ConfigurationError, match=call):
+            await find(request)
+    for wrong in (None, web.Application, fastapi.FastAPI):
+        with pytest.raises(aa.ConfigurationError, match=r"^app must be an? "):
+            install(wrong)
 
 
 async def test_cookies_and_pages_keep_their_secrets(app, browser):

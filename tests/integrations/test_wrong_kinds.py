@@ -118,7 +118,7 @@ def open_sessions(**settings):
         (lambda: opentelemetry.Telemetry(tracer_provider=object()), "tracer_provider"),
         (lambda: opentelemetry.Telemetry(per_key="no"), "per_key"),
         (lambda: httpx.BearerAuth(CALLS["BearerAuth"][1]["source"], on_event=5), "on_event"),
-        (lambda: open_sessions(password="hunter2"), "password"),
+        (lambda: open_sessions(password=b"hunter2"), "password"),
     ],
 )
 def test_the_error_names_the_argument(call, name):

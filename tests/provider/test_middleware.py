@@ -736,6 +736,8 @@ async def test_many_spellings_of_an_origin_fill_no_memory():
         (["http://api.example"], "must use https"),
         ("https://api.example", r"a collection of URLs, such as \[url\]; it is of type str"),
         (["api.example/v3"], "such as 'https://api.example', not 'api.example/v3'"),
+        (["*"], r"such as 'https://api\.example\.com', not '\*'"),
+        (b"https://api.example", "a collection of URLs.* it is of type bytes"),
         ([42], "each of origins must be a URL; it is of type int"),
         (None, "a collection of URLs"),
     ],

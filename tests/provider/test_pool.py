@@ -50,6 +50,30 @@ async def test_each_key_has_one_provider():
     assert len(pool) == 2
 
 
+async def unknown(_request=None):
+    """Look a tenant up somewhere else."""
+
+
+@pytest.mark.parametrize("key", [None, float("nan"), unknown], ids=["None", "nan", "a coroutine"])
+async def test_a_key_that_names_nobody_is_refused(key):
+    """One provider for all of whom nothing is known, or a new one for each call, is no pool."""
+    makers = Makers()
+    pool = aa.TokenProviderPool(makers)
+    with pytest.raises(aa.ConfigurationError, match=r"^key must be the same value for the same"):
+        await pool.get_token(key() if callable(key) else key)
+
+    assert makers.made == []
+
+
+async def test_a_closed_pool_is_not_entered_again():
+    """What can serve nothing is told where it is opened."""
+    pool = aa.TokenProviderPool(Makers())
+    await pool.aclose()
+    with pytest.raises(aa.ProviderClosedError, match="make a new one"):
+        async with pool:
+            raise AssertionError
+
+
 async def test_a_provider_forgotten_while_another_was_made_is_found_again():
     """Another thread was faster, and its provider has been put aside already."""
     makers, faster = Makers(), []

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import re
 
 import pytest
 
@@ -636,6 +637,9 @@ async def test_a_closed_provider_serves_nothing(rig):
         await rig.get()
     with pytest.raises(aa.ProviderClosedError):
         await rig.provider.set_token(Token("x"))
+    with pytest.raises(aa.ProviderClosedError, match="make a new one"):
+        async with rig.provider:
+            raise AssertionError
 
 
 async def test_a_provider_is_a_context_manager(clock):
@@ -763,7 +767,7 @@ async def test_the_repr_shows_no_secret(rig, canary):
 
 
 async def test_a_listener_that_raises_hurts_nobody(clock, caplog):
-    """Its error is logged by its class's name."""
+    """Its error is logged by its class, and by the line of the program that raised it."""
     client = FakeClient(clock)
 
     def listen(event):
@@ -772,7 +776,7 @@ async def test_a_listener_that_raises_hurts_nobody(clock, caplog):
     provider = aa.TokenProvider(client, GRANT, clock=clock, on_event=listen)
 
     assert (await provider.get_token()).access_token == "token-1"
-    assert "raised RuntimeError" in caplog.text
+    assert re.search(r"raised RuntimeError, test_provider\.py:\d+ in listen", caplog.text)
     assert "secret detail" not in caplog.text
 
 

@@ -13,6 +13,11 @@ class Pair(Value):
 
 
 @attrs.frozen(eq=False, repr=False)
+class Named(Value):
+    _name: str
+
+
+@attrs.frozen(eq=False, repr=False)
 class Other(Value):
     name: str
     secret: str = attrs.field(default="", repr=False)
@@ -33,8 +38,9 @@ def test_anything_else_is_not_equal(other):
 
 
 def test_the_repr_shows_what_it_may():
-    """A field with repr=False is left out, as attrs leaves it out."""
+    """A field is named as its argument is; with repr=False it is left out, as attrs does."""
     assert repr(Pair("a", "b")) == "Pair(name='a')"
+    assert repr(Named("a")) == "Named(name='a')"
     assert repr(Pair("a", "b")) == repr(attrs.make_class("Pair", {"name": attrs.field()})("a"))
 
 

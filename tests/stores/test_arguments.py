@@ -46,7 +46,12 @@ WRONG = {
     "a number as server": (redis_store(42), r"^server must be a rediss:// URL.*type int$"),
     "a class as server": (redis_store(redis.asyncio.Redis), r"^server must be .*type \w+$"),
     "bytes as URL": (redis_store(b"redis://localhost"), r"^server must be .*type bytes$"),
-    "no URL": (redis_store("/run/redis.sock"), r"^server must be a URL such as rediss://"),
+    "no URL": (redis_store("/run/redis.sock"), r"^server must be a URL .* begins with neither"),
+    "no host": (redis_store("redis://"), r"^server must be a URL .*; it names no host"),
+    "no database": (
+        redis_store("redis://[::1]/x"),
+        r"^server must be .* its database is no number",
+    ),
     "a time-out in words": (redis_store(timeout="1"), r"^timeout must be .*type str$"),
     "no time at all": (redis_store(timeout=0), r"^timeout must be .*more than 0, not 0$"),
     "a retention in words": (redis_store(retention="1 day"), r"^retention must be .*type str$"),

@@ -198,7 +198,9 @@ def require_text_or_source(
         return
     kinds = CredentialSource | SubjectTokenSource | JwtAssertion
     if isinstance(value, type) or not isinstance(value, kinds):
-        problem = wrong_kind(field.name, "a string, a Secret or a TokenProvider", value)
+        problem = wrong_kind(
+            field.name, "a string such as token.access_token, a Secret or a TokenProvider", value
+        )
         # A traceback with local variables would show the value.
         del value
         raise problem
