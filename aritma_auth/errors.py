@@ -161,6 +161,32 @@ def require_seconds(name: str, given: object, *, above_zero: bool = False) -> No
         raise ConfigurationError(f"{name} must be {required}, not {given!r:.40}")
 
 
+def require_count(name: str, given: object, *, least: int = 0, most: int | None = None) -> None:
+    """
+    Require a whole number.
+
+    Args:
+        name: The argument.
+
+        given: What was given.
+
+        least: The smallest that is possible.
+
+        most: The largest that is possible, or None.
+
+    Raises:
+        ConfigurationError: It is none, too small or too large.
+    """
+    required = f"{least} or more" if most is None else f"{least} to {most}"
+    # True is an int, and a mistake.
+    if type(given) is not int:
+        raise wrong_kind(name, f"a whole number, {required}", given)
+    if given < least or (most is not None and given > most):
+        # Python refuses to write an int of thousands of digits.
+        shown = f", not {given}" if abs(given) < 1 << 64 else ""
+        raise ConfigurationError(f"{name} must be {required}{shown}")
+
+
 def require_flag(name: str, given: object) -> None:
     """
     Require an argument to be True or False: a text such as ``"false"`` would count as true.

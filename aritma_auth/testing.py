@@ -9,12 +9,14 @@ its middleware and its failures. Nothing here needs an extra. The fixtures of
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
+    require_count,
     require_instance,
     require_seconds,
 )
@@ -69,6 +71,7 @@ class ManualClock(Clock):
         Args:
             seconds: Duration on this clock.
         """
+        require_seconds("seconds", seconds)
         self._now += seconds
         await asyncio.sleep(0)
 
@@ -113,6 +116,7 @@ class FakeClient:
         require_instance("clock", "a Clock, such as ManualClock()", clock, Clock)
         if environment is None:
             environment = Environment.at("https://identity.test", api_origins=api_origins)
+        require_instance("environment", "an Environment or None", environment, Environment)
         self.environment = environment
         self.client_auth = ClientSecretPost(Secret("test-secret"))
         self.requests: list[Grant] = []
@@ -142,7 +146,8 @@ class FakeClient:
             times: How many of them.
         """
         require_instance("error", "an error of aritma_auth", error, AritmaAuthError)
-        self._next.extend([error] * times)
+        require_count("times", times, least=1)
+        self._next.extend(repeat(error, times))
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:  # noqa: ARG002 - TokenSource
         """

@@ -13,9 +13,9 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from aritma_auth.banking.kinds import OPTIONAL, parse_fields, require_count
+from aritma_auth.banking.kinds import OPTIONAL, parse_fields
 from aritma_auth.banking.problems import parse_time
-from aritma_auth.errors import VerificationError, require_instance
+from aritma_auth.errors import VerificationError, require_count, require_instance
 from aritma_auth.protocol.parameters import OPTIONAL_TIME, require_text
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue, Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json

@@ -24,10 +24,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aritma_auth.banking.cloud_events import CloudEvent
-from aritma_auth.banking.kinds import require_count
-from aritma_auth.errors import (
-    require_instance,
-)
+from aritma_auth.errors import require_count, require_instance
 from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable

@@ -6,8 +6,7 @@ import attrs
 
 from aritma_auth.banking.consents import ENDED, Consent, days_until
 from aritma_auth.banking.events import ConsentStatusUpdated
-from aritma_auth.banking.kinds import require_count
-from aritma_auth.errors import require_instance, require_seconds, wrong_kind
+from aritma_auth.errors import require_count, require_instance, require_seconds, wrong_kind
 from aritma_auth.events import ConsentExpiring, SecretExpiring
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
+from aritma_auth.errors import require_instance, wrong_kind
 from aritma_auth.protocol.parameters import parse_words
 
 
@@ -27,27 +27,6 @@ def parse_acr_values(given: str | Iterable[str]) -> tuple[str, ...]:
         ConfigurationError: They are something else.
     """
     return parse_words(given, "acr_values")
-
-
-def require_count(name: str, given: object, *, least: int = 0) -> None:
-    """
-    Require a whole number.
-
-    Args:
-        name: The argument.
-
-        given: What was given.
-
-        least: The smallest that is possible.
-
-    Raises:
-        ConfigurationError: It is none, or too small.
-    """
-    # True is an int, and a mistake.
-    if type(given) is not int:
-        raise wrong_kind(name, f"a whole number, {least} or more", given)
-    if given < least:
-        raise ConfigurationError(f"{name} must be {least} or more, not {given}")
 
 
 def require_headers(given: object) -> None:

@@ -30,12 +30,13 @@ from aritma_auth.banking.handshake import (
     open_validation_url,
     parse_handshake,
 )
-from aritma_auth.banking.kinds import parse_fields, require_count
+from aritma_auth.banking.kinds import parse_fields
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     VerificationError,
+    require_count,
     require_flag,
     require_instance,
     require_seconds,

@@ -4,8 +4,9 @@ from enum import Enum
 
 import attrs
 
-from aritma_auth.banking.kinds import OPTIONAL, parse_acr_values, require_count, text
+from aritma_auth.banking.kinds import OPTIONAL, parse_acr_values, text
 from aritma_auth.banking.problems import is_status
+from aritma_auth.errors import require_count
 from aritma_auth.runtime.values import Value
 
 SIGNED = ("finalised", "exempted")

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from aritma_auth.banking.api_request import ApiRequest, fill_path
 from aritma_auth.banking.headers import ApiContext, build_api_headers, is_field_value
-from aritma_auth.banking.kinds import require_count
 from aritma_auth.banking.problems import parse_time
-from aritma_auth.errors import ConfigurationError, require_flag, require_instance
+from aritma_auth.errors import ConfigurationError, require_count, require_flag, require_instance
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url

@@ -98,7 +98,7 @@ def parse_origins(urls: Iterable[str | Origin], name: str = "origins") -> frozen
     Raises:
         ConfigurationError: There is no list of these.
     """
-    if isinstance(urls, str) or not isinstance(urls, Iterable):
+    if isinstance(urls, str | bytes) or not isinstance(urls, Iterable):
         raise wrong_kind(name, 'a list of URLs, such as ["https://api.example.com"]', urls)
     return frozenset(
         url if isinstance(url, Origin) else origin_of(require_secure_url(url, f"each of {name}"))

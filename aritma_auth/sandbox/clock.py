@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import math
+import sys
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -56,10 +56,7 @@ class SandboxClock(Clock):
         Raises:
             ConfigurationError: ``seconds`` is not a finite number.
         """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise wrong_kind("seconds", "a number", seconds)
-        if not math.isfinite(seconds):
-            raise ConfigurationError(f"seconds must be finite, not {seconds}")
+        _require_number(seconds)
         self.offset += seconds
         self._elapsed += max(seconds, 0.0)
         self._wake_sleepers()
@@ -71,6 +68,7 @@ class SandboxClock(Clock):
         Args:
             seconds: Duration on this clock.
         """
+        _require_number(seconds)
         end = self.monotonic() + seconds
         await asyncio.sleep(0)
         moved = asyncio.Event()
@@ -89,3 +87,11 @@ class SandboxClock(Clock):
         # A test may move the clock from another thread than the one that sleeps.
         for loop, moved in tuple(self._sleepers):
             loop.call_soon_threadsafe(moved.set)
+
+
+def _require_number(seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise wrong_kind("seconds", "a number", seconds)
+    # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+    if not abs(seconds) <= sys.float_info.max:
+        raise ConfigurationError(f"seconds must be finite, not {seconds!r:.40}")

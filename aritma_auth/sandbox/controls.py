@@ -1,13 +1,24 @@
 """The sandbox as a test holds it: its parts, and what a test registers, approves and counts."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from aritma_auth.errors import ConfigurationError, require_instance, require_seconds
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_count,
+    require_flag,
+    require_instance,
+    require_seconds,
+)
 from aritma_auth.runtime.closing import AsyncCloseable
+from aritma_auth.sandbox.arguments import (
+    require_known,
+    require_members,
+    require_optional_text,
+    require_text,
+)
 from aritma_auth.sandbox.identity.notifications import notify
-from aritma_auth.sandbox.identity.registrations import SandboxClient, User
+from aritma_auth.sandbox.identity.registrations import SandboxClient, User, as_key
 from aritma_auth.sandbox.server import LoopbackServers
 from aritma_auth.sandbox.state import SandboxState
 
@@ -88,6 +99,7 @@ class Sandbox(AsyncCloseable):
         server_version: str = "is4",
         ssl_context: "ssl.SSLContext | None" = None,
     ) -> None:
+        require_text("host", host)
         if host not in _LOOPBACK:
             raise ConfigurationError(
                 "host must be 127.0.0.1, ::1 or localhost, since the sandbox's secrets are public, "
@@ -95,9 +107,8 @@ class Sandbox(AsyncCloseable):
             )
         require_seconds("lifetime", lifetime, above_zero=True)
         for name, port in (("identity_port", identity_port), ("banking_port", banking_port)):
-            require_instance(name, "a number", port, int)
-            if not 0 <= port <= _MAX_PORT:
-                raise ConfigurationError(f"{name} must be from 0 to {_MAX_PORT}, not {port}")
+            require_count(name, port, most=_MAX_PORT)
+        _require_tls(ssl_context)
         self._state = state = SandboxState(lifetime, server_version)
         state.ssl_context = ssl_context
         self._servers = LoopbackServers(state, host, (identity_port, banking_port), ssl_context)
@@ -197,6 +208,7 @@ class Sandbox(AsyncCloseable):
         Raises:
             ConfigurationError: No device waits with that code, or no end-user has that name.
         """
+        require_text("user_code", user_code)
         subject = None if username is None else self._user(username).subject
         if not self._state.device_codes.decide(user_code, subject):
             raise ConfigurationError("user_code must be one that a device shows and waits with")
@@ -218,6 +230,7 @@ class Sandbox(AsyncCloseable):
         Raises:
             ConfigurationError: Nothing waits for that end-user, or no end-user has that name.
         """
+        require_flag("agrees", agrees)
         name = self._user(username).username
         decided = self._state.backchannel_requests.decide(name, agrees=agrees)
         if decided is None:
@@ -235,6 +248,8 @@ class Sandbox(AsyncCloseable):
 
             subject: The end-user whom the token is for.
         """
+        for name, given in (("provider", provider), ("token", token), ("subject", subject)):
+            require_text(name, given)
         self._state.token_endpoint.subject_tokens.external_tokens[provider, token] = subject
 
     def issue_assertion(
@@ -255,6 +270,8 @@ class Sandbox(AsyncCloseable):
 
         Spec: RFC 7523 §3.
         """
+        require_optional_text("audience", audience)
+        require_members("claims", claims)
         subject = self._user(username).subject
         assertions = self._state.token_endpoint.assertions
         return assertions.issue(subject, audience or self._state.issuer_of(None), claims)
@@ -268,8 +285,10 @@ class Sandbox(AsyncCloseable):
 
             public_key: What verifies them: in PEM, or a JSON Web Key as text or mapping.
         """
-        text = json.dumps(dict(public_key)) if isinstance(public_key, Mapping) else public_key
-        self._state.token_endpoint.assertions.trusted[issuer] = text
+        require_text("issuer", issuer)
+        key = as_key(public_key)
+        require_text("public_key", key)
+        self._state.token_endpoint.assertions.trusted[issuer] = key or ""
 
     def requests_at(self, where: str) -> int:
         """
@@ -292,8 +311,12 @@ class Sandbox(AsyncCloseable):
         return None if session is None else session.session_id
 
     def _user(self, username: str) -> User:
-        if username not in self.users:
-            raise ConfigurationError(
-                f"username must be one of {', '.join(self.users)}, not {username!r}"
-            )
-        return self.users[username]
+        return self.users[require_known("username", username, self.users)]
+
+
+def _require_tls(given: object) -> None:
+    # What no TLS needs does not load ssl.
+    if given is not None:
+        import ssl
+
+        require_instance("ssl_context", "an ssl.SSLContext or None", given, ssl.SSLContext)

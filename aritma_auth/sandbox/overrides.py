@@ -1,21 +1,21 @@
 """What the identity server's responses and tokens say instead of the truth."""
 
-from typing import Any
-
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import require_instance
+from aritma_auth.sandbox.arguments import members, require_known
 
 SIGNATURES = ("good", "none", "foreign", "alternate", "HS256")
 
 Changes = dict[str, object]
 
 
-def _known(_overrides: object, _attribute: "attrs.Attribute[Any]", signature: str) -> None:
-    if signature not in SIGNATURES:
-        raise ConfigurationError(
-            f"signature must be one of {', '.join(SIGNATURES)}, not {signature!r}"
-        )
+def _known(_overrides: object, field: "attrs.Attribute[str]", signature: str) -> None:
+    require_known(field.name, signature, SIGNATURES)
+
+
+def _keys(_overrides: object, field: "attrs.Attribute[list[Changes]]", keys: object) -> None:
+    require_instance(field.name, "a list of JSON Web Keys", keys, list)
 
 
 @attrs.define(kw_only=True)
@@ -52,17 +52,17 @@ class ResponseOverrides:
         keys: JSON Web Keys that are published before the valid ones.
     """
 
-    metadata: Changes = attrs.field(factory=dict)
-    authorization_response: Changes = attrs.field(factory=dict)
-    token_response: Changes = attrs.field(factory=dict)
-    access_token: Changes = attrs.field(factory=dict)
-    id_token: Changes = attrs.field(factory=dict)
-    logout_token: Changes = attrs.field(factory=dict)
-    header: Changes = attrs.field(factory=dict)
-    userinfo: Changes = attrs.field(factory=dict)
+    metadata: Changes = attrs.field(factory=dict, validator=members)
+    authorization_response: Changes = attrs.field(factory=dict, validator=members)
+    token_response: Changes = attrs.field(factory=dict, validator=members)
+    access_token: Changes = attrs.field(factory=dict, validator=members)
+    id_token: Changes = attrs.field(factory=dict, validator=members)
+    logout_token: Changes = attrs.field(factory=dict, validator=members)
+    header: Changes = attrs.field(factory=dict, validator=members)
+    userinfo: Changes = attrs.field(factory=dict, validator=members)
     signature: str = attrs.field(default="good", validator=_known)
     response_signature: str = attrs.field(default="good", validator=_known)
-    keys: list[Changes] = attrs.field(factory=list)
+    keys: list[Changes] = attrs.field(factory=list, validator=_keys)
 
 
 def apply_overrides(truth: Changes, changes: Changes) -> Changes:

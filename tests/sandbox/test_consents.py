@@ -110,5 +110,5 @@ async def test_a_decision_is_delivered(sandbox):
 async def test_a_decision_is_of_a_consent(sandbox, consent_id, status):
     """An unknown consent or status is refused by name."""
     consent_id = consent_id or sandbox.consents.add("sandbox-service").consent_id
-    with pytest.raises(aa.ConfigurationError, match="decide takes"):
+    with pytest.raises(aa.ConfigurationError, match=r"^(consent_id|status) must be one of"):
         await sandbox.consents.decide(consent_id, status)

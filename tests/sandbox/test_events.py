@@ -173,4 +173,4 @@ async def test_a_mode_is_known(sandbox):
     """A form that the sandbox does not know is refused by name."""
     subscription = Subscription(url="http://127.0.0.1:1/events", authorization="a")
     with pytest.raises(ConfigurationError, match="mode must be one of"):
-        await sandbox.events.deliver(subscription, [], mode="avro")
+        await sandbox.events.deliver(subscription, [{"id": "1"}], mode="avro")

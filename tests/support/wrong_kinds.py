@@ -5,6 +5,8 @@ import datetime as dt
 import inspect
 import math
 
+import pytest
+
 import aritma_auth as aa
 
 
@@ -57,3 +59,34 @@ async def try_name(module, name, right):
 async def try_method(make, name, right):
     """Try each argument of a method, of an object made anew for each call."""
     await try_all(lambda **arguments: getattr(make(), name.partition(" ")[0])(**arguments), right)
+
+
+def is_of(kinds, value):
+    """Tell whether a value is of one of some kinds; True is no number here."""
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    return bool in kinds if isinstance(value, bool) else isinstance(value, kinds)
+
+
+async def refuse_all(call, arguments, *, tries_right=True):
+    """
+    Require each argument to refuse, by its own name, each value that is of none of its kinds.
+
+    A value of a right kind may be wrong for another reason: then it ends in an error of the package.
+    ``arguments`` has a right value and its kinds for each name.
+    """
+    right = {name: value for name, (value, _) in arguments.items()}
+    for name, (_, kinds) in arguments.items():
+        for wrong in wrong_values():
+            given = {**right, name: wrong}
+            try:
+                if is_of(kinds, wrong):
+                    if tries_right:
+                        await use(call, given)
+                    continue
+                with pytest.raises(aa.ConfigurationError, match=rf"\b{name}\b"):
+                    result = call(**given)
+                    if inspect.isawaitable(result):
+                        await result
+            except BaseException as error:
+                error.add_note(f"with {name}={wrong!a:.60}")
+                raise

@@ -2,7 +2,14 @@
 
 from collections import deque
 
-from aritma_auth.sandbox.faults.wire import WireFaults, require_known
+from aritma_auth.errors import require_count, require_flag
+from aritma_auth.sandbox.arguments import (
+    require_known,
+    require_optional_text,
+    require_text,
+    require_times,
+)
+from aritma_auth.sandbox.faults.wire import WireFaults
 from aritma_auth.sandbox.identity.certificates import ClientCertificates
 from aritma_auth.sandbox.identity.keys import DECOY, signing_key
 from aritma_auth.sandbox.identity.proofs import Nonces, ProofValidator
@@ -68,6 +75,8 @@ class Faults(WireFaults):
 
             description: Its ``error_description``, or None.
         """
+        require_text("error", error)
+        require_optional_text("description", description)
         self._denials.append((error, description))
 
     def take_denial(self) -> tuple[str, str | None] | None:
@@ -81,6 +90,7 @@ class Faults(WireFaults):
         Args:
             refresh_tokens: The refresh tokens too; refreshing is then ``invalid_grant``.
         """
+        require_flag("refresh_tokens", refresh_tokens)
         self._issuer.revoke_all()
         if refresh_tokens:
             self._refresh_tokens.revoke_all()
@@ -92,6 +102,7 @@ class Faults(WireFaults):
         Args:
             is_on: False stops it.
         """
+        require_flag("is_on", is_on)
         self._pushed_requests.is_required = is_on
 
     def require_signed_requests(self, *, is_on: bool = True) -> None:
@@ -101,6 +112,7 @@ class Faults(WireFaults):
         Args:
             is_on: False stops it.
         """
+        require_flag("is_on", is_on)
         self._request_objects.is_required = is_on
 
     def expire_pushed_requests(self) -> None:
@@ -128,6 +140,10 @@ class Faults(WireFaults):
 
             is_on: False stops it.
         """
+        if uses is not None:
+            require_count("uses", uses, least=1)
+        require_flag("are_single", are_single)
+        require_flag("is_on", is_on)
         nonces = self._nonces(where)
         nonces.is_required, nonces.uses, nonces.are_single = is_on, uses, are_single
 
@@ -162,7 +178,9 @@ class Faults(WireFaults):
             where: ``token`` for the identity server, or ``api`` for the Banking APIs.
         """
         known = ("use_dpop_nonce", "invalid_dpop_proof")
-        error = require_known("error", error, known)
+        require_known("error", error, known)
+        require_flag("offers_nonce", offers_nonce)
+        require_times(times)
         self._nonces(where).refuse_next(error, times, offers_nonce=offers_nonce)
 
     def swap_certificate_next(self, *, times: int = 1, where: str = "token") -> None:
@@ -174,6 +192,7 @@ class Faults(WireFaults):
 
             where: ``token``, ``userinfo`` or ``api``.
         """
+        require_times(times)
         places = ("token", "userinfo", "api")
         self._certificates.swap_next(require_known("where", where, places), times)
 
@@ -184,6 +203,7 @@ class Faults(WireFaults):
         Args:
             times: Number of tokens.
         """
+        require_times(times)
         self._issuer.bind_next_to_another_key(times=times)
 
     def _nonces(self, where: str) -> Nonces:

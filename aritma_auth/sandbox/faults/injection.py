@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from aritma_auth.errors import require_count
+
 _HOUR = 3600
 
 Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
@@ -40,6 +42,7 @@ class Hold:
         Args:
             count: Number of requests.
         """
+        require_count("count", count)
         async with self._arrival:
             await self._arrival.wait_for(lambda: self.arrived >= count)
 

@@ -1,11 +1,17 @@
 """What goes wrong on the wire: late, lost, broken off, or no OAuth response at all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import require_count, require_flag, require_instance, require_seconds
+from aritma_auth.sandbox.arguments import (
+    require_headers,
+    require_known,
+    require_text,
+    require_times,
+)
 from aritma_auth.sandbox.faults import injection
 from aritma_auth.sandbox.faults.echo import PLACES_IN_RESPONSE, SPELLINGS, echo
-from aritma_auth.sandbox.faults.injection import FaultQueue, Hold
+from aritma_auth.sandbox.faults.injection import Fault, FaultQueue, Hold
 
 _ENDPOINTS = (
     "token",
@@ -24,6 +30,8 @@ _ENDPOINTS = (
 PLACES = ("api", *_ENDPOINTS)
 """Where faults may happen: the Banking APIs, and the identity server's endpoints."""
 
+_MAX_SIZE = 1 << 30
+
 _PAGES = {
     "gateway": (b"<!doctype html><title>Bad Gateway</title><h1>502 Bad Gateway</h1>", "text/html"),
     "ingress": (b"default backend - 404", "text/plain; charset=utf-8"),
@@ -31,25 +39,6 @@ _PAGES = {
     "empty": (b"", None),
 }
 """What stands in front of a server sends such bodies; an empty one comes without a media type."""
-
-
-def require_known(name: str, value: str, known: Iterable[str]) -> str:
-    """
-    Require an argument to be one of the known words.
-
-    Args:
-        name: The argument.
-
-        value: What was given.
-
-        known: The words.
-
-    Raises:
-        ConfigurationError: It is none of them.
-    """
-    if value not in known:
-        raise ConfigurationError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-    return value
 
 
 def place_of(path: str) -> str | None:
@@ -109,6 +98,7 @@ class WireFaults:
 
             where: One of the places.
         """
+        require_seconds("seconds", seconds)
         self.at(where).latency = seconds
 
     def delay_next(self, seconds: float, *, times: int = 1, where: str = "token") -> None:
@@ -122,7 +112,8 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.delay(seconds), times)
+        require_seconds("seconds", seconds)
+        self._add(injection.delay(seconds), times, where)
 
     def fail_next(
         self,
@@ -147,11 +138,14 @@ class WireFaults:
 
             where: One of the places.
         """
+        _require_status(status)
         body, media_type = _PAGES[require_known("page", page, _PAGES)]
         headers = {} if media_type is None else {"Content-Type": media_type}
         if retry_after is not None:
+            if not isinstance(retry_after, str):
+                require_seconds("retry_after", retry_after)
             headers["Retry-After"] = str(retry_after)
-        self.at(where).add(injection.respond(status, body, headers), times)
+        self._add(injection.respond(status, body, headers), times, where)
 
     def respond_next(
         self,
@@ -176,8 +170,11 @@ class WireFaults:
 
             where: One of the places.
         """
+        _require_octets("body", body)
+        _require_status(status)
+        require_headers(headers)
         fields = {"Content-Type": "application/json"} if headers is None else headers
-        self.at(where).add(injection.respond(status, body, fields), times)
+        self._add(injection.respond(status, body, fields), times, where)
 
     def send_raw_next(self, octets: bytes, *, times: int = 1, where: str = "token") -> None:
         """
@@ -192,7 +189,8 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.send_raw(octets), times)
+        _require_octets("octets", octets)
+        self._add(injection.send_raw(octets), times, where)
 
     def redirect_next(self, location: str, *, status: int = 307, where: str = "token") -> None:
         """
@@ -205,6 +203,7 @@ class WireFaults:
 
             where: One of the places.
         """
+        require_text("location", location)
         self.respond_next(b"", status=status, headers={"Location": location}, where=where)
 
     def echo_next(
@@ -235,7 +234,8 @@ class WireFaults:
         """
         require_known("spelling", spelling, SPELLINGS)
         require_known("place", place, PLACES_IN_RESPONSE)
-        self.at(where).add(echo(spelling, place, status), times)
+        _require_status(status)
+        self._add(echo(spelling, place, status), times, where)
 
     def drop_kept_alive(self, where: str = "token", *, is_on: bool = True) -> None:
         """
@@ -248,6 +248,7 @@ class WireFaults:
 
             is_on: False stops it.
         """
+        require_flag("is_on", is_on)
         self.at(where).drops_kept_alive = is_on
 
     def hang_next(self, *, times: int = 1, where: str = "token") -> None:
@@ -259,7 +260,7 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.hang(), times)
+        self._add(injection.hang(), times, where)
 
     def stall_next(
         self,
@@ -278,8 +279,10 @@ class WireFaults:
 
             where: One of the places.
         """
+        _require_status(status)
+        require_headers(headers)
         fields = {"Content-Type": "application/json"} if headers is None else headers
-        self.at(where).add(injection.stall(status, fields))
+        self._add(injection.stall(status, fields), 1, where)
 
     def drop_next(self, *, times: int = 1, where: str = "token") -> None:
         """
@@ -290,7 +293,7 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.drop(processed=False), times)
+        self._add(injection.drop(processed=False), times, where)
 
     def lose_response_next(self, *, times: int = 1, where: str = "token") -> None:
         """
@@ -301,7 +304,7 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.drop(processed=True), times)
+        self._add(injection.drop(processed=True), times, where)
 
     def truncate_next(self, *, where: str = "token") -> None:
         """
@@ -310,7 +313,7 @@ class WireFaults:
         Args:
             where: One of the places.
         """
-        self.at(where).add(injection.truncate())
+        self._add(injection.truncate(), 1, where)
 
     def flood_next(self, *, where: str = "token") -> None:
         """
@@ -319,7 +322,7 @@ class WireFaults:
         Args:
             where: One of the places.
         """
-        self.at(where).add(injection.endless(0, b" " * 65536))
+        self._add(injection.endless(0, b" " * 65536), 1, where)
 
     def drip_next(self, interval: float = 0.05, *, where: str = "token") -> None:
         """
@@ -330,7 +333,8 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.endless(interval, b" "))
+        require_seconds("interval", interval)
+        self._add(injection.endless(interval, b" "), 1, where)
 
     def bomb_next(self, size: int = 1 << 26, *, where: str = "token") -> None:
         """
@@ -341,4 +345,17 @@ class WireFaults:
 
             where: One of the places.
         """
-        self.at(where).add(injection.gzip_bomb(size))
+        require_count("size", size, least=1, most=_MAX_SIZE)
+        self._add(injection.gzip_bomb(size), 1, where)
+
+    def _add(self, fault: Fault, times: int, where: str) -> None:
+        require_times(times)
+        self.at(where).add(fault, times)
+
+
+def _require_status(given: object) -> None:
+    require_count("status", given, least=100, most=999)
+
+
+def _require_octets(name: str, given: object) -> None:
+    require_instance(name, "bytes", given, bytes)

@@ -1,13 +1,23 @@
 """The sandbox's registered clients and end-users, all made up and public."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from aritma_auth.errors import wrong_kind
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
+from aritma_auth.sandbox.arguments import (
+    flag,
+    optional_flag,
+    optional_text,
+    seconds,
+    text,
+    texts,
+)
 
 API_SCOPES = (
     "api",
@@ -30,35 +40,29 @@ RESOURCES = {
 """Resource indicators (RFC 8707), each with its scopes."""
 
 
-def _texts(values: str | Iterable[str]) -> tuple[str, ...]:
-    """Make a tuple of one text or several."""
-    given: object = values
-    if isinstance(given, str):
-        return (given,)
-    if not isinstance(given, Iterable) or not all(isinstance(each, str) for each in (*given,)):
-        problem = wrong_kind(
-            "each of a client's secrets, scopes, grant types and addresses", "a text", given
-        )
-        # The traceback's local variables would show a secret.
-        del values, given
-        raise problem
-    return tuple(values)
+def _tuple(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Make a tuple of one text or several; what is neither is left to the validator."""
+    given: Any = values
+    is_several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    return tuple(given) if is_several else (given,)
 
 
-def _as_key(given: str | Mapping[str, object] | None) -> str | None:
-    text: object
-    try:
-        text = json.dumps(dict(given)) if isinstance(given, Mapping) else given
-    except TypeError:
-        text = given
-    if not isinstance(text, str | None):
-        raise wrong_kind("public_key", "a key in PEM, or a JSON Web Key as text or mapping", given)
-    return text
+def as_key(given: str | Mapping[str, object] | None) -> str | None:
+    """
+    Make the text of a public key that may be a JSON Web Key.
 
+    Args:
+        given: The key as text or mapping, or None.
 
-def _require_text(_value: object, field: "attrs.Attribute[str]", given: object) -> None:
-    if not isinstance(given, str):
-        raise wrong_kind(field.name, "a text", given)
+    Raises:
+        ConfigurationError: It is a mapping that JSON cannot hold, or something else.
+    """
+    if isinstance(given, Mapping):
+        with contextlib.suppress(TypeError, ValueError, RecursionError):
+            return json.dumps(dict(given))
+    if isinstance(given, str | None):
+        return given
+    raise wrong_kind("public_key", "a key in PEM, or a JSON Web Key as text or mapping", given)
 
 
 @with_hidden_arguments
@@ -114,26 +118,32 @@ class SandboxClient:
         front_channel_logout_uri: The address that the signed-out page loads in a frame, or None.
     """
 
-    client_id: str = attrs.field(validator=_require_text)
-    secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    public_key: str | None = attrs.field(default=None, converter=_as_key)
-    certificate_name: str | None = None
-    certificate_thumbprint: str | None = None
-    grant_types: tuple[str, ...] = attrs.field(default=("client_credentials",), converter=_texts)
-    scopes: tuple[str, ...] = attrs.field(default=("bankservice",), converter=_texts)
-    lifetime: int = 3600
-    refresh_tokens_rotate: bool | None = None
-    redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    post_logout_redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    requires_pkce: bool = True
-    requires_dpop: bool = False
-    requires_par: bool = False
-    userinfo_is_signed: bool = False
-    requires_consent: bool = False
-    back_channel_logout_uri: str | None = None
-    backchannel_notification_uri: str | None = None
-    front_channel_logout_uri: str | None = None
+    client_id: str = attrs.field(validator=text)
+    secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple, validator=texts)
+    expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple, validator=texts)
+    public_key: str | None = attrs.field(default=None, converter=as_key)
+    certificate_name: str | None = attrs.field(default=None, validator=optional_text)
+    certificate_thumbprint: str | None = attrs.field(default=None, validator=optional_text)
+    grant_types: tuple[str, ...] = attrs.field(
+        default=("client_credentials",), converter=_tuple, validator=texts
+    )
+    scopes: tuple[str, ...] = attrs.field(
+        default=("bankservice",), converter=_tuple, validator=texts
+    )
+    lifetime: int = attrs.field(default=3600, validator=seconds)
+    refresh_tokens_rotate: bool | None = attrs.field(default=None, validator=optional_flag)
+    redirect_uris: tuple[str, ...] = attrs.field(default=(), converter=_tuple, validator=texts)
+    post_logout_redirect_uris: tuple[str, ...] = attrs.field(
+        default=(), converter=_tuple, validator=texts
+    )
+    requires_pkce: bool = attrs.field(default=True, validator=flag)
+    requires_dpop: bool = attrs.field(default=False, validator=flag)
+    requires_par: bool = attrs.field(default=False, validator=flag)
+    userinfo_is_signed: bool = attrs.field(default=False, validator=flag)
+    requires_consent: bool = attrs.field(default=False, validator=flag)
+    back_channel_logout_uri: str | None = attrs.field(default=None, validator=optional_text)
+    backchannel_notification_uri: str | None = attrs.field(default=None, validator=optional_text)
+    front_channel_logout_uri: str | None = attrs.field(default=None, validator=optional_text)
 
     @property
     def client_secret(self) -> str:
@@ -175,11 +185,11 @@ class User:
         one_time_code: The second factor, which stands for BankID too.
     """
 
-    subject: str = attrs.field(validator=_require_text)
-    username: str = attrs.field(validator=_require_text)
-    password: str = attrs.field(repr=False, validator=_require_text)
-    name: str = ""
-    one_time_code: str = attrs.field(default="123456", repr=False)
+    subject: str = attrs.field(validator=text)
+    username: str = attrs.field(validator=text)
+    password: str = attrs.field(repr=False, validator=text)
+    name: str = attrs.field(default="", validator=text)
+    one_time_code: str = attrs.field(default="123456", repr=False, validator=text)
 
     @property
     def claims(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ Source: IdentityServer4 4.x and Duende IdentityServer at their release tags.
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.arguments import require_known
 
 
 @attrs.frozen(kw_only=True)
@@ -162,9 +162,4 @@ def server_version_named(name: str) -> ServerVersion:
     Raises:
         ConfigurationError: No version has that name.
     """
-    version = SERVER_VERSIONS.get(name)
-    if version is None:
-        raise ConfigurationError(
-            f"server_version must be one of {', '.join(SERVER_VERSIONS)}, not {name!r}"
-        )
-    return version
+    return SERVER_VERSIONS[require_known("server_version", name, SERVER_VERSIONS)]

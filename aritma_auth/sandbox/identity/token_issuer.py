@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from aritma_auth.errors import require_flag
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
@@ -95,6 +96,8 @@ class TokenIssuer:
 
             keep_old: The old keys stay published.
         """
+        require_flag("at_next_id_token", at_next_id_token)
+        require_flag("keep_old", keep_old)
         if at_next_id_token:
             self._is_rolling_soon = True
             return

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.arguments import require_known, require_text
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.records.deliveries import SandboxEvents
 
@@ -49,6 +50,7 @@ class SandboxConsents:
 
     def add(self, client_id: str) -> SandboxConsent:
         """Add a consent, which its end-user has not confirmed yet."""
+        require_text("client_id", client_id)
         consent = SandboxConsent(client_id=client_id, expires_at=self._clock.time() + _LIFETIME)
         self.consents[consent.consent_id] = consent
         return consent
@@ -65,11 +67,11 @@ class SandboxConsents:
         Raises:
             ConfigurationError: There is no such consent or status.
         """
+        require_text("consent_id", consent_id)
+        require_known("status", status, STATUSES)
         consent = self.consents.get(consent_id)
-        if consent is None or status not in STATUSES:
-            raise ConfigurationError(
-                f"decide takes the id of a consent, and one of {', '.join(STATUSES)}"
-            )
+        if consent is None:
+            raise ConfigurationError("consent_id must be one of sandbox.consents.consents")
         consent.status = status
         if status == "authorized":
             consent.expires_at = self._clock.time() + _LIFETIME

@@ -15,12 +15,25 @@ from urllib.parse import quote
 import aiohttp
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_instance
+from aritma_auth.errors import require_instance, wrong_kind
+from aritma_auth.sandbox.arguments import (
+    count,
+    flag,
+    require_known,
+    require_members,
+    require_optional_text,
+    require_text,
+    require_times,
+    text,
+    texts,
+)
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.secret import Secret
 
 MODES = ("structured", "binary", "batch", "mixed")
 """Forms of a delivery; ``mixed`` has ``ce-`` fields beside a structured envelope."""
+
+METHODS = ("POST", "PUT")
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 TENANT = "00000000-0000-0000-0000-000000000000"
@@ -52,18 +65,18 @@ class Subscription:
         is_active: Its receiver has opened the validation URL.
     """
 
-    subscription_id: str = attrs.field(factory=lambda: secrets.token_hex(8))
-    url: str
+    subscription_id: str = attrs.field(factory=lambda: secrets.token_hex(8), validator=text)
+    url: str = attrs.field(validator=text)
     authorization: str | Secret = attrs.field(repr=False)
-    types: tuple[str, ...] = ()
-    tenant: str = TENANT
-    max_attempts: int = 3
-    dead_letters: bool = True
-    is_active: bool = False
+    types: tuple[str, ...] = attrs.field(default=(), validator=texts)
+    tenant: str = attrs.field(default=TENANT, validator=text)
+    max_attempts: int = attrs.field(default=3, validator=count)
+    dead_letters: bool = attrs.field(default=True, validator=flag)
+    is_active: bool = attrs.field(default=False, validator=flag)
     validation_code: str = attrs.field(factory=lambda: secrets.token_urlsafe(16), repr=False)
 
     def __attrs_post_init__(self) -> None:
-        require_instance("authorization", "a text or a Secret", self.authorization, (str, Secret))
+        _require_authorization(self.authorization)
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +134,7 @@ class SandboxEvents:
         Raises:
             ConfigurationError: It is no subscription, or its Secret cannot be loaded.
         """
-        require_instance("subscription", "a Subscription, with url=", subscription, Subscription)
+        _require_subscription(subscription)
         self.subscriptions[subscription.subscription_id] = subscription
         await self.shake_hands(subscription)
         return subscription.is_active
@@ -140,6 +153,8 @@ class SandboxEvents:
         Returns:
             The receiver's status, or None for no response.
         """
+        _require_subscription(subscription)
+        require_optional_text("validation_url", validation_url)
         code = subscription.validation_code
         url = f"{self._base_url()}api/subscriptions/validations/{code}"
         headers = {
@@ -165,6 +180,8 @@ class SandboxEvents:
 
             data: Its data.
         """
+        require_text("kind", kind)
+        require_members("data", data)
         wanted = [each for each in self.subscriptions.values() if each.is_active]
         return [
             await self.deliver(each, [self.envelope(each, kind, data)])
@@ -191,6 +208,9 @@ class SandboxEvents:
 
             attributes: Attributes that replace the usual ones, such as ``tid`` or ``id``.
         """
+        _require_subscription(subscription)
+        require_text("kind", kind)
+        require_members("data", data)
         time = datetime.fromtimestamp(self._clock.time(), UTC)
         return {
             "specversion": "1.0",
@@ -233,8 +253,11 @@ class SandboxEvents:
         Raises:
             ConfigurationError: There is no such mode.
         """
-        if mode not in MODES:
-            raise ConfigurationError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        _require_subscription(subscription)
+        _require_events(events)
+        require_known("mode", mode, MODES)
+        require_known("method", method, METHODS)
+        require_times(times)
         headers, body = _encoded(events, mode)
         headers["Authorization"] = await _load(
             subscription.authorization if authorization is None else authorization
@@ -262,8 +285,24 @@ class SandboxEvents:
         ]
 
 
+def _require_subscription(given: object) -> None:
+    require_instance("subscription", "a Subscription, with url=", given, Subscription)
+
+
+def _require_events(given: object) -> None:
+    if not isinstance(given, list) or not given:
+        raise wrong_kind("events", "a list of what envelope() made", given)
+    for event in given:
+        require_members("each of events", event)
+
+
+def _require_authorization(given: object) -> None:
+    require_instance("authorization", "a text or a Secret", given, (str, Secret))
+
+
 async def _load(authorization: str | Secret) -> str:
     """Give what is sent as ``Authorization``; a Secret is loaded for each request."""
+    _require_authorization(authorization)
     return authorization if isinstance(authorization, str) else (await authorization.load()).text
 
 

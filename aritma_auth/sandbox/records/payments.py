@@ -2,6 +2,8 @@
 
 import attrs
 
+from aritma_auth.sandbox.arguments import count
+
 
 @attrs.define(kw_only=True)
 class Payment:
@@ -65,7 +67,7 @@ class SandboxPayments:
         executed: Identifiers of the payments that were executed, once for each execution.
     """
 
-    required_authorizations: int = 1
+    required_authorizations: int = attrs.field(default=1, validator=count)
     initiated: list[str] = attrs.field(factory=list)
     executed: list[str] = attrs.field(factory=list)
 
