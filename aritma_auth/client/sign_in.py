@@ -19,7 +19,7 @@ from aritma_auth.protocol.authorization_response import (
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.jws import require_joserfc
-from aritma_auth.protocol.parameters import narrow_resources
+from aritma_auth.protocol.parameters import narrow_resources, parse_scope
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
     SignIn,
@@ -66,6 +66,8 @@ class SignInFlow:
         **parameters: Unpack[AuthorizationParameters],
     ) -> AuthorizationRequest:
         """Make the authorization request; sign it and push it where that is demanded."""
+        # A mistake of the caller's is told before the server is looked up.
+        scope = parse_scope(scope)
         connection = self._connection
         profile = connection.profile
         if profile is not None:

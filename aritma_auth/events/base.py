@@ -155,12 +155,14 @@ def told(error: AritmaAuthError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def require_listener(on_event: object) -> None:
+def require_listener(on_event: object, name: str = "on_event") -> None:
     """
     Require a listener of events to be a plain function, or None.
 
     Args:
         on_event: What was given.
+
+        name: The argument.
 
     Raises:
         ConfigurationError: It cannot be called, or is a coroutine function that nobody would await.
@@ -168,10 +170,10 @@ def require_listener(on_event: object) -> None:
     call = getattr(on_event, "__call__", None)  # noqa: B004 - a callable object may be async too
     if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(call):
         raise ConfigurationError(
-            "on_event must be a plain function, not a coroutine function: start a task inside it"
+            f"{name} must be a plain function, not a coroutine function: start a task inside it"
         )
     if on_event is not None and call is None:
-        raise wrong_kind("on_event", "a function that takes one event, or None", on_event)
+        raise wrong_kind(name, "a function that takes one event, or None", on_event)
 
 
 def notify(listener: Listener | None, event: Event) -> None:

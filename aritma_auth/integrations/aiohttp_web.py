@@ -100,6 +100,7 @@ class WebSignIn:
 
             AritmaAuthError: The session store is away.
         """
+        require_instance("request", "an aiohttp.web.Request", request, web.Request)
         if _USER not in request:
             if _IS_SET_UP not in request.config_dict:
                 raise ConfigurationError(

@@ -101,6 +101,7 @@ class WebSignIn:
 
             AritmaAuthError: The session store is away.
         """
+        require_instance("request", "a fastapi.Request", request, Request)
         found: list[SignedInUser | None] | None = request.scope.get(_FOUND)
         if found is None:
             raise ConfigurationError(

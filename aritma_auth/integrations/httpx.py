@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError
+from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.events import Listener, NonceRequired, RequestReplayed, log_event
 from aritma_auth.events.base import require_listener
 from aritma_auth.optional import require
@@ -156,6 +156,7 @@ class BearerAuth(httpx.Auth):
 
     def _steps(self, request: httpx.Request) -> _Steps:
         """Yield what is needed next: a token, a proof, or the response to a request."""
+        require_instance("request", "an httpx.Request", request, httpx.Request)
         rules, url = self._rules, URL(str(request.url))
         if not rules._allow(url):
             rules._pass_unsigned(url)

@@ -20,7 +20,7 @@ from contextvars import ContextVar, Token
 
 import attrs
 
-from aritma_auth.errors import require_flag, require_instance
+from aritma_auth.errors import require_count, require_flag, require_instance
 from aritma_auth.events import FlightEnded, FlightStarted, RefreshFailed
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.optional import require
@@ -89,7 +89,7 @@ class Telemetry:
         per_key: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        require_listener(then)
+        require_listener(then, "then")
         if meter_provider is not None:
             require_instance("meter_provider", "a MeterProvider", meter_provider, MeterProvider)
         if tracer_provider is not None:
@@ -103,12 +103,14 @@ class Telemetry:
 
     def __call__(self, event: Event) -> None:
         """Count an event, and show it in the span of its flight."""
+        require_instance("event", "an Event", event, Event)
         notify(self._then, event)
         self._metrics.record(event)
         self._spans.record(event)
 
     def on_wait(self, flight: int) -> None:
         """Link the caller's current span to the flight that it waits for."""
+        require_count("flight", flight)
         self._spans.link(flight)
 
 

@@ -11,9 +11,10 @@ from base64 import b64decode, b64encode
 from typing import Protocol, runtime_checkable
 
 from aritma_auth.errors import (
-    ConfigurationError,
     StoreError,
+    require_count,
     require_instance,
+    require_seconds,
 )
 from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -100,9 +101,7 @@ class MemorySessionStore:
 
     @hides_arguments
     def __init__(self, *, limit: int = 100_000, clock: Clock = SYSTEM_CLOCK) -> None:
-        require_instance("limit", "a number of texts, 1 or more", limit, int)
-        if limit < 1:
-            raise ConfigurationError(f"limit must be a number of texts, 1 or more, not {limit}")
+        require_count("limit", limit, least=1)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         self._limit = limit
         self._clock = clock
@@ -112,11 +111,13 @@ class MemorySessionStore:
 
     async def put(self, key: str, text: str, *, seconds: float) -> None:
         """Write a text."""
+        _require_entry(key, text, seconds)
         with self._lock:
             self._write(key, text, seconds)
 
     async def add(self, key: str, text: str, *, seconds: float) -> bool:
         """Write a text unless there is one."""
+        _require_entry(key, text, seconds)
         with self._lock:
             if self._read(key) is not None:
                 return False
@@ -125,11 +126,13 @@ class MemorySessionStore:
 
     async def get(self, key: str) -> str | None:
         """Return a text, or None."""
+        _require_key(key)
         with self._lock:
             return self._read(key)
 
     async def take(self, key: str) -> str | None:
         """Return a text and delete it."""
+        _require_key(key)
         with self._lock:
             text = self._read(key)
             self._texts.pop(key, None)
@@ -213,6 +216,7 @@ class RedisSessionStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now.
         """
+        _require_entry(key, text, seconds)
         await self._run("SET", key, *self._sealed(key, text), *_expiry(seconds))
 
     async def add(self, key: str, text: str, *, seconds: float) -> bool:
@@ -222,6 +226,7 @@ class RedisSessionStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now; it is not known whether it has written.
         """
+        _require_entry(key, text, seconds)
         written = await self._run("SET", key, *self._sealed(key, text), *_expiry(seconds), "NX")
         return written is not None
 
@@ -245,15 +250,21 @@ class RedisSessionStore(AsyncCloseable):
         return self._opened(key, await self._run("GETDEL", key))
 
     def _sealed(self, key: str, text: str) -> tuple[str]:
+        # JSON can carry a lone surrogate, which strict UTF-8 cannot encode.
+        octets = text.encode(errors="surrogatepass")
         # As text: a client that was given may decode what it receives.
-        return (b64encode(self._keys.encrypt(text.encode(), place=self._name(key))).decode(),)
+        return (b64encode(self._keys.encrypt(octets, place=self._name(key))).decode(),)
 
     def _opened(self, key: str, sealed: object) -> str | None:
         if sealed is None:
             return None
         try:
             encrypted = b64decode(sealed if isinstance(sealed, bytes | str) else b"", validate=True)
-            return HiddenStr(bytes(self._keys.decrypt(encrypted, place=self._name(key))).decode())
+            return HiddenStr(
+                bytes(self._keys.decrypt(encrypted, place=self._name(key))).decode(
+                    errors="surrogatepass"
+                )
+            )
         except RecordError as error:
             problem = str(error)
         except ValueError:
@@ -264,6 +275,7 @@ class RedisSessionStore(AsyncCloseable):
         return f"{self._prefix}:{key}"
 
     async def _run(self, command: str, key: str, *arguments: int | str) -> object:
+        _require_key(key)
         execute = self._clients.get().execute_command
         return await run_bounded(
             self._timeout, f"at {command}", execute, command, self._name(key), *arguments
@@ -275,6 +287,16 @@ class RedisSessionStore(AsyncCloseable):
 
     def __repr__(self) -> str:
         return f"<RedisSessionStore {self._prefix!r} at {self._clients!r}>"
+
+
+def _require_entry(key: object, text: object, seconds: object) -> None:
+    _require_key(key)
+    require_instance("text", "a text", text, str)
+    require_seconds("seconds", seconds)
+
+
+def _require_key(key: object) -> None:
+    require_instance("key", "a text", key, str)
 
 
 def _expiry(seconds: float) -> tuple[str, int]:

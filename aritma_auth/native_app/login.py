@@ -267,6 +267,7 @@ async def signed_in_provider(
             is, are such failures: neither asks the end-user to sign in.
     """
     _require_client(client)
+    require_instance("end_user", "a text", end_user, str)
     require_listener(on_event)
     if not callable(sign_in):
         raise wrong_kind("sign_in", _SIGN_IN_FUNCTION, sign_in)
