@@ -325,6 +325,8 @@ class _Exchange:
             problem = f"the request to {place} ended with its event loop: keep the loop running"
         elif isinstance(error, aiohttp.ClientConnectionError | OSError):
             problem = f"the connection to {place} failed ({kind}): try again later"
+        elif isinstance(error, aiohttp.ClientResponseError):
+            problem = f"{place} sent no valid HTTP response ({kind}): check scheme and port"
         elif isinstance(error, aiohttp.ClientError):
             problem = f"{place} broke off its response ({kind})"
         else:

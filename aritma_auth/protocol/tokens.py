@@ -189,6 +189,12 @@ class Token(_Signed):
             f"expires_at={self.expires_at}>"
         )
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Token is not pickled: keep it in a TokenStore, or the text of to_json()")
 

@@ -175,8 +175,11 @@ async def test_a_dripping_response_ends_with_the_total_timeout():
     ("raw", "problem"),
     [
         (b"", "ServerDisconnectedError"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "ClientPayloadError"),
-        (b"this is no HTTP\r\n\r\n", "ClientResponseError|BadStatusLine|BadHttpMessage"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+            r"broke off its response \(ClientPayloadError",
+        ),
+        (b"this is no HTTP\r\n\r\n", "sent no valid HTTP response .*check scheme and port"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20000 + b"\r\n\r\n", "ClientResponseError"),
     ],
     ids=["closed", "truncated", "no HTTP", "huge header"],

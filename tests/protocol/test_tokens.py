@@ -1,5 +1,6 @@
 """The token endpoint's responses, usable and not."""
 
+import copy
 import json
 import pickle
 from pathlib import Path
@@ -313,6 +314,14 @@ def test_a_token_gives_nothing_away(canary):
     assert "+refresh_token +id_token" in repr(token)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(token)
+
+
+def test_a_copy_of_a_token_is_the_token():
+    """It is immutable, so what holds one can be copied with it."""
+    token = Token("a", refresh_token="r")
+
+    assert copy.copy(token) is token
+    assert copy.deepcopy([token])[0] is token
 
 
 def test_a_tokens_repr_tells_tokens_apart():
