@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aritma_auth.runtime.lazy_names import lazy_names
 
 _HOMES = {
-    "contract": ("Entry", "Lease", "Record", "SharedBackoff", "TokenStore"),
+    "contract": ("Entry", "Lease", "PairedOperations", "Record", "SharedBackoff", "TokenStore"),
     "encryption": ("EncryptionKeys",),
     "file": ("FileTokenStore",),
     "keyring": ("KeyringTokenStore",),
@@ -25,6 +25,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from aritma_auth.stores.contract import Entry as Entry
     from aritma_auth.stores.contract import Lease as Lease
+    from aritma_auth.stores.contract import PairedOperations as PairedOperations
     from aritma_auth.stores.contract import Record as Record
     from aritma_auth.stores.contract import SharedBackoff as SharedBackoff
     from aritma_auth.stores.contract import TokenStore as TokenStore

@@ -4,7 +4,7 @@ The contract between a provider and a store: what is kept, and the five operatio
 A new store is one file beside this one, and one line in the contract test that every store passes.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -169,4 +169,26 @@ class TokenStore(Protocol):
 
             generation: Of the entry as it was loaded, or 0 for none.
         """
+        ...
+
+
+@runtime_checkable
+class PairedOperations(Protocol):
+    """
+    What a store may offer besides: two operations at once, where each is a round trip.
+
+    The provider uses them if both are there. Each does what its two operations do one after the
+    other.
+    """
+
+    async def acquire_and_load(
+        self, key: str, *, seconds: float
+    ) -> tuple[Lease, Entry | None] | None:
+        """Do as `TokenStore.acquire`, and load the entry under the lease that was granted."""
+        ...
+
+    async def save_and_release(
+        self, key: str, record: Record, *, replaces: int, fence: int, lease: Lease
+    ) -> bool:
+        """Do as `TokenStore.save`, and release the lease if the record was written."""
         ...

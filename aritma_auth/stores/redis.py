@@ -127,7 +127,9 @@ class RedisTokenStore(AsyncCloseable):
             StoreError: The server cannot be used now.
         """
         names = self._names(key)
-        found = await self._run("load", LOAD, (names.value,))
+        return self._entry_of(names, await self._run("load", LOAD, (names.value,)))
+
+    def _entry_of(self, names: "_Names", found: object) -> Entry | None:
         if found is None:
             return None
         generation, encrypted, age, backoff_left = cast(
@@ -156,17 +158,35 @@ class RedisTokenStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now; it is not known whether it has written.
         """
+        return await self._save(key, record, replaces, fence, owner="")
+
+    async def save_and_release(
+        self, key: str, record: Record, *, replaces: int, fence: int, lease: Lease
+    ) -> bool:
+        """
+        Write a record as `save` does, and if it is written release the lease.
+
+        Raises:
+            StoreError: The server cannot be used now; it is not known whether it has done both.
+        """
+        owner = lease.owner if isinstance(lease, _RedisLease) else ""
+        return await self._save(key, record, replaces, fence, owner=owner)
+
+    async def _save(
+        self, key: str, record: Record, replaces: int, fence: int, *, owner: str
+    ) -> bool:
         names, now = self._names(key), self._clock.time()
         encrypted = self._keys.encrypt(dump_record(record, now=now), place=names.place)
         written = await self._run(
             "save",
             SAVE,
-            (names.value, names.fences),
+            (names.value, names.fences, names.lease),
             replaces,
             fence,
             encrypted,
             *self._times(record, now),
             self._channel,
+            owner,
         )
         return written == 1
 
@@ -194,13 +214,25 @@ class RedisTokenStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now; a lease that it may have granted is released.
         """
+        granted = await self.acquire_and_load(key, seconds=seconds)
+        return None if granted is None else granted[0]
+
+    async def acquire_and_load(
+        self, key: str, *, seconds: float
+    ) -> "tuple[Lease, Entry | None] | None":
+        """
+        Request the right to refresh a key's token, as `acquire` does, and load the entry with it.
+
+        Raises:
+            StoreError: The server cannot be used now; a lease that it may have granted is released.
+        """
         names, owner = self._names(key), secrets.token_hex(16)
         lease = _RedisLease(names.lease, owner, _milliseconds(seconds), self._run)
         try:
-            fence = await self._run(
+            found = await self._run(
                 "lease",
                 ACQUIRE,
-                (names.lease, names.fences),
+                (names.lease, names.fences, names.value),
                 owner,
                 lease.milliseconds,
                 _milliseconds(self._retention),
@@ -210,8 +242,11 @@ class RedisTokenStore(AsyncCloseable):
             with contextlib.suppress(StoreError):
                 await lease.release()
             raise
-        lease.fence = cast("int", fence)
-        return lease if lease.fence else None
+        if found is None:
+            return None
+        fence, entry = cast("tuple[int | None, object]", found)
+        lease.fence = fence or 0
+        return (lease, self._entry_of(names, entry)) if lease.fence else None
 
     async def watch(self, key: str, *, generation: int) -> None:
         """
@@ -280,17 +315,17 @@ class _Run(Protocol):
 @attrs.define
 class _RedisLease:
     _name: str
-    _owner: str = attrs.field(repr=False)
+    owner: str = attrs.field(repr=False)
     milliseconds: int
     _run: _Run = attrs.field(repr=False)
     fence: int = 0
 
     async def keep(self) -> bool:
-        kept = await self._run("keep a lease", KEEP, (self._name,), self._owner, self.milliseconds)
+        kept = await self._run("keep a lease", KEEP, (self._name,), self.owner, self.milliseconds)
         return kept == 1
 
     async def release(self) -> None:
-        await self._run("release a lease", RELEASE, (self._name,), self._owner)
+        await self._run("release a lease", RELEASE, (self._name,), self.owner)
 
 
 def _milliseconds(seconds: float) -> int:

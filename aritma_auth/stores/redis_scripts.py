@@ -45,6 +45,20 @@ end
 local function whole(value)
   return string.format('%.0f', value)
 end
+local function entry_of(key)
+  local generation = generation_of(key)
+  if generation == 0 then return false end
+  local born, backoff = number(key, 'born'), number(key, 'backoff')
+  return {
+    generation,
+    field(key, 'record'),
+    born and now() - born or false,
+    backoff and backoff - now() or false,
+  }
+end
+local function release(key, owner)
+  if owner ~= '' and redis.pcall('GET', key) == owner then redis.call('DEL', key) end
+end
 """
 
 
@@ -94,29 +108,20 @@ def _send(client: RedisClient, *command: bytes | int | str) -> Awaitable[object]
     return client.execute_command(*command, NEVER_DECODE=True)
 
 
-LOAD = Script(
-    _COMMON
-    + """
-local generation = generation_of(KEYS[1])
-if generation == 0 then return false end
-local born, backoff = number(KEYS[1], 'born'), number(KEYS[1], 'backoff')
-return {
-  generation,
-  field(KEYS[1], 'record'),
-  born and now() - born or false,
-  backoff and backoff - now() or false,
-}
-"""
-)
+LOAD = Script(_COMMON + "return entry_of(KEYS[1])")
 """Of v: nothing, or generation, record, age of the token and rest of the backoff, in ms."""
 
 SAVE = Script(
     _COMMON
     + """
-local value, fences = KEYS[1], KEYS[2]
+local value, fences, lease = KEYS[1], KEYS[2], KEYS[3]
 local replaces, fence, record = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local issued, age, life, least = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-if field(value, 'record') == record then return 1 end
+local owner = ARGV[11]
+if field(value, 'record') == record then
+  release(lease, owner)
+  return 1
+end
 if generation_of(value) ~= replaces then return 0 end
 local written = number(fences, 'written') or 0
 if fence > 0 and fence < written then return 0 end
@@ -133,33 +138,36 @@ if fence > 0 then
 end
 -- Whoever waits is told; a user that may not publish makes them poll.
 redis.pcall('PUBLISH', ARGV[10], value .. ' ' .. whole(replaces + 1))
+release(lease, owner)
 return 1
 """
 )
 """
-Of v and f: 1 if the record was written, 0 if its generation or a later lease forbids it.
+Of v, f and l: 1 if the record was written, 0 if its generation or a later lease forbids it.
 
 The arguments: replaces, fence, record; the token's stamp, age and lifetime; how long to keep the
-record at least; the rest of the backoff; how long to keep the fence; the channel of all changes.
-Times are in ms.
+record at least; the rest of the backoff; how long to keep the fence; the channel of all changes;
+the owner whose lease ends with the write, or nothing. Times are in ms.
 """
 
 ACQUIRE = Script(
     _COMMON
     + """
-local lease, fences, owner = KEYS[1], KEYS[2], ARGV[1]
-if redis.pcall('GET', lease) == owner then return number(fences, 'granted') end
+local lease, fences, value, owner = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+if redis.pcall('GET', lease) == owner then
+  return {number(fences, 'granted'), entry_of(value)}
+end
 -- A key that never expires is no lease of ours, and would keep everybody out.
 if redis.call('PTTL', lease) == -1 then redis.call('DEL', lease) end
-if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return 0 end
+if not redis.call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then return false end
 local written = number(fences, 'written') or 0
 local fence = math.max(number(fences, 'granted') or 0, written) + 1
 replace(fences, 'granted', whole(fence), 'written', whole(written))
 redis.call('PEXPIRE', fences, ARGV[3])
-return fence
+return {fence, entry_of(value)}
 """
 )
-"""Of l and f, an owner, ms and the ms to keep the fence: the lease's fence, or 0."""
+"""Of l, f and v, an owner, ms and the ms to keep the fence: nothing, or the fence and the entry."""
 
 KEEP = Script("""
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end

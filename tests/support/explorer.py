@@ -136,6 +136,8 @@ class World:
     """Sign-ins whose newest token nobody has in hand: a response, its holder or its time is lost."""
     wanted: frozenset[str] = frozenset({"a"})
     """The sign-ins that may be the newest one; "" after `forget`."""
+    is_paired: bool = False
+    """The store loads with the lease, and releases it with the last write."""
     faults: frozenset[str] = frozenset()
     """What may still happen once: crash, outage, sign-in, forget, loss, freeze."""
 
@@ -148,11 +150,11 @@ class World:
         return attrs.evolve(self, faults=self.faults - {fault})
 
 
-def start(*faults, wrong_key=False):
+def start(*faults, wrong_key=False, is_paired=False):
     """Give the world to begin with: a sign-in that both processes must refresh."""
     processes = (Process(), Process(can_read=not wrong_key))
     entry = Entry(Record(TOKENS["a"], 1), 1)
-    return World(processes=processes, entry=entry, faults=frozenset(faults))
+    return World(processes=processes, entry=entry, is_paired=is_paired, faults=frozenset(faults))
 
 
 def moves(world):
@@ -265,7 +267,8 @@ def _acquire(world, index, name, job):
         yield "asks in vain for the lease", _tell(world, index, name, job, Unavailable()), True
     elif world.lease is None:
         after = attrs.evolve(world, lease=index)
-        yield "gets the lease", _tell(after, index, name, job, Leased(1)), True
+        view = _view(after, index) if world.is_paired else None
+        yield "gets the lease", _tell(after, index, name, job, Leased(1, view)), True
     else:
         yield "sees the lease held", _tell(world, index, name, job, Leased(None)), True
 
@@ -281,7 +284,10 @@ def _save(world, index, process, name, job):
         yield "is too late to write", _done(world, index, name, job, Saved(False)), True
     else:
         after = _write(world, index, process, job.action, name)
-        yield "writes", _done(after, index, name, job, Saved(True)), True
+        is_released = world.is_paired and job.action.is_last and world.lease == index
+        if is_released:
+            after = attrs.evolve(after, lease=None)
+        yield "writes", _done(after, index, name, job, Saved(True, is_released)), True
 
 
 def _send(world, index, name, job):
@@ -589,6 +595,7 @@ def key_of(world):
             type(action).__name__,
             one.result and type(one.result).__name__,
             getattr(one.result, "is_written", None),
+            getattr(one.result, "is_released", None),
             _name(getattr(one.result, "token", None)),
             rank[action.replaces] if isinstance(action, Save) else None,
             since(state.began_at),

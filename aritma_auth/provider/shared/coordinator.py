@@ -28,6 +28,7 @@ from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.tasks import GuardedTask, uninterrupted
+from aritma_auth.stores import Entry
 
 
 class RefreshCoordinator:
@@ -168,7 +169,10 @@ class RefreshCoordinator:
         """Load the entry."""
         clock = self.settings.clock
         asked_at, wall = clock.monotonic(), clock.time()
-        entry = await self.store.load()
+        return await self.view_of(await self.store.load(), asked_at, wall)
+
+    async def view_of(self, entry: Entry | None, asked_at: float, wall: float) -> View:
+        """Return an entry as this process sees it, asked for at that moment of both clocks."""
         backoff = None if entry is None else entry.record.backoff
         if backoff is None or backoff.seconds <= 0 or not backoff.credential:
             return View(entry, asked_at, wall)
@@ -247,10 +251,9 @@ class _Run:
                 await store.wait_for_change(view.generation, seconds)
                 return msg.Loaded(await coordinator.look())
             case msg.Acquire():
-                self._lease = await store.acquire()
-                return msg.Leased(None if self._lease is None else self._lease.fence)
-            case msg.Save(record, replaces, fence):
-                return msg.Saved(await store.save(record, replaces=replaces, fence=fence))
+                return await self._acquire()
+            case msg.Save():
+                return await self._save(action)
             case msg.Send():
                 return await self._send(action)
             case msg.Pause(seconds):
@@ -260,6 +263,27 @@ class _Run:
                 assert lease is not None  # noqa: S101 - the machine gives back what it was given
                 await lease.release()
         return msg.Woke()
+
+    async def _acquire(self) -> msg.Event:
+        coordinator, clock = self._coordinator, self._coordinator.settings.clock
+        asked_at, wall = clock.monotonic(), clock.time()
+        lease = self._lease = await coordinator.store.acquire()
+        if lease is None:
+            return msg.Leased(None)
+        if not lease.is_loaded:
+            return msg.Leased(lease.fence)
+        return msg.Leased(lease.fence, await coordinator.view_of(lease.entry, asked_at, wall))
+
+    async def _save(self, action: msg.Save) -> msg.Event:
+        store, lease = self._coordinator.store, self._lease
+        record, numbers = action.record, {"replaces": action.replaces, "fence": action.fence}
+        # A callback is told of the token under the lease.
+        if lease is None or not action.is_last or self._coordinator.settings.on_token is not None:
+            return msg.Saved(await store.save(record, **numbers))
+        is_written = await store.save_and_release(record, lease, **numbers)
+        if not lease.is_held:
+            self._lease = None
+        return msg.Saved(is_written, is_released=self._lease is None)
 
     async def _send(self, action: msg.Send) -> msg.Event:
         settings = self._coordinator.settings

@@ -127,13 +127,13 @@ class _Step(Situation):
                 return self._loaded(event)
             case msg.Leased(None):
                 return self._follow()
-            case msg.Leased(fence):
+            case msg.Leased(fence, view):
                 # The holder before may have finished between the look and the lease.
                 self.state.fence = fence
                 self.state.known = attrs.evolve(self.state.known, is_leading=True)
-                return self._look()
-            case msg.Saved(is_written):
-                return self._saved(is_written=is_written)
+                return self._look() if view is None else self._loaded(msg.Loaded(view))
+            case msg.Saved():
+                return self._saved(event)
             case msg.Responded():
                 return self._responded(event)
             case msg.Failed(error, credential):
@@ -349,7 +349,8 @@ class _Step(Situation):
         fence = 0 if state.response is not None and state.writes else state.fence or 0
         state.phase, state.saving = phase, record
         state.writes += 1
-        return msg.Save(record, state.view.generation, fence)
+        is_last = phase is Phase.NOTE or state.response is not None
+        return msg.Save(record, state.view.generation, fence, is_last)
 
     def _later(self, response: msg.Responded) -> msg.Action:
         # The lease keeps the others from presenting its predecessor: an outage that begins and ends
@@ -388,8 +389,10 @@ class _Step(Situation):
 
     # What becomes of writes and pauses, and of a store that is away
 
-    def _saved(self, *, is_written: bool) -> msg.Action:
-        state = self.state
+    def _saved(self, saved: msg.Saved) -> msg.Action:
+        state, is_written = self.state, saved.is_written
+        if saved.is_released:
+            state.fence, state.known = None, attrs.evolve(state.known, is_leading=False)
         if state.phase is Phase.NOTE:
             return self._finish(state.outcome)
         known = attrs.evolve(state.known, away_since=None)

@@ -22,16 +22,22 @@ class Unavailable:
 
 @attrs.frozen
 class Leased:
-    """The store granted the lease of this number; with None another process holds it."""
+    """
+    The store granted the lease of this number; with None another process holds it.
+
+    A store whose operations are round trips returns the entry with it.
+    """
 
     fence: int | None
+    view: View | None = None
 
 
 @attrs.frozen
 class Saved:
-    """The store has written the record, or the entry was another one by then."""
+    """The store has written the record, and released the lease; or the entry was another one."""
 
     is_written: bool
+    is_released: bool = False
 
 
 @attrs.frozen
@@ -78,11 +84,16 @@ class Acquire:
 
 @attrs.frozen
 class Save:
-    """Replace the entry of this generation: Saved, Unavailable."""
+    """
+    Replace the entry of this generation: Saved, Unavailable.
+
+    With the last write of a refresh its lease may be released.
+    """
 
     record: Record
     replaces: int
     fence: int
+    is_last: bool = False
 
 
 @attrs.frozen

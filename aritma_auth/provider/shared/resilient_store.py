@@ -13,6 +13,7 @@ from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import WorkCancelledError, run_to_the_end, run_within, uninterrupted
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
+from aritma_auth.stores.contract import PairedOperations
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,15 +62,38 @@ class ResilientStore:
     async def load(self) -> Entry | None:
         """Return the entry, or None."""
         entry = await self._run("load", Entry | None, self._store.load)
+        self._report_unreadable(entry)
+        return entry
+
+    def _report_unreadable(self, entry: Entry | None) -> None:
         if entry is not None and entry.problem is not None:
             notify(self._on_event, events.StoreFailed("read", entry.problem))
-        return entry
 
     async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
         """Write a record if the entry is still of that generation; tell whether it was."""
         return await self._run(
             "save", bool, self._store.save, record, replaces=replaces, fence=fence
         )
+
+    async def save_and_release(
+        self, record: Record, lease: "HeldLease", *, replaces: int, fence: int
+    ) -> bool:
+        """Write a record as `save` does, and release the lease if the store does both at once."""
+        store = self._store
+        if not isinstance(store, PairedOperations):
+            return await self.save(record, replaces=replaces, fence=fence)
+        is_written = await self._run(
+            "save",
+            bool,
+            store.save_and_release,
+            record,
+            replaces=replaces,
+            fence=fence,
+            lease=lease.granted,
+        )
+        if is_written:
+            await lease.end()
+        return is_written
 
     async def acquire(self) -> "HeldLease | None":
         """Ask for the right to refresh; None if another process has it."""
@@ -79,7 +103,10 @@ class ResilientStore:
         except (asyncio.CancelledError, StoreUnavailableError):
             await request.abandon()
             raise
-        return None if lease is None else HeldLease(lease, self._sharing)
+        if lease is None:
+            return None
+        self._report_unreadable(request.entry)
+        return HeldLease(lease, self._sharing, request.entry, is_loaded=request.is_loaded)
 
     async def wait_for_change(self, generation: int, seconds: float) -> None:
         """Wait until the entry is of another generation, or for so long."""
@@ -146,9 +173,17 @@ class _LeaseRequest:
         self._sharing = sharing
         self._granted: Lease | None = None
         self._is_abandoned = False
+        self.entry: Entry | None = None
+        self.is_loaded = False
 
     async def send(self, key: str) -> Lease | None:
-        self._granted = await self._store.acquire(key, seconds=self._sharing.lease)
+        store, seconds = self._store, self._sharing.lease
+        if isinstance(store, PairedOperations):
+            granted = await store.acquire_and_load(key, seconds=seconds)
+            self._granted, self.entry = granted or (None, None)
+            self.is_loaded = True
+        else:
+            self._granted = await store.acquire(key, seconds=seconds)
         lease = self._granted
         if self._is_abandoned:
             await self.abandon()
@@ -162,24 +197,45 @@ class _LeaseRequest:
 
 
 class HeldLease:
-    """A lease that is kept alive until it is released, though not for ever."""
+    """
+    A lease that is kept alive until it is released, though not for ever.
 
-    def __init__(self, lease: Lease, sharing: SharingPolicy) -> None:
-        self._lease = lease
+    Args:
+        granted: The store's lease.
+
+        sharing: The numbers.
+
+        entry: What was loaded with it.
+
+        is_loaded: The entry was loaded with it.
+    """
+
+    def __init__(
+        self,
+        granted: Lease,
+        sharing: SharingPolicy,
+        entry: Entry | None = None,
+        *,
+        is_loaded: bool = False,
+    ) -> None:
+        self.granted = granted
+        self.entry = entry
+        self.is_loaded = is_loaded
+        self.is_held = True
         self._sharing = sharing
         self._beating = asyncio.create_task(self._beat())
 
     @property
     def fence(self) -> int:
         """The lease's number."""
-        return self._lease.fence
+        return self.granted.fence
 
     async def _beat(self) -> None:
         # The engine's time, not the provider's clock: a lease runs out in the engine.
         pause = self._sharing.lease / _BEATS
         for _ in range(int(self._sharing.max_lease / pause)):
             await asyncio.sleep(pause)
-            await self._attempt(self._lease.keep)
+            await self._attempt(self.granted.keep)
 
     async def release(self) -> None:
         """Give it back: to the end, whoever is cancelled meanwhile."""
@@ -189,7 +245,13 @@ class HeldLease:
             await run_to_the_end(self._give_back(), "aritma-auth lease")
 
     async def _give_back(self) -> None:
-        await self._attempt(self._lease.release)
+        await self._attempt(self.granted.release)
+        await self.end()
+
+    async def end(self) -> None:
+        """Keep a lease no longer that was given back."""
+        self.is_held = False
+        self._beating.cancel()
         # Bounded: a store may swallow its cancellation.
         await asyncio.wait((self._beating,), timeout=self._sharing.store_timeout)
 

@@ -16,6 +16,12 @@ def test_no_interleaving_breaks_an_invariant(fault):
 
 
 @pytest.mark.timeout(300)
+def test_no_interleaving_of_paired_operations_breaks_an_invariant():
+    """The same over a store that loads with the lease, and releases it with the last write."""
+    assert explore(start("crash", is_paired=True)) > 1_000
+
+
+@pytest.mark.timeout(300)
 def test_no_random_way_through_four_faults_breaks_an_invariant():
     """A sign-in, a sign-out, a crash and an outage meet in one history: too many worlds to visit all."""
     assert walk(start("sign-in", "forget", "crash", "outage"), 150) > 1_000

@@ -8,6 +8,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
+    Acquire,
     Failed,
     Leased,
     Load,
@@ -18,6 +19,7 @@ from aritma_auth.provider.shared.messages import (
     Save,
     Saved,
     Send,
+    Serve,
     Unavailable,
     Woke,
 )
@@ -80,6 +82,41 @@ def test_a_refresh_after_one_that_was_cut_off_lets_the_others_know(is_cut_off):
     again, action = SERVICE.step(again, Loaded(View()), AT_START)
 
     assert isinstance(action, Save if is_cut_off else Send)
+
+
+def test_a_lease_with_the_entry_needs_no_look():
+    """What its store returned under the lease is decided from at once."""
+    state, _ = SERVICE.begin(Knowledge(is_reusable=True), Purpose.REFRESH, AT_START)
+    _, action = SERVICE.step(state, Leased(1, View()), AT_START)
+
+    assert isinstance(action, Send)
+
+
+def test_a_lease_that_the_last_write_has_released_is_not_given_back_again():
+    """The refresh ends with the write."""
+    owed = attrs.evolve(KNOWN, newest=VersionedToken(NEW, 2), is_owed=True, is_leading=True)
+    state = begun(known=owed, phase=Phase.WRITE, response=Responded(NEW, 1000.0))
+    state, action = RULES.step(state, Loaded(stored(OLD, 1)), AT_START)
+    assert isinstance(action, Save)
+    assert action.is_last
+    state, action = RULES.step(state, Saved(is_written=True, is_released=True), AT_START)
+
+    assert action == Serve(NEW, 1000.0)
+    assert not state.known.is_leading
+
+
+def test_a_refresh_that_goes_on_after_its_last_write_asks_for_another_lease():
+    """A sign-in came while the token was written, and the lease went with that."""
+    owed = attrs.evolve(KNOWN, newest=VersionedToken(NEW, 2), is_owed=True)
+    state = begun(known=owed, phase=Phase.WRITE, response=Responded(NEW, 1000.0))
+    state, _ = RULES.step(state, Loaded(stored(OLD, 1)), AT_START)
+    sign_in = attrs.evolve(NEW, access_token="of a sign-in", refresh_token="r3", expires_at=1.0)
+    state.known = attrs.evolve(state.known, newest=VersionedToken(sign_in, 3))
+    state, action = RULES.step(state, Saved(is_written=True, is_released=True), AT_START)
+    assert isinstance(action, Load)
+    _, action = RULES.step(state, Loaded(stored(sign_in, 3)), AT_START)
+
+    assert isinstance(action, Acquire)
 
 
 @pytest.mark.parametrize(("rules", "moment"), [(SERVICE, AT_START), (RULES, TOO_LATE)])
