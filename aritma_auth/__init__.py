@@ -102,7 +102,10 @@ _HOMES = {
         "SubjectTokenSource",
         "TokenExchangeGrant",
     ),
-    "protocol.jwe": ("DecryptionKey",),
+    "protocol.jwe": (
+        "DecryptionKey",
+        "RequestEncryption",
+    ),
     "protocol.jwt": ("parse_unverified_claims",),
     "protocol.login_initiation": (
         "LoginInitiation",
@@ -259,6 +262,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.grants import SubjectTokenSource as SubjectTokenSource
     from aritma_auth.protocol.grants import TokenExchangeGrant as TokenExchangeGrant
     from aritma_auth.protocol.jwe import DecryptionKey as DecryptionKey
+    from aritma_auth.protocol.jwe import RequestEncryption as RequestEncryption
     from aritma_auth.protocol.jwt import parse_unverified_claims as parse_unverified_claims
     from aritma_auth.protocol.login_initiation import LoginInitiation as LoginInitiation
     from aritma_auth.protocol.login_initiation import (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aritma_auth.certificate import ClientCertificate
     from aritma_auth.protocol.dpop import DPoP
-    from aritma_auth.protocol.jwe import DecryptionKey
+    from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
     from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import Signer
 
@@ -43,6 +43,7 @@ class ClientOptions(TypedDict, total=False):
     leeway: float
     trusted_audiences: str | Iterable[str]
     request_signer: "Signer | None"
+    request_encryption: "RequestEncryption | None"
     dpop: "DPoP | None"
     profile: "Profile | None"
     certificate: "ClientCertificate | ssl.SSLContext | None"
@@ -71,7 +72,9 @@ def require_settings(
     require_flag("requires_bound_tokens", requires_bound_tokens)
 
 
-def require_keys(dpop: object, request_signer: object, decryption_key: object) -> None:
+def require_keys(
+    dpop: object, request_signer: object, request_encryption: object, decryption_key: object
+) -> None:
     """
     Require the keys that few clients have to be keys, or None.
 
@@ -87,6 +90,12 @@ def require_keys(dpop: object, request_signer: object, decryption_key: object) -
         from aritma_auth.protocol.signing import require_signer
 
         require_signer("request_signer", request_signer)
+    if request_encryption is not None:
+        from aritma_auth.protocol.jwe import RequestEncryption
+
+        require_instance(
+            "request_encryption", "a RequestEncryption", request_encryption, RequestEncryption
+        )
     if decryption_key is not None:
         from aritma_auth.protocol.jwe import DecryptionKey
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP
     from aritma_auth.protocol.grants import Grant
-    from aritma_auth.protocol.jwe import DecryptionKey
+    from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.logout import LogoutToken
     from aritma_auth.protocol.metadata import ServerMetadata
@@ -98,6 +98,9 @@ class OAuthClient(AsyncCloseable):
         request_signer: The key that signs authorization requests; None takes that of
             `PrivateKeyJwt`.
 
+        request_encryption: How signed authorization requests are encrypted to the server, if the
+            client is registered for it; they are then always signed.
+
         dpop: Binds the tokens to a key, so that a thief who has only the token cannot use it. A
             server that returns a bearer token all the same is an error.
 
@@ -136,6 +139,7 @@ class OAuthClient(AsyncCloseable):
         leeway: float = 30.0,
         trusted_audiences: str | Iterable[str] = (),
         request_signer: "Signer | None" = None,
+        request_encryption: "RequestEncryption | None" = None,
         dpop: "DPoP | None" = None,
         profile: "Profile | None" = None,
         certificate: "ClientCertificate | ssl.SSLContext | None" = None,
@@ -143,8 +147,9 @@ class OAuthClient(AsyncCloseable):
         decryption_key: "DecryptionKey | None" = None,
     ) -> None:
         require_settings(client_id, clock, leeway, requires_bound_tokens)
-        require_keys(dpop, request_signer, decryption_key)
+        require_keys(dpop, request_signer, request_encryption, decryption_key)
         self._request_signer = request_signer
+        self._request_encryption = request_encryption
         auth, server = as_client_auth(client_auth), Environment.of(environment)
         own_certificate = choose_certificate(auth, certificate)
         ssl_context = own_certificate and require_context(own_certificate)
@@ -708,7 +713,9 @@ class OAuthClient(AsyncCloseable):
     def _sign_in(self) -> "SignInFlow":
         from aritma_auth.client.sign_in import SignInFlow  # at its first use
 
-        return SignInFlow(self._connection, self._verifier, self._request_signer)
+        return SignInFlow(
+            self._connection, self._verifier, self._request_signer, self._request_encryption
+        )
 
     @property
     def _device_sign_in(self) -> "DeviceFlow":

@@ -1,5 +1,7 @@
 """How an authorization request gets to its server: signed, pushed, or by the browser as it is."""
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from aritma_auth.client.connection import ServerConnection
@@ -11,8 +13,11 @@ from aritma_auth.protocol.par import (
     next_push_delay,
     parse_pushed_authorization_response,
 )
-from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.signing import RemoteSigner, Signer, SigningKey
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.jwe import RequestEncryption
 
 _PAR = "pushed_authorization_request_endpoint"
 
@@ -26,17 +31,27 @@ class RequestDelivery:
 
         signer: The key that signs requests, or None: then that of the client assertions.
 
+        encryption: How signed requests are encrypted to the server, or None.
+
     Spec: RFC 9101; RFC 9126.
     """
 
-    def __init__(self, connection: ServerConnection, signer: Signer | None) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        signer: Signer | None,
+        encryption: "RequestEncryption | None" = None,
+    ) -> None:
         self._connection = connection
         self._signer = signer
+        self._encryption = encryption
 
     async def must_sign(self, wanted: object) -> bool:
         """Tell whether a request is signed: by the caller's wish, or on demand."""
         profile, discovery = self._connection.profile, self._connection.discovery
         demands = "the profile" if profile is not None and profile.signs_requests else None
+        if demands is None and self._encryption is not None:
+            demands = "request_encryption"
         if demands is None and await discovery.requires_signed_requests():
             demands = "the server"
         return _decide("sign", wanted, demands, "signed requests (RFC 9101)")
@@ -57,7 +72,7 @@ class RequestDelivery:
         return _decide("push", wanted, demands, "pushed requests (RFC 9126)")
 
     async def sign(self, request: AuthorizationRequest) -> AuthorizationRequest:
-        """Put a request into a JWT that the client has signed."""
+        """Put a request into a JWT that the client has signed, and encrypted if it is to be."""
         # Imported here: few servers want signed requests.
         from aritma_auth.protocol.request_object import build_request_object
 
@@ -69,7 +84,22 @@ class RequestDelivery:
             now=connection.server_time,
             jti=generate_jti(),
         )
-        return attrs.evolve(request, request_object=await connection.sign(unsigned))
+        signed = await connection.sign(unsigned)
+        if self._encryption is not None:
+            signed = await self._encrypt(signed, self._encryption)
+        return attrs.evolve(request, request_object=signed)
+
+    async def _encrypt(self, jwt: HiddenStr, encryption: "RequestEncryption") -> HiddenStr:
+        discovery = self._connection.discovery
+        for fetch in (discovery.fetch_keys, discovery.reload_keys):
+            encrypted = encryption.encrypt(jwt, await fetch())
+            if encrypted is not None:
+                return encrypted
+        raise ConfigurationError(
+            f"the server must publish a key for {encryption.algorithm}, to which requests are "
+            "encrypted, and publishes none: leave request_encryption out, or give the algorithm "
+            "that the client is registered with"
+        )
 
     def require_signer(self) -> Signer:
         """

@@ -37,6 +37,7 @@ from aritma_auth.protocol.userinfo import (
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.jarm import VerifiedResponse
+    from aritma_auth.protocol.jwe import RequestEncryption
     from aritma_auth.protocol.signing import Signer
 
 
@@ -54,10 +55,12 @@ class SignInFlow:
         connection: ServerConnection,
         verifier: TokenVerifier,
         request_signer: "Signer | None" = None,
+        request_encryption: "RequestEncryption | None" = None,
     ) -> None:
         self._connection = connection
         self._verifier = verifier
         self._request_signer = request_signer
+        self._request_encryption = request_encryption
 
     async def begin(
         self,
@@ -72,7 +75,7 @@ class SignInFlow:
         profile = connection.profile
         if profile is not None:
             profile.prepare_sign_in(parameters)
-        delivery = RequestDelivery(connection, self._request_signer)
+        delivery = RequestDelivery(connection, self._request_signer, self._request_encryption)
         is_signed = await delivery.must_sign(parameters.pop("sign", None))
         is_pushed = await delivery.must_push(parameters.pop("push", None))
         await connection.discovery.require_pkce()

@@ -1,17 +1,20 @@
 """
-Encrypted tokens: for this client alone, and with a signed JWT inside, but for UserInfo.
+Encrypted tokens, which are for this client alone, and requests that are encrypted to the server.
 
-Encryption hides what a token says and proves nothing: the JWT inside is verified as ever. joserfc
-comes with the extra ``oidc`` and is imported when something is decrypted.
+Both have a signed JWT inside, but for UserInfo. Encryption hides what it says and proves nothing:
+the JWT inside is verified as ever. joserfc comes with the extra ``oidc`` and is imported when
+something is encrypted or decrypted.
 
 Spec: RFC 7516; RFC 7518 §4, §5; OpenID Connect Core 1.0 §10.2.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from aritma_auth.errors import ConfigurationError, VerificationError
+import attrs
+
+from aritma_auth.errors import ConfigurationError, VerificationError, require_instance
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     count_modulus_bits,
@@ -21,16 +24,18 @@ from aritma_auth.protocol.jws import (
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, SecretText
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-__all__ = ["DecryptionKey", "is_encrypted"]
+__all__ = ["DecryptionKey", "RequestEncryption", "is_encrypted"]
 
 # RSA1_5 is left out: it lets an attacker decrypt by asking (RFC 8725 §3.2).
 _ALGORITHMS = frozenset({"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256"})
 _ENCRYPTIONS = frozenset({"A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"})
 _KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
+_PUBLIC_MEMBERS = ("kty", "crv", "x", "y", "n", "e")
 _CURVES = frozenset({"P-256", "P-384", "P-521", "X25519"})
 _MAX_LENGTH = 1 << 18
 _PARTS = 5
@@ -167,3 +172,77 @@ def _decrypt(text: str, key: "RSAKey | ECKey | OKPKey") -> HiddenStr | None:
         return None if plain is None else HiddenStr(plain.decode())
     except Exception:  # noqa: BLE001 - joserfc and cryptography raise many kinds
         return None
+
+
+def _require_known(_encryption: object, field: "attrs.Attribute[str]", given: object) -> None:
+    known = _ALGORITHMS if field.name == "algorithm" else _ENCRYPTIONS
+    require_instance(field.name, "a string", given, str)
+    if given not in known:
+        raise ConfigurationError(
+            f"{field.name} must be one of {', '.join(sorted(known))}, not {given!r:.40}"
+        )
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class RequestEncryption(Value):
+    """
+    How a client's signed authorization requests are encrypted to the server, as it is registered.
+
+    Attributes:
+        algorithm: What was registered as ``request_object_encryption_alg``.
+
+        encryption: What was registered as ``request_object_encryption_enc``.
+
+    Raises:
+        ConfigurationError: One is of the wrong kind, or not among the algorithms that are safe.
+
+    Spec: RFC 9101 §6.1; OpenID Connect Dynamic Client Registration 1.0 §2.
+    """
+
+    algorithm: str = attrs.field(validator=_require_known)
+    encryption: str = attrs.field(default="A128CBC-HS256", validator=_require_known)
+
+    def encrypt(self, jwt: str, keys: Iterable[Mapping[str, JsonValue]]) -> HiddenStr | None:
+        """
+        Encrypt a signed JWT to the server.
+
+        Args:
+            jwt: The compact serialisation.
+
+            keys: The server's JSON Web Keys; those for another use or algorithm are passed over.
+
+        Returns:
+            The compact serialisation of five parts; None if no key fits.
+        """
+        fitting = [key for key in keys if self._fits(key)]
+        # A key without a use may be for signatures: the others come first.
+        fitting.sort(key=lambda key: key.get("use") != "enc")
+        return next(filter(None, (self._encrypt(jwt, key) for key in fitting)), None)
+
+    def _fits(self, key: Mapping[str, JsonValue]) -> bool:
+        is_rsa = self.algorithm.startswith("RSA")
+        return (
+            key.get("use", "enc") == "enc"
+            and key.get("alg", self.algorithm) == self.algorithm
+            and (
+                key.get("kty") == "RSA" and count_modulus_bits(key) >= MIN_RSA_BITS
+                if is_rsa
+                else key.get("kty") in ("EC", "OKP") and key.get("crv") in tuple(_CURVES)
+            )
+        )
+
+    def _encrypt(self, jwt: str, key: Mapping[str, JsonValue]) -> HiddenStr | None:
+        from joserfc import jwe, jwk  # extra "oidc"
+
+        header = {"alg": self.algorithm, "enc": self.encryption, "cty": "JWT"}
+        kid = key.get("kid")
+        if isinstance(kid, str):
+            header["kid"] = kid
+        accepted = jwe.JWERegistry(algorithms=[self.algorithm, self.encryption])
+        public: dict[str, Any] = {name: key[name] for name in _PUBLIC_MEMBERS if name in key}
+        try:
+            recipient = jwk.import_key(public)
+            return HiddenStr(jwe.encrypt_compact(header, jwt, recipient, registry=accepted))
+        except Exception:  # noqa: BLE001 - joserfc and cryptography raise many kinds
+            return None

@@ -40,7 +40,12 @@ class SandboxState:
         self.overrides = ResponseOverrides()
         self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
         self.refresh_tokens = RefreshTokens(self.clock, self.server_version.refresh_tokens_rotate)
-        self.request_objects = RequestObjects(self.clients, self.clock, lambda: self.identity_url)
+        self.request_objects = RequestObjects(
+            self.clients,
+            self.clock,
+            lambda: self.identity_url,
+            decrypts=self.server_version.decrypts_requests,
+        )
         self.pushed_requests = PushedRequests(
             self.clients, self.clock, self.server_version, self.request_objects
         )

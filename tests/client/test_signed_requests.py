@@ -1,5 +1,6 @@
 """Sign-ins whose authorization request is signed (RFC 9101), and with details (RFC 9396)."""
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -85,6 +86,44 @@ async def test_a_server_that_demands_it_gets_a_signed_request(sandbox):
     assert (await client.complete_sign_in(request, callback)).subject == "user-alice"
     with pytest.raises(aa.ConfigurationError, match="sign must not be False: the server requires"):
         await client.begin_sign_in(REDIRECT_URI, sign=False)
+
+
+@pytest.mark.parametrize("push", [True, False])
+@pytest.mark.parametrize("encryption", ["A128CBC-HS256", "A256GCM"])
+async def test_an_encrypted_request_is_opened_by_the_server_alone(sandbox, push, encryption):
+    """What is asked for stands in no URL, and the sign-in is as ever."""
+    wanted = aa.RequestEncryption("RSA-OAEP-256", encryption)
+    client = client_of(sandbox, request_signer=KEY, request_encryption=wanted)
+    request, callback = await begin(client, push=push)
+    again = type(request).from_json(request.to_json())
+    done = await client.complete_sign_in(again, callback)
+
+    assert request.request_object.text.count(".") == 4
+    assert done.subject == "user-alice"
+    with pytest.raises(aa.ConfigurationError, match="False: request_encryption requires signed"):
+        await client.begin_sign_in(REDIRECT_URI, sign=False)
+
+
+async def test_a_server_without_a_key_for_encryption_is_told_apart():
+    """Its keys are fetched once more, and nothing is sent in clear text."""
+    async with Sandbox(server_version="duende-8") as sandbox:
+        register(sandbox)
+        encryption = aa.RequestEncryption("RSA-OAEP-256")
+        client = client_of(sandbox, request_signer=KEY, request_encryption=encryption)
+        with pytest.raises(aa.ConfigurationError, match="must publish a key for RSA-OAEP-256"):
+            await client.begin_sign_in(REDIRECT_URI, push=True)
+
+        assert sandbox.requests_at("par") == 0
+
+
+async def test_what_is_encrypted_to_another_key_is_no_request(sandbox):
+    """The sandbox opens what is for its own key."""
+    stranger = {"keys": [{**SigningKey.generate("PS256").public_jwk, "use": "enc"}]}
+    sandbox.faults.respond_next(json.dumps(stranger).encode(), where="jwks")
+    encryption = aa.RequestEncryption("RSA-OAEP-256")
+    client = client_of(sandbox, request_signer=KEY, request_encryption=encryption)
+    with pytest.raises(aa.OAuthError, match="invalid_request_object"):
+        await client.begin_sign_in(REDIRECT_URI, push=True)
 
 
 @pytest.mark.parametrize("auth", ["secret", aa.PrivateKeyJwt("a key's text", algorithm="PS256")])

@@ -11,7 +11,7 @@ from joserfc import jwe
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from aritma_auth.errors import ConfigurationError, VerificationError
-from aritma_auth.protocol.jwe import DecryptionKey, is_encrypted
+from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption, is_encrypted
 from aritma_auth.protocol.redaction import SecretText
 
 RSA = RSAKey.generate_key(2048, auto_kid=False)
@@ -151,3 +151,90 @@ def test_servers_may_repeat_claims_in_the_header():
     text = jwe.encrypt_compact(header, INSIDE, RSA, registry=registry)
 
     assert DecryptionKey(RSA.as_dict(private=True)).decrypt(text) == INSIDE
+
+
+def published(key, **members):
+    """Give a server's key as it publishes it; None leaves a member out."""
+    known = key.as_dict(private=False) | {"use": "enc", "kid": "e1"} | members
+    return {name: value for name, value in known.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (RSA, "RSA-OAEP"),
+        (RSA, "RSA-OAEP-256"),
+        (EC, "ECDH-ES"),
+        (EC, "ECDH-ES+A128KW"),
+        (OKP, "ECDH-ES+A256KW"),
+    ],
+    ids=range(5),
+)
+@pytest.mark.parametrize("encryption", ["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"])
+def test_a_request_is_encrypted_to_the_servers_key(key, algorithm, encryption):
+    """Only the private half opens it, and the header says what is inside (RFC 9101 §6.1)."""
+    text = RequestEncryption(algorithm, encryption).encrypt(INSIDE, [published(key)])
+    header = json.loads(base64.urlsafe_b64decode(text.partition(".")[0] + "=="))
+
+    assert DecryptionKey(key.as_dict(private=True)).decrypt(text) == INSIDE
+    assert (header["alg"], header["enc"]) == (algorithm, encryption)
+    assert (header["cty"], header["kid"]) == ("JWT", "e1")
+    assert INSIDE not in repr(text)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        published(RSA, use="sig"),
+        published(RSA, alg="RSA-OAEP"),
+        published(RSA, alg=["RSA-OAEP-256"]),
+        published(RSA, use=["enc"]),
+        published(RSA, n="AQAB"),
+        published(RSA, n=5),
+        published(RSA, e="text!"),
+        published(RSA, e=None),
+        published(EC),
+        {"kty": "oct", "k": "AAAA", "use": "enc"},
+        {"kty": ["RSA"]},
+        {},
+    ],
+    ids=range(12),
+)
+def test_a_key_that_is_for_something_else_is_passed_over(odd):
+    """The next one that fits is taken; without one nothing is encrypted."""
+    encryption = RequestEncryption("RSA-OAEP-256")
+    text = encryption.encrypt(INSIDE, [odd, published(RSA, kid=None)])
+
+    assert encryption.encrypt(INSIDE, [odd]) is None
+    assert DecryptionKey(RSA.as_dict(private=True)).decrypt(text) == INSIDE
+
+
+@pytest.mark.parametrize("odd", [published(EC, crv=["P-256"]), published(EC, crv="P-192")])
+def test_a_curve_that_is_not_known_is_passed_over(odd):
+    """Nothing can be encrypted to it."""
+    assert RequestEncryption("ECDH-ES").encrypt(INSIDE, [odd, published(RSA)]) is None
+
+
+def test_a_key_for_encryption_outranks_one_without_a_use():
+    """The latter may be the one that the server signs with."""
+    other = RSAKey.generate_key(2048, auto_kid=False)
+    keys = [published(other, use=None), published(RSA)]
+    text = RequestEncryption("RSA-OAEP-256").encrypt(INSIDE, keys)
+
+    assert DecryptionKey(RSA.as_dict(private=True)).decrypt(text) == INSIDE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("RSA1_5",), "algorithm must be one of"),
+        (("dir",), "algorithm must be one of"),
+        ((None,), "algorithm must be a string"),
+        (("RSA-OAEP", "none"), "encryption must be one of"),
+        (("RSA-OAEP", 5), "encryption must be a string"),
+    ],
+)
+def test_an_algorithm_that_is_not_safe_is_refused(arguments, said):
+    """RSA1_5 and what needs a shared secret are not among them (RFC 8725 §3.2)."""
+    with pytest.raises(ConfigurationError, match=said):
+        RequestEncryption(*arguments)

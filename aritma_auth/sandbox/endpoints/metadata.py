@@ -2,6 +2,11 @@
 
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.keys import (
+    CONTENT_ENCRYPTIONS,
+    ENCRYPTION_ALGORITHMS,
+    encryption_key,
+)
 from aritma_auth.sandbox.identity.proofs import ALGORITHMS
 from aritma_auth.sandbox.identity.signed_jwts import CLIENT_ALGORITHMS
 from aritma_auth.sandbox.overrides import Changes, apply_overrides
@@ -94,6 +99,10 @@ class MetadataEndpoints:
             members["authorization_response_iss_parameter_supported"] = True
         if version.signs_responses:
             members["authorization_signing_alg_values_supported"] = [version.signing_algorithm]
+        if version.decrypts_requests:
+            algorithms, contents = list(ENCRYPTION_ALGORITHMS), list(CONTENT_ENCRYPTIONS)
+            members["request_object_encryption_alg_values_supported"] = algorithms
+            members["request_object_encryption_enc_values_supported"] = contents
         if version.supports_registration:
             members["registration_endpoint"] = f"{base}/connect/dcr"
         if self._sandbox.asks_for_certificates:
@@ -116,4 +125,6 @@ class MetadataEndpoints:
     async def jwks(self, _request: web.Request) -> web.Response:
         """Give the public keys (RFC 7517 §5)."""
         keys = [key.public for key in self._sandbox.issuer.keys]
+        if self._sandbox.server_version.decrypts_requests:
+            keys.append(encryption_key())
         return web.json_response({"keys": [*self._sandbox.overrides.keys, *keys]})

@@ -22,6 +22,14 @@ FOREIGN = DECOY = -1
 """A key that never signs a valid token; it may be published as a decoy."""
 
 
+ENCRYPTION_ALGORITHMS = ("RSA-OAEP", "RSA-OAEP-256")
+CONTENT_ENCRYPTIONS = ("A128CBC-HS256", "A256GCM")
+"""Of requests that are encrypted to the sandbox."""
+
+_ENCRYPTION = -2
+"""A key that never signs: requests may be encrypted to it."""
+
+
 @attrs.frozen
 class SigningKey:
     """
@@ -137,3 +145,30 @@ def _generated(_number: int) -> SigningKey:
             "alg": "RS256",
         },
     )
+
+
+def encryption_key() -> dict[str, str]:
+    """Give the key to which requests may be encrypted, as it is published."""
+    public = signing_key(_ENCRYPTION).public
+    return {"kty": "RSA", "use": "enc", "kid": "encryption", "n": public["n"], "e": public["e"]}
+
+
+def decrypt(text: str) -> str:
+    """
+    Decrypt what was encrypted to that key.
+
+    Args:
+        text: The compact serialisation, of five parts.
+
+    Returns:
+        What is inside; empty if it is not for the key, or by another algorithm.
+    """
+    from joserfc import jwe  # extra "sandbox"
+
+    accepted = jwe.JWERegistry(algorithms=[*ENCRYPTION_ALGORITHMS, *CONTENT_ENCRYPTIONS])
+    try:
+        private = _loaded(signing_key(_ENCRYPTION).private)
+        plain = jwe.decrypt_compact(text, private, registry=accepted).plaintext
+        return (plain or b"").decode()
+    except Exception:  # noqa: BLE001 - joserfc and cryptography raise many kinds
+        return ""

@@ -8,12 +8,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.keys import decrypt
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.signed_jwts import is_signed_by, parse_jwt
 
 _OF_THE_JWT = frozenset({"aud", "exp", "iat", "iss", "jti", "nbf"})
 _LEEWAY = 300
+_ENCRYPTED = 4
+"""Dots in the compact serialisation of what is encrypted (RFC 7516 §3.1)."""
 
 
 class RequestObjects:
@@ -29,7 +32,10 @@ class RequestObjects:
         clients: Mapping[str, SandboxClient],
         clock: SandboxClock,
         identity_url: Callable[[], str],
+        *,
+        decrypts: bool = False,
     ) -> None:
+        self._decrypts = decrypts
         self._clients = clients
         self._clock = clock
         self._identity_url = identity_url
@@ -49,7 +55,10 @@ class RequestObjects:
                 raise ErrorResponse("invalid_request", "Request object is required.")
             return given
         client_id = given.get("client_id", [""])[0]
-        opened = self.verify(texts[0], client_id)
+        text = texts[0]
+        if self._decrypts and text.count(".") == _ENCRYPTED:
+            text = decrypt(text)
+        opened = self.verify(text, client_id)
         if opened.get("client_id") != [client_id]:
             raise ErrorResponse("invalid_request_object", "Invalid JWT request")
         return opened

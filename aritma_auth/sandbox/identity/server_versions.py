@@ -47,6 +47,8 @@ class ServerVersion:
 
         grants_details: ``authorization_details`` are granted as asked (RFC 9396).
 
+        decrypts_requests: Signed requests may be encrypted to the server.
+
         supports_par: Authorization requests may be pushed (RFC 9126).
 
         signing_algorithm: Of every token: ``RS256`` or ``PS256``.
@@ -92,6 +94,7 @@ class ServerVersion:
     leading_claims: tuple[str, ...] = ("iss", "nbf", "iat", "exp", "aud")
     logout_token_type: str = "logout+jwt"
     grants_details: bool = False
+    decrypts_requests: bool = False
     supports_par: bool = False
     signing_algorithm: str = "RS256"
     signs_responses: bool = False
@@ -147,6 +150,7 @@ SERVER_VERSIONS = {
             name="fapi",
             assertion_for_issuer_alone=True,
             grants_details=True,
+            decrypts_requests=True,
             signing_algorithm="PS256",
             signs_responses=True,
             supports_registration=True,
