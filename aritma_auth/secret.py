@@ -255,7 +255,7 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # The callable awaited a task that somebody else has cancelled.
+        # The callable awaited a task that was cancelled from elsewhere.
         problem = _describe(error)
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
         problem = _describe(error)

@@ -85,7 +85,7 @@ def test_the_reference_says_at_which_level_an_event_is_logged(event):
 
 @pytest.mark.parametrize("event", EVENTS, ids=named)
 def test_a_log_line_says_what_happened_and_whose_token_it_is(event, caplog):
-    """It is one line for people, and its extra fields hold the same for machines."""
+    """It is one line for readers, and its extra fields hold the same for machines."""
     event = attrs.evolve(event, **ABOUT)
     events.log_event(event)
     (record,) = caplog.records

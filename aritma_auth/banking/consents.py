@@ -212,7 +212,7 @@ def explain_refusal(
     codes: Iterable[str] = CONSENT_CODES,
 ) -> Refusal:
     """
-    Explain a refusal: a consent that ended looks like a token that ended, and needs somebody else.
+    Explain a refusal: a consent that ended looks like a token that ended, and needs the end-user.
 
     The middleware has refreshed the token and tried again before a 401 reaches you.
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Claim(Enum):
-    """What a log says of a delivery that somebody wants to handle."""
+    """What a log says of a delivery that a request wants to handle."""
 
     GRANTED = "granted"
     """It is yours until the claim runs out."""
@@ -72,7 +72,7 @@ class DeliveryLog(Protocol):
 
     async def finish(self, key: str, *, seconds: float) -> None:
         """
-        Remember that a delivery was handled, whoever has claimed it meanwhile.
+        Remember that a delivery was handled, even if another request has claimed it meanwhile.
 
         Args:
             key: The delivery.

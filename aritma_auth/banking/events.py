@@ -24,7 +24,7 @@ from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.values import Value
 
 _MAX_COUNT = 1000
-"""People who sign one payment, at most."""
+"""End-users who sign one payment, at most."""
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)

@@ -3,7 +3,7 @@ The handshake with which Aritma makes sure that a receiver wants its events.
 
 Aritma's pages say that the receiver must GET a URL "provided in the handshake headers"; the step
 that names the field is cut in every public copy. Both forms are accepted: the OPTIONS request of
-CloudEvents' web hooks, and a POST with the URL in a field of its own. Whoever can reach the
+CloudEvents' web hooks, and a POST with the URL in a field of its own. A sender that can reach the
 receiver may send one, so the URL is opened only at origins that were allowed beforehand.
 """
 

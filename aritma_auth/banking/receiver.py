@@ -192,7 +192,7 @@ class EventReceiver:
             kind: The events it takes: a typed event, `BankingEvent` for all of these, or
                 `CloudEvent` for every event as it was delivered.
 
-            name: Its name in the log of deliveries; the function's by default. Whoever renames a
+            name: Its name in the log of deliveries; the function's by default. Renaming a
                 handler handles again what is delivered again.
 
         Raises:
@@ -248,7 +248,7 @@ class EventReceiver:
             try:
                 events.append(parse_event(envelope, self._types))
             except VerificationError as error:
-                # The others of its batch must not be lost with it; whoever takes envelopes gets it.
+                # The others of its batch must not be lost with it; handlers of envelopes get it.
                 events.append(envelope)
                 problems.append(str(error))
         if not await self._dispatcher.handle_all(events, deadline):

@@ -13,7 +13,7 @@ The steps of a rotation, each good to be the last of a process.
 
 The journal is written before each step that cannot be repeated blindly, so each step may be the
 last of a process. The new secret is in it until the place has it. Nothing is deleted before the
-secret that the service reads has got a token, and never a secret that could be somebody else's.
+secret that the service reads has got a token, and never a secret that may be another client's.
 """
 
 import json

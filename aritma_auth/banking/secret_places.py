@@ -1,4 +1,4 @@
-"""Where a service reads its client secret, for whoever replaces it there."""
+"""Where a service reads its client secret, for the rotation that replaces it there."""
 
 import asyncio
 import contextlib

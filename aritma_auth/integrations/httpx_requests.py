@@ -1,4 +1,4 @@
-"""Requests of httpx with a token, and what nobody may find in them afterwards."""
+"""Requests of httpx with a token, which afterwards hold neither token nor proof."""
 
 import asyncio
 import contextlib
@@ -82,7 +82,7 @@ class _ProvedHeaders(httpx.Headers):
     Headers with a proof that transports alone see.
 
     httpx copies a request's headers to the next hop of a redirect, whatever its origin, and keeps
-    them in its errors. A proof is good for one request, and nobody else's to see.
+    them in its errors. A proof is for one request alone.
 
     Args:
         headers: The other ones.

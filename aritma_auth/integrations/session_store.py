@@ -91,7 +91,7 @@ class MemorySessionStore:
 
     Args:
         limit: Texts kept at most. Beyond it the one that would end first goes, so that begun
-            sign-ins, which anybody can begin, push out no session.
+            sign-ins, which any browser can begin, push out no session.
 
         clock: Tells when a text has ended.
 

@@ -147,7 +147,7 @@ async def fetch_metadata(
 
 
 async def _find_issuer_above(send: Send, issuer: str, clock: Clock) -> str | None:
-    """Look for the issuer in whose path a wrong one lies, such as its token endpoint."""
+    """Look for the issuer whose path a wrong one begins with, such as its token endpoint."""
     url = URL(issuer)
     for _ in range(_MAX_PARENTS):
         if url.path == "/":

@@ -190,7 +190,7 @@ class Transport:
 
             TransportError: No complete response came.
 
-            InvalidResponseError: The response is too large or compressed against our wish.
+            InvalidResponseError: The response is too large, or compressed unasked.
         """
         url = require_secure_url(request.url, "the endpoint")
         exchange = _Exchange(self._connections(), url, self.ssl_context, is_one_time=is_one_time)

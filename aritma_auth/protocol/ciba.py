@@ -2,7 +2,7 @@
 Sign-ins without a browser (CIBA): the server asks the end-user on a device that it knows.
 
 The client polls as for a device code, or is told by a notification when it may ask (ping mode). A
-notification carries no token: whoever forges one gains a token request, and even that only with the
+notification carries no token: a forged one gains a token request, and even that only with the
 secret that the client has given to the server.
 
 Spec: OpenID Connect Client-Initiated Backchannel Authentication Flow - Core 1.0.

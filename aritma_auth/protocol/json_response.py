@@ -1,7 +1,7 @@
 """
 The JSON response of any endpoint: an object with status 200, or what the server said instead.
 
-Two kinds of failure are told apart, because different people act on them: the server's refusal (an
+Two kinds of failure are told apart, because different parties act on them: the server's refusal (an
 OAuth error, in whatever status it comes, or a 401 to a client that authenticated) and everything
 that does not come from an OAuth server at all, such as the page of a proxy.
 """

@@ -117,7 +117,7 @@ def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = json.loads(value)
         if isinstance(value, Mapping):
-            # What a key says of its use is for whoever publishes it.
+            # What a key says of its use is for those who encrypt.
             value = {name: value[name] for name in _KEY_MEMBERS if name in value}
         for kind in (jwk.RSAKey, jwk.ECKey, jwk.OKPKey):
             try:

@@ -195,7 +195,7 @@ class PrivateKey:
 
     def to_jwk(self) -> SecretText:
         """Write the key as a JSON Web Key with its private members."""
-        # The key's own members: kid and the rest are for whoever keeps it.
+        # The key's own members: kid and the rest are for its owner.
         members = self._key.as_dict(private=True)
         return SecretText(json.dumps({k: members[k] for k in _KEY_MEMBERS if k in members}))
 

@@ -143,18 +143,18 @@ class Profile(Value):
         return tuple(
             problem
             for problem in (
-                self._judge_authentication(client),
-                self._judge_assertions(client),
-                self._judge_sender_constraint(client),
-                self._judge_algorithm("dpop's key", client.dpop_key),
-                self._judge_request_signer(client),
-                self._judge_id_tokens(client.id_token_algorithms),
-                self._judge_endpoints(client.fixed_endpoints),
+                self._assess_authentication(client),
+                self._assess_assertions(client),
+                self._assess_sender_constraint(client),
+                self._assess_algorithm("dpop's key", client.dpop_key),
+                self._assess_request_signer(client),
+                self._assess_id_tokens(client.id_token_algorithms),
+                self._assess_endpoints(client.fixed_endpoints),
             )
             if problem is not None
         )
 
-    def _judge_authentication(self, client: ClientSettings) -> str | None:
+    def _assess_authentication(self, client: ClientSettings) -> str | None:
         method = client.client_auth.method
         if method in self.client_auth_methods:
             return None
@@ -163,7 +163,7 @@ class Profile(Value):
             f"{method}: register a key or a certificate with the server"
         )
 
-    def _judge_assertions(self, client: ClientSettings) -> str | None:
+    def _assess_assertions(self, client: ClientSettings) -> str | None:
         auth, algorithm = client.client_auth, client.assertion_algorithm
         if not isinstance(auth, PrivateKeyJwt):
             return None
@@ -179,7 +179,7 @@ class Profile(Value):
             )
         return None
 
-    def _judge_sender_constraint(self, client: ClientSettings) -> str | None:
+    def _assess_sender_constraint(self, client: ClientSettings) -> str | None:
         if client.dpop_key is not None or client.has_certificate:
             return None
         return (
@@ -187,21 +187,21 @@ class Profile(Value):
             "such as dpop=DPoP(SigningKey.generate())"
         )
 
-    def _judge_request_signer(self, client: ClientSettings) -> str | None:
+    def _assess_request_signer(self, client: ClientSettings) -> str | None:
         signer = client.request_signer or client.assertion_key
         if signer is None and self.signs_requests:
             return (
                 "request_signer must be given, since authorization requests are signed: a "
                 "SigningKey or a RemoteSigner, unless PrivateKeyJwt has one"
             )
-        return self._judge_algorithm("request_signer", client.request_signer)
+        return self._assess_algorithm("request_signer", client.request_signer)
 
-    def _judge_algorithm(self, name: str, key: Signer | None) -> str | None:
+    def _assess_algorithm(self, name: str, key: Signer | None) -> str | None:
         if key is None or key.algorithm in self.algorithms:
             return None
         return f"{name} must sign with {self._listed}, not {key.algorithm}"
 
-    def _judge_id_tokens(self, accepted: frozenset[str] | None) -> str | None:
+    def _assess_id_tokens(self, accepted: frozenset[str] | None) -> str | None:
         if accepted is None or accepted <= self.algorithms:
             return None
         return (
@@ -209,7 +209,7 @@ class Profile(Value):
             f"{', '.join(sorted(accepted - self.algorithms))}: leave it out"
         )
 
-    def _judge_endpoints(self, fixed: Iterable[str]) -> str | None:
+    def _assess_endpoints(self, fixed: Iterable[str]) -> str | None:
         names = ", ".join(sorted(fixed))
         if not names:
             return None

@@ -2,8 +2,8 @@
 Refresh tokens that came in token responses which must not be used.
 
 A server that rotates has spent the refresh token that was presented, whatever is wrong with its
-response. Its successor goes to whoever sent the request and listens here: beside the error, never
-in it, since an exception is logged, pickled, and shown by error reporters with its frames.
+response. Its successor goes to the sender of the request, which listens here: beside the error,
+never in it, since an exception is logged, pickled, and shown by error reporters with its frames.
 """
 
 import json
@@ -37,7 +37,7 @@ def listening_context(keep: Callable[[Token], None]) -> Context:
 
 def keep_successor(response: "HttpResponse", *, sent_at: float) -> None:
     """
-    Give the refresh token of an unusable response to whoever listens.
+    Give the refresh token of an unusable response to the listener, if there is one.
 
     Args:
         response: A token response that must not be used.

@@ -1,7 +1,7 @@
 """
 Which key or certificate an access token says that it is bound to.
 
-A client must not look inside an access token (RFC 9068 §6). Whoever demands that tokens are bound
+A client must not look inside an access token (RFC 9068 §6). A client that demands bound tokens
 looks at this one claim all the same: otherwise a server that forgets it would go unnoticed.
 """
 

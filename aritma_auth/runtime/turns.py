@@ -2,7 +2,7 @@
 Turns: one holder at a time, in the order of arrival, over all event loops and threads.
 
 asyncio.Lock belongs to one event loop, and a holder that never gives it back would stop everybody
-for good. Here whoever has waited too long takes the turn away.
+for good. Here a waiter that has waited too long takes the turn away.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Turns:
         Args:
             holder: Who takes it.
 
-            seconds: After these the turn is taken away from whoever has it.
+            seconds: After these the turn is taken away from its holder.
         """
         waiter = asyncio.get_running_loop().create_future()
         place = (holder, waiter)

@@ -67,7 +67,7 @@ def _unpack(body: bytes, key: str, keys: EncryptionKeys | None, now: float) -> K
     if is_encrypted and keys is None:
         raise RecordError("it is encrypted, and the store has no keys")
     if not is_encrypted and keys is not None:
-        # Anybody who can write the file could have written it.
+        # Any process that can write the file could have written it.
         raise RecordError("it is not encrypted, and the store has keys")
     record = _require_sum(rest, place) if keys is None else keys.decrypt(rest, place=place)
     return Kept(Entry(parse_record(record, now=now), int(match[2])), int(match[3]))

@@ -96,7 +96,7 @@ class ChangeListener:
             raise
 
     async def aclose(self) -> None:
-        """Close the connection; whoever waits gets an error."""
+        """Close the connection; each waiter gets an error."""
         if self._subscription is not None:
             await self._subscription.aclose()
 
@@ -121,7 +121,7 @@ class _Subscription:
         change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[entry].add(change)
         if self._reading is None:
-            # Not before somebody waits: an eager task may be over at once, and tells its waiters.
+            # Not before there is a waiter: an eager task may end at once, and tells its waiters.
             self._reading = GuardedTask(self._read(), "aritma-auth changes")
         try:
             await asyncio.shield(self._confirmed)

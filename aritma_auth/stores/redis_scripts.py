@@ -136,7 +136,7 @@ if fence > 0 then
     'written', whole(fence))
   redis.call('PEXPIRE', fences, ARGV[9])
 end
--- Whoever waits is told; a user that may not publish makes them poll.
+-- Waiters are notified; they poll where the user may not publish.
 redis.pcall('PUBLISH', ARGV[10], value .. ' ' .. whole(replaces + 1))
 release(lease, owner)
 return 1

@@ -210,7 +210,7 @@ def test_the_status_has_the_soonest_first(watch):
 
 
 def test_a_consents_event_counts(watch, seen):
-    """A consent that an event revoked is told at once; one that is renewed is told anew."""
+    """A consent that an event revoked is told at once; one that is refreshed is told anew."""
     watch.watch_consent(consent("authorized", 60))
     watch.check()
     assert seen == []

@@ -53,7 +53,7 @@ async def test_a_claim_is_granted_once(log):
 
 
 async def test_what_was_handled_is_not_handled_again(log):
-    """Once finished, nobody gets it, whoever had claimed it."""
+    """Once it is finished, no request gets it, whichever had claimed it."""
     await log.claim("k", "one", seconds=60)
     await log.finish("k", seconds=60)
 
@@ -83,7 +83,7 @@ async def test_claims_and_memories_run_out(log):
 
 
 async def test_a_late_finish_counts(log):
-    """Whoever has handled an event says so, although its claim ran out and another has one."""
+    """A request that has handled an event says so, although its claim ran out and another has one."""
     await log.claim("k", "one", seconds=0.001)
     await asyncio.sleep(0.01)
     await log.claim("k", "two", seconds=60)

@@ -402,7 +402,7 @@ async def test_the_environments_tenants_count(seen, tenant, status):
 
 @pytest.mark.parametrize("wrong", ["", [], [""], [5], 5])
 def test_tenants_are_names(seen, wrong):
-    """An empty list would accept nobody, or everybody: it is refused."""
+    """An empty list would accept no sender, or every one: it is refused."""
     with pytest.raises(aa.ConfigurationError, match="tenants must be"):
         make(seen, tenants=wrong)
 
@@ -539,7 +539,7 @@ async def shake(receiver, url, method="OPTIONS", *fields, name="WebHook-Request-
     ],
 )
 async def test_a_handshake_opens_the_validation_url(seen, aritma, method, name, authorization):
-    """Either form is answered, with or without the authorization."""
+    """Either form gets a response, with or without the authorization."""
     url, asked = aritma
     reply = await shake(
         shaking(seen, url), f"{url}/validate?code=1", method, name=name, authorization=authorization

@@ -179,7 +179,7 @@ async def test_a_lost_response_leaves_no_second_secret(service, lost):
 
 @pytest.mark.parametrize("lost", [False, True])
 async def test_without_a_list_the_old_secret_is_left(service, lost):
-    """Nothing is deleted that could be somebody else's; the rotation itself works."""
+    """Nothing is deleted that may be another client's; the rotation itself works."""
     faults = service.sandbox.faults
     faults.respond_next(b"", status=405, where="api")
     if lost:
@@ -295,7 +295,7 @@ async def test_a_secret_without_a_token_replaces_nothing(service):
 
 
 async def test_the_new_secret_is_never_deleted(service):
-    """An identifier that is the new secret's own is refused, whoever confuses the two."""
+    """An identifier that is the new secret's own is refused, since it would delete that one."""
     done = await service.rotate(keep_old=True)
     with pytest.raises(aa.ConfigurationError, match="must not be the new secret's"):
         await service.rotate(old_secret_id=done.secret_id)

@@ -89,7 +89,7 @@ def inspect(monkeypatch, capsys):
     ("columns", "golden"), [("100", GOLDEN_WIDE), ("32", GOLDEN_NARROW)], ids=["wide", "narrow"]
 )
 def test_claims_and_times_are_shown(inspect, monkeypatch, columns, golden):
-    """Claims have names that people know, times are local ones; the lines fit the terminal."""
+    """Claims have plain names, times are local ones; the lines fit the terminal."""
     monkeypatch.setenv("COLUMNS", columns)
 
     code, out, err = inspect(jwt())
@@ -106,7 +106,7 @@ def test_claims_and_times_are_shown(inspect, monkeypatch, columns, golden):
         '{{"access_token": "{}", "token_type": "Bearer"}}',
     ],
 )
-def test_a_token_is_found_where_people_have_it(inspect, text):
+def test_a_token_is_found_where_it_is_usually_kept(inspect, text):
     """A token is found alone, in a header, and in a token response."""
     code, out, _ = inspect(text.format(jwt()), "--json")
 
@@ -181,7 +181,7 @@ def test_hostile_claims_cannot_steer_the_terminal(inspect):
     assert all(line.isprintable() for line in out.split("\n"))
 
 
-def test_a_person_types_a_token_unseen(inspect, monkeypatch):
+def test_a_token_is_typed_unseen(inspect, monkeypatch):
     """On a terminal the token is read without echo."""
     monkeypatch.setattr(getpass, "getpass", lambda prompt: jwt())
     monkeypatch.setattr(io, "StringIO", Terminal)

@@ -240,7 +240,7 @@ async def test_a_clock_that_is_wrong_is_corrected_by_the_first_response(sandbox)
 
 
 async def test_a_proof_that_is_wrong_is_refused_once(sandbox):
-    """Without a reason to expect another answer the refusal is the caller's."""
+    """Without a reason to expect another response the refusal is the caller's."""
     sandbox.faults.refuse_proof_next("invalid_dpop_proof", times=2)
     with pytest.raises(aa.OAuthError, match="invalid_dpop_proof"):
         await client_of(sandbox).fetch_token(GRANT)
@@ -391,7 +391,7 @@ async def test_a_refused_proof_says_nothing_of_the_refresh_token(sandbox, clock)
 
 
 async def test_a_device_proves_the_key_with_each_poll(sandbox):
-    """The pending answers are proved too, and the nonce changes with each of them."""
+    """Each poll carries a proof too, and the nonce changes with each of them."""
     sandbox.faults.require_dpop_nonces(uses=1)
     client = client_of(sandbox, "sandbox-cli", clock=sandbox.clock)
     device = await client.begin_device_sign_in("openid bankservice")

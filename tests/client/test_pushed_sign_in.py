@@ -73,7 +73,7 @@ async def test_what_the_server_demands_is_not_refused(sandbox):
 
 
 @pytest.mark.parametrize("push", ["yes", 1, 0, []])
-async def test_a_wrong_kind_of_wish_is_named(sandbox, push):
+async def test_an_argument_of_the_wrong_kind_is_named(sandbox, push):
     """Only a truth value says whether to push."""
     with pytest.raises(aa.ConfigurationError, match="push must be True, False or None"):
         await client_of(sandbox).begin_sign_in(REDIRECT_URI, push=push)

@@ -145,7 +145,7 @@ async def test_the_managing_token_goes_to_the_server_alone(sandbox, registrar, u
 
 
 async def test_an_address_at_a_listed_origin_is_trusted(sandbox):
-    """Whoever manages clients on another host lists it in endpoint_origins."""
+    """A server that manages clients on another host must be listed in endpoint_origins."""
     another = sandbox.identity_url.replace("127.0.0.1", "localhost")
     environment = aa.Environment.at(sandbox.identity_url, endpoint_origins=[another])
     registrar = aa.ClientRegistrar(environment)

@@ -141,7 +141,7 @@ def test_a_signer_of_another_kind_is_refused(given):
         aa.OAuthClient("me", request_signer=given)
 
 
-async def test_a_wrong_kind_of_wish_is_named(sandbox):
+async def test_an_argument_of_the_wrong_kind_is_named(sandbox):
     """Only a truth value says whether to sign."""
     with pytest.raises(aa.ConfigurationError, match="sign must be True, False or None"):
         await client_of(sandbox).begin_sign_in(REDIRECT_URI, sign="yes")

@@ -304,7 +304,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
 
 @pytest.mark.parametrize("path", ["aritma\0.toml", "\ud800", "", 5, b"aritma.toml", object()])
 def test_a_path_that_no_file_has_is_an_error(path):
-    """It is named, whatever is wrong with it, and whoever reads the file."""
+    """It is named, whatever is wrong with it, and whichever reader has opened the file."""
     for read in (
         lambda: read_file("payments", path, {}),
         lambda: aa.OAuthClient.from_config("payments", path=path),

@@ -25,7 +25,7 @@ async def leave(sandbox, client, done, state="the-state"):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-rp-init-logout"])
-async def test_a_person_leaves_and_comes_back(sandbox, module):
+async def test_an_end_user_signs_out_and_comes_back(sandbox, module):
     """The sign-out sends hint, address and state, and the state comes back."""
     client = client_of(sandbox)
     page = await leave(sandbox, client, await sign_in(client))

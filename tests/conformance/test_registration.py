@@ -144,7 +144,7 @@ async def test_a_client_registers_itself(participant, profile, module):
 
 
 async def test_a_statement_that_is_not_the_directorys_registers_nobody(participant):
-    """The sandbox verifies the statement: signed by somebody else, or old, it is refused."""
+    """The sandbox verifies the statement: signed by another party, or old, it is refused."""
     server = participant.server
     registrar = aa.ClientRegistrar(environment_of(server), certificate=server.certificate)
     metadata = participant.metadata()

@@ -145,7 +145,7 @@ async def test_a_token_may_be_posted_to_userinfo(sandbox, module):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-userinfo-invalid-sub"])
-async def test_userinfo_about_another_person_is_refused(sandbox, overrides, module):
+async def test_userinfo_about_another_end_user_is_refused(sandbox, overrides, module):
     """A UserInfo response about another subject is refused (token substitution)."""
     client = client_of(sandbox)
     done = await sign_in(client)
@@ -217,7 +217,7 @@ RENEWED_CLAIMS = {
 
 
 @pytest.mark.parametrize("module", RENEWED_CLAIMS)
-async def test_a_refresh_about_somebody_else_is_refused(sandbox, overrides, module):
+async def test_a_refresh_about_another_end_user_is_refused(sandbox, overrides, module):
     """A refresh response about another subject is refused, and its tokens are not used."""
     client = client_of(sandbox)
     done = await sign_in(client, "openid offline_access bankservice")
@@ -242,7 +242,7 @@ WRONG_ANSWERS = {
 
 
 @pytest.mark.parametrize("fault", WRONG_ANSWERS)
-async def test_a_wrong_answer_ends_the_sign_in(sandbox, overrides, discovered, fault):
+async def test_a_wrong_response_ends_the_sign_in(sandbox, overrides, discovered, fault):
     """A wrong authorization response is refused before the code is exchanged."""
     overrides.authorization_response, error = WRONG_ANSWERS[fault]
     heard = await failures(sandbox, CODE, environment=discovered)
@@ -259,7 +259,7 @@ BARE_ANSWERS = {
 
 
 @pytest.mark.parametrize("module", BARE_ANSWERS)
-async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
+async def test_a_bare_token_response_will_do(sandbox, overrides, module):
     """A token response with the required members alone is accepted, and the token works at the API."""
     overrides.token_response = BARE_ANSWERS[module]
     client = client_of(sandbox)
@@ -270,7 +270,7 @@ async def test_a_bare_token_answer_will_do(sandbox, overrides, module):
 
 
 @pytest.mark.parametrize("module", ["oidcc-client-test-3rd-party-init-login"])
-async def test_somebody_else_proposes_a_sign_in(sandbox, module):
+async def test_a_third_party_initiates_a_sign_in(sandbox, module):
     """Issuer and target of a third-party initiated login are validated before a sign-in begins."""
     client = client_of(sandbox)
     target = "https://app.example/orders"

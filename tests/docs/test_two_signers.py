@@ -78,7 +78,7 @@ async def assert_paid_once(sandbox, file):
     assert payment.is_executed
 
 
-async def test_two_people_sign_one_payment(sandbox, tmp_path):
+async def test_two_end_users_sign_one_payment(sandbox, tmp_path):
     """Without any death the payment waits for the second signer, and happens."""
     file = tmp_path / "payment.json"
     async with desk_of(sandbox, file) as desk:
@@ -127,7 +127,7 @@ async def test_a_response_that_is_lost_costs_nothing(sandbox, tmp_path, lost):
 
 
 async def test_days_later_a_lost_creation_is_not_repeated(sandbox, tmp_path, monkeypatch):
-    """The server may have forgotten the key by then: a person looks whether the payment is there."""
+    """The server may have forgotten the key by then: an operator looks whether the payment is there."""
     async with desk_of(sandbox, tmp_path / "payment.json") as desk:
         sandbox.faults.lose_response_next(where="api")
         with pytest.raises(aiohttp.ClientError):

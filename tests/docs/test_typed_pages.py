@@ -17,7 +17,7 @@ def test_every_page_with_code_becomes_modules(tmp_path):
 
 
 def test_every_function_on_a_page_has_types():
-    """A function without annotations would not be judged: ``mypy --strict`` refuses it."""
+    """A function without annotations would not be checked: ``mypy --strict`` refuses it."""
     untyped = [
         f"{name}: {node.name}"
         for name, text in typed_pages.modules()

@@ -202,7 +202,7 @@ async def test_without_keys_a_gauge_shows_the_worst(clock):
 
 
 async def test_any_number_of_keys_fills_no_memory(collected, monkeypatch):
-    """Those that were heard of last are remembered."""
+    """Those that were seen last are remembered."""
     monkeypatch.setattr(opentelemetry_metrics, "_REMEMBERED", 3)
     for number in range(10):
         collected.telemetry(events.TokenSet("1a2b3c4d", 60.0, 0.0, key=str(number)))

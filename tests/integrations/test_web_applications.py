@@ -163,7 +163,7 @@ async def test_cookies_and_pages_keep_their_secrets(app, browser):
 
 
 async def test_a_page_about_an_end_user_is_kept_by_no_cache(app, browser):
-    """Whoever presses the back button after the sign-out sees nothing of the end-user."""
+    """The back button after the sign-out shows nothing of the end-user."""
     for path in ("/", "/accounts"):
         async with browser.get(path) as response:
             assert response.headers["Cache-Control"] == "no-store"
@@ -326,7 +326,7 @@ async def test_an_api_that_is_never_content_makes_no_circle(app, browser):
     assert (await see(browser, "/accounts"))[:2] == ("/accounts", 200)
 
 
-async def test_trouble_is_shown_as_trouble(app, browser):
+async def test_an_outage_is_shown_as_an_outage(app, browser):
     """A failure of Aritma ID or of the bank is shown on a page without secrets."""
     app.sandbox.faults.fail_next(503)
     _, status, text = await see(browser, "/sign-in")

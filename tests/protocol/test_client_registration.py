@@ -139,7 +139,7 @@ def test_unusable_metadata_are_refused_before_anything_is_sent(metadata, problem
 
 @pytest.mark.parametrize("jwks", [None, "text", {"keys": None}, {"keys": ["text"]}, {}])
 def test_keys_of_another_shape_are_left_to_the_server(jwks):
-    """Only a private key must not leave; all else is the server's to judge."""
+    """Only a private key must not leave; all else is the server's to validate."""
     assert parse_client_metadata({"jwks": jwks})["jwks"] == jwks
 
 
@@ -283,7 +283,7 @@ def test_a_text_that_is_no_registration_is_refused(text):
 
 
 def test_a_text_of_another_kind_is_a_mistake_of_the_caller():
-    """Bytes are no text."""
+    """Bytes are no text, and the error says so."""
     with pytest.raises(aa.ConfigurationError, match="text must be"):
         aa.RegisteredClient.from_json(b"{}")
 

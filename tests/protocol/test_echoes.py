@@ -326,7 +326,7 @@ def test_words_are_not_masked(text):
 
 
 def test_problems_and_challenges_repeat_no_token():
-    """Whoever logs what an API says of a refused request logs no token."""
+    """An application that logs what an API says of a refused request logs no token."""
     body = json.dumps(
         {"title": f"bad token {JWT}", "detail": "it was opaque-but-known-42"}
     ).encode()

@@ -172,7 +172,7 @@ def test_what_stands_beside_the_jwt_does_not_count(given):
     ],
 )
 def test_a_response_that_is_not_signed_is_none(given):
-    """Whoever replaces the signed response by plain parameters is noticed."""
+    """An attacker who replaces the signed response by plain parameters is noticed."""
     with pytest.raises(VerificationError, match="must bring a signed response"):
         parse_response_jwt(given, make_request(response_mode="jwt"))
 

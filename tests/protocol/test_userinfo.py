@@ -93,7 +93,7 @@ def test_a_refusal_in_the_body_is_read():
 
 @pytest.mark.parametrize("content_type", ["application/jwt", "Application/JWT; charset=utf-8"])
 def test_a_signed_response_is_not_read_unverified(content_type):
-    """Whoever forgets the verification is told."""
+    """Code that forgets the verification gets an error."""
     with pytest.raises(InvalidResponseError, match="must be verified first"):
         parse(b"e30.e30.x", content_type=content_type)
 

@@ -35,7 +35,7 @@ async def test_a_service_gets_another_token(clock):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-async def test_a_person_must_sign_in_again(clock, store, shared):
+async def test_the_end_user_must_sign_in_again(clock, store, shared):
     """Neither the refresh token nor what the sign-in began with is presented."""
     grant = aa.RefreshTokenGrant("first")
     rig = Rig(clock, grant=grant, store=store if shared else None)

@@ -298,7 +298,7 @@ def test_set_token_is_written_although_its_loop_ends(clock):
 
 @pytest.mark.parametrize("has_store", [False, True])
 async def test_a_listener_that_looks_at_a_cancelled_future_cuts_nothing_off(clock, has_store):
-    """Its CancelledError is not the refresh's, nor that of whoever forgets or closes."""
+    """Its CancelledError is not the refresh's, nor that of a caller who forgets or closes."""
     cancelled = asyncio.get_running_loop().create_future()
     cancelled.cancel()
     provider = aa.TokenProvider(

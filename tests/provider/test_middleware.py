@@ -354,7 +354,7 @@ async def test_a_redirect_to_another_origin_never_sees_the_token(bank):
     assert [e.origin for e in bank.events if isinstance(e, RequestUnsigned)] == [stranger]
 
 
-async def test_a_stranger_stays_one(bank):
+async def test_another_origin_stays_unsigned(bank):
     """However often it is met: only what is allowed is remembered."""
     strangers = Api()
     async with serving(strangers) as stranger:
@@ -403,7 +403,7 @@ async def test_a_refused_handshake_shows_no_token(bank, canary):
     canary.assert_hidden(caught.value, caught.value.request_info)
 
 
-async def test_aiohttps_exceptions_and_answers_show_no_token(open_bank, canary):
+async def test_aiohttps_exceptions_and_responses_show_no_token(open_bank, canary):
     """Neither the exception, its locals, the response nor the trace hooks' repr shows it."""
     traced = []
 
@@ -601,7 +601,7 @@ async def test_an_invalid_token_is_refreshed(bank, call, challenges):
     assert (status, seen) == (200, ["Bearer token-1", "Bearer token-2"])
 
 
-async def test_a_call_for_more_after_a_refresh_is_heard_too(bank, call):
+async def test_a_challenge_for_more_after_a_refresh_is_raised_too(bank, call):
     """The second response's challenge is parsed like the first."""
     with pytest.raises(aa.StepUpRequiredError):
         await call((401, ["Bearer"]), (403, [SIGN_IN]))
@@ -631,14 +631,14 @@ async def test_a_call_for_more_leaves_its_connection_free(bank):
     assert caught.value.scope
 
 
-async def test_a_good_answer_is_not_looked_into(bank, call):
+async def test_a_good_response_is_not_looked_into(bank, call):
     """Its header fields are not parsed, whatever they say."""
     status, text, _ = await call((200, [SCOPE]))
 
     assert (status, text) == (200, "body")
 
 
-async def test_a_strangers_challenge_is_not_heard(bank, call):
+async def test_another_origins_challenge_is_ignored(bank, call):
     """A challenge from an origin that got no token changes nothing."""
 
     async def stranger(request):
@@ -708,7 +708,7 @@ def test_origins_are_compared_whole(url, allowed):
 
 
 async def test_the_same_host_by_another_scheme_is_another_origin(bank):
-    """Although its authority was judged before, by https."""
+    """It is unsigned, although its authority was compared before, by https."""
     middleware = bank.provider.middleware([bank.url.replace("http:", "https:")])
     assert allow(middleware, URL(bank.url).with_scheme("https"))
     async with aiohttp.ClientSession(middlewares=[middleware]) as session:

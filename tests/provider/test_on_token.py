@@ -627,7 +627,7 @@ async def test_an_object_with_an_async_call_is_a_callback(clock):
 async def test_each_way_to_make_a_provider_takes_the_callback(
     http_mock, book, tmp_path, monkeypatch, made_by
 ):
-    """What the class takes, its conveniences take: here the callback, and who hears of events."""
+    """What the class takes, its conveniences take: here the callback, and the listener of events."""
     seen = []
     options = {"on_token": book.keep, "on_event": seen.append}
     http_mock.post(

@@ -117,7 +117,7 @@ async def test_what_was_used_longest_ago_is_forgotten():
     assert len(pool) == 2
 
 
-async def test_one_that_somebody_holds_is_found_again():
+async def test_one_that_a_caller_holds_is_found_again():
     """A key never has two providers."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers, max_size=1)
@@ -317,7 +317,7 @@ async def test_without_a_tenant_nothing_is_sent(api):
     assert api["calls"] == []
 
 
-async def test_strangers_get_no_token_and_need_no_tenant(api):
+async def test_other_origins_get_no_token_and_need_no_tenant(api):
     """A request elsewhere passes unsigned, or is refused."""
     pool = aa.TokenProviderPool(NamedTokens())
     events = []

@@ -89,7 +89,7 @@ async def test_half_of_the_callers_cancelled_at_random(rig):
     assert rig.client.requests == 1
 
 
-async def test_when_everybody_is_cancelled_the_request_ends_and_its_token_is_kept(rig):
+async def test_when_every_caller_is_cancelled_the_request_ends_and_its_token_is_kept(rig):
     """A response that is on its way is not thrown away."""
     answer = rig.client.hold()
     callers = [asyncio.create_task(rig.get()) for _ in range(50)]
@@ -331,7 +331,7 @@ async def test_min_ttl_beyond_the_lifetime_makes_no_storm(rig):
     assert rig.client.requests == 1
 
 
-async def test_min_ttl_is_a_wish_when_the_server_is_down(rig):
+async def test_min_ttl_gives_way_when_the_server_is_down(rig):
     """The token that lives is served."""
     await rig.get()
     rig.clock.advance(2000)

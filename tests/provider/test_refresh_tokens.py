@@ -58,7 +58,7 @@ async def test_a_refresh_names_one_api_or_none(clock, resource, named):
     assert [grant.resource for grant in rig.client.grants] == [named]
 
 
-async def test_an_answer_without_a_refresh_token_keeps_the_old_one(rig):
+async def test_a_response_without_a_refresh_token_keeps_the_old_one(rig):
     """A response without scope or ID token keeps these too."""
     rig.client.answers = [
         rotated(rig, refresh_token="second", scope=("a",), id_token="id"),
@@ -74,7 +74,7 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(rig):
     assert token.scope == ("a",)
 
 
-async def test_a_first_answer_without_refresh_token_keeps_the_grants(rig):
+async def test_a_first_response_without_refresh_token_keeps_the_grants(rig):
     """A server that does not rotate may leave it out."""
     token = await rig.provider.get_token()
 
@@ -130,7 +130,7 @@ async def test_a_refresh_sends_what_the_grant_was_given(clock, grant, scope, ext
     assert presented(rig) == ["first", "next-0"]
 
 
-async def test_a_spent_refresh_token_asks_for_the_person(rig):
+async def test_a_spent_refresh_token_asks_for_the_end_user(rig):
     """Nothing else can help, and no further request is sent."""
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
     await rig.get()
@@ -157,7 +157,7 @@ async def test_a_spent_refresh_token_falls_back_to_a_reusable_grant(clock):
     ]
 
 
-async def test_a_lost_answer_is_not_repeated_in_the_flight(rig):
+async def test_a_refresh_whose_response_was_lost_is_not_repeated_in_the_flight(rig):
     """The server may have rotated: the next attempt waits for the backoff."""
     rig.client.answers = [LOST]
     rig.draw = 0.5
@@ -188,7 +188,9 @@ async def lose(clock, losses, seconds, **settings):
 
 @pytest.mark.parametrize("is_patient", [True, False])
 @pytest.mark.parametrize("seconds", [0, 4])
-async def test_a_lost_answer_is_repeated_within_the_servers_grace(clock, seconds, is_patient):
+async def test_a_refresh_whose_response_was_lost_is_repeated_within_the_servers_grace(
+    clock, seconds, is_patient
+):
     """As soon as the first request must be over, whether callers wait for it or not."""
     rig = await lose(clock, 1, seconds, refresh_tokens=aa.RefreshTokenUsage(grace=30))
     if not is_patient:
@@ -208,7 +210,9 @@ async def test_a_lost_answer_is_repeated_within_the_servers_grace(clock, seconds
 
 
 @pytest.mark.parametrize(("grace", "requests"), [(0, 1), (11, 2), (25, 3), (60, 3)])
-async def test_a_lost_answer_is_repeated_no_later_than_the_grace(clock, grace, requests):
+async def test_a_refresh_whose_response_was_lost_is_repeated_no_later_than_the_grace(
+    clock, grace, requests
+):
     """Nor later than the refresh may last."""
     rig = await lose(clock, 9, 0, refresh_tokens=aa.RefreshTokenUsage(grace=grace))
     with pytest.raises(aa.TransportError):
@@ -218,7 +222,7 @@ async def test_a_lost_answer_is_repeated_no_later_than_the_grace(clock, grace, r
     await rig.provider.aclose()
 
 
-async def test_a_lost_answer_to_a_reusable_token_is_repeated_at_once(clock):
+async def test_a_lost_response_to_a_reusable_token_is_repeated_at_once(clock):
     """Like that to any other request: nothing can have been spent."""
     rig = await lose(clock, 2, 1, refresh_tokens=aa.RefreshTokenUsage(reusable=True))
     await rig.get()
@@ -284,7 +288,7 @@ async def test_a_one_time_grant_is_presented_once(clock):
 @pytest.mark.parametrize(
     ("answer", "error"), [(LOST, aa.TransportError), (SPENT, aa.ReauthenticationRequiredError)]
 )
-async def test_a_one_time_grant_whose_answer_is_lost_is_never_sent_again(clock, answer, error):
+async def test_a_one_time_grant_whose_response_is_lost_is_never_sent_again(clock, answer, error):
     """A code is redeemed at most once."""
     rig = Rig(clock, grant=OneTimeGrant())
     rig.client.answers = [answer]

@@ -63,8 +63,8 @@ def test_a_name_of_no_module_is_the_attribute_error_of_any_module(package):
     assert not hasattr(lazy, "__path_of_nothing__")
 
 
-def test_a_home_may_lie_beside_the_package():
-    """A home that begins with a dot is looked for where the package itself lies."""
+def test_a_home_may_be_beside_the_package():
+    """A home that begins with a dot is looked for in the package itself."""
     _, load, _ = lazy_names("aritma_auth.protocol.client_auth", {".credentials": ("PlainSecret",)})
 
     assert load("PlainSecret").__module__ == "aritma_auth.protocol.credentials"

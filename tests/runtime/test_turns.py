@@ -37,7 +37,7 @@ async def test_turns_come_in_the_order_of_arrival():
 
 
 async def test_only_the_holder_gives_the_turn_back():
-    """Somebody who has it no more, or never had it, changes nothing."""
+    """A holder that has it no more, or never had it, changes nothing."""
     turns = Turns()
     await turns.take("a", LONG)
     second = await begin(turns, "b")

@@ -236,7 +236,7 @@ async def in_again(sandbox, browser, **parameters):
 
 
 async def test_a_session_needs_no_second_sign_in(sandbox, browser):
-    """A session answers the next request at once, with prompt=none too."""
+    """A session satisfies the next request at once, with prompt=none too."""
     assert "code" in response_of(await in_again(sandbox, browser))
     assert "code" in response_of(await browser.open(authorize_url(sandbox, prompt="none")))
 

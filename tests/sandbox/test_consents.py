@@ -84,7 +84,7 @@ async def test_only_its_client_sees_a_consent(sandbox, bank):
 
 
 async def test_a_decision_is_delivered(sandbox):
-    """A receiver hears of it, and the watch counts no more days."""
+    """A receiver gets the event, and the watch counts no more days."""
     watch = banking.ExpirationWatch(on_event=None, clock=sandbox.clock)
     receiver = banking.EventReceiver(
         aa.Secret("chosen"), tenants=None, environment=sandbox.environment

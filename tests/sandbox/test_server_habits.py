@@ -220,7 +220,7 @@ async def statuses_of_reuse(sandbox):
     ("on_reuse", "statuses"),
     [("revoke_family", (400, 400)), ("refuse", (400, 200)), ("accept", (200, 200))],
 )
-async def test_reuse_is_answered_as_servers_differ(sandbox, on_reuse, statuses):
+async def test_reuse_is_refused_as_servers_differ(sandbox, on_reuse, statuses):
     """A reuse ends the family, is refused alone, or is accepted."""
     sandbox.refresh_tokens.on_reuse = on_reuse
 

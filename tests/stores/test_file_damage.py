@@ -173,7 +173,7 @@ async def test_a_disk_that_cannot_be_read_is_no_empty_one(store, monkeypatch):
     ids=["without keys", "plain", "other key", "other name"],
 )
 async def test_what_cannot_be_decrypted_is_an_unreadable_entry(folder, written, read, problem):
-    """A store with keys does not read a plain entry: anybody could have written it."""
+    """A store with keys does not read a plain entry: any process could have written it."""
     await aa.FileTokenStore(folder, keys=written).save(KEY, OLD, replaces=0)
     store = aa.FileTokenStore(folder, keys=read)
     entry = await store.load(KEY)

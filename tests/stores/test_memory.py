@@ -182,7 +182,7 @@ async def test_a_waiter_that_leaves_is_let_go(store):
 
 
 async def test_of_two_waiters_one_may_leave(store):
-    """The other one hears of the next write."""
+    """The other one is notified of the next write."""
     waiting = [asyncio.create_task(store.watch(KEY, generation=0)) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].cancel()

@@ -118,7 +118,7 @@ async def test_a_listener_for_which_nobody_waited_has_no_connection_to_close():
 
 
 async def test_a_write_before_the_subscription_is_found():
-    """What was published before anybody listened ends the wait at once."""
+    """What was published before the subscription ends the wait at once."""
     listener = listening(FakePubSub(CONFIRMED))
     await Entry(generation=2).waiting(listener)
     await listener.aclose()
@@ -223,7 +223,7 @@ async def test_another_connection_is_tried_after_a_failure(monkeypatch):
 
 
 async def test_closing_ends_the_wait():
-    """Whoever waits while the store is closed gets a StoreError."""
+    """A waiter gets a StoreError when the store is closed."""
     pubsub = FakePubSub(CONFIRMED)
     listener = listening(pubsub)
     waiting = Entry().waiting(listener)

@@ -298,7 +298,7 @@ async def test_what_cannot_be_read_is_an_unreadable_entry(store, server, names, 
 
 
 async def test_a_lease_that_is_none_is_taken(store, server, names):
-    """A key that never expires would keep everybody out, and one that expires is waited for."""
+    """A key that never expires would keep every process out, and one that expires is waited for."""
     server.do("RPUSH", names[1], "x")
     lease = await store.acquire(KEY, seconds=9)
     server.do("DEL", names[1])

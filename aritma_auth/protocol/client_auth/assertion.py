@@ -137,7 +137,7 @@ def _require_urn(_auth: object, field: "attrs.Attribute[str]", value: object) ->
 @attrs.frozen(eq=False, repr=False)
 class ClientAssertion(Value, ClientAuth):
     """
-    An assertion that somebody else makes for this workload.
+    An assertion that another party makes for this workload.
 
     A platform knows its workloads: it hands each a short-lived token, and the authorization server
     is told to take that instead of a secret. The source is asked anew for each request.

@@ -34,7 +34,7 @@ class TlsClientAuth(Value, ClientAuth):
 
         thumbprint: The certificate's, to keep its tokens apart in a store: those of one certificate
             are then never used by another. Leave it out if certificates are renewed: a token of the
-            one before is refreshed when an API refuses it, and a sign-in outlives the renewal.
+            one before is refreshed when an API refuses it, and a sign-in outlives that.
 
     Raises:
         ConfigurationError: An argument is of the wrong kind; the message names it.

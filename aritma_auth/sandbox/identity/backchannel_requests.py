@@ -91,7 +91,7 @@ class BackchannelRequests:
             The response's members.
 
         Raises:
-            ErrorResponse: The request is invalid, or nobody is known by its hint.
+            ErrorResponse: The request is invalid, or its hint names no end-user.
         """
         if "request" in form:
             signed = self._request_objects.verify(form["request"], client.client_id)
@@ -110,10 +110,10 @@ class BackchannelRequests:
         if client.backchannel_notification_uri is not None and not token:
             raise ErrorResponse("invalid_request", "Missing client_notification_token")
         auth_req_id, now = secrets.token_hex(32).upper(), self._clock.time()
-        wished = form.get("requested_expiry", str(_LIFETIME))
-        if not (wished.isascii() and wished.isdigit()):
+        requested = form.get("requested_expiry", str(_LIFETIME))
+        if not (requested.isascii() and requested.isdigit()):
             raise ErrorResponse("invalid_request", "Invalid requested_expiry")
-        expires_in = min(int(wished), _LIFETIME)
+        expires_in = min(int(requested), _LIFETIME)
         self._requests[auth_req_id] = BackchannelRequest(
             auth_req_id=auth_req_id,
             client=client,

@@ -36,7 +36,7 @@ class PresentedCertificate:
     dns_names: frozenset[str] = frozenset()
 
 
-_STRANGER = PresentedCertificate(urlsafe_b64encode(bytes(32)).decode().rstrip("="))
+_OTHER_CLIENTS = PresentedCertificate(urlsafe_b64encode(bytes(32)).decode().rstrip("="))
 
 
 class ClientCertificates:
@@ -57,7 +57,7 @@ class ClientCertificates:
             return None
         if self._swapped[where]:
             self._swapped[where] -= 1
-            return _STRANGER
+            return _OTHER_CLIENTS
         return _describe(handshake, der)
 
     def confirm(self, request: web.Request, client: SandboxClient) -> dict[str, object]:

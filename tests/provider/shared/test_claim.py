@@ -55,7 +55,7 @@ async def test_after_a_crash_the_next_one_waits_before_it_presents_the_same(cloc
     assert rig.happened(RefreshTokenAtRisk) == [RefreshTokenAtRisk(token.fingerprint)]
 
 
-async def test_whoever_was_only_slow_is_waited_for(clock, store):
+async def test_a_process_that_was_only_slow_is_waited_for(clock, store):
     """A successor that a slow process stores at last is adopted."""
     rig = Rig(clock, grant=REFRESH, store=store)
     key = key_for(rig)
@@ -120,7 +120,7 @@ async def test_a_claim_that_never_succeeds_ends(clock, store):
     assert presented(rig) == []
 
 
-async def test_a_lost_answer_leaves_the_mark(clock, store):
+async def test_a_lost_response_leaves_the_mark(clock, store):
     """A lost response leaves the mark for the next process."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), LOST]

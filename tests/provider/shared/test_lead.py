@@ -32,7 +32,7 @@ async def test_a_cold_fleet_makes_one_request(clock, store):
     assert sum(rig.client.requests for rig in rigs) == 1
 
 
-async def test_a_stale_token_is_left_to_whoever_refreshes_it(clock, store):
+async def test_a_stale_token_is_left_to_the_process_that_refreshes_it(clock, store):
     """A process serves its stale token while another refreshes it, and looks again a moment later."""
     one, other = Rig(clock, store=store), Rig(clock, store=store)
     token = await one.get()
@@ -69,7 +69,7 @@ async def test_a_postponed_refresh_never_reaches_beyond_the_hard_window(clock, s
     await lease.release()
 
 
-async def test_whoever_needs_a_token_waits_for_the_one_that_refreshes_it(clock, store):
+async def test_a_process_without_a_token_waits_for_the_one_that_refreshes_it(clock, store):
     """A process without a token looks more and more rarely, and leads once the lease is free."""
     rig = Rig(clock, store=store)
     await rig.get()

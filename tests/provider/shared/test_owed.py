@@ -94,7 +94,7 @@ async def test_a_successor_that_a_sign_in_has_overtaken_is_dropped(clock, store)
     assert await rig.provider.aclose() is None
 
 
-async def test_whoever_finds_an_old_mark_waits_for_the_successor(clock, store):
+async def test_a_process_that_finds_an_old_mark_waits_for_the_successor(clock, store):
     """The store may have been away: the one that has the successor writes it within a moment."""
     rig = await signed_in(clock, store, sharing=SharingPolicy())
     await refresh_without_writing(clock, store, rig)

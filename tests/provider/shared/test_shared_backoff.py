@@ -92,7 +92,7 @@ async def test_a_refused_secret_stops_only_those_who_have_it(clock, store):
     assert await old.get() == "token-1"
 
 
-async def test_trouble_of_ones_own_is_not_shared(clock, store):
+async def test_a_local_failure_is_not_shared(clock, store):
     """A secret that is missing here says nothing about the other processes."""
     rig, other = Rig(clock, store=store), Rig(clock, store=store)
     rig.client.answers = [aa.ConfigurationError("set the secret")]

@@ -163,7 +163,7 @@ async def test_two_sign_ins_of_one_second_are_told_apart(clock, store):
     assert presented(rig) == ["old", "new"]
 
 
-async def test_without_a_newer_one_the_person_must_sign_in(clock, store):
+async def test_without_a_newer_one_the_end_user_must_sign_in(clock, store):
     """A sign-in that has ended is presented no more, and the end-user must sign in again."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]

@@ -155,7 +155,7 @@ async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
 
 
 async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
-    """A store that lost its memory gets a moment to hear of a newer refresh token."""
+    """A store that lost its memory gets a moment to receive a newer refresh token."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
     await rig.get()
@@ -177,7 +177,7 @@ async def test_a_store_that_lost_its_memory_gets_it_back(clock, store):
     assert presented(rig) == ["first"]
 
 
-async def test_a_store_that_lost_its_memory_is_filled_by_whoever_knows(clock, store):
+async def test_a_store_that_lost_its_memory_is_filled_by_a_process_that_knows(clock, store):
     """A store that lost its memory gets the newest token that any process has written back."""
     rig = Rig(clock, grant=REFRESH, store=store)
     rig.client.answers = [rotated(rig, refresh_token="second")]
@@ -205,7 +205,7 @@ async def test_an_older_token_in_the_store_does_not_beat_the_own_one(clock, stor
     assert presented(rig) == ["first", "second", "third"]
 
 
-async def test_whoever_leads_after_a_loss_hears_of_the_newer_token(clock, store):
+async def test_a_leader_after_a_loss_learns_of_the_newer_token(clock, store):
     """A process with a living token writes it back although another holds the lease."""
     rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
     await rig.provider.set_token(rotated(rig, refresh_token="newest"))
