@@ -11,10 +11,15 @@ import nox
 INTERPRETERS = ["3.11", "3.12", "3.13", "3.14"]
 
 ONCE = [
+    "tests/cli/test_shell_page.py",
     "tests/conformance",
+    "tests/docs/test_typed_pages.py",
     "tests/issuers",
     "tests/provider/shared/test_explorer.py",
+    "tests/provider/shared/test_fleet_invariants.py",
+    "tests/provider/test_invariants.py",
     "tests/servers",
+    "tests/simulation",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the newest one."""

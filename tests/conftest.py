@@ -10,6 +10,7 @@ import traceback
 from types import SimpleNamespace
 
 import aiohttp
+import aiohttp.web_app
 import aioresponses.core
 import hypothesis
 import pytest
@@ -116,11 +117,16 @@ SECRETS = re.compile(
 """Every secret of the sandbox, and whatever looks like a token."""
 
 
+_HANDLERS = aiohttp.web_app._cached_build_middleware  # noqa: SLF001
+"""aiohttp keeps the handlers of a thousand routes: each server of the tests, long after its end."""
+
+
 @pytest.fixture(autouse=True)
 def no_complaints(caplog):
     """Fail a test that logs a secret, or after which asyncio complains of something lost."""
     caplog.set_level(logging.DEBUG, "aritma_auth")
     yield
+    _HANDLERS.cache_clear()
     gc.collect()
     records = caplog.get_records("call") + caplog.get_records("teardown")
     lines = [record.getMessage() for record in records]
