@@ -117,7 +117,7 @@ SECRETS = re.compile(
 """Every secret of the sandbox, and whatever looks like a token."""
 
 
-_HANDLERS = aiohttp.web_app._cached_build_middleware  # noqa: SLF001
+_HANDLERS = aiohttp.web_app._cached_build_middleware
 """aiohttp keeps the handlers of a thousand routes: each server of the tests, long after its end."""
 
 

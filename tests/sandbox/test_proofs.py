@@ -88,7 +88,7 @@ BAD_PROOFS = {
     "another target": {"htu": "https://elsewhere.example/"},
     "no target": {"htu": None},
     "too old": {"iat": int(time.time()) - 1000},
-    "from the future": {"iat": int(time.time()) + 1000},
+    "from the future": {"iat": int(time.time()) + 1_000_000},
     "no time": {"iat": None},
     "a time in words": {"iat": "now"},
     "no identifier": {"jti": None},
