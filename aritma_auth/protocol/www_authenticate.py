@@ -40,7 +40,10 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 _STEP_UP_SCHEMES = frozenset({"bearer", "dpop"})
 _STEP_UP_MESSAGES = {
-    "insufficient_scope": "the API requires a token of wider scope: sign in with step_up=error",
+    "insufficient_scope": (
+        "the API requires a token of {}: ask for it in the grant, or let the end-user sign in with "
+        "step_up=error"
+    ),
     "insufficient_user_authentication": (
         "the API requires a stronger or more recent sign-in: sign in with step_up=error"
     ),
@@ -167,12 +170,15 @@ def _step_up(challenge: Challenge, message: str, sent: Iterable[str]) -> StepUpR
     words = challenge.parameters.get("acr_values", "").split()
     scope = challenge.parameters.get("scope", "").split()
     secrets = tuple(sent)
+    wanted = tuple(word for word in scope if is_scope_token(word) and not is_echo(word, secrets))
+    message = message.format(
+        f"the scope {printable(' '.join(wanted), 100)!r}" if wanted else "wider scope"
+    )
     return StepUpRequiredError(
         f"{message}: {printable(hide_echoes(description, secrets))}" if description else message,
         acr_values=tuple(word for word in words if is_word(word) and not is_echo(word, secrets)),
         max_age=int(max_age) if is_number else None,
-        scope=tuple(word for word in scope if is_scope_token(word) and not is_echo(word, secrets))
-        or None,
+        scope=wanted or None,
     )
 
 

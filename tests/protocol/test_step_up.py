@@ -31,7 +31,12 @@ def test_insufficient_scope_becomes_an_error():
     assert error.scope == ("payments", "accounts")
     assert error.acr_values == ()
     assert error.max_age is None
-    assert str(error) == "the API requires a token of wider scope: sign in with step_up=error"
+    assert str(error) == (
+        "the API requires a token of the scope 'payments accounts': ask for it in the grant, or "
+        "let the end-user sign in with step_up=error"
+    )
+    unnamed = find_step_up(["Bearer error=insufficient_scope"])
+    assert str(unnamed).startswith("the API requires a token of wider scope: ask for it in the")
 
 
 def test_dpop_challenges_count_too():
