@@ -202,7 +202,9 @@ class PendingPayment(KnownPayment):
         if signature is None:
             return self._with(Signature(signer=signer))
         if signature.is_signed:
-            raise ConfigurationError(f"{signer!r} has signed: nothing is left to authorize")
+            raise ConfigurationError(
+                f"signer must have something left to authorize, and {signer!r} has signed"
+            )
         if signature.is_failed or anew:
             return self._with(Signature(signer=signer, attempt=signature.attempt + 1))
         return self

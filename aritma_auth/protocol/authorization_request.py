@@ -240,17 +240,26 @@ class AuthorizationRequest:
             )
         if "id_token" in self.response_type:
             if not self.expects_id_token:
-                raise ConfigurationError("an ID token needs the scope openid")
+                raise ConfigurationError(
+                    f"scope must contain openid for the response_type {self.response_type!r}"
+                )
             if self.nonce is None:
-                raise ConfigurationError("an ID token that a browser brings needs a nonce")
+                raise ConfigurationError(
+                    "nonce must not be None where a browser brings an ID token: draw one at random"
+                )
         elif self.response_type == "token" and self.expects_id_token:
             raise ConfigurationError(
-                "the scope openid needs an ID token: ask for response_type id_token, or for a code"
+                "response_type must ask for an ID token or a code where scope contains openid, not "
+                "for 'token' alone"
             )
         if self.requires_acr and not (self.acr_values and self.expects_id_token):
-            raise ConfigurationError("requires_acr needs acr_values and the scope openid")
+            raise ConfigurationError(
+                "acr_values must not be empty, and scope must contain openid, with requires_acr"
+            )
         if self.expected_claims and not self.expects_id_token:
-            raise ConfigurationError("expected_claims needs an ID token: ask for the scope openid")
+            raise ConfigurationError(
+                "scope must contain openid with expected_claims: an ID token must have them"
+            )
 
     def __repr__(self) -> str:
         return show(self)
