@@ -11,7 +11,8 @@ from multidict import CIMultiDict
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_instance
-from aritma_auth.integrations.web_messages import WebPaths, WebRequest, WebResponse
+from aritma_auth.integrations.web_addresses import WebPaths
+from aritma_auth.integrations.web_messages import WebRequest, WebResponse
 from aritma_auth.integrations.web_pages import WebPage
 from aritma_auth.integrations.web_sessions import SignedInUser
 from aritma_auth.integrations.web_settings import WebSettings
@@ -40,7 +41,7 @@ class WebSignIn:
         client: The client that end-users sign in to.
 
         base_url: Scheme, host and port of the application, as browsers see them: https, or http
-            on loopback.
+            on loopback. Behind them the path below which it is mounted, or which a proxy strips.
 
         scope: Scope to ask for; ``openid`` must be in it, and ``offline_access`` lets the sign-in
             outlive its first access token.
@@ -143,7 +144,7 @@ class WebSignIn:
             yield session
 
     def __repr__(self) -> str:
-        return f"<WebSignIn of {self._flow.client_id!r} at {self._flow.base_url}>"
+        return f"<WebSignIn of {self._flow.client_id!r} at {self._flow.address.url}>"
 
     def _serving(self, page: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:

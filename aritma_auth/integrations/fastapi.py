@@ -9,7 +9,8 @@ import aiohttp
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, require_instance
-from aritma_auth.integrations.web_messages import NO_STORE, WebPaths, WebRequest, WebResponse
+from aritma_auth.integrations.web_addresses import WebPaths
+from aritma_auth.integrations.web_messages import NO_STORE, WebRequest, WebResponse
 from aritma_auth.integrations.web_pages import WebPage
 from aritma_auth.integrations.web_sessions import SignedInUser
 from aritma_auth.integrations.web_settings import WebSettings
@@ -44,7 +45,7 @@ class WebSignIn:
         client: The client that end-users sign in to.
 
         base_url: Scheme, host and port of the application, as browsers see them: https, or http
-            on loopback.
+            on loopback. Behind them the path below which it is mounted, or which a proxy strips.
 
         scope: Scope to ask for; ``openid`` must be in it, and ``offline_access`` lets the sign-in
             outlive its first access token.
@@ -145,8 +146,17 @@ class WebSignIn:
         async with self._flow.session(await self.require_user(request)) as session:
             yield session
 
+    async def aclose(self) -> None:
+        """
+        Close the connections and the providers of this process; the sessions stay.
+
+        An application with `install` does so at its end. One that is mounted in another has no
+        end of its own: let the outer one's lifespan do it.
+        """
+        await self._flow.aclose()
+
     def __repr__(self) -> str:
-        return f"<WebSignIn of {self._flow.client_id!r} at {self._flow.base_url}>"
+        return f"<WebSignIn of {self._flow.client_id!r} at {self._flow.address.url}>"
 
     def _serving(self, page: str) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
@@ -164,7 +174,7 @@ class WebSignIn:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
         yield
-        await self._flow.aclose()
+        await self.aclose()
 
 
 def _read(request: Request) -> WebRequest:

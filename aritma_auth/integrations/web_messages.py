@@ -2,23 +2,16 @@
 What a sign-in reads from a browser's request and writes into the response, for any framework.
 
 Nothing here awaits or knows a framework. A request is hostile until checked: its cookies may be
-planted, its paths may lead elsewhere, and another site may have made the browser send it.
+planted, and another site may have made the browser send it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import quote
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.runtime.values import Value
-
-_MAX_PATH = 2048
-_PATH_SAFE = "/?#[]@!$&'()*+,;=:%-._~"
-"""Characters of a path that have their meaning in a URL, and percent signs that encode others."""
 
 NO_STORE = ("Cache-Control", "no-store")
 _HEADERS = (
@@ -169,10 +162,14 @@ class CookieJar(Value):
         is_secure: The application is reached by https; over http, on loopback, no such cookie
             exists.
 
+        prefix: The path below which the application is, if any. It is in the names, since those
+            of the host's other applications are sent as well.
+
     Spec: RFC 6265bis §4.1.3.2.
     """
 
     is_secure: bool
+    prefix: str = ""
 
     @property
     def session(self) -> str:
@@ -181,7 +178,9 @@ class CookieJar(Value):
 
     def name(self, text: str) -> str:
         """Return a cookie's name."""
-        return f"__Host-{text}" if self.is_secure else text
+        # A name has no slash (RFC 9110 §5.6.2), and a prefix has no tilde.
+        named = f"{self.prefix[1:]}/{text}".lstrip("/").replace("/", "~")
+        return f"__Host-{named}" if self.is_secure else named
 
     def set(self, name: str, value: str, *, max_age: float | None = None) -> tuple[str, str]:
         """
@@ -201,98 +200,3 @@ class CookieJar(Value):
     def delete(self, name: str) -> tuple[str, str]:
         """Build the header that deletes a cookie."""
         return self.set(name, "", max_age=0)
-
-
-def parse_base_url(url: str) -> str:
-    """
-    Return an application's origin as browsers write it, without trailing slash.
-
-    Raises:
-        ConfigurationError: It is no https URL (http is allowed on loopback), or has a path: the
-            cookies are for the whole host.
-    """
-    parsed = require_secure_url(url, "base_url")
-    if parsed.path not in {"", "/"} or parsed.query_string:
-        raise ConfigurationError(
-            "base_url must be scheme, host and port alone, such as https://me.example: "
-            "paths= says where its pages are"
-        )
-    origin = origin_of(parsed).url
-    # A browser's Origin header has no port where the scheme implies it.
-    return origin.rpartition(":")[0] if parsed.is_default_port() else origin
-
-
-def parse_return_path(text: object, *, own: Iterable[str], default: str) -> str:
-    r"""
-    Return the page of the application that a sign-in leads to.
-
-    A link may propose it, so that it must not lead to another host: browsers read ``\`` as ``/``,
-    drop tabs and line breaks, and read ``//host`` as a host.
-
-    Args:
-        text: What the link says.
-
-        own: Paths of the sign-in itself, which would lead in a circle.
-
-        default: The page if the text is none.
-
-    Spec: RFC 9700 §4.11; WHATWG URL §4.4.
-    """
-    if (
-        not isinstance(text, str)
-        or not text.startswith("/")
-        or text.startswith("//")
-        or "\\" in text
-        or not text.isprintable()
-        or len(text) > _MAX_PATH
-        or text.partition("?")[0].partition("#")[0] in own
-    ):
-        return default
-    return quote(text, safe=_PATH_SAFE)
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class WebPaths(Value):
-    """
-    Where the pages of the sign-in are in the application; each begins with a slash.
-
-    Register the callback, the page after the sign-out, and the address for logout tokens at the
-    server, each behind the application's base URL.
-
-    Attributes:
-        sign_in: Begins a sign-in; its parameter ``next`` says which page follows.
-
-        callback: The redirect URI.
-
-        sign_out: Takes the POST that signs the end-user out.
-
-        signed_out: Where the server redirects to after the sign-out.
-
-        back_channel_logout: Where the server posts logout tokens.
-
-        home: The page that follows when none was asked for.
-    """
-
-    sign_in: str = "/sign-in"
-    callback: str = "/callback"
-    sign_out: str = "/sign-out"
-    signed_out: str = "/signed-out"
-    back_channel_logout: str = "/back-channel-logout"
-    home: str = "/"
-
-    def __attrs_post_init__(self) -> None:
-        given = attrs.asdict(self)
-        for name, path in given.items():
-            if not isinstance(path, str):
-                raise wrong_kind(name, "a path, such as '/sign-in'", path)
-            if parse_return_path(path, own=(), default="") != path or set(path) & set("?#{}"):
-                raise ConfigurationError(
-                    f"{name} must be a plain path that begins with one slash, not {path!r:.60}"
-                )
-        if len(set(given.values())) != len(given):
-            raise ConfigurationError("the paths of a sign-in must differ from one another")
-
-    @property
-    def own(self) -> frozenset[str]:
-        """Every path but home."""
-        return frozenset(attrs.astuple(self)) - {self.home}

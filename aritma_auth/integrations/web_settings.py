@@ -4,7 +4,7 @@ from typing import TypedDict
 
 from aritma_auth.errors import ConfigurationError, require_instance, require_seconds, wrong_kind
 from aritma_auth.integrations.session_store import SessionStore
-from aritma_auth.integrations.web_messages import WebPaths
+from aritma_auth.integrations.web_addresses import WebPaths
 from aritma_auth.integrations.web_pages import RenderPage
 from aritma_auth.protocol.authorization_parameters import AuthorizationParameters
 from aritma_auth.protocol.urls import require_secure_url

@@ -33,14 +33,12 @@ from aritma_auth.errors import (
     require_instance,
 )
 from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
+from aritma_auth.integrations.web_addresses import WebPaths, parse_base_url, parse_return_path
 from aritma_auth.integrations.web_messages import (
     CookieJar,
-    WebPaths,
     WebRequest,
     WebResponse,
     build_redirect,
-    parse_base_url,
-    parse_return_path,
 )
 from aritma_auth.integrations.web_pages import PageWriter, RenderPage, build_problem
 from aritma_auth.integrations.web_sessions import SignedInUser, WebSessions
@@ -76,7 +74,8 @@ class WebSignInFlow:
     Args:
         client: The client that end-users sign in to.
 
-        base_url: Scheme, host and port of the application, as browsers see them.
+        base_url: Scheme, host and port of the application, and the path below which it is if any,
+            as browsers see them.
 
         scope: Scope to ask for; ``openid`` must be in it.
 
@@ -108,9 +107,11 @@ class WebSignInFlow:
         require("oidc", "joserfc")
         require_instance("client", "an OAuthClient", client, OAuthClient)
         require_settings(api_url, paths, sessions, store, session_lifetime, render_page, clock)
-        self.base_url = parse_base_url(base_url)
+        self.address = parse_base_url(base_url)
         self.client_id = client.client_id
         self.paths = paths
+        self._shown = paths.below(self.address.prefix)
+        self._own = paths.own | self._shown.own
         self._client = client
         self._scope = parse_scope(scope)
         if "openid" not in (self._scope or ()):
@@ -118,8 +119,8 @@ class WebSignInFlow:
         self._api_url = api_url
         self._parameters: AuthorizationParameters = {} if parameters is None else parameters
         require_parameters(self._parameters)
-        self._cookies = CookieJar(self.base_url.startswith("https:"))
-        self._pages = PageWriter(paths.home, render_page)
+        self._cookies = CookieJar(self.address.url.startswith("https:"), self.address.prefix)
+        self._pages = PageWriter(self._shown.home, render_page)
         self._store = MemorySessionStore(clock=clock) if sessions is None else sessions
         self._sessions = WebSessions(
             client,
@@ -129,7 +130,7 @@ class WebSignInFlow:
             clock=clock,
         )
         self._ends = WebSignOut(
-            client, self.base_url, paths, self._cookies, self._sessions, self._pages
+            client, self._url_of(self._shown.signed_out), self._cookies, self._sessions, self._pages
         )
         self._connector: aiohttp.BaseConnector | None = None
 
@@ -229,7 +230,7 @@ class WebSignInFlow:
             )
         if not request.expects_page:
             return build_problem(401, "A sign-in is needed: load the page again.")
-        return_to = request.path if request.is_safe else self.paths.home
+        return_to = request.path if request.is_safe else self._shown.home
         return await self._begin(request, return_to, "" if user is None else cause, step_up)
 
     async def _show_sign_in(self, request: WebRequest) -> WebResponse:
@@ -246,12 +247,12 @@ class WebSignInFlow:
         if step_up is not None:
             parameters["step_up"] = step_up
         asked = await self._client.begin_sign_in(
-            f"{self.base_url}{self.paths.callback}", self._scope, **parameters
+            self._url_of(self._shown.callback), self._scope, **parameters
         )
-        path = parse_return_path(return_to, own=self.paths.own, default=self.paths.home)
+        path = parse_return_path(return_to, own=self._own, default=self._shown.home)
         # The response counts in this browser alone, and each tab has a cookie of its own.
         name, handle = self._sign_in_cookie(asked.state), HiddenStr(secrets.token_urlsafe(16))
-        pending = HiddenStr(json.dumps([asked.to_json(), path, cause]))
+        pending = HiddenStr(json.dumps([asked.to_json(), self.address.path_of(path), cause]))
         await self._store.put(
             self._sessions.keys.name("pending", name, handle), pending, seconds=asked.lifetime
         )
@@ -260,6 +261,9 @@ class WebSignInFlow:
             self._cookies.set(name, handle, max_age=asked.lifetime),
             *self._surplus(request),
         )
+
+    def _url_of(self, path: str) -> str:
+        return f"{self.address.origin}{path}"
 
     def _handle_of(self, request: WebRequest) -> HiddenStr:
         # Hidden, since an error reporter may show the frames' locals.
@@ -310,7 +314,7 @@ class WebSignInFlow:
     async def _sign_out(self, request: WebRequest) -> WebResponse:
         user = await self.find_user(request)
         if user is None:
-            return build_redirect(self.paths.home)
+            return build_redirect(self._shown.home)
         return await self._ends.sign_out(user)
 
     async def end_sessions(self, body: AsyncIterable[bytes]) -> WebResponse:
@@ -323,9 +327,9 @@ class WebSignInFlow:
         return await self._ends.end_sessions(body)
 
     def _require_own_page(self, request: WebRequest) -> None:
-        if not request.is_from(self.base_url):
+        if not request.is_from(self.address.origin):
             raise VerificationError(
-                f"a page of {self.base_url} must have sent this {request.method} request: "
+                f"a page of {self.address.origin} must have sent this {request.method} request: "
                 "Sec-Fetch-Site or Origin says otherwise, or both are missing"
             )
 

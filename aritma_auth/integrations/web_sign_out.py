@@ -11,7 +11,6 @@ from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError, VerificationError
 from aritma_auth.integrations.web_messages import (
     CookieJar,
-    WebPaths,
     WebRequest,
     WebResponse,
     build_redirect,
@@ -39,14 +38,13 @@ class WebSignOut:
     def __init__(
         self,
         client: OAuthClient,
-        base_url: str,
-        paths: WebPaths,
+        return_url: str,
         cookies: CookieJar,
         sessions: WebSessions,
         pages: PageWriter,
     ) -> None:
         self._client = client
-        self._return_url = f"{base_url}{paths.signed_out}"
+        self._return_url = return_url
         self._cookies = cookies
         self._sessions = sessions
         self._pages = pages

@@ -11,7 +11,7 @@ from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.integrations.session_store import MemorySessionStore
-from aritma_auth.integrations.web_messages import WebPaths
+from aritma_auth.integrations.web_addresses import WebPaths
 from aritma_auth.integrations.web_sign_in import WebSignInFlow
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox

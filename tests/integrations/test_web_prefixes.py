@@ -1,0 +1,194 @@
+"""An application below a path of its host: mounted in another, or behind a proxy that strips it."""
+
+import asyncio
+import contextlib
+from typing import Annotated
+
+import aiohttp
+import attrs
+import fastapi
+import pytest
+import uvicorn
+from aiohttp import web
+from fastapi import Depends
+
+import aritma_auth as aa
+from aritma_auth.integrations import aiohttp_web
+from aritma_auth.integrations import fastapi as fastapi_web
+from aritma_auth.sandbox import Sandbox
+from support.applications import AnnouncedServer, listen, serving_aiohttp
+
+HOP_BY_HOP = {"transfer-encoding", "content-length", "content-encoding"}
+
+
+def make_aiohttp_app(sign_in):
+    async def show_user(request):
+        return web.Response(text=(await sign_in.require_user(request)).name)
+
+    app = web.Application()
+    sign_in.setup(app)
+    app.add_routes([web.get("/accounts", show_user)])
+    return app
+
+
+def make_fastapi_app(sign_in):
+    app = fastapi.FastAPI(openapi_url=None)
+    sign_in.install(app)
+
+    @app.get("/accounts")
+    async def show_user(user: Annotated[fastapi_web.SignedInUser, Depends(sign_in.require_user)]):
+        return fastapi.Response(user.name)
+
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serving_uvicorn(app, listener, **settings):
+    server = AnnouncedServer(uvicorn.Config(app, log_level="critical", ws="none", **settings))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.is_up.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@contextlib.asynccontextmanager
+async def stripping(listener, prefix, inner):
+    """Serve a proxy that forwards what is below a prefix, without it."""
+    async with aiohttp.ClientSession(
+        auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+
+        async def forward(request):
+            path = request.raw_path.removeprefix(prefix)
+            async with session.request(
+                request.method,
+                f"{inner}{path}",
+                headers=request.headers,
+                data=await request.read(),
+                allow_redirects=False,
+            ) as response:
+                headers = response.headers.copy()
+                for name in HOP_BY_HOP:
+                    headers.popall(name, None)
+                body = await response.read()
+                return web.Response(status=response.status, headers=headers, body=body)
+
+        app = web.Application()
+        app.router.add_route("*", f"{prefix}/{{rest:.*}}", forward)
+        async with serving_aiohttp(app, listener):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def serving(kind, client, listener, url):
+    """Serve an application below ``/app`` in one of the usual ways."""
+    framework = aiohttp_web if kind.startswith("aiohttp") else fastapi_web
+    sign_in = framework.WebSignIn(client, f"{url}/app")
+    inner, inner_url = listen()
+    if kind == "aiohttp, add_subapp":
+        outer = web.Application()
+        outer.add_subapp("/app", make_aiohttp_app(sign_in))
+        ways = [serving_aiohttp(outer, listener)]
+    elif kind == "aiohttp behind a proxy":
+        ways = [
+            serving_aiohttp(make_aiohttp_app(sign_in), inner),
+            stripping(listener, "/app", inner_url),
+        ]
+    elif kind == "fastapi, mount":
+        outer = fastapi.FastAPI(openapi_url=None)
+        outer.mount("/app", make_fastapi_app(sign_in))
+        ways = [contextlib.aclosing(sign_in), serving_uvicorn(outer, listener)]
+    else:
+        ways = [
+            serving_uvicorn(make_fastapi_app(sign_in), inner, root_path="/app"),
+            stripping(listener, "/app", inner_url),
+        ]
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(inner.close)
+        for way in ways:
+            await stack.enter_async_context(way)
+        yield
+
+
+@pytest.fixture(
+    params=[
+        "aiohttp, add_subapp",
+        "aiohttp behind a proxy",
+        "fastapi, mount",
+        "fastapi, uvicorn --root-path",
+    ]
+)
+async def browser(request, no_leftovers):
+    """Give a browser before an application below ``/app``."""
+    listener, url = listen()
+    with listener:
+        async with Sandbox() as sandbox:
+            sandbox.sign_in_automatically("alice")
+            registered = sandbox.add_client(
+                attrs.evolve(
+                    sandbox.clients["sandbox-web"],
+                    redirect_uris=(f"{url}/app/callback",),
+                    post_logout_redirect_uris=(f"{url}/app/signed-out",),
+                )
+            )
+            client = aa.OAuthClient(
+                registered.client_id, registered.client_secret, environment=sandbox.environment
+            )
+            async with serving(request.param, client, listener, url):
+                jar = aiohttp.CookieJar(unsafe=True)
+                async with aiohttp.ClientSession(url, cookie_jar=jar) as session:
+                    yield session
+
+
+async def see(browser, path):
+    """Go to a page and through every redirect; give the last path, the status and the text."""
+    async with browser.get(path) as response:
+        return response.url.raw_path_qs, response.status, await response.text()
+
+
+async def test_an_end_user_is_led_to_the_sign_in_and_back(browser):
+    """The redirect URI and the way back have the prefix, and the way back its query."""
+    assert await see(browser, "/app/accounts?from=2026") == (
+        "/app/accounts?from=2026",
+        200,
+        "Alice Almås",
+    )
+
+
+@pytest.mark.parametrize("following", ["/app/accounts", "/accounts"])
+async def test_a_link_to_the_sign_in_may_leave_the_prefix_out(browser, following):
+    """The page that follows is the application's own, however the link names it."""
+    path, status, _ = await see(browser, f"/app/sign-in?next={following}")
+
+    assert (path, status) == ("/app/accounts", 200)
+
+
+@pytest.mark.parametrize("following", ["/app/sign-in", "/callback", "//evil.example/"])
+async def test_a_link_in_a_circle_or_elsewhere_leads_home(browser, following):
+    """The sign-in's own pages are known with the prefix and without it."""
+    path, _, _ = await see(browser, f"/app/sign-in?next={following}")
+
+    assert path == "/app/"
+
+
+async def test_an_end_user_signs_out_and_comes_back(browser):
+    """The form is accepted by its origin, and the page after the sign-out has the prefix."""
+    await see(browser, "/app/accounts")
+    own = {"Origin": str(browser._base_url.origin())}
+    async with browser.post("/app/sign-out", headers=own) as response:
+        text = await response.text()
+
+    assert response.url.path == "/app/signed-out"
+    assert 'href="/app/"' in text
+    names = {cookie.key for cookie in browser.cookie_jar}
+    assert "app~session" not in names
+
+
+async def test_who_has_no_session_and_signs_out_goes_home(browser):
+    """Home is the prefix with its slash."""
+    own = {"Origin": str(browser._base_url.origin())}
+    async with browser.post("/app/sign-out", headers=own, allow_redirects=False) as response:
+        assert response.headers["Location"] == "/app/"
