@@ -88,7 +88,8 @@ class RegisteredClient(Value):
 
         client_id_issued_at: When it was issued, in POSIX seconds, or None.
 
-        client_secret_expires_at: When the secret ends, in POSIX seconds, or None for never.
+        client_secret_expires_at: When the secret ends, in POSIX seconds, or None for never, and if
+            the server does not say.
 
         registration_client_uri: Where the registration is managed, or None if it is not.
 
@@ -287,8 +288,6 @@ def _build(
 class _ClientInformation:
     client_id: str
     client_secret: str | None = None
-    client_id_issued_at: WireNumber | None = None
-    client_secret_expires_at: WireNumber | None = None
     registration_access_token: str | None = None
     registration_client_uri: str | None = None
 
@@ -335,6 +334,19 @@ def parse_registration_response(
     )
 
 
+@attrs.frozen
+class _Time:
+    seconds: WireNumber | None = None
+
+
+def _read_time(members: Members, name: str) -> float | None:
+    try:
+        return structure(Members({"seconds": members.get(name)}), _Time).seconds
+    except StructureError:
+        # The token that came along is good for one response: an odd time must not lose it.
+        return None
+
+
 def _find_problems(received: _ClientInformation, known: RegisteredClient | None) -> tuple[str, ...]:
     if not received.client_id or not received.client_id.isprintable():
         return ("client_id must be printable and not empty",)
@@ -351,11 +363,12 @@ def _merge(
         secret, ends = known.client_secret, known.client_secret_expires_at
     else:
         # 0 stands for never (RFC 7591 §3.2.1).
-        secret, ends = received.client_secret, received.client_secret_expires_at or None
+        secret = received.client_secret
+        ends = _read_time(members, "client_secret_expires_at") or None
     return RegisteredClient(
         client_id=received.client_id,
         client_secret=secret or None,
-        client_id_issued_at=received.client_id_issued_at,
+        client_id_issued_at=_read_time(members, "client_id_issued_at"),
         client_secret_expires_at=ends,
         registration_access_token=received.registration_access_token
         or (known and known.registration_access_token)

@@ -164,6 +164,17 @@ def test_a_secret_that_never_ends_has_no_end():
     assert parse(RESPONSE | {"client_secret_expires_at": 0}).client_secret_expires_at is None
 
 
+@pytest.mark.parametrize("odd", ["soon", [], True, {}, None])
+def test_an_odd_time_loses_neither_secret_nor_token(odd):
+    """The token before it may be good no more: what came with it is kept."""
+    names = ("client_id_issued_at", "client_secret_expires_at")
+    client = parse(RESPONSE | dict.fromkeys(names, odd), 200, CLIENT)
+
+    assert client.client_id_issued_at is client.client_secret_expires_at is None
+    assert client.client_secret == "another-secret"
+    assert client.registration_access_token == "another-token"
+
+
 def test_a_client_without_secret_and_management_is_one():
     """A client with a key gets neither, from a server that implements RFC 7591 alone."""
     client = parse({"client_id": "x"})
@@ -202,7 +213,6 @@ def test_a_replaced_secret_and_token_replace_the_known_ones():
         ({"client_id": "a\x1b[2J"}, "client_id must be printable"),
         ({"client_id": 1}, "client_id must be a string"),
         (RESPONSE | {"client_secret": 1}, "client_secret must be a string"),
-        (RESPONSE | {"client_secret_expires_at": "soon"}, "client_secret_expires_at"),
         (RESPONSE | {"registration_access_token": ["x"]}, "registration_access_token"),
         (RESPONSE | {"client_id": "another"}, "that of the registration"),
     ],
