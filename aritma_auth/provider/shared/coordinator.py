@@ -169,7 +169,8 @@ class RefreshCoordinator:
         """Load the entry."""
         clock = self.settings.clock
         asked_at, wall = clock.monotonic(), clock.time()
-        return await self.view_of(await self.store.load(), asked_at, wall)
+        entry = await self.store.load()
+        return await self.view_of(entry, asked_at, wall)
 
     async def view_of(self, entry: Entry | None, asked_at: float, wall: float) -> View:
         """Return an entry as this process sees it, asked for at that moment of both clocks."""

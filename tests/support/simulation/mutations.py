@@ -123,7 +123,7 @@ MUTATIONS = (
                 "        with uninterrupted():\n"
                 '            await run_to_the_end(self._give_back(), "aritma-auth lease")\n',
                 "        await asyncio.wait((self._beating,), timeout=self._sharing.store_timeout)\n"
-                "        await self._attempt(self._lease.release)\n",
+                "        await self._attempt(self.granted.release)\n",
             ),
         ),
     ),
@@ -172,6 +172,12 @@ MUTATIONS = (
                 "        entry = await self.store.load()\n"
                 "        asked_at, wall = clock.monotonic(), clock.time()\n",
             ),
+            (
+                "        asked_at, wall = clock.monotonic(), clock.time()\n"
+                "        lease = self._lease = await coordinator.store.acquire()\n",
+                "        lease = self._lease = await coordinator.store.acquire()\n"
+                "        asked_at, wall = clock.monotonic(), clock.time()\n",
+            ),
         ),
     ),
     Mutation(
@@ -184,10 +190,6 @@ MUTATIONS = (
                 "        now = cache.now\n"
                 "        if current.token is not None and now() < current.expires_at:\n",
                 "        if current.token is not None and current.is_usable:\n",
-            ),
-            (
-                "token = current.token if now() < current.expires_at else self._served(outcome)",
-                "token = current.token if current.is_usable else self._served(outcome)",
             ),
         ),
     ),

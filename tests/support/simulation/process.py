@@ -4,7 +4,7 @@ import asyncio
 
 import aritma_auth as aa
 from support.simulation.loop import SimulatedLoop
-from support.simulation.store import SharedStore
+from support.simulation.store import way_to
 
 WALL = 1_700_000_000.0
 
@@ -175,7 +175,7 @@ class Process:
 
     def _store(self):
         if self.history.shelf is not None:
-            return SharedStore(self.history.shelf, self)
+            return way_to(self.history.shelf, self)
         return self.history.memory_store
 
     def _on_event(self, event):

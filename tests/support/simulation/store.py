@@ -106,13 +106,17 @@ class SharedStore:
         await self._through("delete", lambda: self.shelf.cells.pop(key, None))
 
     async def acquire(self, key, *, seconds):
+        lease, _ = await self._lease(key, seconds)
+        return lease
+
+    async def _lease(self, key, seconds):
         loop = asyncio.get_running_loop()
         granted = []
 
         def work():
             lease = self._acquire(key, seconds, loop)
             granted.append(lease)
-            return lease
+            return lease, lease and self._load(key)
 
         try:
             return await self._through("lease", work)
@@ -223,6 +227,28 @@ class SharedStore:
         return lease
 
 
+class PairedStore(SharedStore):
+    """The way to a ``redis`` store: the entry comes with the lease, which ends with the last write."""
+
+    async def acquire_and_load(self, key, *, seconds):
+        granted = await self._lease(key, seconds)
+        return granted if granted[0] else None
+
+    async def save_and_release(self, key, record, *, replaces, fence, lease):
+        def work():
+            is_written = self._save(key, record, replaces, fence)
+            if is_written:
+                lease.give_back()
+            return is_written
+
+        return await self._through("save", work)
+
+
+def way_to(shelf, process):
+    """Give one process's way to the store."""
+    return (PairedStore if shelf.world.store == "redis" else SharedStore)(shelf, process)
+
+
 class SharedLease:
     """A lease: in a ``redis`` store it ends by itself, in a ``file`` store with its process."""
 
@@ -274,6 +300,7 @@ class SharedLease:
 
 
 def _shown(result):
-    if isinstance(result, SharedLease):
-        return f"granted {result.fence}"
+    if isinstance(result, tuple):
+        lease, _ = result
+        return "none" if lease is None else f"granted {lease.fence}"
     return {True: "done", False: "refused", None: "none"}.get(result, "")

@@ -12,7 +12,7 @@ from aritma_auth.banking import PendingPayment
 from support.applications import load
 from support.simulation.payments.bank import AUTHORIZATION, SERVER, TENANT
 from support.simulation.process import Process
-from support.simulation.store import SharedStore
+from support.simulation.store import way_to
 
 EXAMPLE = load("two_signers")
 CALLBACK = "http://127.0.0.1/callback"
@@ -104,7 +104,7 @@ class Application(Process):
         return aa.TokenProvider(
             service,
             aa.ClientCredentialsGrant("api"),
-            store=None if shelf is None else SharedStore(shelf, self),
+            store=None if shelf is None else way_to(shelf, self),
             clock=self.clock,
             draw=self.universe.stream(f"draw {self.name}").random,
             on_event=self._on_event,
