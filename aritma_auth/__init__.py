@@ -159,7 +159,10 @@ _HOMES = {
         "PoolStatus",
         "ProviderStatus",
     ),
-    "runtime.clock": ("Clock",),
+    "runtime.clock": (
+        "Clock",
+        "SYSTEM_CLOCK",
+    ),
     "secret": ("Secret",),
     "stores.contract": (
         "Record",
@@ -300,6 +303,7 @@ if TYPE_CHECKING:
     from aritma_auth.provider.sharing_policy import SharingPolicy as SharingPolicy
     from aritma_auth.provider.status import PoolStatus as PoolStatus
     from aritma_auth.provider.status import ProviderStatus as ProviderStatus
+    from aritma_auth.runtime.clock import SYSTEM_CLOCK as SYSTEM_CLOCK
     from aritma_auth.runtime.clock import Clock as Clock
     from aritma_auth.secret import Secret as Secret
     from aritma_auth.stores.contract import Record as Record

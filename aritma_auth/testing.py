@@ -161,6 +161,7 @@ class FakeClient:
         Raises:
             AritmaAuthError: The failure that the test has ordered.
         """
+        require_instance("grant", "a grant, such as ClientCredentialsGrant(scope)", grant, Grant)
         self.requests.append(grant)
         await asyncio.sleep(0)
         ordered = self._next.popleft() if self._next else self._make_token(grant)

@@ -165,3 +165,9 @@ def test_it_needs_no_extra():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not {"joserfc", "aritma_auth.sandbox", "pytest"} & set(ran.stdout.split())
+
+
+async def test_what_is_no_grant_is_refused_as_by_a_client():
+    """A test meets the same error as the program would."""
+    with pytest.raises(aa.ConfigurationError, match=r"grant must be a grant.* it is of type str"):
+        await FakeClient().fetch_token("bankservice")

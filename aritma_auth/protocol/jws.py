@@ -112,9 +112,11 @@ def parse_algorithms(names: object, what: str = "algorithms") -> frozenset[str]:
     if not isinstance(names, Iterable) or isinstance(names, bytes | bytearray):
         raise wrong_kind(what, required, names)
     algorithms = (names,) if isinstance(names, str) else tuple(names)
-    unknown = next((name for name in algorithms if name not in tuple(SIGNATURE_ALGORITHMS)), None)
-    if unknown is not None or not algorithms:
-        raise ConfigurationError(f"{what} must be {required}, not {unknown or 'none'!r:.40}")
+    # A tuple: what cannot be hashed is unknown too.
+    unknown = [name for name in algorithms if name not in tuple(SIGNATURE_ALGORITHMS)]
+    if unknown or not algorithms:
+        found = f"{unknown[0]!r:.40}" if unknown else "none"
+        raise ConfigurationError(f"{what} must be {required}, not {found}")
     return frozenset(algorithms)
 
 

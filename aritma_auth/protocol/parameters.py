@@ -71,11 +71,11 @@ def parse_scope(scope: str | Iterable[str] | None) -> Scope | None:
     if scope is None:
         return None
     tokens = split_words(scope, "scope")
-    wrong = next((token for token in tokens if not is_scope_token(token)), None)
-    if wrong is not None:
+    wrong = [token for token in tokens if not is_scope_token(token)]
+    if wrong:
         raise ConfigurationError(
             "scope must be a space-separated string or an iterable of scope tokens, each of "
-            f"visible ASCII without quotes and backslashes (RFC 6749 §3.3), not {wrong!r:.60}"
+            f"visible ASCII without quotes and backslashes (RFC 6749 §3.3), not {wrong[0]!r:.60}"
         )
     length = len(" ".join(tokens))
     if length > SCOPE_LIMIT:
@@ -110,9 +110,9 @@ def parse_words(value: str | Iterable[str], name: str) -> tuple[str, ...]:
         ConfigurationError: A word is empty, or holds a space or a character that does not print.
     """
     words = split_words(value, name)
-    wrong = next((word for word in words if not is_word(word)), None)
-    if wrong is not None:
-        raise ConfigurationError(f"{name} must be a list of single words, not {wrong!r:.60}")
+    wrong = [word for word in words if not is_word(word)]
+    if wrong:
+        raise ConfigurationError(f"{name} must be a list of single words, not {wrong[0]!r:.60}")
     return words
 
 
@@ -201,10 +201,11 @@ def parse_resource(value: str | Iterable[str]) -> tuple[str, ...]:
     Spec: RFC 8707 §2.
     """
     resource = (value,) if isinstance(value, str) else split_words(value, "resource")
-    wrong = next((uri for uri in resource if not _is_resource(uri)), None)
-    if wrong is not None:
+    wrong = [uri for uri in resource if not _is_resource(uri)]
+    if wrong:
         raise ConfigurationError(
-            f"resource must be an absolute URI without a fragment (RFC 8707 §2), not {wrong!r:.100}"
+            "resource must be an absolute URI without a fragment (RFC 8707 §2), not "
+            f"{wrong[0]!r:.100}"
         )
     return resource
 

@@ -45,7 +45,18 @@ async def test_a_tenants_endpoint_is_called(http_mock):
 
 
 @pytest.mark.parametrize(
-    "names", ["RS265", (), ["RS256", "HS256"], ["none"], ["rs256"], ["ES256K"]]
+    "names",
+    [
+        "RS265",
+        (),
+        ["RS256", "HS256"],
+        ["none"],
+        ["rs256"],
+        ["ES256K"],
+        [None],
+        ["RS256", None],
+        [[]],
+    ],
 )
 def test_an_unknown_algorithm_is_refused_at_construction(names):
     """The error lists the known algorithms, and does not wait for the first sign-in."""

@@ -152,6 +152,8 @@ REFUSED = [
     ({"max_age": "60"}, "max_age"),
     ({"acr_values": [""]}, "single words"),
     ({"acr_values": [5]}, "single words"),
+    ({"acr_values": [None]}, "single words"),
+    ({"resource": [None]}, "absolute URI without a fragment"),
     ({"acr_values": ["mfa\n"]}, "single words"),
     ({"requires_acr": True}, "acr_values must not be empty"),
     ({"requires_acr": True, "acr_values": "mfa", "scope": "api"}, "scope must contain openid"),

@@ -22,7 +22,7 @@ def test_scope_is_text_or_tokens(given, expected):
     assert parse_scope(given) == expected
 
 
-@pytest.mark.parametrize("given", ['a"b', "a\\b", "å", ["a b"], [""], [5]])
+@pytest.mark.parametrize("given", ['a"b', "a\\b", "å", ["a b"], [""], [5], [None], ["a", None]])
 def test_wrong_characters_are_refused(given):
     """A token with a character outside RFC 6749 §3.3 is refused."""
     with pytest.raises(ConfigurationError, match="scope must be"):
