@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -130,16 +131,27 @@ def types(session: nox.Session) -> None:
     """Check the types of the package, of a program that uses it, and of the code in the docs."""
     install_groups(session, "types", "test")
     session.install("-e", ".[all]")
-    session.run("mypy")
-    session.run("mypy", "tests/typing")
-    session.run("pyright", "--pythonpath", session_python(session), "tests/typing")
     pages = session.create_tmp()
     session.run("python", "tests/support/typed_pages.py", pages)
     examples = [str(file) for file in Path("docs/examples").rglob("*.py")]
-    session.run(
-        *("mypy", "--explicit-package-bases", pages, *examples), env={"MYPYPATH": "docs/examples"}
-    )
-    session.run("pyright", "--pythonpath", session_python(session), "--project", pages)
+
+    def run_mypy() -> None:
+        session.run("mypy")
+        session.run("mypy", "tests/typing")
+        session.run(
+            *("mypy", "--explicit-package-bases", pages, *examples),
+            env={"MYPYPATH": "docs/examples"},
+        )
+
+    def run_pyright() -> None:
+        python = session_python(session)
+        session.run("pyright", "--pythonpath", python, "tests/typing")
+        session.run("pyright", "--pythonpath", python, "--project", pages)
+
+    # Each of the two is one process, and takes a core.
+    with ThreadPoolExecutor() as pool:
+        for checked in [pool.submit(run_mypy), pool.submit(run_pyright)]:
+            checked.result()
 
 
 def session_python(session: nox.Session) -> str:
