@@ -166,6 +166,9 @@ def verify_response_jwt(
             raise VerificationError(
                 f"{name} of the signed response is in the future: check the clocks"
             )
+    if not isinstance(claims.get("error"), str | None):
+        # It would be passed over, and what stands beside it believed.
+        raise VerificationError("error of the signed response must be a string")
     return VerifiedResponse(_VERIFIED, _as_parameters(claims))
 
 
@@ -181,5 +184,5 @@ def _as_parameters(claims: Members) -> Parameters:
     return tuple(
         (HiddenStr(name), HiddenStr(value))
         for name, value in claims.items()
-        if name not in _OF_THE_JWT and isinstance(value, str | int)
+        if name not in _OF_THE_JWT and isinstance(value, str | int) and not isinstance(value, bool)
     )

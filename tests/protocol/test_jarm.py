@@ -211,6 +211,8 @@ def test_a_response_in_the_wrong_place_is_told():
         ({"iat": NOW + 31}, VerificationError, "iat of the signed response is in the future"),
         ({"nbf": NOW + 31}, VerificationError, "nbf of the signed response is in the future"),
         ({"nbf": "soon"}, VerificationError, "nbf of the signed response must be"),
+        ({"error": {"code": "access_denied"}}, VerificationError, "error of the signed response"),
+        ({"error": 1}, VerificationError, "error of the signed response"),
         ({"header": {"typ": "at+jwt"}}, VerificationError, "typ of the signed response"),
         ({"header": {"typ": 5}}, VerificationError, "typ of the signed response"),
         pytest.param(
@@ -233,6 +235,7 @@ def test_each_check_refuses(changes, error, said):
     "changes",
     [
         {"aud": ["me"]},
+        {"error": None, "error_description": None},
         {"exp": NOW - 29},
         {"iat": NOW + 29, "nbf": NOW + 29},
         {"header": {"typ": None}},
