@@ -73,6 +73,7 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
       },
       pushedAuthorizationRequests: { enabled: true },
       registration: { enabled: true },
+      registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       requestObjects: { mode: 'strict', request: true },
       resourceIndicators: {
         defaultResource: () => undefined,
