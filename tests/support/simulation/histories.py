@@ -364,6 +364,43 @@ HISTORIES = {
         Step(76.0, "call"),
         Step(134.9, "call"),
     ),
+    "the store's answers are lost while another clock signs in": (
+        World(
+            "signed_in",
+            "redis",
+            2,
+            25,
+            rotates=False,
+            duration=172.0,
+            wall_offsets=(0.0, -45.0, 0.0),
+        ),
+        Step(92.5, "set_token", seconds=1.8, anchor="sent"),
+        Step(92.5, "store_fault", slot=1, detail="loses answers", seconds=66.0, skip=2),
+        Step(104.8, "set_token", slot=1, seconds=16.0, loop="side", anchor="store done", skip=1),
+        Step(104.9, "job"),
+        Step(108.0, "job", slot=1, seconds=0.3, loop="side", timeout=12.0),
+    ),
+    "an older sign-in is set last, by a process that was frozen in its call": (
+        World(
+            "signed_in",
+            "redis",
+            processes=2,
+            lifetime=300,
+            duration=462.0,
+            counts_suspend=False,
+            wall_offsets=(200.0, 0.0, 0.0),
+        ),
+        Step(114.5, "freeze", seconds=71.6, anchor="delivered", skip=13),
+        Step(135.6, "set_token", slot=1, seconds=0.5, anchor="store done", skip=2),
+        Step(183.5, "set_token", seconds=55.6, anchor="delivered", skip=5),
+        Step(249.5, "call", timeout=3.0),
+        Step(321.0, "call", slot=1, timeout=0.3),
+    ),
+    "the store loses its memory, and its count of leases, under a lease": (
+        World("signed_in", "redis", processes=1, lifetime=25, duration=330.0),
+        Step(299.0, "amnesia", anchor="store begun", skip=10),
+        *(Step(30.0 * at, "call") for at in range(1, 11)),
+    ),
 }
 
 
