@@ -53,7 +53,7 @@ class GuardedTask(Generic[T]):
         name: str,
         on_end: "Callable[[asyncio.Task[T]], None] | None" = None,
     ) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = _running_loop(coroutine)
         self._sections = 0
         self._cut_is_due = False
         # A clean context: neither the first caller's tracing span nor its log fields.
@@ -64,7 +64,7 @@ class GuardedTask(Generic[T]):
             # A task that is cancelled before its first step never enters a finally.
             self.work.add_done_callback(on_end, context=context)
         self._guard = self.loop.create_task(self._watch(), name=f"{name} (guard)", context=context)
-        _silence(self._guard)
+        silence(self._guard)
 
     @property
     def is_uninterruptible(self) -> bool:
@@ -142,6 +142,7 @@ async def run_to_the_end(coroutine: Coroutine[object, object, T], name: str) -> 
         with uninterrupted():
             return await coroutine
 
+    _running_loop(coroutine)
     task = GuardedTask(run(), name, retrieve)
     await asyncio.wait((task.work,))
     return task.work.result()
@@ -175,7 +176,7 @@ async def run_within(
 
         WorkCancelledError: The coroutine ended as cancelled by itself.
     """
-    task = _start_unlisted(asyncio.get_running_loop(), coroutine, name, context)
+    task = _start_unlisted(_running_loop(coroutine), coroutine, name, context)
     try:
         await asyncio.wait((task,), timeout=seconds)
         turns = 0
@@ -186,9 +187,12 @@ async def run_within(
         await _stop(task)
         raise
     except GeneratorExit:
-        # The loop was closed with its tasks. Python warns of a coroutine that has not begun.
+        # The loop was closed with its tasks. Python warns of a coroutine that has not begun, and
+        # of an error that nobody has taken.
         if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
             coroutine.close()
+        elif task.done():
+            retrieve(task)
         raise
     if not task.done():
         await _stop(task)
@@ -209,6 +213,16 @@ async def _stop(task: "asyncio.Task[T]") -> None:
     await asyncio.wait((task,), timeout=_GRACE)
 
 
+def _running_loop(coroutine: Coroutine[object, object, object]) -> asyncio.AbstractEventLoop:
+    """Return the running loop; without one the coroutine is closed, since nothing will await it."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # The caller is being collected with its loop, and cleans up in vain.
+        coroutine.close()
+        raise
+
+
 def _start_unlisted(
     loop: asyncio.AbstractEventLoop,
     coroutine: Coroutine[object, object, T],
@@ -220,14 +234,15 @@ def _start_unlisted(
     except BaseException:
         coroutine.close()
         raise
-    _silence(task)
+    silence(task)
     # Documented for task implementations ("Extending" in asyncio's reference): asyncio.all_tasks,
     # and so the cancellation at the end of asyncio.run, no longer lists it.
     _unregister_task(task)
     return task
 
 
-def _silence(task: "asyncio.Task[T]") -> None:
+def silence(task: "asyncio.Future[T]") -> None:
+    """Let a task go without a word if its loop is closed before it has ended."""
     # A loop that is closed without cancelling its tasks destroys them; waiters account for it.
     with contextlib.suppress(AttributeError):
         task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name

@@ -1,6 +1,8 @@
 """One event loop after another over one provider, as with one asyncio.run per job."""
 
 import asyncio
+import gc
+import sys
 import threading
 import time
 
@@ -8,6 +10,8 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.protocol.tokens import Token
+from aritma_auth.runtime.tasks import silence
+from aritma_auth.stores import MemoryTokenStore
 from support.clock import FakeClock
 from support.fakes import FakeClient
 
@@ -229,3 +233,35 @@ def test_an_exchange_of_a_closed_loop_is_repeated_after_its_redemption_time():
 
     assert client.clock.slept == [10.0]
     assert [grant.refresh_token.text for grant in client.grants] == ["refresh-0"] * 2
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_loop_that_is_closed_in_a_write_leaves_no_error_behind(monkeypatch, caplog):
+    """Whichever turn of a sign-in and its refresh is the loop's last, nothing is told afterwards."""
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: ignored.append(told.exc_value))
+    client = RotatingServer(seconds=0)
+
+    async def sign_in_and_refresh():
+        provider = provider_of(client, SIGNED_IN, store=MemoryTokenStore())
+        await provider.set_token(Token("old", expires_at=1.0, refresh_token="refresh-0"))
+        await provider.get_token()
+
+    for turns in range(40):
+        loop = asyncio.new_event_loop()
+        silence(loop.create_task(sign_in_and_refresh()))
+        loop.call_soon(stop_after, loop, turns)
+        loop.run_forever()
+        loop.close()
+        gc.collect()
+
+    assert ignored == []
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def stop_after(loop, turns):
+    """Stop a loop after so many turns."""
+    if turns:
+        loop.call_soon(stop_after, loop, turns - 1)
+    else:
+        loop.stop()

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import gc
+import inspect
 import logging
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 
@@ -215,6 +217,41 @@ def test_work_of_a_loop_that_was_closed_is_let_go_in_silence(recwarn, caplog, tu
     gc.collect()
 
     assert not recwarn.list
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("begin", [run_to_the_end, GuardedTask, partial(run_within, 1)])
+def test_without_a_loop_no_coroutine_is_left_behind(recwarn, begin):
+    """A coroutine that is collected after its loop cleans up in vain, and makes no noise."""
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        begin(settle(), name="work").send(None)
+    gc.collect()
+
+    assert not recwarn.list
+
+
+async def fail():
+    """Fail at once."""
+    raise ValueError
+
+
+def test_an_error_of_a_loop_that_was_closed_is_let_go_in_silence(caplog):
+    """The work ended in the very turn after which its loop ran no more."""
+    loop = asyncio.new_event_loop()
+    work = fail()
+
+    async def run():
+        await run_within(1, work)
+
+    def stop():
+        loop.call_soon(loop.stop if inspect.getcoroutinestate(work) == "CORO_CLOSED" else stop)
+
+    loop.call_soon(lambda: GuardedTask(run(), "work"))
+    loop.call_soon(stop)
+    loop.run_forever()
+    loop.close()
+    gc.collect()
+
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

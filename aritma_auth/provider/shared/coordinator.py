@@ -126,7 +126,11 @@ class RefreshCoordinator:
         """Go on trying to write what is owed, as long as this loop runs."""
         if self.is_stored or self._is_closed or self._timer is not None:
             return
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # The write is being collected with a loop that was closed: no timer of it would end.
+            return
         pause = self.settings.sharing.store_retry_interval * (1 + self.settings.draw() / 4)
         self._timer = loop.call_later(pause, self._write_again)
 

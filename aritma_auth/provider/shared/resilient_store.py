@@ -11,7 +11,13 @@ from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events.base import Listener, notify
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import WorkCancelledError, run_to_the_end, run_within, uninterrupted
+from aritma_auth.runtime.tasks import (
+    WorkCancelledError,
+    run_to_the_end,
+    run_within,
+    silence,
+    uninterrupted,
+)
 from aritma_auth.stores import Entry, Lease, Record, TokenStore
 from aritma_auth.stores.contract import PairedOperations
 
@@ -115,6 +121,8 @@ class ResilientStore:
             return
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         watching = asyncio.ensure_future(self._store.watch(self._key, generation=generation))
+        silence(sleeping)
+        silence(watching)
         try:
             await asyncio.wait((sleeping, watching), return_when=asyncio.FIRST_COMPLETED)
             if watching.done() and (watching.cancelled() or watching.exception()):
@@ -224,6 +232,7 @@ class HeldLease:
         self.is_held = True
         self._sharing = sharing
         self._beating = asyncio.create_task(self._beat())
+        silence(self._beating)
 
     @property
     def fence(self) -> int:
