@@ -143,6 +143,46 @@ def test_the_public_api_is_the_one_agreed_on():
         assert shape == agreed
 
 
+def test_no_test_file_imports_another():
+    """What several of them need is in tests/support."""
+    files = {path.stem for path in HERE.rglob("test_*.py")}
+    imported = {
+        f"{path.name}: {name}"
+        for path in HERE.rglob("*.py")
+        for name in re.findall(r"^(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+        if name.rpartition(".")[2] in files
+    }
+
+    assert not imported
+
+
+def private_names(path):
+    """Name what a file of the tests reads of others' private attributes, or imports of ours."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    own |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
+    imported = {
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aritma_auth")
+        for alias in node.names
+    }
+    names = {node.attr for node in attributes} - own | imported
+    return {name for name in names if re.match("_[^_]", name)}
+
+
+def test_one_module_of_the_tests_looks_behind_what_is_public():
+    """Private attributes of the package are read in tests/support/internals.py alone."""
+    # Of Python and of aiohttp.
+    others = {"_cached_build_middleware", "_exit", "_log_destroy_pending", "_set_running_loop"}
+    files = {*HERE.rglob("test_*.py"), *(HERE / "support").glob("*.py")}
+    found = {path.name: private_names(path) - others for path in files}
+    del found["internals.py"]
+
+    assert not {name: names for name, names in found.items() if names}
+
+
 def test_importing_the_package_loads_nothing_heavy():
     """An import of the package loads no library that is not used yet."""
     heavy = ["aiohttp", "cattrs", "joserfc", "redis", "cryptography", "rich", "cyclopts"]

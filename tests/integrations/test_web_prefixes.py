@@ -143,6 +143,12 @@ async def browser(request, no_leftovers):
                     yield session
 
 
+async def origin_of(browser):
+    """Return the origin of a browser's pages."""
+    async with browser.get("/app/") as response:
+        return str(response.url.origin())
+
+
 async def see(browser, path):
     """Go to a page and through every redirect; give the last path, the status and the text."""
     async with browser.get(path) as response:
@@ -177,7 +183,7 @@ async def test_a_link_in_a_circle_or_elsewhere_leads_home(browser, following):
 async def test_an_end_user_signs_out_and_comes_back(browser):
     """The form is accepted by its origin, and the page after the sign-out has the prefix."""
     await see(browser, "/app/accounts")
-    own = {"Origin": str(browser._base_url.origin())}
+    own = {"Origin": await origin_of(browser)}
     async with browser.post("/app/sign-out", headers=own) as response:
         text = await response.text()
 
@@ -189,6 +195,6 @@ async def test_an_end_user_signs_out_and_comes_back(browser):
 
 async def test_who_has_no_session_and_signs_out_goes_home(browser):
     """Home is the prefix with its slash."""
-    own = {"Origin": str(browser._base_url.origin())}
+    own = {"Origin": await origin_of(browser)}
     async with browser.post("/app/sign-out", headers=own, allow_redirects=False) as response:
         assert response.headers["Location"] == "/app/"

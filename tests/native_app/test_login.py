@@ -12,6 +12,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.native_app import login
 from aritma_auth.native_app.loopback import LoopbackListener
+from support.internals import watched
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -296,13 +297,7 @@ async def test_stray_requests_go_no_further(client, path, headers, status):
 async def test_one_response_counts(client, aritma_sandbox, monkeypatch):
     """A second callback during the exchange of the first sends no request and gets status 400."""
     arrivals = asyncio.Queue()
-
-    class WatchedListener(LoopbackListener):
-        async def _receive(self, request):
-            arrivals.put_nowait(request)
-            return await super()._receive(request)
-
-    monkeypatch.setattr(login, "LoopbackListener", WatchedListener)
+    monkeypatch.setattr(login, "LoopbackListener", watched(LoopbackListener, arrivals))
     gate = aritma_sandbox.faults.hold()
     async with signing_in(client) as journey:
         callback = await journey.callback()

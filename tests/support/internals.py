@@ -1,6 +1,9 @@
 """The only places where tests look behind what is public, each by a name of its own."""
 
 import sys
+from types import SimpleNamespace
+
+from aritma_auth.runtime import lock
 
 
 def homes_of(package):
@@ -117,3 +120,24 @@ def record_lines(monkeypatch, terminal, lines):
         write(stream, text)
 
     monkeypatch.setattr(terminal, "_write", record)
+
+
+def memory_of(store):
+    """Return what a MemoryTokenStore remembers: entries, writes and leases by key."""
+    return SimpleNamespace(entries=store._entries, writes=store._writes, leases=store._leases)
+
+
+def begin_child():
+    """Do what a child process does first after a fork."""
+    lock._after_fork_in_child()
+
+
+def watched(listener, arrivals):
+    """Return a class of loopback listeners that put each request that arrives into a queue."""
+
+    class WatchedListener(listener):
+        async def _receive(self, request):
+            arrivals.put_nowait(request)
+            return await super()._receive(request)
+
+    return WatchedListener

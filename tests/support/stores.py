@@ -4,6 +4,7 @@ import time
 
 import aritma_auth as aa
 from aritma_auth.stores import Record
+from support.internals import memory_of
 
 KEY, OTHER_KEY = "0" * 32, "1" * 32
 OLD = Record(aa.Token("old", refresh_token="old-refresh"), 1)
@@ -43,19 +44,19 @@ def full_token(now, *, extra):
 
 def kept_in(store):
     """Return what a MemoryTokenStore keeps: entry by key."""
-    return dict(store._entries)
+    return dict(memory_of(store).entries)
 
 
 def put_in(store, key, entry):
     """Let a MemoryTokenStore keep an entry as another program would have written it."""
-    store._entries[key] = entry
+    memory_of(store).entries[key] = entry
 
 
 def lose_memory(store):
     """Let a MemoryTokenStore forget everything, leases included, as a server that restarts empty."""
-    store._entries.clear()
-    store._writes.clear()
-    store._leases.clear()
+    memory = memory_of(store)
+    for kept in (memory.entries, memory.writes, memory.leases):
+        kept.clear()
 
 
 class FailingStore(aa.MemoryTokenStore):
