@@ -184,20 +184,39 @@ def table(loads):
             yield f"| {scene} | {size:,} | " + " | ".join(cells) + " |"
 
 
+FIGURE_STYLE = """<style>
+text { fill: #1c2733 }
+.paper { fill: #fff }
+.grid { stroke: #ddd; fill: none }
+.alone { stroke: #b3261e }
+.jitter { stroke: #d98300; stroke-dasharray: 6 3 }
+.shared { stroke: #0b5cad; stroke-dasharray: 2 3 }
+.alone, .jitter, .shared { fill: none; stroke-width: 2.5 }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6ebf0 }
+.paper { fill: #14191f }
+.grid { stroke: #39434d }
+.alone { stroke: #ff8a80 }
+.jitter { stroke: #ffb74d }
+.shared { stroke: #8fbcff }
+}
+</style>"""
+
+
 def draw_figure(loads):
     """Draw requests in the worst second against the fleet's size, one panel a scene."""
     from math import log10
 
     width, height, left, top = 240, 180, 52, 46
-    colours = ["#b3261e", "#d98300", "#0b5cad"]
-    dashes = ["", "6 3", "2 3"]
+    kinds = ["alone", "jitter", "shared"]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(SCENES) * (width + 70) + 20} '
         f'{height + 120}" role="img" aria-labelledby="t d" font-family="sans-serif" font-size="11">',
         '<title id="t">Token requests in the worst second, by size of the fleet</title>',
         '<desc id="d">Without sharing they grow with the fleet; with one shared token they stay '
         "at one.</desc>",
-        '<rect width="100%" height="100%" fill="#fff"/>',
+        FIGURE_STYLE,
+        '<rect class="paper" width="100%" height="100%" rx="8"/>',
     ]
     for column, scene in enumerate(SCENES):
         x0 = left + column * (width + 70)
@@ -212,7 +231,7 @@ def draw_figure(loads):
         for exponent in range(5):
             x, y = place(10**exponent, 10**exponent)
             parts.append(
-                f'<path d="M{x0} {y:.0f}h{width}M{x:.0f} {top}v{height}" stroke="#ddd" fill="none"/>'
+                f'<path d="M{x0} {y:.0f}h{width}M{x:.0f} {top}v{height}" class="grid"/>'
                 f'<text x="{x0 - 6}" y="{y + 4:.0f}" text-anchor="end">{10**exponent:,}</text>'
                 f'<text x="{x:.0f}" y="{top + height + 16}" text-anchor="middle">'
                 f"{10**exponent:,}</text>"
@@ -221,19 +240,15 @@ def draw_figure(loads):
             f'<text x="{x0 + width / 2}" y="{top + height + 34}" text-anchor="middle">'
             "processes</text>"
         )
-        for way, colour, dash in zip(WAYS, colours, dashes, strict=True):
+        for way, kind in zip(WAYS, kinds, strict=True):
             points = " ".join(
                 "{:.1f},{:.1f}".format(*place(size, loads[scene, size, way].peak)) for size in SIZES
             )
-            parts.append(
-                f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5" '
-                f'stroke-dasharray="{dash}"/>'
-            )
-    for number, (way, colour, dash) in enumerate(zip(WAYS, colours, dashes, strict=True)):
+            parts.append(f'<polyline points="{points}" class="{kind}"/>')
+    for number, (way, kind) in enumerate(zip(WAYS, kinds, strict=True)):
         x, y = left + number * 200, top + height + 56
         parts.append(
-            f'<path d="M{x} {y}h30" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
-            f'<text x="{x + 38}" y="{y + 4}">{way}</text>'
+            f'<path d="M{x} {y}h30" class="{kind}"/><text x="{x + 38}" y="{y + 4}">{way}</text>'
         )
     parts.append(f'<text x="10" y="{top - 30}">token requests in the worst second</text></svg>')
     return "\n".join(parts)

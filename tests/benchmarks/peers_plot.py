@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 FIGURES = Path(__file__).parents[2] / "docs" / "explanation" / "figures"
-LEFT, WIDTH, ROW = 160, 178, 17
+LEFT, WIDTH, ROW = 190, 160, 17
 
 
 def panel(figure, top, title, unit, bars):
