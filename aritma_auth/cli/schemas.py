@@ -109,7 +109,9 @@ def build_schemas() -> dict[str, Schema]:
         "logout": _object(
             "What was ended.",
             was_signed_in=_is("boolean", "There was a sign-in to end."),
-            end_session_url=_is("string", "Where the browser's own session ends."),
+            end_session_url=_is(
+                _TEXT, "Where the browser's own session ends; null if the server does not say."
+            ),
         ),
         "rotate-secret": {
             "description": "What was done.",

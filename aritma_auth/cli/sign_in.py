@@ -13,6 +13,7 @@ from aritma_auth.cli.stored_sign_in import open_sign_in
 from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
+    AritmaAuthError,
     ReauthenticationRequiredError,
     TokenTimeoutError,
 )
@@ -156,17 +157,27 @@ async def log_out(
             was_signed_in = True
         finally:
             await signed_in.tokens.forget()
-        # No id_token_hint: other users of the machine can read the browser's command line.
-        url = await signed_in.client.end_session_url()
+        url = await _end_session_url(signed_in.client, is_wanted=browser)
     if json:
         show_json({"was_signed_in": was_signed_in, "end_session_url": url})
     else:
         show("Signed out." if was_signed_in else "There is no sign-in here.")
-    if browser:
+    if browser and url is not None:
         await asyncio.to_thread(open_in_browser, url)
-    elif not json:
+    elif url is not None and not json:
         show(f"The browser's own session ends at {url}")
     return ExitCode.DONE
+
+
+async def _end_session_url(client: OAuthClient, *, is_wanted: bool) -> str | None:
+    """Find where the browser's session ends; without a wish for it, a server may have no place."""
+    try:
+        # No id_token_hint: other users of the machine can read the browser's command line.
+        return await client.end_session_url()
+    except AritmaAuthError:
+        if is_wanted:
+            raise
+        return None
 
 
 def _name_of(sign_in: SignIn) -> str:

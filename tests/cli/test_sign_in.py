@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import webbrowser
@@ -134,6 +135,33 @@ def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, 
         "error: the server is away (is the environment right?"
     )
     assert cli.run(["token", "--end-user", "me"]) == 5
+
+
+def test_without_a_sign_in_the_server_is_not_needed(sandbox, store, monkeypatch, capsys):
+    """logout says that there is none, although the issuer does not respond."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("ARITMA_ISSUER", f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("ARITMA_ENVIRONMENT", raising=False)
+
+    assert cli.run(["logout"]) == 0
+    assert capsys.readouterr() == ("There is no sign-in here.\n", "")
+    assert cli.run(["logout", "--browser"]) == 6
+
+
+def test_a_server_need_not_end_the_browsers_session(signed_in, opened, monkeypatch, capsys):
+    """logout ends the sign-in at a server without such a page, and an error is for who wants it."""
+
+    async def fail(self, **parameters):
+        raise aa.ConfigurationError("the server has no end_session_endpoint")
+
+    monkeypatch.setattr(aa.OAuthClient, "end_session_url", fail)
+
+    assert cli.run(["logout", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"was_signed_in": True, "end_session_url": None}
+    assert cli.run(["logout", "--browser"]) == 3
+    assert len(opened) == 1
 
 
 def test_programs_get_objects(sandbox, store, opened, capsys):
