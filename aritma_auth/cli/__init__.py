@@ -25,7 +25,7 @@ from itertools import takewhile
 import attrs
 import cyclopts
 
-from aritma_auth.cli.exit_codes import ExitCode, exit_code_of
+from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.version import __version__
 
@@ -185,6 +185,14 @@ def run(arguments: Sequence[str]) -> int:
             print_error=False,
             result_action="return_value",
         )
+    except cyclopts.UnusedCliTokensError as error:
+        # Not shown: a token is what is most often given here by mistake.
+        count = len(error.unused_tokens or ())
+        problem = UsageError(
+            f"{chosen} must have no further argument, and has {count} more: --help lists what it "
+            "takes; a token or a secret goes to standard input, a file or a variable"
+        )
+        return _fail(problem, ExitCode.USAGE, as_json=as_json)
     except cyclopts.CycloptsError as error:
         return _fail(error, ExitCode.USAGE, as_json=as_json)
     except BrokenPipeError:

@@ -8,6 +8,7 @@ import pytest
 
 from aritma_auth import __main__, cli
 from aritma_auth.cli import demo
+from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.version import __version__
 
 
@@ -28,6 +29,15 @@ def test_an_error_is_one_clear_line(arguments, code, line, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith(line)
     assert shown.count("\n") == 1
+
+
+def test_a_token_on_the_command_line_is_not_repeated(capsys):
+    """What was pasted in the wrong place does not reach a log; the right place is told."""
+    assert cli.run(["inspect", "eyJhbGciOiJub25lIn0"]) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: inspect must have no further argument, and has 1 more")
+    assert "standard input" in shown
+    assert "eyJ" not in shown
 
 
 @pytest.mark.parametrize(
