@@ -167,10 +167,11 @@ async def test_parallel_requests_survive_nonces_that_are_good_once(sandbox):
     assert sorted(map(str, errors_of(sandbox))) == ["None"] * 20 + ["use_dpop_nonce"] * 20
 
 
-async def test_parallel_userinfo_requests_survive_nonces_that_are_good_once(sandbox):
+@pytest.mark.parametrize("kind", ["are_single", "only_newest"])
+async def test_parallel_userinfo_requests_survive_nonces_that_are_good_once(sandbox, kind):
     """UserInfo is asked as an API is."""
     client, done = await sign_in_alice(sandbox)
-    sandbox.faults.require_dpop_nonces(are_single=True)
+    sandbox.faults.require_dpop_nonces(**{kind: True})
     found = await asyncio.gather(*(client.fetch_userinfo(done.token) for _ in range(10)))
 
     assert [claims["sub"] for claims in found] == ["user-alice"] * 10

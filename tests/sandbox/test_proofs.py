@@ -178,6 +178,20 @@ async def test_a_bearer_token_is_no_bound_one(sandbox):
     assert "invalid_token" in challenge
 
 
+async def test_only_the_newest_nonce_may_count_and_once(sandbox):
+    """Each response voids what was given before it."""
+    sandbox.faults.require_dpop_nonces(only_newest=True)
+    _, first = await post(sandbox, prove(url_of(sandbox)))
+    _, second = await post(sandbox, prove(url_of(sandbox)))
+    stale, third = await post(sandbox, prove(url_of(sandbox), nonce=first))
+    good, _ = await post(sandbox, prove(url_of(sandbox), nonce=third))
+    again, _ = await post(sandbox, prove(url_of(sandbox), nonce=third))
+
+    assert len({first, second, third}) == 3
+    assert stale["error"] == again["error"] == "use_dpop_nonce"
+    assert good["token_type"] == "DPoP"
+
+
 async def test_nonces_are_demanded_and_replaced(sandbox):
     """A nonce counts until its successor is replaced, and every response carries the newest."""
     sandbox.faults.require_dpop_nonces(uses=1)

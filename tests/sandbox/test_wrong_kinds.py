@@ -156,6 +156,7 @@ LEVERS = {
     "faults.require_dpop_nonces": {
         "uses": (None, (int, type(None))),
         "are_single": (True, bool),
+        "only_newest": (True, bool),
         **WHERE,
         **IS_ON,
     },

@@ -124,6 +124,7 @@ class Faults(WireFaults):
         *,
         uses: int | None = None,
         are_single: bool = False,
+        only_newest: bool = False,
         where: str = "token",
         is_on: bool = True,
     ) -> None:
@@ -136,6 +137,9 @@ class Faults(WireFaults):
 
             are_single: Each response carries a nonce of its own, which is accepted once.
 
+            only_newest: Of such nonces only the newest is accepted, so that requests in parallel
+                refuse one another.
+
             where: ``token`` for the identity server, or ``api`` for the Banking APIs.
 
             is_on: False stops it.
@@ -143,9 +147,11 @@ class Faults(WireFaults):
         if uses is not None:
             require_count("uses", uses, least=1)
         require_flag("are_single", are_single)
+        require_flag("only_newest", only_newest)
         require_flag("is_on", is_on)
         nonces = self._nonces(where)
-        nonces.is_required, nonces.uses, nonces.are_single = is_on, uses, are_single
+        nonces.is_required, nonces.uses = is_on, uses
+        nonces.are_single, nonces.only_newest = are_single or only_newest, only_newest
 
     def expire_dpop_nonce(self, where: str = "token") -> None:
         """

@@ -41,12 +41,15 @@ class Nonces:
             None never changes it.
 
         are_single: Each response carries a nonce of its own, which is accepted once.
+
+        only_newest: Of those, only the newest is accepted.
     """
 
     def __init__(self) -> None:
         self.is_required = False
         self.uses: int | None = None
         self.are_single = False
+        self.only_newest = False
         self._used = 0
         self._known: deque[str] = deque([secrets.token_urlsafe(16)], maxlen=2)
         self._single: set[str] = set()
@@ -68,6 +71,8 @@ class Nonces:
         if not self.are_single:
             return self.current
         nonce = secrets.token_urlsafe(16)
+        if self.only_newest:
+            self._single.clear()
         self._single.add(nonce)
         return nonce
 
