@@ -324,7 +324,15 @@ class Environment(Value):
         )
 
     def with_api_origins(self, *urls: str) -> Self:
-        """Give the same environment with these API origins added."""
+        """
+        Give the same environment with further API origins.
+
+        Args:
+            urls: URLs of the APIs that its tokens may be sent to, too.
+
+        Raises:
+            ConfigurationError: One is not secure, or no URL.
+        """
         return attrs.evolve(self, api_origins=(*self.api_origins, *urls))
 
     def endpoint(self, name: str) -> str:

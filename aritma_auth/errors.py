@@ -177,10 +177,10 @@ def require_count(name: str, given: object, *, least: int = 0, most: int | None 
     Raises:
         ConfigurationError: It is none, too small or too large.
     """
-    required = f"{least} or more" if most is None else f"{least} to {most}"
+    required = f"a whole number, {least} {'or more' if most is None else f'to {most}'}"
     # True is an int, and a mistake.
     if type(given) is not int:
-        raise wrong_kind(name, f"a whole number, {required}", given)
+        raise wrong_kind(name, required, given)
     if given < least or (most is not None and given > most):
         # Python refuses to write an int of thousands of digits.
         shown = f", not {given}" if abs(given) < 1 << 64 else ""

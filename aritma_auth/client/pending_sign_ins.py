@@ -5,7 +5,11 @@ from collections.abc import Mapping
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StateMismatchError, require_instance, wrong_kind
+from aritma_auth.errors import (
+    StateMismatchError,
+    require_count,
+    require_instance,
+)
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -62,7 +66,8 @@ class PendingSignIns:
     @hides_arguments
     def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
-        self._limit = _require_count(limit)
+        require_count("limit", limit, least=1)
+        self._limit = limit
         self._clock = clock
         self._lock = fork_safe_lock()
         self._pending: dict[str, PendingSignIn] = {}
@@ -117,15 +122,6 @@ class PendingSignIns:
 
     def __repr__(self) -> str:
         return f"<PendingSignIns: {len(self._pending)} pending>"
-
-
-def _require_count(limit: object) -> int:
-    required = "a number of sign-ins, 1 or more"
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise wrong_kind("limit", required, limit)
-    if limit < 1:
-        raise ConfigurationError(f"limit must be {required}, not {limit}")
-    return limit
 
 
 def _cookie_name(state: SecretText) -> str:

@@ -196,8 +196,7 @@ class Registration:
             parse_issuer(issuer)
         named = Environment.named(issuer or name or "production")
         environment = attrs.evolve(
-            named,
-            api_origins=(*named.api_origins, *(value("api_origins", tuple) or ())),
+            named.with_api_origins(*(value("api_origins", tuple) or ())),
             issuer_aliases={
                 *named.issuer_aliases,
                 *(value("issuer_aliases", tuple) or ()),

@@ -26,7 +26,7 @@ from typing import Generic, TypeVar
 
 from aritma_auth.errors import (
     AritmaAuthError,
-    ConfigurationError,
+    require_count,
     require_instance,
     require_seconds,
     wrong_kind,
@@ -87,12 +87,7 @@ class IdleKeeper(Generic[K]):
             raise wrong_kind("keys", "a collection of keys, or an async function", keys)
         require_seconds("idle", idle, above_zero=True)
         require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
-            raise wrong_kind("concurrency", "a whole number, 1 or more", concurrency)
-        if concurrency < 1:
-            raise ConfigurationError(
-                f"concurrency must be a whole number, 1 or more, not {concurrency}"
-            )
+        require_count("concurrency", concurrency, least=1)
         self._provider_of = provider_of
         self._keys = keys
         self._idle = idle

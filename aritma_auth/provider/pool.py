@@ -12,8 +12,8 @@ import attrs
 
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
-    ConfigurationError,
     ProviderClosedError,
+    require_count,
     require_instance,
     wrong_kind,
 )
@@ -85,10 +85,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
             raise wrong_kind("factory", "a function that makes the provider of a key", factory)
         if not callable(label):
             raise wrong_kind("label", "a function that returns the text of a key", label)
-        if isinstance(max_size, bool) or not isinstance(max_size, int):
-            raise wrong_kind("max_size", "a whole number, 1 or more", max_size)
-        if max_size < 1:
-            raise ConfigurationError(f"max_size must be a whole number, 1 or more, not {max_size}")
+        require_count("max_size", max_size, least=1)
         self._factory = factory
         self._max_size = max_size
         self._label = label

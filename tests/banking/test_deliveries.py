@@ -160,7 +160,7 @@ def test_the_key_keeps_its_parts_apart():
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"max_size": 0}, "max_size must be 1 or more"),
+        ({"max_size": 0}, "max_size must be a whole number, 1 or more, not 0"),
         ({"max_size": "1"}, "max_size must be a whole number"),
         ({"clock": 5}, "clock must be a Clock"),
     ],

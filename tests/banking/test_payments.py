@@ -471,7 +471,10 @@ def test_what_to_json_did_not_write_is_refused(text):
         ({"sent_at": "1"}, "sent_at must be a number"),
         ({"left": -1}, "left must be a small number"),
         ({"signatures": [{"signer": "a"}, {"signer": "a"}]}, "each of another signer"),
-        ({"signatures": [{"signer": "a", "attempt": 0}]}, "attempt must be 1 or more"),
+        (
+            {"signatures": [{"signer": "a", "attempt": 0}]},
+            "attempt must be a whole number, 1 or more",
+        ),
         ({"path": None}, "path is missing"),
     ],
 )
