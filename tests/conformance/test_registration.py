@@ -112,6 +112,16 @@ async def participant(request, tmp_path):
         yield Participant(server, f"{url}/jwks")
 
 
+async def call_the_api(server, client, token):
+    """Call a Banking API as a provider's middleware does."""
+    async with aa.TokenProvider(
+        client, aa.SignedInGrant("alice"), clock=server.sandbox.clock, on_event=None
+    ) as tokens:
+        await tokens.set_token(token)
+        async with server.api_session(tokens) as bank, bank.get("api/v3/accounts/42") as response:
+            assert response.status == 200
+
+
 @pytest.mark.parametrize("module", ["fapi2-security-profile-final-client-brazildcr-happypath-test"])
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_a_client_registers_itself(participant, profile, module):
@@ -122,12 +132,7 @@ async def test_a_client_registers_itself(participant, profile, module):
     client = participant.client(registered, PROFILES[profile])
     request = await client.begin_sign_in(CALLBACK, SCOPE)
     done = await client.complete_sign_in(request, await server.visit(request))
-    async with aa.TokenProvider(
-        client, aa.SignedInGrant("alice"), clock=sandbox.clock, on_event=None
-    ) as tokens:
-        await tokens.set_token(done.token)
-        async with server.api_session(tokens) as bank, bank.get("api/v3/accounts/42") as response:
-            assert response.status == 200
+    await call_the_api(server, client, done.token)
     kept = registered.to_json()
     for _ in range(2):
         read = await registrar.fetch(aa.RegisteredClient.from_json(kept))
@@ -141,6 +146,42 @@ async def test_a_client_registers_itself(participant, profile, module):
     assert "jwks" not in sent
     assert sent["jwks_uri"] == read_jwt(sent["software_statement"])[1]["software_jwks_uri"]
     assert not {"tls_client_auth_san_dns", "tls_client_auth_san_uri"} & sent.keys()
+
+
+@pytest.mark.parametrize("module", ["fapi1-advanced-final-client-brazildcr-happypath-test"])
+@pytest.mark.parametrize("participant", ["private_key_jwt + mtls", "mtls + mtls"], indirect=True)
+async def test_a_client_of_fapi_1_registers_itself(participant, module):
+    """The browser carries the request, signed and encrypted, and a signed response."""
+    server, sandbox = participant.server, participant.server.sandbox
+    registrar = aa.ClientRegistrar(environment_of(server), certificate=server.certificate)
+    wanted = {
+        "require_pushed_authorization_requests": False,
+        "request_object_encryption_alg": "RSA-OAEP",
+        "request_object_encryption_enc": "A256GCM",
+    }
+    registered = await registrar.register(participant.metadata() | wanted)
+    is_mtls = server.combination.startswith("mtls")
+    auth = aa.PrivateKeyJwt(KEY, names_issuer=True)
+    client = aa.OAuthClient(
+        registered.client_id,
+        aa.TlsClientAuth(server.certificate) if is_mtls else auth,
+        environment=environment_of(server),
+        certificate=None if is_mtls else server.certificate,
+        request_signer=KEY,
+        request_encryption=aa.RequestEncryption("RSA-OAEP", "A256GCM"),
+        requires_bound_tokens=True,
+        clock=sandbox.clock,
+    )
+    request = await client.begin_sign_in(CALLBACK, SCOPE, response_mode="jwt")
+    callback = await server.visit(request)
+    done = await client.complete_sign_in(request, callback)
+    await call_the_api(server, client, done.token)
+    for _ in range(2):
+        registered = await registrar.fetch(registered)
+
+    assert request.url.partition("request=")[2].partition("&")[0].count(".") == 4
+    assert "response=" in callback
+    assert server.is_bound(read_jwt(done.token.access_token)[1]["cnf"])
 
 
 async def test_a_statement_that_is_not_the_directorys_registers_nobody(participant):
