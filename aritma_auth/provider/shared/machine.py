@@ -419,11 +419,20 @@ class _Step(Situation):
             return self._look()
         if self.is_overruled:
             return self._again()
-        if state.is_alone and not self.is_once:
-            # The store may be back, and another process may have a token meanwhile.
-            state.is_alone = False
-            return self._look()
-        return self._claim() if self.is_once and not state.is_alone else self._ask()
+        return self._repeat()
+
+    def _repeat(self) -> msg.Action:
+        state = self.state
+        if self.is_once:
+            return self._ask() if state.is_alone else self._claim()
+        # The holder before may have died, and those who have waited since would go on alone: a
+        # leader that has marked nothing does so now.
+        is_unmarked = state.known.is_reusable and state.fence is not None and not state.others_wait
+        if not (state.is_alone or is_unmarked):
+            return self._ask()
+        # The store may be back, and another process may have a token meanwhile.
+        state.is_alone, state.others_wait = False, state.others_wait or is_unmarked
+        return self._look()
 
     def _unavailable(self) -> msg.Action:
         state = self.state

@@ -401,6 +401,17 @@ HISTORIES = {
         Step(299.0, "amnesia", anchor="store begun", skip=10),
         *(Step(30.0 * at, "call") for at in range(1, 11)),
     ),
+    **{
+        f"a third process leads {seconds} s after a leader for whom another waits was killed": (
+            World("client_credentials", "redis", processes=3, lifetime=60, duration=200.0),
+            Step(99.0, "outage", detail="hang", seconds=60.0),
+            Step(99.5, "kill", seconds=100.0, anchor="arrived"),
+            Step(100.0, "call"),
+            Step(100.3, "call", slot=1),
+            Step(100.0 + seconds, "call", slot=2),
+        )
+        for seconds in (10.1, 10.2)
+    },
 }
 
 

@@ -290,6 +290,12 @@ MUTATIONS = (
         "a job that leads ends, and its process leads again while another waits",
         ((", others_wait=known.is_leading)", ")"),),
     ),
+    Mutation(
+        "waiters",
+        "a service's refresh that is repeated does not mark the entry",
+        "a third process leads 10.2 s after a leader for whom another waits was killed",
+        (("if not (state.is_alone or is_unmarked):", "if not state.is_alone:"),),
+    ),
 )
 
 
