@@ -22,6 +22,7 @@ from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import JsonValue, Members, SecretText
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     import ssl
@@ -59,6 +60,7 @@ class ClientRegistrar:
     Spec: RFC 7591; RFC 7592.
     """
 
+    @hides_arguments
     def __init__(
         self,
         environment: Environment | str = PRODUCTION,

@@ -1,13 +1,16 @@
 """Tests of what an error reporter sees of a constructor that refuses an argument."""
 
+import enum
 import inspect
 import traceback
 
+import attrs
 import pytest
 
 import aritma_auth as aa
 from aritma_auth import banking, stores, testing
 from aritma_auth.integrations import aiohttp_web, fastapi, httpx, session_store
+from aritma_auth.runtime.values import Value
 from aritma_auth.sandbox import SandboxClient
 
 KEYS = aa.EncryptionKeys({"1": "A" * 43})
@@ -66,6 +69,7 @@ HALF_MADE = {
     "client": lambda: aa.OAuthClient(5),
     "provider": lambda: aa.TokenProvider(None, None),
     "pool": lambda: aa.TokenProviderPool(None),
+    "registrar": lambda: aa.ClientRegistrar(5),
     "middleware": lambda: aa.BearerMiddleware(None, []),
     "keyed middleware": lambda: aa.KeyedBearerMiddleware(None, None, []),
     "secret": lambda: aa.Secret(5),
@@ -97,20 +101,40 @@ def test_an_object_that_is_not_whole_stands_in_no_frame(name):
     assert "self" not in "".join(report.format())
 
 
-def test_every_class_that_takes_a_secret_hides_its_arguments():
-    """A new one is not forgotten: its signature says that it takes a secret."""
+def exported_classes():
+    """Find the classes that the package exports and makes itself."""
     modules = (aa, stores, banking, testing, aiohttp_web, fastapi, httpx, session_store)
     exported = [getattr(module, name) for module in modules for name in module.__all__]
-    taking = [
+    return {
         kind
         for kind in filter(inspect.isclass, exported)
         if not inspect.isabstract(kind)
         and kind.__module__.startswith("aritma_auth")
-        and not issubclass(kind, BaseException | dict)
-        and "Secret" in str(inspect.signature(kind))
-        # A signed-in user is made by the package alone, of values that hide themselves.
-        and kind is not aiohttp_web.SignedInUser
-    ]
+        and not issubclass(kind, BaseException | dict | enum.Enum)
+    }
+
+
+def names_of(kinds):
+    return [kind.__name__ for kind in kinds if not hasattr(kind.__init__, "__wrapped__")]
+
+
+def test_every_class_that_takes_a_secret_hides_its_arguments():
+    """A new one is not forgotten: its signature says that it takes a secret."""
+    # A signed-in user is made by the package alone, of values that hide themselves.
+    kinds = exported_classes() - {aiohttp_web.SignedInUser}
+    taking = [kind for kind in kinds if "Secret" in str(inspect.signature(kind))]
 
     assert len(taking) > 15
-    assert [kind.__name__ for kind in taking if not hasattr(kind.__init__, "__wrapped__")] == []
+    assert names_of(taking) == []
+
+
+def test_every_class_that_shows_itself_does_so_when_it_is_whole():
+    """A new one is not forgotten: attrs sets every field before it looks at one."""
+    own = [
+        kind
+        for kind in exported_classes()
+        if not attrs.has(kind) and kind.__repr__ not in (object.__repr__, Value.__repr__)
+    ]
+
+    assert len(own) > 10
+    assert names_of(own) == []
