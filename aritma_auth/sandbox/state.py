@@ -38,7 +38,7 @@ class SandboxState:
         self.users = {user.username: user for user in SAMPLE_USERS}
         self.clock = SandboxClock()
         self.overrides = ResponseOverrides()
-        self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides)
+        self.issuer = TokenIssuer(self.clock, self.server_version, self.overrides, self.clients)
         self.refresh_tokens = RefreshTokens(self.clock, self.server_version.refresh_tokens_rotate)
         self.request_objects = RequestObjects(
             self.clients,

@@ -11,7 +11,7 @@ from aritma_auth.client.connection import ServerConnection
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.sandbox import Sandbox
 from support.journeys import begin, client_of, sign_in
-from support.signing import ec_key
+from support.signing import RSA, ec_key, okp_key
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -46,6 +46,29 @@ def encrypt(text):
     return jwe.encrypt_compact(
         {"alg": "ECDH-ES", "enc": "A256GCM"}, text, KEY, algorithms=["ECDH-ES", "A256GCM"]
     )
+
+
+@pytest.mark.parametrize("kind", ["EC", "RSA", "OKP"])
+async def test_what_the_sandbox_encrypts_is_opened(kind):
+    """A client that is registered with a key gets each signed token encrypted to it."""
+    key = {"EC": ec_key(), "RSA": RSA, "OKP": okp_key("X25519")}[kind]
+    async with Sandbox(server_version="fapi") as sandbox:
+        known = sandbox.clients["sandbox-web"]
+        public = key.as_dict(private=False)
+        sandbox.add_client(attrs.evolve(known, encryption_key=public, userinfo_is_signed=True))
+        sandbox.sign_in_automatically("alice")
+        decryption = aa.DecryptionKey(key.as_dict(private=True))
+        client = client_of(sandbox, decryption_key=decryption)
+        request, callback = await begin(client, response_mode="jwt")
+        done = await client.complete_sign_in(request, callback)
+
+        assert callback.partition("response=")[2].partition("&")[0].count(".") == 4
+        assert done.subject == "user-alice"
+        assert (await client.fetch_userinfo(done.token))["sub"] == "user-alice"
+        stranger = client_of(sandbox)
+        request, callback = await begin(stranger)
+        with pytest.raises(aa.IdTokenError):
+            await stranger.complete_sign_in(request, callback)
 
 
 async def test_what_is_encrypted_is_opened_and_verified(sandbox):

@@ -5,6 +5,7 @@ Open Finance Brazil's directory issues a software statement, with which the clie
 mutual TLS; at the end it reads its registration twice, and each response replaces the token.
 """
 
+import asyncio
 import contextlib
 import ssl
 
@@ -12,6 +13,7 @@ import aiohttp
 import attrs
 import pytest
 from aiohttp import web
+from joserfc.jwk import RSAKey
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 PROFILES = {"plain_response": aa.FAPI2, "jarm": aa.FAPI2_MESSAGE_SIGNING}
 CALLBACK = "http://127.0.0.1/callback"
+ENCRYPTION = RSAKey.generate_key(2048, auto_kid=False)
+DECRYPTION = aa.DecryptionKey(ENCRYPTION.as_dict(private=True))
 SCOPE = "openid offline_access bankservice"
 
 
@@ -65,7 +69,7 @@ class Participant:
             "require_pushed_authorization_requests": True,
         }
 
-    def client(self, registered, profile):
+    def client(self, registered, profile, **settings):
         """Make the client that was registered."""
         server = self.server
         is_mtls = server.combination.startswith("mtls")
@@ -78,6 +82,7 @@ class Participant:
             dpop=aa.DPoP(DPOP_KEY) if server.has_dpop else None,
             profile=profile,
             clock=server.sandbox.clock,
+            **settings,
         )
 
 
@@ -96,7 +101,9 @@ async def participant(request, tmp_path):
     authority = Authority(tmp_path)
 
     async def keys(_request):
-        return web.json_response({"keys": [{**KEY.public_jwk, "kid": KEY.key_id, "use": "sig"}]})
+        encryption = {**ENCRYPTION.as_dict(private=False), "use": "enc"}
+        signing = {**KEY.public_jwk, "kid": KEY.key_id, "use": "sig"}
+        return web.json_response({"keys": [signing, encryption]})
 
     async with contextlib.AsyncExitStack() as stack:
         sandbox = Sandbox(server_version="fapi", ssl_context=authority.server())
@@ -182,6 +189,46 @@ async def test_a_client_of_fapi_1_registers_itself(participant, module):
     assert request.url.partition("request=")[2].partition("&")[0].count(".") == 4
     assert "response=" in callback
     assert server.is_bound(read_jwt(done.token.access_token)[1]["cnf"])
+
+
+@pytest.mark.parametrize("module", ["fapi-ciba-id1-client-brazildcr-happypath-test"])
+@pytest.mark.parametrize("participant", ["private_key_jwt + mtls", "mtls + mtls"], indirect=True)
+async def test_a_client_of_ciba_registers_itself(participant, module):
+    """It is notified of the end-user's decision, and its ID token is encrypted to its own key."""
+    server, sandbox = participant.server, participant.server.sandbox
+    notified, waiting = asyncio.get_running_loop().create_future(), []
+
+    async def notify(request):
+        authorization = request.headers["Authorization"]
+        found = aa.validate_backchannel_notification(
+            waiting, authorization=authorization, body=await request.read()
+        )
+        notified.set_result(found)
+        return web.Response(status=204)
+
+    async with serving(notify) as endpoint:
+        registrar = aa.ClientRegistrar(environment_of(server), certificate=server.certificate)
+        wanted = {
+            "grant_types": ["urn:openid:params:grant-type:ciba", "refresh_token"],
+            "backchannel_token_delivery_mode": "ping",
+            "backchannel_client_notification_endpoint": f"{endpoint}/notified",
+            "backchannel_authentication_request_signing_alg": "PS256",
+            "id_token_encrypted_response_alg": "RSA-OAEP",
+        }
+        registered = await registrar.register(participant.metadata() | wanted)
+        client = participant.client(registered, aa.FAPI2, decryption_key=DECRYPTION)
+        waiting.append(
+            await client.begin_backchannel_sign_in(
+                SCOPE, login_hint="alice", notify=True, sign=True
+            )
+        )
+        assert await sandbox.decide_backchannel("alice") == 204
+        done = await client.complete_backchannel_sign_in(await notified, is_notified=True)
+    await call_the_api(server, client, done.token)
+
+    assert done.subject == "user-alice"
+    assert sandbox.clients[registered.client_id].encryption_key is not None
+    assert (await registrar.fetch(registered)).client_id == registered.client_id
 
 
 async def test_a_statement_that_is_not_the_directorys_registers_nobody(participant):

@@ -101,6 +101,13 @@ async def test_a_certificate_is_registered_by_its_name(sandbox, name, text):
         ({"token_endpoint_auth_method": "magic"}, "invalid_client_metadata"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
         ({"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),
+        (
+            {
+                "jwks": {"keys": [{"use": "enc", "kty": "x"}]},
+                "id_token_encrypted_response_alg": "x",
+            },
+            "invalid_client_metadata",
+        ),
         ({"jwks_uri": "https://app.example/jwks"}, "invalid_client_metadata"),
         ({"jwks_uri": "http://127.0.0.1:1/jwks"}, "invalid_client_metadata"),
         ({"jwks_uri": "http://[::1"}, "invalid_client_metadata"),

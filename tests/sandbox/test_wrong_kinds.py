@@ -43,6 +43,7 @@ CONSTRUCTORS = {
         ),
         **dict.fromkeys(("redirect_uris", "post_logout_redirect_uris"), ("a", (str, list, dict))),
         "public_key": (None, (str, dict, type(None))),
+        "encryption_key": (None, type(None)),
         "lifetime": (60, NUMBER),
         "refresh_tokens_rotate": (None, (bool, type(None))),
         **dict.fromkeys(("requires_pkce", "requires_dpop", "requires_par"), (False, bool)),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.client_authentication import secrets_match
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
@@ -21,6 +22,7 @@ from aritma_auth.sandbox.identity.signed_jwts import is_signed_by, parse_jwt
 Metadata = Mapping[str, object]
 
 _STATEMENT_AGE = 300
+_NOTIFICATION = "backchannel_client_notification_endpoint"
 _SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 _CERTIFICATE_NAMES = ("tls_client_auth_san_dns", "tls_client_auth_subject_dn")
 _OF_THE_JWT = frozenset({"aud", "exp", "iat", "iss", "jti", "nbf", "sub"})
@@ -131,7 +133,10 @@ class ClientRegistrations:
     ) -> dict[str, object]:
         self.requests.append(dict(metadata))
         registered = {**metadata, **self._parse_statement(metadata)}
-        client = _make_client(client_id, registered, keys)
+        try:
+            client = _make_client(client_id, registered, keys)
+        except ConfigurationError as error:
+            raise ErrorResponse("invalid_client_metadata", str(error)) from None
         if is_new:
             self._registered[client_id] = _Registration("", registered)
         else:
@@ -167,11 +172,11 @@ class ClientRegistrations:
         return {n: value for n, value in claims.items() if n not in _OF_THE_JWT}
 
 
-def find_key(keys: Metadata | None) -> Metadata | None:
-    """Find the key of a JWK Set that verifies what a client signs."""
+def _find_key(keys: Metadata | None, use: str) -> Metadata | None:
+    """Find the key of a JWK Set that verifies what a client signs, or that its tokens are for."""
     listed = (keys or {}).get("keys")
     known = [key for key in listed if isinstance(key, dict)] if isinstance(listed, list) else []
-    return next((key for key in known if key.get("use", "sig") == "sig"), None)
+    return next((key for key in known if key.get("use", "sig") == use), None)
 
 
 def _make_client(client_id: str, metadata: Metadata, keys: Metadata | None) -> SandboxClient:
@@ -182,7 +187,8 @@ def _make_client(client_id: str, metadata: Metadata, keys: Metadata | None) -> S
         "authorization_code" in grant_types and not redirect_uris
     ):
         raise ErrorResponse("invalid_redirect_uri")
-    key, name = find_key(keys), _find_name(metadata)
+    key, name = _find_key(keys, "sig"), _find_name(metadata)
+    encryption = _find_key(keys, "enc") if "id_token_encrypted_response_alg" in metadata else None
     is_usable: dict[object, bool] = {
         **dict.fromkeys((*_SECRET_METHODS, "none"), True),
         "private_key_jwt": key is not None,
@@ -190,11 +196,12 @@ def _make_client(client_id: str, metadata: Metadata, keys: Metadata | None) -> S
     }
     if not is_usable.get(str(method)):
         raise ErrorResponse("invalid_client_metadata", "token_endpoint_auth_method")
-    scope = metadata.get("scope")
+    scope, notified = metadata.get("scope"), metadata.get(_NOTIFICATION)
     return SandboxClient(
         client_id=client_id,
         secrets=(secrets.token_urlsafe(24),) if method in _SECRET_METHODS else (),
         public_key=key,
+        encryption_key=encryption,
         certificate_name=name if method == "tls_client_auth" else None,
         grant_types=grant_types,
         scopes=scope.split() if isinstance(scope, str) else (*IDENTITY_SCOPES, *API_SCOPES),
@@ -202,6 +209,7 @@ def _make_client(client_id: str, metadata: Metadata, keys: Metadata | None) -> S
         requires_dpop=metadata.get("dpop_bound_access_tokens") is True,
         requires_par=metadata.get("require_pushed_authorization_requests") is True,
         userinfo_is_signed="userinfo_signed_response_alg" in metadata,
+        backchannel_notification_uri=notified if isinstance(notified, str) else None,
     )
 
 

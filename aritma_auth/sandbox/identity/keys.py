@@ -147,6 +147,33 @@ def _generated(_number: int) -> SigningKey:
     )
 
 
+def encrypt(text: str, key: str) -> str:
+    """
+    Encrypt a signed token to a client.
+
+    Args:
+        text: The token.
+
+        key: The client's public key, a JSON Web Key as text.
+
+    Raises:
+        ConfigurationError: It is no key to which a token can be encrypted.
+    """
+    from joserfc import jwe, jwk  # extra "sandbox"
+
+    try:
+        public = json.loads(key)
+        algorithm = "RSA-OAEP" if public["kty"] == "RSA" else "ECDH-ES"
+        header = {"alg": algorithm, "enc": "A256GCM", "cty": "JWT"}
+        accepted = jwe.JWERegistry(algorithms=[algorithm, "A256GCM"])
+        return jwe.encrypt_compact(header, text, jwk.import_key(public), registry=accepted)
+    except Exception:  # noqa: BLE001, S110 - joserfc and cryptography raise many kinds
+        pass
+    raise ConfigurationError(
+        "encryption_key must be a public RSA, EC or X25519 key, as a JSON Web Key"
+    )
+
+
 def encryption_key() -> dict[str, str]:
     """Give the key to which requests may be encrypted, as it is published."""
     public = signing_key(_ENCRYPTION).public

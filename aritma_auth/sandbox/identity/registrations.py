@@ -18,6 +18,7 @@ from aritma_auth.sandbox.arguments import (
     text,
     texts,
 )
+from aritma_auth.sandbox.identity.keys import encrypt
 
 API_SCOPES = (
     "api",
@@ -47,12 +48,23 @@ def _tuple(values: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(given) if is_several else (given,)
 
 
-def as_key(given: str | Mapping[str, object] | None) -> str | None:
+def _as_encryption_key(given: str | Mapping[str, object] | None) -> str | None:
+    return as_key(given, "encryption_key")
+
+
+def _require_encryptable(_client: object, _field: object, key: str | None) -> None:
+    if key is not None:
+        encrypt("", key)
+
+
+def as_key(given: str | Mapping[str, object] | None, name: str = "public_key") -> str | None:
     """
     Make the text of a public key that may be a JSON Web Key.
 
     Args:
         given: The key as text or mapping, or None.
+
+        name: The argument, for the error.
 
     Raises:
         ConfigurationError: It is a mapping that JSON cannot hold, or something else.
@@ -62,7 +74,7 @@ def as_key(given: str | Mapping[str, object] | None) -> str | None:
             return json.dumps(dict(given))
     if isinstance(given, str | None):
         return given
-    raise wrong_kind("public_key", "a key in PEM, or a JSON Web Key as text or mapping", given)
+    raise wrong_kind(name, "a key in PEM, or a JSON Web Key as text or mapping", given)
 
 
 @with_hidden_arguments
@@ -80,6 +92,9 @@ class SandboxClient:
 
         public_key: The key that verifies its assertions and signed requests: in PEM, or as a JSON
             Web Key, as text or mapping; or None.
+
+        encryption_key: The key to which its ID tokens, signed UserInfo and signed authorization
+            responses are encrypted: a public JSON Web Key, as text or mapping; or None.
 
         certificate_name: The DNS name, or the CN, of the certificate by which it authenticates (RFC
             8705 §2.1.2), or None.
@@ -122,6 +137,9 @@ class SandboxClient:
     secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple, validator=texts)
     expired_secrets: tuple[str, ...] = attrs.field(default=(), converter=_tuple, validator=texts)
     public_key: str | None = attrs.field(default=None, converter=as_key)
+    encryption_key: str | None = attrs.field(
+        default=None, converter=_as_encryption_key, validator=_require_encryptable
+    )
     certificate_name: str | None = attrs.field(default=None, validator=optional_text)
     certificate_thumbprint: str | None = attrs.field(default=None, validator=optional_text)
     grant_types: tuple[str, ...] = attrs.field(

@@ -11,7 +11,7 @@ import attrs
 
 from aritma_auth.errors import require_flag
 from aritma_auth.sandbox.clock import SandboxClock
-from aritma_auth.sandbox.identity.keys import SigningKey, signing_key
+from aritma_auth.sandbox.identity.keys import SigningKey, encrypt, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
 from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
@@ -66,8 +66,13 @@ class TokenIssuer:
     """
 
     def __init__(
-        self, clock: SandboxClock, server_version: ServerVersion, overrides: ResponseOverrides
+        self,
+        clock: SandboxClock,
+        server_version: ServerVersion,
+        overrides: ResponseOverrides,
+        clients: Mapping[str, SandboxClient],
     ) -> None:
+        self._clients = clients
         self._clock = clock
         self._server_version = server_version
         self._overrides = overrides
@@ -218,7 +223,7 @@ class TokenIssuer:
         }
         text = self._sign_identity(apply_overrides(claims, self._overrides.id_token), "JWT")
         self._id_tokens[text] = (client_id, sign_in.subject)
-        return text
+        return self._encrypt(text, client_id)
 
     def issue_logout_token(
         self, issuer: str, client_id: str, subject: str, session_id: str | None
@@ -242,6 +247,12 @@ class TokenIssuer:
         typ = self._server_version.logout_token_type
         return self._sign_identity(apply_overrides(claims, self._overrides.logout_token), typ)
 
+    def _encrypt(self, text: str, client_id: str) -> str:
+        """Encrypt what is signed to a client that is registered with a key for it."""
+        client = self._clients.get(client_id)
+        key = None if client is None else client.encryption_key
+        return text if key is None else encrypt(text, key)
+
     def _sign_identity(self, claims: Changes, typ: str) -> str:
         return self.keys[0].sign(
             claims, {"typ": typ} | self._overrides.header, self._overrides.signature
@@ -262,7 +273,8 @@ class TokenIssuer:
             **members,
         }
         said = apply_overrides(claims, self._overrides.authorization_response)
-        return self.keys[0].sign(said, {"typ": "JWT"}, self._overrides.response_signature)
+        text = self.keys[0].sign(said, {"typ": "JWT"}, self._overrides.response_signature)
+        return self._encrypt(text, client_id)
 
     def sign_userinfo(self, issuer: str, client_id: str, claims: Changes) -> str:
         """
@@ -270,7 +282,8 @@ class TokenIssuer:
 
         Spec: OpenID Connect Core 1.0 §5.3.2.
         """
-        return self._sign_identity({"iss": issuer, "aud": client_id, **claims}, "JWT")
+        text = self._sign_identity({"iss": issuer, "aud": client_id, **claims}, "JWT")
+        return self._encrypt(text, client_id)
 
     def sign_introspection(self, issuer: str, caller: str, claims: Changes) -> str:
         """
