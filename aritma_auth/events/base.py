@@ -19,6 +19,7 @@ from aritma_auth.errors import (
     printable,
     wrong_kind,
 )
+from aritma_auth.runtime.callables import takes_arguments
 from aritma_auth.runtime.values import Value
 
 _log = logging.getLogger("aritma_auth")
@@ -174,6 +175,11 @@ def require_listener(on_event: object, name: str = "on_event") -> None:
         )
     if on_event is not None and call is None:
         raise wrong_kind(name, "a function that takes one event, or None", on_event)
+    # Otherwise each event would become an error in the log.
+    if callable(on_event) and on_event is not log_event and not takes_arguments(on_event, 1):
+        raise ConfigurationError(
+            f"{name} must be a function that takes one event, and takes another number of arguments"
+        )
 
 
 def notify(listener: Listener | None, event: Event) -> None:

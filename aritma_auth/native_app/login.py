@@ -36,6 +36,7 @@ from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.provider.provider import TokenProvider
+from aritma_auth.runtime.callables import takes_arguments
 from aritma_auth.stores import TokenStore
 
 DEFAULT_SCOPE = "openid profile offline_access"
@@ -271,6 +272,10 @@ async def signed_in_provider(
     require_listener(on_event)
     if not callable(sign_in):
         raise wrong_kind("sign_in", _SIGN_IN_FUNCTION, sign_in)
+    if not takes_arguments(sign_in, 1):
+        raise ConfigurationError(
+            f"sign_in must be {_SIGN_IN_FUNCTION}, and takes another number of arguments"
+        )
     listen = _listen_after_sign_in(on_event)
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
