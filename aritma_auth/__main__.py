@@ -1,11 +1,13 @@
 """The ``aritma-auth`` command; what it does is in `aritma_auth.cli`."""
 
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 
 _INTERRUPTED = 130
 _CONFIGURATION = 3
+_NARROWEST = 20
 
 
 def main() -> int:
@@ -17,6 +19,7 @@ def main() -> int:
         `aritma_auth.cli.exit_codes` lists them.
     """
     _open_missing_streams()
+    _keep_to_a_width()
     missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -36,6 +39,13 @@ def _open_missing_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - until the exit
+
+
+def _keep_to_a_width() -> None:
+    """Let text be wrapped where a terminal has, or is said to have, too few columns for a word."""
+    columns = shutil.get_terminal_size().columns
+    if "COLUMNS" in os.environ or columns < _NARROWEST:
+        os.environ["COLUMNS"] = str(max(columns, _NARROWEST))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Tests of the command line: its exit codes, its one line of error, its advice."""
 
+import os
 import socket
 import sys
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -123,6 +125,29 @@ def test_the_module_is_the_command(monkeypatch, capsys):
 
     assert __main__.main() == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "2", "-5", "many", "", "20"])
+@pytest.mark.parametrize("arguments", [["--help"], ["call", "--help"]], ids=" ".join)
+def test_a_terminal_may_have_hardly_any_columns(monkeypatch, capsys, columns, arguments):
+    """The help is wrapped at 20 columns or more, whatever is said of the terminal's width."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "argv", ["aritma-auth", *arguments])
+
+    assert __main__.main() == 0
+    assert "Usage: aritma-auth" in capsys.readouterr().out
+
+
+def test_a_terminal_may_be_narrow_itself(monkeypatch, capsys):
+    """Without the variable the terminal is asked, and one with two columns gets more."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("COLUMNS")  # and restored at the end, since it was set
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((2, 24)))
+    monkeypatch.setattr(sys, "__stdout__", SimpleNamespace(fileno=lambda: 1))
+    monkeypatch.setattr(sys, "argv", ["aritma-auth", "call", "--help"])
+
+    assert __main__.main() == 0
+    assert "Usage: aritma-auth" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
