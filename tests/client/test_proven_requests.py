@@ -36,7 +36,7 @@ def refuse(proofs, request, nonce, url=URL_A):
 async def is_held_back(request):
     """Tell whether a request waits for its turn; let it wait."""
     task = asyncio.create_task(request.take_turn())
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
     if task.done():
         await task

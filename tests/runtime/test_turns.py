@@ -13,8 +13,15 @@ LONG = 30.0
 
 
 async def settle():
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def arrives(task):
+    """Require a turn to come at once: after its time it would come in any case."""
+    await settle()
+    assert task.done()
+    await task
 
 
 async def begin(turns, holder, seconds=LONG):
@@ -33,7 +40,7 @@ async def test_turns_come_in_the_order_of_arrival():
     await settle()
     assert (second.done(), third.done()) == (True, False)
     turns.give_back("b")
-    await third
+    await arrives(third)
 
 
 async def test_only_the_holder_gives_the_turn_back():
@@ -46,7 +53,7 @@ async def test_only_the_holder_gives_the_turn_back():
     assert not second.done()
     turns.give_back("a")
     turns.give_back("a")
-    await second
+    await arrives(second)
 
 
 async def test_the_first_turn_waits_for_those_who_were_there_before():
@@ -58,7 +65,7 @@ async def test_the_first_turn_waits_for_those_who_were_there_before():
     await settle()
     assert (first.done(), second.done()) == (True, False)
     turns.give_back("a")
-    await second
+    await arrives(second)
 
 
 async def test_a_turn_that_is_not_given_back_is_taken_away():
@@ -71,7 +78,7 @@ async def test_a_turn_that_is_not_given_back_is_taken_away():
     await settle()
     assert not third.done()
     turns.give_back("b")
-    await third
+    await arrives(third)
 
 
 async def test_those_before_are_not_waited_for_without_end():
@@ -80,7 +87,7 @@ async def test_those_before_are_not_waited_for_without_end():
     await turns.take("a", 0.01)
     second = await begin(turns, "b")
     turns.give_back("a")
-    await second
+    await arrives(second)
 
 
 async def test_a_waiter_that_is_cancelled_leaves_no_gap():
@@ -96,7 +103,7 @@ async def test_a_waiter_that_is_cancelled_leaves_no_gap():
 
     assert second.cancelled()
     assert third.cancelled()
-    await fourth
+    await arrives(fourth)
 
 
 async def test_a_turn_goes_from_thread_to_thread():
@@ -136,5 +143,5 @@ async def test_a_waiter_whose_loop_is_closed_is_passed_over():
     task = await asyncio.to_thread(leave_behind)
     third = await begin(turns, "c")
     turns.give_back("a")
-    await third
+    await arrives(third)
     del task
