@@ -123,7 +123,9 @@ def test_a_dpop_key_is_one_that_signs_and_is_known():
     with pytest.raises(aa.ConfigurationError, match="key must be a RemoteSigner with its public"):
         aa.DPoP(aa.RemoteSigner("ES256", sign))
     for wrong in ("planted-private-key", None, b"x"):
-        with pytest.raises(aa.ConfigurationError, match="key must be a SigningKey or") as caught:
+        with pytest.raises(
+            aa.ConfigurationError, match="key must be a SigningKey, such as"
+        ) as caught:
             aa.DPoP(wrong)
         assert "planted" not in str(caught.value)
 
