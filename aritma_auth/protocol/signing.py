@@ -20,9 +20,8 @@ from aritma_auth.protocol.jws import (
     decode_base64url,
     encode_base64url,
     extract_public_members,
-    generate_private_key,
-    import_private_key,
 )
+from aritma_auth.protocol.private_key import generate_private_key, import_private_key
 from aritma_auth.protocol.redaction import JsonValue, SecretText
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
