@@ -17,29 +17,40 @@ NAMED = (
 )
 
 
-def measure(python):
-    """Return an interpreter's name and its figures by name, ready to be shown."""
-    name = subprocess.run([python, "-c", NAMED], capture_output=True, text=True, check=True).stdout
+def name_of(python):
+    """Return an interpreter's version."""
+    ran = subprocess.run([python, "-c", NAMED], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def begin(python):
+    """Let an interpreter count, a line of JSON for each figure."""
     program = str(Path(__file__).with_name("instructions.py"))
-    ran = subprocess.run([python, program, "--json"], stdout=subprocess.PIPE, text=True, check=True)
-    figures = {}
-    for line in ran.stdout.splitlines():
-        what, ours, limit = json.loads(line)
-        if ours is None:
-            figures[what] = "not measured"
-        elif "import" in what or "token" in what.split() or what == "cattrs alone":
-            figures[what] = f"{ours / 1e6:.1f} M"
-        else:
-            figures[what] = f"{ours / limit:.2f}"
-    return name.strip(), figures
+    return subprocess.Popen([python, program, "--json"], stdout=subprocess.PIPE, text=True)
+
+
+def show(what, ours, limit):
+    """Return a figure as it stands in the table."""
+    if ours is None:
+        return "not measured"
+    if "import" in what or "token" in what.split() or what == "cattrs alone":
+        return f"{ours / 1e6:.1f} M"
+    return f"{ours / limit:.2f}"
 
 
 def main():
-    measured = [measure(python) for python in sys.argv[1:]]
-    print(f"| | {' | '.join(name for name, _ in measured)} |")
-    print("|---" * (len(measured) + 1) + "|")
-    for what in measured[0][1]:
-        print(f"| {what} | {' | '.join(figures[what] for _, figures in measured)} |")
+    pythons = sys.argv[1:]
+    print(f"| | {' | '.join(name_of(python) for python in pythons)} |")
+    print("|---" * (len(pythons) + 1) + "|", flush=True)
+    # All at once: instructions do not mind who else uses the machine.
+    counting = [begin(python) for python in pythons]
+    for lines in zip(*(process.stdout for process in counting), strict=True):
+        figures = [json.loads(line) for line in lines]
+        shown = " | ".join(show(*figure) for figure in figures)
+        print(f"| {figures[0][0]} | {shown} |", flush=True)
+    statuses = [process.wait() for process in counting]
+    if any(statuses):
+        sys.exit("an interpreter could not count: see above")
 
 
 if __name__ == "__main__":

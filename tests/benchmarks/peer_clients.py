@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 
@@ -114,6 +115,27 @@ async def open_azure(url):
             await policy.on_request(request)
 
         yield sign
+
+
+@asynccontextmanager
+async def open_azure_identity(url):
+    from azure.core.pipeline.transport import AioHttpTransport
+    from azure.identity.aio import ClientSecretCredential
+
+    class Loopback(AioHttpTransport):
+        """It demands https, so its documented `transport` leads to loopback."""
+
+        async def send(self, request, **options):
+            request.url = url
+            return await super().send(request, **options)
+
+    async with ClientSecretCredential(
+        *("bench", ID, SECRET),
+        authority="idp.example",
+        disable_instance_discovery=True,
+        transport=Loopback(),
+    ) as credential:
+        yield partial(credential.get_token, "api/.default")
 
 
 @asynccontextmanager
@@ -240,6 +262,7 @@ PEERS = [
     Peer("aiohttp", open_cookbook, due_lifetime=33),
     Peer("authlib", open_authlib, due_lifetime=63),
     Peer("azure-core", open_azure, due_lifetime=243),
+    Peer("azure-identity", open_azure_identity, due_lifetime=303),
     Peer("google-auth", open_google, due_lifetime=228),
     Peer("gcloud-aio-auth", open_gcloud, due_lifetime=6),
     Peer("aiohttp-oauth2-client", open_oauth2_client, due_lifetime=33),
