@@ -44,7 +44,7 @@ async def serve():
             faults.truncate_next,
             faults.flood_next,
             lambda: faults.delay_next(1.0),
-            lambda: faults.stall_next(2.0),
+            faults.stall_next,
             faults.revoke_all,
         )
         while True:

@@ -225,7 +225,7 @@ MUTATIONS = (
     Mutation(
         "F11 (a)",
         "an attempt takes as long as a whole refresh, whenever it begins, and outlasts its mark",
-        "frozen 22 callbacks after the store was first asked",
+        "frozen 18 callbacks after the store was first asked",
         (
             (
                 "left = max(0.0, deadline - issued_at)",
