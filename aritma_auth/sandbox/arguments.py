@@ -108,10 +108,13 @@ def optional_text(_value: object, field: "attrs.Attribute[str | None]", given: o
 
 def texts(_value: object, field: "attrs.Attribute[tuple[str, ...]]", given: object) -> None:
     """Require an attribute to be a tuple of texts."""
-    if not isinstance(given, tuple) or not all(isinstance(each, str) for each in given):
-        problem = wrong_kind(field.name, "a text, or several", given)
+    wrong = (
+        [each for each in given if not isinstance(each, str)] if isinstance(given, tuple) else []
+    )
+    if wrong or not isinstance(given, tuple):
+        problem = wrong_kind(field.name, "a text, or several", wrong[0] if wrong else given)
         # The traceback's local variables would show a secret.
-        del given, _value
+        del given, wrong, _value
         raise problem
 
 

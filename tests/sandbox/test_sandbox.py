@@ -369,8 +369,11 @@ def test_without_joserfc_the_error_names_the_extra(monkeypatch):
         ("host", lambda: Sandbox(host=None)),
         ("server_version", lambda: Sandbox(server_version=7)),
         ("client_id", lambda: SandboxClient(client_id=42)),
-        ("secrets", lambda: SandboxClient(client_id="a", secrets=42)),
-        ("secrets", lambda: SandboxClient(client_id="a", secrets=[b"s3cr3t"])),
+        ("secrets must be .* of type int", lambda: SandboxClient(client_id="a", secrets=42)),
+        (
+            "secrets must be .* of type bytes",
+            lambda: SandboxClient(client_id="a", secrets=[b"s3cr3t"]),
+        ),
         ("username", lambda: User("sub", None, "password")),
         ("password", lambda: User("sub", "alice", b"s3cr3t")),
         ("client", lambda: Sandbox().add_client("sandbox-web")),
