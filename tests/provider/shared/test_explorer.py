@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.explorer import explore, start, walk
+from support.explorer.search import explore, walk
+from support.explorer.world import start
 
 FAULTS = ["outage", "crash", "loss", "freeze"]
 """Each by itself; the nox session ``interleavings`` has more of them, in pairs."""

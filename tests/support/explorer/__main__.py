@@ -1,0 +1,22 @@
+"""Visit worlds, and say how many there are."""
+
+import sys
+
+from support.explorer.search import explore, walk
+from support.explorer.world import start
+
+
+def main(arguments):
+    """Explore, or walk after ``--walks COUNT``; ``--paired`` is the store that does two things at once."""
+    is_paired = "--paired" in arguments
+    chosen = [one for one in arguments if one != "--paired"]
+    if chosen[0] == "--walks":
+        count = int(chosen[1])
+        worlds = walk(start(*chosen[2:], is_paired=is_paired), count)
+        print(f"{worlds:,} different worlds on {count:,} ways")
+    else:
+        print(f"{explore(start(*chosen, is_paired=is_paired)):,} worlds")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
