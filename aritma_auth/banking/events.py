@@ -61,7 +61,23 @@ class BankingEvent(Value):
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class PaymentStatusUpdated(BankingEvent):
+class _StatusUpdated(BankingEvent):
+    """Something has another status, in the letters of the event."""
+
+    status: str = attrs.field(validator=text)
+
+    def has_status(self, *expected: str) -> bool:
+        """
+        Compare the status without regard to case: Aritma's pages write both PDNG and pdng.
+
+        Args:
+            expected: Statuses, such as ``acsc``.
+        """
+        return is_status(self.status, *expected)
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class PaymentStatusUpdated(_StatusUpdated):
     """
     A payment, or a bulk payment, has another status.
 
@@ -76,17 +92,7 @@ class PaymentStatusUpdated(BankingEvent):
     """
 
     payment_id: str = attrs.field(validator=text)
-    status: str = attrs.field(validator=text)
     end_to_end_id: str | None = attrs.field(default=None, validator=OPTIONAL)
-
-    def has_status(self, *expected: str) -> bool:
-        """
-        Compare the status without regard to case: Aritma's pages write both PDNG and pdng.
-
-        Args:
-            expected: Statuses, such as ``acsc``.
-        """
-        return is_status(self.status, *expected)
 
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
@@ -140,7 +146,7 @@ class PaymentAuthorized(BankingEvent):
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class ConsentStatusUpdated(BankingEvent):
+class ConsentStatusUpdated(_StatusUpdated):
     """
     A consent has another status, such as ``authorized``, ``expired`` or ``revoked``.
 
@@ -153,16 +159,6 @@ class ConsentStatusUpdated(BankingEvent):
     """
 
     consent_id: str = attrs.field(validator=text)
-    status: str = attrs.field(validator=text)
-
-    def has_status(self, *expected: str) -> bool:
-        """
-        Compare the status without regard to case.
-
-        Args:
-            expected: Statuses, such as ``expired``.
-        """
-        return is_status(self.status, *expected)
 
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:
@@ -176,7 +172,7 @@ class ConsentStatusUpdated(BankingEvent):
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class MandateStatusUpdated(BankingEvent):
+class MandateStatusUpdated(_StatusUpdated):
     """
     A direct debit mandate has another status.
 
@@ -191,17 +187,7 @@ class MandateStatusUpdated(BankingEvent):
     """
 
     mandate_id: str = attrs.field(validator=text)
-    status: str = attrs.field(validator=text)
     reject_reason: str | None = attrs.field(default=None, validator=OPTIONAL)
-
-    def has_status(self, *expected: str) -> bool:
-        """
-        Compare the status without regard to case.
-
-        Args:
-            expected: Statuses, such as ``actv``.
-        """
-        return is_status(self.status, *expected)
 
     @classmethod
     def parse(cls, envelope: CloudEvent) -> Self:

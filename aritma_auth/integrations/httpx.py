@@ -268,12 +268,7 @@ class BearerAuth(httpx.Auth):
 
 
 class _AsyncFlow(AsyncGenerator[httpx.Request, httpx.Response]):
-    """
-    An asynchronous flow that learns for which error it is closed, as a synchronous one does.
-
-    Args:
-        flow: The flow.
-    """
+    """An asynchronous flow that learns for which error it is closed, as a synchronous one does."""
 
     def __init__(self, flow: AsyncGenerator[httpx.Request, httpx.Response]) -> None:
         self._flow = flow

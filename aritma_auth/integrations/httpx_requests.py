@@ -83,11 +83,6 @@ class _ProvedHeaders(httpx.Headers):
 
     httpx copies a request's headers to the next hop of a redirect, whatever its origin, and keeps
     them in its errors. A proof is for one request alone.
-
-    Args:
-        headers: The other ones.
-
-        proof: The proof.
     """
 
     def __init__(self, headers: httpx.Headers, proof: str) -> None:

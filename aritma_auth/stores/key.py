@@ -21,8 +21,8 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.stores.contract import TokenStore
 
 
-class Registration(Protocol):
-    """The client registration that tokens are issued to; `aritma_auth.OAuthClient` is one."""
+class TokenClient(Protocol):
+    """The client that tokens are issued to; `aritma_auth.OAuthClient` is one."""
 
     @property
     def client_id(self) -> str:
@@ -40,7 +40,7 @@ class Registration(Protocol):
         ...
 
 
-def token_key(client: Registration, grant: Grant) -> str:
+def token_key(client: TokenClient, grant: Grant) -> str:
     """
     Return the key of a grant's tokens: equal for two providers if and only if their requests are.
 
@@ -75,7 +75,7 @@ def token_key(client: Registration, grant: Grant) -> str:
     return sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
-def _dpop_thumbprint(client: Registration) -> tuple[str, ...]:
+def _dpop_thumbprint(client: TokenClient) -> tuple[str, ...]:
     # Only those who hold the key can use its tokens.
     dpop = getattr(client, "dpop", None)
     return () if dpop is None else (str(dpop.thumbprint),)
