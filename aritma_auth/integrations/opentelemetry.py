@@ -105,8 +105,11 @@ class Telemetry:
         """Count an event, and show it in the span of its flight."""
         require_instance("event", "an Event", event, Event)
         notify(self._then, event)
-        self._metrics.record(event)
-        self._spans.record(event)
+        try:
+            self._metrics.record(event)
+        finally:
+            # A flight's span ends, although a meter of the service's own raises.
+            self._spans.record(event)
 
     def on_wait(self, flight: int) -> None:
         """Link the caller's current span to the flight that it waits for."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.metrics import NoOpCounter, NoOpMeter, NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -320,6 +321,52 @@ async def test_a_failed_flight_is_an_error(collected, client):
     assert "down" in flight.status.description
     assert flight.attributes["error.type"] == "TransportError"
     assert flight.attributes["aritma_auth.outcome"] == "failed"
+
+
+class BrokenMeterProvider(NoOpMeterProvider):
+    """A meter provider of a service whose counters raise."""
+
+    def get_meter(self, name, *arguments, **settings):
+        meter = NoOpMeter(name)
+        meter.create_counter = BrokenCounter
+        return meter
+
+
+class BrokenCounter(NoOpCounter):
+    def add(self, *arguments, **settings):
+        raise OSError("the disk is full")
+
+
+async def test_a_meter_that_raises_leaves_spans_whole(collected, client, caplog):
+    """The token is given, the flight's span has its end, and the log names what has raised."""
+    collected.telemetry = Telemetry(
+        None, meter_provider=BrokenMeterProvider(), tracer_provider=collected.tracers
+    )
+    token = await provider_of(collected, client).get_token()
+    flight = collected.spans()["aritma_auth.refresh"]
+
+    assert token is not None
+    assert flight.attributes["aritma_auth.outcome"] == "issued"
+    assert "an event listener raised OSError" in caplog.text
+
+
+async def test_an_exporter_that_raises_hurts_nobody(collected, client, monkeypatch):
+    """The token is given, and the next flight has its own span."""
+
+    def export(spans):
+        raise OSError("the collector is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(collected.exporter, "export", export)
+        provider = provider_of(collected, client)
+        token = await provider.get_token()
+    await provider.forget()
+    await provider.get_token()
+
+    (flight,) = collected.exporter.get_finished_spans()
+
+    assert token is not None
+    assert flight.attributes["aritma_auth.outcome"] == "issued"
 
 
 async def test_a_caller_that_is_gone_gets_no_link(collected, client, caplog):
