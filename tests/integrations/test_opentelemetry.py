@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.metrics import NoOpCounter, NoOpMeter, NoOpMeterProvider
+from opentelemetry.metrics import NoOpHistogram, NoOpMeter, NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -324,16 +324,16 @@ async def test_a_failed_flight_is_an_error(collected, client):
 
 
 class BrokenMeterProvider(NoOpMeterProvider):
-    """A meter provider of a service whose counters raise."""
+    """A meter provider of a service whose histograms raise."""
 
     def get_meter(self, name, *arguments, **settings):
         meter = NoOpMeter(name)
-        meter.create_counter = BrokenCounter
+        meter.create_histogram = BrokenHistogram
         return meter
 
 
-class BrokenCounter(NoOpCounter):
-    def add(self, *arguments, **settings):
+class BrokenHistogram(NoOpHistogram):
+    def record(self, *arguments, **settings):
         raise OSError("the disk is full")
 
 
