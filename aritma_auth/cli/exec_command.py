@@ -105,9 +105,10 @@ async def _run(
 
 def _report_missing(program: str, *, as_json: bool) -> int:
     problem = UsageError(f"{program!r} must be a program that can be found and executed")
-    show_failure(problem, ExitCode.USAGE, as_json=as_json)
     # As a shell does: the codes of the program and those of its absence are one range.
-    return _NOT_EXECUTABLE if Path(program).exists() else _NOT_FOUND
+    code = _NOT_EXECUTABLE if Path(program).exists() else _NOT_FOUND
+    show_failure(problem, ExitCode.USAGE, as_json=as_json, exit_code=code)
+    return code
 
 
 def _signal_named(name: str) -> signal.Signals:

@@ -14,16 +14,20 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.redaction import JsonValue
 
 
-def show_failure(error: Exception, code: ExitCode, *, as_json: bool) -> None:
+def show_failure(
+    error: Exception, code: ExitCode, *, as_json: bool, exit_code: int | None = None
+) -> None:
     """
     Write an error to standard error.
 
     Args:
         error: What ended the command.
 
-        code: The exit code that follows.
+        code: The exit code that follows, by who must act.
 
         as_json: Write an object, for a command line with ``--json``.
+
+        exit_code: The exit code that follows instead, where a shell's own convention is kept.
     """
     message = _message(error)
     if not as_json:
@@ -33,7 +37,7 @@ def show_failure(error: Exception, code: ExitCode, *, as_json: bool) -> None:
         "error": type(error).__name__,
         "message": " ".join(message.split()),
         "outcome": code.name.lower(),
-        "exit_code": int(code),
+        "exit_code": int(code) if exit_code is None else exit_code,
         "retry_after": error.retry_after if isinstance(error, AritmaAuthError) else None,
     }
     show_json(members, is_error=True)

@@ -15,7 +15,8 @@ Schema = dict[str, JsonValue]
 _NUMBER: JsonValue = ["number", "null"]
 _TEXT: JsonValue = ["string", "null"]
 _OUTCOMES: list[JsonValue] = [code.name.lower() for code in ExitCode if code]
-_CODES: list[JsonValue] = [int(code) for code in ExitCode if code]
+_CODES: list[JsonValue] = [*(int(code) for code in ExitCode if code), 126, 127]
+"""Those of the command, and a shell's of a program that `exec` cannot run."""
 
 
 def build_document() -> Schema:

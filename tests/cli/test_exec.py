@@ -146,7 +146,8 @@ def test_a_program_that_cannot_run_is_named(settings, capsys, program, code):
 def test_a_program_that_cannot_run_is_named_to_programs(capsys):
     """With --json the error is an object, as all others are."""
     assert cli.run(["exec", "--json", "--", "/nowhere/program"]) == 127
-    assert json.loads(capsys.readouterr().err)["outcome"] == "usage"
+    told = json.loads(capsys.readouterr().err)
+    assert (told["outcome"], told["exit_code"]) == ("usage", 127)
 
 
 @pytest.mark.parametrize(
