@@ -434,6 +434,17 @@ async def test_a_nonce_that_is_demanded_in_a_header_alone_is_used(sandbox, statu
     assert sandbox.requests_at("token") == 2
 
 
+@pytest.mark.parametrize("challenge", ["Bearer", 'DPoP algs="ES256"', 'DPoP error="other"'])
+async def test_a_challenge_that_refuses_no_proof_is_not_about_the_key(sandbox, challenge):
+    """A bare 401 refuses the client (RFC 6749 §5.2), and nothing is repeated."""
+    headers = {"WWW-Authenticate": challenge, "DPoP-Nonce": "a-nonce", "Content-Type": "text/html"}
+    sandbox.faults.respond_next(b"no", status=401, headers=headers)
+    with pytest.raises(aa.InvalidClientError):
+        await client_of(sandbox).fetch_token(GRANT)
+
+    assert sandbox.requests_at("token") == 1
+
+
 async def test_an_error_of_the_token_endpoint_outranks_its_challenge(sandbox):
     """The body says what is wrong (RFC 6749 §5.2), and nothing is repeated."""
     headers = {"WWW-Authenticate": 'DPoP error="use_dpop_nonce"', "DPoP-Nonce": "a-nonce"}
