@@ -7,9 +7,10 @@ that manages the registration with every response: `RegisteredClient.to_json` wr
 Spec: RFC 7591; RFC 7592; OpenID Connect Dynamic Client Registration 1.0.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -154,12 +155,12 @@ class RegisteredClient(Value):
             raise problem
         # An error reporter may show this frame's locals.
         text = HiddenStr(text)
-        try:
-            fields = dict(parse_json_object(text.encode()).items())
+        fields: dict[str, Any] = {}
+        # A foreign text can break anything.
+        with contextlib.suppress(Exception):
+            fields |= parse_json_object(text.encode()).items()
             if fields.pop("format") == _FORMAT:
-                return cls(**fields)  # type: ignore[arg-type] # the fields check themselves
-        except Exception:  # noqa: BLE001 - a foreign text can break anything
-            fields = {}
+                return cls(**fields)
         fields.clear()
         # Outside the except block: what was caught may hold the text.
         raise StoreError(
