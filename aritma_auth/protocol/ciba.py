@@ -47,6 +47,8 @@ from aritma_auth.runtime.values import Value
 _DEFAULT_INTERVAL = 5.0
 _MIN_INTERVAL = 1.0
 _MAX_NOTIFICATION = 1 << 14
+# A server that says "never" is not polled for ever.
+_MAX_LIFETIME = 86_400.0
 _NO_CLAIMS = Members()
 
 
@@ -170,10 +172,11 @@ def parse_backchannel_response(
     else:
         problems = _find_problems(received)
         if not problems:
+            lifetime = min(received.expires_in, _MAX_LIFETIME)
             return BackchannelAuthentication(
                 auth_req_id=received.auth_req_id,
-                expires_at=sent_at + received.expires_in,
-                interval=_limit_interval(received.interval, received.expires_in),
+                expires_at=sent_at + lifetime,
+                interval=_limit_interval(received.interval, lifetime),
                 notification_token=notification_token,
                 expected_claims=expected_claims,
             )

@@ -23,6 +23,8 @@ _MIN_INTERVAL = 1.0
 _MAX_INTERVAL = 60.0
 _SLOW_DOWN = 5.0
 _MAX_BACKOFF = 300.0
+# A server that says "never" is not polled for ever.
+_MAX_LIFETIME = 86_400.0
 
 
 @attrs.frozen(repr=False)
@@ -102,14 +104,15 @@ def parse_device_authorization_response(
     else:
         problems = _find_problems(received)
         if not problems:
+            lifetime = min(received.expires_in, _MAX_LIFETIME)
             return DeviceAuthorization(
                 device_code=received.device_code,
                 user_code=received.user_code,
                 verification_uri=received.verification_uri,
                 # Some servers send an empty string for "none".
                 verification_uri_complete=received.verification_uri_complete or None,
-                expires_at=sent_at + received.expires_in,
-                interval=_limit_interval(received.interval, received.expires_in),
+                expires_at=sent_at + lifetime,
+                interval=_limit_interval(received.interval, lifetime),
                 expects_id_token=expects_id_token,
             )
     raise InvalidResponseError(

@@ -164,6 +164,15 @@ def test_an_interval_beyond_the_requests_life_still_polls(interval, seconds):
     assert parse(RESPONSE | {"interval": interval}).interval == seconds
 
 
+@pytest.mark.parametrize("never", [86_401, 10**12, 2**63 - 1, 1e300])
+def test_a_request_that_never_ends_is_polled_for_a_day(never):
+    """A server that says "never" keeps no poll going for ever, and no pause beyond the end."""
+    begun = parse(RESPONSE | {"expires_in": never, "interval": never})
+
+    assert begun.expires_at == NOW + 86_400
+    assert begun.interval == 43_200
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

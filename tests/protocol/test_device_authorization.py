@@ -183,6 +183,15 @@ def test_an_absurd_interval_neither_hammers_nor_waits_for_ever(interval, expires
     assert parse(RESPONSE | {"interval": interval, "expires_in": expires_in}).interval == seconds
 
 
+@pytest.mark.parametrize("never", [86_401, 10**12, 2**63 - 1, 1e300])
+def test_a_code_that_never_ends_is_polled_for_a_day(never):
+    """A server that says "never" keeps no poll going for ever."""
+    device = parse(RESPONSE | {"expires_in": never, "interval": never})
+
+    assert device.expires_at == NOW + 86_400
+    assert device.interval == 60
+
+
 @pytest.mark.parametrize("uri", ["", None])
 def test_an_empty_complete_address_counts_as_none(uri):
     """Some servers send an empty string for "none"."""
