@@ -143,12 +143,18 @@ def test_the_public_api_is_the_one_agreed_on():
         assert shape == agreed
 
 
+def own_files(pattern):
+    """Find files of the tests, and none of the servers that the tests install beside their own."""
+    installed = {".venv", "node_modules"}
+    return [path for path in HERE.rglob(pattern) if installed.isdisjoint(path.parts)]
+
+
 def test_no_test_file_imports_another():
     """What several of them need is in tests/support."""
-    files = {path.stem for path in HERE.rglob("test_*.py")}
+    files = {path.stem for path in own_files("test_*.py")}
     imported = {
         f"{path.name}: {name}"
-        for path in HERE.rglob("*.py")
+        for path in own_files("*.py")
         for name in re.findall(r"^(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
         if name.rpartition(".")[2] in files
     }
@@ -176,7 +182,7 @@ def test_one_module_of_the_tests_looks_behind_what_is_public():
     """Private attributes of the package are read in tests/support/internals.py alone."""
     # Of Python and of aiohttp.
     others = {"_cached_build_middleware", "_exit", "_log_destroy_pending", "_set_running_loop"}
-    files = {*HERE.rglob("test_*.py"), *(HERE / "support").glob("*.py")}
+    files = {*own_files("test_*.py"), *(HERE / "support").glob("*.py")}
     found = {path.name: private_names(path) - others for path in files}
     del found["internals.py"]
 
