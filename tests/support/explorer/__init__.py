@@ -20,8 +20,9 @@ Two reductions leave no way out that another does not stand for:
   just learned ends with it.
 
 The number of worlds is about the product over the faults in one history: 200 without any, 4,000
-with a crash, 7,000 with an outage, 43,000 with a sign-in, 18,000 with a `forget`. A pair can be
-visited to its end. All four at once are some 10⁹ worlds: random ways go through those.
+with a crash, 7,000 with an outage, 43,000 with a sign-in, 18,000 with a `forget`; 124,272 with a
+crash and an outage, 636,115 with a sign-in and a crash. A sign-in and a `forget` in one history did
+not end in 40 minutes, and all four at once are some 10⁹ worlds: random ways go through those.
 
     python -m support.explorer sign-in crash                            # every world
     python -m support.explorer --paired crash outage                    # over a store like Redis
