@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from aritma_auth.errors import ConfigurationError, require_seconds, type_name, wrong_kind
-from aritma_auth.files import FileProblemError, read_content, require_path, show_path
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
@@ -85,6 +84,8 @@ class Secret:
             ConfigurationError: The path is not a path. A pipe or a device is refused when it is
                 read: what was read of it once is gone.
         """
+        from aritma_auth.files import require_path, show_path  # with a file only
+
         file = require_path("path", "the path of a file", path)
         origin = f"the file {show_path(file)}"
 
@@ -203,6 +204,8 @@ def _checked(given: object, origin: str) -> SecretText:
 
 
 def _read(file: Path, origin: str) -> HiddenStr:
+    from aritma_auth.files import FileProblemError, read_content  # with a file only
+
     try:
         return _decode(read_content(file, _LIMIT, HiddenBytes))
     except FileProblemError as error:
