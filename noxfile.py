@@ -18,9 +18,10 @@ ONCE = [
     "tests/issuers",
     "tests/provider/shared/test_explorer.py",
     "tests/provider/shared/test_fleet_invariants.py",
-    "tests/provider/test_invariants.py",
     "tests/servers",
-    "tests/simulation",
+    "tests/simulation/test_mutations.py",
+    "tests/simulation/test_payments.py",
+    "tests/simulation/test_simulation.py",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the newest one."""

@@ -163,3 +163,16 @@ def test_a_stream_may_be_closed(monkeypatch, closed):
         getattr(sys, name).close()
 
     assert code == 0
+
+
+def test_a_terminal_that_is_wide_enough_is_asked_again_and_again(monkeypatch, capsys):
+    """No variable is set where none is needed: the terminal may be made wider while a view runs."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("COLUMNS")  # and restored at the end, since it was set
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((120, 24)))
+    monkeypatch.setattr(sys, "__stdout__", SimpleNamespace(fileno=lambda: 1))
+    monkeypatch.setattr(sys, "argv", ["aritma-auth", "--version"])
+
+    assert __main__.main() == 0
+    assert "COLUMNS" not in os.environ
+    assert capsys.readouterr().out.strip() == __version__

@@ -86,7 +86,7 @@ def test_what_is_no_source_is_named(given):
         (aa.DelegationGrant, "token"),
         (aa.JwtBearerGrant, "assertion"),
     ):
-        with pytest.raises(aa.ConfigurationError, match=f"{name} must be a string, a Secret or a"):
+        with pytest.raises(aa.ConfigurationError, match=f"{name} must be a string such as"):
             make(given)
         with pytest.raises(aa.ConfigurationError, match=f"{name} must not be empty"):
             make("")

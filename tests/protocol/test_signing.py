@@ -85,6 +85,11 @@ def test_a_generated_key_signs(algorithm):
     assert one != other
 
 
+def test_a_key_that_could_not_be_made_has_a_repr():
+    """An error reporter shows the frame of a constructor that has failed, and must not fail too."""
+    assert repr(object.__new__(aa.SigningKey)) == "<SigningKey>"
+
+
 def test_the_thumbprint_is_that_of_the_specification():
     """RFC 7638 §3.1 computes one thumbprint, RFC 8037 appendix A.3 another."""
     modulus = (

@@ -9,7 +9,7 @@ from aiohttp import web
 from aritma_auth.sandbox import Sandbox
 from support.loopback import serving
 from support.sandbox_wire import get
-from support.signing import jwk, sign
+from support.signing import OTHER_RSA, jwk, sign
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -200,3 +200,32 @@ async def test_a_software_statement_outranks_what_the_client_says(sandbox):
     assert described["client_name"] == "Verified"
     assert described["software_statement"] == sent["software_statement"]
     assert "iss" not in described
+
+
+@pytest.mark.parametrize("changes", [{"iat": None}, {"iat": "now"}, {"iat": 1}, {"key": OTHER_RSA}])
+async def test_an_unusable_software_statement_is_refused(sandbox, changes):
+    """It must be recent, and signed by the directory that the server trusts."""
+    sandbox.client_registrations.software_key = jwk()
+    key = {"key": changes["key"]} if "key" in changes else {}
+    claims = {"iat": int(sandbox.clock.time()), "client_name": "Verified"} | changes
+    claims.pop("key", None)
+    status, refusal = await ask(sandbox, METADATA | {"software_statement": sign(claims, **key)})
+
+    assert (status, refusal["error"]) == (400, "invalid_software_statement")
+
+
+async def test_a_missing_software_statement_is_refused(sandbox):
+    """A server that trusts a directory registers nobody else."""
+    sandbox.client_registrations.software_key = jwk()
+    status, refusal = await ask(sandbox, METADATA)
+
+    assert (status, refusal["error"]) == (400, "invalid_software_statement")
+
+
+async def test_a_server_may_demand_a_certificate(sandbox):
+    """A connection without one registers nobody."""
+    sandbox.client_registrations.requires_certificate = True
+    status, _ = await ask(sandbox, METADATA)
+
+    assert status == 401
+    assert not sandbox.client_registrations.requests

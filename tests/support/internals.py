@@ -26,6 +26,11 @@ def refresher_of(provider):
     return provider._refresher
 
 
+def leaves_its_store_alone(refresher):
+    """Tell whether a refresher's store has failed, and was not seen to work since."""
+    return refresher.coordinator.store._away_until is not None
+
+
 def providers_of(pool):
     """Return a pool's providers by key."""
     return pool._providers

@@ -55,11 +55,6 @@ class ResilientStore:
         self._on_event = on_event
         self._away_until: float | None = None
 
-    @property
-    def is_left_alone(self) -> bool:
-        """It has failed, and has not been seen to work since."""
-        return self._away_until is not None
-
     def try_again(self) -> None:
         """Let the next operation try, also while the store is left alone."""
         if self._away_until is not None:

@@ -20,7 +20,7 @@ import aritma_auth as aa
 from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient
-from support.internals import refresher_of
+from support.internals import leaves_its_store_alone, refresher_of
 from support.stores import lose_memory
 
 PROCESSES = st.integers(0, 2)
@@ -373,8 +373,8 @@ class Fleet(RuleBasedStateMachine):
         return self.grant.is_reusable and any(
             process.way.fault
             or (
-                (r := refresher_of(process.provider)) is not None
-                and r.coordinator.store.is_left_alone
+                (refresher := refresher_of(process.provider)) is not None
+                and leaves_its_store_alone(refresher)
             )
             for process in self.processes + self.gone
         )
