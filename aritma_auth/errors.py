@@ -34,6 +34,29 @@ import unicodedata
 from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
 
+__all__ = [
+    "AccessDeniedError",
+    "AritmaAuthError",
+    "AuthorizationPendingError",
+    "ConfigurationError",
+    "ExpiredTokenError",
+    "IdTokenError",
+    "InvalidClientError",
+    "InvalidGrantError",
+    "InvalidResponseError",
+    "IssuerMismatchError",
+    "OAuthError",
+    "ProviderClosedError",
+    "ReauthenticationRequiredError",
+    "SlowDownError",
+    "StateMismatchError",
+    "StepUpRequiredError",
+    "StoreError",
+    "TokenTimeoutError",
+    "TransportError",
+    "VerificationError",
+]
+
 _TEXT_LIMIT = 200
 
 

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from aritma_auth.provider.provider import TokenProvider
     from aritma_auth.sandbox import Faults, Sandbox, SandboxClock
 
+__all__ = [
+    "aritma_client",
+    "aritma_clock",
+    "aritma_environment",
+    "aritma_faults",
+    "aritma_sandbox",
+    "aritma_tokens",
+]
+
 
 async def _run_sandbox() -> "AsyncIterator[Sandbox]":
     from aritma_auth.sandbox import Sandbox  # only when the fixture is used
