@@ -91,6 +91,8 @@ os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 
 def install_groups(session: nox.Session, *groups: str) -> None:
     """Install dependency groups of pyproject.toml."""
+    # Once, not by each process that a test starts: uv leaves it out, unlike pip.
+    session.env["UV_COMPILE_BYTECODE"] = "1"
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
 
 
