@@ -252,7 +252,7 @@ class TokenRefresher:
             return await self.coordinator.refresh()
         # After a failure one request is a probe; more would feed an outage.
         is_patient = not self._cache.is_alive and failure is None
-        return await self._requester.run(lambda: self._cache.current.token, patient=is_patient)
+        return await self._requester.run(self._cache.current.token, patient=is_patient)
 
     async def _announce(self, issued: IssuedToken, generation: int) -> None:
         """Tell the callback of a token before it is served; with a store the coordinator does."""
