@@ -222,9 +222,10 @@ class TokenRefresher:
             if isinstance(issued, IssuedToken):
                 await self._announce(issued, generation)
                 return await self._accept(issued, generation)
-            with STATE_LOCK:
-                if cache.generation == generation:
-                    cache.postpone(issued.seconds)
+            if issued is not None:
+                with STATE_LOCK:
+                    if cache.generation == generation:
+                        cache.postpone(issued.seconds)
             return True
         return await self._refuse(error, generation)
 
@@ -247,12 +248,12 @@ class TokenRefresher:
                 self._cache.failure = later
         return later
 
-    async def _obtain(self, failure: RetryState | None) -> "IssuedToken | Postpone":
+    async def _obtain(self, failure: RetryState | None) -> "IssuedToken | Postpone | None":
         if self.coordinator is not None:
             return await self.coordinator.refresh()
         # After a failure one request is a probe; more would feed an outage.
         is_patient = not self._cache.is_alive and failure is None
-        return await self._requester.run(self._cache.current.token, patient=is_patient)
+        return await self._requester.run(lambda: self._cache.current.token, patient=is_patient)
 
     async def _announce(self, issued: IssuedToken, generation: int) -> None:
         """Tell the callback of a token before it is served; with a store the coordinator does."""

@@ -1,5 +1,6 @@
 """Token requests: which grant is presented, how often, and when repeating one would do harm."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
@@ -80,14 +81,17 @@ class TokenRequester:
         refresh_token = None if known is None else known.refresh_token
         return None if refresh_token == self._dead else refresh_token
 
-    async def run(self, known: Token | None, *, patient: bool) -> IssuedToken:
+    async def run(self, newest: Callable[[], Token | None], *, patient: bool) -> IssuedToken | None:
         """
         Send token requests until there is a token or another request makes no sense.
 
         Args:
-            known: The newest token; its refresh token is used if it has one.
+            newest: Gives the newest token; its refresh token is used if it has one.
 
             patient: Callers wait, so try more than once; otherwise the backoff sets the pace.
+
+        Returns:
+            The token, or None if another has come before anything was sent.
 
         Raises:
             AritmaAuthError: The last failure.
@@ -95,9 +99,14 @@ class TokenRequester:
             ReauthenticationRequiredError: Only the end-user can bring another token.
         """
         deadline = self._clock.monotonic() + self._settings.policy.refresh_timeout
+        known = newest()
         if known is not None and (presented := self._refresh_token_of(known)) is not None:
+            grant = self._refresh_grant(presented)
+            if await self._await_unanswered(grant, deadline) and newest() is not known:
+                # The response has come after all, or a sign-in: what is known here is spent.
+                return None
             try:
-                return await self._insist(self._refresh_grant(presented), known, patient, deadline)
+                return await self._insist(grant, known, patient, deadline)
             except AritmaAuthError as error:
                 if not _refuses_refresh_token(error):
                     raise
@@ -224,9 +233,11 @@ class TokenRequester:
             issued = await self._exchange_once(grant, deadline)
         return _inherit(issued, grant, known) if _is_refresh(grant) else issued
 
-    async def _await_unanswered(self, grant: Grant, deadline: float) -> None:
+    async def _await_unanswered(self, grant: Grant, deadline: float) -> bool:
         """
         Wait until the server has surely forgotten or finished an earlier, unanswered request.
+
+        Returns whether that took time.
 
         A flight whose loop was closed has left one behind: a refresh token that is presented again
         meanwhile looks stolen to a server that detects reuse (RFC 9700 §4.14.2).
@@ -242,8 +253,10 @@ class TokenRequester:
         if max(now, over_at) >= deadline - self._least(grant):
             pause = max(0.0, over_at - now)
             raise TransportError(_NO_TIME, retry_after=pause, may_have_arrived=False)
-        if over_at > now:
-            await self._clock.sleep(over_at - now)
+        if over_at <= now:
+            return False
+        await self._clock.sleep(over_at - now)
+        return True
 
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
         sent = None

@@ -401,6 +401,22 @@ HISTORIES = {
         Step(299.0, "amnesia", anchor="store begun", skip=10),
         *(Step(30.0 * at, "call") for at in range(1, 11)),
     ),
+    "a response is read while the next flight waits for its redemption time": (
+        World("signed_in", "", processes=1, lifetime=60, duration=161.6, counts_suspend=False),
+        Step(19.3, "stand", seconds=12.4, anchor="sent", skip=8),
+        Step(19.3, "suspend", seconds=64.4, anchor="sent", skip=5),
+        Step(70.3, "call", timeout=12.0),
+        Step(73.0, "loss", detail="reset", seconds=13.1, anchor="sent", skip=2),
+        Step(73.4, "call", timeout=12.0, loop="side"),
+        Step(81.1, "call"),
+    ),
+    "a sign-in is set while a flight waits for a closed loop's exchange": (
+        World("signed_in", "", processes=1, lifetime=900, duration=3545.6, grace=30.0),
+        Step(850.3, "set_token", seconds=12.1, anchor="sent", skip=5),
+        Step(850.3, "close_loop", seconds=63.9, anchor="arrived"),
+        Step(1709.3, "call"),
+        Step(1815.6, "call", timeout=3.0),
+    ),
     **{
         f"a third process leads {seconds} s after a leader for whom another waits was killed": (
             World("client_credentials", "redis", processes=3, lifetime=60, duration=200.0),
