@@ -115,8 +115,8 @@ def load_signer(
     raise ConfigurationError(f"{origin} cannot be used: {problem}" if origin else problem)
 
 
-# Importing an RSA key validates it, which takes longer than the signature: a rotated key stands in
-# its source as another text.
+# Importing an RSA key validates it, which takes eighty times as long as a signature. A key that was
+# replaced is another text; few are remembered, so that it does not stay.
 @lru_cache(maxsize=16)
 def _import_key(text: SecretText, algorithm: str | None) -> "SigningKey":
     # Imported here: a client with a secret does not load what signs.

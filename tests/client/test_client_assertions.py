@@ -191,6 +191,15 @@ def test_a_key_that_is_a_text_is_imported_once_while_it_is_the_same():
     assert first != other
 
 
+def test_no_more_than_sixteen_imported_keys_are_remembered():
+    """A key that was replaced, or is one of very many, is let go."""
+    method = aa.PrivateKeyJwt("unused", algorithm="ES256")
+    texts = [pem(ECKey.generate_key("P-256"), private=True) for _ in range(17)]
+    first, *_ = [method.build_assertion(credential(text)).signer for text in texts]
+
+    assert method.build_assertion(credential(texts[0])).signer is not first
+
+
 def test_identifiers_are_fresh():
     """Each assertion gets a random jti that no other has."""
     assert len({generate_jti() for _ in range(100)}) == 100
