@@ -45,14 +45,10 @@ class BackchannelFlow:
     ) -> BackchannelAuthentication:
         """Ask the server to ask the end-user."""
         connection = self._connection
-        notifies, is_signed = parameters.pop("notify", False), parameters.pop("sign", None)
+        notifies = parameters.pop("notify", False)
         require_flag("notify", notifies)
-        if is_signed is not None:
-            require_flag("sign", is_signed)
+        is_signed = self._delivery.must_sign_backchannel(parameters.pop("sign", None))
         expected = parse_expected_claims(parameters.pop("expected_claims", {}))
-        profile = connection.profile
-        if is_signed is None:
-            is_signed = profile is not None and profile.signs_requests
         token = generate_notification_token() if notifies else None
         form = build_backchannel_request(scope, parameters, token)
         # Before the end-user acts: without these nothing could be verified.

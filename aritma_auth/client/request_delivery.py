@@ -56,6 +56,17 @@ class RequestDelivery:
             demands = "the server"
         return _decide("sign", wanted, demands, "signed requests (RFC 9101)")
 
+    def must_sign_backchannel(self, wanted: object) -> bool:
+        """
+        Tell whether a backchannel authentication request is signed.
+
+        It is never encrypted: CIBA Core 1.0 §7.1.1 has no encrypted requests, and a client may be
+        registered for those of its authorization requests.
+        """
+        profile = self._connection.profile
+        demands = "the profile" if profile is not None and profile.signs_requests else None
+        return _decide("sign", wanted, demands, "signed requests (CIBA Core 1.0 §7.1.1)")
+
     async def must_push(self, wanted: object) -> bool:
         """Tell whether a request is pushed: by the caller's wish, or on demand."""
         profile, discovery = self._connection.profile, self._connection.discovery

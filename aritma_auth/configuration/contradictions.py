@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from aritma_auth.configuration.credentials import CREDENTIALS, find_credentials, find_ways
 from aritma_auth.configuration.settings import CLIENT_AUTH_METHODS
 from aritma_auth.configuration.sources import Settings
+from aritma_auth.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from aritma_auth.protocol.jwe import RequestEncryption
     from aritma_auth.protocol.profiles import Profile
 
 PROFILES = {"fapi2": "FAPI2", "fapi2-message-signing": "FAPI2_MESSAGE_SIGNING"}
@@ -56,6 +58,7 @@ def find_contradictions(settings: Settings, *, requires_credential: bool) -> Ite
     if settings.value("profile", str) not in {None, *PROFILES}:
         yield f"{call('profile')} must be one of {', '.join(PROFILES)}"
     yield from _problems_of_profile(settings, credentials)
+    yield from _problems_of_encryption(settings)
 
 
 def _problems_of_server(settings: Settings) -> Iterator[str]:
@@ -91,6 +94,21 @@ def _problems_of_profile(settings: Settings, credentials: list[str]) -> Iterator
         yield f"{wanted} the server's metadata: leave out {call('endpoints')}"
 
 
+def _problems_of_encryption(settings: Settings) -> Iterator[str]:
+    call, algorithms = settings.call, settings.value("request_encryption", tuple)
+    if algorithms is None:
+        return
+    try:
+        make_request_encryption(algorithms)
+    except ConfigurationError as error:
+        yield f"{call('request_encryption')} cannot be used: {error}"
+    if not settings.has("request_key_file"):
+        yield (
+            f"{call('request_encryption')} needs {call('request_key_file')} beside it, since only "
+            f"a signed request is encrypted: {call('private_key_file')} may be the same"
+        )
+
+
 def _problems_of_method(
     settings: Settings, credentials: list[str], requires_credential: bool
 ) -> Iterator[str]:
@@ -120,6 +138,20 @@ def find_profile(name: str) -> "Profile":
 
     profile: Profile = getattr(profiles, PROFILES[name])
     return profile
+
+
+def make_request_encryption(algorithms: tuple[str, ...]) -> "RequestEncryption":
+    """
+    Make what encrypts requests of the words of its setting.
+
+    Raises:
+        ConfigurationError: They are not one or two algorithms that are safe.
+    """
+    from aritma_auth.protocol.jwe import RequestEncryption  # few encrypt requests
+
+    if len(algorithms) not in (1, 2):
+        raise ConfigurationError(f"it must be an alg, or an alg and an enc, not {len(algorithms)}")
+    return RequestEncryption(*algorithms)
 
 
 def _join(names: Iterable[str]) -> str:

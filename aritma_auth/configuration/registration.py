@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Required, TypedDict, TypeVar, cast
 
 import attrs
 
-from aritma_auth.configuration.contradictions import find_contradictions, find_profile
+from aritma_auth.configuration.contradictions import (
+    find_contradictions,
+    find_profile,
+    make_request_encryption,
+)
 from aritma_auth.configuration.credentials import (
     find_credentials,
     make_certificate,
@@ -25,7 +29,7 @@ from aritma_auth.secret import Secret
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
     from aritma_auth.protocol.dpop import DPoP
-    from aritma_auth.protocol.jwe import DecryptionKey
+    from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
     from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import SigningKey
 
@@ -45,6 +49,7 @@ class ClientSettings(TypedDict, total=False):
     decryption_key: "DecryptionKey"
     dpop: "DPoP"
     profile: "Profile"
+    request_encryption: "RequestEncryption"
     request_signer: "SigningKey"
     timeout: float
     leeway: float
@@ -126,6 +131,9 @@ class Registration:
         profile = self.settings.value("profile", str)
         if profile is not None:
             settings["profile"] = find_profile(profile)
+        algorithms = self.settings.value("request_encryption", tuple)
+        if algorithms is not None:
+            settings["request_encryption"] = make_request_encryption(algorithms)
         self._add_keys(settings)
         if len(find_credentials(self.settings)) > 1:
             # The other credential authenticates, and the certificate binds the tokens.

@@ -160,6 +160,13 @@ SETTINGS: Mapping[str, Setting] = {
             "none: requests are not signed",
         ),
         Setting(
+            "request_encryption",
+            "list",
+            "what signed authorization requests are encrypted with, as registered: the `alg`, and "
+            "the `enc` if it is not `A128CBC-HS256`",
+            "none: requests are not encrypted",
+        ),
+        Setting(
             "decryption_key_file",
             "text",
             "a file with the key to which the server encrypts tokens, in PEM or as a JSON Web Key",

@@ -69,6 +69,22 @@ async def test_it_keeps_to_the_profile(sandbox, profile):
     assert done.token.token_type == "DPoP"
 
 
+async def test_a_request_is_signed_and_never_encrypted(sandbox):
+    """A server takes no encrypted ones, whatever the client's other requests are (§7.1.1)."""
+    encryption = aa.RequestEncryption("RSA-OAEP-256")
+    client = client_of(sandbox, Deciding(sandbox), request_encryption=encryption)
+    asked = await client.begin_backchannel_sign_in(login_hint="alice", sign=True)
+
+    assert (await client.complete_backchannel_sign_in(asked)).subject == "user-alice"
+
+
+async def test_the_profile_decides_that_requests_are_signed(sandbox):
+    """A caller cannot turn off what the profile asks for; nothing is sent."""
+    client = client_of(sandbox, dpop=aa.DPoP(DPOP_KEY), profile=aa.FAPI2_MESSAGE_SIGNING)
+    with pytest.raises(aa.ConfigurationError, match="sign must not be False: the profile requires"):
+        await client.begin_backchannel_sign_in(login_hint="alice", sign=False)
+
+
 async def test_an_id_token_names_the_end_user(sandbox):
     """An ID token of an earlier sign-in is a hint."""
     client = client_of(sandbox, Deciding(sandbox))
@@ -109,7 +125,7 @@ async def test_an_end_user_who_is_not_known_is_an_error_at_once(sandbox):
     ("given", "said"),
     [
         ({"notify": "yes"}, "notify must be True or False"),
-        ({"sign": 1}, "sign must be True or False"),
+        ({"sign": 1}, "sign must be True, False or None"),
         ({}, "must name the end-user"),
     ],
 )

@@ -21,6 +21,7 @@ STEPS = {
     "bound tokens": BOUND | {"assertion_names_issuer": True},
     "the profile": BOUND | {"profile": "fapi2"},
     "signed messages": SIGNED,
+    "encrypted requests": SIGNED | {"request_encryption": ["RSA-OAEP-256", "A256GCM"]},
 }
 
 
@@ -79,7 +80,7 @@ async def test_each_step_is_a_line_or_two(sandbox, capsys, step):
     assert token.token_type == ("DPoP" if "dpop_key_file" in STEPS[step] else "Bearer")
 
 
-@pytest.mark.parametrize("step", ["the profile", "signed messages"])
+@pytest.mark.parametrize("step", ["the profile", "signed messages", "encrypted requests"])
 async def test_an_end_user_signs_in_by_settings(sandbox, step):
     """Pushed, signed where the profile says so, and bound."""
     write(sandbox, STEPS[step])
@@ -92,7 +93,9 @@ async def test_an_end_user_signs_in_by_settings(sandbox, step):
 
     assert done.subject == "user-alice"
     assert done.token.token_type == "DPoP"
-    assert ("response=" in callback) is (step == "signed messages")
+    assert ("response=" in callback) is (step != "the profile")
+    if step == "encrypted requests":
+        assert request.request_object.text.count(".") == 4
 
 
 @pytest.mark.parametrize("lack", ["request_key_file", "signing_algorithm"])

@@ -168,6 +168,16 @@ def test_keys_for_requests_and_encrypted_tokens_are_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "encryption"), [("RSA-OAEP", "A128CBC-HS256"), ("ECDH-ES A256GCM", "A256GCM")]
+)
+def test_the_encryption_of_requests_is_a_line(words, encryption):
+    """The same words as in the registration; the second has the standard's default."""
+    wanted = of(**SECRET, request_encryption=words).client_settings["request_encryption"]
+
+    assert (wanted.algorithm, wanted.encryption) == (words.split()[0], encryption)
+
+
+@pytest.mark.parametrize(
     ("settings", "problem"),
     [
         *(
@@ -189,6 +199,15 @@ def test_keys_for_requests_and_encrypted_tokens_are_loaded(tmp_path):
                     {"issuer": ISSUER, "endpoints": "token_endpoint=https://idp.example/t"},
                     "the server's metadata",
                 ),
+            )
+        ),
+        (SECRET | {"request_encryption": "RSA-OAEP"}, "ENCRYPTION needs ARITMA_REQUEST_KEY_FILE"),
+        *(
+            (PROFILED | {"request_encryption": words}, f"ENCRYPTION cannot be used: {problem}")
+            for words, problem in (
+                ("RSA1_5", "algorithm must be one of ECDH-ES"),
+                ("RSA-OAEP none", "encryption must be one of A128CBC-HS256"),
+                ("A B C", "it must be an alg, or an alg and an enc, not 3"),
             )
         ),
         ({"client_id": None} | SECRET, "set ARITMA_CLIENT_ID to the client id"),
