@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError, TransportError
+from aritma_auth.errors import AritmaAuthError, TransportError, copy_with_retry_after
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
@@ -133,9 +133,8 @@ class CachedDocument(Generic[T]):
         # The server is down, and its keys are probably the same: serve the stale document.
         if kept is not None and self._is_within(STALE, kept.fetched_at):
             return kept.value
-        error = outcome.error.copy()
-        error.retry_after = max(0.0, outcome.at + outcome.pause - self._clock.time())
-        raise error
+        pause = outcome.at + outcome.pause - self._clock.time()
+        raise copy_with_retry_after(outcome.error, pause)
 
     async def _run(self, _flight: object) -> _Kept[T] | _Failed:
         started = self._clock.time()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import AritmaAuthError, copy_with_retry_after
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.values import Value
 
@@ -45,9 +45,7 @@ class RetryState(Value):
 
     def as_error(self, *, now: float) -> AritmaAuthError:
         """Make one caller's own error, with the seconds that are left to wait."""
-        error = self.error.copy()
-        error.retry_after = max(0.0, self.not_before - now)
-        return error
+        return copy_with_retry_after(self.error, self.not_before - now)
 
 
 def plan_retry(

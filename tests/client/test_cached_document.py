@@ -113,7 +113,7 @@ async def test_an_outage_before_the_first_response_is_one_request_and_a_pause(pr
     )
 
     assert {type(error) for error in outcomes} == {aa.TransportError}
-    assert {error.retry_after for error in outcomes} == {1.0, 0.5}
+    assert {round(error.retry_after, 1) for error in outcomes} == {1.0, 0.5}
     assert len({id(error) for error in outcomes}) == 50
     assert press.fetches == 1
 
@@ -133,9 +133,9 @@ async def test_the_pause_grows_to_a_minute(press):
     with pytest.raises(aa.TransportError) as caught:
         await press.document.get()
 
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=0.05)
     assert first == 9
-    assert caught.value.retry_after == 1
+    assert caught.value.retry_after == pytest.approx(1, abs=0.05)
 
 
 async def test_the_servers_own_pause_is_kept_within_a_minute(press):
@@ -151,7 +151,17 @@ async def test_the_servers_own_pause_is_kept_within_a_minute(press):
         pauses.append(caught.value.retry_after)
         press.clock.advance(30)
 
-    assert pauses == [30, COOL_DOWN]
+    assert pauses == pytest.approx([30, COOL_DOWN], abs=0.05)
+
+
+async def test_a_caller_who_sleeps_for_retry_after_causes_a_fetch(press):
+    """Also if its timer fires some milliseconds early, as uvloop's may."""
+    press.errors = [DOWN]
+    with pytest.raises(aa.TransportError) as caught:
+        await press.document.get()
+    press.clock.advance(caught.value.retry_after - 0.016)
+
+    assert await press.document.get() == 2
 
 
 async def test_an_old_document_serves_while_the_server_is_down(press):

@@ -106,7 +106,8 @@ async def test_a_failing_server_is_not_asked_at_another_address(internet, status
     with pytest.raises(aa.InvalidResponseError) as caught:
         await internet.discovery().fetch_metadata()
 
-    assert (caught.value.status, caught.value.retry_after) == (status, 7)
+    assert caught.value.status == status
+    assert caught.value.retry_after == pytest.approx(7, abs=0.05)
     assert len(internet.asked) == 1
 
 

@@ -222,7 +222,29 @@ def test_each_caller_gets_an_error_of_its_own():
 
     assert one is not other
     assert one is not DOWN
-    assert (one.retry_after, other.retry_after) == (6.0, 0.0)
+    assert one.retry_after == pytest.approx(6, abs=0.05)
+    assert other.retry_after == 0
+
+
+@given(
+    now=st.floats(0, 1e9),
+    pause=st.floats(0, 3600),
+    early=st.floats(0, 0.016),
+)
+def test_a_caller_who_sleeps_for_retry_after_is_let_through(now, pause, early):
+    """Also if its timer fires early: by the milliseconds of uvloop, or by a tick of a coarse clock."""
+    failure = RetryState(DOWN, 1, now + pause, look_at=float("inf"))
+    told = failure.as_error(now=now).retry_after
+    action = decide(
+        Freshness.NONE,
+        long_enough=False,
+        failure=failure,
+        is_refreshing=False,
+        now=now + max(0.0, told - early),
+    )
+
+    assert action is Action.WAIT
+    assert told <= pause + 0.1
 
 
 def test_a_401_forces_one_refresh_and_closes_the_gate():
