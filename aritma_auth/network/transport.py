@@ -154,8 +154,7 @@ class Transport:
         if session is not None:
             if not isinstance(session, aiohttp.ClientSession):
                 raise wrong_kind("session", "an aiohttp.ClientSession or None", session)
-            # aiohttp has no public name for the connector's TLS settings.
-            _require_verified(getattr(session.connector, "_ssl", True), "the session's connector")
+            require_verified_session(session)
         require_seconds("timeout", timeout, above_zero=True)
         self._session = session
         self.timeout = timeout
@@ -197,6 +196,9 @@ class Transport:
         return await exchange.run(request, self.timeout if timeout is None else timeout)
 
     def _connections(self) -> _Connections:
+        # At each request: whoever has made a context may change it at any time.
+        if self.ssl_context is not None:
+            require_context(self.ssl_context)
         session = self._session
         if session is None:
             return _Connections(proxy=self._proxy)
@@ -205,6 +207,7 @@ class Transport:
                 "the session given to OAuthClient must stay open as long as the client is used, "
                 "and it is closed"
             )
+        require_verified_session(session)
         connections = _Connections.of(session)
         if self._proxy is None:
             return connections
@@ -357,6 +360,39 @@ def require_context(certificate: object) -> ssl.SSLContext:
     return context
 
 
+def require_verified_session(session: aiohttp.ClientSession, what: str = "the session") -> None:
+    """
+    Require a session to verify the certificates of servers.
+
+    Args:
+        session: The session.
+
+        what: Its name in the error.
+
+    Raises:
+        ConfigurationError: Its connector does not.
+    """
+    # aiohttp has no public name for the connector's TLS settings.
+    _require_verified(getattr(session.connector, "_ssl", True), f"{what}'s connector")
+
+
+def require_verified_request(request: aiohttp.ClientRequest) -> None:
+    """
+    Require a request to verify the certificate of its server.
+
+    Args:
+        request: A request to an https URL.
+
+    Raises:
+        ConfigurationError: It does not, by its own settings or by those of its session.
+    """
+    own = request.ssl
+    if own is True:
+        require_verified_session(request.session, "the API session")
+    else:
+        _require_verified(own, "the request's ssl")
+
+
 def _require_verified(given: object, what: str) -> None:
     """Refuse TLS settings under which a certificate is not verified."""
     if isinstance(given, ssl.SSLContext):
@@ -366,8 +402,9 @@ def _require_verified(given: object, what: str) -> None:
         verifies = given is True or isinstance(given, aiohttp.Fingerprint)
     if not verifies:
         raise ConfigurationError(
-            f"{what} must verify certificates and host names: a client secret is never sent "
-            "without; trust a private authority with ssl.create_default_context(cafile=...)"
+            f"{what} must verify certificates and host names: neither a client secret nor a token "
+            "is sent without; trust a private authority with "
+            "ssl.create_default_context(cafile=...)"
         )
 
 

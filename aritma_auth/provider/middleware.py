@@ -12,10 +12,12 @@ from yarl import URL
 from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.network.transport import require_verified_request
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import (
     Origin,
     describe_url,
+    is_loopback,
     origin_of,
     require_secure_url,
 )
@@ -94,7 +96,6 @@ class BearerMiddleware:
         "_keep",
         "_on_event",
         "_origins",
-        "_plain",
         "_reported",
         "_source",
         "_strict",
@@ -119,7 +120,6 @@ class BearerMiddleware:
         self._bound = _find_bound(source)
         self._origins = _parse_origins(origins)
         self._allowed: dict[str, str] = {}
-        self._plain: dict[str, str] = {}
         self._reported: set[str] = set()
         self._strict = strict
         self._keep = keep_authorization
@@ -128,12 +128,10 @@ class BearerMiddleware:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         url, headers = request.url, request.headers
-        if self._allowed.get(url.raw_authority) != url.scheme:
-            if not self._allow(url):
-                self._pass_unsigned(url)
-                return await handler(request)
-            if url.scheme in _PLAIN:
-                _require_direct(request)
+        if not self._allow(url):
+            self._pass_unsigned(url)
+            return await handler(request)
+        _require_confidential(request)
         if _AUTHORIZATION in headers and self._keeps(url):
             return await handler(request)
         source = self._source
@@ -207,13 +205,11 @@ class BearerMiddleware:
 
     def _allow(self, url: URL) -> bool:
         """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
-        # http is remembered apart: whether a proxy is used may differ from request to request.
-        remembered = self._plain if url.scheme in _PLAIN else self._allowed
-        if remembered.get(url.raw_authority) == url.scheme:
+        if self._allowed.get(url.raw_authority) == url.scheme:
             return True
         is_allowed = origin_of(url) in self._origins
-        if is_allowed and len(remembered) < _REMEMBERED:
-            remembered[url.raw_authority] = url.scheme
+        if is_allowed and len(self._allowed) < _REMEMBERED:
+            self._allowed[url.raw_authority] = url.scheme
         return is_allowed
 
     def _keeps(self, url: URL) -> bool:
@@ -271,8 +267,13 @@ def _find_bound(source: BearerTokenSource) -> "BoundRequests | None":
     return BoundRequests(proofs)
 
 
-def _require_direct(request: ClientRequest) -> None:
-    if request.proxy is not None:
+def _require_confidential(request: ClientRequest) -> None:
+    """Require that nobody between here and the API reads the token."""
+    url = request.url
+    if url.scheme not in _PLAIN:
+        if not is_loopback(url.raw_host):
+            require_verified_request(request)
+    elif request.proxy is not None:
         raise ConfigurationError(
             "a token goes to http on loopback only directly, and this request would pass a proxy "
             "in clear text: set NO_PROXY=127.0.0.1,localhost, or give the request no proxy"

@@ -185,6 +185,24 @@ def test_a_client_certificate_does_not_switch_verification_off(setting):
         aa.OAuthClient("id", aa.TlsClientAuth(setting()))
 
 
+@pytest.mark.parametrize("place", ["session", "certificate", "session, between two requests"])
+async def test_a_context_that_stops_verifying_gets_no_secret(place):
+    """Whoever has made a context may change it after the client was made."""
+    settings, context = certificates()
+    async with (
+        serving(ok, ssl_context=settings) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+    ):
+        is_lent = place.startswith("session")
+        transport = Transport(session) if is_lent else Transport(ssl_context=context)
+        if "between" in place:
+            await transport.send(post(url))
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
+            await transport.send(post(url))
+
+
 @pytest.mark.parametrize("given", ["cert.pem", True, object])
 def test_a_client_certificate_is_an_ssl_context(given):
     """A path or a flag is refused when the client is made, and not at its first request."""

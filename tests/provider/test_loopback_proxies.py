@@ -100,7 +100,11 @@ async def test_https_is_allowed_once_and_remembered():
     middleware = aa.BearerMiddleware(Tokens(), ["https://api.example"])
     for _ in range(2):
         request = SimpleNamespace(
-            url=URL("https://api.example/v3"), headers=CIMultiDict(), proxy=URL("http://proxy:3128")
+            url=URL("https://api.example/v3"),
+            headers=CIMultiDict(),
+            proxy=URL("http://proxy:3128"),
+            ssl=True,
+            session=SimpleNamespace(connector=None),
         )
         await middleware(request, handler)
 
