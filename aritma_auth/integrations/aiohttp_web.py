@@ -25,7 +25,7 @@ from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 
-_IS_SET_UP: web.AppKey[bool] = web.AppKey("aritma_auth_is_set_up", bool)
+_PAGE: web.AppKey[web.AbstractRoute] = web.AppKey("aritma_auth_page", web.AbstractRoute)
 _USER: web.RequestKey[SignedInUser | None] = web.RequestKey("aritma_auth_user")
 
 
@@ -73,14 +73,13 @@ class WebSignIn:
             ConfigurationError: It is none of aiohttp.web.
         """
         require_instance("app", "an aiohttp.web.Application", app, web.Application)
-        app[_IS_SET_UP] = True
         paths = self._flow.paths
         app.middlewares.append(self._respond_to_errors)
         app.on_response_prepare.append(_keep_out_of_caches)
         app.cleanup_ctx.append(self._close)
+        app[_PAGE] = app.router.add_get(paths.sign_in, self._serving("sign_in"))
         app.add_routes(
             [
-                web.get(paths.sign_in, self._serving("sign_in")),
                 web.get(paths.callback, self._serving("callback")),
                 web.post(paths.sign_out, self._serving("sign_out")),
                 web.get(paths.signed_out, self._serving("signed_out")),
@@ -103,12 +102,12 @@ class WebSignIn:
         """
         require_instance("request", "an aiohttp.web.Request", request, web.Request)
         if _USER not in request:
-            if _IS_SET_UP not in request.config_dict:
+            if _PAGE not in request.config_dict:
                 raise ConfigurationError(
                     "the application must have its sign-in, and has none: call sign_in.setup(app) "
                     "before it starts"
                 )
-            request[_USER] = await self._flow.find_user(_read(request))
+            request[_USER] = await self._flow.find_user(self._read(request))
         return request[_USER]
 
     async def require_user(self, request: web.Request) -> SignedInUser:
@@ -148,7 +147,7 @@ class WebSignIn:
 
     def _serving(self, page: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return _write(await self._flow.serve(page, _read(request)))
+            return _write(await self._flow.serve(page, self._read(request)))
 
         return handle
 
@@ -162,21 +161,24 @@ class WebSignIn:
         try:
             return await handler(request)
         except AritmaAuthError as error:
-            return _write(await self._flow.respond_to(_read(request), error))
+            return _write(await self._flow.respond_to(self._read(request), error))
+
+    def _read(self, request: web.Request) -> WebRequest:
+        # Whatever mounts the application puts its path before those of the application's pages.
+        page = request.config_dict[_PAGE].resource
+        assert page is not None  # noqa: S101 - it was added by its path
+        return WebRequest(
+            method=request.method,
+            path=request.path_qs,
+            root=page.canonical.removesuffix(self._flow.paths.sign_in),
+            query=tuple(request.query.items()),
+            cookies=request.cookies,
+            headers=request.headers,
+        )
 
     async def _close(self, _app: web.Application) -> AsyncIterator[None]:
         yield
         await self._flow.aclose()
-
-
-def _read(request: web.Request) -> WebRequest:
-    return WebRequest(
-        method=request.method,
-        path=request.path_qs,
-        query=tuple(request.query.items()),
-        cookies=request.cookies,
-        headers=request.headers,
-    )
 
 
 def _write(response: WebResponse) -> web.Response:

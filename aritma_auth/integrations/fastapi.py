@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 
 _FOUND = "aritma_auth.found"
+_ROOT = "aritma_auth.root"
 
 
 class WebSignIn:
@@ -87,7 +88,7 @@ class WebSignIn:
         router.add_api_route(paths.back_channel_logout, self._end_sessions, methods=["POST"])
         app.include_router(router)
         app.add_exception_handler(AritmaAuthError, self._respond_to)
-        app.add_middleware(_KeptOutOfCaches)
+        app.add_middleware(_Noting)
 
     async def find_user(self, request: Request) -> SignedInUser | None:
         """
@@ -184,6 +185,7 @@ def _read(request: Request) -> WebRequest:
     return WebRequest(
         method=request.method,
         path=f"{path}?{query}" if query else path,
+        root=request.scope.get(_ROOT, ""),
         query=tuple(request.query_params.multi_items()),
         cookies=request.cookies,
         headers=request.headers,
@@ -197,8 +199,12 @@ def _write(response: WebResponse) -> Response:
     return written
 
 
-class _KeptOutOfCaches:
-    """Lets no cache, and no back button after the sign-out, show what an end-user has seen."""
+class _Noting:
+    """
+    Notes what a request needs of the sign-in: its end-user once found, and the application's root.
+
+    No cache, and no back button after the sign-out, shows what an end-user has seen.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -206,6 +212,8 @@ class _KeptOutOfCaches:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found: list[object] = []
         scope[_FOUND] = found
+        # Here it is this application's; below, that of what is mounted in it.
+        scope[_ROOT] = quote(scope.get("root_path", ""))
 
         async def send_marked(message: Message) -> None:
             if found and message["type"] == "http.response.start":

@@ -42,17 +42,28 @@ class WebAddress(Value):
         """Both, without trailing slash."""
         return f"{self.origin}{self.prefix}"
 
-    def path_of(self, path: str) -> str:
+    def path_of_request(self, path: str, root: str) -> str:
         """
-        Return a path of the application as a browser must be sent to it.
-
-        A mounted application sees its prefix, and one behind a proxy that strips it does not: it
-        is added where it is missing.
+        Return the path of a request as the browser has sent it.
 
         Args:
             path: Path and query, as the application sees them.
+
+            root: What of the path the framework has mounted the application at: the whole prefix,
+                or nothing of it behind a proxy that strips it.
         """
-        has_prefix = f"{path.partition('?')[0]}/".startswith(f"{self.prefix}/")
+        return f"{self.prefix}{path.removeprefix(root)}"
+
+    def path_of_link(self, path: str) -> str:
+        """
+        Return a path that a page of the application names, as a browser must be sent to it.
+
+        A path that begins with the prefix has it already, whatever the application sees.
+
+        Args:
+            path: Path and query, with the prefix or without.
+        """
+        has_prefix = f"{re.split('[?#]', path)[0]}/".startswith(f"{self.prefix}/")
         return path if has_prefix else f"{self.prefix}{path}"
 
 

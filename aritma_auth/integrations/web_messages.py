@@ -38,7 +38,9 @@ class WebRequest(Value):
     Attributes:
         method: The method, in capitals.
 
-        path: Path and query, as they were sent.
+        path: Path and query, as the application sees them.
+
+        root: What of the path the framework has mounted the application at.
 
         query: The decoded parameters as pairs, repeated names included.
 
@@ -49,6 +51,7 @@ class WebRequest(Value):
 
     method: str
     path: str = attrs.field(repr=False)
+    root: str = attrs.field(repr=False)
     query: Parameters = attrs.field(repr=False)
     cookies: Mapping[str, str] = attrs.field(repr=False)
     headers: Headers = attrs.field(repr=False)

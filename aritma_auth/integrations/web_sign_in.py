@@ -230,11 +230,13 @@ class WebSignInFlow:
             )
         if not request.expects_page:
             return build_problem(401, "A sign-in is needed: load the page again.")
-        return_to = request.path if request.is_safe else self._shown.home
+        seen = self.address.path_of_request(request.path, request.root)
+        return_to = seen if request.is_safe else self._shown.home
         return await self._begin(request, return_to, "" if user is None else cause, step_up)
 
     async def _show_sign_in(self, request: WebRequest) -> WebResponse:
-        return await self._begin(request, request.parameter("next"), "", None)
+        path = parse_return_path(request.parameter("next"), own=self._own, default=self._shown.home)
+        return await self._begin(request, self.address.path_of_link(path), "", None)
 
     async def _begin(
         self,
@@ -249,10 +251,10 @@ class WebSignInFlow:
         asked = await self._client.begin_sign_in(
             self._url_of(self._shown.callback), self._scope, **parameters
         )
-        path = parse_return_path(return_to, own=self._own, default=self._shown.home)
+        path = parse_return_path(return_to, own=self._shown.own, default=self._shown.home)
         # The response counts in this browser alone, and each tab has a cookie of its own.
         name, handle = self._sign_in_cookie(asked.state), HiddenStr(secrets.token_urlsafe(16))
-        pending = HiddenStr(json.dumps([asked.to_json(), self.address.path_of(path), cause]))
+        pending = HiddenStr(json.dumps([asked.to_json(), path, cause]))
         await self._store.put(
             self._sessions.keys.name("pending", name, handle), pending, seconds=asked.lifetime
         )

@@ -94,13 +94,30 @@ def test_a_base_url_may_have_a_path(url):
         ("/apple", "/app/apple"),
         ("/app", "/app"),
         ("/app?x=1", "/app?x=1"),
+        ("/app#x", "/app#x"),
         ("/app/accounts?x=1", "/app/accounts?x=1"),
     ],
 )
-def test_a_path_is_given_the_prefix_that_it_lacks(path, outside):
-    """A mounted application sees its prefix, and one behind a proxy that strips it does not."""
-    assert parse_base_url("https://me.example/app").path_of(path) == outside
-    assert parse_base_url("https://me.example").path_of(path) == path
+def test_a_links_path_is_given_the_prefix_that_it_lacks(path, outside):
+    """A page may name another with the prefix or without."""
+    assert parse_base_url("https://me.example/app").path_of_link(path) == outside
+    assert parse_base_url("https://me.example").path_of_link(path) == path
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "root", "outside"),
+    [
+        ("https://me.example", "/app", "", "/app"),
+        ("https://me.example/app", "/accounts?x=/app", "", "/app/accounts?x=/app"),
+        ("https://me.example/app", "/app/accounts", "", "/app/app/accounts"),
+        ("https://me.example/app", "/app/accounts", "/app", "/app/accounts"),
+        ("https://me.example/app", "/app/app/accounts", "/app", "/app/app/accounts"),
+        ("https://me.example/bank/app", "/app/accounts", "/app", "/bank/app/accounts"),
+    ],
+)
+def test_a_requests_path_is_what_the_browser_sent(base_url, path, root, outside):
+    """A proxy may strip the prefix or a part of it, and the framework says where it has mounted."""
+    assert parse_base_url(base_url).path_of_request(path, root) == outside
 
 
 @pytest.mark.parametrize(

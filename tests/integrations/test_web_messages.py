@@ -14,7 +14,7 @@ HOST = "https://me.example"
 def make_request(method="GET", path="/", query=(), cookies=None, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return WebRequest(
-        method=method, path=path, query=tuple(query), cookies=cookies or {}, headers=named
+        root="", method=method, path=path, query=tuple(query), cookies=cookies or {}, headers=named
     )
 
 

@@ -27,7 +27,7 @@ def make_aiohttp_app(sign_in):
 
     app = web.Application()
     sign_in.setup(app)
-    app.add_routes([web.get("/accounts", show_user)])
+    app.add_routes([web.get("/accounts", show_user), web.get("/app/accounts", show_user)])
     return app
 
 
@@ -39,6 +39,10 @@ def make_fastapi_app(sign_in):
     async def show_user(user: Annotated[fastapi_web.SignedInUser, Depends(sign_in.require_user)]):
         return fastapi.Response(user.name)
 
+    # A mount has a root path of its own, which is not the application's.
+    mounted = fastapi.APIRouter()
+    mounted.get("/accounts")(show_user)
+    app.mount("/app", mounted)
     return app
 
 
@@ -162,6 +166,22 @@ async def test_an_end_user_is_led_to_the_sign_in_and_back(browser):
         200,
         "Alice Almås",
     )
+
+
+async def test_a_page_whose_own_path_begins_like_the_prefix_is_found_again(browser):
+    """What a proxy has stripped is put back, and what the application's own path has is no prefix."""
+    assert await see(browser, "/app/app/accounts?from=2026") == (
+        "/app/app/accounts?from=2026",
+        200,
+        "Alice Almås",
+    )
+
+
+async def test_a_link_to_such_a_page_names_the_whole_path(browser):
+    """A path that begins with the prefix is taken as it is."""
+    path, status, _ = await see(browser, "/app/sign-in?next=/app/app/accounts")
+
+    assert (path, status) == ("/app/app/accounts", 200)
 
 
 @pytest.mark.parametrize("following", ["/app/accounts", "/accounts"])

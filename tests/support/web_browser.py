@@ -29,6 +29,7 @@ class WebBrowser:
         named = own | {name.replace("_", "-"): value for name, value in headers.items()}
         url = URL(path)
         return WebRequest(
+            root="",
             method=method,
             path=path,
             query=tuple(url.query.items()),
