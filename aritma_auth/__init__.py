@@ -33,6 +33,7 @@ _HOMES = {
         "AritmaAuthError",
         "AuthorizationPendingError",
         "ConfigurationError",
+        "EndpointMissingError",
         "ExpiredTokenError",
         "IdTokenError",
         "InvalidClientError",
@@ -192,6 +193,7 @@ if TYPE_CHECKING:
     from aritma_auth.errors import AritmaAuthError as AritmaAuthError
     from aritma_auth.errors import AuthorizationPendingError as AuthorizationPendingError
     from aritma_auth.errors import ConfigurationError as ConfigurationError
+    from aritma_auth.errors import EndpointMissingError as EndpointMissingError
     from aritma_auth.errors import ExpiredTokenError as ExpiredTokenError
     from aritma_auth.errors import IdTokenError as IdTokenError
     from aritma_auth.errors import InvalidClientError as InvalidClientError

@@ -5,6 +5,7 @@ The error tree, sorted by who must act.
 
     AritmaAuthError                      never raised itself
     ├── ConfigurationError               yours to fix; raised before anything is sent
+    │   └── EndpointMissingError         the server does not offer what was asked for
     ├── TransportError                   no response came; may be retried
     ├── InvalidResponseError             the server broke the specification
     ├── OAuthError                       the server said no
@@ -39,6 +40,7 @@ __all__ = [
     "AritmaAuthError",
     "AuthorizationPendingError",
     "ConfigurationError",
+    "EndpointMissingError",
     "ExpiredTokenError",
     "IdTokenError",
     "InvalidClientError",
@@ -132,6 +134,10 @@ def copy_with_retry_after(error: E, seconds: float) -> E:
 
 class ConfigurationError(AritmaAuthError):
     """Something in the caller's setup is wrong; nothing was sent."""
+
+
+class EndpointMissingError(ConfigurationError):
+    """The server's metadata has no endpoint for this: the server does not offer it."""
 
 
 def type_name(given: object) -> str:

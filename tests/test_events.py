@@ -35,6 +35,7 @@ EVENTS = [
     events.TokenSet("1a2b3c4d", 3600.0, 0.0),
     events.TokenCallbackFailed("1a2b3c4d", "OSError"),
     events.TokenForgotten("1a2b3c4d", is_revoked=True),
+    events.TokenForgotten("1a2b3c4d", is_revoked=False, is_revocable=False),
     events.RefreshFailed(REFUSED, 2, 1.5, has_live_token=True),
     events.RefreshFailed(DOWN, 2, 1.5, has_live_token=False),
     events.RefreshFailed(aa.ReauthenticationRequiredError("ended"), 1, 1.0, has_live_token=False),

@@ -110,6 +110,7 @@ def build_schemas() -> dict[str, Schema]:
         "logout": _object(
             "What was ended.",
             was_signed_in=_is("boolean", "There was a sign-in to end."),
+            was_revoked=_is("boolean", "The server has revoked it; not every server offers that."),
             end_session_url=_is(
                 _TEXT, "Where the browser's own session ends; null if the server does not say."
             ),

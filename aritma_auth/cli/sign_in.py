@@ -14,6 +14,7 @@ from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
     AritmaAuthError,
+    EndpointMissingError,
     ReauthenticationRequiredError,
     TokenTimeoutError,
 )
@@ -146,22 +147,35 @@ async def log_out(
     browser:
         Open the page that ends the browser's own session too; otherwise its address is printed.
     json:
-        Print whether there was a sign-in, and that address, as one JSON object.
+        Print whether there was a sign-in, whether it was revoked, and that address, as one JSON
+        object.
     """
+    was_signed_in = was_revoked = False
     async with open_sign_in(end_user, registration=registration) as signed_in:
         try:
-            await signed_in.client.revoke(await signed_in.tokens.get_token())
-        except ReauthenticationRequiredError:
-            was_signed_in = False
-        else:
+            token = await signed_in.tokens.get_token()
             was_signed_in = True
+            await signed_in.client.revoke(token)
+            was_revoked = True
+        except (ReauthenticationRequiredError, EndpointMissingError):
+            pass  # there is nothing to revoke, or no way to
         finally:
             await signed_in.tokens.forget()
         url = await _end_session_url(signed_in.client, is_wanted=browser)
     if json:
-        show_json({"was_signed_in": was_signed_in, "end_session_url": url})
+        show_json(
+            {
+                "was_signed_in": was_signed_in,
+                "was_revoked": was_revoked,
+                "end_session_url": url,
+            }
+        )
+    elif was_revoked:
+        show("Signed out.")
+    elif was_signed_in:
+        show("Signed out. The server offers no revocation: the tokens are deleted here alone.")
     else:
-        show("Signed out." if was_signed_in else "There is no sign-in here.")
+        show("There is no sign-in here.")
     if browser and url is not None:
         await asyncio.to_thread(open_in_browser, url)
     elif url is not None and not json:

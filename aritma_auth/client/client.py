@@ -631,6 +631,8 @@ class OAuthClient(AsyncCloseable):
 
             InvalidResponseError: After a 503 the token still lives: try again.
 
+            EndpointMissingError: The server offers no revocation; nothing was sent.
+
         Spec: RFC 7009 §2.
         """
         from aritma_auth.client.token_management import revoke  # few services use it
@@ -686,7 +688,9 @@ class OAuthClient(AsyncCloseable):
             extra: Further parameters.
 
         Raises:
-            ConfigurationError: The server has no such endpoint, or an address is not secure.
+            EndpointMissingError: The server has no such page.
+
+            ConfigurationError: An address is not secure.
 
         Spec: OpenID Connect RP-Initiated Logout 1.0 §2.
         """

@@ -99,7 +99,9 @@ class Discovery:
             name: Its metadata name, such as ``token_endpoint``.
 
         Raises:
-            ConfigurationError: The server has none, or it is on an origin that is not listed.
+            EndpointMissingError: The server has none.
+
+            ConfigurationError: It is on an origin that is not listed, or is no secure URL.
         """
         environment = self._environment
         if name in environment.endpoints or not environment.discovers:

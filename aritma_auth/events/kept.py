@@ -61,12 +61,18 @@ class TokenForgotten(Event):
         fingerprint: Eight hex digits of the token; empty if there was none.
 
         is_revoked: The server has revoked it.
+
+        is_revocable: False if a sign-out found that the server offers no revocation: what others
+            have of the token stays valid until it expires.
     """
 
     _LEVEL: ClassVar[int] = logging.INFO
 
     fingerprint: str
     is_revoked: bool
+    is_revocable: bool = True
 
     def _text(self) -> str:
+        if not self.is_revocable:
+            return "the token was forgotten, and not revoked: the server offers no revocation"
         return f"the token was {'revoked and ' if self.is_revoked else ''}forgotten"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import secrets
 from collections import deque
 from hashlib import sha256
@@ -22,6 +23,8 @@ from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import run_within
 from aritma_auth.runtime.values import Value
 from aritma_auth.stores.contract import TokenStore
+
+_log = logging.getLogger("aritma_auth")
 
 _FORMAT = 1
 _HANDLE_BYTES = 32
@@ -248,8 +251,11 @@ class WebSessions:
             user: The end-user, whose sign-out counts whether or not the server can be reached.
         """
         await self._sessions.take(user.key)
-        with contextlib.suppress(AritmaAuthError, TimeoutError):
+        try:
             await run_within(_REVOCATION_TIMEOUT, user.tokens.sign_out())
+        except (AritmaAuthError, TimeoutError) as error:
+            why = str(error) or f"it has taken more than {_REVOCATION_TIMEOUT:g} s"
+            _log.warning("the token of an end-user who signs out was not revoked: %s", why)
         with contextlib.suppress(AritmaAuthError):
             await self._pool.forget(user.key)
 

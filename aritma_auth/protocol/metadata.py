@@ -13,6 +13,7 @@ from yarl import URL
 
 from aritma_auth.errors import (
     ConfigurationError,
+    EndpointMissingError,
     InvalidResponseError,
     IssuerMismatchError,
 )
@@ -73,7 +74,9 @@ class ServerMetadata:
             by_certificate: Take the alias for clients with a certificate, if there is one.
 
         Raises:
-            ConfigurationError: The server has none, or it is on an origin that is not listed.
+            EndpointMissingError: The server has none.
+
+            ConfigurationError: It is on an origin that is not listed, or is no secure URL.
         """
         url, foreign = self.endpoints.get(name), self.foreign_endpoints.get(name)
         if by_certificate and (name in self.mtls_endpoints or name in self.foreign_mtls_endpoints):
@@ -92,7 +95,7 @@ class ServerMetadata:
                 f"{name} of {self.issuer} must be on the issuer's host, not at "
                 f"{foreign}: list that origin in endpoint_origins if you trust it"
             )
-        raise ConfigurationError(
+        raise EndpointMissingError(
             f"{self.issuer} must have {name} in its metadata, and has none: it does not offer it; "
             "if it does, give the URL in endpoints"
         )

@@ -13,6 +13,7 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
+    EndpointMissingError,
     ProviderClosedError,
     TokenTimeoutError,
     TransportError,
@@ -492,26 +493,30 @@ class TokenProvider(AsyncCloseable):
 
             StoreError: The store may have it still; here it is forgotten all the same.
         """
-        await self._forget(is_revoked=False)
+        await self._forget()
 
-    async def _forget(self, *, is_revoked: bool) -> None:
+    async def _forget(self, *, is_revoked: bool = False, is_revocable: bool = True) -> None:
         self._require_outside_callback()
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
         try:
-            await refresher.forget(is_revoked=is_revoked)
+            await refresher.forget(is_revoked=is_revoked, is_revocable=is_revocable)
         finally:
             with STATE_LOCK:
                 self._rest()
 
-    async def sign_out(self) -> None:
+    async def sign_out(self) -> bool:
         """
         Revoke the token at the server, then forget it here and in the store, and tell ``on_token``.
 
         The refresh token is revoked if there is one, else the access token. The token is forgotten
         even if the server cannot be reached; the error then says so. A client without ``revoke``
         only forgets.
+
+        Returns:
+            Whether the token was revoked. False if there was none, or if the server offers no
+            revocation: then `events.TokenForgotten` says so.
 
         Raises:
             ProviderClosedError: The provider was closed.
@@ -526,11 +531,14 @@ class TokenProvider(AsyncCloseable):
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
-        is_revoked = False
+        is_revoked, is_revocable = False, True
         try:
             is_revoked = await refresher.revoke()
+        except EndpointMissingError:
+            is_revocable = False
         finally:
-            await self._forget(is_revoked=is_revoked)
+            await self._forget(is_revoked=is_revoked, is_revocable=is_revocable)
+        return is_revoked
 
     def label_event(self, event: E) -> E:
         """

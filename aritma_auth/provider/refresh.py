@@ -141,7 +141,7 @@ class TokenRefresher:
         if self._settings.on_token is not None:
             await self._settings.on_token.deliver()
 
-    async def forget(self, *, is_revoked: bool = False) -> None:
+    async def forget(self, *, is_revoked: bool = False, is_revocable: bool = True) -> None:
         """
         Stop the refresh, and forget the token, here and in the store, and the grant it came by.
 
@@ -149,11 +149,11 @@ class TokenRefresher:
             StoreError: The store may have it still.
         """
         try:
-            await self._stop_and_clear(is_revoked=is_revoked)
+            await self._stop_and_clear(is_revoked=is_revoked, is_revocable=is_revocable)
         finally:
             await run_to_the_end(self._forget(), "aritma-auth store")
 
-    async def _stop_and_clear(self, *, is_revoked: bool) -> None:
+    async def _stop_and_clear(self, *, is_revoked: bool, is_revocable: bool) -> None:
         try:
             flight = self.flights.current
             if flight is not None and flight.task is not None and flight.task.is_uninterruptible:
@@ -166,7 +166,9 @@ class TokenRefresher:
                 self._requester.forget()
                 self.signed_in(None)
             fingerprint = "" if token is None else token.fingerprint
-            self._settings.report(events.TokenForgotten(fingerprint, is_revoked=is_revoked))
+            self._settings.report(
+                events.TokenForgotten(fingerprint, is_revoked=is_revoked, is_revocable=is_revocable)
+            )
         await self.flights.cancel()
 
     async def _forget(self) -> None:

@@ -137,6 +137,35 @@ def test_signing_out_forgets_even_if_the_server_is_away(signed_in, monkeypatch, 
     assert cli.run(["token", "--end-user", "me"]) == 5
 
 
+@pytest.fixture
+def unrevocable(sandbox, monkeypatch):
+    """Let the server's metadata name neither revocation nor a page for the sign-out."""
+    missing = {"revocation_endpoint": None, "end_session_endpoint": None}
+    monkeypatch.setattr(sandbox.overrides, "metadata", missing)
+    monkeypatch.setenv("ARITMA_ISSUER", sandbox.environment.issuer)
+    monkeypatch.delenv("ARITMA_ENVIRONMENT", raising=False)
+
+
+def test_signing_out_at_a_server_without_revocation_ends_well(unrevocable, signed_in, capsys):
+    """logout deletes the tokens, says in one line that the server keeps them, and exits with 0."""
+    assert cli.run(["logout"]) == 0
+    assert capsys.readouterr() == (
+        "Signed out. The server offers no revocation: the tokens are deleted here alone.\n",
+        "",
+    )
+    assert cli.run(["token", "--end-user", "me"]) == 5
+
+
+def test_programs_learn_that_nothing_was_revoked(unrevocable, signed_in, capsys):
+    """logout --json has a member for it."""
+    assert cli.run(["logout", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "was_signed_in": True,
+        "was_revoked": False,
+        "end_session_url": None,
+    }
+
+
 def test_without_a_sign_in_the_server_is_not_needed(sandbox, store, monkeypatch, capsys):
     """logout says that there is none, although the issuer does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -159,7 +188,7 @@ def test_a_server_need_not_end_the_browsers_session(signed_in, opened, monkeypat
 
     assert cli.run(["logout", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said == {"was_signed_in": True, "end_session_url": None}
+    assert said == {"was_signed_in": True, "was_revoked": True, "end_session_url": None}
     assert cli.run(["logout", "--browser"]) == 3
     assert len(opened) == 1
 
@@ -176,6 +205,7 @@ def test_programs_get_objects(sandbox, store, opened, capsys):
     assert told("whoami")["sub"] == "user-alice"
     assert told("logout") == {
         "was_signed_in": True,
+        "was_revoked": True,
         "end_session_url": f"{sandbox.identity_url}/connect/endsession?client_id=sandbox-cli",
     }
     assert told("logout", "--browser")["was_signed_in"] is False

@@ -207,7 +207,7 @@ async def test_an_endpoint_on_a_listed_origin_is_used(internet):
 async def test_an_endpoint_that_is_not_there_is_named(internet):
     """The error names the endpoint that the server does not offer."""
     internet.publish()
-    with pytest.raises(aa.ConfigurationError, match="must have revocation_endpoint"):
+    with pytest.raises(aa.EndpointMissingError, match="must have revocation_endpoint"):
         await internet.discovery().endpoint("revocation_endpoint")
 
 

@@ -371,7 +371,7 @@ async def test_each_tab_signs_out_with_a_state_of_its_own(flow, browser):
     assert browser.cookies == {}
 
 
-async def test_a_sign_out_counts_whatever_the_server_does(open_flow, sandbox):
+async def test_a_sign_out_counts_whatever_the_server_does(open_flow, sandbox, caplog):
     """Session and token have gone although the server revokes nothing and has no sign-out page."""
     store = aa.MemoryTokenStore()
     browser = WebBrowser(open_flow(store=store))
@@ -381,6 +381,7 @@ async def test_a_sign_out_counts_whatever_the_server_does(open_flow, sandbox):
     assert response.status == 303
     assert await browser.user() is None
     assert repr(store) == "<MemoryTokenStore of 0 tokens>"
+    assert "the token of an end-user who signs out was not revoked: " in caplog.text
 
 
 async def test_without_a_sign_out_page_the_application_shows_its_own(sandbox, monkeypatch, caplog):

@@ -203,7 +203,7 @@ async def test_a_sign_in_is_revoked(data):
             await client.revoke(token)
             assert server.refresh_tokens == {}
         else:
-            with pytest.raises(aa.ConfigurationError, match="must have revocation_endpoint"):
+            with pytest.raises(aa.EndpointMissingError, match="must have revocation_endpoint"):
                 await client.revoke(token)
 
 

@@ -214,8 +214,9 @@ async def test_signing_out_revokes_and_forgets(clock, store, shared):
     """The refresh token ends at the server, here and in the store."""
     client, provider = revoking(clock, store if shared else None)
     await provider.set_token(client.make_token(refresh_token="second"))
-    await provider.sign_out()
+    assert await provider.sign_out() is True
 
+    assert await provider.sign_out() is False
     assert client.revoked == ["second"]
     with pytest.raises(aa.ReauthenticationRequiredError):
         await provider.get_token()
@@ -262,6 +263,24 @@ async def test_a_token_that_cannot_be_revoked_is_forgotten_all_the_same(clock, s
 
     assert provider.peek() is None
     assert entry_of(store).token is None
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_signing_out_where_there_is_no_revocation_ends_well(clock, store, caplog, shared):
+    """The token is forgotten here and in the store, and one line says that the server has it yet."""
+    client = RevokingClient(clock)
+    provider = aa.TokenProvider(client, ALICE, store=store if shared else None, clock=clock)
+    await provider.set_token(client.make_token(refresh_token="second"))
+    client.failure = aa.EndpointMissingError("the server must have revocation_endpoint")
+    caplog.set_level("INFO")
+    caplog.clear()
+
+    assert await provider.sign_out() is False
+    assert provider.peek() is None
+    assert not shared or entry_of(store).token is None
+    (record,) = caplog.records
+    assert "not revoked: the server offers no revocation [" in record.getMessage()
+    assert record.aritma_is_revocable is False
 
 
 async def test_signing_out_revokes_the_successor_of_an_exchange_under_way(clock):
