@@ -1,4 +1,8 @@
-"""A real browser: Debian's Chromium, headless, steered by Playwright."""
+"""
+A real browser: Debian's Chromium, headless, steered by Playwright.
+
+The headless shell is the same engine without the windows, and opens a page in a third of the time.
+"""
 
 import contextlib
 import shutil
@@ -12,6 +16,7 @@ import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
 from support.loopback import serving
 
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -45,7 +50,7 @@ FOCUS_SHOWS = """() => {
 async def chromium():
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), headless=True, args=FLAGS
+            executable_path=CHROMIUM, headless=True, args=FLAGS
         )
         yield browser
         await browser.close()
