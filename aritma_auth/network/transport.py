@@ -27,7 +27,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.tasks import WorkCancelledError, is_lost, run_within
 from aritma_auth.runtime.values import Value
 from aritma_auth.version import __version__
 
@@ -187,11 +187,17 @@ class Transport:
         Raises:
             ConfigurationError: The URL is not secure, or the caller's session is closed.
 
-            TransportError: No complete response came.
+            TransportError: No complete response came, or nobody waits for one any more.
 
             InvalidResponseError: The response is too large, or compressed unasked.
         """
         url = require_secure_url(request.url, "the endpoint")
+        if is_lost():
+            raise TransportError(
+                f"the request to {url.raw_host} was not sent: its event loop stood still, and "
+                "nobody waits for it any more",
+                may_have_arrived=False,
+            )
         exchange = _Exchange(self._connections(), url, self.ssl_context, is_one_time=is_one_time)
         return await exchange.run(request, self.timeout if timeout is None else timeout)
 

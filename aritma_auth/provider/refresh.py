@@ -36,6 +36,11 @@ A failure is a value too, of which each caller raises a copy.
 
 _NOTABLE_SKEW = 30.0
 
+_LOST_SIGN_OUT = (
+    "the event loop of this sign-out stood still, and the provider was closed or signed out "
+    "elsewhere meanwhile: the token may not be revoked"
+)
+
 
 @runtime_checkable
 class _Revoker(Protocol):
@@ -57,13 +62,22 @@ class TokenRefresher:
         on_end: Called with the state lock held when a flight has ended.
     """
 
-    __slots__ = ("_cache", "_requester", "_revoking", "_settings", "coordinator", "flights")
+    __slots__ = (
+        "_cache",
+        "_is_closed",
+        "_requester",
+        "_revoking",
+        "_settings",
+        "coordinator",
+        "flights",
+    )
 
     def __init__(self, settings: Settings, cache: TokenCache, on_end: Callable[[], None]) -> None:
         self._settings = settings
         self._cache = cache
         self._requester = TokenRequester(settings)
         self._revoking: GuardedTask[bool] | None = None
+        self._is_closed = False
         self.coordinator = self._coordinate()
         self.flights = self._make_flights(on_end)
 
@@ -100,14 +114,23 @@ class TokenRefresher:
     async def revoke(self) -> bool:
         """Revoke the newest token if the client can, and tell whether; once begun, it is done."""
         await self._end_revocation()
+        if self._is_closed:
+            # While this one has waited for the revocation before it.
+            return False
         task = GuardedTask(self._revoke(), "aritma-auth sign-out", retrieve)
         self._revoking = task
         await asyncio.wait((task.work,))
+        if task.work.cancelled():
+            raise TransportError(_LOST_SIGN_OUT, may_have_arrived=False)
         return task.work.result()
 
     async def _end_revocation(self) -> None:
-        if self._revoking is not None:
-            await self._revoking.end(self._settings.policy.refresh_timeout)
+        while (revoking := self._revoking) is not None:
+            await revoking.end(self._settings.policy.refresh_timeout)
+            # On a loop that stands still it would go on after the next one, or after `aclose`.
+            revoking.lose()
+            if self._revoking is revoking:
+                self._revoking = None
 
     async def _revoke(self) -> bool:
         # A refresh that is under way brings the token that must be revoked.
@@ -181,6 +204,7 @@ class TokenRefresher:
 
     async def aclose(self) -> None:
         """Stop the refresh, and try for the last time to write what the store does not have."""
+        self._is_closed = True
         await self._end_revocation()
         await self.flights.cancel()
         if self.coordinator is not None:

@@ -25,7 +25,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.settings import Settings
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
+from aritma_auth.runtime.tasks import WorkCancelledError, run_within, stop_if_lost, uninterrupted
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant
@@ -225,9 +225,11 @@ class TokenRequester:
         return max(0.0, over_at - self._clock.monotonic())
 
     async def _send(self, grant: Grant, known: Token | None, deadline: float) -> IssuedToken:
+        if not grant.is_reusable:
+            await self._await_unanswered(grant, deadline)
+        stop_if_lost()
         if grant.is_reusable:
             return await self._exchange(grant, deadline)
-        await self._await_unanswered(grant, deadline)
         # What can be presented once must not be interrupted between request and response.
         with uninterrupted():
             issued = await self._exchange_once(grant, deadline)
@@ -306,6 +308,8 @@ class TokenRequester:
         if successors and not grant.is_reusable:
             # What was presented is spent: its successor is kept before the failure is raised.
             return IssuedToken(successors[-1], issued_at, wall, problem=problem)
+        # Only a token is kept of a flight that was given up: its failure is no other process's.
+        stop_if_lost()
         raise problem
 
     def _out_of_time(self, left: float) -> TransportError:

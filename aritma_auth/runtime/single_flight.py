@@ -18,7 +18,9 @@ else. When the work task ends, whatever ended it, a callback takes its result, f
 and resolves the futures of each loop on that loop.
 
 A flight is *lost* when it ends without a result: it was cancelled, or its loop was closed, or its
-loop has stood still for longer than a waiter's patience. Its waiters get None and start over.
+loop has stood still for longer than a waiter's patience. Its waiters get None and start over. If
+that loop goes on after all, the work ends before it begins anything new (`stop_if_lost`): it may
+keep what has come, and asks nobody.
 
 The state is one thread lock's: taken for microseconds, never across an await. asyncio's own locks
 belong to one loop. The work must report its failures as values: one exception object raised by
@@ -224,8 +226,10 @@ class SingleFlight(Generic[R]):
                 standing_still = 0.0 if flight.loop.is_running() else standing_still + _LOOK_AGAIN
                 patience = _PATIENCE if self._patience is None else self._patience(flight)
                 if flight.loop.is_closed() or standing_still > patience:
+                    assert flight.task is not None  # noqa: S101 - only one that has begun is known
+                    # First: whoever is told of its end counts on it to begin nothing more.
+                    flight.task.lose()
                     self._end(flight, None)
-                    self._cut_from_elsewhere(flight)
             return future.result()
 
     async def cancel(self) -> None:
@@ -237,14 +241,8 @@ class SingleFlight(Generic[R]):
             flight.task.cut()
             await flight.task.end()
         else:
-            self._cut_from_elsewhere(flight)
+            flight.task.cut_from_elsewhere()
             await self._watch(flight, None)
-
-    def _cut_from_elsewhere(self, flight: Flight[R]) -> None:
-        """Cancel a flight on its own loop, before anything else if that goes on after all."""
-        assert flight.task is not None  # noqa: S101 - only a flight that has begun is known
-        with contextlib.suppress(RuntimeError):
-            flight.loop.call_soon_threadsafe(flight.task.cut)
 
     def _ended(self, flight: Flight[R], task: "asyncio.Task[R]") -> None:
         result: R | None = None

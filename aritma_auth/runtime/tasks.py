@@ -43,9 +43,11 @@ class GuardedTask(Generic[T]):
         loop: The event loop that runs it.
 
         work: The task of the coroutine.
+
+        is_lost: It was given up while its loop stood still, and begins nothing new if that goes on.
     """
 
-    __slots__ = ("_cut_is_due", "_guard", "_sections", "loop", "work")
+    __slots__ = ("_cut_is_due", "_guard", "_sections", "is_lost", "loop", "work")
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class GuardedTask(Generic[T]):
         self.loop = _running_loop(coroutine)
         self._sections = 0
         self._cut_is_due = False
+        self.is_lost = False
         # A clean context: neither the first caller's tracing span nor its log fields.
         context = Context()
         context.run(_current.set, self)
@@ -77,6 +80,17 @@ class GuardedTask(Generic[T]):
             self._cut_is_due = True
         else:
             self.work.cancel()
+
+    def cut_from_elsewhere(self) -> None:
+        """Cut it on its own loop, before anything else if that goes on after all."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.cut)
+
+    def lose(self) -> None:
+        """Give it up, from any loop: nobody will wait for it any more."""
+        if not self.work.done():
+            self.is_lost = True
+            self.cut_from_elsewhere()
 
     async def end(self, within: float | None = None) -> None:
         """
@@ -126,6 +140,29 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         task.leave()
+
+
+def is_lost() -> bool:
+    """
+    Tell whether the running task belongs to work that was given up: it begins nothing new.
+
+    A loop that goes on after it has stood still may first run what was ready when it stopped, and
+    so enter a section that must not be interrupted, before it learns of the cancellation.
+    """
+    task = _current.get()
+    # A task that a user's callable has started inherits its context, and may outlive the work.
+    return task is not None and task.is_lost and not task.work.done()
+
+
+def stop_if_lost() -> None:
+    """
+    End work that was given up.
+
+    Raises:
+        asyncio.CancelledError: It was.
+    """
+    if is_lost():
+        raise asyncio.CancelledError
 
 
 async def run_to_the_end(coroutine: Coroutine[object, object, T], name: str) -> T:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aritma_auth.errors import ConfigurationError, InvalidResponseError, TransportError
 from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import HttpRequest
+from aritma_auth.runtime.tasks import GuardedTask, uninterrupted
 from support.loopback import serving
 from support.tls import certificates
 
@@ -256,3 +257,25 @@ async def test_a_header_that_cannot_be_sent_is_the_callers_error(canary):
             await Transport().send(request)
 
     canary.assert_hidden(caught.value)
+
+
+async def test_what_was_given_up_sends_nothing():
+    """Its loop stood still while it prepared the request, inside what must not be interrupted."""
+    seen, prepared = [], asyncio.Event()
+
+    async def work(url):
+        with uninterrupted():
+            await prepared.wait()
+            await Transport().send(post(url))
+
+    async with serving(lambda request: see(seen, request)) as url:
+        task = GuardedTask(work(url), "work")
+        await asyncio.sleep(0)
+        task.lose()
+        prepared.set()
+        await task.end()
+
+    with pytest.raises(TransportError, match="nobody waits for it any more") as caught:
+        task.work.result()
+    assert not caught.value.may_have_arrived
+    assert seen == []

@@ -14,8 +14,10 @@ import pytest
 from aritma_auth.runtime.tasks import (
     GuardedTask,
     WorkCancelledError,
+    is_lost,
     run_to_the_end,
     run_within,
+    stop_if_lost,
     uninterrupted,
 )
 from support.fakes import settle
@@ -294,3 +296,58 @@ async def test_a_task_of_another_loop_is_waited_for_in_time():
     await task.end(5.0)
     await asyncio.to_thread(thread.join)
     assert task.work.done()
+
+
+async def test_work_that_was_given_up_ends_where_it_asks_and_not_inside_a_section():
+    """A section's result may be kept; what would begin after it does not."""
+    gate, steps = asyncio.Event(), []
+
+    async def work():
+        with uninterrupted():
+            await gate.wait()
+            steps.append(is_lost())
+        stop_if_lost()
+        steps.append("began")
+
+    task = GuardedTask(work(), "work")
+    await settle()
+    task.lose()
+    await settle()
+    assert not task.work.done()
+    gate.set()
+    await task.end()
+
+    assert task.work.cancelled()
+    assert steps == [True]
+
+
+async def test_a_task_that_work_has_started_is_not_lost_with_it():
+    """It has inherited the context, and goes on after the work has ended."""
+    gate, started = asyncio.Event(), []
+
+    async def outlive():
+        await gate.wait()
+        stop_if_lost()
+        return "went on"
+
+    async def work():
+        started.append(asyncio.ensure_future(outlive()))
+        await asyncio.sleep(3600)
+
+    task = GuardedTask(work(), "work")
+    await settle()
+    task.lose()
+    await task.end()
+    task.lose()
+    gate.set()
+
+    assert await started[0] == "went on"
+
+
+async def test_work_that_has_ended_cannot_be_given_up():
+    """There is nothing that it could still begin."""
+    task = GuardedTask(asyncio.sleep(0, "result"), "work")
+    await task.end()
+    task.lose()
+
+    assert not task.is_lost

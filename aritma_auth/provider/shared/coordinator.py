@@ -27,7 +27,7 @@ from aritma_auth.provider.shared.resilient_store import (
 from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
-from aritma_auth.runtime.tasks import GuardedTask, uninterrupted
+from aritma_auth.runtime.tasks import GuardedTask, stop_if_lost, uninterrupted
 from aritma_auth.stores import Entry
 
 
@@ -221,6 +221,8 @@ class _Run:
             while not isinstance(action, msg.Outcome):
                 # Under the lease: so the callbacks of all processes see the tokens in order.
                 await self._deliver(state, action)
+                if state.response is None:
+                    stop_if_lost()
                 with uninterrupted() if state.is_critical else contextlib.nullcontext():
                     event = await self._carry_out(action)
                 state, action = self._coordinator.step(state, event)

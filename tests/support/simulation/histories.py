@@ -418,6 +418,36 @@ HISTORIES = {
         Step(1815.6, "call", timeout=3.0),
     ),
     **{
+        f"closed while a loop stands still {skip} callbacks after {anchor}, and then goes on": (
+            World("signed_in", store, processes=1, lifetime=60, duration=200.0),
+            Step(100.0, "stand", seconds=25.0, anchor=anchor, skip=skip),
+            Step(100.0, "call"),
+            Step(110.0, "aclose", loop="side", seconds=40.0),
+        )
+        for store, anchor, skip in (
+            ("", "step", 3),
+            ("", "step", 6),
+            ("redis", "store done", 8),
+            ("redis", "store done", 11),
+        )
+    },
+    **{
+        f"closed while the loop of a sign-out stands still {skip} callbacks after its begin": (
+            World("signed_in", "", processes=1, lifetime=60, duration=200.0),
+            Step(100.0, "stand", seconds=25.0, anchor="step", skip=skip),
+            Step(100.0, "sign_out"),
+            Step(110.0, "aclose", loop="side", seconds=40.0),
+        )
+        for skip in (1, 4)
+    },
+    "closed while one sign-out waits for another": (
+        FLEET,
+        Step(99.0, "vault", detail="hangs", seconds=5.0),
+        Step(100.0, "sign_out"),
+        Step(101.0, "sign_out"),
+        Step(102.0, "aclose", seconds=40.0),
+    ),
+    **{
         f"a third process leads {seconds} s after a leader for whom another waits was killed": (
             World("client_credentials", "redis", processes=3, lifetime=60, duration=200.0),
             Step(99.0, "outage", detail="hang", seconds=60.0),

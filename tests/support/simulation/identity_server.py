@@ -164,6 +164,7 @@ class IdentityServer:
     def handle(self, peer, request):
         """Act on a request and send the response after a while."""
         path, form = request.path, request.form()
+        self.watch.asked(peer.connection)
         if path != "/connect/token":
             self._handle_revocation(peer, form)
             return

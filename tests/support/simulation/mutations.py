@@ -285,6 +285,34 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "lost flights",
+        "a flight that was given up while its loop stood still goes on to ask if the loop does",
+        "closed while a loop stands still 3 callbacks after step, and then goes on",
+        (
+            (
+                "    return task is not None and task.is_lost and not task.work.done()\n",
+                "    return False\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "lost claims",
+        "such a flight goes on to mark the stored token, and the others wait for nothing",
+        "closed while a loop stands still 8 callbacks after store done, and then goes on",
+        (
+            (
+                "                if state.response is None:\n                    stop_if_lost()\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "lost sign-outs",
+        "a revocation that was given up while its loop stood still is sent if the loop goes on",
+        "closed while the loop of a sign-out stands still 4 callbacks after its begin",
+        (("            revoking.lose()\n", ""),),
+    ),
+    Mutation(
         "successors",
         "a service's refresh that follows one that was cut off does not mark the entry",
         "a job that leads ends, and its process leads again while another waits",

@@ -116,11 +116,14 @@ class Watch:
 
     # -- token requests -----------------------------------------------------------------------
 
+    def asked(self, connection):
+        """Check a request to whatever endpoint as it arrives."""
+        process = connection.process
+        if process.closed_at is not None and connection.opened_at > process.closed_at:
+            self.universe.fail("nothing after close", f"{process.name} asked the server")
+
     def presented(self, new):
         """Check a token request as it arrives."""
-        process = new.process
-        if process.closed_at is not None and new.began_at > process.closed_at:
-            self.universe.fail("nothing after close", f"{process.name} asked the server")
         token = new.refresh_token
         for old in self.server.requests[-9:-1]:
             if token is None and old.refresh_token is None:
@@ -227,6 +230,8 @@ class Watch:
         before = None if cell is None else cell.record.redeeming_since
         if record.redeeming_since not in {None, before}:
             process.marked_at = self.universe.now
+            if process.closed_at is not None:
+                self.universe.fail("nothing after close", f"{process.name} marked the entry")
         is_unreadable = cell is not None and cell.sealed_by != process.key and not self.is_healed
         if is_unreadable and record.token is None and not process.has_forgotten:
             self.universe.fail(

@@ -1,0 +1,168 @@
+"""What was given up while its event loop stood still asks the server nothing if the loop goes on."""
+
+import asyncio
+
+import pytest
+
+import aritma_auth as aa
+from aritma_auth.stores import MemoryTokenStore
+from support.clock import FakeClock
+from support.fakes import FakeClient, settle
+
+SERVICE = aa.ClientCredentialsGrant(scope="bankservice")
+SIGNED_IN = aa.SignedInGrant("alice")
+
+
+class HeldClock(FakeClock):
+    """A clock whose sleeps end when the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def sleep(self, seconds):
+        await self.gate.wait()
+
+
+class RevokingClient(FakeClient):
+    """A client whose revocations wait until the test lets them go on."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.gate = asyncio.Event()
+        self.revoked = []
+
+    async def revoke(self, token):
+        self.revoked.append(token)
+        await self.gate.wait()
+
+
+def run_some(loop):
+    """Let a loop run whatever can run now."""
+    loop.run_until_complete(settle())
+
+
+def stop_with(loop, gate):
+    """Open a gate and stop the loop in the same turn: what waits for it is ready, and has not run."""
+    loop.call_soon(gate.set)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+@pytest.fixture
+def loop():
+    """Give a loop of a synchronous program, which runs now and then."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_a_request_is_not_repeated_after_the_provider_was_closed_elsewhere(loop):
+    """The pause before it was over when the loop stopped, so it is the first to go on."""
+    clock = HeldClock()
+    client = FakeClient(clock)
+    client.answers = [aa.TransportError("away", may_have_arrived=False)]
+    provider = aa.TokenProvider(client, SERVICE, clock=clock, on_event=None)
+    caller = loop.create_task(provider.get_token())
+    run_some(loop)
+    assert client.requests == 1
+
+    stop_with(loop, clock.gate)
+    asyncio.run(provider.aclose())
+    with pytest.raises(aa.ProviderClosedError):
+        loop.run_until_complete(caller)
+
+    assert client.requests == 1
+
+
+def test_a_failure_that_came_too_late_is_nobodys(loop):
+    """The flight was given up: its failure is neither cached nor told, also inside the exchange."""
+    client, told = FakeClient(FakeClock()), []
+    gate = asyncio.Event()
+
+    async def fail(grant, *, timeout=None):
+        await gate.wait()
+        raise aa.TransportError("away")
+
+    client.fetch_token, fetch_token = fail, client.fetch_token
+    provider = aa.TokenProvider(
+        client,
+        SIGNED_IN,
+        sharing=aa.SharingPolicy(redemption_timeout=1.0),
+        clock=client.clock,
+        on_event=told.append,
+    )
+    loop.run_until_complete(provider.set_token(client.make_token(refresh_token="one")))
+    client.clock.advance(4000)
+    caller = loop.create_task(provider.get_token())
+    run_some(loop)
+    client.fetch_token = fetch_token
+    assert asyncio.run(provider.get_token()).access_token == "token-2"
+
+    stop_with(loop, gate)
+
+    assert loop.run_until_complete(caller).access_token == "token-2"
+    run_some(loop)
+    assert not [event for event in told if isinstance(event, aa.events.RefreshFailed)]
+
+
+def test_a_sign_out_on_a_loop_that_stands_still_ends_by_an_error(loop):
+    """Another sign-out has gone on without it; the first one's end says that, once its loop runs."""
+    client = RevokingClient(FakeClock())
+    provider = aa.TokenProvider(client, SIGNED_IN, clock=client.clock, on_event=None)
+    loop.run_until_complete(provider.set_token(client.make_token(refresh_token="one")))
+    first = loop.create_task(provider.sign_out())
+    run_some(loop)
+    assert len(client.revoked) == 1
+
+    async def sign_out_again():
+        client.gate = asyncio.Event()
+        client.gate.set()
+        await provider.sign_out()
+
+    asyncio.run(sign_out_again())
+
+    with pytest.raises(aa.TransportError, match="the event loop of this sign-out stood still"):
+        loop.run_until_complete(first)
+    assert len(client.revoked) == 2
+    loop.run_until_complete(provider.aclose())
+
+
+async def test_sign_outs_that_wait_for_another_revoke_nothing_after_the_end():
+    """Each would ask the store for the newest token, and revoke that, after `aclose`."""
+    client = RevokingClient(FakeClock())
+    store = MemoryTokenStore(clock=client.clock)
+    provider = aa.TokenProvider(client, SIGNED_IN, store=store, clock=client.clock, on_event=None)
+    await provider.set_token(client.make_token(refresh_token="one"))
+    waiting = [asyncio.ensure_future(provider.sign_out()) for _ in range(4)]
+    await settle()
+    closing = asyncio.ensure_future(provider.aclose())
+    await settle()
+    client.gate.set()
+    await closing
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert len(client.revoked) == 1
+    assert {type(error) for error in ended} == {aa.ProviderClosedError}
+
+
+async def test_sign_outs_at_once_are_made_one_after_the_other():
+    """None of them takes another for one that was given up, or goes on beside it."""
+    client = RevokingClient(FakeClock())
+    provider = aa.TokenProvider(client, SIGNED_IN, clock=client.clock, on_event=None)
+    await provider.set_token(client.make_token(refresh_token="one"))
+    first, *others = (asyncio.ensure_future(provider.sign_out()) for _ in range(4))
+    await settle()
+    # It forgets, and its revocation goes on; the next sign-in has a token to revoke.
+    first.cancel()
+    await settle()
+    await provider.set_token(client.make_token(refresh_token="two"))
+    gate, client.gate = client.gate, asyncio.Event()
+    gate.set()
+    await settle()
+    assert [token.refresh_token for token in client.revoked] == ["one", "two"]
+    client.gate.set()
+    await asyncio.gather(*others)
+
+    assert len(client.revoked) == 2
+    await provider.aclose()
