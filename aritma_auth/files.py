@@ -47,9 +47,22 @@ def require_path(name: str, required: str, given: object) -> Path:
         path = None
     if not isinstance(path, str):
         raise wrong_kind(name, required, given)
-    if not path or "\0" in path or not _is_encodable(path):
-        raise ConfigurationError(f"{name} must be {required}, not {path[:_SHOWN]!r}")
+    problem = _find_path_problem(path)
+    if problem is not None:
+        # Not quoted: the content of the file, given in the place of its path, is often a key.
+        del given, path
+        raise ConfigurationError(f"{name} must be {required}: {problem}")
     return Path(path)
+
+
+def _find_path_problem(path: str) -> str | None:
+    if not path:
+        return "it is empty"
+    if "\0" in path or not _is_encodable(path):
+        return "no file can be named so"
+    if "\n" in path or path.lstrip().startswith('{"'):
+        return "this is the content of a file"
+    return None
 
 
 def _is_encodable(path: str) -> bool:

@@ -49,6 +49,7 @@ class Secret:
         self._read: Callable[[], Awaitable[SecretText]] = read
 
     @classmethod
+    @hides_arguments
     def from_env(cls, name: str) -> "Secret":
         """
         Read the secret from an environment variable each time it is needed.
@@ -62,8 +63,10 @@ class Secret:
         if not isinstance(name, str):
             raise wrong_kind("name", "the name of an environment variable", name)
         if not name.isprintable() or not name or "=" in name:
+            # Not quoted: it may be the secret, given by mistake.
             raise ConfigurationError(
-                f"name must be the name of an environment variable, not {name!r:.60}"
+                "name must be the name of an environment variable, which is printable, not empty, "
+                "and has no '='"
             )
         origin = f"the environment variable {name}"
 
@@ -73,6 +76,7 @@ class Secret:
         return cls._from(origin, read)
 
     @classmethod
+    @hides_arguments
     def from_file(cls, path: str | os.PathLike[str]) -> "Secret":
         """
         Read the secret from a file each time it is needed; newlines at its end are left out.
@@ -95,6 +99,7 @@ class Secret:
         return cls._from(origin, read)
 
     @classmethod
+    @hides_arguments
     def from_callable(cls, source: Callable[[], str | Awaitable[str]]) -> "Secret":
         """
         Call a function each time the secret is needed.
@@ -116,6 +121,7 @@ class Secret:
         return cls._from(origin, read)
 
     @classmethod
+    @hides_arguments
     def from_command(cls, command: Sequence[str], *, timeout: float = 10.0) -> "Secret":
         """
         Run a command each time the secret is needed, such as a password manager's.

@@ -1,7 +1,7 @@
 """The arguments of `OAuthClient`: required to be of their kinds before anything is made of them."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from aritma_auth.errors import (
     ConfigurationError,
@@ -12,7 +12,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
 from aritma_auth.protocol.client_auth.base import require_shared_secret
-from aritma_auth.protocol.redaction import HiddenStr
+from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.secret import Secret
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
     from aritma_auth.protocol.profiles import Profile
     from aritma_auth.protocol.signing import Signer
+
+
+_SECRET_PARAMETERS = frozenset({"id_token_hint", "login_hint_token", "user_code"})
 
 
 class ClientOptions(TypedDict, total=False):
@@ -141,6 +144,21 @@ def parse_id_token_algorithms(given: str | Iterable[str] | None) -> frozenset[st
     from aritma_auth.protocol.jws import parse_algorithms  # a sign-in's
 
     return parse_algorithms(given, "id_token_algorithms")
+
+
+def hide_parameters(parameters: object) -> None:
+    """
+    Hide what of a sign-in's parameters is secret, in their own mapping: frames may show it.
+
+    Args:
+        parameters: The keyword arguments of a method that begins a sign-in.
+    """
+    given = cast("dict[str, object]", parameters)
+    for name in _SECRET_PARAMETERS & given.keys():
+        given[name] = hide(given[name])
+    extra = given.get("extra")
+    if isinstance(extra, Mapping):
+        given["extra"] = {name: hide(value) for name, value in extra.items()}
 
 
 def hide_token(name: str, given: object) -> HiddenStr:

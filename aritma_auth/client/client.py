@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from aritma_auth.client.arguments import (
     as_client_auth,
     choose_certificate,
+    hide_parameters,
     hide_token,
     parse_id_token_algorithms,
     require_keys,
@@ -14,15 +15,18 @@ from aritma_auth.client.arguments import (
 )
 from aritma_auth.client.connection import ServerConnection
 from aritma_auth.environment import PRODUCTION, Environment
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.network.transport import Transport, require_context
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
 )
+from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.redaction import hide
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
-from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.secret import Secret
 
@@ -47,7 +51,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.ciba_request import BackchannelParameters
     from aritma_auth.protocol.device_authorization import DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP
-    from aritma_auth.protocol.grants import Grant
     from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
     from aritma_auth.protocol.jwt import JsonWebKey
     from aritma_auth.protocol.logout import LogoutToken
@@ -281,7 +284,7 @@ class OAuthClient(AsyncCloseable):
         """What proves the key with each request, for those who send requests; or None."""
         return self._connection.proofs
 
-    async def fetch_token(self, grant: "Grant", *, timeout: float | None = None) -> Token:
+    async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """
         Ask the token endpoint for a token, now; `TokenProvider` caches one.
 
@@ -305,8 +308,14 @@ class OAuthClient(AsyncCloseable):
 
         Spec: RFC 6749 §4, §5; Aritma's authentication page.
         """
+        if not isinstance(grant, Grant):
+            problem = wrong_kind("grant", "a grant, such as ClientCredentialsGrant(scope)", grant)
+            # An error reporter may show this frame's locals.
+            del grant
+            raise problem
         return await self._connection.fetch_token(grant, timeout=timeout)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def begin_sign_in(
         self,
         redirect_uri: str,
@@ -334,8 +343,10 @@ class OAuthClient(AsyncCloseable):
         Spec: RFC 6749 §4.1.1, §4.2.1; RFC 7636; OpenID Connect Core 1.0 §3.1.2.1; RFC 9470 §4;
         RFC 9126.
         """
+        hide_parameters(parameters)
         return await self._sign_in.begin(redirect_uri, scope, **parameters)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def complete_sign_in(
         self, request: "AuthorizationRequest", callback: "Callback"
     ) -> "SignIn":
@@ -371,6 +382,7 @@ class OAuthClient(AsyncCloseable):
         callback = hide_callback(callback)
         return await self._sign_in.complete(request, callback)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def exchange_code(self, response: "AuthorizationResponse") -> "SignIn":
         """
         Complete a sign-in whose authorization response is already validated.
@@ -406,6 +418,7 @@ class OAuthClient(AsyncCloseable):
         """
         return await self._device_sign_in.begin(scope)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def complete_device_sign_in(self, authorization: "DeviceAuthorization") -> "SignIn":
         """
         Wait until the end-user has signed in on the other device, polling as slowly as told.
@@ -425,6 +438,7 @@ class OAuthClient(AsyncCloseable):
         """
         return await self._device_sign_in.complete(authorization)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def begin_backchannel_sign_in(
         self,
         scope: str | Iterable[str] | None = "openid",
@@ -447,8 +461,10 @@ class OAuthClient(AsyncCloseable):
 
         Spec: CIBA Core 1.0 §7.
         """
+        hide_parameters(parameters)
         return await self._backchannel_sign_in.begin(scope, **parameters)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def complete_backchannel_sign_in(
         self, authentication: "BackchannelAuthentication", *, is_notified: bool = False
     ) -> "SignIn":
@@ -538,6 +554,7 @@ class OAuthClient(AsyncCloseable):
         """
         return list(await self._connection.discovery.fetch_keys())
 
+    @hides_awaited_arguments(ConfigurationError)
     async def fetch_userinfo(
         self, token: Token, *, subject: str | None = None, in_body: bool = False
     ) -> "Members":
@@ -561,6 +578,7 @@ class OAuthClient(AsyncCloseable):
         """
         return await self._sign_in.fetch_userinfo(token, subject=subject, in_body=in_body)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def verify_id_token(
         self,
         id_token: str,
@@ -592,13 +610,14 @@ class OAuthClient(AsyncCloseable):
         Spec: OpenID Connect Core 1.0 §3.1.3.7.
         """
         # An error reporter may show this frame's locals.
-        id_token = hide_token("id_token", id_token)
+        id_token, nonce = hide_token("id_token", id_token), hide(nonce)
         if access_token is not None:
             access_token = hide_token("access_token", access_token)
         return await self._verifier.verify_received_id_token(
             id_token, nonce=nonce, max_age=max_age, access_token=access_token, keys=keys
         )
 
+    @hides_awaited_arguments(ConfigurationError)
     async def verify_logout_token(self, logout_token: str) -> "LogoutToken":
         """
         Verify the logout token that the server has posted to your back-channel address.
@@ -617,6 +636,7 @@ class OAuthClient(AsyncCloseable):
         logout_token = hide_token("logout_token", logout_token)
         return await self._verifier.verify_logout_token(logout_token)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def revoke(self, token: Token | str, *, token_type_hint: str | None = None) -> None:
         """
         Revoke a token. IdentityServer cannot revoke access tokens that are JWTs.
@@ -641,6 +661,7 @@ class OAuthClient(AsyncCloseable):
         token = token if isinstance(token, Token) else hide_token("token", token)
         await revoke(self._connection, token, token_type_hint)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def introspect(
         self, token: str, *, token_type_hint: str | None = None
     ) -> "Introspection":
@@ -664,6 +685,7 @@ class OAuthClient(AsyncCloseable):
         token = hide_token("token", token)
         return await introspect(self._connection, token, token_type_hint)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def end_session_url(
         self,
         *,

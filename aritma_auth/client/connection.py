@@ -290,8 +290,6 @@ class ServerConnection:
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
-        if not isinstance(grant, Grant):
-            raise wrong_kind("grant", "a grant, such as ClientCredentialsGrant(scope)", grant)
         if timeout is not None:
             require_seconds("timeout", timeout)
         if self.profile is not None:

@@ -72,6 +72,7 @@ class PendingSignIns:
         self._lock = fork_safe_lock()
         self._pending: dict[str, PendingSignIn] = {}
 
+    @hides_arguments
     def add(self, request: AuthorizationRequest, return_to: str = "/") -> PendingSignIn:
         """
         Keep a sign-in that begins.
@@ -95,6 +96,7 @@ class PendingSignIns:
                 del self._pending[next(iter(self._pending))]
         return pending
 
+    @hides_arguments
     def take(self, cookies: Mapping[str, str], state: str | None) -> PendingSignIn:
         """
         Return the pending sign-in that an authorization response belongs to, and forget it.

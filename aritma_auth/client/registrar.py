@@ -22,7 +22,7 @@ from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import JsonValue, Members, SecretText
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
 
 if TYPE_CHECKING:
     import ssl
@@ -86,6 +86,7 @@ class ClientRegistrar:
             self._environment, self._send, clock, by_certificate=certificate is not None
         )
 
+    @hides_awaited_arguments(ConfigurationError)
     async def register(
         self,
         metadata: Mapping[str, JsonValue],
@@ -120,9 +121,12 @@ class ClientRegistrar:
         token = None if initial_access_token is None else _hide(initial_access_token)
         del initial_access_token
         given = parse_client_metadata(metadata)
+        # A software statement is in it.
+        del metadata
         endpoint = await self._discovery.endpoint(_ENDPOINT)
         return await self._ask(build_registration_request(endpoint, given, token))
 
+    @hides_awaited_arguments(ConfigurationError)
     async def fetch(self, client: RegisteredClient) -> RegisteredClient:
         """
         Read a registration as the server has it now.
@@ -146,6 +150,7 @@ class ClientRegistrar:
         """
         return await self._manage("GET", client)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def update(
         self, client: RegisteredClient, changes: Mapping[str, JsonValue]
     ) -> RegisteredClient:
@@ -165,8 +170,11 @@ class ClientRegistrar:
 
         Spec: RFC 7592 §2.2.
         """
-        return await self._manage("PUT", client, parse_client_metadata(changes))
+        given = parse_client_metadata(changes)
+        del changes
+        return await self._manage("PUT", client, given)
 
+    @hides_awaited_arguments(ConfigurationError)
     async def delete(self, client: RegisteredClient) -> None:
         """
         Delete a registration: its tokens end with it.

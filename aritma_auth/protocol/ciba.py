@@ -41,7 +41,7 @@ from aritma_auth.protocol.strict_json import (
     parse_json_object,
     structure,
 )
-from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
+from aritma_auth.runtime.hidden_arguments import hides_arguments, with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 _DEFAULT_INTERVAL = 5.0
@@ -206,6 +206,7 @@ def _find_problems(received: _BackchannelResponse) -> tuple[str, ...]:
     return tuple(problems)
 
 
+@hides_arguments
 def validate_backchannel_notification(
     pending: Iterable[BackchannelAuthentication], *, authorization: str | None, body: bytes
 ) -> BackchannelAuthentication:

@@ -19,6 +19,7 @@ from aritma_auth.protocol.signing import Signer, require_signer
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.protocol.urls import origin_of
 from aritma_auth.protocol.www_authenticate import parse_challenges
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 __all__ = ["DPoP", "build_proof", "normalize_target", "parse_nonce", "refuses_proof"]
@@ -46,6 +47,7 @@ def _require_key(_dpop: object, field: "attrs.Attribute[Signer]", value: object)
 
 
 @final
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class DPoP(Value):
     """

@@ -24,6 +24,7 @@ from aritma_auth.protocol.jws import (
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members
 from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.protocol.tenants import TENANT_CLAIM, is_issuer_of
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 JsonWebKey = Mapping[str, JsonValue]
 
@@ -181,6 +182,7 @@ def is_audience(audience: JsonValue, client_id: str, trusted: frozenset[str]) ->
     return client_id in named and all(isinstance(n, str) and n in trusted for n in others)
 
 
+@hides_arguments
 def parse_unverified_claims(access_token: str) -> Members | None:
     """
     Parse the claims of an access token without verifying anything.

@@ -23,6 +23,7 @@ from aritma_auth.protocol.parameters import parse_extra, parse_names
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
 from aritma_auth.protocol.urls import add_query, describe_issuer, require_redirect_uri
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # "JWT" is what IdentityServer wrote before 6.3.
@@ -79,6 +80,7 @@ def build_end_session_url(
     return HiddenStr(add_query(endpoint, encode_form((*given, *further)).decode()))
 
 
+@hides_arguments
 def validate_logout_callback(callback: Callback, *, state: str | None) -> None:
     """
     Validate the redirect back from the server's sign-out page.
@@ -244,6 +246,7 @@ def _seconds(claims: Members, name: str) -> float | None:
     return float(value) if abs(value) < 1e15 else None
 
 
+@hides_arguments
 def validate_front_channel_logout(
     callback: Callback, *, issuers: Iterable[str], session_id: str
 ) -> None:

@@ -23,7 +23,7 @@ from aritma_auth.protocol.jws import (
 )
 from aritma_auth.protocol.private_key import generate_private_key, import_private_key
 from aritma_auth.protocol.redaction import JsonValue, SecretText
-from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.hidden_arguments import hides_arguments, with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 __all__ = [
@@ -282,6 +282,7 @@ def _as_public_jwk(given: Mapping[str, str] | None) -> Mapping[str, str] | None:
 
 
 @final
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class RemoteSigner(Value):
     """

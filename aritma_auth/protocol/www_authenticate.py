@@ -25,6 +25,7 @@ from aritma_auth.errors import OAuthError, StepUpRequiredError, oauth_error, pri
 from aritma_auth.protocol.echoes import hide_echoes, hide_tokens, is_echo
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.parameters import is_scope_token, is_word, parse_texts
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
 
 _MAX_LENGTH = 16384
@@ -70,6 +71,7 @@ class Challenge(Value):
     parameters: dict[str, str] = attrs.field(factory=dict)
 
 
+@hides_arguments
 def parse_challenges(fields: str | Iterable[str], *, sent: Iterable[str] = ()) -> list[Challenge]:
     """
     Parse the challenges of a response.

@@ -30,7 +30,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
-from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
 from aritma_auth.runtime.lock import STATE_LOCK
 
 if TYPE_CHECKING:
@@ -419,6 +419,7 @@ class TokenProvider(AsyncCloseable):
         # Closing has emptied the cache while the token was on its way to this caller.
         return outcome.token if cache.would_serve(outcome) else None
 
+    @hides_arguments
     def report_rejected(self, token: Token) -> bool:
         """
         Report that an API rejected a token with a 401.
@@ -441,6 +442,7 @@ class TokenProvider(AsyncCloseable):
         self._settings.report(events.TokenRejected(token.fingerprint, refreshes=is_dropped))
         return is_dropped
 
+    @hides_awaited_arguments(ConfigurationError)
     async def set_token(self, token: Token) -> None:
         """
         Put a token in place, such as the one a sign-in has just brought.

@@ -78,6 +78,7 @@ class EncryptionKeys:
         require_instance("name", "a string", name, str)
         return cls({name: secrets.token_bytes(_KEY_SIZE)})
 
+    @hides_arguments
     def encrypt(self, body: bytes, *, place: str) -> bytes:
         """
         Encrypt bytes with the first key.
@@ -96,6 +97,7 @@ class EncryptionKeys:
         cipher = self._ciphers[self._first]
         return head + nonce + cipher.encrypt(nonce, bytes(body), _bound(head, place))
 
+    @hides_arguments
     def decrypt(self, encrypted: bytes, *, place: str) -> HiddenBytes:
         """
         Decrypt what `encrypt` returned.

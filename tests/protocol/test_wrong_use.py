@@ -382,7 +382,7 @@ def test_a_refused_url_shows_no_password_and_no_query(url):
 
 def test_a_value_whose_construction_failed_can_be_shown():
     """An error reporter shows the frame of the constructor, where some fields are not yet set."""
-    for make in (lambda: aa.Environment("no"), lambda: aa.DPoP(5)):
+    for make in (lambda: aa.Environment("no"), lambda: aa.RequestEncryption("no")):
         with pytest.raises(aa.ConfigurationError) as caught:
             make()
 

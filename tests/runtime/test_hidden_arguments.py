@@ -10,6 +10,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth import banking, stores, testing
 from aritma_auth.integrations import aiohttp_web, fastapi, httpx, session_store
+from aritma_auth.runtime.hidden_arguments import hides_awaited_arguments
 from aritma_auth.runtime.values import Value
 from aritma_auth.sandbox import SandboxClient
 
@@ -138,3 +139,18 @@ def test_every_class_that_shows_itself_does_so_when_it_is_whole():
 
     assert len(own) > 10
     assert names_of(own) == []
+
+
+async def test_another_failure_of_a_coroutine_keeps_its_frames():
+    """Where the network failed is worth knowing; the arguments are not shown there either."""
+
+    async def fail(secret):
+        del secret
+        raise OSError("away")
+
+    with pytest.raises(OSError, match="away") as caught:
+        await hides_awaited_arguments(aa.ConfigurationError)(fail)("k7Qx2m")
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert [frame.name for frame in report.stack][-1] == "fail"
+    assert not [frame for frame in report.stack if "k7Qx2m" in str(frame.locals)][1:]

@@ -12,6 +12,7 @@ from aritma_auth.protocol.client_auth.base import (
     require_text,
 )
 from aritma_auth.protocol.credentials import CredentialSource
+from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
 
@@ -24,6 +25,7 @@ def _require_certificate(_auth: object, field: "attrs.Attribute[object]", value:
         )
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class TlsClientAuth(Value, ClientAuth):
     """
@@ -56,6 +58,7 @@ class TlsClientAuth(Value, ClientAuth):
         return Proof((("client_id", credential.client_id),))
 
 
+@with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
 class SelfSignedTlsClientAuth(TlsClientAuth):
     """
