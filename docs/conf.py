@@ -20,6 +20,7 @@ html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_js_files = ["pages.js"]
 html_title = "aritma-auth"
+pygments_dark_style = "github-dark"
 html_show_copyright = False
 exclude_patterns = ["_build"]
 autodoc_member_order = "bysource"

@@ -37,7 +37,8 @@ function nameColumns() {
 function breakLongNames() {
   for (const part of document.querySelectorAll("article table.docutils code span.pre")) {
     const pieces = part.textContent.split(/(?<=[_/.:=])(?=\w)/);
-    part.replaceChildren(...pieces.flatMap((piece) => [document.createElement("wbr"), piece]));
+    const broken = pieces.flatMap((piece) => [document.createElement("wbr"), piece]);
+    part.replaceChildren(...broken.slice(1));
   }
 }
 

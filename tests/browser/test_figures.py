@@ -18,6 +18,23 @@ CUT_OFF = """() => {
         .filter((text) => isOutside(text.getBoundingClientRect()))
         .map((text) => text.textContent);
 }"""
+OUT_OF_THEIR_BOXES = """() => {
+    const boxes = [...document.querySelectorAll("rect")].map((box) => box.getBoundingClientRect());
+    const sizeOf = ({width, height}) => width * height;
+    const middleOf = ({left, right, top, bottom}) => [(left + right) / 2, (top + bottom) / 2];
+    const isOutside = (text) => {
+        const shape = text.getBoundingClientRect();
+        const [x, y] = middleOf(shape);
+        const around = boxes
+            .filter(({left, right, top, bottom}) => left < x && x < right && top < y && y < bottom)
+            .sort((one, other) => sizeOf(one) - sizeOf(other));
+        return shape.left < around[0].left || shape.right > around[0].right;
+    };
+    // A number in a circle sits at the corner of its box.
+    return [...document.querySelectorAll("text:not(.n)")]
+        .filter(isOutside)
+        .map((text) => text.textContent);
+}"""
 COLOURS = """() => ["rect", "text"].map(
     (name) => getComputedStyle(document.querySelector(name)).fill
 )"""
@@ -32,10 +49,11 @@ async def page(chromium):
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda path: path.stem)
 async def test_no_text_of_a_figure_is_cut_off(figure, page):
-    """Each word is within the paper, in a font that the machine may have chosen itself."""
+    """Each word is within the paper and its box, in a font that the machine may have chosen itself."""
     await page.goto(figure.as_uri())
 
     assert await page.evaluate(CUT_OFF) == []
+    assert await page.evaluate(OUT_OF_THEIR_BOXES) == []
 
 
 @pytest.mark.parametrize(
