@@ -147,7 +147,7 @@ async def no_leftovers():
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     if left:
         # A loopback server's own tasks end a moment after their connections.
-        _, left = await asyncio.wait(left, timeout=1)
+        _, left = await asyncio.wait(left, timeout=10)
     assert left == set()
 
 

@@ -30,7 +30,6 @@ def client_of(sandbox, secret, method=aa.ClientSecretPost, **settings):
         "canary",
         method(aa.Secret(secret)),
         environment=sandbox.environment,
-        timeout=0.6,
         **settings,
     )
 
@@ -56,7 +55,7 @@ async def test_the_client_secret_never_shows(
     """No fault makes an error, its locals, an event, the status, a log or a repr show it."""
     caplog.set_level(level)
     events = []
-    client = client_of(aritma_sandbox, canary.text, method)
+    client = client_of(aritma_sandbox, canary.text, method, timeout=0.6)
     if fault == "echo":
         # A hostile or careless server sends the secret back wherever it can.
         body = {"error": "invalid_request", "error_description": f"not {canary.text}"}

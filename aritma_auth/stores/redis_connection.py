@@ -369,11 +369,20 @@ async def run_bounded(
     Raises:
         StoreError: It failed or was not done in time; the message quotes nothing of it.
     """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    cancelled_before = task.cancelling()
     try:
         async with asyncio.timeout(timeout):
-            return await operation(*args, **kwargs)
+            result = await operation(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
         problem = problem_of(error)
+    else:
+        if task.cancelling() > cancelled_before:
+            # The wait_for of CPython 3.11, which redis-py uses, drops a cancellation that meets its
+            # end.
+            raise asyncio.CancelledError
+        return result
     raise StoreError(f"Redis failed {attempt}: {problem}")
 
 

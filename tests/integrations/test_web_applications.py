@@ -427,7 +427,7 @@ async def shared_places(kind):
     name = f"aa-{secrets.token_hex(4)}"
     async with (
         RedisSessionStore(server, keys=keys, prefix=f"{name}-web") as sessions,
-        aa.RedisTokenStore(server, keys=keys, prefix=name) as store,
+        aa.RedisTokenStore(server, keys=keys, prefix=name, timeout=30) as store,
     ):
         yield {"sessions": sessions, "store": store}
 

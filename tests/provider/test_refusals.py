@@ -71,7 +71,7 @@ async def test_a_look_that_hangs_delays_no_other_caller(clock):
     for _ in range(5):
         clock.advance(0.1)
         with pytest.raises(aa.InvalidClientError):
-            await asyncio.wait_for(rig.get(), 1)
+            await asyncio.wait_for(rig.get(), 20)
     looking.cancel()
     await rig.provider.aclose()
 

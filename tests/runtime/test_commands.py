@@ -23,7 +23,7 @@ def started(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", remember)
     yield started
     for process in started:
-        process.wait(5)
+        process.wait(30)
 
 
 def run(command, timeout=30.0, **settings):
@@ -33,7 +33,7 @@ def run(command, timeout=30.0, **settings):
 def wait_for_threads():
     for thread in threading.enumerate():
         if thread.name == "aritma-auth command":
-            thread.join(5)
+            thread.join(30)
 
 
 def test_a_command_gets_its_input_and_gives_its_output(started):
@@ -44,26 +44,34 @@ def test_a_command_gets_its_input_and_gives_its_output(started):
 
 
 @pytest.mark.parametrize("has_groups", [True, False])
-def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(started, has_groups, monkeypatch):
+def test_a_daemon_that_holds_the_pipe_keeps_nobody_waiting(
+    started, has_groups, monkeypatch, tmp_path
+):
     """Neither what left the command's group nor a system without groups exceeds the time-out."""
     if not has_groups:
         monkeypatch.delattr(os, "killpg")
-    # The daemon outlives its command by far longer than the test waits.
+    # The daemon would outlive its command by far longer than the test waits.
     code = (
-        "import subprocess, time; "
-        "subprocess.Popen(['sleep', '8'], start_new_session=True); time.sleep(60)"
+        "import subprocess, sys, time; "
+        "daemon = subprocess.Popen(['sleep', '60'], start_new_session=True); "
+        "print(daemon.pid, file=open(sys.argv[1], 'w'), flush=True); time.sleep(60)"
     )
+    pid = tmp_path / "pid"
     began = time.monotonic()
     with pytest.raises(CommandError, match=r"killed, after 0\.5 seconds"):
-        run([sys.executable, "-S", "-c", code], timeout=0.5)
-    assert time.monotonic() - began < 5
+        run([sys.executable, "-S", "-c", code, pid], timeout=0.5)
+    took = time.monotonic() - began
+    # A busy machine may have killed the command before it had begun.
+    if pid.exists() and (daemon := pid.read_text()):
+        os.kill(int(daemon), 9)
+    assert took < 20
     assert started[0].returncode == -9
 
 
 def test_what_a_command_left_in_its_group_is_killed(started, tmp_path):
     """A child that holds the pipe ends with the time-out, though its parent ended long before."""
     pid = tmp_path / "pid"
-    assert run(["sh", "-c", f"sleep 60 & echo $! > {pid}"], timeout=0.5) == b""
+    assert run(["sh", "-c", f"sleep 60 & echo $! > {pid}"], timeout=1) == b""
     wait_for_threads()
     # A child of init, which reaps it some time: it is gone, or a zombie.
     state = subprocess.run(

@@ -64,8 +64,9 @@ async def test_a_clock_that_runs_ends_a_sleep_by_itself():
     clock = SandboxClock()
     before = clock.monotonic()
     await clock.sleep(0)
-    await clock.sleep(0.01)
+    await clock.sleep(0.02)
 
+    # A timer may fire a little early.
     assert clock.monotonic() - before >= 0.01
 
 

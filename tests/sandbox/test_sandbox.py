@@ -237,7 +237,8 @@ async def test_responses_can_be_late(sandbox, http):
     await ask(sandbox, http)
     await call(sandbox, http)
 
-    assert time.monotonic() - started >= 0.1
+    # A timer may fire a little early.
+    assert time.monotonic() - started >= 0.09
 
 
 async def test_requests_can_be_held(sandbox, http):

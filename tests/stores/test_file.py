@@ -103,7 +103,7 @@ async def test_whatever_blocks_runs_in_a_thread(store, monkeypatch):
                 real(*arguments),
             )[1],
         )
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
     await store.save(KEY, OLD, replaces=0, fence=lease.fence)
     await store.load(KEY)
     await lease.release()

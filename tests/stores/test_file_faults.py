@@ -87,9 +87,9 @@ async def test_a_full_disk_grants_no_lease(store, folder, monkeypatch):
     """A full disk grants no lease, and keeps none locked."""
     fault = FailingCall(monkeypatch, "write", errno.ENOSPC)
     with pytest.raises(aa.StoreError):
-        await store.acquire(KEY, seconds=1)
+        await store.acquire(KEY, seconds=30)
     fault.is_on = False
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
 
     assert lease.fence == 1
     await lease.release()

@@ -23,12 +23,12 @@ async def test_a_load_creates_no_folder(store, folder):
 
 async def test_a_folder_may_go_away(store, folder):
     """A removed folder is created again, under a lease too."""
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
     await store.save(KEY, OLD, replaces=0)
     shutil.rmtree(folder)
 
     assert await store.load(KEY) is None
-    next_one = await store.acquire(KEY, seconds=1)
+    next_one = await store.acquire(KEY, seconds=30)
     assert await store.save(KEY, NEW, replaces=0, fence=next_one.fence)
     assert (await store.load(KEY)).record == NEW
     await lease.release()
@@ -78,7 +78,7 @@ async def is_away(store, words):
     for operation in (
         store.load(KEY),
         store.save(KEY, OLD, replaces=0),
-        store.acquire(KEY, seconds=1),
+        store.acquire(KEY, seconds=30),
     ):
         with pytest.raises(aa.StoreError, match=words) as caught:
             await operation

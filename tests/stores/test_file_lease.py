@@ -13,7 +13,9 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.stores import file_lease
 from aritma_auth.stores.file_lease import FileLease
-from support.stores import KEY, NEW, OLD
+from support.clock import FakeClock
+from support.fakes import until
+from support.stores import KEY, NEW, OLD, OTHER_KEY
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -25,7 +27,7 @@ def store(folder):
 
 async def test_a_lease_is_released_from_any_thread_and_loop(store):
     """Another thread and loop may release a lease, even twice."""
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
 
     def elsewhere():
         asyncio.run(lease.release())
@@ -34,20 +36,20 @@ async def test_a_lease_is_released_from_any_thread_and_loop(store):
     await asyncio.to_thread(elsewhere)
 
     assert not await lease.keep()
-    after = await store.acquire(KEY, seconds=1)
+    after = await store.acquire(KEY, seconds=30)
     assert after.fence == 2
     await after.release()
 
 
 def test_a_lease_outlives_its_loop_and_ends_with_its_owner(store):
     """A closed loop does not end a lease, and dropping the lease does."""
-    lease = asyncio.run(store.acquire(KEY, seconds=1))
+    lease = asyncio.run(store.acquire(KEY, seconds=30))
 
     assert asyncio.run(lease.keep())
-    assert asyncio.run(store.acquire(KEY, seconds=1)) is None
+    assert asyncio.run(store.acquire(KEY, seconds=30)) is None
     del lease
     gc.collect()
-    after = asyncio.run(store.acquire(KEY, seconds=1))
+    after = asyncio.run(store.acquire(KEY, seconds=30))
     asyncio.run(after.release())
 
 
@@ -69,14 +71,14 @@ async def test_a_caller_that_is_cancelled_leaves_no_lease(store, monkeypatch, wh
 
     with monkeypatch.context() as patch:
         patch.setattr(FileLease, "acquire", slow_take)
-        asking = asyncio.create_task(store.acquire(KEY, seconds=1))
+        asking = asyncio.create_task(store.acquire(KEY, seconds=30))
         await asyncio.to_thread(begun.wait, 10)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         go_on.set()
         await asyncio.to_thread(ended.wait, 10)
-    after = await store.acquire(KEY, seconds=1)
+    after = await store.acquire(KEY, seconds=30)
 
     assert after is not None
     await after.release()
@@ -84,18 +86,13 @@ async def test_a_caller_that_is_cancelled_leaves_no_lease(store, monkeypatch, wh
 
 async def gone(name="aritma-auth leases"):
     """Wait until no thread of that name is left."""
-    for _ in range(500):
-        if not any(thread.name == name for thread in threading.enumerate()):
-            return True
-        await asyncio.sleep(0.01)
-    return False
+    await until(lambda: not any(thread.name == name for thread in threading.enumerate()))
 
 
 async def test_a_lease_that_nobody_keeps_ends_in_time(store):
     """The holder's loop may stand still for ever, and its process may live on."""
     lease = await store.acquire(KEY, seconds=0.1)
-    assert await store.acquire(KEY, seconds=30) is None
-    await asyncio.sleep(0.2)
+    await until(lambda: not lease.is_held)
     after = await store.acquire(KEY, seconds=30)
 
     assert after is not None
@@ -106,15 +103,21 @@ async def test_a_lease_that_nobody_keeps_ends_in_time(store):
     await after.release()
 
 
-async def test_a_lease_that_is_kept_does_not_end(store):
+async def test_a_lease_that_is_kept_does_not_end(store, monkeypatch):
     """Each call of keep() restarts the lease's time."""
-    lease = await store.acquire(KEY, seconds=0.5)
+    clock = FakeClock()
+    monkeypatch.setattr(file_lease, "time", clock)
+    lease = await store.acquire(KEY, seconds=5)
     for _ in range(4):
-        await asyncio.sleep(0.2)
+        clock.advance(4)
         assert await lease.keep()
 
-    assert await store.acquire(KEY, seconds=1) is None
-    await lease.release()
+    assert await store.acquire(KEY, seconds=30) is None
+    clock.advance(6)
+    # The thread that ends leases looks at the clock when it has slept, or is told of another lease.
+    other = await store.acquire(OTHER_KEY, seconds=30)
+    await until(lambda: not lease.is_held)
+    await other.release()
 
 
 @pytest.mark.parametrize("mode", ["stands still", "is closed"])
@@ -124,9 +127,8 @@ def test_a_lease_whose_loop_runs_no_more_ends_in_time(store, mode):
     lease = loop.run_until_complete(store.acquire(KEY, seconds=0.2))
     if mode == "is closed":
         loop.close()
-    assert asyncio.run(store.acquire(KEY, seconds=1)) is None
-    time.sleep(0.3)
-    after = asyncio.run(store.acquire(KEY, seconds=1))
+    asyncio.run(until(lambda: not lease.is_held))
+    after = asyncio.run(store.acquire(KEY, seconds=30))
 
     assert after is not None
     assert not lease.is_held
@@ -148,14 +150,14 @@ async def test_the_thread_that_ends_leases_ends_with_them(store):
         gc.collect()
     short = await store.acquire("short", seconds=0.05)
 
-    assert await gone()
+    await gone()
     assert not short.is_held
 
 
 async def test_a_holder_that_writes_after_its_time_does_not_overwrite_the_next(store):
     """The fence refuses the write of a holder that was frozen longer than its lease."""
     late = await store.acquire(KEY, seconds=0.05)
-    await asyncio.sleep(0.15)
+    await until(lambda: not late.is_held)
     next_one = await store.acquire(KEY, seconds=30)
     assert await store.save(KEY, NEW, replaces=0, fence=next_one.fence)
 
@@ -175,7 +177,7 @@ async def test_a_cancelled_release_has_released(store):
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.ensure_future(release())
-    after = await store.acquire(KEY, seconds=1)
+    after = await store.acquire(KEY, seconds=30)
 
     assert after is not None
     await after.release()
@@ -187,7 +189,7 @@ async def test_a_lease_is_held_without_a_thread_that_could_not_start(tmp_path, m
     def refuse(thread):
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
-    assert await gone()
+    await gone()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         lease = FileLease(tmp_path / "a.lease", lambda: 0, 0.05)
@@ -198,13 +200,13 @@ async def test_a_lease_is_held_without_a_thread_that_could_not_start(tmp_path, m
 
 async def test_leases_of_before_are_not_watched_in_a_child(tmp_path):
     """Watching anew leaves the old lease to its own process, and ends the new one in time."""
-    assert await gone()
+    await gone()
     old = FileLease(tmp_path / "old.lease", lambda: 0, 0.1)
     assert old.acquire()
     file_lease.watch_anew()
     new = FileLease(tmp_path / "new.lease", lambda: 0, 0.05)
     assert new.acquire()
-    assert await gone()
+    await gone()
 
     assert not new.is_held
     old.end()
@@ -214,7 +216,9 @@ def in_child(path, inherited):
     """Return whether a lease of a forked child ends in time, and the parent's is not held there."""
     own = FileLease(path, lambda: 0, 0.05)
     own.acquire()
-    time.sleep(0.2)
+    deadline = time.monotonic() + 20
+    while own.is_held and time.monotonic() < deadline:
+        time.sleep(0.01)
     return not own.is_held and not inherited.is_held
 
 

@@ -32,7 +32,9 @@ async def test_a_lock_file_that_is_none_is_not_used(store, folder, suffix, make)
 
     with pytest.raises(aa.StoreError):
         await (
-            store.save(KEY, NEW, replaces=1) if suffix == ".lock" else store.acquire(KEY, seconds=1)
+            store.save(KEY, NEW, replaces=1)
+            if suffix == ".lock"
+            else store.acquire(KEY, seconds=30)
         )
     assert (await store.load(KEY)).record == OLD
     assert not (folder / "nowhere").exists()
@@ -74,7 +76,7 @@ async def test_a_writer_waits_for_another(store, folder, monkeypatch):
 async def test_leases_are_counted_in_their_file(store, folder):
     """The fence grows with each lease, whichever store grants it."""
     for number in (1, 2, 3):
-        lease = await aa.FileTokenStore(folder).acquire(KEY, seconds=1)
+        lease = await aa.FileTokenStore(folder).acquire(KEY, seconds=30)
         await lease.release()
         assert lease.fence == number
 
@@ -85,11 +87,11 @@ async def test_leases_are_counted_in_their_file(store, folder):
 @pytest.mark.parametrize("count", [b"", b"canary", b"\xff" * 30, f"{2:020}".encode()], ids=str)
 async def test_a_lost_count_goes_on_from_the_last_write(store, folder, count):
     """The holder after a power cut that lost the count can write all the same."""
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
     await store.save(KEY, OLD, replaces=0, fence=7)
     await lease.release()
     entry_file(folder).with_suffix(".lease").write_bytes(count)
-    lease = await store.acquire(KEY, seconds=1)
+    lease = await store.acquire(KEY, seconds=30)
 
     assert lease.fence == 8
     assert await store.save(KEY, NEW, replaces=1, fence=8)

@@ -57,7 +57,7 @@ async def count(rounds):
     print(json.dumps([fences, collisions]))
 
 async def hold():
-    lease = await store.acquire(key, seconds=1)
+    lease = await store.acquire(key, seconds=30)
     is_child = task == "hold-with-child" and os.fork() == 0
     if is_child or task == "hold":
         print(os.getpid(), flush=True)
@@ -115,10 +115,10 @@ async def test_a_killed_holder_frees_its_lease_at_once(store, folder, task):
     """A killed process's lease is free at once, although a child that it forked lives on."""
     with process(folder, task) as worker:
         child = int(await asyncio.to_thread(worker.stdout.readline))
-        while_held = await store.acquire(KEY, seconds=1)
+        while_held = await store.acquire(KEY, seconds=30)
         worker.send_signal(signal.SIGKILL)
         await asyncio.to_thread(worker.wait)
-        lease = await store.acquire(KEY, seconds=1)
+        lease = await store.acquire(KEY, seconds=30)
         if task == "hold-with-child":
             os.kill(child, signal.SIGKILL)
 

@@ -62,7 +62,7 @@ async def test_two_services_share_nothing(backend, tmp_path):
         aa.KeyringTokenStore(name, keyring=backend, lock_folder=tmp_path) for name in ("a", "b")
     )
     await one.save(KEY, OLD, replaces=0)
-    leases = [await store.acquire(KEY, seconds=1) for store in (one, other)]
+    leases = [await store.acquire(KEY, seconds=30) for store in (one, other)]
 
     assert await other.load(KEY) is None
     assert None not in leases
@@ -74,7 +74,7 @@ async def test_two_services_share_nothing(backend, tmp_path):
 async def test_a_file_store_may_share_the_folder(store, tmp_path):
     """A FileTokenStore may share the folder, as both do by default."""
     files = aa.FileTokenStore(tmp_path)
-    leases = [await each.acquire(KEY, seconds=1) for each in (store, files)]
+    leases = [await each.acquire(KEY, seconds=30) for each in (store, files)]
 
     assert None not in leases
     for lease in leases:

@@ -1,7 +1,6 @@
 """Waiters that Redis notifies of a write, and what happens when it does not."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ import aritma_auth as aa
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.stores import Record
 from aritma_auth.stores import redis_changes as changes
+from support.fakes import until
 from support.rig import GRANT, Rig
 from support.stores import KEY, OTHER_KEY, fresh_token
 from support.valkey import Server
@@ -68,14 +68,6 @@ def listening(*pubsubs):
     """Return a listener that opens these connections one after the other."""
     opened = iter(pubsubs)
     return changes.ChangeListener(lambda: next(opened), CHANNEL, 5.0)
-
-
-async def until(holds):
-    """Wait for something outside of this process."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def settled():

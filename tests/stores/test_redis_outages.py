@@ -9,7 +9,7 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed, StoreReturned, TokenAdopted
 from support.clock import FakeClock
-from support.rig import GRANT, Rig
+from support.rig import GRANT, Rig, presented
 from support.valkey import Server
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -33,9 +33,17 @@ def server():
 
 @pytest.fixture
 async def store(server):
+    """Give a store that is patient, since the machine may be busy."""
     server.do("FLUSHALL")
-    async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=0.2) as store:
+    async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=30) as store:
         yield store
+
+
+@pytest.fixture
+async def quick_store(server, store):
+    """Give another one over the same data, which does not wait long for a server that hangs."""
+    async with aa.RedisTokenStore(server.url, keys=KEYS, timeout=0.2) as quick_store:
+        yield quick_store
 
 
 @contextlib.contextmanager
@@ -72,26 +80,46 @@ def hung(server):
         yield
 
 
+async def come_back(rig):
+    """Refresh until the store is used again: a busy machine may exceed its time-out at first."""
+    for _ in range(20):
+        rig.clock.advance(3600)
+        await rig.get()
+        if rig.happened(StoreReturned):
+            break
+    assert rig.happened(StoreReturned) == [StoreReturned()]
+
+
+async def get_at_last(rig):
+    """Give a token although a busy machine may exceed the store's time-out at first."""
+    for _ in range(20):
+        try:
+            return await rig.get()
+        except aa.TransportError as error:
+            rig.clock.advance(error.retry_after)
+    return await rig.get()
+
+
 FAULTS = [killed, hung, full, read_only]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_a_service_goes_on_by_itself_and_comes_back(server, store, clock, fault):
+async def test_a_service_goes_on_by_itself_and_comes_back(server, store, quick_store, clock, fault):
     """A service works without Redis, reports it, and shares its token again afterwards without a stampede."""
-    rig = Rig(clock, store=store)
+    rig = Rig(clock, store=quick_store)
     with fault(server):
         first = await asyncio.wait_for(rig.get(), 20)
         again = await rig.get()
     away = rig.happened(StoreFailed)
-    clock.advance(3600)
-    await rig.get()
+    await come_back(rig)
+    newest = await rig.get()
     others = [Rig(clock, store=store) for _ in range(3)]
     tokens = [await other.get() for other in others]
 
     assert (first, again) == ("token-1", "token-1")
     assert away
-    assert rig.happened(StoreReturned) == [StoreReturned()]
-    assert set(tokens) == {"token-2"}
+    assert newest != "token-1"
+    assert set(tokens) == {newest}
     assert [other.client.requests for other in others] == [0, 0, 0]
 
 
@@ -108,11 +136,14 @@ async def test_callers_with_a_living_token_notice_nothing(server, store, clock, 
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_a_refresh_token_waits_for_its_lease(server, store, clock, fault):
+async def test_a_refresh_token_waits_for_its_lease(server, store, quick_store, clock, fault):
     """The live token is served, then a transient error comes, then the refresh token is presented once."""
-    rig = Rig(clock, grant=aa.RefreshTokenGrant("first"), store=store)
-    rig.client.answers = [rig.client.make_token(refresh_token="second")]
-    token = await rig.get()
+    one, rig = (
+        Rig(clock, grant=aa.RefreshTokenGrant("first"), store=each) for each in (store, quick_store)
+    )
+    one.client.answers = [one.client.make_token(refresh_token="second")]
+    token = await one.get()
+    assert await get_at_last(rig) == token
     with fault(server):
         clock.advance(3000)
         served = await rig.get()
@@ -121,11 +152,10 @@ async def test_a_refresh_token_waits_for_its_lease(server, store, clock, fault):
             await asyncio.wait_for(rig.get(), 20)
     clock.advance(caught.value.retry_after + 20)
     rig.client.answers = [rig.client.make_token(refresh_token="third")]
-    await asyncio.wait_for(rig.get(), 20)
+    await get_at_last(rig)
 
     assert served == token
-    presented = [grant.refresh_token.text for grant in rig.client.grants]
-    assert presented == ["first", "second"]
+    assert presented(one) + presented(rig) == ["first", "second"]
 
 
 async def test_a_server_that_restarts_empty_costs_one_request(server, clock):
@@ -167,7 +197,7 @@ async def test_one_token_request_for_a_cold_start_of_many(server, clock):
     server.do("FLUSHALL")
     async with contextlib.AsyncExitStack() as stack:
         stores = [
-            await stack.enter_async_context(aa.RedisTokenStore(server.url, keys=KEYS))
+            await stack.enter_async_context(aa.RedisTokenStore(server.url, keys=KEYS, timeout=30))
             for _ in range(5)
         ]
         rigs = [Rig(clock, store=store, grant=GRANT) for store in stores]

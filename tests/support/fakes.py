@@ -1,6 +1,7 @@
 """A client without a server, which a provider's tests control."""
 
 import asyncio
+import time
 
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError
@@ -87,3 +88,11 @@ async def settle():
     """Let every task that can go on go on."""
     for _ in range(40):
         await asyncio.sleep(0)
+
+
+async def until(holds, within=30.0):
+    """Wait for what a thread, another process or a timer brings, however busy the machine is."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(0.01)

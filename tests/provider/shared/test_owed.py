@@ -9,7 +9,7 @@ import aritma_auth as aa
 from aritma_auth.events import RefreshTokenAtRisk
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record
-from support.fakes import settle
+from support.fakes import settle, until
 from support.rig import SPENT, Rig, presented, rotated
 from support.sharing import entry_of, key_for, key_of
 
@@ -25,15 +25,6 @@ async def signed_in(clock, store, *, sharing=SOON):
     await rig.provider.set_token(rotated(rig, refresh_token="old"))
     clock.advance(3600)
     return rig
-
-
-async def until(holds):
-    """Wait for something that the loop's own time brings."""
-    for _ in range(200):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come")
 
 
 async def refresh_without_writing(clock, store, rig):
