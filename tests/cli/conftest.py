@@ -15,7 +15,9 @@ from multidict import CIMultiDict
 from aritma_auth import cli
 from aritma_auth.cli import terminal
 from aritma_auth.cli.schemas import build_schemas
+from aritma_auth.sandbox.faults.wire import PLACES
 from support.apart import sandbox_apart
+from support.fakes import settle
 from support.internals import record_lines
 
 SCHEMAS = build_schemas()
@@ -60,10 +62,18 @@ def require_published(arguments, lines):
 
 
 @pytest.fixture(scope="module")
-def running():
+def shared_sandbox():
     """Run a sandbox on a loop of its own: the commands run a loop themselves."""
     with sandbox_apart() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def running(shared_sandbox):
+    """Give the sandbox, and leave no fault for the next test that this one did not meet."""
+    yield shared_sandbox
+    for place in PLACES:
+        shared_sandbox.faults.at(place).clear()
 
 
 @pytest.fixture
@@ -146,6 +156,8 @@ def serving(server):
         yield server
         loop.call_soon_threadsafe(server.is_over.set)
         asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result(20)
+        # A connection that came as the server went is closed by its client.
+        asyncio.run_coroutine_threadsafe(settle(), loop).result(20)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aritma_auth import cli
-from aritma_auth.cli import exec_command
+from aritma_auth.cli import exec_command, terminal
 from aritma_auth.cli.exit_codes import ExitCode
 from support.apart import sandbox_apart
 
@@ -122,11 +122,25 @@ def test_a_refresh_reaches_the_program(short_lived, run):
     assert (code, out, err) == (0, "True\n", "")
 
 
-def test_a_refresh_that_fails_is_told(short_lived, run):
+def test_a_refresh_that_fails_is_told(short_lived, run, monkeypatch, tmp_path):
     """The program goes on, and a line says that there is no newer token."""
     short_lived.faults.delay_next(0.0)
     short_lived.faults.fail_next(503, times=50)
-    code, _, err = run("import time; time.sleep(1.3)")
+    told = tmp_path / "told"
+
+    def show_error(text):
+        terminal.show_error(text)
+        told.touch()
+
+    monkeypatch.setattr(exec_command, "show_error", show_error)
+    code, _, err = run(
+        f"""
+        import os, time
+        deadline = time.monotonic() + 30
+        while not os.path.exists({str(told)!r}) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        """
+    )
 
     assert code == 0
     assert "aritma-auth: the token was not refreshed: the token endpoint responded 503" in err

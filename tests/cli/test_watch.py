@@ -1,5 +1,6 @@
 """Tests of `aritma-auth watch`, and of the time line that it draws."""
 
+import asyncio
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -14,7 +16,7 @@ from rich.console import Console
 
 import aritma_auth as aa
 from aritma_auth import cli
-from aritma_auth.cli import stored_sign_in, watch
+from aritma_auth.cli import stored_sign_in, terminal, watch
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.timeline import Timeline, View
 from aritma_auth.events import (
@@ -241,10 +243,31 @@ def test_without_a_token_the_last_error_ends_the_command(
     assert "3 without a token" in shown or "1 without a token" in shown
 
 
-def test_the_sandbox_is_watched_for_a_while(monkeypatch, capsys):
+@pytest.fixture
+def end_when(monkeypatch):
+    """End the view as Ctrl-C does, as soon as something holds."""
+
+    def end(holds):
+        async def wait():
+            await asyncio.sleep(0.01)
+
+        stop = SimpleNamespace(is_set=holds, wait=wait)
+        monkeypatch.setattr(watch, "stop_on_signals", lambda: stop)
+
+    return end
+
+
+def test_the_sandbox_is_watched_for_a_while(monkeypatch, capsys, end_when):
     """--sandbox needs no settings, and its failures show as such."""
-    monkeypatch.setattr(watch, "_FRAME", 0.01)
-    options = ["--seconds", "1", "--lifetime", "1", "--failures", "1", "--every", "0.02"]
+    shown = []
+
+    def show(text):
+        shown.append(text)
+        terminal.show(text)
+
+    monkeypatch.setattr(watch, "show", show)
+    end_when(lambda: any("refresh failed" in line for line in shown))
+    options = ["--seconds", "30", "--lifetime", "1", "--failures", "1", "--every", "0.02"]
     code = cli.run(["watch", "--sandbox", *options])
     shown = capsys.readouterr().out
 
@@ -271,14 +294,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_is_drawn_anew(monkeypatch):
+def test_a_terminal_is_drawn_anew(monkeypatch, end_when):
     """On a terminal the picture replaces itself, and no line is left of the events."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "40")
-    assert cli.run(["watch", "--sandbox", "--seconds", "0.3"]) == ExitCode.DONE
+    end_when(lambda: "\x1b[1A\x1b[2K" in stream.getvalue() and "fresh, " in stream.getvalue())
+    assert cli.run(["watch", "--sandbox", "--seconds", "30"]) == ExitCode.DONE
 
     assert "\x1b[1A\x1b[2K" in stream.getvalue()
     assert "at most for one refresh" in stream.getvalue()

@@ -31,12 +31,15 @@ def keyring_store(**settings):
 WRONG = {
     "a number as path": (file_store(42), r"^path must be the path of a folder.*type int$"),
     "bytes as path": (file_store(b"/tmp"), r"^path must be .*type bytes$"),
-    "an empty path": (file_store(""), r"^path must be the path of a folder, not ''$"),
+    "an empty path": (file_store(""), r"^path must be the path of a folder: it is empty$"),
     "a path of half a character": (
         file_store("a\ud800"),
-        r"^path must be the path of a folder, not",
+        r"^path must be the path of a folder: no file can be named so",
     ),
-    "a path with NUL": (file_store("a\0b"), r"^path must be the path of a folder, not"),
+    "a path with NUL": (
+        file_store("a\0b"),
+        r"^path must be the path of a folder: no file can be named so",
+    ),
     "a key alone": (file_store("/tmp/x", keys=KEY), r"^keys must be EncryptionKeys.*type bytes$"),
     "a key as text": (file_store("/tmp/x", keys="secret"), r"^keys must be .*type str$"),
     "keys in a dict": (file_store("/tmp/x", keys={"1": KEY}), r"^keys must be .*type dict$"),

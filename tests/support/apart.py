@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 from aritma_auth.sandbox import Sandbox
+from support.fakes import settle
 
 
 @contextlib.contextmanager
@@ -20,6 +21,8 @@ def sandbox_apart(**settings):
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(20)
         yield sandbox
         asyncio.run_coroutine_threadsafe(sandbox.aclose(), loop).result(20)
+        # A connection that came as the sandbox went is closed by its client.
+        asyncio.run_coroutine_threadsafe(settle(), loop).result(20)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
