@@ -258,7 +258,8 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
     try:
         given = hide(source())
         return hide(await given) if inspect.isawaitable(given) else given
-    except ConfigurationError:
+    except (ConfigurationError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        # A GeneratorExit may be that of this coroutine, thrown away with its loop.
         raise
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
@@ -266,7 +267,7 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
             raise
         # The callable awaited a task that was cancelled from elsewhere.
         problem = _describe(error)
-    except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
+    except BaseException as error:  # noqa: BLE001 - whatever a caller's function raises
         problem = _describe(error)
     # Its own error may hold the secret: its class and its place are named.
     raise ConfigurationError(f"{origin} failed ({problem})")
@@ -275,4 +276,4 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
 def _describe(error: BaseException) -> str:
     from aritma_auth.runtime.raised import describe_raised  # of wrong callables only
 
-    return describe_raised(error, __file__)
+    return describe_raised(error)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -113,7 +114,7 @@ class FakeClient:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         require_seconds("lifetime", lifetime, above_zero=True)
-        require_instance("clock", "a Clock, such as ManualClock()", clock, Clock)
+        clock = require_clock(clock)
         if environment is None:
             environment = Environment.at("https://identity.test", api_origins=api_origins)
         require_instance("environment", "an Environment or None", environment, Environment)

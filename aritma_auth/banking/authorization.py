@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.redaction import HiddenStr, is_same_text
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 from aritma_auth.secret import Secret
 
 
@@ -68,7 +68,7 @@ class AcceptedAuthorization:
             raise RefusedError(401, f"Authorization must come once, and {found}")
         try:
             is_known = await run_within(timeout, self._compare(given[0]), "aritma-auth events")
-        except (TimeoutError, WorkCancelledError):
+        except (TimeoutError, WorkBrokenOffError):
             is_known = None
         if is_known is None:
             raise RefusedError(503, "an accepted authorization cannot be loaded")

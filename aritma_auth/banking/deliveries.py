@@ -24,7 +24,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aritma_auth.banking.cloud_events import CloudEvent
-from aritma_auth.errors import require_count, require_instance
+from aritma_auth.caller_code import require_clock
+from aritma_auth.errors import require_count
 from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -123,7 +124,7 @@ class MemoryDeliveryLog:
     @hides_arguments
     def __init__(self, max_size: int = 100_000, *, clock: Clock = SYSTEM_CLOCK) -> None:
         require_count("max_size", max_size, least=1)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         self._max_size = max_size
         self._clock = clock
         # Event loops of several threads may share the log.

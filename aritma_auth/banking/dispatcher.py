@@ -28,7 +28,7 @@ from aritma_auth.events import DeliveryFailed, DeliveryRepeated
 from aritma_auth.events.base import Listener
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
-from aritma_auth.runtime.tasks import run_to_the_end, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_to_the_end, run_within
 from aritma_auth.runtime.values import Value
 
 E = TypeVar("E", bound=BankingEvent | CloudEvent)
@@ -135,6 +135,8 @@ class EventDispatcher:
         shown = printable(envelope.type, 80)
         try:
             problem = await self._handle_once(handler, event, envelope, deadline)
+        except WorkBrokenOffError as broken:
+            problem = broken.raised
         except Exception as error:  # noqa: BLE001 - a log of the caller's may raise anything
             problem = type(error).__name__
         if problem == _HANDLED:
@@ -160,6 +162,8 @@ class EventDispatcher:
         except TimeoutError:
             # It may not have ended: its claim is left to run out.
             return _TIMED_OUT
+        except WorkBrokenOffError as broken:
+            problem = broken.raised
         if problem is None:
             # A cancelled request must not undo what its handler has done.
             finishing = _within(_FINISH, log.finish(key, seconds=self._retention))

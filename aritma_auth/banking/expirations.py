@@ -6,6 +6,7 @@ import attrs
 
 from aritma_auth.banking.consents import ENDED, Consent, days_until
 from aritma_auth.banking.events import ConsentStatusUpdated
+from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import require_count, require_instance, require_seconds, wrong_kind
 from aritma_auth.events import ConsentExpiring, SecretExpiring
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
@@ -73,7 +74,7 @@ class ExpirationWatch:
         for each in days:
             require_count("each of warn_days", each)
         require_listener(on_event)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         self._steps = sorted({*days, _ENDED})
         self._on_event = on_event
         self._clock = clock

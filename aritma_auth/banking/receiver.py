@@ -31,6 +31,7 @@ from aritma_auth.banking.handshake import (
     parse_handshake,
 )
 from aritma_auth.banking.kinds import parse_fields
+from aritma_auth.caller_code import require_clock
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -51,7 +52,7 @@ from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem
 from aritma_auth.protocol.urls import Origin, origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 from aritma_auth.runtime.values import Value
 from aritma_auth.secret import Secret
 
@@ -175,7 +176,7 @@ class EventReceiver:
         self._session = session
         require_listener(on_event)
         self._on_event = on_event
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         self._clock = clock
         self._dispatcher = EventDispatcher(
             log, timeout=timeout, retention=retention, clock=clock, tell=self._tell
@@ -300,7 +301,7 @@ class EventReceiver:
             octets = await run_within(
                 self._left(deadline), _read_body(body, self._max_body), "aritma-auth events"
             )
-        except (TimeoutError, WorkCancelledError):
+        except (TimeoutError, WorkBrokenOffError):
             octets = None
         except Exception:  # noqa: BLE001 - a server's own error of a connection that broke off
             octets = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aritma_auth.banking.iam import IamApi, IamSecrets
 from aritma_auth.banking.rotation_steps import PROOFS, RotatedSecret, Rotation, load_journal
 from aritma_auth.banking.secret_places import SecretPlace
+from aritma_auth.caller_code import require_clock
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
@@ -116,7 +117,7 @@ async def rotate_secret(
     require_instance("client_id", "a text", client_id, str)
     require_instance("iam_api", "an IamApi", iam_api, IamApi)
     require_instance("description", "a text", description, str)
-    require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+    clock = require_clock(clock)
     _require_optional(make_client, old_secret_id)
     now = clock.time()
     end = _end_after(lifetime, now)

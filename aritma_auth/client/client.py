@@ -149,7 +149,7 @@ class OAuthClient(AsyncCloseable):
         requires_bound_tokens: bool = False,
         decryption_key: "DecryptionKey | None" = None,
     ) -> None:
-        require_settings(client_id, clock, leeway, requires_bound_tokens)
+        clock = require_settings(client_id, clock, leeway, requires_bound_tokens)
         require_keys(dpop, request_signer, request_encryption, decryption_key)
         self._request_signer = request_signer
         self._request_encryption = request_encryption

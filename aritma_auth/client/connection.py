@@ -30,7 +30,7 @@ from aritma_auth.protocol.http_messages import (
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
@@ -394,6 +394,10 @@ class ServerConnection:
                 f"the client's credential did not load within {timeout:g} seconds: try again later",
                 may_have_arrived=False,
             )
+        except WorkBrokenOffError as broken:
+            from aritma_auth.caller_code import broken_off  # of wrong callables only
+
+            failure = broken_off("the source of the client's credential", broken)
         except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
             failure = ConfigurationError(
                 "the source of the client's credential must give it, and raised "

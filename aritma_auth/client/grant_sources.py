@@ -6,6 +6,7 @@ from typing import Self
 
 import attrs
 
+from aritma_auth.caller_code import broken_off, call
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
@@ -20,7 +21,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 LoadSecret = Callable[[CredentialSource], Awaitable[SecretText]]
 Sign = Callable[[UnsignedJwt], Awaitable[HiddenStr]]
@@ -157,17 +158,21 @@ def _choose(grant: Grant, name: str, token: Token) -> SecretText:
 
 def _report(source: SubjectTokenSource, token: Token) -> bool:
     try:
-        return source.report_rejected(token)
-    except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
+        return call("report_rejected of a grant's source", source.report_rejected, token)
+    except AritmaAuthError as error:
         # The server's refusal says more to the caller.
-        _log.error("report_rejected of a grant's source has raised %s", type(error).__name__)
+        _log.error("%s", error)
         return False
+
+
+async def _ask(source: SubjectTokenSource, within: float) -> Token:
+    return await source.get_token(within)
 
 
 async def _get_token(source: SubjectTokenSource, within: float) -> Token:
     problem: AritmaAuthError
     try:
-        token = await run_within(within, source.get_token(within), "aritma-auth subject token")
+        token = await run_within(within, _ask(source, within), "aritma-auth subject token")
     except AritmaAuthError:
         raise
     except TimeoutError:
@@ -176,10 +181,8 @@ async def _get_token(source: SubjectTokenSource, within: float) -> Token:
             "later",
             may_have_arrived=False,
         )
-    except WorkCancelledError:
-        problem = ConfigurationError(
-            "the provider of the subject's token must give one, and was cancelled: keep it running"
-        )
+    except WorkBrokenOffError as broken:
+        problem = broken_off("the provider of the subject's token", broken)
     except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
         problem = ConfigurationError(
             "the provider of the subject's token must give one, and raised "

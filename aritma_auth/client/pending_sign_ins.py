@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import (
     StateMismatchError,
     require_count,
@@ -65,7 +66,7 @@ class PendingSignIns:
 
     @hides_arguments
     def __init__(self, *, limit: int = 10_000, clock: Clock = SYSTEM_CLOCK) -> None:
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         require_count("limit", limit, least=1)
         self._limit = limit
         self._clock = clock

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 from yarl import URL
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.client.discovery import Discovery
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
@@ -70,7 +71,7 @@ class ClientRegistrar:
         clock: Clock = SYSTEM_CLOCK,
         certificate: "ClientCertificate | ssl.SSLContext | None" = None,
     ) -> None:
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         server = Environment.of(environment)
         self._environment = attrs.evolve(
             server,

@@ -6,7 +6,7 @@ from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportErr
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.signing import RemoteSigner
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 
 async def sign_jwt(jwt: UnsignedJwt, *, within: float) -> HiddenStr:
@@ -45,8 +45,8 @@ async def _await_signature(signer: RemoteSigner, signing_input: HiddenStr, withi
         raise
     except TimeoutError:
         problem = f"it did not sign within {within:g} seconds"
-    except WorkCancelledError:
-        problem = "its function was cancelled"
+    except WorkBrokenOffError as broken:
+        problem = f"its function raised {broken.raised}"
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
         problem = f"its function raised {type(error).__name__}"
     # Outside the except block: the caught error may hold what was to be signed. A key management

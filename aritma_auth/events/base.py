@@ -7,7 +7,6 @@ it is one line for people, `Event.as_dict` is the same for machines, and `log_ev
 
 import inspect
 import logging
-from asyncio import CancelledError
 from collections.abc import Callable
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -186,6 +185,8 @@ def notify(listener: Listener | None, event: Event) -> None:
     """
     Tell a listener, if there is one; what it raises ends here, and is logged by class and place.
 
+    A KeyboardInterrupt and a SystemExit go to whoever runs the loop, in its next turn.
+
     Args:
         listener: The caller's function.
 
@@ -210,9 +211,16 @@ def notify_of_wait(listener: WaitingListener, flight: int) -> None:
 def _call(function: Callable[[T], None], argument: T) -> None:
     try:
         function(argument)
-    except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever a caller's function raises
-        # A plain function is not cancelled: the CancelledError is that of something it looked at.
-        # Its own error may hold what the listener knows: its class and its place are named.
-        from aritma_auth.runtime.raised import describe_raised  # of wrong listeners only
+    except BaseException as error:  # noqa: BLE001 - whatever a caller's function raises
+        from aritma_auth.runtime.raised import (
+            INTERRUPTS,
+            describe_raised,
+            pass_on,
+        )  # of wrong listeners only
 
-        _log.error("an event listener raised %s", describe_raised(error, __file__))
+        if isinstance(error, INTERRUPTS):
+            pass_on(error)
+            return
+        # A plain function is not cancelled: a CancelledError is that of something it looked at.
+        # Its own error may hold what the listener knows: its class and its place are named.
+        _log.error("an event listener raised %s", describe_raised(error))

@@ -20,6 +20,7 @@ from contextvars import ContextVar, Token
 
 import attrs
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import require_count, require_flag, require_instance
 from aritma_auth.events import FlightEnded, FlightStarted, RefreshFailed
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
@@ -95,7 +96,7 @@ class Telemetry:
         if tracer_provider is not None:
             require_instance("tracer_provider", "a TracerProvider", tracer_provider, TracerProvider)
         require_flag("per_key", per_key)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         meter = metrics.get_meter(_SCOPE, __version__, meter_provider)
         self._then = then
         self._metrics = TelemetryMetrics(meter, clock, per_key=per_key)

@@ -10,6 +10,7 @@ import heapq
 from base64 import b64decode, b64encode
 from typing import Protocol, runtime_checkable
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import (
     StoreError,
     require_count,
@@ -102,7 +103,7 @@ class MemorySessionStore:
     @hides_arguments
     def __init__(self, *, limit: int = 100_000, clock: Clock = SYSTEM_CLOCK) -> None:
         require_count("limit", limit, least=1)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         self._limit = limit
         self._clock = clock
         self._texts: dict[str, tuple[float, HiddenStr]] = {}

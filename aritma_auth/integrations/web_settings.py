@@ -56,7 +56,6 @@ def require_settings(
     store: object,
     session_lifetime: object,
     render_page: object,
-    clock: object,
 ) -> None:
     """
     Require the settings of a sign-in to be of their kinds.
@@ -73,7 +72,6 @@ def require_settings(
     require_seconds("session_lifetime", session_lifetime, above_zero=True)
     if render_page is not None and not callable(render_page):
         raise wrong_kind("render_page", "a function that writes a WebPage as HTML", render_page)
-    require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
 
 
 def require_parameters(parameters: AuthorizationParameters) -> None:

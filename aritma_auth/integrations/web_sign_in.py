@@ -22,6 +22,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 import aiohttp
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -106,7 +107,8 @@ class WebSignInFlow:
         # Said when the application starts, and not when its first end-user comes back.
         require("oidc", "joserfc")
         require_instance("client", "an OAuthClient", client, OAuthClient)
-        require_settings(api_url, paths, sessions, store, session_lifetime, render_page, clock)
+        require_settings(api_url, paths, sessions, store, session_lifetime, render_page)
+        clock = require_clock(clock)
         self.address = parse_base_url(base_url)
         self.client_id = client.client_id
         self.paths = paths

@@ -11,7 +11,8 @@ from typing import TypedDict, TypeVar
 import aiohttp
 from yarl import URL
 
-from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, wrong_kind
+from aritma_auth.caller_code import require_clock
+from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError
 from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
@@ -83,8 +84,7 @@ async def look_up(
 
         clock: Tells the time.
     """
-    if not isinstance(clock, Clock):
-        raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+    clock = require_clock(clock)
     transport = Transport(session, timeout=timeout)
     fetched_at = clock.time()
     metadata = await fetch_metadata(

@@ -27,7 +27,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
 from aritma_auth.protocol.urls import require_secure_url
-from aritma_auth.runtime.tasks import WorkCancelledError, is_lost, run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, is_lost, run_within
 from aritma_auth.runtime.values import Value
 from aritma_auth.version import __version__
 
@@ -241,7 +241,7 @@ class _Exchange:
         """Send the request and read its response within a time."""
         try:
             outcome = await run_within(timeout, self._send(request), "aritma-auth request")
-        except (TimeoutError, WorkCancelledError):
+        except (TimeoutError, WorkBrokenOffError):
             outcome = TransportError(
                 f"no response from {self._place} within {timeout:g} seconds: try again later",
                 may_have_arrived=self._is_sent,

@@ -33,7 +33,7 @@ from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within, uninterrupted
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within, uninterrupted
 
 TokenCallback = Callable[[Token | None], Awaitable[None]]
 """Keeps a token, or with None lets go of the one that was kept."""
@@ -175,8 +175,8 @@ class TokenAnnouncer:
             await run_within(
                 self._policy.on_token_timeout, self._keep(token), "aritma-auth on_token"
             )
-        except WorkCancelledError:
-            return "CancelledError"
+        except WorkBrokenOffError as broken:
+            return broken.raised
         except ConfigurationError as error:
             # Ours: it holds no secret, and says what to do.
             return str(error)

@@ -24,16 +24,16 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from typing import Generic, TypeVar
 
+from aritma_auth.caller_code import call, require_clock
 from aritma_auth.errors import (
     AritmaAuthError,
     require_count,
-    require_instance,
     require_seconds,
     wrong_kind,
 )
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
-from aritma_auth.runtime.tasks import run_within
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -86,12 +86,11 @@ class IdleKeeper(Generic[K]):
         if isinstance(keys, str | bytes) or not (callable(keys) or isinstance(keys, Iterable)):
             raise wrong_kind("keys", "a collection of keys, or an async function", keys)
         require_seconds("idle", idle, above_zero=True)
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
         require_count("concurrency", concurrency, least=1)
         self._provider_of = provider_of
         self._keys = keys
         self._idle = idle
-        self._clock = clock
+        self._clock = require_clock(clock)
         self._draw = draw
         self._slots = asyncio.Semaphore(concurrency)
         self._stopping = asyncio.Event()
@@ -135,22 +134,35 @@ class IdleKeeper(Generic[K]):
         try:
             if callable(self._keys):
                 return await run_within(_LIST_WITHIN, _fetch_keys(self._keys))
-            return list(self._keys)
+            return call("the keys", list, self._keys)
+        except AritmaAuthError as known:
+            problem = str(known)
+        except WorkBrokenOffError as broken:
+            problem = broken.raised
         except Exception as error:  # noqa: BLE001 - whatever a caller's own function raises
-            _log.error("keep_alive could not list its keys: %s", type(error).__name__)
-            return []
+            problem = type(error).__name__
+        _log.error("keep_alive could not list its keys: %s", problem)
+        return []
 
     async def _visit(self, key: K) -> None:
         try:
-            provider = self._provider_of(key)
-            await provider.refresh_if_idle(self._idle * _UNUSED)
+            provider = self._find_provider(key)
+            if provider is not None:
+                await provider.refresh_if_idle(self._idle * _UNUSED)
         except AritmaAuthError:
             # The provider's events have said so; the next round tries again.
             pass
-        except Exception as error:  # noqa: BLE001 - of a caller's factory or store
+        except Exception as error:  # noqa: BLE001 - of a caller's store
             _log.error("keep_alive could not visit a key: %s", type(error).__name__)
         finally:
             self._slots.release()
+
+    def _find_provider(self, key: K) -> TokenProvider | None:
+        try:
+            return self._provider_of(key)
+        except AritmaAuthError as error:
+            _log.error("keep_alive could not visit a key: %s", error)
+            return None
 
     async def _unless_stopped(self, work: Coroutine[object, object, T]) -> T | None:
         """Await some work, or until this is stopped."""

@@ -370,7 +370,7 @@ class KeyedBearerMiddleware(Generic[K]):
         if not callable(key) and not isinstance(key, ContextVar):
             raise wrong_kind("key", "a function of a request, or a ContextVar", key)
         self._pool = pool
-        self._key = _reader(key) if isinstance(key, ContextVar) else key
+        self._key = _reader(key) if isinstance(key, ContextVar) else _caller(key)
         self._bearer = BearerMiddleware(
             _NoSource(),
             origins,
@@ -388,6 +388,15 @@ class KeyedBearerMiddleware(Generic[K]):
 
     def __repr__(self) -> str:
         return f"<KeyedBearerMiddleware over {self._bearer!r}>"
+
+
+def _caller(key: Callable[[ClientRequest], K]) -> Callable[[ClientRequest], K]:
+    from aritma_auth.caller_code import call  # with keys only
+
+    def read(request: ClientRequest) -> K:
+        return call("key of the KeyedBearerMiddleware", key, request)
+
+    return read
 
 
 def _reader(variable: ContextVar[K]) -> Callable[[ClientRequest], K]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
+from aritma_auth.caller_code import call
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ProviderClosedError,
@@ -184,11 +185,11 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         self._require_open()
         _require_key(key)
         known = self._evicted.get(key)
-        made = self._factory(key) if known is None else known
+        made = call("the pool's factory", self._factory, key) if known is None else known
         if not isinstance(made, TokenProvider):
             raise wrong_kind("what the pool's factory returns", "a TokenProvider", made)
         if known is None:
-            label = self._label(key)
+            label = call("the pool's label", self._label, key)
             require_instance("what the pool's label returns", "a text", label, str)
             made._settings = attrs.evolve(made._settings, key=label)
         with STATE_LOCK:

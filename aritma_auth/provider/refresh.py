@@ -211,6 +211,13 @@ class TokenRefresher:
             await run_to_the_end(self.coordinator.aclose(), "aritma-auth store")
 
     async def _run(self, flight: Flight[Outcome]) -> Outcome:
+        """Refresh; every failure is a value."""
+        try:
+            return await self._fly(flight)
+        except Exception as error:  # noqa: BLE001 - a failed clock cannot tell when to try again
+            return RetryState(_as_ours(error), 1, float("-inf"))
+
+    async def _fly(self, flight: Flight[Outcome]) -> Outcome:
         """Refresh, and report the flight's start and end."""
         settings = self._settings
         started = settings.clock.monotonic()
@@ -234,16 +241,10 @@ class TokenRefresher:
             failure, generation = cache.failure, cache.generation
         if failure is not None and await self._is_still_refused(failure):
             return failure
-        error: AritmaAuthError
         try:
             issued = await self._obtain(failure)
-        except AritmaAuthError as known:
-            error = known
-        except Exception as bug:  # noqa: BLE001 - a caller's own client, store or clock
-            error = ConfigurationError(
-                f"the client or the store raised {type(bug).__name__}: it must raise an error of "
-                "aritma_auth, or return"
-            )
+        except Exception as raised:  # noqa: BLE001 - a caller's own client or store
+            error = _as_ours(raised)
         else:
             if isinstance(issued, IssuedToken):
                 await self._announce(issued, generation)
@@ -384,6 +385,15 @@ class TokenRefresher:
             settings.store, key, settings.sharing, settings.clock, settings.report
         )
         return RefreshCoordinator(settings, self._requester, store, look_around)
+
+
+def _as_ours(raised: Exception) -> AritmaAuthError:
+    if isinstance(raised, AritmaAuthError):
+        return raised.copy()
+    return ConfigurationError(
+        f"the client or the store raised {type(raised).__name__}: it must raise an error of "
+        "aritma_auth, or return"
+    )
 
 
 def _name_of(outcome: Outcome) -> str:

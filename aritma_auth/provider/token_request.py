@@ -8,7 +8,6 @@ import attrs
 from aritma_auth import events
 from aritma_auth.errors import (
     AritmaAuthError,
-    ConfigurationError,
     InvalidGrantError,
     InvalidResponseError,
     OAuthError,
@@ -25,7 +24,7 @@ from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.settings import Settings
-from aritma_auth.runtime.tasks import WorkCancelledError, run_within, stop_if_lost, uninterrupted
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within, stop_if_lost, uninterrupted
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.grants import RefreshTokenGrant
@@ -288,15 +287,15 @@ class TokenRequester:
         try:
             token: object = await run_within(
                 left,
-                settings.client.fetch_token(grant),
+                self._fetch(grant),
                 context=listening_context(successors.append),
             )
         except AritmaAuthError as error:
             problem = error.copy()
-        except WorkCancelledError:
-            problem = ConfigurationError(
-                "the client or its secret's callable raised CancelledError: await no cancelled task"
-            )
+        except WorkBrokenOffError as broken:
+            from aritma_auth.caller_code import broken_off  # of wrong callables only
+
+            problem = broken_off("the client's fetch_token", broken, may_have_arrived=True)
         except TimeoutError:
             problem = self._out_of_time(left)
         else:
@@ -311,6 +310,9 @@ class TokenRequester:
         # Only a token is kept of a flight that was given up: its failure is no other process's.
         stop_if_lost()
         raise problem
+
+    async def _fetch(self, grant: Grant) -> object:
+        return await self._settings.client.fetch_token(grant)
 
     def _out_of_time(self, left: float) -> TransportError:
         limit = self._settings.policy.refresh_timeout

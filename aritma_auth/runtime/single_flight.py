@@ -17,9 +17,9 @@ included, waits for a future of its own. A cancelled caller abandons its future 
 else. When the work task ends, whatever ended it, a callback takes its result, forgets the flight
 and resolves the futures of each loop on that loop.
 
-A flight is *lost* when it ends without a result: it was cancelled, or its loop was closed, or its
-loop has stood still for longer than a waiter's patience. Its waiters get None and start over. If
-that loop goes on after all, the work ends before it begins anything new (`stop_if_lost`): it may
+A flight is *lost* when it ends without a result: it was cancelled or interrupted, or its loop was
+closed, or has stood still for longer than a waiter's patience. Its waiters get None and start over.
+If that loop goes on after all, the work ends before it begins anything new (`stop_if_lost`): it may
 keep what has come, and asks nobody.
 
 The state is one thread lock's: taken for microseconds, never across an await. asyncio's own locks
@@ -250,7 +250,8 @@ class SingleFlight(Generic[R]):
             error = task.exception()
             if error is None:
                 result = task.result()
-            else:
+            elif isinstance(error, Exception):
+                # An interrupt is no bug: asyncio has passed it on, and the flight is lost.
                 flight.bug = type(error).__name__
         self._end(flight, result)
 

@@ -31,8 +31,23 @@ _TURNS = 20
 """Turns of the loop in which a coroutine may take what has arrived before its time was over."""
 
 
-class WorkCancelledError(Exception):
-    """The awaited work ended as cancelled, although nothing here had cancelled it."""
+class WorkBrokenOffError(Exception):
+    """
+    The awaited work ended by what is no Exception, although nothing here had cancelled it.
+
+    Attributes:
+        raised: The class of it, and the place that it came from.
+
+        is_interrupt: It was a KeyboardInterrupt or a SystemExit. asyncio has let it out of the loop
+            at once, to whoever runs the program: here it is only the reason for a failure.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        from aritma_auth.runtime.raised import describe_raised  # of wrong callables only
+
+        self.raised = describe_raised(error)
+        self.is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit)
+        super().__init__(self.raised)
 
 
 class GuardedTask(Generic[T]):
@@ -195,8 +210,9 @@ async def run_within(
     Await a coroutine for so long, whatever it does.
 
     asyncio.timeout does not do: it waits for ever for a coroutine that swallows its cancellation,
-    a CancelledError that the coroutine raises by itself looks like the caller's own, and when the
-    loop stood still for longer than the time, it cancels a coroutine whose result is there.
+    a CancelledError or a GeneratorExit that the coroutine raises by itself looks like the caller's
+    own, and when the loop stood still for longer than the time, it cancels a coroutine whose result
+    is there.
 
     Args:
         seconds: Time on the loop's clock.
@@ -211,7 +227,7 @@ async def run_within(
         TimeoutError: The time is over. The coroutine is cancelled, and left to itself if it does
             not end within a second.
 
-        WorkCancelledError: The coroutine ended as cancelled by itself.
+        WorkBrokenOffError: The coroutine ended by itself, by what is no Exception.
     """
     task = _start_unlisted(_running_loop(coroutine), coroutine, name, context)
     try:
@@ -235,9 +251,14 @@ async def run_within(
         await _stop(task)
         if not task.done() or task.cancelled():
             raise TimeoutError
-    elif task.cancelled():
-        raise WorkCancelledError
-    return task.result()
+    try:
+        return task.result()
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the caller is told what it was
+        problem = WorkBrokenOffError(error)
+    # Outside the except block: the traceback would hold the frames of the work.
+    raise problem
 
 
 async def _stop(task: "asyncio.Task[T]") -> None:

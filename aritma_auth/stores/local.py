@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from zlib import crc32
 
-from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
+from aritma_auth.caller_code import require_clock
+from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.files import require_path
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
@@ -79,8 +80,7 @@ class LocalTokenStore:
     def __init__(
         self, shelf: Shelf, folder: Path, *, realm: str, keys: EncryptionKeys | None, clock: Clock
     ) -> None:
-        if not isinstance(clock, Clock):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+        clock = require_clock(clock)
         self._shelf = shelf
         self._folder = folder
         self._realm = realm

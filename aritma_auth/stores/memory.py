@@ -8,7 +8,7 @@ from itertools import count
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
+from aritma_auth.caller_code import require_clock
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
@@ -46,9 +46,7 @@ class MemoryTokenStore:
     @hides_arguments
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._entries: dict[str, Entry] = {}
-        if not isinstance(clock, Clock):
-            raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
-        self._clock = clock
+        self._clock = require_clock(clock)
         self._writes: dict[str, _Write] = {}
         self._leases: dict[str, _MemoryLease] = {}
         # Counts for all keys, so that what is let go of a key never repeats a fence.

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol, cast
 
 import attrs
 
-from aritma_auth.errors import StoreError, require_instance, require_seconds
+from aritma_auth.caller_code import require_clock
+from aritma_auth.errors import StoreError, require_seconds
 from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
@@ -95,7 +96,7 @@ class RedisTokenStore(AsyncCloseable):
         if problem is not None:
             del keys
             raise problem
-        require_instance("clock", "a Clock, such as SYSTEM_CLOCK", clock, Clock)
+        clock = require_clock(clock)
         require_seconds("retention", retention, above_zero=True)
         require_seconds("default_lifetime", default_lifetime, above_zero=True)
         self._clients = open_clients(

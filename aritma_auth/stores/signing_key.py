@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
 from aritma_auth.protocol.signing import SigningKey, require_algorithm
 from aritma_auth.protocol.tokens import Token
@@ -55,7 +56,7 @@ async def load_signing_key(
     place = sha256(f"signing key\n{name}".encode()).hexdigest()[:32]
     entry = await store.load(place)
     if entry is None:
-        key, now = SigningKey.generate(algorithm), clock.time()
+        key, now = SigningKey.generate(algorithm), require_clock(clock).time()
         kept = Token(key.to_jwk(), _NO_TOKEN, issued_at=now, expires_at=now + _KEPT_FOR)
         if await store.save(place, Record(kept, serial=1), replaces=0):
             return key

@@ -134,6 +134,39 @@ async def test_the_same_id_of_another_source_is_another_event(receiver):
     assert len(handled) == 2
 
 
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, BaseExceptionGroup])
+async def test_a_handler_that_raises_no_exception_gets_the_event_again(receiver, seen, kind):
+    """What it awaits may be cancelled by others: its claim is given back at once."""
+    attempts = []
+
+    @receiver.on(banking.PaymentStatusUpdated)
+    async def fragile(event):
+        attempts.append(event)
+        if len(attempts) == 1:
+            raise kind("x", [KeyError()]) if kind is BaseExceptionGroup else kind
+
+    first, second = await send(receiver), await send(receiver)
+
+    assert (first.status, second.status) == (503, 200)
+    (failed,) = (event for event in seen if isinstance(event, events.DeliveryFailed))
+    assert kind.__name__.removeprefix("Base") in failed.error
+
+
+async def test_a_log_that_raises_no_exception_is_reported(seen):
+    """A log of a caller's own may await what others cancel."""
+
+    class Log(banking.MemoryDeliveryLog):
+        async def claim(self, key, owner, *, seconds):
+            raise asyncio.CancelledError
+
+    receiver = make(seen, deliveries=Log())
+    record(receiver, banking.CloudEvent)
+
+    assert (await send(receiver)).status == 503
+    (failed,) = (event for event in seen if isinstance(event, events.DeliveryFailed))
+    assert failed.error.startswith("CancelledError")
+
+
 async def test_a_handler_that_fails_gets_the_event_again(receiver, seen, canary):
     """The other handlers have done their part, and the failure's text reaches no log."""
     attempts, others = [], record(receiver, banking.CloudEvent)

@@ -443,7 +443,7 @@ async def test_a_key_of_this_process_is_read_once(aritma_sandbox):
     ("problem", "says"),
     [
         (OSError("secret-of-the-kms"), "its function raised OSError"),
-        (asyncio.CancelledError(), "its function was cancelled"),
+        (asyncio.CancelledError(), "its function raised CancelledError"),
         (TimeoutError(), "it did not sign within 10 seconds"),
     ],
 )

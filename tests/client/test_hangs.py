@@ -144,7 +144,7 @@ async def test_the_error_of_a_custom_source_is_named_by_its_class(kind, canary):
 
     client = aa.OAuthClient("id", aa.ClientSecretPost(Source()))
     with pytest.raises(
-        aa.ConfigurationError, match="credential must give it, and raised"
+        aa.ConfigurationError, match=f"source of the client's credential .*raised {kind.__name__}"
     ) as caught:
         await client.fetch_token(aa.ClientCredentialsGrant())
 

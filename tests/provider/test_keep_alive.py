@@ -308,7 +308,7 @@ async def test_a_list_that_does_not_come_costs_one_round(clock, caplog, monkeypa
     await fleet.aclose()
 
     assert {name for name, _ in fleet.server.refreshed} == {"alice"}
-    problem = {"cancelled": "WorkCancelledError", "hanging": "TimeoutError"}[kind]
+    problem = {"cancelled": "CancelledError", "hanging": "TimeoutError"}[kind]
     assert f"could not list its keys: {problem}" in caplog.text
 
 
@@ -352,7 +352,47 @@ async def test_a_key_whose_provider_cannot_be_made_harms_no_other(clock, caplog)
     await fleet.aclose()
 
     assert fleet.server.times_of("alice")
+    assert (
+        "could not visit a key: the pool's factory raised OSError, test_keep_alive.py:"
+        in caplog.text
+    )
+    assert "canary" not in caplog.text
+
+
+async def test_a_provider_of_ones_own_that_fails_harms_no_other(clock, caplog):
+    """It is logged by the class of what it raised, and the next key is visited."""
+
+    class Odd(aa.TokenProvider):
+        async def refresh_if_idle(self, seconds):
+            raise OSError("canary")
+
+    fleet = Fleet(clock)
+    await fleet.sign_in("alice")
+    inner = fleet.pools[0]
+    odd = Odd(fleet.server, aa.ClientCredentialsGrant(), clock=clock)
+    fleet.pools = [
+        aa.TokenProviderPool(lambda name: odd if name == "bad" else inner.provider(name))
+    ]
+    await fleet.keep_alive(["bad", "alice"], 9 * DAY)
+    await fleet.aclose()
+
+    assert fleet.server.times_of("alice")
     assert "could not visit a key: OSError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+async def test_keys_that_cannot_be_listed_cost_their_round(clock, caplog):
+    """An iterable of somebody's own may raise like a function."""
+
+    class Keys:
+        def __iter__(self):
+            raise OSError("canary")
+
+    fleet = Fleet(clock)
+    await fleet.keep_alive(Keys(), 2 * DAY)
+    await fleet.aclose()
+
+    assert "could not list its keys: the keys raised OSError, test_keep_alive.py:" in caplog.text
     assert "canary" not in caplog.text
 
 

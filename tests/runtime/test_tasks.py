@@ -13,7 +13,7 @@ import pytest
 
 from aritma_auth.runtime.tasks import (
     GuardedTask,
-    WorkCancelledError,
+    WorkBrokenOffError,
     is_lost,
     run_to_the_end,
     run_within,
@@ -95,7 +95,7 @@ async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
             return "result"
 
     assert await run_within(0.01, work()) == "result"
-    with pytest.raises(WorkCancelledError):
+    with pytest.raises(WorkBrokenOffError):
         await run_within(1, await_a_cancelled_task())
 
 

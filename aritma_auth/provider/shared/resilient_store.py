@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from types import UnionType
 from typing import Concatenate, ParamSpec, TypeVar
 
 from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events.base import Listener, notify
+from aritma_auth.provider.shared.returned import A_LEASE, AN_ENTRY, BOTH, WHETHER, Promise
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import (
-    WorkCancelledError,
+    WorkBrokenOffError,
     run_to_the_end,
     run_within,
     silence,
@@ -62,7 +62,7 @@ class ResilientStore:
 
     async def load(self) -> Entry | None:
         """Return the entry, or None."""
-        entry = await self._run("load", Entry | None, self._store.load)
+        entry = await self._run("load", AN_ENTRY, self._store.load)
         self._report_unreadable(entry)
         return entry
 
@@ -72,9 +72,8 @@ class ResilientStore:
 
     async def save(self, record: Record, *, replaces: int, fence: int) -> bool:
         """Write a record if the entry is still of that generation; tell whether it was."""
-        return await self._run(
-            "save", bool, self._store.save, record, replaces=replaces, fence=fence
-        )
+        save = self._store.save
+        return await self._run("save", WHETHER, save, record, replaces=replaces, fence=fence)
 
     async def save_and_release(
         self, record: Record, lease: "HeldLease", *, replaces: int, fence: int
@@ -85,7 +84,7 @@ class ResilientStore:
             return await self.save(record, replaces=replaces, fence=fence)
         is_written = await self._run(
             "save",
-            bool,
+            WHETHER,
             store.save_and_release,
             record,
             replaces=replaces,
@@ -100,7 +99,7 @@ class ResilientStore:
         """Ask for the right to refresh; None if another process has it."""
         request = _LeaseRequest(self._store, self._sharing)
         try:
-            lease = await self._run("lease", object, request.send)
+            lease = await self._run("lease", A_LEASE, request.send)
         except (asyncio.CancelledError, StoreUnavailableError):
             await request.abandon()
             raise
@@ -111,11 +110,12 @@ class ResilientStore:
 
     async def wait_for_change(self, generation: int, seconds: float) -> None:
         """Wait until the entry is of another generation, or for so long."""
-        if not self._store.can_watch:
+        if not self._can_watch():
             await self._clock.sleep(seconds)
             return
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        watching = asyncio.ensure_future(self._store.watch(self._key, generation=generation))
+        watch = _call(self._store.watch, self._key, generation=generation)
+        watching = asyncio.ensure_future(watch)
         silence(sleeping)
         silence(watching)
         try:
@@ -123,15 +123,24 @@ class ResilientStore:
             if watching.done() and (watching.cancelled() or watching.exception()):
                 # Looking again at once would only load a store that is not well.
                 await asyncio.wait((sleeping,))
+            if sleeping.done():
+                # The clock of a caller's own may have failed.
+                sleeping.result()
         finally:
             for task in (sleeping, watching):
                 task.cancel()
             await asyncio.wait((sleeping, watching), timeout=self._sharing.store_timeout)
 
+    def _can_watch(self) -> bool:
+        try:
+            return bool(self._store.can_watch)
+        except Exception:  # noqa: BLE001 - whatever a store raises
+            return False
+
     async def _run(
         self,
         operation: str,
-        kind: type | UnionType,
+        promise: Promise,
         method: Callable[Concatenate[str, P], Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -143,14 +152,12 @@ class ResilientStore:
         try:
             work = _call(method, self._key, *args, **kwargs)
             result = await run_within(self._sharing.store_timeout, work, "aritma-auth store")
-            if not isinstance(result, kind):
-                problem = f"{operation} returned what is of type {type(result).__name__}"
-                raise StoreError(problem)  # noqa: TRY301 - as if the store had told it
+            promise.require(method, result)
         except (ConfigurationError, StoreError) as error:
             # Ours: they hold no secret, and say what to do.
             problem = str(error)
-        except WorkCancelledError:
-            problem = "the store awaited a cancelled task"
+        except WorkBrokenOffError as broken:
+            problem = broken.raised
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             problem = type(error).__name__
         else:
@@ -183,10 +190,13 @@ class _LeaseRequest:
         store, seconds = self._store, self._sharing.lease
         if isinstance(store, PairedOperations):
             granted = await store.acquire_and_load(key, seconds=seconds)
+            BOTH.require(store.acquire_and_load, granted)
             self._granted, self.entry = granted or (None, None)
             self.is_loaded = True
         else:
-            self._granted = await store.acquire(key, seconds=seconds)
+            lease = await store.acquire(key, seconds=seconds)
+            A_LEASE.require(store.acquire, lease)
+            self._granted = lease
         lease = self._granted
         if self._is_abandoned:
             await self.abandon()

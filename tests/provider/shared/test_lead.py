@@ -239,6 +239,35 @@ async def test_a_watch_that_fails_is_no_reason_to_hurry(clock):
     await lease.release()
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_clock_that_cannot_sleep_ends_the_wait_for_another_process(clock, has_ended):
+    """It is named, and the store is not polled without a pause."""
+    store = aa.MemoryTokenStore()
+    rig = Rig(clock, store=store)
+    looks, load = [], store.load
+
+    async def count(key):
+        looks.append(key)
+        return await load(key)
+
+    async def watch(_key, *, generation):
+        if has_ended:
+            raise OSError("no subscription")
+        await asyncio.Event().wait()
+
+    async def sleep(_seconds):
+        raise OSError("no timer")
+
+    store.watch, store.load, clock.sleep = watch, count, sleep
+    lease = await store.acquire(key_for(rig), seconds=3600)
+    with pytest.raises(aa.ConfigurationError, match=r"sleep\(\) of the clock FakeClock raised OSE"):
+        await rig.get()
+    await lease.release()
+    await rig.provider.aclose()
+
+    assert len(looks) < 5
+
+
 async def test_the_leader_adopts_what_came_between_look_and_lease(clock, store):
     """A leader adopts what the previous holder has stored just before."""
     rig = Rig(clock, store=store)

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import attrs
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed
+from aritma_auth.stores import Entry, Record, SharedBackoff
 from support.clock import LoopClock
 from support.loops import run_leaping
 from support.rig import Rig
@@ -64,7 +66,8 @@ class OddStore(aa.MemoryTokenStore):
 
     async def acquire(self, key, *, seconds):
         lease = await self._do("acquire", super().acquire, key, seconds=seconds)
-        return OddLease(lease, self) if hasattr(lease, "fence") else lease
+        is_right = self.operation != "acquire" and lease is not None
+        return OddLease(lease, self) if is_right else lease
 
     async def watch(self, key, *, generation):
         await self._do("watch", super().watch, key, generation=generation)
@@ -118,14 +121,60 @@ def test_an_odd_store_costs_nobody_a_refresh_for_ever(operation, odd, grant):
 
     problems = run_leaping(job())
 
-    if grant.is_reusable and operation != "acquire":
+    if grant.is_reusable:
         assert problems == [None, None]
 
 
-@pytest.mark.parametrize("operation", ["load", "save"])
-def test_what_is_wrong_with_an_odd_store_is_said(clock, operation):
-    """The event names the operation and the type, never the value."""
-    store = OddStore(clock, operation, give_a_text)
+BACKOFF = SharedBackoff(aa.TransportError("down"))
+
+
+class Fenceless:
+    """What has the methods of a lease, and no number."""
+
+    keep = release = staticmethod(await_a_cancelled_task)
+
+    def __init__(self, fence="1"):
+        self.fence = fence
+
+
+ENTRY, ANSWER = "an Entry or None", "True or False"
+LEASE = "a Lease, with fence, keep() and release(), or None"
+WRONG = [
+    ("load", "text", ENTRY, "a value of type str"),
+    ("load", aa.Token("canary"), ENTRY, "a value of type Token"),
+    ("load", Record(), ENTRY, "a value of type Record"),
+    ("load", Entry, ENTRY, "a value of type type"),
+    ("load", Entry(None), ENTRY, "an Entry whose record is of the wrong kind"),
+    ("load", Entry(Record(), generation="2"), ENTRY, "an Entry whose generation is of"),
+    ("load", Entry(Record(), token_age=float("nan")), ENTRY, "an Entry whose token_age is of"),
+    ("load", Entry(Record(), problem=7), ENTRY, "an Entry whose problem is of the wrong kind"),
+    ("load", Entry(Record({"access_token": "canary"})), ENTRY, "an Entry whose record.token is of"),
+    ("load", Entry(Record(serial=True)), ENTRY, "an Entry whose record.serial is of"),
+    ("load", Entry(Record(redeeming_since="now")), ENTRY, "an Entry whose record.redeeming_since"),
+    ("load", Entry(Record(backoff="5 s")), ENTRY, "an Entry whose record.backoff is of"),
+    *(
+        ("load", Entry(Record(backoff=attrs.evolve(BACKOFF, **wrong))), ENTRY, "an Entry whose")
+        for wrong in ({"error": OSError()}, {"count": 1.5}, {"seconds": None}, {"credential": 1})
+    ),
+    ("save", None, ANSWER, "None"),
+    ("save", 1, ANSWER, "a value of type int"),
+    ("save", "yes", ANSWER, "a value of type str"),
+    ("acquire", True, LEASE, "a value of type bool"),
+    ("acquire", "text", LEASE, "a value of type str"),
+    ("acquire", object(), LEASE, "a value of type object"),
+    ("acquire", Fenceless(), LEASE, "a value of type Fenceless"),
+    ("acquire", Fenceless, LEASE, "a value of type type"),
+]
+
+
+@pytest.mark.parametrize(("operation", "returned", "wanted", "found"), WRONG)
+def test_what_is_wrong_with_an_odd_store_is_said(clock, operation, returned, wanted, found):
+    """The event names the class, the method and the types, never a value; the store is away."""
+
+    async def give():
+        return returned
+
+    store = OddStore(clock, operation, give)
     rig = Rig(clock, store=store)
 
     async def job():
@@ -134,6 +183,70 @@ def test_what_is_wrong_with_an_odd_store_is_said(clock, operation):
 
     run_leaping(job())
 
-    assert rig.happened(StoreFailed)[0] == StoreFailed(
-        operation, f"{operation} returned what is of type str"
+    told = rig.happened(StoreFailed)[0]
+    shown = {"acquire": "lease"}.get(operation, operation)
+    assert told.operation == shown
+    assert told.error.startswith(f"OddStore.{operation} must return {wanted}; it returned {found}")
+    assert "canary" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [
+        ("text", "a value of type str"),
+        ((None, None), "a pair without a Lease"),
+        (("lease", None), "a value of type str"),
+        ((1, 2, 3), "a value of type tuple"),
+        ((Fenceless(1), "text"), "a value of type str"),
+    ],
+)
+def test_a_pair_of_operations_must_return_both(clock, returned, found):
+    """A store that offers two operations at once is held to what it offers."""
+
+    class Paired(OddStore):
+        async def acquire_and_load(self, _key, *, seconds):
+            return returned
+
+        async def save_and_release(self, _key, _record, *, replaces, fence, lease):
+            return None
+
+    rig = Rig(clock, store=Paired(clock, None, None))
+
+    async def job():
+        await rig.provider.get_token()
+        await rig.provider.aclose()
+
+    run_leaping(job())
+
+    assert rig.happened(StoreFailed)[0].error == (
+        "Paired.acquire_and_load must return a Lease and an Entry or None, as a pair, or None; "
+        f"it returned {found}"
     )
+
+
+def test_a_store_whose_can_watch_fails_is_polled():
+    """A property may raise like a method."""
+    clock = LoopClock()
+
+    class Unwatched(aa.MemoryTokenStore):
+        @property
+        def can_watch(self):
+            raise OSError
+
+    store = Unwatched(clock=clock)
+    leader, waiter = (Rig(clock, store=store) for _ in range(2))
+
+    async def job():
+        response = leader.client.hold()
+        callers = [asyncio.ensure_future(leader.get())]
+        await asyncio.sleep(0.1)
+        callers.append(asyncio.ensure_future(waiter.get()))
+        await asyncio.sleep(1)
+        response.set_result(leader.client.make_token())
+        tokens = await asyncio.gather(*callers)
+        await leader.provider.aclose()
+        await waiter.provider.aclose()
+        return tokens
+
+    assert run_leaping(job()) == ["token-1", "token-1"]
+    assert len(leader.client.grants) + len(waiter.client.grants) == 1

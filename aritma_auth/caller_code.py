@@ -1,0 +1,162 @@
+"""
+The border to a caller's own code: functions and clocks that may raise or return anything.
+
+What such code raises becomes an error of this package that names the code, the class and the place;
+its text may be secret. An error of this package passes as it is. A KeyboardInterrupt and a
+SystemExit go to whoever runs the program.
+"""
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar, final
+
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    TransportError,
+    type_name,
+    wrong_kind,
+)
+from aritma_auth.runtime.clock import Clock, SystemClock
+from aritma_auth.runtime.raised import INTERRUPTS, describe_raised
+from aritma_auth.runtime.tasks import WorkBrokenOffError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def call(what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """
+    Call a plain function that the caller gave.
+
+    Args:
+        what: The function, for the error.
+
+        function: The function.
+
+        args: What it is called with.
+
+        kwargs: The same, by name.
+
+    Raises:
+        ConfigurationError: It raised what is no error of this package.
+    """
+    try:
+        return function(*args, **kwargs)
+    except (AritmaAuthError, *INTERRUPTS):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a caller's function raises
+        problem = _raised(what, describe_raised(error))
+    # Outside the except block: the caught error may hold a secret.
+    raise problem
+
+
+def broken_off(
+    what: str, broken: WorkBrokenOffError, *, may_have_arrived: bool = False
+) -> AritmaAuthError:
+    """
+    Make the error of a caller's coroutine that was ended by what is no Exception.
+
+    After an interrupt the next attempt may work; the interrupt itself has reached whoever runs the
+    program.
+
+    Args:
+        what: The coroutine's function, for the error.
+
+        broken: What ended it.
+
+        may_have_arrived: It may have sent a request.
+    """
+    if broken.is_interrupt:
+        return TransportError(
+            f"{what} was interrupted ({broken.raised}): try again",
+            may_have_arrived=may_have_arrived,
+        )
+    return _raised(what, broken.raised)
+
+
+def _raised(what: str, raised: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{what} raised {raised}: it must return, or raise an error of aritma_auth"
+    )
+
+
+def require_clock(clock: object) -> Clock:
+    """
+    Return a clock whose every fault is a ConfigurationError; both of its times are read once.
+
+    Args:
+        clock: What was given as ``clock``.
+
+    Raises:
+        ConfigurationError: It is no clock, or tells no time.
+    """
+    # Either may be trusted, and the cached path calls its functions without a frame of ours.
+    if type(clock) is SystemClock or type(clock) is CheckedClock:
+        return clock
+    if isinstance(clock, type) or not isinstance(clock, Clock):
+        raise wrong_kind("clock", "a Clock, such as SYSTEM_CLOCK", clock)
+    checked = CheckedClock(clock)
+    checked.monotonic()
+    checked.time()
+    return checked
+
+
+@final
+class CheckedClock:
+    """
+    A caller's clock that tells seconds or raises a ConfigurationError.
+
+    Args:
+        clock: The caller's.
+    """
+
+    __slots__ = ("_clock", "counts_suspend")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.counts_suspend = bool(clock.counts_suspend)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return self._read("monotonic", self._clock.monotonic)
+
+    def time(self) -> float:
+        """Return POSIX seconds, as the wall clock has them."""
+        return self._read("time", self._clock.time)
+
+    def _read(self, name: str, read: Callable[[], object]) -> float:
+        what = f"{name}() of the clock {type_name(self._clock)}"
+        seconds = call(what, read)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            if inspect.iscoroutine(seconds):
+                seconds.close()
+            raise wrong_kind(f"what {what} returns", "a finite number of seconds", seconds)
+        # Compared, not converted: an int may be larger than any float; and nan compares to nothing.
+        if not abs(seconds) <= sys.float_info.max:
+            raise ConfigurationError(f"{what} must return a finite number, not {seconds!r:.40}")
+        return seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        what = f"sleep() of the clock {type_name(self._clock)}"
+        waiting = call(what, self._clock.sleep, seconds)
+        if not isinstance(waiting, Awaitable):
+            raise wrong_kind(f"what {what} returns", "an awaitable", waiting)
+        try:
+            await waiting
+        except (AritmaAuthError, GeneratorExit, *INTERRUPTS):
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The clock awaited a task that was cancelled from elsewhere.
+            problem = _raised(what, describe_raised(error))
+        except BaseException as error:  # noqa: BLE001 - whatever a caller's clock raises
+            problem = _raised(what, describe_raised(error))
+        else:
+            return
+        raise problem
