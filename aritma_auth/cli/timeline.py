@@ -168,11 +168,9 @@ class View:
             line.append(blocks[state], style=_COLOURS[state])
         yield line
         yield Text(marks)
-        legend = Text(style="dim", no_wrap=False, overflow="fold")
-        for name in _STATES:
-            legend.append(f"{blocks[name]} {name}  ")
-        legend.append(f"^ refresh  ! failure  x rejected  {scale:g} s each")
-        yield legend
+        named = [f"{blocks[name]} {name}" for name in _STATES]
+        named += ["^ refresh", "! failure", "x rejected", f"{scale:g} s each"]
+        yield Text(_lay_out(named, width), style="dim", overflow="fold")
         yield Text()
         yield self._numbers()
         if not self.shows_events:
@@ -204,6 +202,18 @@ class View:
         table.add_row("calls", calls)
         table.add_row("waiters", f"{timeline.most_waiters} at most for one refresh")
         return table
+
+
+def _lay_out(items: list[str], width: int) -> str:
+    """Put items beside one another, and break lines between them alone."""
+    lines = items[:1]
+    for item in items[1:]:
+        longer = f"{lines[-1]}  {item}"
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return "\n".join(lines)
 
 
 def _describe_token(status: ProviderStatus) -> str:

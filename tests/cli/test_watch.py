@@ -52,8 +52,8 @@ o#########=====--...##.
 ^         !  x      ^
 # fresh  = stale  - expiring
 . expired  o none  ^ refresh
-! failure  x rejected  2 s
-each
+! failure  x rejected
+2 s each
 
 token      expired,
            1f2a3b4c, expires

@@ -26,7 +26,7 @@ input{width:100%;margin-top:.3rem;padding:.7rem .8rem;font:inherit;color:var(--t
 background:var(--card);border:1px solid var(--field);border-radius:.5rem}
 input[aria-invalid]{border:2px solid var(--danger)}
 .buttons{display:flex;flex-wrap:wrap;gap:.6rem;margin-top:1.5rem}
-button{flex:1 1 8rem;padding:.75rem 1.2rem;font:inherit;font-weight:600;
+button{flex:1 1 8rem;white-space:nowrap;padding:.75rem 1.2rem;font:inherit;font-weight:600;
 border:1px solid var(--accent);border-radius:.5rem;background:var(--accent);
 color:var(--on-accent);cursor:pointer}
 button.second{background:var(--card);color:var(--accent)}
