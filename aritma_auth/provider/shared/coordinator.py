@@ -103,7 +103,8 @@ class RefreshCoordinator:
 
     def signed_in(self, token: Token | None) -> None:
         """Learn of a sign-in here, or with None of its end; the caller holds the state lock."""
-        self._known = self._known.signed_in(token, wall=self.settings.clock.time())
+        clock = self.settings.clock
+        self._known = self._known.signed_in(token, now=clock.monotonic(), wall=clock.time())
 
     async def write(self, purpose: Purpose = Purpose.WRITE_NOW) -> bool:
         """Write the newest token or the sign-in's end to the store; tell whether it is there."""

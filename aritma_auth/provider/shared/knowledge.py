@@ -95,6 +95,12 @@ class View:
         """There is an entry that this process cannot read: it may hold anything."""
         return self.entry is not None and self.entry.problem is not None
 
+    @property
+    def issued_by(self) -> float:
+        """Then its token had been issued: the store may tell its age, whatever wall clocks say."""
+        told = None if self.entry is None else self.entry.token_age
+        return self.asked_at - max(0.0, told or 0.0)
+
     def written(self, record: Record) -> "View":
         """Give the view after this process has replaced the entry."""
         entry = self.entry
@@ -142,6 +148,8 @@ class Knowledge:
     """The grant may not be presented any more."""
     newest: VersionedToken = attrs.field(factory=VersionedToken)
     """The newest token; without a token but with a serial the sign-in has ended."""
+    issued_by: float = float("inf")
+    """Then it had been issued."""
     is_owed: bool = False
     """The store does not have it, as far as is known: it must be written."""
     is_by_user: bool = False
@@ -152,6 +160,8 @@ class Knowledge:
     """Attempts to write it of which it is not known whether they were successful."""
     is_new: bool = False
     """It came from the user and has not met the store yet: it is newer than what is there."""
+    is_raised: bool = False
+    """Its serial is above whatever an entry may have that cannot be read."""
     mark: float | None = None
     """The mark on the stored token that was seen last, or put there."""
     mark_seen_at: float = 0.0
@@ -165,7 +175,7 @@ class Knowledge:
     is_leading: bool = False
     """A refresh here holds the lease; if another begins, that one was cut off."""
 
-    def signed_in(self, token: Token | None, *, wall: float) -> "Knowledge":
+    def signed_in(self, token: Token | None, *, now: float, wall: float) -> "Knowledge":
         """
         Learn of a sign-in here, or with None of its end.
 
@@ -173,24 +183,28 @@ class Knowledge:
         it, also while the store cannot be asked.
         """
         newest = VersionedToken(token, max(self.newest.serial + _UNSEEN, int(wall * _SECOND)))
+        age = 0.0 if token is None else max(0.0, wall - token.issued_at)
         is_spent = not self.is_reusable
         return attrs.evolve(
             self,
             newest=newest,
+            issued_by=now - age,
             is_owed=True,
             is_by_user=True,
             is_grant_spent=is_spent,
             unresolved=0,
             is_new=True,
+            is_raised=False,
         )
 
-    def refreshed(self, token: Token) -> "Knowledge":
+    def refreshed(self, token: Token, *, asked_at: float) -> "Knowledge":
         """Learn of a token from the server."""
         newest = VersionedToken(token, self.newest.serial + 1)
         is_spent = not self.is_reusable
         return attrs.evolve(
             self,
             newest=newest,
+            issued_by=asked_at,
             is_owed=True,
             is_by_user=False,
             is_grant_spent=is_spent,
@@ -198,9 +212,14 @@ class Knowledge:
             is_new=False,
         )
 
-    def dated(self, issued_at: float) -> "Knowledge":
-        """Learn by the monotonic clock that the newest token was issued no later than then."""
-        token = self.newest.token
+    def dated(self, *, now: float, wall: float) -> "Knowledge":
+        """
+        Date the newest token by the wall clock as it is now, before it is written.
+
+        The others tell its age by its dates. Those are of another host's clock, or of one that may
+        have been set back since.
+        """
+        token, issued_at = self.newest.token, wall - (now - self.issued_by)
         late = 0.0 if token is None else token.issued_at - max(issued_at, 1.0)
         if token is None or late < _CLOCK_STEP:
             return self
@@ -215,13 +234,16 @@ class Knowledge:
         Another host's clock may be ahead, so that what it stored before has the higher serial. Not
         if the sign-in may have been stored already: then what is stored may be its successor.
         """
-        serial = view.record.serial
-        if view.is_unreadable:
+        serial, is_raised = view.record.serial, view.is_unreadable
+        if is_raised and self.is_raised:
+            return self
+        if is_raised:
             # Its serial cannot be read either: it came of a clock that differs by no more.
             serial = self.newest.serial + _UNSEEN + int(_CLOCKS_DIFFER * _SECOND)
         if not self.is_owed or serial < self.newest.serial or self.unresolved:
             return self
-        return attrs.evolve(self, newest=attrs.evolve(self.newest, serial=serial + 1))
+        newest = attrs.evolve(self.newest, serial=serial + 1)
+        return attrs.evolve(self, newest=newest, is_raised=is_raised)
 
     def marked(self, mark: float | None, *, at: float) -> "Knowledge":
         """Learn of a mark that this process has put on the stored token."""
@@ -263,10 +285,20 @@ class Knowledge:
         if view.is_unreadable:
             return self
         if record.serial >= self.newest.serial:
-            newest = VersionedToken(record.token, record.serial)
-            is_by_user = self.is_by_user and is_same(newest.token, self.newest.token)
-            return attrs.evolve(self, newest=newest, is_owed=False, is_by_user=is_by_user)
+            return self.adopted(view)
         return attrs.evolve(self, is_owed=self.is_owed or self.is_ahead_of(view))
+
+    def adopted(self, view: View) -> "Knowledge":
+        """Take what is stored for the newest token."""
+        newest = VersionedToken(view.record.token, view.record.serial)
+        is_known = is_same(newest.token, self.newest.token)
+        return attrs.evolve(
+            self,
+            newest=newest,
+            issued_by=min(view.issued_by, self.issued_by) if is_known else view.issued_by,
+            is_owed=False,
+            is_by_user=self.is_by_user and is_known,
+        )
 
     def is_ahead_of(self, view: View) -> bool:
         """

@@ -69,7 +69,7 @@ from aritma_auth.protocol.grants import RefreshTokenGrant
 from aritma_auth.protocol.json_response import is_ambiguous
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.shared import messages as msg
-from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, VersionedToken, is_same
+from aritma_auth.provider.shared.knowledge import Found, Knowledge, Moment, is_same
 from aritma_auth.provider.shared.situation import Rules, Situation
 from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import SIGN_IN_AGAIN
@@ -193,10 +193,8 @@ class _Step(Situation):
 
     def _adopt(self, found: Found) -> msg.Action:
         state, life = self.state, found.life
-        newest = VersionedToken(found.token, state.view.record.serial)
-        state.known = attrs.evolve(
-            state.known, newest=newest, is_owed=False, is_by_user=False, away_since=None
-        )
+        known = state.known.adopted(state.view)
+        state.known = attrs.evolve(known, is_by_user=False, away_since=None)
         return self._release(
             msg.Serve(found.token, life.issued_at, life.wall_issued_at, is_adopted=True)
         )
@@ -274,7 +272,7 @@ class _Step(Situation):
         state = self.state
         if self.is_overruled:
             return self._again()
-        state.known = state.known.refreshed(response.token)
+        state.known = state.known.refreshed(response.token, asked_at=response.asked_at)
         state.response, state.writes = response, 0
         return self._serve(response) if state.is_alone else self._decide()
 
@@ -335,11 +333,8 @@ class _Step(Situation):
         return self._write()
 
     def _write(self) -> msg.Action:
-        state, response, moment = self.state, self.state.response, self.moment
-        known = state.known
-        if response is not None:
-            # The wall clock tells the others its age, and may have been set back meanwhile.
-            known = known.dated(moment.wall - (moment.now - response.asked_at))
+        state, moment = self.state, self.moment
+        known = state.known.dated(now=moment.now, wall=moment.wall)
         state.known = attrs.evolve(known, unresolved=known.unresolved + 1)
         return self._save(Phase.WRITE, state.known.owed_record(state.view))
 

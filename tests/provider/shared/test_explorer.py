@@ -29,7 +29,9 @@ def test_no_random_way_through_four_faults_breaks_an_invariant():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("faults", [[], ["crash"], ["outage"]], ids=["healthy", "crash", "outage"])
+@pytest.mark.parametrize(
+    "faults", [[], ["crash"], ["outage"], ["forget"]], ids=["healthy", "crash", "outage", "forget"]
+)
 def test_a_process_with_a_wrong_key_harms_nobody(faults):
     """It replaces nothing that it cannot read, and says that this is an outage."""
     assert explore(start(*faults, wrong_key=True)) > 40

@@ -83,10 +83,10 @@ def test_what_we_wrote_back_after_a_loss_of_memory_is_not_adopted(behind):
 @pytest.mark.parametrize("asked", ["refresh", "write"])
 def test_a_sign_in_outranks_what_a_clock_ahead_has_stored(ahead, asked):
     """Even if a refresh looks first: it was stored before, and only seems to be newer."""
-    known = NOTHING.signed_in(NEW, wall=WALL)
+    known = NOTHING.signed_in(NEW, now=1000.0, wall=WALL)
     purpose = Purpose.REFRESH if asked == "refresh" else Purpose.WRITE_NOW
     state, _ = RULES.begin(known, purpose, at(0.0))
-    stored = NOTHING.signed_in(OLD, wall=WALL + ahead).newest
+    stored = NOTHING.signed_in(OLD, now=1000.0, wall=WALL + ahead).newest
     entry = Entry(Record(stored.token, stored.serial))
     state, _ = RULES.step(state, Loaded(View(entry, 1000.0, WALL)), at(0.0))
 
@@ -95,25 +95,43 @@ def test_a_sign_in_outranks_what_a_clock_ahead_has_stored(ahead, asked):
     assert state.known.is_owed
 
 
+@pytest.mark.parametrize("token", [None, NEW])
+def test_what_cannot_be_read_raises_a_serial_once(token):
+    """Each look would put it minutes ahead of the clock, and above the sign-ins of other hosts."""
+    known = NOTHING.signed_in(token, now=1000.0, wall=WALL)
+    unreadable = View(Entry(Record(), problem="another key"), 1000.0, WALL)
+    raised = known.outranking(unreadable)
+    another = known.signed_in(token, now=1001.0, wall=WALL + 1)
+
+    assert raised.newest.serial > known.newest.serial + 300_000_000
+    assert raised.outranking(unreadable) == raised
+    assert another.outranking(unreadable).newest.serial > another.newest.serial
+    stored = NOTHING.signed_in(OLD, now=1000.0, wall=WALL + 7200).newest
+    readable = View(Entry(Record(stored.token, stored.serial)), 1001.0, WALL + 1)
+    assert raised.outranking(readable).newest.serial == stored.serial + 1
+
+
 @pytest.mark.parametrize("earlier", [1, 2, 5])
 def test_a_sign_in_is_newer_than_any_number_of_earlier_ones_elsewhere(earlier):
     """The clock says so where the store cannot be asked: no sign-in's serial runs ahead of it."""
     other = NOTHING
     for number in range(earlier):
-        other = other.signed_in(OLD, wall=WALL + number / 10)
+        other = other.signed_in(OLD, now=1000.0, wall=WALL + number / 10)
 
-    known = NOTHING.signed_in(NEW, wall=WALL + 1)
+    known = NOTHING.signed_in(NEW, now=1000.0, wall=WALL + 1)
 
     assert known.newest.serial > other.newest.serial
-    assert other.signed_in(NEW, wall=WALL - 7200).newest.serial > other.newest.serial
+    assert other.signed_in(NEW, now=1000.0, wall=WALL - 7200).newest.serial > other.newest.serial
 
 
 @pytest.mark.parametrize("event", [Loaded(View(None, 1000.0, WALL)), Unavailable()])
 def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
     """Later the serials tell which sign-in is newer: another host's may have come since."""
-    state, _ = RULES.begin(NOTHING.signed_in(NEW, wall=WALL), Purpose.WRITE_NOW, at(0.0))
+    state, _ = RULES.begin(
+        NOTHING.signed_in(NEW, now=1000.0, wall=WALL), Purpose.WRITE_NOW, at(0.0)
+    )
     state, _ = RULES.step(state, event, at(0.0))
-    other = NOTHING.signed_in(OLD, wall=WALL + 200).newest
+    other = NOTHING.signed_in(OLD, now=1000.0, wall=WALL + 200).newest
     later = View(Entry(Record(other.token, other.serial)), 1001.0, WALL + 1)
     state, _ = RULES.begin(state.known, Purpose.REFRESH, at(1.0))
     state, _ = RULES.step(state, Loaded(later), at(1.0))
@@ -126,7 +144,7 @@ def test_a_sign_in_is_new_until_its_own_call_has_met_the_store(event):
 )
 def test_a_token_is_stored_as_old_as_the_monotonic_clock_says(back, age):
     """The wall clock, by which others count, may be set back between the response and its write."""
-    ask, _ = RULES.begin(NOTHING.signed_in(OLD, wall=WALL), Purpose.REFRESH, at(0.0))
+    ask, _ = RULES.begin(NOTHING.signed_in(OLD, now=1000.0, wall=WALL), Purpose.REFRESH, at(0.0))
     state = attrs.evolve(ask, phase=Phase.ASK, basis=OLD, serial=ask.known.newest.serial)
     later = at(3.0, wall=WALL + 3.0 - back)
     state, action = RULES.step(state, Responded(NEW, 1000.0), later)
@@ -136,6 +154,32 @@ def test_a_token_is_stored_as_old_as_the_monotonic_clock_says(back, age):
     assert later.wall - written.issued_at == age
     assert written.expires_at - written.issued_at == NEW.expires_at - NEW.issued_at
     assert state.response.token is NEW
+
+
+@pytest.mark.parametrize("age", [0.0, 40.0, 7200.0])
+@pytest.mark.parametrize("back", [-7200.0, 0.0, 200.0, 7200.0])
+def test_a_token_that_a_store_lost_is_written_back_as_old_as_it_is(back, age):
+    """Its issuer's clock may have been ahead of this one, and the store has said how old it was."""
+    token = attrs.evolve(OLD, issued_at=WALL - age + back, expires_at=WALL - age + back + 60)
+    view = View(Entry(Record(token, 1), token_age=age), asked_at=1000.0, asked_wall=WALL)
+    state, _ = RULES.begin(NOTHING.saw(view), Purpose.REFRESH, at(50.0))
+    state, action = RULES.step(state, Loaded(View(None, 1050.0, WALL + 50)), at(50.0))
+
+    assert isinstance(action, Save)
+    written = action.record.token
+    assert WALL + 50 - written.issued_at == max(50 + age, 50 + age - back)
+    assert written.expires_at - written.issued_at == 60
+
+
+@pytest.mark.parametrize("seen", [0.0, 1.0])
+def test_a_token_is_no_younger_for_having_been_seen_again(seen):
+    """A file does not tell its age, and a process that looks later knows of the earlier look."""
+    known = NOTHING.saw(View(Entry(Record(OLD, 1), token_age=40.0), asked_at=1000.0))
+    again = known.saw(View(Entry(Record(OLD, 1)), asked_at=1000.0 + seen))
+    other = known.saw(View(Entry(Record(NEW, 2)), asked_at=1000.0 + seen))
+
+    assert again.issued_by == 960.0
+    assert other.issued_by == 1000.0 + seen
 
 
 @pytest.mark.parametrize("seen", [0.0, 4.0, 60.0])

@@ -81,6 +81,7 @@ class _Key:
             one.newest.serial,
             one.is_owed,
             one.is_owed and one.is_by_user,
+            one.is_new and one.is_raised,
             _name(one.refused),
             min(one.unresolved, 2) if one.is_owed or is_writing else 0,
             one.is_new,

@@ -332,10 +332,14 @@ def _user_acts(world, index, act):
     process = world.processes[index]
     signed_in = TOKENS["b"] if act == "sign-in" else None
     is_first = {"sign-in", "forget"} <= world.faults
-    known = process.known.signed_in(signed_in, wall=10_000.0 if is_first else 20_000.0)
+    wall = 10_000.0 if is_first else 20_000.0
+    known = process.known.signed_in(signed_in, now=world.now, wall=wall)
     # Two acts of which neither was written before the other began have no order.
     others = [other for other in world.processes if other.known.is_owed and other.known.is_by_user]
-    wanted = frozenset({family(signed_in)}) | (world.wanted if others else frozenset())
+    # Who cannot read the entry cannot forget it, and is told so.
+    is_in_vain = signed_in is None and not reads(world, index)
+    is_open = bool(others) or is_in_vain
+    wanted = frozenset({family(signed_in)}) | (world.wanted if is_open else frozenset())
     generation = process.generation + 1
     world = attrs.evolve(world, wanted=wanted)
     world = world.with_process(index, known=known, held=None, generation=generation)

@@ -448,6 +448,64 @@ HISTORIES = {
         Step(102.0, "aclose", seconds=40.0),
     ),
     **{
+        f"a sign-in {skip} callbacks after forget began, in the same instant": (
+            ALONE,
+            Step(163.0, "set_token", anchor="step", skip=skip),
+            Step(164.0, "forget"),
+        )
+        for skip in (1, 3)
+    },
+    "a token is written back by another clock than its issuer's": (
+        World(
+            "signed_in",
+            "redis",
+            processes=3,
+            lifetime=60,
+            duration=200.0,
+            wall_offsets=(200.0, 0.0, 0.0),
+        ),
+        Step(10.0, "call", slot=1),
+        Step(65.0, "outage", detail="503", seconds=40.0),
+        Step(66.0, "amnesia"),
+        Step(70.0, "call", slot=1),
+        Step(75.0, "call", slot=2),
+    ),
+    "a token is written back after a restart, by a clock that was set back": (
+        World("signed_in", "redis", processes=1, lifetime=25, duration=240.0),
+        Step(34.0, "wall", seconds=-7200.0),
+        Step(158.0, "kill", seconds=0.1, anchor="sent", skip=2),
+        Step(158.3, "call"),
+        Step(162.0, "call", timeout=0.3),
+        Step(164.0, "amnesia"),
+        Step(166.0, "call"),
+    ),
+    "closed and started again in an outage": (
+        World("client_credentials", "", processes=1, lifetime=25, duration=181.0),
+        Step(130.0, "outage", detail="503", seconds=51.0),
+        *(Step(131.0 + 2 * at, "call") for at in range(12)),
+        Step(155.5, "aclose", seconds=0.1),
+        *(Step(157.0 + 2 * at, "call") for at in range(11)),
+    ),
+    "services without faults, of which one has another key": (
+        World(
+            "client_credentials", "redis", processes=3, lifetime=900, duration=2630.0, wrong_key=2
+        ),
+        *(
+            Step(at, "call", slot=slot, timeout=12.0)
+            for at, slot in (
+                (26.0, 1),
+                (63.0, 2),
+                (749.5, 0),
+                (821.0, 2),
+                (1751.0, 0),
+                (1771.0, 2),
+                (1789.0, 1),
+                (2612.0, 2),
+                (2624.0, 0),
+            )
+        ),
+    ),
+    **{
         f"a third process leads {seconds} s after a leader for whom another waits was killed": (
             World("client_credentials", "redis", processes=3, lifetime=60, duration=200.0),
             Step(99.0, "outage", detail="hang", seconds=60.0),

@@ -200,7 +200,7 @@ class History(Stage):
         can_have_another = process.provider.report_rejected(token)
         self.universe.note(process.name, "rejected", token.access_token, can_have_another)
         if can_have_another:
-            process.rejected[token.access_token] = self.universe.now
+            process.rejected[token.access_token] = self.universe.moment()
 
     def set_token(self, step, process):
         """Let the end-user sign in anew."""
@@ -231,11 +231,11 @@ class History(Stage):
             issued_at=issued_at,
             refresh_token=refresh.text,
         )
-        began = self.watch.begun[access.family.number] = self.universe.now
+        began = self.watch.begun[access.family.number] = self.universe.moment()
         process.signed_in.append(access.family.number)
         if await self._run_call(process, loop, "set_token", process.provider.set_token(token)):
             self.watch.superseded(process, began)
-            self.watch.installed[access.family.number] = self.universe.now
+            self.watch.installed[access.family.number] = self.universe.moment()
 
     async def _run_call(self, process, loop, what, awaitable):
         call = self.watch.begin(process, loop, what)
@@ -260,14 +260,14 @@ class History(Stage):
             self._cut(step, self._spawn(process, loop, self._forget(process, loop, "sign_out")))
 
     async def _forget(self, process, loop, what):
-        began = self.universe.now
+        began = self.universe.moment()
         # Until it has ended it may come before or after a sign-in that is set meanwhile.
         forgotten = [began, float("inf")]
         self.watch.forgotten.append(forgotten)
         process.has_forgotten = True
         if await self._run_call(process, loop, what, getattr(process.provider, what)()):
             self.watch.superseded(process, began)
-            forgotten[1] = self.universe.now
+            forgotten[1] = self.universe.moment()
 
     def aclose(self, step, process):
         process.closing_at = self.universe.now
@@ -290,7 +290,7 @@ class History(Stage):
     async def _close(self, process, loop):
         process.closing_at = self.universe.now
         if await self._run_call(process, loop, "aclose", process.provider.aclose()):
-            process.closed_at = self.universe.now
+            process.closed_at = self.universe.moment()
             self.universe.after(0.05, lambda: self._check_closed(process))
 
     def _check_closed(self, process):

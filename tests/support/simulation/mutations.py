@@ -279,8 +279,8 @@ MUTATIONS = (
         "a clock is set back while a late response is written",
         (
             (
-                "        if response is not None:\n            # The wall clock tells",
-                "        if False:\n            # The wall clock tells",
+                "        known = state.known.dated(now=moment.now, wall=moment.wall)\n",
+                "        known = state.known\n",
             ),
         ),
     ),

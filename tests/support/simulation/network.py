@@ -81,7 +81,7 @@ class Connection:
         self.universe = network.universe
         self.loop = loop
         self.process = loop.process
-        self.opened_at = self.universe.now
+        self.opened_at = self.universe.moment()
         self.sent_at = None
         self.ended_at = None
         self.exchange = None

@@ -104,6 +104,8 @@ class Process:
             a store, when it then asked for its secret.
 
         has_forgotten: Its application has called `forget` or `sign_out`.
+
+        started_at: True seconds when it began.
     """
 
     def __init__(self, history, slot, incarnation, machine, *, key="right"):
@@ -129,6 +131,7 @@ class Process:
         self.known = 0
         self.vault = (None, 0.0)
         self.superseded = {}
+        self.started_at = self.universe.now
         self.closing_at = self.closed_at = self.died_at = None
         self.universe.processes.append(self)
         self.universe.current = self

@@ -5,6 +5,7 @@ import gc
 import hashlib
 import heapq
 import itertools
+import math
 import random
 import time
 import warnings
@@ -61,6 +62,7 @@ class Universe:
         self.violation = None
         self.over = False
         self.current = None
+        self._told = 0.0
         self._agenda = []
         self._counter = itertools.count()
         self._order = self.stream("order")
@@ -79,6 +81,11 @@ class Universe:
         if self.violation is None and not self.over:
             self.note("VIOLATION", invariant, message)
             self.violation = Violation(invariant, message)
+
+    def moment(self):
+        """Give the true seconds, later than ever before: what happens in one instant has an order too."""
+        self._told = max(self.now, math.nextafter(self._told, math.inf))
+        return self._told
 
     def at(self, when, callback):
         """Let something happen at a moment of true time."""
