@@ -1,6 +1,5 @@
 """The simulation: its seeds hold, a history replays exactly, and a failure is made smaller."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -111,21 +110,18 @@ def test_a_failure_is_found_and_made_smaller(monkeypatch):
 @pytest.mark.parametrize("key", ["right", "wrong"])
 def test_a_process_that_reuses_no_token_is_found_out(key, monkeypatch):
     """One that cannot read the others' tokens counts by itself, and neither hides behind the other."""
-    get_token = History._get_token
+    call = History.call
 
-    async def ask_anew(history, process, loop, timeout):
+    def ask_anew(history, step, process):
         if process.key == key:
-            process.has_forgotten = True
-            # What the other one has written cannot be forgotten, and is told as such.
-            with contextlib.suppress(aa.StoreError):
-                await process.provider.forget()
-        return await get_token(history, process, loop, timeout)
+            history.forget(step, process)
+        history.universe.after(1.0, lambda: call(history, step, process))
 
     world = World("client_credentials", "redis", 2, lifetime=300, duration=400.0, wrong_key=1)
     calls = tuple(Step(10.0 + 15 * at, "call", at % 2) for at in range(25))
     with quiet():
         assert run_plan(Plan(1, world, calls)).violation is None
-        monkeypatch.setattr(History, "_get_token", ask_anew)
+        monkeypatch.setattr(History, "call", ask_anew)
         assert run_plan(Plan(1, world, calls)).violation.invariant == "tokens are reused"
 
 

@@ -7,15 +7,20 @@ from support.explorer.world import start
 
 
 def main(arguments):
-    """Explore, or walk after ``--walks COUNT``; ``--paired`` is the store that does two things at once."""
-    is_paired = "--paired" in arguments
-    chosen = [one for one in arguments if one != "--paired"]
+    """
+    Explore, or walk after ``--walks COUNT``.
+
+    ``--paired`` is the store that does two things at once; with ``--wrong-key`` one of the processes
+    cannot read what the other one writes.
+    """
+    kind = {"is_paired": "--paired" in arguments, "wrong_key": "--wrong-key" in arguments}
+    chosen = [one for one in arguments if one not in {"--paired", "--wrong-key"}]
     if chosen[0] == "--walks":
         count = int(chosen[1])
-        worlds = walk(start(*chosen[2:], is_paired=is_paired), count)
+        worlds = walk(start(*chosen[2:], **kind), count)
         print(f"{worlds:,} different worlds on {count:,} ways")
     else:
-        print(f"{explore(start(*chosen, is_paired=is_paired)):,} worlds")
+        print(f"{explore(start(*chosen, **kind)):,} worlds")
 
 
 if __name__ == "__main__":

@@ -95,8 +95,8 @@ def _moment(world, process):
 
 
 def _view(world, index):
-    process, entry = world.processes[index], world.entry
-    if entry is not None and not process.can_read and world.writer != index:
+    entry = world.entry
+    if entry is not None and not reads(world, index):
         entry = Entry(Record(), entry.generation, problem="another key")
     elif entry is not None:
         entry = attrs.evolve(entry, record=aged(world))
@@ -213,8 +213,9 @@ def _write(world, index, process, action, name):
     record, before = action.record, world.entry
     if record.serial < before.record.serial:
         raise BrokenInvariantError("an older token replaces a newer one")
-    is_readable = process.can_read or world.writer == index
-    if not is_readable and not (process.known.is_by_user and name == "write"):
+    # A sign-in made here is newer than whatever it is.
+    is_sign_in = process.known.is_by_user and (name == "write" or process.known.owes_sign_in)
+    if not reads(world, index) and not is_sign_in:
         raise BrokenInvariantError("an entry that could not be read is replaced")
     entry = Entry(record, before.generation + 1)
     return attrs.evolve(world, entry=entry, writer=index, noted_at=world.now)
@@ -266,7 +267,7 @@ def _check_error(world, index, state, error):
         if error.is_permanent or error.retry_after == 0:
             raise BrokenInvariantError("an outage is told as something permanent")
         return
-    if not world.processes[index].can_read and world.writer != index:
+    if not reads(world, index):
         raise BrokenInvariantError("sign in again, of an entry that cannot be read")
     # A sign-in that came since the process looked is as good as one that comes next.
     is_late = _generation(world.entry) != state.view.generation
@@ -348,4 +349,5 @@ def _user_acts(world, index, act):
 
 def reads(world, index):
     """Tell whether a process can read the entry."""
-    return world.processes[index].can_read or world.writer == index
+    keys = {world.processes[each].can_read for each in (index, world.writer)}
+    return world.writer == index or keys == {True}

@@ -81,7 +81,7 @@ class World:
     noted_at: float = 0.0
     """When the entry's backoff began."""
     writer: int = 0
-    """The process that wrote the entry: another one with a wrong key cannot read it."""
+    """The process that wrote the entry: none with another key can read it."""
     lease: int | None = None
     is_away: bool = False
     away_since: float = 0.0
