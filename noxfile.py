@@ -297,26 +297,36 @@ def fleet(session: nox.Session) -> None:
     session.run("pytest", "--numprocesses=2", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
 
 
+BROWSERS = ("chromium-headless-shell", "chromium")
+"""Either will do; the first has no windows and takes half the time."""
+
+
 def install_chromium(session: nox.Session) -> None:
-    """Install Debian's Chromium without its windows, where that is possible."""
+    """Install the first of Debian's browsers that can be had, where that is possible."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return
-    for command in (["update"], ["install", "-y", "chromium-headless-shell"]):
+
+    def run_apt(*arguments: str) -> None:
         session.run(
-            *("apt-get", "-qq", *command),
+            *("apt-get", "-qq", *arguments),
             env={"DEBIAN_FRONTEND": "noninteractive"},
             external=True,
             success_codes=range(256),
         )
 
+    run_apt("update")
+    for package in BROWSERS:
+        run_apt("install", "-y", package)
+        if shutil.which(package):
+            return
+
 
 @nox.session
 def browser(session: nox.Session) -> None:
     """Let a real browser go through the sandbox's pages, and the docs' search and applications."""
-    if not shutil.which("chromium-headless-shell"):
+    if not shutil.which(BROWSERS[0]):
         install_chromium(session)
-    # Either will do; the shell takes half the time.
-    if not any(map(shutil.which, ("chromium-headless-shell", "chromium"))):
+    if not any(map(shutil.which, BROWSERS)):
         session.skip("needs Debian's chromium: install it, or run this as root on Debian")
     install_groups(session, "browser", "docs")
     session.install("-e", ".[all]")
