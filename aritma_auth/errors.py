@@ -252,6 +252,35 @@ def require_flag(name: str, given: object) -> None:
         raise wrong_kind(name, "True or False", given)
 
 
+def require_function(
+    name: str, required: str, given: object, arguments: int, *, is_awaited: bool | None = None
+) -> None:
+    """
+    Require an argument to be a function that can be called as it will be.
+
+    Args:
+        name: The argument.
+
+        required: What it must be, in words.
+
+        given: What was given.
+
+        arguments: How many it will get, by position.
+
+        is_awaited: Whether what it returns is awaited; None if either will do.
+
+    Raises:
+        ConfigurationError: It is none, or one of another kind.
+    """
+    if not callable(given):
+        raise wrong_kind(name, required, given)
+    from aritma_auth.runtime.callables import find_misfit  # few clients have functions
+
+    misfit = find_misfit(given, arguments, is_awaited=is_awaited)
+    if misfit is not None:
+        raise ConfigurationError(f"{name} must be {required}: {misfit}")
+
+
 class TransportError(AritmaAuthError):
     """
     No response came; the same request may be sent again later.

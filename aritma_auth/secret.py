@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, final
 
-from aritma_auth.errors import ConfigurationError, require_seconds, type_name, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_function,
+    require_seconds,
+    type_name,
+    wrong_kind,
+)
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
@@ -111,8 +117,7 @@ class Secret:
         Raises:
             ConfigurationError: The source is not callable.
         """
-        if not callable(source):
-            raise wrong_kind("source", "a function without arguments", source)
+        require_function("source", "a function without arguments", source, 0)
         origin = "the secret's callable"
 
         async def read() -> SecretText:

@@ -171,9 +171,11 @@ async def test_a_failing_callable_is_told_by_its_place(is_async):
 
 
 async def test_a_callable_that_cannot_be_called_so_is_told_too():
-    """A callable that needs an argument has no frame that the error could name."""
+    """A callable that raises before its own code has no frame that the error could name."""
+    with pytest.raises(ConfigurationError, match=r"without arguments: it must take 0 arguments$"):
+        Secret.from_callable(lambda name: name)
     with pytest.raises(ConfigurationError, match=r"failed \(TypeError\)"):
-        await Secret.from_callable(lambda name: name).load()
+        await Secret.from_callable(iter).load()
 
 
 async def test_a_callable_that_awaits_a_cancelled_task_has_failed():

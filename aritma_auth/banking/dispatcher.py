@@ -23,11 +23,18 @@ import attrs
 from aritma_auth.banking.cloud_events import CloudEvent
 from aritma_auth.banking.deliveries import Claim, DeliveryLog, delivery_key
 from aritma_auth.banking.events import BankingEvent
-from aritma_auth.errors import ConfigurationError, printable, require_instance, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    printable,
+    require_function,
+    require_instance,
+    wrong_kind,
+)
 from aritma_auth.events import DeliveryFailed, DeliveryRepeated
 from aritma_auth.events.base import Listener
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_to_the_end, run_within
 from aritma_auth.runtime.values import Value
 
@@ -93,8 +100,10 @@ class EventDispatcher:
             require_instance("name", "a text or None", name, str)
 
         def register(handler: Callable[[E], Awaitable[None]]) -> Callable[[E], Awaitable[None]]:
+            required = "a coroutine function (async def) of one event"
             if not iscoroutinefunction(handler):
-                raise wrong_kind("the handler", "a coroutine function (async def)", handler)
+                raise wrong_kind("the handler", required, handler)
+            require_function("the handler", required, handler, 1, is_awaited=True)
             known = name or handler.__qualname__
             if any(other.name == known for other in self._handlers):
                 raise ConfigurationError(
@@ -138,7 +147,7 @@ class EventDispatcher:
         except WorkBrokenOffError as broken:
             problem = broken.raised
         except Exception as error:  # noqa: BLE001 - a log of the caller's may raise anything
-            problem = type(error).__name__
+            problem = describe_raised(error)
         if problem == _HANDLED:
             self._tell(DeliveryRepeated(handler.name, shown))
         elif problem is not None:
@@ -191,8 +200,8 @@ async def _problem_of(handling: Awaitable[None]) -> str | None:
     try:
         await handling
     except Exception as error:  # noqa: BLE001 - whatever a handler raises
-        # Its class alone: its text may quote the event.
-        return type(error).__name__
+        # Its class and place alone: its text may quote the event.
+        return describe_raised(error)
     return None
 
 

@@ -12,6 +12,7 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ConfigurationError,
     InvalidClientError,
+    require_function,
     require_instance,
     require_seconds,
     wrong_kind,
@@ -182,8 +183,8 @@ def _require_places(*places: object) -> None:
 
 
 def _require_optional(make_client: object, old_secret_id: object) -> None:
-    if make_client is not None and not callable(make_client):
-        raise wrong_kind("make_client", _MAKES_CLIENT, make_client)
+    if make_client is not None:
+        require_function("make_client", _MAKES_CLIENT, make_client, 1, is_awaited=False)
     if old_secret_id is not None:
         require_instance("old_secret_id", "an identifier or None", old_secret_id, str)
 

@@ -399,9 +399,11 @@ class ServerConnection:
 
             failure = broken_off("the source of the client's credential", broken)
         except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
+            from aritma_auth.runtime.raised import describe_raised  # of wrong code only
+
             failure = ConfigurationError(
                 "the source of the client's credential must give it, and raised "
-                f"{type(error).__name__}: look at its own log"
+                f"{describe_raised(error)}"
             )
         # Outside the except block: the caught error may hold the secret.
         raise failure

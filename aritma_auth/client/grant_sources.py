@@ -21,6 +21,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 LoadSecret = Callable[[CredentialSource], Awaitable[SecretText]]
@@ -186,7 +187,7 @@ async def _get_token(source: SubjectTokenSource, within: float) -> Token:
     except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
         problem = ConfigurationError(
             "the provider of the subject's token must give one, and raised "
-            f"{type(error).__name__}: look at its own log"
+            f"{describe_raised(error)}"
         )
     else:
         if isinstance(token, Token):

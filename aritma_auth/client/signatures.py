@@ -6,6 +6,7 @@ from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportErr
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.protocol.signing import RemoteSigner
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 
@@ -48,7 +49,7 @@ async def _await_signature(signer: RemoteSigner, signing_input: HiddenStr, withi
     except WorkBrokenOffError as broken:
         problem = f"its function raised {broken.raised}"
     except Exception as error:  # noqa: BLE001 - whatever a caller's function raises
-        problem = f"its function raised {type(error).__name__}"
+        problem = f"its function raised {describe_raised(error)}"
     # Outside the except block: the caught error may hold what was to be signed. A key management
     # service is as likely to come back as a server, so the failure is no permanent one.
     raise TransportError(

@@ -38,7 +38,7 @@ class DeliveryFailed(Event):
 
         event_type: The event's type.
 
-        error: Name of the error's class, or what went wrong.
+        error: The error's class and its place in your own code, or what went wrong.
     """
 
     handler: str

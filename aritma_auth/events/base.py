@@ -5,7 +5,6 @@ Each event says whose token it is about: issuer, client, tenant, pool key, grant
 it is one line for people, `Event.as_dict` is the same for machines, and `log_event` writes both.
 """
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
@@ -16,9 +15,9 @@ from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     printable,
-    wrong_kind,
+    require_function,
 )
-from aritma_auth.runtime.callables import takes_arguments
+from aritma_auth.runtime.callables import is_coroutine_function
 from aritma_auth.runtime.values import Value
 
 _log = logging.getLogger("aritma_auth")
@@ -167,18 +166,14 @@ def require_listener(on_event: object, name: str = "on_event") -> None:
     Raises:
         ConfigurationError: It cannot be called, or is a coroutine function that nobody would await.
     """
-    call = getattr(on_event, "__call__", None)  # noqa: B004 - a callable object may be async too
-    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(call):
+    if on_event is None or on_event is log_event:
+        return
+    if callable(on_event) and is_coroutine_function(on_event):
         raise ConfigurationError(
             f"{name} must be a plain function, not a coroutine function: start a task inside it"
         )
-    if on_event is not None and call is None:
-        raise wrong_kind(name, "a function that takes one event, or None", on_event)
     # Otherwise each event would become an error in the log.
-    if callable(on_event) and on_event is not log_event and not takes_arguments(on_event, 1):
-        raise ConfigurationError(
-            f"{name} must be a function that takes one event, and takes another number of arguments"
-        )
+    require_function(name, "a function that takes one event, or None", on_event, 1)
 
 
 def notify(listener: Listener | None, event: Event) -> None:

@@ -39,8 +39,8 @@ class TokenCallbackFailed(Event):
     Attributes:
         fingerprint: Eight hex digits of the token; empty if its end was to be told.
 
-        error: Name of the exception's class, or the text of a ConfigurationError; TimeoutError also
-            if the call did not end in time.
+        error: Class of the exception and its place in your own code, or the text of a
+            ConfigurationError; TimeoutError also if the call did not end in time.
     """
 
     _LEVEL: ClassVar[int] = logging.WARNING

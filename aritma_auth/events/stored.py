@@ -86,7 +86,7 @@ class StoreFailed(Event):
         operation: ``load``, ``read``, ``save`` or ``lease``, or ``identify`` if a grant cannot say
             whose its tokens are and therefore takes part in no store.
 
-        error: Name of the error's class, or what is wrong with an entry.
+        error: The error's class and its place in your own code, or what is wrong with an entry.
     """
 
     operation: str

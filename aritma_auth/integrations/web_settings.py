@@ -2,7 +2,12 @@
 
 from typing import TypedDict
 
-from aritma_auth.errors import ConfigurationError, require_instance, require_seconds, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_function,
+    require_instance,
+    require_seconds,
+)
 from aritma_auth.integrations.session_store import SessionStore
 from aritma_auth.integrations.web_addresses import WebPaths
 from aritma_auth.integrations.web_pages import RenderPage
@@ -70,8 +75,9 @@ def require_settings(
         require_instance("sessions", "a SessionStore", sessions, SessionStore)
     require_store(store)
     require_seconds("session_lifetime", session_lifetime, above_zero=True)
-    if render_page is not None and not callable(render_page):
-        raise wrong_kind("render_page", "a function that writes a WebPage as HTML", render_page)
+    if render_page is not None:
+        required = "a function that writes a WebPage as HTML"
+        require_function("render_page", required, render_page, 1, is_awaited=False)
 
 
 def require_parameters(parameters: AuthorizationParameters) -> None:

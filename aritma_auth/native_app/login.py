@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import inspect
 import sys
 import threading
 import webbrowser
@@ -16,9 +15,9 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
     TokenTimeoutError,
     printable,
+    require_function,
     require_instance,
     require_seconds,
-    wrong_kind,
 )
 from aritma_auth.events import ReauthenticationRequired, RefreshFailed, RefreshRecovered
 from aritma_auth.events.base import (
@@ -36,7 +35,6 @@ from aritma_auth.protocol.device_authorization import DeviceAuthorization
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.sign_in import SignIn
 from aritma_auth.provider.provider import TokenProvider
-from aritma_auth.runtime.callables import takes_arguments
 from aritma_auth.stores import TokenStore
 
 DEFAULT_SCOPE = "openid profile offline_access"
@@ -45,6 +43,7 @@ DEFAULT_SCOPE = "openid profile offline_access"
 _URL_LIMIT = 2000
 _EXCHANGE_TIME = 60.0
 _RESPONSE_MODES = ("form_post", "form_post.jwt", "jwt", "query", "query.jwt")
+_CALLED = "a plain function of one argument, which is called and not awaited"
 _SIGN_IN_FUNCTION = "a coroutine function that takes the client and returns a SignIn"
 _SIGNED_IN = Page("Signed in", "You can close this window and return to the program.")
 
@@ -144,9 +143,9 @@ async def login_with_browser(
     Spec: RFC 8252 §6, §7.3, §8.
     """
     _require_client(client)
-    _require_function("show", show)
+    require_function("show", _CALLED, show, 1, is_awaited=False)
     if open_browser is not None:
-        _require_function("open_browser", open_browser)
+        require_function("open_browser", _CALLED, open_browser, 1, is_awaited=False)
     if parameters.get("response_type", "code") != "code":
         # A code comes in the query by itself, signed or not; tokens would take the fragment.
         parameters.setdefault("response_mode", "query")
@@ -231,7 +230,7 @@ async def login_with_device(
     Spec: RFC 8628.
     """
     _require_client(client)
-    _require_function("show", show)
+    require_function("show", _CALLED, show, 1, is_awaited=False)
     authorization = await client.begin_device_sign_in(scope)
     show(authorization)
     return await client.complete_device_sign_in(authorization)
@@ -270,12 +269,7 @@ async def signed_in_provider(
     _require_client(client)
     require_instance("end_user", "a text", end_user, str)
     require_listener(on_event)
-    if not callable(sign_in):
-        raise wrong_kind("sign_in", _SIGN_IN_FUNCTION, sign_in)
-    if not takes_arguments(sign_in, 1):
-        raise ConfigurationError(
-            f"sign_in must be {_SIGN_IN_FUNCTION}, and takes another number of arguments"
-        )
+    require_function("sign_in", _SIGN_IN_FUNCTION, sign_in, 1, is_awaited=True)
     listen = _listen_after_sign_in(on_event)
     async with contextlib.AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
@@ -305,11 +299,6 @@ async def _sign_in(
 
 def _require_client(client: object) -> None:
     require_instance("client", "an OAuthClient", client, OAuthClient)
-
-
-def _require_function(name: str, given: object) -> None:
-    if not callable(given) or inspect.iscoroutinefunction(given):
-        raise wrong_kind(name, "a plain function, which is called and not awaited", given)
 
 
 class _AfterSignIn:

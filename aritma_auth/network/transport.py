@@ -327,6 +327,11 @@ class _Exchange:
                 f"the proxy refused a connection to {place} with status {error.status}: check the "
                 "proxy's address, credentials and rules"
             )
+        elif isinstance(error, aiohttp.ClientProxyConnectionError):
+            problem = (
+                f"the proxy on the way to {place} cannot be reached: check that it runs, and its "
+                "address"
+            )
         elif isinstance(error, aiohttp.ClientSSLError):
             problem = f"TLS with {place} failed ({kind}): check certificates and proxies"
         elif isinstance(error, RuntimeError):

@@ -12,7 +12,11 @@ from typing import NoReturn, Self, TypeAlias, final
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_function,
+    wrong_kind,
+)
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     SIGNATURE_ALGORITHMS,
@@ -233,8 +237,10 @@ def _require_algorithm(_signer: object, field: "attrs.Attribute[str]", value: ob
 def _require_sign(
     _signer: object, field: "attrs.Attribute[Callable[[bytes], Awaitable[bytes]]]", value: object
 ) -> None:
-    if not callable(value) or isinstance(value, type):
-        raise wrong_kind(field.name, "an async function of the bytes to sign", value)
+    required = "an async function of the bytes to sign"
+    if isinstance(value, type):
+        raise wrong_kind(field.name, required, value)
+    require_function(field.name, required, value, 1, is_awaited=True)
 
 
 def _require_key_id(_signer: object, field: "attrs.Attribute[str]", value: object) -> None:

@@ -22,15 +22,18 @@ The token is served whatever the callback does: refusing it would not bring its 
 """
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
 
 from aritma_auth import events
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_function,
+)
 from aritma_auth.events.base import Event
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
 from aritma_auth.provider.policy import RefreshPolicy
+from aritma_auth.runtime.callables import is_coroutine_function
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, SingleFlight
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within, uninterrupted
@@ -49,11 +52,10 @@ def require_callback(on_token: object) -> None:
     Raises:
         ConfigurationError: It is something else.
     """
-    call = getattr(on_token, "__call__", None)  # noqa: B004 - a callable object may be async too
-    if inspect.iscoroutinefunction(on_token) or inspect.iscoroutinefunction(call):
+    required = "a coroutine function that takes a token or None"
+    require_function("on_token", required, on_token, 1, is_awaited=True)
+    if callable(on_token) and is_coroutine_function(on_token):
         return
-    if call is None:
-        raise wrong_kind("on_token", "a coroutine function that takes a token or None", on_token)
     raise ConfigurationError(
         "on_token must be a coroutine function (async def): the provider waits until it has kept "
         "the token"
@@ -181,7 +183,9 @@ class TokenAnnouncer:
             # Ours: it holds no secret, and says what to do.
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever an application's callback raises
-            return type(error).__name__
+            from aritma_auth.runtime.raised import describe_raised  # of wrong code only
+
+            return describe_raised(error)
         return None
 
     async def _keep(self, token: Token | None) -> None:

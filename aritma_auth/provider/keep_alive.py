@@ -28,11 +28,13 @@ from aritma_auth.caller_code import call, require_clock
 from aritma_auth.errors import (
     AritmaAuthError,
     require_count,
+    require_function,
     require_seconds,
     wrong_kind,
 )
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 K = TypeVar("K", bound=Hashable)
@@ -83,8 +85,11 @@ class IdleKeeper(Generic[K]):
         clock: Clock = SYSTEM_CLOCK,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        if isinstance(keys, str | bytes) or not (callable(keys) or isinstance(keys, Iterable)):
-            raise wrong_kind("keys", "a collection of keys, or an async function", keys)
+        required = "a collection of keys, or an async function"
+        if isinstance(keys, str | bytes):
+            raise wrong_kind("keys", required, keys)
+        if not isinstance(keys, Iterable):
+            require_function("keys", required, keys, 0, is_awaited=True)
         require_seconds("idle", idle, above_zero=True)
         require_count("concurrency", concurrency, least=1)
         self._provider_of = provider_of
@@ -140,7 +145,7 @@ class IdleKeeper(Generic[K]):
         except WorkBrokenOffError as broken:
             problem = broken.raised
         except Exception as error:  # noqa: BLE001 - whatever a caller's own function raises
-            problem = type(error).__name__
+            problem = describe_raised(error)
         _log.error("keep_alive could not list its keys: %s", problem)
         return []
 
@@ -153,7 +158,7 @@ class IdleKeeper(Generic[K]):
             # The provider's events have said so; the next round tries again.
             pass
         except Exception as error:  # noqa: BLE001 - of a caller's store
-            _log.error("keep_alive could not visit a key: %s", type(error).__name__)
+            _log.error("keep_alive could not visit a key: %s", describe_raised(error))
         finally:
             self._slots.release()
 

@@ -10,7 +10,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth import events
-from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_flag, require_function, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.network.transport import require_verified_request
 from aritma_auth.protocol.tokens import Token
@@ -367,8 +367,9 @@ class KeyedBearerMiddleware(Generic[K]):
     ) -> None:
         if not hasattr(pool, "provider"):
             raise wrong_kind("pool", "a TokenProviderPool", pool)
-        if not callable(key) and not isinstance(key, ContextVar):
-            raise wrong_kind("key", "a function of a request, or a ContextVar", key)
+        if not isinstance(key, ContextVar):
+            required = "a function of a request, or a ContextVar"
+            require_function("key", required, key, 1, is_awaited=False)
         self._pool = pool
         self._key = _reader(key) if isinstance(key, ContextVar) else _caller(key)
         self._bearer = BearerMiddleware(

@@ -15,6 +15,7 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     ProviderClosedError,
     require_count,
+    require_function,
     require_instance,
     wrong_kind,
 )
@@ -82,10 +83,9 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         max_size: int = 10_000,
         label: Callable[[K], str] = str,
     ) -> None:
-        if not callable(factory):
-            raise wrong_kind("factory", "a function that makes the provider of a key", factory)
-        if not callable(label):
-            raise wrong_kind("label", "a function that returns the text of a key", label)
+        makes, labels = "a function that makes the provider of a key", "a function of a key"
+        require_function("factory", makes, factory, 1, is_awaited=False)
+        require_function("label", f"{labels} that returns its text", label, 1, is_awaited=False)
         require_count("max_size", max_size, least=1)
         self._factory = factory
         self._max_size = max_size

@@ -20,6 +20,7 @@ from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.stores.local import LocalTokenStore, local_folder
 from aritma_auth.stores.private_files import Found
 
@@ -193,7 +194,7 @@ def _call(work: Callable[[], T]) -> T:
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - backends raise whatever their system raises
-        problem = type(error).__name__
+        problem = describe_raised(error)
     # Outside the except block: the keyring's own error may show the text.
     raise StoreError(f"the keyring failed with {problem}")
 

@@ -210,6 +210,15 @@ def test_a_client_certificate_is_an_ssl_context(given):
         Transport(ssl_context=given)
 
 
+async def test_a_proxy_that_is_away_is_what_the_error_names(server, canary):
+    """The server itself may be well; the proxy's credentials are not shown."""
+    with pytest.raises(aa.TransportError, match="the proxy on the way to 127") as caught:
+        await send(server, proxy=f"http://me:{canary.text}@127.0.0.1:1")
+
+    assert not caught.value.may_have_arrived
+    canary.assert_hidden(caught.value)
+
+
 @pytest.mark.filterwarnings("ignore:BasicAuth is:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The 'proxy_auth':DeprecationWarning")
 @pytest.mark.parametrize("has_session", [True, False])

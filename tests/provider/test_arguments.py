@@ -42,7 +42,10 @@ class AsyncListener:
         ({"clock": SystemClock}, "clock must be a Clock"),
         ({"on_event": "log"}, "on_event must be a function that takes one event, or None"),
         ({"on_event": listen}, "on_event must be a plain function"),
-        ({"on_event": lambda: None}, "on_event must be a function that takes one event, and takes"),
+        (
+            {"on_event": lambda: None},
+            "on_event must be a function that takes one event.* must take 1 argument$",
+        ),
         ({"on_event": AsyncListener()}, "on_event must be a plain function"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

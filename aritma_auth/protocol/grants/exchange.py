@@ -65,7 +65,9 @@ def _identify(name: str, source: "GrantSource") -> str | None:
     try:
         known = None if identify is None else identify()
     except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
-        found = f"it raised {type(error).__name__}"
+        from aritma_auth.runtime.raised import describe_raised  # of wrong code only
+
+        found = f"it raised {describe_raised(error)}"
     else:
         if isinstance(known, str | None):
             return known

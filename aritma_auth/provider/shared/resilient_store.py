@@ -159,7 +159,9 @@ class ResilientStore:
         except WorkBrokenOffError as broken:
             problem = broken.raised
         except Exception as error:  # noqa: BLE001 - whatever a store raises
-            problem = type(error).__name__
+            from aritma_auth.runtime.raised import describe_raised  # of wrong code only
+
+            problem = describe_raised(error)
         else:
             notify(self._on_event, events.StoreUsed(operation, self._clock.monotonic() - began))
             if away_until is not None:
