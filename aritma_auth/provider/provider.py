@@ -13,7 +13,6 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
-    EndpointMissingError,
     ProviderClosedError,
     TokenTimeoutError,
     TransportError,
@@ -27,7 +26,7 @@ from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.settings import ProviderOptions, TokenSource, make_settings
+from aritma_auth.provider.settings import CLOSED, ProviderOptions, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
@@ -495,15 +494,12 @@ class TokenProvider(AsyncCloseable):
 
             StoreError: The store may have it still; here it is forgotten all the same.
         """
-        await self._forget()
-
-    async def _forget(self, *, is_revoked: bool = False, is_revocable: bool = True) -> None:
         self._require_outside_callback()
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
         try:
-            await refresher.forget(is_revoked=is_revoked, is_revocable=is_revocable)
+            await refresher.forget()
         finally:
             with STATE_LOCK:
                 self._rest()
@@ -533,14 +529,11 @@ class TokenProvider(AsyncCloseable):
         with STATE_LOCK:
             self._require_open()
             refresher = self._ready()
-        is_revoked, is_revocable = False, True
         try:
-            is_revoked = await refresher.revoke()
-        except EndpointMissingError:
-            is_revocable = False
+            return await refresher.sign_out()
         finally:
-            await self._forget(is_revoked=is_revoked, is_revocable=is_revocable)
-        return is_revoked
+            with STATE_LOCK:
+                self._rest()
 
     def label_event(self, event: E) -> E:
         """
@@ -746,7 +739,7 @@ class TokenProvider(AsyncCloseable):
 
     def _require_open(self) -> None:
         if self._is_closed:
-            raise ProviderClosedError("this TokenProvider is closed: make a new one")
+            raise ProviderClosedError(CLOSED)
 
 
 async def _stay(

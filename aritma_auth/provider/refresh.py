@@ -10,6 +10,8 @@ from aritma_auth import events
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
+    EndpointMissingError,
+    ProviderClosedError,
     ReauthenticationRequiredError,
     TransportError,
 )
@@ -17,11 +19,19 @@ from aritma_auth.events.base import WaitingListener, notify_of_wait
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
-from aritma_auth.provider.settings import Settings, credential_fingerprint
+from aritma_auth.provider.settings import CLOSED, Settings, credential_fingerprint
 from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.single_flight import Flight, ObservedFlight, SingleFlight
-from aritma_auth.runtime.tasks import GuardedTask, retrieve, run_to_the_end, uninterrupted
+from aritma_auth.runtime.tasks import (
+    GuardedTask,
+    WorkBrokenOffError,
+    retrieve,
+    run_to_the_end,
+    run_within,
+    stop_if_lost,
+    uninterrupted,
+)
 
 if TYPE_CHECKING:
     from aritma_auth.provider.shared.coordinator import RefreshCoordinator
@@ -66,8 +76,8 @@ class TokenRefresher:
         "_cache",
         "_is_closed",
         "_requester",
-        "_revoking",
         "_settings",
+        "_signing_out",
         "coordinator",
         "flights",
     )
@@ -76,7 +86,7 @@ class TokenRefresher:
         self._settings = settings
         self._cache = cache
         self._requester = TokenRequester(settings)
-        self._revoking: GuardedTask[bool] | None = None
+        self._signing_out: GuardedTask[bool] | None = None
         self._is_closed = False
         self.coordinator = self._coordinate()
         self.flights = self._make_flights(on_end)
@@ -98,7 +108,7 @@ class TokenRefresher:
             self.coordinator is None
             and self._settings.grant.is_reusable
             and self._cache.failure is None
-            and (self._revoking is None or self._revoking.work.done())
+            and (self._signing_out is None or self._signing_out.work.done())
         )
 
     def _patience(self, flight: Flight[Outcome]) -> float:
@@ -111,26 +121,45 @@ class TokenRefresher:
         """The newest token is in the store."""
         return self.coordinator is not None and self.coordinator.is_stored
 
-    async def revoke(self) -> bool:
-        """Revoke the newest token if the client can, and tell whether; once begun, it is done."""
-        await self._end_revocation()
+    async def sign_out(self) -> bool:
+        """
+        Revoke the newest token if the client can, and forget it; once begun, both are done.
+
+        Returns:
+            Whether it was revoked.
+
+        Raises:
+            AritmaAuthError: It could not be revoked, or the store may have it still.
+        """
+        await self._end_sign_out()
         if self._is_closed:
-            # While this one has waited for the revocation before it.
-            return False
-        task = GuardedTask(self._revoke(), "aritma-auth sign-out", retrieve)
-        self._revoking = task
+            # While this one has waited for the one before it.
+            raise ProviderClosedError(CLOSED)
+        task = self._signing_out = GuardedTask(self._sign_out(), "aritma-auth sign-out", retrieve)
         await asyncio.wait((task.work,))
         if task.work.cancelled():
             raise TransportError(_LOST_SIGN_OUT, may_have_arrived=False)
         return task.work.result()
 
-    async def _end_revocation(self) -> None:
-        while (revoking := self._revoking) is not None:
-            await revoking.end(self._settings.policy.refresh_timeout)
+    async def _end_sign_out(self) -> None:
+        policy, sharing = self._settings.policy, self._settings.sharing
+        while (signing_out := self._signing_out) is not None:
+            await signing_out.end(policy.refresh_timeout + sharing.store_timeout)
             # On a loop that stands still it would go on after the next one, or after `aclose`.
-            revoking.lose()
-            if self._revoking is revoking:
-                self._revoking = None
+            signing_out.lose()
+            if self._signing_out is signing_out:
+                self._signing_out = None
+
+    async def _sign_out(self) -> bool:
+        is_revoked, is_revocable = False, True
+        try:
+            is_revoked = await self._revoke()
+        except EndpointMissingError:
+            is_revocable = False
+        finally:
+            stop_if_lost()
+            await self.forget(is_revoked=is_revoked, is_revocable=is_revocable)
+        return is_revoked
 
     async def _revoke(self) -> bool:
         # A refresh that is under way brings the token that must be revoked.
@@ -138,8 +167,26 @@ class TokenRefresher:
         client, token = self._settings.client, await self.newest()
         if token is None or not isinstance(client, _Revoker):
             return False
-        await client.revoke(token)
-        return True
+        limit = self._settings.policy.refresh_timeout
+        problem: AritmaAuthError
+        try:
+            await run_within(limit, client.revoke(token), "aritma-auth sign-out")
+        except AritmaAuthError:
+            raise
+        except TimeoutError:
+            problem = TransportError(f"the token was not revoked within {limit:g} s")
+        except WorkBrokenOffError as broken:
+            from aritma_auth.caller_code import broken_off  # of wrong clients only
+
+            problem = broken_off("the client's revoke", broken, may_have_arrived=True)
+        except Exception as bug:  # noqa: BLE001 - a caller's own client
+            problem = ConfigurationError(
+                f"the client's revoke raised {type(bug).__name__}: it must raise an error of "
+                "aritma_auth, or return"
+            )
+        else:
+            return True
+        raise problem
 
     async def newest(self) -> Token | None:
         """Return the newest token that is known here or in the store."""
@@ -205,7 +252,7 @@ class TokenRefresher:
     async def aclose(self) -> None:
         """Stop the refresh, and try for the last time to write what the store does not have."""
         self._is_closed = True
-        await self._end_revocation()
+        await self._end_sign_out()
         await self.flights.cancel()
         if self.coordinator is not None:
             await run_to_the_end(self.coordinator.aclose(), "aritma-auth store")

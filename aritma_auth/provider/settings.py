@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
     from aritma_auth.stores import TokenStore
 
+CLOSED = "this TokenProvider is closed: make a new one"
+
 
 class TokenSource(Protocol):
     """What a provider needs of a client; `aritma_auth.OAuthClient` is one."""

@@ -128,22 +128,27 @@ def test_a_sign_out_on_a_loop_that_stands_still_ends_by_an_error(loop):
     loop.run_until_complete(provider.aclose())
 
 
-async def test_sign_outs_that_wait_for_another_revoke_nothing_after_the_end():
-    """Each would ask the store for the newest token, and revoke that, after `aclose`."""
+async def test_closing_ends_the_sign_out_that_has_begun_and_no_other():
+    """The store forgets too; those that waited would revoke what is there, after `aclose`."""
     client = RevokingClient(FakeClock())
     store = MemoryTokenStore(clock=client.clock)
     provider = aa.TokenProvider(client, SIGNED_IN, store=store, clock=client.clock, on_event=None)
     await provider.set_token(client.make_token(refresh_token="one"))
-    waiting = [asyncio.ensure_future(provider.sign_out()) for _ in range(4)]
+    first, *others = (asyncio.ensure_future(provider.sign_out()) for _ in range(4))
     await settle()
     closing = asyncio.ensure_future(provider.aclose())
     await settle()
     client.gate.set()
     await closing
-    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = await asyncio.gather(*others, return_exceptions=True)
 
+    assert await first is True
     assert len(client.revoked) == 1
-    assert {type(error) for error in ended} == {aa.ProviderClosedError}
+    assert {type(error) for error in refused} == {aa.ProviderClosedError}
+    other = aa.TokenProvider(client, SIGNED_IN, store=store, clock=client.clock, on_event=None)
+    with pytest.raises(aa.ReauthenticationRequiredError):
+        await other.get_token()
+    await other.aclose()
 
 
 async def test_sign_outs_at_once_are_made_one_after_the_other():
@@ -153,16 +158,38 @@ async def test_sign_outs_at_once_are_made_one_after_the_other():
     await provider.set_token(client.make_token(refresh_token="one"))
     first, *others = (asyncio.ensure_future(provider.sign_out()) for _ in range(4))
     await settle()
-    # It forgets, and its revocation goes on; the next sign-in has a token to revoke.
-    first.cancel()
-    await settle()
     await provider.set_token(client.make_token(refresh_token="two"))
-    gate, client.gate = client.gate, asyncio.Event()
-    gate.set()
-    await settle()
-    assert [token.refresh_token for token in client.revoked] == ["one", "two"]
     client.gate.set()
-    await asyncio.gather(*others)
+    await asyncio.gather(first, *others)
 
-    assert len(client.revoked) == 2
+    assert [token.refresh_token for token in client.revoked] == ["one"]
+    await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (None, "was not revoked within 0.05 s"),
+        (KeyError("detail"), "the client's revoke raised KeyError"),
+        (asyncio.CancelledError(), "the client's revoke raised"),
+        (aa.TransportError("away"), "away"),
+    ],
+)
+async def test_a_client_that_revokes_wrongly_forgets_all_the_same(fault, problem):
+    """Whatever a client of a user's own raises, and also if it never returns."""
+    client = RevokingClient(FakeClock())
+
+    async def revoke(token):
+        if fault is None:
+            await client.gate.wait()
+        raise fault
+
+    client.revoke = revoke
+    policy = aa.RefreshPolicy(refresh_timeout=0.05)
+    provider = aa.TokenProvider(client, SIGNED_IN, policy=policy, clock=client.clock, on_event=None)
+    await provider.set_token(client.make_token(refresh_token="one"))
+    with pytest.raises(aa.AritmaAuthError, match=problem):
+        await provider.sign_out()
+
+    assert provider.peek() is None
     await provider.aclose()

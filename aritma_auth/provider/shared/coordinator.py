@@ -108,6 +108,9 @@ class RefreshCoordinator:
 
     async def write(self, purpose: Purpose = Purpose.WRITE_NOW) -> bool:
         """Write the newest token or the sign-in's end to the store; tell whether it is there."""
+        if purpose is Purpose.WRITE_NOW:
+            # Only the store can tell that a sign-in is newer than what a clock ahead has stored.
+            self.store.try_again()
         try:
             return await _Run(self).write(purpose)
         finally:

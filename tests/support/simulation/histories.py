@@ -455,6 +455,20 @@ HISTORIES = {
         )
         for skip in (1, 3)
     },
+    "a sign-in by a clock that is behind, while a store that is back is left alone": (
+        World(
+            "signed_in",
+            "redis",
+            processes=2,
+            lifetime=60,
+            duration=200.0,
+            wall_offsets=(200.0, 0.0, 0.0),
+        ),
+        Step(100.0, "store_fault", slot=1, detail="away", seconds=0.5),
+        Step(100.2, "call", slot=1, timeout=0.3),
+        Step(101.5, "set_token", slot=1),
+        Step(170.0, "call", slot=1),
+    ),
     "a token is written back by another clock than its issuer's": (
         World(
             "signed_in",

@@ -310,7 +310,18 @@ MUTATIONS = (
         "lost sign-outs",
         "a revocation that was given up while its loop stood still is sent if the loop goes on",
         "closed while the loop of a sign-out stands still 4 callbacks after its begin",
-        (("            revoking.lose()\n", ""),),
+        (("            signing_out.lose()\n", ""),),
+    ),
+    Mutation(
+        "a store left alone",
+        "a sign-in does not ask a store that is left alone for a moment, and clocks decide",
+        "a sign-in by a clock that is behind, while a store that is back is left alone",
+        (
+            (
+                "        if purpose is Purpose.WRITE_NOW:\n            # Only",
+                "        if False:\n            # Only",
+            ),
+        ),
     ),
     Mutation(
         "successors",
