@@ -152,18 +152,41 @@ async def test_closing_ends_the_sign_out_that_has_begun_and_no_other():
 
 
 async def test_sign_outs_at_once_are_made_one_after_the_other():
-    """None of them takes another for one that was given up, or goes on beside it."""
-    client = RevokingClient(FakeClock())
-    provider = aa.TokenProvider(client, SIGNED_IN, clock=client.clock, on_event=None)
-    await provider.set_token(client.make_token(refresh_token="one"))
-    first, *others = (asyncio.ensure_future(provider.sign_out()) for _ in range(4))
-    await settle()
-    await provider.set_token(client.make_token(refresh_token="two"))
-    client.gate.set()
-    await asyncio.gather(first, *others)
+    """Each has a sign-in of its own to revoke; none of them is taken for one that was given up."""
+    client, setting = RevokingClient(FakeClock()), []
 
-    assert [token.refresh_token for token in client.revoked] == ["one"]
+    def sign_in_again(event):
+        if isinstance(event, aa.events.TokenForgotten) and len(setting) < 2:
+            token = client.make_token(refresh_token="next")
+            setting.append(asyncio.ensure_future(provider.set_token(token)))
+
+    provider = aa.TokenProvider(client, SIGNED_IN, clock=client.clock, on_event=sign_in_again)
+    await provider.set_token(client.make_token(refresh_token="first"))
+    signing_out = [asyncio.ensure_future(provider.sign_out()) for _ in range(3)]
+    for number in range(1, 4):
+        await settle()
+        assert len(client.revoked) == number
+        gate, client.gate = client.gate, asyncio.Event()
+        gate.set()
+
+    assert await asyncio.gather(*signing_out) == [True] * 3
     await provider.aclose()
+
+
+def test_a_sign_out_that_goes_on_after_the_end_writes_nothing(loop):
+    """Its provider was closed on another loop, so it ends by an error before it forgets."""
+    client = RevokingClient(FakeClock())
+    store = MemoryTokenStore(clock=client.clock)
+    provider = aa.TokenProvider(client, SIGNED_IN, store=store, clock=client.clock, on_event=None)
+    loop.run_until_complete(provider.set_token(client.make_token(refresh_token="one")))
+    caller = loop.create_task(provider.sign_out())
+    run_some(loop)
+    assert len(client.revoked) == 1
+
+    asyncio.run(provider.aclose())
+    store.save = None
+    with pytest.raises(aa.TransportError, match="the event loop of this sign-out stood still"):
+        loop.run_until_complete(caller)
 
 
 @pytest.mark.parametrize(
