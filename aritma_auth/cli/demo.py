@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.options import Count, Json
-from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
+from aritma_auth.cli.terminal import as_line, show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.events import FlightEnded
 from aritma_auth.events.base import Event
@@ -217,5 +217,5 @@ def _waves(demonstration: Demonstration) -> Table:
 def _claims(claims: Members) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in claims.items():
-        table.add_row(Text(name), Text(value if isinstance(value, str) else to_json(value)))
+        table.add_row(as_line(name), as_line(value if isinstance(value, str) else to_json(value)))
     return table

@@ -14,7 +14,7 @@ from aritma_auth.cli.findings import Finding, examine, examine_keys, name_server
 from aritma_auth.cli.network_checks import examine_network
 from aritma_auth.cli.options import Json, RegistrationName
 from aritma_auth.cli.stored_sign_in import make_client, open_session, read_registration
-from aritma_auth.cli.terminal import show, show_json, show_styled, waiting
+from aritma_auth.cli.terminal import as_line, show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, TransportError, printable
@@ -304,7 +304,6 @@ def _server_of_variables() -> str:
 
 def _show(findings: list[Finding], problems: int) -> None:
     from rich.table import Table  # JSON needs none
-    from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -312,10 +311,10 @@ def _show(findings: list[Finding], problems: int) -> None:
     table.add_column(overflow="fold")
     for finding in findings:
         mark, style = _MARKS[finding.status]
-        table.add_row(Text(mark, style=style), Text(finding.what), Text(finding.found))
+        table.add_row(as_line(mark, style), as_line(finding.what), as_line(finding.found))
         advice = finding.problem or finding.note
         if advice is not None:
-            table.add_row("", "", Text(f"> {advice}", style=style))
+            table.add_row("", "", as_line(f"> {advice}", style))
     show_styled(table)
     show("")
     if problems:

@@ -8,7 +8,7 @@ import attrs
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
 from aritma_auth.cli.options import Json
-from aritma_auth.cli.terminal import show, show_json, show_styled
+from aritma_auth.cli.terminal import as_line, show, show_json, show_styled
 from aritma_auth.cli.times import format_moment, to_local
 from aritma_auth.protocol.jws import decode_base64url
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members
@@ -140,7 +140,6 @@ def _as_json(told: _Told, now: float) -> dict[str, JsonValue]:
 
 def _show(told: _Told, claims: Members, now: float) -> None:
     from rich.table import Table  # the other outputs need none
-    from rich.text import Text
 
     header = told.header or Members()
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -155,13 +154,13 @@ def _show(told: _Told, claims: Members, now: float) -> None:
         shown = _words(value) if moment is None else format_moment(moment, now=now)
         is_over = name == "exp" and told.is_expired(now)
         table.add_row(
-            Text(_NAMES.get(name, name), style="dim"), Text(shown, style="red" if is_over else "")
+            as_line(_NAMES.get(name, name), "dim"), as_line(shown, "red" if is_over else "")
         )
     kind = " ".join(str(header.get(name)) for name in ("alg", "typ") if header.get(name))
-    show_styled(Text(f"JWT ({kind}), not verified", style="bold"), table)
+    show_styled(as_line(f"JWT ({kind}), not verified", "bold"), table)
     if told.is_expired(now):
         show("")
-        show_styled(Text("The token has expired.", style="bold red"))
+        show_styled(as_line("The token has expired.", "bold red"))
 
 
 def _words(value: JsonValue) -> str:

@@ -17,6 +17,7 @@ from aritma_auth.protocol.redaction import JsonValue, Members
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.text import Text
 
 
 def show(text: str) -> None:
@@ -62,6 +63,20 @@ def show_styled(*renderables: "RenderableType") -> None:
     console = open_console()
     for renderable in renderables:
         console.print(hide_controls(renderable))
+
+
+def as_line(text: str, style: str = "") -> "Text":
+    """
+    Make styled text of one line: a line break in it would begin a line that nobody wrote.
+
+    Args:
+        text: What a server or a token says.
+
+        style: How rich shows it.
+    """
+    from rich.text import Text  # rich is here by now
+
+    return Text(_printable(text), style)
 
 
 def open_console(*, is_error: bool = False) -> "Console":

@@ -434,7 +434,7 @@ def test_the_proxy_of_the_settings_is_used(monkeypatch, capsys, unused_tcp_port)
     findings = {finding["what"]: finding for finding in json.loads(out)["findings"]}
     assert findings["proxy"]["found"] == f"http://127.0.0.1:{unused_tcp_port}"
     assert findings["TLS"]["found"] == "by way of the proxy: not examined"
-    assert "ClientProxyConnectionError" in findings["metadata"]["advice"]
+    assert "the proxy on the way to id.invalid" in findings["metadata"]["advice"]
     assert "word" not in out
 
 

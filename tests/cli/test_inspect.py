@@ -181,6 +181,20 @@ def test_hostile_claims_cannot_steer_the_terminal(inspect):
     assert all(line.isprintable() for line in out.split("\n"))
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028", "\t"])
+def test_no_text_of_a_token_begins_a_line(inspect, ending):
+    """A claim could say in a line of its own that the token was verified."""
+    hostile = f"x{ending}Verified."
+    token = jwt(
+        {hostile: hostile, "iss": hostile, "scope": [hostile]}, {"alg": "RS256", "typ": hostile}
+    )
+    _, out, _ = inspect(token)
+
+    assert out.count("Verified.") == 5
+    assert out.count("\n") == 4
+    assert not [line for line in out.splitlines() if line.lstrip().startswith("Verified.")]
+
+
 def test_a_token_is_typed_unseen(inspect, monkeypatch):
     """On a terminal the token is read without echo."""
     monkeypatch.setattr(getpass, "getpass", lambda prompt: jwt())
