@@ -32,9 +32,6 @@ from aritma_auth.runtime.values import Value
 from aritma_auth.version import __version__
 
 _CHUNK = 1 << 16
-_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ClientSSLError)
-"""Raised before a request leaves: the resolver, the connection, the handshake, the proxy."""
-
 _DEFAULT_HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "identity",
     "User-Agent": f"aritma-auth/{__version__}",
@@ -235,6 +232,7 @@ class _Exchange:
         self._url = url
         self._ssl_context = ssl_context
         self._is_one_time = is_one_time
+        # Not by the kind of the error: a tunnel may break off like a response.
         self._is_sent = False
 
     async def run(self, request: HttpRequest, timeout: float) -> HttpResponse:
@@ -337,6 +335,11 @@ class _Exchange:
         elif isinstance(error, RuntimeError):
             # asyncio's word for a loop that was closed under the request.
             problem = f"the request to {place} ended with its event loop: keep the loop running"
+        elif not self._is_sent and self._connections.proxy_for(self._url) is not None:
+            problem = (
+                f"the proxy opened no tunnel to {place} ({kind}): check its address and scheme, or "
+                "try again later"
+            )
         elif isinstance(error, aiohttp.ClientConnectionError | OSError):
             problem = f"the connection to {place} failed ({kind}): try again later"
         elif isinstance(error, aiohttp.ClientResponseError):
@@ -348,10 +351,7 @@ class _Exchange:
                 f"the request to {place} must be one that HTTP can carry, and it is not ({kind}): "
                 "check the URL, the client id and its secret"
             )
-        is_unsent = isinstance(error, _UNSENT) or (
-            isinstance(error, TimeoutError) and not self._is_sent
-        )
-        return TransportError(problem, may_have_arrived=not is_unsent)
+        return TransportError(problem, may_have_arrived=self._is_sent)
 
 
 def require_context(certificate: object) -> ssl.SSLContext:

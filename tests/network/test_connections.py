@@ -1,6 +1,7 @@
 """Tests of the connection that a request uses: proxies, TLS, kept connections, time-outs."""
 
 import asyncio
+import contextlib
 import inspect
 import ssl
 import time
@@ -120,6 +121,69 @@ async def test_a_proxy_that_refuses_a_tunnel_has_passed_nothing_on(server, proxy
 
     assert not caught.value.may_have_arrived
     assert not caught.value.is_permanent
+
+
+async def silent(reader, _writer):
+    await reader.read()
+
+
+def saying(octets, *, then_resets=False):
+    """Make a proxy that answers so and ends the connection."""
+
+    async def connected(reader, writer):
+        if not then_resets:
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(octets)
+        if not then_resets:
+            writer.close()
+            await writer.wait_closed()
+
+    return connected
+
+
+async def write_for_ever(reader, writer):
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while not writer.is_closing():
+        writer.write(b"X: y\r\n" * 1000)
+        await writer.drain()
+
+
+OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+BROKEN_TUNNELS = {
+    "never answers": silent,
+    "closes": saying(b""),
+    "resets": saying(b"", then_resets=True),
+    "speaks another protocol": saying(b"SSH-2.0-OpenSSH\r\n\r\n"),
+    "breaks off its answer": saying(b"HTTP/1.1 200 Conn"),
+    "never ends its head": write_for_ever,
+    "breaks off the handshake": saying(OPENED),
+    "answers in the server's place": saying(OPENED + b"HTTP/1.1 200 OK\r\n\r\n{}"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_TUNNELS)
+async def test_a_proxy_that_opens_no_tunnel_has_passed_nothing_on(what):
+    """However it breaks off, the request has not begun: nothing that can be presented once is spent."""
+    tasks = []
+
+    async def connected(reader, writer):
+        tasks.append(asyncio.current_task())
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await BROKEN_TUNNELS[what](reader, writer)
+        finally:
+            writer.transport.abort()
+
+    proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    with pytest.raises(aa.TransportError) as caught:
+        await Transport(None, timeout=0.3, proxy=url).send(post("https://idp.example/token"))
+    proxy.close()
+    await asyncio.gather(*tasks)
+
+    assert not caught.value.may_have_arrived
+    assert "sent no valid HTTP response" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
