@@ -18,6 +18,7 @@ from aritma_auth.integrations.web_sessions import SignedInUser
 from aritma_auth.integrations.web_settings import WebSettings
 from aritma_auth.integrations.web_sign_in import (
     DEFAULT_SCOPE,
+    SECOND_SIGN_IN,
     WebSignInFlow,
     require_user,
 )
@@ -26,7 +27,7 @@ from aritma_auth.runtime.hidden_arguments import hides_arguments
 __all__ = ["SignedInUser", "WebPage", "WebPaths", "WebSettings", "WebSignIn"]
 
 _PAGE: web.AppKey[web.AbstractRoute] = web.AppKey("aritma_auth_page", web.AbstractRoute)
-_USER: web.RequestKey[SignedInUser | None] = web.RequestKey("aritma_auth_user")
+_USERS: web.RequestKey[dict["WebSignIn", SignedInUser | None]] = web.RequestKey("aritma_auth_users")
 
 
 class WebSignIn:
@@ -70,9 +71,11 @@ class WebSignIn:
             app: The application.
 
         Raises:
-            ConfigurationError: It is none of aiohttp.web.
+            ConfigurationError: It is none of aiohttp.web, or has a sign-in already.
         """
         require_instance("app", "an aiohttp.web.Application", app, web.Application)
+        if _PAGE in app:
+            raise ConfigurationError(SECOND_SIGN_IN)
         paths = self._flow.paths
         app.middlewares.append(self._respond_to_errors)
         app.on_response_prepare.append(_keep_out_of_caches)
@@ -101,14 +104,15 @@ class WebSignIn:
             AritmaAuthError: The session store is away.
         """
         require_instance("request", "an aiohttp.web.Request", request, web.Request)
-        if _USER not in request:
+        users: dict[WebSignIn, SignedInUser | None] = request.setdefault(_USERS, {})
+        if self not in users:
             if _PAGE not in request.config_dict:
                 raise ConfigurationError(
                     "the application must have its sign-in, and has none: call sign_in.setup(app) "
                     "before it starts"
                 )
-            request[_USER] = await self._flow.find_user(self._read(request))
-        return request[_USER]
+            users[self] = await self._flow.find_user(self._read(request))
+        return users[self]
 
     async def require_user(self, request: web.Request) -> SignedInUser:
         """
@@ -188,5 +192,5 @@ def _write(response: WebResponse) -> web.Response:
 
 async def _keep_out_of_caches(request: web.Request, response: web.StreamResponse) -> None:
     """Let no cache, and no back button after the sign-out, show what an end-user has seen."""
-    if _USER in request and "Cache-Control" not in response.headers:
+    if _USERS in request and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"

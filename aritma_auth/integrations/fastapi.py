@@ -16,6 +16,7 @@ from aritma_auth.integrations.web_sessions import SignedInUser
 from aritma_auth.integrations.web_settings import WebSettings
 from aritma_auth.integrations.web_sign_in import (
     DEFAULT_SCOPE,
+    SECOND_SIGN_IN,
     WebSignInFlow,
     require_user,
 )
@@ -76,9 +77,12 @@ class WebSignIn:
             app: The application, before it has started.
 
         Raises:
-            ConfigurationError: It is none of FastAPI.
+            ConfigurationError: It is none of FastAPI, or has a sign-in already.
         """
         require_instance("app", "a FastAPI application", app, FastAPI)
+        added: list[object] = [middleware.cls for middleware in app.user_middleware]
+        if _Noting in added:
+            raise ConfigurationError(SECOND_SIGN_IN)
         paths = self._flow.paths
         router = APIRouter(include_in_schema=False, lifespan=self._lifespan)
         router.add_api_route(paths.sign_in, self._serving("sign_in"))
@@ -104,15 +108,15 @@ class WebSignIn:
             AritmaAuthError: The session store is away.
         """
         require_instance("request", "a fastapi.Request", request, Request)
-        found: list[SignedInUser | None] | None = request.scope.get(_FOUND)
+        found: dict[WebSignIn, SignedInUser | None] | None = request.scope.get(_FOUND)
         if found is None:
             raise ConfigurationError(
                 "the application must have its sign-in, and has none: call sign_in.install(app) "
                 "before it starts"
             )
-        if not found:
-            found.append(await self._flow.find_user(_read(request)))
-        return found[0]
+        if self not in found:
+            found[self] = await self._flow.find_user(_read(request))
+        return found[self]
 
     async def require_user(self, request: Request) -> SignedInUser:
         """
@@ -210,7 +214,7 @@ class _Noting:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found: list[object] = []
+        found: dict[WebSignIn, SignedInUser | None] = {}
         scope[_FOUND] = found
         # Here it is this application's; below, that of what is mounted in it.
         scope[_ROOT] = quote(scope.get("root_path", ""))

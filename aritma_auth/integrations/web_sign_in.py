@@ -60,6 +60,10 @@ DEFAULT_SCOPE = ("openid", "profile", "offline_access", "bankservice")
 
 _PATHS = WebPaths()
 
+SECOND_SIGN_IN = (
+    "an application must have one sign-in, and this one has it already: mount an application of "
+    "its own for the other"
+)
 _API_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _MAX_PENDING = 12
 """Sign-ins of one browser that are kept: their cookies travel with each of its requests."""
