@@ -119,18 +119,74 @@ async def test_new_requests_take_their_turn_too(proofs, clock):
     later.end()
 
 
-async def test_in_its_turn_a_request_is_repeated_a_few_times(proofs):
-    """Another process may spend the nonces of the same server: six attempts, and no more."""
-    request, other = proofs.begin(URL_A), proofs.begin(URL_A)
-    attempts = 1
-    while refuse(proofs, request, f"nonce-{attempts}"):
-        attempts += 1
-        if attempts == 3:
-            other.end()
+async def refuse_to_the_end(proofs, clock, request, round_trip=0.0):
+    """Let a server refuse whatever a request tries, and return the number of its attempts."""
+    attempts = 0
+    while True:
         await request.take_turn()
+        attempts += 1
+        clock.advance(round_trip)
+        if not refuse(proofs, request, f"nonce-{clock.time()}-{attempts}"):
+            request.end()
+            return attempts
 
-    assert attempts == 6
+
+async def test_in_its_turn_a_request_starts_over_after_growing_pauses(proofs, clock):
+    """Another process may spend the nonces of the same server: two attempts, then a pause."""
+    await refuse_to_the_end(proofs, clock, proofs.begin(URL_A))
+
+    assert await refuse_to_the_end(proofs, clock, proofs.begin(URL_A), round_trip=0.05) == 24
+    windows = [0.2, 0.4, 0.8, 1.6, 3.2, *[4.0] * 5]
+    assert all(0 <= pause <= window for pause, window in zip(clock.slept, windows, strict=True))
+    assert len(set(clock.slept)) > 5
+
+
+async def test_a_server_that_accepts_no_nonce_is_found_out(proofs, clock):
+    """The first request is repeated once; then two try to the end, and no further ones."""
+    attempts = [await refuse_to_the_end(proofs, clock, proofs.begin(URL_A)) for _ in range(5)]
+
+    assert attempts == [2, 24, 24, 2, 2]
+
+
+async def test_nobody_waits_at_a_server_that_accepts_no_nonce(proofs, clock):
+    """Each request gets its refusal at once, however many there are."""
+    for _ in range(3):
+        await refuse_to_the_end(proofs, clock, proofs.begin(URL_A))
+    first, second = proofs.begin(URL_A), proofs.begin(URL_A)
+
+    assert await is_held_back(first) is None
+    assert await is_held_back(second) is None
+    first.end()
+    second.end()
+
+
+async def test_a_server_that_accepts_a_nonce_again_is_tried_to_the_end_again(proofs, clock):
+    """One accepted proof is enough."""
+    for _ in range(3):
+        await refuse_to_the_end(proofs, clock, proofs.begin(URL_A))
+    request = proofs.begin(URL_A)
+    await request.take_turn()
     request.end()
+
+    assert await refuse_to_the_end(proofs, clock, proofs.begin(URL_A)) == 24
+
+
+async def test_refusals_at_any_number_of_servers_fill_no_memory(proofs, clock):
+    """Those that were used longest ago are forgotten, and begin anew."""
+    urls = [URL(f"https://host{number}.example/a") for number in range(257)]
+    for url in urls:
+        proofs.learn(url, "one")
+        proofs.begin(url).end()
+    attempts = []
+    for url in (urls[0], urls[-1]):
+        request = proofs.begin(url)
+        attempts.append(1)
+        while refuse(proofs, request, f"nonce-{attempts[-1]}", url):
+            attempts[-1] += 1
+            await request.take_turn()
+        request.end()
+
+    assert attempts == [2, 24]
 
 
 async def test_only_a_nonce_is_a_reason_to_repeat_again(proofs):

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -134,6 +134,23 @@ async def test_parallel_calls_survive_a_server_that_takes_its_newest_nonce_alone
     assert found == [[200]] * 20
     assert max(server.count.values()) <= 3
     assert token_requests(sandbox) == 1
+
+
+async def test_processes_with_one_key_get_through_such_a_server(sandbox):
+    """They take no turns with one another: each starts over after a random pause."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serving(NewestNonceOnce()))
+        banks = []
+        for _ in range(4):
+            # A client of its own knows nothing of the others' nonces, as another process does.
+            _, tokens = await stack.enter_async_context(bank_of(sandbox))
+            session = aiohttp.ClientSession(url, middlewares=[tokens.middleware([url])])
+            banks.append(await stack.enter_async_context(session))
+        first = [await statuses(bank, path="/") for bank in banks]
+        found = await asyncio.gather(*(statuses(bank, 10, "/") for bank in banks))
+
+    assert first == [[200]] * 4
+    assert found == [[200] * 10] * 4
 
 
 @pytest.mark.parametrize("status", [400, 401])
