@@ -15,13 +15,17 @@ ONCE = [
     "tests/cli/test_shell_page.py",
     "tests/conformance",
     "tests/docs/test_typed_pages.py",
+    "tests/integrations/test_web_sessions.py",
     "tests/issuers",
+    "tests/protocol/test_echoes.py",
     "tests/provider/shared/test_explorer.py",
     "tests/provider/shared/test_fleet_invariants.py",
+    "tests/provider/test_invariants.py",
     "tests/servers",
     "tests/simulation/test_mutations.py",
     "tests/simulation/test_payments.py",
     "tests/simulation/test_simulation.py",
+    "tests/stores/test_identity.py",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the newest one."""
@@ -102,8 +106,8 @@ def run_tests(session: nox.Session, *arguments: str, measures_coverage: bool = F
         *(("coverage", "run", "-m") if measures_coverage else ("python", "-m")),
         # Tests wait a part of their time, so one more runs than there are cores.
         *("pytest", f"--numprocesses={(os.cpu_count() or 1) + 1}"),
-        # A file is one process's: its servers start once.
-        "--dist=loadfile",
+        # A file is one process's: its servers start once. tests/conftest.py puts them in order.
+        *("--dist=loadfile", "--no-loadscope-reorder"),
         *arguments,
         env={"PYTHONSAFEPATH": "1"},
     )

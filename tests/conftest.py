@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import traceback
+from collections import Counter
 from types import SimpleNamespace
 
 import aiohttp
@@ -149,6 +150,37 @@ async def no_leftovers():
         # A loopback server's own tasks end a moment after their connections.
         _, left = await asyncio.wait(left, timeout=10)
     assert left == set()
+
+
+LONG_FILES = [
+    "tests/test_echo.py",
+    "tests/provider/shared/test_explorer.py",
+    "tests/provider/shared/test_fleet_invariants.py",
+    "tests/servers/test_nanoidp.py",
+    "tests/simulation/test_mutations.py",
+    "tests/conformance/test_fapi2.py",
+    "tests/docs/test_docs.py",
+    "tests/servers/test_django_oauth_toolkit.py",
+    "tests/integrations/test_web_sessions.py",
+    "tests/integrations/test_web_applications.py",
+    "tests/cli/test_shell_page.py",
+    "tests/docs/test_typed_pages.py",
+    "tests/test_pytest_plugin.py",
+    "tests/provider/test_invariants.py",
+    "tests/simulation/test_simulation.py",
+]
+"""The files that take longest, whatever the number of their tests."""
+
+
+def pytest_collection_modifyitems(config, items):
+    """Begin with the longest files: one that several processes reach last keeps them all waiting."""
+    count = Counter(item.path for item in items)
+    rank = {config.rootpath / file: number for number, file in enumerate(LONG_FILES)}
+
+    def order(item):
+        return rank.get(item.path, len(rank)), -count[item.path], item.path
+
+    items.sort(key=order)
 
 
 def pytest_collection_finish():
