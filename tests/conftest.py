@@ -181,6 +181,10 @@ def pytest_collection_modifyitems(config, items):
         return rank.get(item.path, len(rank)), -count[item.path], item.path
 
     items.sort(key=order)
+    for item in items:
+        if " at 0x" in item.nodeid:
+            # Each process would collect a test of another name, and pytest-xdist run none.
+            raise pytest.UsageError(f"a test's id must hold no address of an object: {item.nodeid}")
 
 
 def pytest_collection_finish():

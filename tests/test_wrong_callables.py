@@ -52,6 +52,11 @@ class AsyncObject:
         return None
 
 
+def name_of(given):
+    """Name what is given, without the address that its repr shows."""
+    return getattr(given, "__name__", type(given).__name__)
+
+
 def web(render_page):
     return WebSignIn(aa.OAuthClient("id", "s"), API, render_page=render_page)
 
@@ -83,7 +88,7 @@ async def refuse(name, make, given):
 
 @pytest.mark.parametrize("name", NOT_AWAITED)
 @pytest.mark.parametrize(
-    "given", [as_async, AsyncObject(), as_generator, as_async_generator, of_two, "x"], ids=repr
+    "given", [as_async, AsyncObject(), as_generator, as_async_generator, of_two, "x"], ids=name_of
 )
 async def test_a_function_that_is_called_and_not_awaited(name, given):
     """An async one would be called, never awaited, and its coroutine taken for a result."""
@@ -91,7 +96,9 @@ async def test_a_function_that_is_called_and_not_awaited(name, given):
 
 
 @pytest.mark.parametrize("name", AWAITED)
-@pytest.mark.parametrize("given", [as_generator, as_async_generator, as_async_of_two, 5], ids=repr)
+@pytest.mark.parametrize(
+    "given", [as_generator, as_async_generator, as_async_of_two, 5], ids=name_of
+)
 async def test_a_function_that_is_awaited(name, given):
     """One that takes another number of arguments fails when the provider is made, not at night."""
     await refuse(name, AWAITED[name], given)

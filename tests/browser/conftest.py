@@ -62,7 +62,7 @@ class Window:
     def __init__(self, page):
         self.page = page
         self.complaints = []
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
