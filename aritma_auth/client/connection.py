@@ -161,25 +161,7 @@ class ServerConnection:
         proofs = self.proofs
         if proofs is None:
             return await self.send(request)
-        from aritma_auth.protocol.dpop import refuses_proof
-
-        if "Authorization" not in request.headers:
-            raise ConfigurationError(
-                "in_body must be False: a token that is bound to a key goes in the header "
-                "(RFC 9449 §7.1)"
-            )
-        proofs.require_bound(token)
-        proven = proofs.begin(URL(request.url))
-        try:
-            while True:
-                await proven.take_turn()
-                proved = await proofs.add_to(request, token.access_token, proven.view)
-                response = await self.send(proved)
-                refusal = refuses_proof([response.headers.get("www-authenticate", "")])
-                if not proven.may_repeat(refusal):
-                    return response
-        finally:
-            proven.end()
+        return await proofs.send_with_token(request, token, self.send)
 
     async def post_authenticated(
         self,
@@ -247,7 +229,7 @@ class ServerConnection:
         async def post(secret: SecretText | None) -> T:
             if proofs is None:
                 return await send(secret)
-            return await self._send_proven(proofs, URL(url), lambda view: send(secret, view))
+            return await proofs.send_repeatedly(URL(url), lambda view: send(secret, view))
 
         secret = await self._load_own_secret()
         refusal: AritmaAuthError
@@ -267,26 +249,6 @@ class ServerConnection:
             if fresher != secret:
                 return await post(fresher)
         raise refusal
-
-    async def _send_proven(
-        self, proofs: "ProofMaker", url: URL, send: Callable[["ServerView"], Awaitable[T]]
-    ) -> T:
-        """Send a request with a proof, and again if the server has said what the proof lacked."""
-        proven = proofs.begin(url)
-        try:
-            while True:
-                await proven.take_turn()
-                try:
-                    # With a proof and an assertion of its own, since no server accepts one twice.
-                    return await send(proven.view)
-                except OAuthError as error:
-                    # The server has looked at the proof alone: neither code nor refresh token is
-                    # spent.
-                    if not proven.may_repeat(error.error):
-                        raise
-                    proofs.report_repetition(url, error.error)
-        finally:
-            proven.end()
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""

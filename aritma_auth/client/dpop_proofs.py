@@ -5,15 +5,16 @@ A server may give another nonce with every response, so the newest one counts (R
 proof is dated by the clock of the server that it is for, if a refusal has shown that clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from typing import TypeVar
 
 import attrs
 from yarl import URL
 
 from aritma_auth.client.proven_requests import ProvenRequest, RequestTurns, ServerView
 from aritma_auth.client.signatures import sign_jwt
-from aritma_auth.errors import ConfigurationError, oauth_error
+from aritma_auth.errors import ConfigurationError, OAuthError, oauth_error
 from aritma_auth.events import NonceRequired
 from aritma_auth.events.base import Event
 from aritma_auth.protocol.client_auth import generate_jti
@@ -30,7 +31,11 @@ _MAX_ORIGINS = 256
 
 _REFUSALS = frozenset({400, 401})
 
+_UNAUTHORIZED = 401
+
 _UNKNOWN = ServerView()
+
+T = TypeVar("T")
 
 _reporter: ContextVar[Callable[[Event], None] | None] = ContextVar("_reporter", default=None)
 """Whose refresh sends the requests of this context."""
@@ -135,6 +140,72 @@ class ProofMaker:
             secrets=(*request.secrets, proof),
         )
 
+    async def send_with_token(
+        self,
+        request: HttpRequest,
+        token: Token,
+        send: Callable[[HttpRequest], Awaitable[HttpResponse]],
+    ) -> HttpResponse:
+        """
+        Send a request that carries an access token, and again if the server wants its nonce.
+
+        Args:
+            request: Has the token in its ``Authorization`` header.
+
+            token: The token.
+
+            send: Sends it.
+
+        Raises:
+            ConfigurationError: The token is a bearer token, or in the body.
+
+            TransportError: A remote signer failed; nothing was sent.
+        """
+        if "Authorization" not in request.headers:
+            raise ConfigurationError(
+                "in_body must be False: a token that is bound to a key goes in the header "
+                "(RFC 9449 §7.1)"
+            )
+        self.require_bound(token)
+        proven = self.begin(URL(request.url))
+        try:
+            while True:
+                await proven.take_turn()
+                response = await send(await self.add_to(request, token.access_token, proven.view))
+                challenge = response.headers.get("www-authenticate")
+                refusal = refuses_proof([challenge or ""])
+                if response.status == _UNAUTHORIZED and not challenge and not proven.view.nonce:
+                    # RFC 9449 §9 wants a challenge; a first nonce without one says the same.
+                    refusal = USE_NONCE
+                if not proven.may_repeat(refusal):
+                    return response
+        finally:
+            proven.end()
+
+    async def send_repeatedly(self, url: URL, send: Callable[[ServerView], Awaitable[T]]) -> T:
+        """
+        Send a request of the client's own, and again if the server says what its proof lacked.
+
+        Args:
+            url: Where it goes.
+
+            send: Sends it with a proof, and an assertion, of its own: no server accepts one twice.
+        """
+        proven = self.begin(url)
+        try:
+            while True:
+                await proven.take_turn()
+                try:
+                    return await send(proven.view)
+                except OAuthError as error:
+                    # The server has looked at the proof alone: neither code nor refresh token is
+                    # spent.
+                    if not proven.may_repeat(error.error):
+                        raise
+                    self._report_repetition(url, error.error)
+        finally:
+            proven.end()
+
     def view(self, url: URL) -> ServerView:
         """
         Return what is known of a server.
@@ -155,15 +226,7 @@ class ProofMaker:
         """
         _reporter.set(report)
 
-    def report_repetition(self, url: URL, error: str) -> None:
-        """
-        Report that a request is repeated with the nonce that the server wanted.
-
-        Args:
-            url: Where it goes.
-
-            error: The error code of the refusal; other refusals are not about a nonce.
-        """
+    def _report_repetition(self, url: URL, error: str) -> None:
         report = _reporter.get()
         if report is not None and error == USE_NONCE:
             report(NonceRequired(origin_of(url).url))

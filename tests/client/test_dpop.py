@@ -502,6 +502,20 @@ async def test_userinfo_gets_a_proof_and_its_nonce(sandbox):
     assert sandbox.faults.at("userinfo").count == 2
 
 
+async def test_userinfo_takes_a_first_nonce_without_a_challenge(sandbox):
+    """A 401 with a nonce, and no word of why, is repeated with it once (RFC 9449 §9, §8.2)."""
+    client, signed_in = await sign_in_alice(sandbox)
+    offered = {"DPoP-Nonce": "first"}
+    sandbox.faults.respond_next(b"", status=401, headers=offered, where="userinfo")
+    claims = await client.fetch_userinfo(signed_in.token)
+    sandbox.faults.respond_next(b"", status=401, headers=offered, where="userinfo")
+    with pytest.raises(aa.InvalidResponseError):
+        await client.fetch_userinfo(signed_in.token)
+
+    assert claims["sub"] == "user-alice"
+    assert sandbox.faults.at("userinfo").count == 3
+
+
 async def test_userinfo_with_a_wrong_proof_is_refused_once(sandbox):
     """A refusal that no nonce explains is the caller's."""
     client, signed_in = await sign_in_alice(sandbox)
