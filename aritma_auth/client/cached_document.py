@@ -9,6 +9,7 @@ from aritma_auth.errors import AritmaAuthError, TransportError, copy_with_retry_
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.runtime.single_flight import SingleFlight
+from aritma_auth.runtime.tasks import stop_if_lost
 from aritma_auth.runtime.values import Value
 
 T = TypeVar("T")
@@ -141,6 +142,8 @@ class CachedDocument(Generic[T]):
         try:
             kept = _Kept(await self._fetch(), started)
         except AritmaAuthError as error:
+            # Another loop may have the document by now.
+            stop_if_lost()
             # From now on the growing pause decides, not the minute.
             self._forced_at = float("-inf")
             self._failed = self._failure(error.copy())

@@ -101,6 +101,27 @@ def test_a_request_whose_loop_ends_is_made_again(press):
     assert asyncio.run(press.document.get()) == 2
 
 
+def test_the_failure_of_a_request_that_was_given_up_is_nobodys(press):
+    """Its loop stood still, and another loop has the document: no pause begins."""
+    gate = press.gate = asyncio.Event()
+    loop = asyncio.new_event_loop()
+    caller = loop.create_task(press.document.get())
+    loop.run_until_complete(settle())
+    # What waits for the gate is ready when the loop stops, and so the first to go on.
+    loop.call_soon(gate.set)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    press.gate = None
+    assert asyncio.run(press.document.get()) == 2
+
+    press.errors = [DOWN]
+    assert loop.run_until_complete(caller) == 2
+    loop.close()
+
+    assert press.errors == []
+    assert asyncio.run(press.document.reload()) == 3
+
+
 async def test_an_outage_before_the_first_response_is_one_request_and_a_pause(press):
     """25 callers, and 25 more during the pause, each raise a copy of the same failure."""
     press.errors = [DOWN, DOWN, DOWN]
