@@ -301,6 +301,8 @@ class TokenRefresher:
                     if cache.generation == generation:
                         cache.postpone(issued.seconds)
             return True
+        # Only a token is kept of a flight that was given up: its failure is nobody's.
+        stop_if_lost()
         return await self._refuse(error, generation)
 
     async def _is_still_refused(self, failure: RetryState) -> bool:

@@ -307,8 +307,6 @@ class TokenRequester:
         if successors and not grant.is_reusable:
             # What was presented is spent: its successor is kept before the failure is raised.
             return IssuedToken(successors[-1], issued_at, wall, problem=problem)
-        # Only a token is kept of a flight that was given up: its failure is no other process's.
-        stop_if_lost()
         raise problem
 
     async def _fetch(self, grant: Grant) -> object:
