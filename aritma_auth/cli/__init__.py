@@ -29,6 +29,9 @@ from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.version import __version__
 
+_LONGEST_SHOWN = 24
+"""Characters of a word of the command line that an error repeats: a secret has more."""
+
 _MODULES = {
     "file": ("cryptography", "filelock", "platformdirs"),
     "oidc": ("joserfc",),
@@ -193,8 +196,9 @@ def run(arguments: Sequence[str]) -> int:
             "takes; a token or a secret goes to standard input, a file or a variable"
         )
         return _fail(problem, ExitCode.USAGE, as_json=as_json)
-    except cyclopts.CycloptsError as error:
-        return _fail(error, ExitCode.USAGE, as_json=as_json)
+    except (cyclopts.CycloptsError, UsageError) as error:
+        problem = UsageError(_hide_pasted(str(error), ours))
+        return _fail(problem, ExitCode.USAGE, as_json=as_json)
     except BrokenPipeError:
         # The reader, such as head, has what it wants. At its exit Python would flush once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -212,6 +216,16 @@ def _require_extras(name: str | None) -> None:
 
         for extra in command.extras:
             require(extra, *_MODULES[extra])
+
+
+def _hide_pasted(text: str, words: Sequence[str]) -> str:
+    """Replace what is long enough for a secret, pasted in a wrong place, by its length."""
+    values = {word.lstrip("-").partition("=")[2] or word.lstrip("-") for word in words}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) > _LONGEST_SHOWN:
+            for quoted in (repr(value), f'"{value}"', f"--{value}"):
+                text = text.replace(quoted, f"one of {len(value)} characters")
+    return text
 
 
 def _fail(error: Exception, code: ExitCode, *, as_json: bool) -> int:

@@ -43,6 +43,38 @@ def test_a_token_on_the_command_line_is_not_repeated(capsys):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{0}"],
+        ["--{0}"],
+        ["token", "--{0}"],
+        ["token", "--header={0}"],
+        ["schema", "{0}"],
+        ["config", "check", "--json={0}"],
+        ["call", "GET", "/x", "--timeout", "{0}"],
+        ["call", "GET", "/x", "--header", "{0}"],
+        ["call", "GET", "/x", "--api={0}"],
+        ["exec", "--notify", "{0}", "--", "true"],
+        ["rotate-secret", "--lifetime-days", "{0}"],
+        ["sandbox", "--identity-port", "{0}"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_secret_in_the_place_of_another_word_is_not_repeated(
+    service, canary, capsys, arguments, options
+):
+    """Whatever option or command it is taken for, the error has its length alone."""
+    words = [word.format(canary.text) for word in arguments]
+    code = cli.run([words[0], *options, *words[1:]])
+    shown = "".join(capsys.readouterr())
+
+    assert code == ExitCode.USAGE
+    assert canary.text not in shown
+    assert f"one of {len(canary.text)} characters" in shown
+
+
+@pytest.mark.parametrize(
     ("error", "line"),
     [
         (OSError(98, "Address already in use"), "error: Address already in use\n"),
