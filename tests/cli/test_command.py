@@ -66,7 +66,8 @@ def test_a_secret_in_the_place_of_another_word_is_not_repeated(
 ):
     """Whatever option or command it is taken for, the error has its length alone."""
     words = [word.format(canary.text) for word in arguments]
-    code = cli.run([words[0], *options, *words[1:]])
+    end = words.index("--") if "--" in words else len(words)
+    code = cli.run([*words[:end], *options, *words[end:]])
     shown = "".join(capsys.readouterr())
 
     assert code == ExitCode.USAGE

@@ -286,7 +286,10 @@ def test_two_providers_share_an_entry_exactly_if_they_have_one_key(pair):
     assert len(kept_in(store)) == (1 if is_shared else 2)
 
 
-@given(clients, asked, st.sampled_from([None, "", " ", "\n"]), st.sampled_from(["alice", "None"]))
+NOBODY = [None, "", " ", "\n", "\u200b", "None", " null", "undefined"]
+
+
+@given(clients, asked, st.sampled_from(NOBODY), st.sampled_from(["alice", "Nonette"]))
 @example(aa.OAuthClient("a", None), {"scope": None, "resource": [], "extra": {}}, None, "alice")
 def test_an_unnamed_end_user_has_no_key(client, own, nobody, somebody):
     """Not even the scope, the resources or further parameters make an unnamed end-user a named one."""
@@ -295,11 +298,46 @@ def test_an_unnamed_end_user_has_no_key(client, own, nobody, somebody):
     assert token_key(client, aa.SignedInGrant(somebody, **own))
 
 
+@pytest.mark.parametrize("nobody", NOBODY)
+def test_an_assertion_of_an_unnamed_end_user_has_no_key(nobody):
+    """What a program makes of a missing subject is the same for every end-user."""
+    client = aa.OAuthClient("a", None)
+    assertion = aa.Secret("made-elsewhere")
+    with pytest.raises(aa.ConfigurationError):
+        token_key(client, aa.JwtBearerGrant(assertion, end_user=nobody))
+    with pytest.raises(aa.ConfigurationError):
+        token_key(client, aa.JwtBearerGrant(Source(nobody)))
+    assert token_key(client, aa.JwtBearerGrant(assertion, end_user="alice"))
+    assert token_key(client, aa.JwtBearerGrant(Source("alice")))
+
+
+class Source:
+    """A caller's own source of tokens, which says whose they are."""
+
+    def __init__(self, whose):
+        self.identity = lambda: whose
+
+    async def get_token(self, min_ttl=0.0, timeout=None):
+        return aa.Token("t")
+
+    def report_rejected(self, _token):
+        return False
+
+    def peek(self):
+        return None
+
+
 @given(clients, asked, st.sampled_from(["right", "wrong"]))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_password_has_no_key(client, own, password):
     """Only the server can check a password, in whichever class and words it comes."""
     fields = {"username": "alice", "password": password}
-    for grant in (aa.PasswordGrant("alice", password, **own), aa.CustomGrant("password", fields)):
+    for grant in (
+        aa.PasswordGrant("alice", password, **own),
+        aa.CustomGrant("password", fields),
+        aa.CustomGrant("http://auth0.com/oauth/grant-type/password-realm", fields),
+        aa.CustomGrant("urn:example:direct", {"Password": password}),
+        aa.ClientCredentialsGrant(extra=fields),
+    ):
         with pytest.raises(aa.ConfigurationError):
             token_key(client, grant)

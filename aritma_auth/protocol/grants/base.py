@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 import attrs
 
@@ -71,6 +71,24 @@ def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
     )
 
     return (("authorization_details", encode_authorization_details(details)),)
+
+
+_NOBODY = frozenset({"", "none", "null", "undefined"})
+
+
+def names_someone(text: str | None) -> TypeGuard[str]:
+    """
+    Tell whether a text says whose tokens are, so that nobody else's are found by it.
+
+    A sign-in without the scope ``openid`` has no subject. What programs make of its absence is the
+    same for everybody: an empty text, or the name of nothing as a text.
+
+    Args:
+        text: The end-user's name, or None.
+    """
+    return text is not None and (
+        "".join(filter(str.isprintable, text)).strip().lower() not in _NOBODY
+    )
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -156,9 +174,12 @@ class Grant(Value, ABC):
         Return what caches and stores know this grant's tokens by.
 
         By default that is the request: two grants are the same if the server cannot tell their
-        requests apart. None means that the grant takes part in no store.
+        requests apart. None means that the grant takes part in no store, as one with a password
+        does, which only the server can check.
         """
-        return self.parameters()
+        parameters = self.parameters()
+        has_password = any(name.lower() == "password" for name, _ in parameters)
+        return None if has_password else parameters
 
     def problems(self) -> tuple[str, ...]:
         """Say what the server is known to refuse about this grant, before it is sent."""

@@ -47,7 +47,7 @@ class CustomGrant(Grant):
 
     def identity(self) -> Parameters | None:
         """Return the request, unless it is a password grant by another class."""
-        return None if self.name == "password" else self.parameters()
+        return None if self.name == "password" else super().identity()
 
     def own_parameters(self) -> Parameters:
         """Return the server's own parameters."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import attrs
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.grants.base import Grant
+from aritma_auth.protocol.grants.base import Grant, names_someone
 from aritma_auth.protocol.grants.sources import (
     GrantSource,
     as_text_or_source,
@@ -70,7 +70,7 @@ def _identify(name: str, source: "GrantSource") -> str | None:
         found = f"it raised {describe_raised(error)}"
     else:
         if isinstance(known, str | None):
-            return known
+            return known if names_someone(known) else None
         found = f"it returned a value of type {type(known).__name__}"
     raise ConfigurationError(
         f"identity() of {name} must return whose its tokens are, or None; {found}"
@@ -228,7 +228,7 @@ class JwtBearerGrant(SourcedGrant):
     def identity(self) -> Parameters | None:
         """Return the request, or whose the assertion is if it is made anew."""
         known = super().identity()
-        if self.end_user is None or not self.sources():
+        if not names_someone(self.end_user) or not self.sources():
             return known
         request = (pair for pair in self.parameters() if pair[0] != "assertion")
         return (("end_user", self.end_user), *(tuple(request) if known is None else known))

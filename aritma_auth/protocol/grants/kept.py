@@ -5,7 +5,7 @@ from typing import ClassVar
 import attrs
 
 from aritma_auth.errors import wrong_kind
-from aritma_auth.protocol.grants.base import Grant
+from aritma_auth.protocol.grants.base import Grant, names_someone
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
@@ -63,7 +63,7 @@ class SignedInGrant(Grant):
 
     def identity(self) -> Parameters | None:
         """Return whose sign-in it is; None if that is unknown: it could be any end-user's."""
-        if self.end_user is None or not self.end_user.strip():
+        if not names_someone(self.end_user):
             return None
         return (("end_user", self.end_user), *self.parameters())
 
