@@ -32,8 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["DecryptionKey", "RequestEncryption", "is_encrypted"]
 
 # RSA1_5 is left out: it lets an attacker decrypt by asking (RFC 8725 §3.2).
-_ALGORITHMS = frozenset({"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256"})
-_ENCRYPTIONS = frozenset({"A128CBC-HS256", "A128GCM", "A256CBC-HS512", "A256GCM"})
+_ALGORITHMS = frozenset(
+    {
+        "ECDH-ES",
+        "ECDH-ES+A128KW",
+        "ECDH-ES+A192KW",
+        "ECDH-ES+A256KW",
+        "RSA-OAEP",
+        "RSA-OAEP-256",
+    }
+)
+_ENCRYPTIONS = frozenset(
+    {"A128CBC-HS256", "A128GCM", "A192CBC-HS384", "A192GCM", "A256CBC-HS512", "A256GCM"}
+)
 _KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
 _PUBLIC_MEMBERS = ("kty", "crv", "x", "y", "n", "e")
 _CURVES = frozenset({"P-256", "P-384", "P-521", "X25519"})

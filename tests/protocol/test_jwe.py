@@ -33,12 +33,14 @@ each_algorithm = pytest.mark.parametrize(
         (RSA, "RSA-OAEP-256"),
         (EC, "ECDH-ES"),
         (EC, "ECDH-ES+A128KW"),
+        (EC, "ECDH-ES+A192KW"),
         (OKP, "ECDH-ES+A256KW"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 each_encryption = pytest.mark.parametrize(
-    "encryption", ["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"]
+    "encryption",
+    ["A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM"],
 )
 
 
@@ -115,7 +117,7 @@ GOOD = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
     [
         write(GOOD | {"alg": "RSA1_5"}),
         write(GOOD | {"alg": "dir"}),
-        write(GOOD | {"enc": "A192GCM"}),
+        write(GOOD | {"enc": "A256GCMKW"}),
         write(GOOD | {"zip": "DEF"}),
         write(GOOD | {"crit": ["exp"]}),
         write(GOOD | {"alg": ["RSA-OAEP-256"]}),
