@@ -300,7 +300,7 @@ class TokenRequester:
             problem = self._out_of_time(left)
         else:
             if isinstance(token, Token):
-                return IssuedToken(token, issued_at, wall)
+                return IssuedToken(_stamped(token, wall), issued_at, wall)
             problem = wrong_kind("what the client's fetch_token returns", "a Token", token)
         took = self._clock.monotonic() - issued_at
         settings.report(events.TokenRequestFailed(problem.copy(), took))
@@ -321,6 +321,11 @@ class TokenRequester:
             f"no token within {within}: check the secret's callable and the network, or raise the "
             "number"
         )
+
+
+def _stamped(token: Token, wall: float) -> Token:
+    """Say when a token was requested where a client of a caller's own does not, for its age."""
+    return token if token.issued_at else attrs.evolve(token, issued_at=wall)
 
 
 def _may_repeat(grant: Grant, error: AritmaAuthError) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 from collections.abc import Callable
 from itertools import count
 
@@ -167,13 +168,15 @@ class _MemoryLease:
     clock: Clock = attrs.field(repr=False)
     on_release: "Callable[[_MemoryLease], None]" = attrs.field(repr=False)
     _until: float = attrs.field(init=False)
+    # A child of fork has a copy of the lease, and nobody who would release it.
+    _pid: int = attrs.field(factory=os.getpid, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._until = self.clock.monotonic() + self.seconds
 
     @property
     def is_held(self) -> bool:
-        return self.clock.monotonic() < self._until
+        return self._pid == os.getpid() and self.clock.monotonic() < self._until
 
     async def keep(self) -> bool:
         is_held = self.is_held

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import tracemalloc
 import weakref
 
@@ -219,3 +220,19 @@ def test_a_provider_that_fails_recovers_with_a_store_in_memory():
 
     assert asyncio.run(run()).startswith("token-")
     assert memory.MemoryTokenStore is aa.MemoryTokenStore
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_waits_for_no_lease_of_its_parent(store):
+    """The child has a copy of the lease, and nobody who would release it."""
+    asyncio.run(store.acquire(KEY, seconds=3600))
+    child = os.fork()
+    if child == 0:
+        lease = asyncio.run(store.acquire(KEY, seconds=3600))
+        again = asyncio.run(store.acquire(KEY, seconds=3600))
+        os._exit(0 if lease is not None and again is None else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert asyncio.run(store.acquire(KEY, seconds=3600)) is None

@@ -63,7 +63,8 @@ class RefreshCoordinator:
         self._look_around = look_around
         self._last_seen = 0
         self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
+        # With its loop: the timer of a loop that has ended never fires.
+        self._timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
         self._writing: GuardedTask[None] | None = None
 
     def begin(self, purpose: Purpose) -> tuple[Refresh, msg.Action]:
@@ -128,15 +129,17 @@ class RefreshCoordinator:
 
     def _write_later(self) -> None:
         """Go on trying to write what is owed, as long as this loop runs."""
-        if self.is_stored or self._is_closed or self._timer is not None:
+        if self.is_stored or self._is_closed:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             # The write is being collected with a loop that was closed: no timer of it would end.
             return
+        if self._timer is not None and self._timer[0].is_running():
+            return
         pause = self.settings.sharing.store_retry_interval * (1 + self.settings.draw() / 4)
-        self._timer = loop.call_later(pause, self._write_again)
+        self._timer = loop, loop.call_later(pause, self._write_again)
 
     def _write_again(self) -> None:
         self._timer = None
@@ -151,7 +154,7 @@ class RefreshCoordinator:
         """Stop trying, after a last attempt."""
         self._is_closed = True
         if self._timer is not None:
-            self._timer.cancel()
+            self._timer[1].cancel()
         if self._writing is not None:
             await self._writing.end(self.settings.policy.refresh_timeout)
         if not self.is_stored:

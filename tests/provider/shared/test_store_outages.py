@@ -1,5 +1,7 @@
 """A store that is away, has lost its memory or cannot be read."""
 
+import asyncio
+
 import attrs
 import pytest
 
@@ -10,10 +12,12 @@ from aritma_auth.events import (
 )
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Entry, Record, SharedBackoff
+from support.clock import LoopClock
 from support.fakes import settle
+from support.loops import LeapingLoop
 from support.rig import DOWN, UNSENT, Rig, presented, rotated
 from support.sharing import entry_of, hold_lease, key_for, key_of, put_entry
-from support.stores import lose_memory
+from support.stores import FailingStore, lose_memory
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -322,6 +326,48 @@ async def test_a_successor_is_kept_as_soon_as_the_store_is_back(clock, store):
 
     assert entry_of(store).token.refresh_token == "third"
     assert set(clock.slept) == {2.0}
+
+
+@pytest.mark.parametrize("ending", ["closed", "stopped"])
+def test_a_successor_is_kept_by_the_next_loop(ending):
+    """The timer of a loop that has ended never fires: the next loop tries in its place."""
+    clock = LoopClock()
+    store = FailingStore(clock=clock)
+    rig = Rig(clock, grant=REFRESH, store=store)
+    rig.client.answers = [rotated(rig, refresh_token="second")]
+    store.failing = {"keep"}
+    first, second = LeapingLoop(), LeapingLoop()
+    first.run_until_complete(rig.get())
+    if ending == "closed":
+        first.close()
+
+    async def job():
+        clock.advance(3600)
+        with pytest.raises(aa.TransportError, match="the token store is away"):
+            await rig.get()
+        store.failing = set()
+        await asyncio.sleep(60)
+
+    second.run_until_complete(job())
+
+    assert entry_of(store).token.refresh_token == "second"
+    second.run_until_complete(rig.provider.aclose())
+    for loop in (first, second):
+        loop.close()
+
+
+@pytest.mark.parametrize("fields", [{"issued_at": 0.0}, {"issued_at": 0.0, "refresh_token": "r"}])
+async def test_a_token_without_its_time_is_adopted_all_the_same(clock, store, fields):
+    """A client of a caller's own may leave out when it has asked: the provider knows."""
+    one, other = (Rig(clock, store=store) for _ in range(2))
+    one.client.answers = [rotated(one, **fields)]
+    clock.advance(1.0)
+    tokens = [await one.get(), await other.get()]
+    for rig in (one, other):
+        await rig.provider.aclose()
+
+    assert tokens == ["token-1", "token-1"]
+    assert other.client.requests == 0
 
 
 async def test_a_store_that_cannot_be_read_costs_nobody_a_token(clock, store):
