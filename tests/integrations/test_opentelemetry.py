@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes
 
 import aritma_auth as aa
 from aritma_auth import events
@@ -481,3 +482,24 @@ def test_every_instrument_is_in_the_reference(collected):
 
     assert set(listed) == made
     assert listed == sorted(listed)
+
+
+def test_what_is_not_our_own_is_a_stable_convention():
+    """A name outside of our namespace is one that the semantic conventions promise to keep."""
+    sources = [Path(module.__file__).read_text("utf-8") for module in (otel, opentelemetry_metrics)]
+    named = set(re.findall(r'"([a-z]+(?:\.[a-z_]+)+)":', "".join(sources)))
+    stable = {
+        value
+        for conventions in (error_attributes, http_attributes, server_attributes)
+        for value in vars(conventions).values()
+        if isinstance(value, str)
+    }
+    conventional = {name for name in named if not name.startswith("aritma_auth.")}
+
+    assert conventional == {
+        "error.type",
+        "http.response.status_code",
+        "server.address",
+        "server.port",
+    }
+    assert conventional <= stable
