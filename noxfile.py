@@ -17,7 +17,6 @@ ONCE = [
     "tests/docs/test_typed_pages.py",
     "tests/integrations/test_web_sessions.py",
     "tests/issuers",
-    "tests/protocol/test_echoes.py",
     "tests/provider/shared/test_explorer.py",
     "tests/provider/shared/test_fleet_invariants.py",
     "tests/provider/test_invariants.py",
@@ -25,7 +24,6 @@ ONCE = [
     "tests/simulation/test_mutations.py",
     "tests/simulation/test_payments.py",
     "tests/simulation/test_simulation.py",
-    "tests/stores/test_identity.py",
     "tests/test_echo.py",
 ]
 """Long tests of what does not depend on the interpreter: they run on the newest one."""
@@ -68,7 +66,6 @@ nox.options.sessions = [
     "types",
     "tests",
     "coverage",
-    "fleet",
     "docs",
     "browser",
 ]
@@ -127,7 +124,8 @@ def leave_out(paths: list[str]) -> list[str]:
 def lint(session: nox.Session) -> None:
     """Check style, format and the direction of the imports."""
     install_groups(session, "lint")
-    session.install("-e", ".[all]")
+    # None of these imports a dependency.
+    session.install("--no-deps", "-e", ".")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-cache")
@@ -189,9 +187,9 @@ def tests(session: nox.Session) -> None:
     """
     Run the suite on one interpreter.
 
-    The newest one on the machine runs all tests, with the newest dependencies. The oldest one
-    measures coverage, with the oldest dependencies. Those between them run what awaits, on other
-    event loops.
+    The newest one on the machine runs all tests, the fleet's too, with the newest dependencies. The
+    oldest one measures coverage, with the oldest dependencies. Those between them run what awaits,
+    on other event loops.
     """
     install_groups(session, "test")
     if session.posargs:
@@ -208,6 +206,7 @@ def tests(session: nox.Session) -> None:
     install_newest(session)
     if is_newest:
         run_tests(session)
+        run_fleet(session)
     if not is_newest or len(here) < 3:
         # Eager tasks are new in 3.12.
         loops = ["--loop=uvloop"] + ["--loop=eager"] * (session.python != "3.11")
@@ -295,10 +294,15 @@ def extras(session: nox.Session, extra: str) -> None:
 
 @nox.session
 def fleet(session: nox.Session) -> None:
-    """Let real processes share one token, and be killed while they do."""
+    """Let real processes share one token, and be killed while they do; `tests` does so too."""
     install_groups(session, "test")
     session.install(".[all]")
-    session.run("pytest", "--numprocesses=2", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
+    run_fleet(session)
+
+
+def run_fleet(session: nox.Session) -> None:
+    """Run the tests of real processes, which wait for most of their time."""
+    session.run("pytest", "--numprocesses=3", "tests/fleet", env={"PYTHONSAFEPATH": "1"})
 
 
 BROWSERS = ("chromium-headless-shell", "chromium")
@@ -332,11 +336,12 @@ def browser(session: nox.Session) -> None:
         install_chromium(session)
     if not any(map(shutil.which, BROWSERS)):
         session.skip("needs Debian's chromium: install it, or run this as root on Debian")
-    install_groups(session, "browser", "docs")
+    built = BUILT_DOCS.get("docs", "")
+    install_groups(session, "browser", *(() if built else ("docs",)))
     session.install("-e", ".[all]")
     session.run(
         *("pytest", "--numprocesses=auto", "--dist=loadgroup", "tests/browser"),
-        env={"PYTHONSAFEPATH": "1", "BUILT_DOCS": BUILT_DOCS.get("docs", "")},
+        env={"PYTHONSAFEPATH": "1", "BUILT_DOCS": built},
     )
 
 

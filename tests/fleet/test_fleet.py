@@ -12,7 +12,7 @@ import pytest
 from support.fleet import Fleet, RotatingServer, plant
 from support.valkey import Server
 
-pytestmark = [pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.timeout(400)]
 
 LIFETIME = 3.0
 WORKERS = 3
@@ -36,7 +36,7 @@ def shared(request, tmp_path):
 
 async def until(condition):
     """Wait for something that other processes do."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

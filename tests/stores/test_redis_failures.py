@@ -239,6 +239,7 @@ async def test_a_cancellation_that_redis_py_drops_counts_all_the_same():
         with contextlib.suppress(asyncio.CancelledError):
             begun.set()
             await asyncio.Event().wait()
+        await asyncio.sleep(0)
         return "result"
 
     working = asyncio.create_task(run_bounded(30, "to load", drop))
