@@ -141,10 +141,8 @@ _HOMES = {
         "Challenge",
         "parse_challenges",
     ),
-    "provider.middleware": (
-        "BearerMiddleware",
-        "KeyedBearerMiddleware",
-    ),
+    "provider.keyed_middleware": ("KeyedBearerMiddleware",),
+    "provider.middleware": ("BearerMiddleware",),
     "provider.policy": ("RefreshPolicy",),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
@@ -294,8 +292,8 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.tokens import Token as Token
     from aritma_auth.protocol.www_authenticate import Challenge as Challenge
     from aritma_auth.protocol.www_authenticate import parse_challenges as parse_challenges
+    from aritma_auth.provider.keyed_middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
-    from aritma_auth.provider.middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider

@@ -163,9 +163,11 @@ class BearerAuth(httpx.Auth):
             yield request
             return
         _require_direct(request.url)
-        if "Authorization" in request.headers and rules._keeps(url):
-            yield request
-            return
+        if "Authorization" in request.headers:
+            if rules._keep:
+                yield request
+                return
+            rules._report_replaced(url)
         token = self._source.peek() or _as_token((yield self._source.get_token))
         response = yield from self._send(request, token)
         if not self._is_refused(response):

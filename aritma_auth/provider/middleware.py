@@ -1,16 +1,15 @@
 """Signs an aiohttp session's requests with a bearer token, and only those it may sign."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable
-from contextvars import ContextVar
+from collections.abc import Iterable
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth import events
-from aritma_auth.errors import ConfigurationError, require_flag, require_function, wrong_kind
+from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
 from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
 from aritma_auth.network.transport import require_verified_request
 from aritma_auth.protocol.tokens import Token
@@ -26,12 +25,15 @@ from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     from aritma_auth.provider.bound_requests import BoundRequests
+    from aritma_auth.provider.cache import TokenCache
 
 _AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
 
 _PLAIN = frozenset({"http", "ws"})
 _HOST = re.compile(r"[\w.-]{1,100}(:\d{1,5})?", re.ASCII)
+
+_NOT_SEEN = object()
 
 _REMEMBERED = 64
 """Origins remembered: a hostile redirect could name any number."""
@@ -93,12 +95,16 @@ class BearerMiddleware:
     __slots__ = (
         "_allowed",
         "_bound",
+        "_cache",
+        "_connector",
+        "_hosts",
         "_keep",
         "_on_event",
         "_origins",
         "_reported",
         "_source",
         "_strict",
+        "_usual",
     )
 
     @hides_arguments
@@ -116,47 +122,94 @@ class BearerMiddleware:
         require_listener(on_event)
         require_flag("strict", strict)
         require_flag("keep_authorization", keep_authorization)
-        self._source = source
-        self._bound = _find_bound(source)
         self._origins = _parse_origins(origins)
-        self._allowed: dict[str, str] = {}
+        # Scheme and authority of allowed origins, and the authorities of those with https.
+        self._allowed: set[str] = set()
+        self._hosts: set[str] = set()
         self._reported: set[str] = set()
+        # What was last seen to verify certificates.
+        self._connector: object = _NOT_SEEN
         self._strict = strict
         self._keep = keep_authorization
         self._on_event = on_event
+        self._take(source)
+
+    def _take(self, source: BearerTokenSource) -> None:
+        self._source = source
+        self._cache: TokenCache | None = None
+        self._bound = _find_bound(source)
+        # Where a token may go without a further look; every twin that may use it shares it.
+        self._usual = frozenset() if self._keep or self._bound is not None else self._hosts
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign one request, send it, and repeat it once with another token if that may help."""
-        url, headers = request.url, request.headers
-        if not self._allow(url):
-            self._pass_unsigned(url)
-            return await handler(request)
-        _require_confidential(request)
-        if _AUTHORIZATION in headers and self._keeps(url):
-            return await handler(request)
-        source = self._source
-        token = source.peek()
-        if token is None:
-            token = await source.get_token()
-        if self._bound is not None:
-            response = await self._bound.send(request, handler, token, self._report)
+        # The usual case is written out: each look-up shows in what a request costs.
+        url = request.url
+        if (
+            url.scheme != "https"
+            or url.raw_authority not in self._usual
+            or request._ssl is not True  # noqa: SLF001 - see _remember
+            or request._session._connector is not self._connector  # noqa: SLF001
+        ):
+            if not self._admits(request):
+                return await handler(request)
+            if self._bound is not None:
+                return await self._send_bound(request, handler, self._bound)
+        cache = self._cache
+        if cache is None:
+            token = self._source.peek()
         else:
-            headers[_AUTHORIZATION] = token.authorization
-            try:
-                response = await handler(request)
-            finally:
-                # request_info of aiohttp's responses and errors is a live view of these headers.
-                headers.pop(_AUTHORIZATION, None)
+            current = cache.current
+            now = cache.now
+            token = current.token if now() < current.refresh_at else None
+        if token is None:
+            token = await self._source.get_token()
+        header = token.authorization
+        headers = request.headers
+        if headers.setdefault(_AUTHORIZATION, header) is not header:
+            headers[_AUTHORIZATION] = header
+            self._report_replaced(url)
+        try:
+            response = await handler(request)
+        finally:
+            # request_info of aiohttp's responses and errors is a live view of these headers.
+            headers.pop(_AUTHORIZATION, None)
         if response.status < 401 or response.status not in _REFUSALS:
             return response
         refused = RefusedResponse(response)
         del response
+        return await self._respond(request, handler, refused, token)
+
+    async def _send_bound(
+        self, request: ClientRequest, handler: ClientHandlerType, bound: "BoundRequests"
+    ) -> ClientResponse:
+        """Do the same with a token that is bound to a key."""
+        if _AUTHORIZATION in request.headers:
+            self._report_replaced(request.url)
+        token = self._source.peek()
+        if token is None:
+            token = await self._source.get_token()
+        response = await bound.send(request, handler, token, self._report)
+        if response.status not in _REFUSALS:
+            return response
+        refused = RefusedResponse(response)
+        del response
+        return await self._respond(request, handler, refused, token)
+
+    async def _respond(
+        self,
+        request: ClientRequest,
+        handler: ClientHandlerType,
+        refused: RefusedResponse,
+        token: Token,
+    ) -> ClientResponse:
+        """Give the response of a request that an API has refused: to it, or to its repetition."""
         await _raise_step_up(refused, token)
         if (
             refused.response.status != 401
             or not is_replayable(request)
             or (self._bound is not None and self._bound.is_refused(refused.response))
-            or not source.report_rejected(token)
+            or not self._source.report_rejected(token)
         ):
             return refused.response
         await let_go(refused)
@@ -199,24 +252,54 @@ class BearerMiddleware:
             source: Gives the tokens.
         """
         twin = copy(self)
-        twin._source = source  # noqa: SLF001 - our own
-        twin._bound = _find_bound(source)  # noqa: SLF001 - our own
+        twin._take(source)  # noqa: SLF001 - our own
         return twin
 
+    def _admits(self, request: ClientRequest) -> bool:
+        """Tell whether a request is signed; report or refuse what goes to no named origin."""
+        url = request.url
+        if not self._allow(url):
+            self._pass_unsigned(url)
+            return False
+        if url.scheme in _PLAIN:
+            _require_direct(request)
+        elif not is_loopback(url.raw_host):
+            require_verified_request(request)
+            self._remember(request)
+        return not self._keep or _AUTHORIZATION not in request.headers
+
+    def _remember(self, request: ClientRequest) -> None:
+        """
+        Remember the host and the connector of a request whose certificate is verified.
+
+        Only if the connector has no context, which may change, and if what the properties `ssl`,
+        `session` and `connector` return is where `__call__` looks for it: a property of aiohttp
+        costs a tenth of all that it does.
+        """
+        url, connector = request.url, request.session.connector
+        kept = getattr(getattr(request, "_session", None), "_connector", None)
+        if (
+            kept is connector
+            and getattr(connector, "_ssl", None) is True
+            and getattr(request, "_ssl", None) is True
+            and f"https://{url.raw_authority}" in self._allowed
+        ):
+            self._connector = connector
+            self._hosts.add(url.raw_authority)
+
     def _allow(self, url: URL) -> bool:
-        """Tell whether a URL's origin is allowed, and remember its scheme by its authority."""
-        if self._allowed.get(url.raw_authority) == url.scheme:
+        """Tell whether a URL's origin is allowed, and remember it."""
+        origin = f"{url.scheme}://{url.raw_authority}"
+        if origin in self._allowed:
             return True
         is_allowed = origin_of(url) in self._origins
         if is_allowed and len(self._allowed) < _REMEMBERED:
-            self._allowed[url.raw_authority] = url.scheme
+            self._allowed.add(origin)
         return is_allowed
 
-    def _keeps(self, url: URL) -> bool:
-        """Tell whether a request keeps its own header; report it otherwise."""
-        if not self._keep:
-            self._report(events.AuthorizationReplaced(origin_of(url).url))
-        return self._keep
+    def _report_replaced(self, url: URL) -> None:
+        """Report that the token takes the place of a request's own header."""
+        self._report(events.AuthorizationReplaced(origin_of(url).url))
 
     def _pass_unsigned(self, url: URL) -> None:
         """Refuse a request to an origin that is not named, or report that it goes unsigned."""
@@ -258,6 +341,12 @@ class BearerMiddleware:
         return f"<BearerMiddleware for {origins}>"
 
 
+def read_from(middleware: BearerMiddleware, cache: "TokenCache") -> BearerMiddleware:
+    """Let a middleware read the cache of its own source: one call less for each request."""
+    middleware._cache = cache  # noqa: SLF001 - our own
+    return middleware
+
+
 def _find_bound(source: BearerTokenSource) -> "BoundRequests | None":
     proofs = getattr(source, "proofs", None)
     if proofs is None:
@@ -267,13 +356,8 @@ def _find_bound(source: BearerTokenSource) -> "BoundRequests | None":
     return BoundRequests(proofs)
 
 
-def _require_confidential(request: ClientRequest) -> None:
-    """Require that nobody between here and the API reads the token."""
-    url = request.url
-    if url.scheme not in _PLAIN:
-        if not is_loopback(url.raw_host):
-            require_verified_request(request)
-    elif request.proxy is not None:
+def _require_direct(request: ClientRequest) -> None:
+    if request.proxy is not None:
         raise ConfigurationError(
             "a token goes to http on loopback only directly, and this request would pass a proxy "
             "in clear text: set NO_PROXY=127.0.0.1,localhost, or give the request no proxy"
@@ -317,102 +401,3 @@ async def _raise_step_up(refused: RefusedResponse, token: Token) -> None:
         await let_go(refused)
         refused.response.release()
         raise step_up
-
-
-K = TypeVar("K", bound=Hashable)
-K_contra = TypeVar("K_contra", contravariant=True)
-
-
-class KeyedTokenSource(Protocol[K_contra]):
-    """What gives a source of tokens for a key; `aritma_auth.TokenProviderPool` is one."""
-
-    def provider(self, key: K_contra, /) -> BearerTokenSource:
-        """Give a key's source of tokens."""
-        ...
-
-
-class KeyedBearerMiddleware(Generic[K]):
-    """
-    A client middleware that chooses a provider for each request, then signs as `BearerMiddleware`.
-
-    Args:
-        pool: Gives the providers; usually a `TokenProviderPool`.
-
-        key: Returns the key of a request; or a context variable that holds it.
-
-        origins: URLs whose scheme, host and port the tokens may go to.
-
-        strict: Refuse requests to other origins instead of sending them unsigned.
-
-        keep_authorization: Leave a request alone that has an ``Authorization`` header of its own.
-
-        on_event: Receives an event when a request goes out unsigned, or its own header is replaced.
-
-    Raises:
-        ConfigurationError: No origin is given, or one is not https (http is for loopback only).
-    """
-
-    __slots__ = ("_bearer", "_key", "_pool")
-
-    @hides_arguments
-    def __init__(
-        self,
-        pool: KeyedTokenSource[K],
-        key: Callable[[ClientRequest], K] | ContextVar[K],
-        origins: Iterable[str],
-        *,
-        strict: bool = False,
-        keep_authorization: bool = False,
-        on_event: Listener | None = log_event,
-    ) -> None:
-        if not hasattr(pool, "provider"):
-            raise wrong_kind("pool", "a TokenProviderPool", pool)
-        if not isinstance(key, ContextVar):
-            required = "a function of a request, or a ContextVar"
-            require_function("key", required, key, 1, is_awaited=False)
-        self._pool = pool
-        self._key = _reader(key) if isinstance(key, ContextVar) else _caller(key)
-        self._bearer = BearerMiddleware(
-            _NoSource(),
-            origins,
-            strict=strict,
-            keep_authorization=keep_authorization,
-            on_event=on_event,
-        )
-
-    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Sign one request with its own key's token, as `BearerMiddleware` does."""
-        bearer = self._bearer
-        if bearer.allows(request.url):
-            bearer = bearer.with_source(self._pool.provider(self._key(request)))
-        return await bearer(request, handler)
-
-    def __repr__(self) -> str:
-        return f"<KeyedBearerMiddleware over {self._bearer!r}>"
-
-
-def _caller(key: Callable[[ClientRequest], K]) -> Callable[[ClientRequest], K]:
-    from aritma_auth.caller_code import call  # with keys only
-
-    def read(request: ClientRequest) -> K:
-        return call("key of the KeyedBearerMiddleware", key, request)
-
-    return read
-
-
-def _reader(variable: ContextVar[K]) -> Callable[[ClientRequest], K]:
-    def read(_request: ClientRequest) -> K:
-        try:
-            return variable.get()
-        except LookupError:
-            pass
-        raise ConfigurationError(f"set the context variable {variable.name} before the request")
-
-    return read
-
-
-class _NoSource:
-    """Stands for the source that is given to the middleware before it signs; it is never asked."""
-
-    def __getattr__(self, _name: str) -> Any:
-        return None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.keep_alive import IdleKeeper, Keys
-    from aritma_auth.provider.middleware import KeyedBearerMiddleware
+    from aritma_auth.provider.keyed_middleware import KeyedBearerMiddleware
     from aritma_auth.provider.status import PoolStatus
     from aritma_auth.secret import Secret
     from aritma_auth.stores import TokenStore
@@ -333,7 +333,9 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         Raises:
             ConfigurationError: No origin is given, or one is not secure.
         """
-        from aritma_auth.provider.middleware import KeyedBearerMiddleware  # a convenience only
+        from aritma_auth.provider.keyed_middleware import (
+            KeyedBearerMiddleware,
+        )  # a convenience only
 
         return KeyedBearerMiddleware(
             self,

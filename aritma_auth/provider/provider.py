@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Self, Unpack
 
 from aritma_auth import events
@@ -273,26 +273,19 @@ class TokenProvider(AsyncCloseable):
         """
         # The cached path: no lock, no await, one comparison or two. The marks of one object. Each
         # look-up shows in what a call costs, and each name in what one that waits keeps.
-        cache = self._cache
-        current = cache.current
-        token = current.token
+        now, current = self._cache.now, self._cache.current
         if (
-            token is not None
-            and cache.now() < current.refresh_at
-            and (not min_ttl or cache.now() + _seconds(min_ttl) <= current.expires_at)
+            current.token is not None
+            and now() < current.refresh_at
+            and (not min_ttl or now() + _seconds(min_ttl) <= current.expires_at)
         ):
-            return token
+            return current.token
         min_ttl = min_ttl and _seconds(min_ttl)
-        joined = self._join() if timeout is None else None
-        if joined is not None:
-            token = self._served(await joined)
-            if token is not None:
-                return token
-        return await self._wait(min_ttl, timeout)
+        return self._joined(await self._join(timeout)) or await self._wait(min_ttl, timeout)
 
-    def _join(self) -> "asyncio.Future[Outcome | None] | None":
+    def _join(self, timeout: float | None) -> "Awaitable[Outcome | None]":
         """
-        Join a flight of this loop if no token lives and no backoff holds, else return None.
+        Join a flight of this loop if no token lives and no backoff holds, else nothing.
 
         A stampede: each step counts ten thousand times, so the usual outcome needs no lock.
         """
@@ -300,13 +293,18 @@ class TokenProvider(AsyncCloseable):
         current = cache.current
         if (
             refresher is None
+            or timeout is not None
             or (current.token is not None and cache.now() < current.expires_at)
             or cache.failure is not None
             or self._is_closed
             or self._settings.on_token is not None
         ):
-            return None
-        return refresher.flights.join_here()
+            return _NOTHING
+        return refresher.flights.join_here() or _NOTHING
+
+    def _joined(self, outcome: "Outcome | None") -> Token | None:
+        """Return the token of a flight that was joined; None if none was, or it was lost."""
+        return None if outcome is None else self._served(outcome)
 
     async def _wait(self, min_ttl: float, timeout: float | None) -> Token:
         """Give a token as `get_token` does, whatever state the provider is in."""
@@ -647,7 +645,10 @@ class TokenProvider(AsyncCloseable):
             ConfigurationError: No origin is known, or one is not secure; or the grant asks for what
                 is no access token.
         """
-        from aritma_auth.provider.middleware import BearerMiddleware  # a convenience only
+        from aritma_auth.provider.middleware import (  # a convenience only
+            BearerMiddleware,
+            read_from,
+        )
 
         if self._settings.grant.token_types:
             raise ConfigurationError(
@@ -656,13 +657,16 @@ class TokenProvider(AsyncCloseable):
             )
         if origins is None:
             origins = self._settings.client.environment.api_urls
-        return BearerMiddleware(
+        middleware = BearerMiddleware(
             self,
             origins,
             strict=strict,
             keep_authorization=keep_authorization,
             on_event=self._settings.on_event,
         )
+        # A subclass may look elsewhere.
+        is_cached = type(self).peek is TokenProvider.peek
+        return read_from(middleware, self._cache) if is_cached else middleware
 
     def session(
         self,
@@ -761,3 +765,13 @@ def _seconds(min_ttl: float) -> float:
 def _deadline(timeout: float) -> float:
     require_seconds("timeout", timeout)
     return asyncio.get_running_loop().time() + timeout
+
+
+class _Nothing:
+    """What a caller awaits that joins no flight."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_NOTHING = _Nothing()

@@ -79,7 +79,7 @@ class Flight(Generic[R]):
         self.number = next(_NUMBERS)
         self.pid = os.getpid()
         self.task: GuardedTask[R] | None = None
-        self.waiting: list[asyncio.Future[R | None]] = []
+        self.waiting: deque[asyncio.Future[R | None]] = deque()
         self.is_over = False
         self.result: R | None = None
         self.bug: str | None = None
@@ -261,13 +261,15 @@ class SingleFlight(Generic[R]):
                 return
             flight.result = result
             flight.is_over = True
-            waiting, flight.waiting = flight.waiting, []
+            waiting, flight.waiting = flight.waiting, deque()
             if self._flight is flight:
                 self._flight = None
                 if self._on_end is not None:
                     self._on_end()
         by_loop = defaultdict[asyncio.AbstractEventLoop, deque[asyncio.Future[R | None]]](deque)
-        for future in waiting:
+        # Moved, not copied: a stampede would hold them twice.
+        while waiting:
+            future = waiting.popleft()
             by_loop[future.get_loop()].append(future)
         here = asyncio._get_running_loop()  # noqa: SLF001 - documented; get_running_loop raises
         for loop, futures in by_loop.items():

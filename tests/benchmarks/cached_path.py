@@ -11,12 +11,12 @@ import statistics
 import sys
 import time
 from functools import partial
+from types import SimpleNamespace
 
 from stand_ins import ENVIRONMENT, ratio_of
 
 import aritma_auth as aa
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.middleware import BearerMiddleware
 
 ROUNDS, CALLS = 41, 20_000
 
@@ -51,14 +51,34 @@ class Request:
         self.url = URL("https://api.example/api/v3/accounts/42")
         self.headers = CIMultiDict({"Host": "api.example", "Accept": "*/*"})
         self.body = b""
+        self._ssl = True
+        self._session = Session()
+
+    @property
+    def ssl(self):
+        return self._ssl
+
+    @property
+    def session(self):
+        return self._session
+
+
+class Session:
+    """As much of a session as a middleware touches."""
+
+    connector = _connector = SimpleNamespace(_ssl=True)
 
 
 class Response:
-    status = 200
+    def __init__(self):
+        self.status = 200
+
+
+RESPONSE = Response()
 
 
 async def handler(_request):
-    return Response
+    return RESPONSE
 
 
 async def constant_header(request, handler):
@@ -106,7 +126,7 @@ async def make_calls():
     observed = aa.TokenProvider(client, aa.ClientCredentialsGrant(), on_event=make_telemetry())
     await observed.set_token(Token("x" * 900))
     limit, request = Limit(), Request()
-    middleware = BearerMiddleware(tokens, ENVIRONMENT.api_urls)
+    middleware = tokens.middleware()
     return {
         "get_token": tokens.get_token,
         "get_token-limit": limit.get_token,

@@ -1,13 +1,18 @@
 """A token goes to no server whose certificate is not verified."""
 
+import contextlib
 import ssl
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.testing import FakeClient
+from support.internals import remembered_by
 from support.loopback import serving
 from support.tls import certificates
 
@@ -119,3 +124,184 @@ async def test_a_session_of_the_provider_is_looked_at_too():
         context.check_hostname = False
         with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
             await session.get(API)
+
+
+class Calls:
+    """Calls of one middleware through sessions of all kinds, and what they would have sent."""
+
+    def __init__(self, middleware):
+        self.middleware = middleware
+        self.headers = []
+
+    async def note(self, request, handler):
+        """Stand where the connection begins."""
+        self.headers.append(request.headers.copy())
+        raise SentError
+
+    @contextlib.asynccontextmanager
+    async def session(self, connector_ssl=True):
+        """Open a session."""
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=connector_ssl),
+            middlewares=[self.middleware, self.note],
+        ) as session:
+            yield session
+
+    async def get(self, session, url=API, **settings):
+        """Call an API; return the headers that would have gone out."""
+        with pytest.raises(SentError):
+            await session.get(url, **settings)
+        return self.headers[-1]
+
+
+@pytest.fixture
+async def calls():
+    """Calls of a middleware that has signed a request and verified its server."""
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        calls = Calls(tokens.middleware([API, "https://127.0.0.1:8443"]))
+        async with calls.session() as session:
+            assert "Authorization" in await calls.get(session)
+        yield calls
+
+
+async def test_a_request_of_a_verified_session_may_not_switch_verification_off(calls):
+    """A session that was seen to verify says nothing of a request's own settings."""
+    async with calls.session() as session:
+        for _ in range(2):
+            assert "Authorization" in await calls.get(session)
+        with pytest.raises(aa.ConfigurationError, match="the request's ssl must verify"):
+            await session.get(API, ssl=False)
+
+
+async def test_another_session_is_looked_at_too(calls):
+    """A session that was seen to verify says nothing of another one."""
+    async with calls.session(connector_ssl=False) as session:
+        with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
+            await session.get(API)
+
+
+async def test_a_context_is_looked_at_each_time(calls):
+    """It may be changed after the first request."""
+    context = ssl.create_default_context()
+    async with calls.session(connector_ssl=context) as session:
+        assert "Authorization" in await calls.get(session)
+        context.check_hostname = False
+        with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
+            await session.get(API)
+
+
+async def test_a_session_that_verifies_nothing_on_loopback_is_not_taken_for_verified(calls):
+    """What loopback is allowed holds for loopback alone."""
+    async with calls.session(connector_ssl=False) as session:
+        for _ in range(2):
+            assert "Authorization" in await calls.get(session, "https://127.0.0.1:8443")
+        with pytest.raises(aa.ConfigurationError, match="must verify certificates"):
+            await session.get(API)
+
+
+async def test_a_host_that_is_known_by_https_is_no_origin_by_http(calls):
+    """The scheme belongs to the origin, however often the host was signed for."""
+    async with calls.session() as session:
+        for _ in range(2):
+            assert "Authorization" in await calls.get(session)
+        assert "Authorization" not in await calls.get(session, API.replace("https", "http"))
+
+
+async def test_a_header_is_kept_on_a_known_host_too():
+    """With keep_authorization each request is looked into."""
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        calls = Calls(tokens.middleware([API], keep_authorization=True))
+        async with calls.session() as session:
+            for _ in range(2):
+                own = await calls.get(session, headers={"Authorization": "Basic own"})
+                assert own["Authorization"] == "Basic own"
+                assert (await calls.get(session))["Authorization"].startswith("Bearer ")
+
+
+async def test_a_header_is_replaced_on_a_known_host_and_reported():
+    """However often the host was signed for, and with both of two headers."""
+    seen = []
+    client = FakeClient([API])
+    async with aa.TokenProvider(
+        client, aa.ClientCredentialsGrant(), on_event=seen.append
+    ) as tokens:
+        calls = Calls(tokens.middleware([API]))
+        async with calls.session() as session:
+            await calls.get(session)
+            seen.clear()
+            twice = [("Authorization", "Basic own"), ("authorization", "Basic other")]
+            sent = await calls.get(session, headers=twice)
+    assert [value[:7] for value in sent.getall("Authorization")] == ["Bearer "]
+    assert [type(event).__name__ for event in seen][:1] == ["AuthorizationReplaced"]
+
+
+async def test_bound_and_bearer_tokens_share_a_middlewares_origins():
+    """A host that bearer tokens may go to gets proofs with the tokens of another key's source."""
+
+    class Proofs:
+        """Fails where a proof would be made."""
+
+        def require_bound(self, token):
+            raise aa.ConfigurationError("a proof is needed")
+
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        bearer = tokens.middleware([API])
+
+        class Bound:
+            """A source of tokens that are bound to a key."""
+
+            proofs = Proofs()
+            peek = staticmethod(tokens.peek)
+            get_token = staticmethod(tokens.get_token)
+
+        bound = bearer.with_source(Bound())
+        both = Calls(bearer), Calls(bound)
+        async with both[0].session() as plain, both[1].session() as proven:
+            for _ in range(2):
+                with pytest.raises(aa.ConfigurationError, match="a proof is needed"):
+                    await proven.get(API)
+                assert "Authorization" in await both[0].get(plain)
+
+
+async def test_a_provider_that_peeks_elsewhere_is_asked():
+    """The middleware reads the cache of a provider itself only if nothing overrides its look."""
+
+    class Watched(aa.TokenProvider):
+        """Counts the looks at its token."""
+
+        __slots__ = ("looks",)
+
+        def peek(self):
+            self.looks += 1
+            return super().peek()
+
+    async with Watched(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        tokens.looks = 0
+        calls = Calls(tokens.middleware([API]))
+        async with calls.session() as session:
+            for _ in range(2):
+                assert "Authorization" in await calls.get(session)
+        assert tokens.looks == 2
+
+
+async def test_many_spellings_of_a_host_are_not_all_remembered():
+    """A request of another kind than aiohttp's may spell an allowed origin in any number of ways."""
+    connector = SimpleNamespace(_ssl=True)
+    session = SimpleNamespace(connector=connector, _connector=connector)
+    sent = []
+
+    async def note(request):
+        sent.append(request.headers["Authorization"])
+        return SimpleNamespace(status=200)
+
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        middleware = tokens.middleware([API])
+        for number in range(80):
+            url = URL(f"https://user{number}@api.example", encoded=True)
+            request = SimpleNamespace(
+                url=url, headers=CIMultiDict(), ssl=True, _ssl=True, session=session
+            )
+            request._session = session
+            await middleware(request, note)
+    assert len(sent) == 80
+    assert len(remembered_by(middleware)) == 64

@@ -48,7 +48,7 @@ def allow(middleware, url):
 
 def remembered_by(middleware):
     """Return the origins that a middleware remembers."""
-    return middleware._allowed
+    return middleware._allowed | {f"https://{host}" for host in middleware._hosts}
 
 
 def claims_of(log):
