@@ -84,7 +84,6 @@ _HOMES = {
         "SelfSignedTlsClientAuth",
         "TlsClientAuth",
     ),
-    "protocol.client_registration": ("RegisteredClient",),
     "protocol.device_authorization": ("DeviceAuthorization",),
     "protocol.dpop": ("DPoP",),
     "protocol.grants": (
@@ -125,6 +124,7 @@ _HOMES = {
         "Profile",
         "ProfileReport",
     ),
+    "protocol.registered_client": ("RegisteredClient",),
     "protocol.session_management": (
         "SessionPage",
         "build_session_page",
@@ -247,7 +247,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth import SelfSignedTlsClientAuth as SelfSignedTlsClientAuth
     from aritma_auth.protocol.client_auth import TlsClientAuth as TlsClientAuth
-    from aritma_auth.protocol.client_registration import RegisteredClient as RegisteredClient
     from aritma_auth.protocol.device_authorization import DeviceAuthorization as DeviceAuthorization
     from aritma_auth.protocol.dpop import DPoP as DPoP
     from aritma_auth.protocol.grants import AuthorizationCodeGrant as AuthorizationCodeGrant
@@ -282,6 +281,7 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.profiles import FAPI2_MESSAGE_SIGNING as FAPI2_MESSAGE_SIGNING
     from aritma_auth.protocol.profiles import Profile as Profile
     from aritma_auth.protocol.profiles import ProfileReport as ProfileReport
+    from aritma_auth.protocol.registered_client import RegisteredClient as RegisteredClient
     from aritma_auth.protocol.session_management import SessionPage as SessionPage
     from aritma_auth.protocol.session_management import build_session_page as build_session_page
     from aritma_auth.protocol.sign_in import SignIn as SignIn

@@ -12,7 +12,6 @@ from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
 from aritma_auth.network.transport import Transport, require_context
 from aritma_auth.protocol.client_registration import (
-    RegisteredClient,
     build_configuration_request,
     build_registration_request,
     parse_client_metadata,
@@ -21,6 +20,7 @@ from aritma_auth.protocol.client_registration import (
 )
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import JsonValue, Members, SecretText
+from aritma_auth.protocol.registered_client import RegisteredClient
 from aritma_auth.protocol.urls import origin_of, require_secure_url
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
