@@ -468,6 +468,9 @@ class _Step(Situation):
     # The end
 
     def _give_up(self, what: str) -> msg.Action:
+        # A full disk can be read: the store is away as long as nothing is written.
+        if self.state.known.away_since is not None:
+            return self._finish(msg.Raise(self._outage(_AWAY)))
         return self._finish(msg.Raise(TransportError(what, may_have_arrived=False)))
 
     def _finish(self, outcome: msg.Outcome) -> msg.Action:

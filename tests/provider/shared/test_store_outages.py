@@ -370,6 +370,28 @@ async def test_a_token_without_its_time_is_adopted_all_the_same(clock, store, fi
     assert other.client.requests == 0
 
 
+@pytest.mark.parametrize("seconds", [5, 13, 30])
+@pytest.mark.parametrize("grant", [REFRESH, aa.SignedInGrant("alice")])
+async def test_a_store_that_can_only_be_read_is_away(clock, store, grant, seconds):
+    """A full disk and a replica can be read: the error names the store, and no other process."""
+    store.failing = {"save"}
+    policy = aa.RefreshPolicy(refresh_timeout=seconds)
+    rig = Rig(clock, grant=grant, store=store, policy=policy)
+    if grant is not REFRESH:
+        await rig.provider.set_token(rig.client.make_token(refresh_token="first"))
+        clock.advance(4000)
+
+    for _ in range(3):
+        with pytest.raises(aa.TransportError, match="the token store is away") as caught:
+            await rig.get()
+        assert caught.value.retry_after > 0
+        clock.advance(60)
+    assert rig.client.requests == 0
+    store.failing = set()
+    assert (await rig.provider.get_token()).access_token
+    await rig.provider.aclose()
+
+
 async def test_a_store_that_cannot_be_read_costs_nobody_a_token(clock, store):
     """A service whose store cannot be loaded asks the server instead."""
     store.failing = {"load"}
