@@ -231,24 +231,24 @@ class ServerConnection:
                 return await send(secret)
             return await proofs.send_repeatedly(URL(url), lambda view: send(secret, view))
 
-        secret = await self._load_own_secret()
-        refusal: AritmaAuthError
-        try:
-            return await post(secret)
-        except AritmaAuthError as error:
-            from aritma_auth.client import refusals  # at the first failure
+        secret, is_fresher = await self._load_own_secret(), False
+        while True:
+            refusal: AritmaAuthError
+            try:
+                return await post(secret)
+            except AritmaAuthError as error:
+                from aritma_auth.client import refusals  # at the first failure
 
-            refusal = refusals.explain(
-                error,
-                method=client_auth.method,
-                url=url,
-                is_fixed_path=self._is_fixed_path(endpoint),
-            )
-        if refusals.may_be_about_the_secret(refusal):
-            fresher = await self._load_own_secret()
-            if fresher != secret:
-                return await post(fresher)
-        raise refusal
+                refusal = refusals.explain(
+                    error,
+                    method=client_auth.method,
+                    url=url,
+                    is_fixed_path=self._is_fixed_path(endpoint),
+                )
+            fresher = None if is_fresher else await self._load_fresher(secret, refusal)
+            if fresher is None:
+                raise refusal
+            secret, is_fresher = fresher, True
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
@@ -343,6 +343,17 @@ class ServerConnection:
     async def _load_own_secret(self) -> SecretText | None:
         source = self.client_auth.secret
         return None if source is None else await self._load_secret(source)
+
+    async def _load_fresher(
+        self, refused: SecretText | None, refusal: AritmaAuthError
+    ) -> SecretText | None:
+        """Load a secret that may be accepted where another was refused; None if there is none."""
+        from aritma_auth.client.refusals import may_be_about_the_secret
+
+        if not may_be_about_the_secret(refusal):
+            return None
+        fresher = await self._load_own_secret()
+        return None if fresher == refused else fresher
 
     async def _load_secret(self, source: CredentialSource) -> SecretText:
         timeout = self.transport.timeout

@@ -91,9 +91,20 @@ class AuthorizationReplaced(Event):
 
     Attributes:
         origin: Scheme, host and port of the request.
+
+        is_first: It is the middleware's first to this origin; only these are logged as warnings.
     """
 
     origin: str
+    is_first: bool = False
+
+    @property
+    def level(self) -> int:
+        """WARNING once for each origin."""
+        return logging.WARNING if self.is_first else logging.DEBUG
 
     def _text(self) -> str:
-        return f"the Authorization header of a request to {self.origin} was replaced"
+        return (
+            f"the Authorization header of a request to {self.origin} was replaced: leave it out, "
+            "or give keep_authorization=True"
+        )

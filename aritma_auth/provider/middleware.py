@@ -126,7 +126,7 @@ class BearerMiddleware:
         # Scheme and authority of allowed origins, and the authorities of those with https.
         self._allowed: set[str] = set()
         self._hosts: set[str] = set()
-        self._reported: set[str] = set()
+        self._reported: set[tuple[type[Event], str]] = set()
         # What was last seen to verify certificates.
         self._connector: object = _NOT_SEEN
         self._strict = strict
@@ -299,7 +299,9 @@ class BearerMiddleware:
 
     def _report_replaced(self, url: URL) -> None:
         """Report that the token takes the place of a request's own header."""
-        self._report(events.AuthorizationReplaced(origin_of(url).url))
+        origin = origin_of(url).url
+        is_first = self._is_first(events.AuthorizationReplaced, origin)
+        self._report(events.AuthorizationReplaced(origin, is_first=is_first))
 
     def _pass_unsigned(self, url: URL) -> None:
         """Refuse a request to an origin that is not named, or report that it goes unsigned."""
@@ -310,10 +312,16 @@ class BearerMiddleware:
                 f"a token may go to {allowed} only, not to {origin}: add it to origins, or send "
                 "the request through a session without this middleware"
             )
-        is_first = origin not in self._reported and len(self._reported) < _REMEMBERED
-        if is_first:
-            self._reported.add(origin)
+        is_first = self._is_first(events.RequestUnsigned, origin)
         self._report(events.RequestUnsigned(origin, is_first=is_first))
+
+    def _is_first(self, kind: type[Event], origin: str) -> bool:
+        """Tell whether such an event is an origin's first; of so many that memory has a bound."""
+        told = (kind, origin)
+        is_first = told not in self._reported and len(self._reported) < _REMEMBERED
+        if is_first:
+            self._reported.add(told)
+        return is_first
 
     def _report(self, event: Event) -> None:
         """Tell the listener what happened, and whose token it is about if the source knows."""

@@ -93,6 +93,24 @@ async def test_an_empty_403_speaks_of_the_credential(http_mock, auth, method):
     assert not told.value.is_permanent
 
 
+@pytest.mark.parametrize(
+    ("second", "kind", "words"),
+    [
+        ({"status": 401}, aa.InvalidClientError, "authenticated by client_secret_post"),
+        ({"status": 403}, aa.InvalidResponseError, "client's credential .client_secret_post"),
+        ({"status": 404}, aa.InvalidResponseError, "Environment.discover"),
+    ],
+)
+async def test_a_refusal_of_the_newer_secret_is_explained_as_the_first_was(
+    http_mock, second, kind, words
+):
+    """A callable that makes another secret each time gets no barer message."""
+    http_mock.post(URL, status=401, body=b"")
+    http_mock.post(URL, body=b"", **second)
+    with pytest.raises(kind, match=words):
+        await client_of(rotating()).fetch_token(GRANT)
+
+
 @pytest.mark.parametrize("status", [404, 405])
 async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
     """The fixed paths are IdentityServer's; the message says what another server needs."""

@@ -138,6 +138,20 @@ async def test_a_replaced_header_is_reported(bank):
     assert bank.api.seen == ["Bearer token-1"]
 
 
+async def test_the_first_replaced_header_of_an_origin_is_a_warning(bank, caplog):
+    """Whoever sends another header than the token sees it at once, and not at each request."""
+    caplog.set_level("DEBUG", "aritma_auth")
+    middleware = aa.BearerMiddleware(bank.provider, [bank.url])
+    async with aiohttp.ClientSession(middlewares=[middleware]) as session:
+        for _ in range(2):
+            async with session.get(bank.url, headers={"Authorization": "Basic c2VjcmV0"}):
+                pass
+
+    told = [r for r in caplog.records if "was replaced" in r.getMessage()]
+    assert [r.levelname for r in told] == ["WARNING", "DEBUG"]
+    assert "keep_authorization=True" in told[0].getMessage()
+
+
 async def test_a_sessions_own_header_is_replaced_too(open_bank):
     """The session's default headers are part of each of its requests."""
     bank = await open_bank({"headers": {"Authorization": "Basic c2VjcmV0"}})
