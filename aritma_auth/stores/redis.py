@@ -131,11 +131,10 @@ class RedisTokenStore(AsyncCloseable):
         return self._entry_of(names, await self._run("load", LOAD, (names.value,)))
 
     def _entry_of(self, names: "_Names", found: object) -> Entry | None:
-        if found is None:
+        stored = _parse_stored(found)
+        if stored is None:
             return None
-        generation, encrypted, age, backoff_left = cast(
-            "tuple[int, bytes | None, int | None, int | None]", found
-        )
+        generation, encrypted, age, backoff_left = stored
         now = self._clock.time()
         try:
             body = self._keys.decrypt(encrypted or b"", place=names.place)
@@ -189,7 +188,7 @@ class RedisTokenStore(AsyncCloseable):
             self._channel,
             owner,
         )
-        return written == 1
+        return _parse_answer(written)
 
     def _times(self, record: Record, now: float) -> tuple[str | int, ...]:
         token, backoff = record.token, record.backoff
@@ -238,16 +237,14 @@ class RedisTokenStore(AsyncCloseable):
                 lease.milliseconds,
                 _milliseconds(self._retention),
             )
+            lease.fence, stored = _parse_grant(found)
+            entry = self._entry_of(names, stored)
         except BaseException:
             # The lease may have been granted although the response was lost.
             with contextlib.suppress(StoreError):
                 await lease.release()
             raise
-        if found is None:
-            return None
-        fence, entry = cast("tuple[int | None, object]", found)
-        lease.fence = fence or 0
-        return (lease, self._entry_of(names, entry)) if lease.fence else None
+        return (lease, entry) if lease.fence else None
 
     async def watch(self, key: str, *, generation: int) -> None:
         """
@@ -260,7 +257,8 @@ class RedisTokenStore(AsyncCloseable):
 
         async def is_changed() -> bool:
             found = await self._run("load", LOAD, (value,))
-            return (0 if found is None else cast("tuple[int]", found)[0]) != generation
+            stored = _parse_stored(found)
+            return (0 if stored is None else stored.generation) != generation
 
         await self._listeners.get().wait(value, generation, is_changed)
 
@@ -307,6 +305,48 @@ class _Names(NamedTuple):
         return f"{self.value} {VERSION}"
 
 
+class _Stored(NamedTuple):
+    generation: int
+    encrypted: bytes | None
+    age: int | None
+    backoff_left: int | None
+
+
+_FOREIGN = (
+    "Redis must respond what the store's scripts return, and responded something else: check that "
+    "the address leads to Redis or Valkey itself, and that nobody else writes these keys"
+)
+
+
+def _parse_stored(found: object) -> _Stored | None:
+    match found:
+        case None:
+            return None
+        case [
+            int(generation),
+            bytes() | None as encrypted,
+            int() | None as age,
+            int() | None as backoff_left,
+        ]:
+            return _Stored(generation, encrypted, age, backoff_left)
+    raise StoreError(_FOREIGN)
+
+
+def _parse_grant(found: object) -> tuple[int, object]:
+    match found:
+        case None:
+            return 0, None
+        case [int() | None as fence, stored]:
+            return fence or 0, stored
+    raise StoreError(_FOREIGN)
+
+
+def _parse_answer(found: object) -> bool:
+    if found not in (0, 1):
+        raise StoreError(_FOREIGN)
+    return found == 1
+
+
 class _Run(Protocol):
     def __call__(
         self, operation: str, script: Script, names: tuple[str, ...], *arguments: int | str
@@ -323,7 +363,7 @@ class _RedisLease:
 
     async def keep(self) -> bool:
         kept = await self._run("keep a lease", KEEP, (self._name,), self.owner, self.milliseconds)
-        return kept == 1
+        return _parse_answer(kept)
 
     async def release(self) -> None:
         await self._run("release a lease", RELEASE, (self._name,), self.owner)

@@ -118,6 +118,40 @@ async def test_a_full_server_still_replaces_what_it_has(own_server, open_store):
             assert await store.save(KEY, Record(fresh_token(refresh_token="two")), replaces=1)
 
 
+ODD = {
+    "a number": "7",
+    "a text": "'secret'",
+    "a status": "redis.status_reply('OK')",
+    "nothing in a list": "{}",
+    "numbers": "{1, 2, 3, 4, 5}",
+    "texts": "{'a', 'b', 'c', 'd'}",
+    "a list of lists": "{{1}, {2}}",
+    "another's entry": "{'1', 'secret', false, false}",
+}
+CALLS = {
+    "load": lambda store, _lease: store.load(KEY),
+    "save": lambda store, _lease: store.save(KEY, Record(), replaces=0),
+    "acquire": lambda store, _lease: store.acquire(KEY, seconds=9),
+    "keep": lambda _store, lease: lease.keep(),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("call", CALLS)
+async def test_what_no_script_returns_is_the_stores_failure(store, server, monkeypatch, call, odd):
+    """A proxy or another program in Redis's place may respond anything: its words stay hidden."""
+    lease = await store.acquire(OTHER_KEY, seconds=9)
+    script = redis_scripts_with(f"return {ODD[odd]}")
+    for name in ("LOAD", "SAVE", "ACQUIRE", "KEEP"):
+        monkeypatch.setattr(f"aritma_auth.stores.redis.{name}", script)
+    with pytest.raises(
+        aa.StoreError, match=r"^Redis must respond what the store's scripts"
+    ) as caught:
+        await CALLS[call](store, lease)
+
+    assert "secret" not in str(caught.value)
+
+
 async def test_an_unknown_error_is_shown_by_its_code_alone(store, server, monkeypatch):
     """The text of the server's error may repeat what was sent."""
     script = redis_scripts_with("return redis.error_reply('MISCONF token=secret')")
