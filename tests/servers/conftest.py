@@ -109,12 +109,17 @@ def oidc_provider(tmp_path_factory):
 def running_python(folder, place):
     """Run a Python server in an environment of its own, whose dependencies are not ours."""
     python = folder / ".venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    wanted = ["-m", "pip", "install", "-qq", "--only-binary=:all:", "-r", "requirements.txt"]
+    make = [sys.executable, "-m", "venv", "--clear", ".venv"]
+    install = [python, "-m", "pip", "install"]
+    if uv := shutil.which("uv"):
+        # In a tenth of pip's time.
+        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, ".venv"]
+        install = [uv, "pip", "install", "--python", python]
     install_once(
         folder / "requirements.txt",
         folder / ".venv" / "installed-from",
-        [sys.executable, "-m", "venv", "--clear", ".venv"],
-        [python, *wanted],
+        make,
+        [*install, "--quiet", "--only-binary=:all:", "-r", "requirements.txt"],
         cwd=folder,
     )
     with running(python, folder / "serve.py", cwd=place, log=place / "log") as server:
