@@ -353,23 +353,32 @@ def _sid_of(sign_in: SignIn) -> str:
     return sid if isinstance(sid, str) else ""
 
 
+_TEXT = attrs.validators.instance_of(str)
+_TIME = attrs.validators.instance_of((int, float))
+
+
 @attrs.frozen(kw_only=True)
 class _Record:
-    subject: str
-    sid: str
-    marks: list[str | None]
+    subject: str = attrs.field(validator=_TEXT)
+    sid: str = attrs.field(validator=_TEXT)
+    marks: list[str | None] = attrs.field(validator=attrs.validators.instance_of(list))
     claims: Members = attrs.field(converter=Members)
     id_token: SecretText | None
-    started_at: float
-    ends_at: float
-    cause: str
+    started_at: float = attrs.field(validator=_TIME)
+    ends_at: float = attrs.field(validator=_TIME)
+    cause: str = attrs.field(validator=_TEXT)
 
 
 def _parse_record(text: str) -> _Record | None:
-    """Parse what `WebSessions.open` wrote; None for another version's, which has ended."""
-    fields: dict[str, Any] = json.loads(text)
-    if fields.pop("format", None) != _FORMAT:
+    """Parse what `WebSessions.open` wrote; None for anything else, which is no session."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        if fields.pop("format", None) != _FORMAT:
+            return None
+        id_token = fields.pop("id_token")
+        hidden = SecretText(id_token) if isinstance(id_token, str) else None
+        record = _Record(id_token=hidden, **fields)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    id_token = fields.pop("id_token")
-    hidden = SecretText(id_token) if isinstance(id_token, str) else None
-    return _Record(id_token=hidden, **fields)
+    # A mark for each key, so that none is left out of the comparison.
+    return record if len(record.marks) == 1 + bool(record.sid) else None

@@ -33,6 +33,7 @@ from aritma_auth.errors import (
     VerificationError,
     require_instance,
 )
+from aritma_auth.integrations.bounded_sessions import BoundedSessionStore
 from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
 from aritma_auth.integrations.web_addresses import WebPaths, parse_base_url, parse_return_path
 from aritma_auth.integrations.web_messages import (
@@ -127,7 +128,9 @@ class WebSignInFlow:
         require_parameters(self._parameters)
         self._cookies = CookieJar(self.address.url.startswith("https:"), self.address.prefix)
         self._pages = PageWriter(self._shown.home, render_page)
-        self._store = MemorySessionStore(clock=clock) if sessions is None else sessions
+        self._store = BoundedSessionStore(
+            MemorySessionStore(clock=clock) if sessions is None else sessions
+        )
         self._sessions = WebSessions(
             client,
             self._store,
@@ -290,10 +293,10 @@ class WebSignInFlow:
     async def _complete(self, request: WebRequest) -> WebResponse:
         name = self._sign_in_cookie(_read_state(request))
         key = self._sessions.keys.name("pending", name, HiddenStr(request.cookies.get(name, "")))
-        pending = await self._store.take(key)
+        pending = _parse_pending(await self._store.take(key))
         if pending is None:
             raise StateMismatchError("this browser has no such sign-in pending: start a new one")
-        asked, path, cause = map(HiddenStr, json.loads(pending))
+        asked, path, cause = pending
         # A code whose exchange is cut off is spent: a browser that has gone cancels nothing.
         handle = await run_to_the_end(
             self._open_session(request, AuthorizationRequest.from_json(asked), cause),
@@ -362,6 +365,15 @@ def require_user(user: SignedInUser | None) -> SignedInUser:
     if user is None:
         raise ReauthenticationRequiredError("no end-user has signed in with this browser")
     return user
+
+
+def _parse_pending(text: str | None) -> tuple[HiddenStr, HiddenStr, HiddenStr] | None:
+    """Parse what a begun sign-in has left; None for anything else, which is no such sign-in."""
+    try:
+        asked, path, cause = json.loads(text or "")
+        return HiddenStr(asked), HiddenStr(path), HiddenStr(cause)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _read_state(request: WebRequest) -> SecretText:

@@ -109,6 +109,10 @@ def _find_answer_problem(returned: object) -> str | None:
     return None if isinstance(returned, bool) else _show(returned)
 
 
+def _find_text_problem(returned: object) -> str | None:
+    return None if returned is None or isinstance(returned, str) else _show(returned)
+
+
 def _find_lease_problem(returned: object) -> str | None:
     is_lease = returned is None or (
         not isinstance(returned, type)
@@ -132,5 +136,7 @@ def _find_pair_problem(returned: object) -> str | None:
 
 AN_ENTRY = Promise("an Entry or None", _find_entry_problem)
 WHETHER = Promise("True or False", _find_answer_problem)
+A_TEXT = Promise("a text or None", _find_text_problem)
+NOTHING = Promise("nothing, and what it returns is not looked at", lambda _returned: None)
 A_LEASE = Promise("a Lease, with fence, keep() and release(), or None", _find_lease_problem)
 BOTH = Promise("a Lease and an Entry or None, as a pair, or None", _find_pair_problem)

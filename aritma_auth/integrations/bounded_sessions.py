@@ -1,0 +1,74 @@
+"""A session store of somebody's own: it may hang, raise anything, and return anything."""
+
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from aritma_auth.errors import AritmaAuthError, StoreError, type_name
+from aritma_auth.integrations.session_store import SessionStore
+from aritma_auth.provider.shared.returned import A_TEXT, NOTHING, WHETHER, Promise
+from aritma_auth.runtime.raised import describe_raised
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BoundedSessionStore:
+    """
+    A session store whose operations end in time, and fail by a StoreError alone.
+
+    Args:
+        store: The store.
+
+        timeout: Seconds that an operation may take.
+    """
+
+    def __init__(self, store: SessionStore, timeout: float = 5.0) -> None:
+        self._store = store
+        self._timeout = timeout
+
+    async def put(self, key: str, text: str, *, seconds: float) -> None:
+        """Write a text."""
+        await self._run(NOTHING, self._store.put, key, text, seconds=seconds)
+
+    async def add(self, key: str, text: str, *, seconds: float) -> bool:
+        """Write a text unless there is one."""
+        return await self._run(WHETHER, self._store.add, key, text, seconds=seconds)
+
+    async def get(self, key: str) -> str | None:
+        """Return a text, or None."""
+        return await self._run(A_TEXT, self._store.get, key)
+
+    async def take(self, key: str) -> str | None:
+        """Return a text and delete it."""
+        return await self._run(A_TEXT, self._store.take, key)
+
+    async def _run(
+        self,
+        promise: Promise,
+        method: Callable[Concatenate[str, P], Awaitable[T]],
+        key: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        try:
+            work = _call(method, key, *args, **kwargs)
+            returned = await run_within(self._timeout, work, "aritma-auth sessions")
+            promise.require(method, returned)
+        except AritmaAuthError:
+            raise
+        except WorkBrokenOffError as broken:
+            problem = broken.raised
+        except Exception as error:  # noqa: BLE001 - whatever a store raises
+            problem = describe_raised(error)
+        else:
+            return returned
+        # Outside of the except block: the store's own error may hold what it was given.
+        store, name = type_name(self._store), getattr(method, "__name__", "a method")
+        raise StoreError(f"{store}.{name} must read or write the sessions, and failed: {problem}")
+
+
+async def _call(
+    method: Callable[Concatenate[str, P], Awaitable[T]], key: str, *args: P.args, **kwargs: P.kwargs
+) -> T:
+    return await method(key, *args, **kwargs)
