@@ -152,15 +152,15 @@ def serving(server):
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(50)
         yield server
         loop.call_soon_threadsafe(server.is_over.set)
-        asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result(50)
         # A connection that came as the server went is closed by its client.
-        asyncio.run_coroutine_threadsafe(settle(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(settle(), loop).result(50)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(50)
         loop.close()
 
 

@@ -224,7 +224,7 @@ def test_signals_reach_the_program(settings, tmp_path, number):
     """A request to end is the program's to follow; its file is deleted all the same."""
     process = start(STOPPED)
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=50)
 
     assert process.returncode == 9
     assert [*tmp_path.iterdir()] == []
@@ -237,7 +237,7 @@ def test_a_terminals_signals_are_the_programs_own(settings, tmp_path, number):
     try:
         process = start(STOPPED, theirs)
         os.killpg(process.pid, number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=50)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -260,6 +260,6 @@ signal.sigwait([signal.SIGTERM])
         signal.signal(signal.SIGHUP, previous)
     os.killpg(process.pid, signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=50)
 
     assert process.returncode == 0

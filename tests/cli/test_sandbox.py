@@ -30,7 +30,7 @@ def introducing(last, *options):
         lines.append(process.stdout.readline())
     yield lines
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=50)
     assert (process.returncode, out, err) == (0, "", "")
 
 

@@ -346,7 +346,7 @@ def test_an_interrupt_ends_the_view():
     while "flight 1 issued" not in process.stdout.readline():
         pass
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=50)
 
     assert (process.returncode, err) == (0, "")
     assert "waiters " in out

@@ -129,7 +129,7 @@ async def test_a_certificate_as_an_ssl_context_works_too(sandbox, authority):
     context = authority.certificate().ssl_context
     client = client_of(sandbox, context)
     async with aa.TokenProvider(client, GRANT) as tokens:
-        async with tokens.session(sandbox.banking_url, timeout=aiohttp.ClientTimeout(5)) as bank:
+        async with tokens.session(sandbox.banking_url, timeout=aiohttp.ClientTimeout(30)) as bank:
             assert await status_of(bank) == 200
 
     assert client.ssl_context is context

@@ -111,7 +111,7 @@ class Console:
 def where_the_browser_arrives(url):
     """Sign in, and give the address to which the server redirects."""
     url = URL(url)
-    connection = http.client.HTTPConnection(url.host, url.port, timeout=20)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=50)
     with contextlib.closing(connection):
         connection.request("GET", url.raw_path_qs)
         return connection.getresponse().headers["Location"]

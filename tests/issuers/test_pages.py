@@ -216,7 +216,7 @@ def printed(capsys):
 def arrive(url):
     """Open the authorization endpoint, and give the address that it redirects to."""
     url = URL(url)
-    connection = http.client.HTTPConnection(url.host, url.port, timeout=20)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=50)
     try:
         connection.request("GET", url.raw_path_qs)
         return connection.getresponse().headers["Location"]

@@ -268,7 +268,7 @@ async def test_a_refused_response_that_stops_is_not_waited_for(clock, head, monk
     await server.wait_closed()
 
     assert text == "ok"
-    assert took < 5
+    assert took < 20
 
 
 async def test_a_header_set_by_hand_is_replaced(bank):
@@ -496,7 +496,7 @@ async def test_one_connection_is_enough_for_a_refused_call(open_bank):
     bank = await open_bank({"connector": aiohttp.TCPConnector(limit=1)})
     bank.api.unread = 1_000_000
     bank.api.refused.add("Bearer token-1")
-    status, _ = await asyncio.wait_for(bank.get(), 5)
+    status, _ = await asyncio.wait_for(bank.get(), 30)
 
     assert status == 200
 
@@ -516,7 +516,7 @@ async def test_a_long_refusal_is_not_waited_for(bank):
 
     async with serving(answer) as url:
         async with aiohttp.ClientSession(middlewares=[bank.provider.middleware([url])]) as session:
-            async with session.get(url, timeout=aiohttp.ClientTimeout(5)) as response:
+            async with session.get(url, timeout=aiohttp.ClientTimeout(30)) as response:
                 assert response.status == 200
         served.set()
 
@@ -639,7 +639,7 @@ async def test_a_call_for_more_leaves_its_connection_free(bank):
         ) as session:
             with pytest.raises(aa.StepUpRequiredError) as caught:
                 await session.get("/")
-            async with session.get("/good", timeout=aiohttp.ClientTimeout(5)) as response:
+            async with session.get("/good", timeout=aiohttp.ClientTimeout(30)) as response:
                 assert response.status == 200
 
     assert caught.value.scope

@@ -11,6 +11,7 @@ import pytest
 
 from aritma_auth.runtime import threads
 from aritma_auth.runtime.threads import WorkerThreads
+from support.fakes import until
 from support.internals import calls_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -90,19 +91,15 @@ async def test_idle_threads_end(workers, request):
     """Nothing is left some time after the last call."""
     await asyncio.gather(*(workers.run(time.monotonic) for _ in range(10)))
     name = f"workers of {request.node.name}"
-    for _ in range(100):
-        if not running(name):
-            break
-        await asyncio.sleep(0.02)
+    await until(lambda: not running(name))
 
-    assert running(name) == []
     assert await workers.run(lambda: 1) == 1
 
 
 async def test_a_call_that_comes_as_a_thread_ends_is_not_forgotten(workers):
     """Calls that come at the pace at which threads end all return."""
     for _ in range(20):
-        assert await asyncio.wait_for(workers.run(lambda: 1), 5) == 1
+        assert await asyncio.wait_for(workers.run(lambda: 1), 30) == 1
         await asyncio.sleep(0.05)
 
 
@@ -123,7 +120,7 @@ async def test_a_forked_child_makes_threads_of_its_own(workers):
     if child == 0:
         try:
             result = asyncio.new_event_loop().run_until_complete(
-                asyncio.wait_for(workers.run(lambda: 7), 5)
+                asyncio.wait_for(workers.run(lambda: 7), 30)
             )
             os._exit(result)
         finally:

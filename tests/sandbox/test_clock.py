@@ -92,7 +92,7 @@ async def test_another_thread_may_move_the_clock():
     await asyncio.sleep(0)
     mover = threading.Thread(target=clock.advance, args=(10,))
     mover.start()
-    await asyncio.wait_for(sleeping, 5)
+    await asyncio.wait_for(sleeping, 30)
     mover.join()
 
 

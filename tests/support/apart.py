@@ -18,14 +18,14 @@ def sandbox_apart(**settings):
     thread.start()
     sandbox = Sandbox(**settings)
     try:
-        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(50)
         yield sandbox
-        asyncio.run_coroutine_threadsafe(sandbox.aclose(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(sandbox.aclose(), loop).result(50)
         # A connection that came as the sandbox went is closed by its client.
-        asyncio.run_coroutine_threadsafe(settle(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(settle(), loop).result(50)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(50)
         loop.close()
 
 
@@ -33,7 +33,7 @@ def browse(url):
     """Open an address as a browser does, and give the final page."""
     browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with browser.open(url, timeout=20) as answer:
+        with browser.open(url, timeout=50) as answer:
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
