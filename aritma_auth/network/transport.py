@@ -239,7 +239,9 @@ class _Exchange:
         """Send the request and read its response within a time."""
         try:
             outcome = await run_within(timeout, self._send(request), "aritma-auth request")
-        except (TimeoutError, WorkBrokenOffError):
+        except WorkBrokenOffError as broken:
+            outcome = self._blame_session(broken.raised)
+        except TimeoutError:
             outcome = TransportError(
                 f"no response from {self._place} within {timeout:g} seconds: try again later",
                 may_have_arrived=self._is_sent,
@@ -258,7 +260,7 @@ class _Exchange:
             raise
         except AritmaAuthError as known:
             return known.with_traceback(None)
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - of a session's own resolver, or socket factory
             # A value, not raised from here: aiohttp's error holds the request.
             return self._describe(error)
         finally:
@@ -333,8 +335,10 @@ class _Exchange:
         elif isinstance(error, aiohttp.ClientSSLError):
             problem = f"TLS with {place} failed ({kind}): check certificates and proxies"
         elif isinstance(error, RuntimeError):
-            # asyncio's word for a loop that was closed under the request.
-            problem = f"the request to {place} ended with its event loop: keep the loop running"
+            # asyncio's word for a loop that was closed under the request, aiohttp's for a session.
+            problem = (
+                f"the request to {place} ended with its event loop or its session: keep both open"
+            )
         elif not self._is_sent and self._connections.proxy_for(self._url) is not None:
             problem = (
                 f"the proxy opened no tunnel to {place} ({kind}): check its address and scheme, or "
@@ -346,12 +350,23 @@ class _Exchange:
             problem = f"{place} sent no valid HTTP response ({kind}): check scheme and port"
         elif isinstance(error, aiohttp.ClientError):
             problem = f"{place} broke off its response ({kind})"
+        elif not isinstance(error, ValueError):
+            from aritma_auth.runtime.raised import describe_raised  # of wrong sessions only
+
+            return self._blame_session(describe_raised(error))
         else:
             return ConfigurationError(
                 f"the request to {place} must be one that HTTP can carry, and it is not ({kind}): "
                 "check the URL, the client id and its secret"
             )
         return TransportError(problem, may_have_arrived=self._is_sent)
+
+    def _blame_session(self, raised: str) -> TransportError:
+        return TransportError(
+            f"the request to {self._place} was ended by {raised}: look at the resolver and the "
+            "connector of the session that was given",
+            may_have_arrived=self._is_sent,
+        )
 
 
 def require_context(certificate: object) -> ssl.SSLContext:

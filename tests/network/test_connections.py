@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import inspect
+import socket
 import ssl
 import time
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 
 import aritma_auth as aa
 from aritma_auth.network.transport import Transport
@@ -184,6 +186,56 @@ async def test_a_proxy_that_opens_no_tunnel_has_passed_nothing_on(what):
 
     assert not caught.value.may_have_arrived
     assert "sent no valid HTTP response" not in str(caught.value)
+
+
+class OddResolver(AbstractResolver):
+    """A resolver of a session's own that returns or raises anything."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        if self.outcome is asyncio.sleep:
+            await asyncio.sleep(60)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+    async def close(self):
+        pass
+
+
+FOUND = {"hostname": "a", "host": "127.0.0.1", "family": socket.AF_INET, "proto": 0, "flags": 0}
+RESOLVED = {
+    "hangs": asyncio.sleep,
+    "None": None,
+    "nothing": [],
+    "a text": "127.0.0.1",
+    "an empty mapping": [{}],
+    "no port": [FOUND | {"port": None}],
+    "too high a port": [FOUND | {"port": 70_000}],
+    "no host": [FOUND | {"port": 1, "host": None}],
+    "OSError": OSError("canary"),
+    "KeyError": KeyError("canary"),
+    "CancelledError": asyncio.CancelledError("canary"),
+    "GeneratorExit": GeneratorExit("canary"),
+    "RuntimeError": RuntimeError("canary"),
+    "ExceptionGroup": ExceptionGroup("canary", [OSError()]),
+}
+
+
+@pytest.mark.parametrize("outcome", RESOLVED)
+async def test_a_resolver_of_the_sessions_own_may_return_or_raise_anything(outcome):
+    """It is a connection that could not be had: nothing was sent, and nothing of it is repeated."""
+    resolver = OddResolver(RESOLVED[outcome])
+    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises(aa.TransportError) as caught:
+            await Transport(session, timeout=0.3).send(post("https://idp.example/token"))
+
+    assert not caught.value.may_have_arrived
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
