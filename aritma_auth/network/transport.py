@@ -26,6 +26,7 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
+from aritma_auth.protocol.successors import tell_departure
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.tasks import WorkBrokenOffError, is_lost, run_within
 from aritma_auth.runtime.values import Value
@@ -195,6 +196,7 @@ class Transport:
                 "nobody waits for it any more",
                 may_have_arrived=False,
             )
+        tell_departure()
         exchange = _Exchange(self._connections(), url, self.ssl_context, is_one_time=is_one_time)
         return await exchange.run(request, self.timeout if timeout is None else timeout)
 

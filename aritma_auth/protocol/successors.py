@@ -4,6 +4,9 @@ Refresh tokens that came in token responses which must not be used.
 A server that rotates has spent the refresh token that was presented, whatever is wrong with its
 response. Its successor goes to the sender of the request, which listens here: beside the error,
 never in it, since an exception is logged, pickled, and shown by error reporters with its frames.
+
+The sender hears of the request's departure too: what is presented once may be presented again only
+when that request must be over.
 """
 
 import json
@@ -21,18 +24,29 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.http_messages import HttpResponse
 
 _listener: ContextVar[Callable[[Token], None] | None] = ContextVar("_listener", default=None)
+_on_departure: ContextVar[Callable[[], None] | None] = ContextVar("_on_departure", default=None)
 
 
-def listening_context(keep: Callable[[Token], None]) -> Context:
+def listening_context(keep: Callable[[Token], None], depart: Callable[[], None]) -> Context:
     """
     Return a context for a task: in it, the successors in unusable responses are received.
 
     Args:
         keep: Called with a token that has expired, and is good for its refresh token alone.
+
+        depart: Called when a request is about to leave.
     """
     context = copy_context()
     context.run(_listener.set, keep)
+    context.run(_on_departure.set, depart)
     return context
+
+
+def tell_departure() -> None:
+    """Tell the listener, if there is one, that a request is about to leave."""
+    depart = _on_departure.get()
+    if depart is not None:
+        depart()
 
 
 def keep_successor(response: "HttpResponse", *, sent_at: float) -> None:

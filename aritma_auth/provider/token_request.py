@@ -52,6 +52,14 @@ _NO_TIME = (
 )
 
 
+@attrs.define
+class _Presented:
+    """A one-time refresh token that the server has been asked to exchange, since when."""
+
+    refresh_token: str = attrs.field(repr=False)
+    since: float
+
+
 class TokenRequester:
     """Gets a working token from the server, whichever way the provider's grant allows."""
 
@@ -70,7 +78,7 @@ class TokenRequester:
         self._clock = settings.clock
         self._is_spent = not settings.grant.is_requestable
         self._dead: str | None = None
-        self._unanswered: tuple[str, float] | None = None
+        self._unanswered: _Presented | None = None
 
     def forget(self) -> None:
         """Count a grant that can be presented once as spent: its end-user has signed out."""
@@ -247,10 +255,14 @@ class TokenRequester:
             TransportError: This refresh would be over before, or too soon afterwards.
         """
         now, over_at = self._clock.monotonic(), float("-inf")
-        if self._unanswered is not None and _is_refresh(grant):
-            refresh_token, since = self._unanswered
-            if refresh_token == grant.refresh_token.text:
-                over_at = since + self._settings.sharing.redemption_timeout
+        before = self._unanswered
+        is_same = (
+            before is not None
+            and _is_refresh(grant)
+            and before.refresh_token == grant.refresh_token.text
+        )
+        if before is not None and is_same:
+            over_at = before.since + self._settings.sharing.redemption_timeout
         if max(now, over_at) >= deadline - self._least(grant):
             pause = max(0.0, over_at - now)
             raise TransportError(_NO_TIME, retry_after=pause, may_have_arrived=False)
@@ -262,9 +274,9 @@ class TokenRequester:
     async def _exchange_once(self, grant: Grant, deadline: float) -> IssuedToken:
         sent = None
         if _is_refresh(grant) and self._is_once(grant):
-            sent = self._unanswered = (grant.refresh_token.text, self._clock.monotonic())
+            sent = self._unanswered = _Presented(grant.refresh_token.text, self._clock.monotonic())
         try:
-            issued = await self._exchange(grant, deadline)
+            issued = await self._exchange(grant, deadline, sent)
         except AritmaAuthError as error:
             if not is_ambiguous(error):
                 self._answered(sent)
@@ -272,23 +284,30 @@ class TokenRequester:
         self._answered(sent)
         return issued
 
-    def _answered(self, sent: "tuple[str, float] | None") -> None:
+    def _answered(self, sent: "_Presented | None") -> None:
         # Not a later request's: a loop that stood still may go on long after its flight was lost.
         if self._unanswered is sent:
             self._unanswered = None
 
-    async def _exchange(self, grant: Grant, deadline: float) -> IssuedToken:
+    async def _exchange(
+        self, grant: Grant, deadline: float, sent: "_Presented | None" = None
+    ) -> IssuedToken:
         settings, issued_at, wall = self._settings, self._clock.monotonic(), self._clock.time()
         left = max(0.0, deadline - issued_at)
         if settings.proofs is not None:
             settings.proofs.report_to(settings.report)
         successors: list[Token] = []
+
+        def depart() -> None:
+            if sent is not None:
+                sent.since = self._clock.monotonic()
+
         problem: AritmaAuthError
         try:
             token: object = await run_within(
                 left,
-                self._fetch(grant),
-                context=listening_context(successors.append),
+                self._fetch(grant, deadline),
+                context=listening_context(successors.append, depart),
             )
         except AritmaAuthError as error:
             problem = error.copy()
@@ -309,7 +328,10 @@ class TokenRequester:
             return IssuedToken(successors[-1], issued_at, wall, problem=problem)
         raise problem
 
-    async def _fetch(self, grant: Grant) -> object:
+    async def _fetch(self, grant: Grant, deadline: float) -> object:
+        # The process may have stood still since this task was made.
+        if self._clock.monotonic() > deadline - self._least(grant):
+            raise TransportError(_NO_TIME, may_have_arrived=False)
         return await self._settings.client.fetch_token(grant)
 
     def _out_of_time(self, left: float) -> TransportError:

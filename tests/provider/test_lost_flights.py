@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.protocol.successors import tell_departure
 from aritma_auth.stores import MemoryTokenStore
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
@@ -215,4 +216,48 @@ async def test_a_client_that_revokes_wrongly_forgets_all_the_same(fault, problem
         await provider.sign_out()
 
     assert provider.peek() is None
+    await provider.aclose()
+
+
+@pytest.mark.parametrize("late", [0.0, 4.0, 9.0])
+async def test_an_unanswered_exchange_counts_from_when_its_request_left(late):
+    """A vault, or a process that stood still, may have taken long before that."""
+    client = FakeClient(FakeClock())
+    provider = aa.TokenProvider(client, SIGNED_IN, clock=client.clock, on_event=None)
+    await provider.set_token(client.make_token(refresh_token="one"))
+    client.clock.advance(4000)
+    left, fetch_token = [], client.fetch_token
+
+    async def fetch_slowly(grant, *, timeout=None):
+        client.clock.advance(late)
+        left.append(client.clock.monotonic())
+        tell_departure()
+        return await fetch_token(grant)
+
+    client.fetch_token = fetch_slowly
+    client.answers = [aa.TransportError("lost")]
+    with pytest.raises(aa.TransportError):
+        await provider.get_token()
+    client.clock.advance(2)
+    await provider.get_token()
+
+    assert left[1] - left[0] >= aa.SharingPolicy().redemption_timeout
+    await provider.aclose()
+
+
+@pytest.mark.parametrize("grant", [SERVICE, aa.RefreshTokenGrant("one")])
+async def test_a_flight_that_stood_still_for_its_whole_time_presents_nothing(grant):
+    """It was frozen between its decision and the request, which would be cut off at once."""
+    client = FakeClient(FakeClock())
+
+    def freeze(event):
+        if isinstance(event, aa.events.FlightStarted):
+            asyncio.get_running_loop().call_soon(client.clock.advance, 31)
+
+    provider = aa.TokenProvider(client, grant, clock=client.clock, on_event=freeze)
+    with pytest.raises(aa.TransportError) as caught:
+        await provider.get_token()
+
+    assert not caught.value.may_have_arrived
+    assert client.requests == 0
     await provider.aclose()

@@ -469,6 +469,16 @@ HISTORIES = {
         Step(101.5, "set_token", slot=1),
         Step(170.0, "call", slot=1),
     ),
+    **{
+        f"frozen {skip} callbacks into a flight without a store, and the response is lost": (
+            ALONE,
+            Step(100.0, "loss", detail="reset"),
+            Step(100.0, "freeze", seconds=10.3, anchor="step", skip=skip),
+            Step(100.0, "call"),
+            Step(116.0, "call"),
+        )
+        for skip in (3, 4)
+    },
     "a token is written back by another clock than its issuer's": (
         World(
             "signed_in",

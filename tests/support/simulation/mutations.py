@@ -324,6 +324,12 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "departures",
+        "an unanswered exchange counts from its beginning, and not from its request's departure",
+        "frozen 4 callbacks into a flight without a store, and the response is lost",
+        (("                sent.since = self._clock.monotonic()\n", "                pass\n"),),
+    ),
+    Mutation(
         "successors",
         "a service's refresh that follows one that was cut off does not mark the entry",
         "a job that leads ends, and its process leads again while another waits",
