@@ -6,6 +6,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.protocol.successors import tell_departure
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.stores import MemoryTokenStore
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
@@ -217,6 +218,31 @@ async def test_a_client_that_revokes_wrongly_forgets_all_the_same(fault, problem
 
     assert provider.peek() is None
     await provider.aclose()
+
+
+def test_a_write_that_is_due_after_the_end_is_not_made(loop):
+    """The loop that was to make it stood still; another one made the last attempt, and closed."""
+    client, saves = FakeClient(SYSTEM_CLOCK), []
+    store = MemoryTokenStore()
+
+    async def fail(key, record, **numbers):
+        saves.append(record)
+        raise aa.StoreError("away")
+
+    store.save = fail
+    sharing = aa.SharingPolicy(store_retry_interval=0.05)
+    provider = aa.TokenProvider(client, SIGNED_IN, store=store, sharing=sharing, on_event=None)
+    loop.run_until_complete(provider.set_token(client.make_token(refresh_token="one")))
+
+    async def go_on_elsewhere():
+        await provider.set_token(client.make_token(refresh_token="two"))
+        await provider.aclose()
+
+    asyncio.run(go_on_elsewhere())
+    before = len(saves)
+    loop.run_until_complete(asyncio.sleep(0.2))
+
+    assert len(saves) == before
 
 
 @pytest.mark.parametrize("late", [0.0, 4.0, 9.0])

@@ -143,7 +143,8 @@ class RefreshCoordinator:
 
     def _write_again(self) -> None:
         self._timer = None
-        if not self.is_stored:
+        # A loop that stood still may have one timer more.
+        if not (self.is_stored or self._is_closed):
             self._writing = GuardedTask(self._write_owed(), "aritma-auth store")
 
     async def _write_owed(self) -> None:

@@ -91,8 +91,8 @@ MUTATIONS = (
         "the store is away when the successor comes",
         (
             (
-                "        if self.is_stored or self._is_closed or self._timer is not None:\n",
-                "        if True:\n",
+                "        if self.is_stored or self._is_closed:\n            return\n        try:",
+                "        if True:\n            return\n        try:",
             ),
         ),
     ),
