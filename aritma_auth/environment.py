@@ -15,7 +15,6 @@ from aritma_auth.protocol.endpoints import (
     unknown_endpoint,
 )
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, flag, parse_names, require_text
-from aritma_auth.protocol.tenants import is_tenant
 from aritma_auth.protocol.urls import Origin
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
@@ -295,6 +294,8 @@ class Environment(Value):
             ConfigurationError: Not one plain path segment, a tenant is already chosen, or endpoints
                 are configured: they belong to one tenant.
         """
+        from aritma_auth.protocol.tenants import is_tenant  # few have tenants
+
         require_flag("shares_issuer", shares_issuer)
         if not is_tenant(tenant):
             raise ConfigurationError(
@@ -453,6 +454,8 @@ DEVELOPMENT = Environment(
 
 def _find_aritmas(issuer: str) -> Environment | None:
     """Find Aritma's own environment, or that of a tenant, by its issuer."""
+    from aritma_auth.protocol.tenants import is_tenant
+
     for known in (PRODUCTION, DEVELOPMENT):
         server, slash, tenant = issuer.rstrip("/").partition(f"{known.issuer}/")
         if not server and is_tenant(tenant):

@@ -7,7 +7,6 @@ the value by name. None of them is a mapping, a list or an attrs class by type, 
 and cattrs pass them on unopened.
 """
 
-import hmac
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, final, overload
@@ -44,6 +43,8 @@ _NOT_PICKLED = "a secret is not pickled: keep it in a TokenStore or load it agai
 
 def is_same_text(one: str, other: str) -> bool:
     """Compare a secret with received text in a time that does not depend on their content."""
+    import hmac  # where something is received
+
     return hmac.compare_digest(_to_bytes(one), _to_bytes(other))
 
 

@@ -31,7 +31,7 @@ _AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
 
 _PLAIN = frozenset({"http", "ws"})
-_HOST = re.compile(r"[\w.-]{1,100}(:\d{1,5})?", re.ASCII)
+_HOST = r"[\w.-]{1,100}(:\d{1,5})?"
 
 _NOT_SEEN = object()
 
@@ -390,7 +390,7 @@ def _parse_origin(url: object) -> URL:
     if "://" not in url:
         host = url.partition("/")[0]
         # What is no host, such as a wildcard, makes no URL either.
-        meant = host if _HOST.fullmatch(host) else "api.example.com"
+        meant = host if re.fullmatch(_HOST, host, re.ASCII) else "api.example.com"
         raise ConfigurationError(
             f"each of origins must be an absolute URL, such as 'https://{meant}', not "
             f"{describe_url(url)}"

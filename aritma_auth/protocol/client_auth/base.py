@@ -1,6 +1,5 @@
 """What every client authentication is: its parent, what it is handed, and what it gives."""
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -49,6 +48,8 @@ class ClientCredential(Value):
 
 def generate_jti() -> str:
     """Generate an identifier for one assertion: 128 random bits."""
+    import secrets  # for assertions only
+
     return secrets.token_urlsafe(16)
 
 

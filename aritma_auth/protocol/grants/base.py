@@ -16,13 +16,13 @@ from aritma_auth.protocol.parameters import (
     parse_scope,
 )
 from aritma_auth.protocol.redaction import SecretParameters, SecretText
-from aritma_auth.protocol.single_use import SingleUse
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.protocol.authorization_details import AuthorizationDetail
     from aritma_auth.protocol.grants.sources import GrantSource
     from aritma_auth.protocol.redaction import JsonValue
+    from aritma_auth.protocol.single_use import SingleUse
     from aritma_auth.protocol.tokens import Token
 else:
     # A type that cattrs can resolve: the real one is loaded when details are given.
@@ -148,7 +148,7 @@ class Grant(Value, ABC):
         return True
 
     @property
-    def single_use(self) -> SingleUse | None:
+    def single_use(self) -> "SingleUse | None":
         """A mark that is taken when the grant is presented, if it can be presented once only."""
         return None
 
