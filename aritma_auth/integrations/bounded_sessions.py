@@ -1,5 +1,6 @@
 """A session store of somebody's own: it may hang, raise anything, and return anything."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -72,3 +73,24 @@ async def _call(
     method: Callable[Concatenate[str, P], Awaitable[T]], key: str, *args: P.args, **kwargs: P.kwargs
 ) -> T:
     return await method(key, *args, **kwargs)
+
+
+def parse_kept(text: str) -> object:
+    """
+    Parse the JSON that was put into a session store.
+
+    Args:
+        text: What the store returned.
+
+    Raises:
+        StoreError: It is not whole, such as one that a database has cut off. To take it for no
+            session would let the browser go from sign-in to sign-in.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        length = len(text)
+    raise StoreError(
+        f"the session store must return what was put there; it returned {length} characters that "
+        "are no JSON"
+    )

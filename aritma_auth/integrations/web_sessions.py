@@ -12,6 +12,7 @@ import attrs
 
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError
+from aritma_auth.integrations.bounded_sessions import parse_kept
 from aritma_auth.integrations.session_store import SessionStore
 from aritma_auth.protocol.grants import SignedInGrant
 from aritma_auth.protocol.logout import LogoutToken
@@ -370,15 +371,21 @@ class _Record:
 
 
 def _parse_record(text: str) -> _Record | None:
-    """Parse what `WebSessions.open` wrote; None for anything else, which is no session."""
+    """
+    Parse what `WebSessions.open` wrote; None for another version's, which has ended.
+
+    Raises:
+        StoreError: The text is not whole.
+    """
+    kept: Any = parse_kept(text)
     try:
-        fields: dict[str, Any] = json.loads(text)
+        fields = dict(kept)
         if fields.pop("format", None) != _FORMAT:
             return None
         id_token = fields.pop("id_token")
         hidden = SecretText(id_token) if isinstance(id_token, str) else None
         record = _Record(id_token=hidden, **fields)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
     # A mark for each key, so that none is left out of the comparison.
     return record if len(record.marks) == 1 + bool(record.sid) else None

@@ -33,7 +33,7 @@ from aritma_auth.errors import (
     VerificationError,
     require_instance,
 )
-from aritma_auth.integrations.bounded_sessions import BoundedSessionStore
+from aritma_auth.integrations.bounded_sessions import BoundedSessionStore, parse_kept
 from aritma_auth.integrations.session_store import MemorySessionStore, SessionStore
 from aritma_auth.integrations.web_addresses import WebPaths, parse_base_url, parse_return_path
 from aritma_auth.integrations.web_messages import (
@@ -293,7 +293,8 @@ class WebSignInFlow:
     async def _complete(self, request: WebRequest) -> WebResponse:
         name = self._sign_in_cookie(_read_state(request))
         key = self._sessions.keys.name("pending", name, HiddenStr(request.cookies.get(name, "")))
-        pending = _parse_pending(await self._store.take(key))
+        text = await self._store.take(key)
+        pending = None if text is None else _parse_pending(HiddenStr(text))
         if pending is None:
             raise StateMismatchError("this browser has no such sign-in pending: start a new one")
         asked, path, cause = pending
@@ -367,13 +368,18 @@ def require_user(user: SignedInUser | None) -> SignedInUser:
     return user
 
 
-def _parse_pending(text: str | None) -> tuple[HiddenStr, HiddenStr, HiddenStr] | None:
-    """Parse what a begun sign-in has left; None for anything else, which is no such sign-in."""
-    try:
-        asked, path, cause = json.loads(text or "")
-        return HiddenStr(asked), HiddenStr(path), HiddenStr(cause)
-    except (ValueError, TypeError, RecursionError):
-        return None
+def _parse_pending(text: HiddenStr) -> tuple[HiddenStr, HiddenStr, HiddenStr] | None:
+    """
+    Parse what a begun sign-in has left; None for another version's, which has expired.
+
+    Raises:
+        StoreError: The text is not whole.
+    """
+    match parse_kept(text):
+        case [str(asked), str(path), str(cause)]:
+            return HiddenStr(asked), HiddenStr(path), HiddenStr(cause)
+        case _:
+            return None
 
 
 def _read_state(request: WebRequest) -> SecretText:

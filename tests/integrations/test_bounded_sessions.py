@@ -146,10 +146,29 @@ async def test_an_outage_of_the_store_signs_nobody_out(flow, sessions):
     assert (await browser.user()).name == "Alice Almås"
 
 
-UNREADABLE = ["", "text", "5", "[1, 2]", "{}", "[" * 100_000, '{"format": 1}', '{"format": 99}']
+CUT_OFF = ["", "text", "[" * 100_000, '{"format": 1', '["a", "b"']
 
 
-@pytest.mark.parametrize("text", UNREADABLE, ids=lambda text: text[:15])
+@pytest.mark.parametrize("text", CUT_OFF, ids=lambda text: text[:15])
+async def test_a_text_that_is_not_whole_is_an_outage(flow, sessions, text, caplog):
+    """A database that cuts texts off is named, and no browser goes from sign-in to sign-in."""
+    browser = WebBrowser(flow)
+    await browser.sign_in()
+    sessions.instead = {"get": returning(text)}
+    with pytest.raises(aa.StoreError, match="must return what was put there"):
+        await browser.user()
+    sessions.instead = {}
+    callback = await browser.begin()
+    sessions.instead = {"take": returning(text)}
+
+    assert (await browser.visit("callback", callback)).status == 503
+    assert f"it returned {len(text)} characters that are no JSON" in caplog.text
+
+
+FOREIGN = ["5", "[1, 2]", "{}", '{"format": 1}', '{"format": 99}', "[[1, 2, 3]]", "null"]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
 async def test_a_text_that_is_no_session_is_none(flow, sessions, text):
     """The browser goes to the sign-in, which heals it."""
     browser = WebBrowser(flow)
@@ -184,7 +203,7 @@ async def test_a_session_of_another_shape_is_none(flow, sessions, change):
     assert await browser.user() is None
 
 
-@pytest.mark.parametrize("text", [*UNREADABLE, '["a", "b"]', "[1, 2, 3]"], ids=lambda t: t[:15])
+@pytest.mark.parametrize("text", [*FOREIGN, '["a", "b"]', "[1, 2, 3]"])
 async def test_a_text_that_is_no_pending_sign_in_begins_again(flow, sessions, text):
     """The end-user is asked to start again, as after the sign-in's time."""
     browser = WebBrowser(flow)
