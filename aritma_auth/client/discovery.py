@@ -157,7 +157,8 @@ class Discovery:
             return given
         raise ConfigurationError(
             f"the client must authenticate by a method that {metadata.issuer} offers "
-            f"({printable(', '.join(published))}), not by {given.method}"
+            f"({printable(', '.join(published))}), not by {given.method}: choose one of these, or "
+            "name token_endpoint in the environment's endpoints if the metadata are wrong"
         )
 
     async def require_pkce(self) -> None:
