@@ -56,6 +56,8 @@ export function makeConfiguration({ keys, assertionKey, certificates, secureUrl 
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       encryption: { enabled: true },
+      // It keeps these clients to the profile's own rules, such as the assertion's audience.
+      fapi: { enabled: true, profile: (ctx, client) => (client?.clientId.startsWith('fapi') ? '2.0' : undefined) },
       devInteractions: { enabled: false },
       // Each proof needs a nonce; which is good changes by the minute.
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
