@@ -63,7 +63,7 @@ def encrypt(text, **header):
 def test_an_encrypted_response_is_opened_and_verified_as_ever():
     """What is inside is believed by its signature alone, and its state comes first."""
     request = make_request(response_mode="jwt")
-    key = DecryptionKey(ENCRYPTION.as_dict(private=True))
+    key, another = (DecryptionKey(each.as_dict(private=True)) for each in (ENCRYPTION, ec_key()))
     opened = parse_response_jwt(callback(encrypt(response())), request, key)
 
     assert opened == response()
@@ -75,7 +75,7 @@ def test_an_encrypted_response_is_opened_and_verified_as_ever():
     with pytest.raises(VerificationError, match="without decryption_key"):
         parse_response_jwt(callback(encrypt(response())), request)
     with pytest.raises(VerificationError, match="for this client's key"):
-        parse_response_jwt(callback(encrypt(response(), enc="A192GCM")), request, key)
+        parse_response_jwt(callback(encrypt(response())), request, another)
 
 
 def test_a_signed_response_gives_the_code():
