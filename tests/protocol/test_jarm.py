@@ -63,7 +63,8 @@ def encrypt(text, **header):
 def test_an_encrypted_response_is_opened_and_verified_as_ever():
     """What is inside is believed by its signature alone, and its state comes first."""
     request = make_request(response_mode="jwt")
-    key, another = (DecryptionKey(each.as_dict(private=True)) for each in (ENCRYPTION, ec_key()))
+    keys = (ENCRYPTION, ec_key("P-384"))
+    key, another = (DecryptionKey(each.as_dict(private=True)) for each in keys)
     opened = parse_response_jwt(callback(encrypt(response())), request, key)
 
     assert opened == response()
