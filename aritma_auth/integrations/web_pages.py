@@ -16,8 +16,10 @@ from aritma_auth.errors import (
     AritmaAuthError,
     OAuthError,
     VerificationError,
+    type_name,
 )
 from aritma_auth.integrations.web_messages import WebRequest, WebResponse, build_response
+from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.values import Value
 
 _log = logging.getLogger("aritma_auth")
@@ -37,6 +39,7 @@ _STYLE = (
     ":focus-visible{outline:3px solid var(--accent);outline-offset:3px;border-radius:.2rem}"
 )
 _STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_OWN_POLICY = "base-uri 'none'; frame-ancestors 'none'"
 _POLICY = (
     "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -98,12 +101,9 @@ class PageWriter:
             further: Headers, such as cookies.
         """
         page = WebPage(status=status, title=title, text=text, link=self._home, link_text="Home")
-        if self._render_page is None:
-            policy = f"{_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
-            body = render_plain_page(page)
-        else:
-            policy = "base-uri 'none'; frame-ancestors 'none'"
-            body = self._render_page(page)
+        policy, body = _OWN_POLICY, self._render(page)
+        if body is None:
+            policy, body = f"{_POLICY}; style-src 'sha256-{_STYLE_HASH}'", render_plain_page(page)
         return build_response(
             status,
             ("Content-Security-Policy", policy),
@@ -111,6 +111,22 @@ class PageWriter:
             body=body,
             media_type="text/html",
         )
+
+    def _render(self, page: WebPage) -> str | None:
+        """Let the application write the page; None if it does not, or cannot."""
+        if self._render_page is None:
+            return None
+        try:
+            body: object = self._render_page(page)
+        except Exception as error:  # noqa: BLE001 - whatever a template raises
+            problem = f"raised {describe_raised(error)}"
+        else:
+            if isinstance(body, str):
+                return body
+            problem = f"returned a value of type {type_name(body)}"
+        # The page goes out all the same: its cookies end a sign-in or a session.
+        _log.error("render_page must return HTML as a text, and %s", problem)
+        return None
 
     def show_or_tell(
         self, request: WebRequest, status: int, title: str, text: str, *further: tuple[str, str]

@@ -617,6 +617,31 @@ async def test_an_application_writes_its_own_pages(open_flow):
     assert policy == "base-uri 'none'; frame-ancestors 'none'"
 
 
+def raise_a_secret(_page):
+    raise LookupError("a secret of the template")
+
+
+@pytest.mark.parametrize(
+    ("render_page", "problem"),
+    [
+        (raise_a_secret, "raised LookupError"),
+        (lambda _page: b"<p>", "returned a value of type bytes"),
+        (lambda _page: None, "returned a value of type NoneType"),
+    ],
+    ids=["raises", "bytes", "None"],
+)
+async def test_a_page_that_cannot_be_written_is_shown_plain(
+    open_flow, caplog, render_page, problem
+):
+    """The end-user sees what happened; the log names what is wrong with the page, not its text."""
+    browser = WebBrowser(open_flow(render_page=render_page))
+    response = await browser.visit("signed_out", "/signed-out?state=x")
+    assert (response.status, "Please start again" in response.body) == (400, True)
+    assert "style-src" in dict(response.headers)["Content-Security-Policy"]
+    assert f"render_page must return HTML as a text, and {problem}" in caplog.text
+    assert "secret of the template" not in caplog.text
+
+
 async def test_the_sign_in_asks_for_what_the_application_wants(open_flow):
     """Parameters of every authorization request, and paths of the application's own."""
     flow = open_flow(
