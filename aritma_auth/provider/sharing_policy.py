@@ -35,7 +35,8 @@ class SharingPolicy(Numbers):
 
         store_timeout: One operation of the store ends after this, with a failure if need be.
 
-        store_retry_interval: After a failed operation the store is left alone for this long.
+        store_retry_interval: After a failed operation the store is left alone for this long; a
+            sign-in, a ``forget`` and the end of the provider ask it all the same.
 
         shared_backoff_cap: A transient failure without ``Retry-After`` keeps all processes from
             sending a token request for at most this long. It is lower than one process's own cap,
