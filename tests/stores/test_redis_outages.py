@@ -20,9 +20,7 @@ KEYS = aa.EncryptionKeys({"1": bytes(32)})
 @pytest.fixture
 def clock():
     """Give a clock that starts now, since the server has the machine's time."""
-    clock = FakeClock()
-    clock.wall = time.time()
-    return clock
+    return FakeClock(wall=time.time())
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,7 @@ SERVICE, ONE_TIME = aa.ClientCredentialsGrant("api"), aa.RefreshTokenGrant("firs
 @pytest.fixture
 def clock():
     """Give a clock that starts now, since the server has the machine's time."""
-    clock = FakeClock()
-    clock.wall = time.time()
-    return clock
+    return FakeClock(wall=time.time())
 
 
 @pytest.fixture(scope="module")
