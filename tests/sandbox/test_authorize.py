@@ -58,6 +58,22 @@ async def test_an_invalid_request_stays_on_the_servers_page(sandbox, browser, ch
 
     assert page.status == 400
     assert error in page.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"redirect_uri": "http://localhost/callback"}, "sandbox-web has registered: http://127."),
+        ({"client_id": "sandbox-service"}, "sandbox-service has registered: none."),
+        ({"client_id": "nobody"}, "home page lists its clients"),
+    ],
+    ids=["redirect_uri", "no redirect_uri", "client_id"],
+)
+async def test_a_developers_first_mistakes_get_a_hint(sandbox, browser, changes, hint):
+    """The page says what would have been right, which the real server keeps to itself."""
+    page = await browser.open(authorize_url(sandbox, **changes))
+
+    assert hint in page.text
     assert '<p role="alert"' in page.text
 
 

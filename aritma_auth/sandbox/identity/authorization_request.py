@@ -116,10 +116,19 @@ def parse_authorization_request(
     given = _single(parameters)
     client = clients.get(given.get("client_id", ""))
     if client is None:
-        raise ErrorResponse("unauthorized_client", "Unknown client or client not enabled")
+        raise ErrorResponse(
+            "unauthorized_client",
+            "Unknown client or client not enabled",
+            hint="The sandbox's home page lists its clients; sandbox.add_client registers another.",
+        )
     redirect_uri = given.get("redirect_uri", "")
     if not client.may_redirect_to(redirect_uri):
-        raise ErrorResponse("invalid_request", "Invalid redirect_uri")
+        registered = ", ".join(client.redirect_uris) or "none"
+        raise ErrorResponse(
+            "invalid_request",
+            "Invalid redirect_uri",
+            hint=f"{client.client_id} has registered: {registered}. Loopback may have any port.",
+        )
     response_type = _response_type(given, client)
     response_mode, is_signed = _response_mode(given, response_type, server_version)
     scope = _scope(given, client, response_type)

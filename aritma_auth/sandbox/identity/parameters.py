@@ -12,15 +12,25 @@ _MAX_SCOPE_LENGTH = 300
 
 
 class ErrorResponse(Exception):  # noqa: N818 - a response, not an error of ours
-    """An OAuth error response (RFC 6749 §5.2); without an error code its body is empty."""
+    """
+    An OAuth error response (RFC 6749 §5.2); without an error code its body is empty.
+
+    Its hint is the sandbox's own word to a developer, and stands on pages alone.
+    """
 
     def __init__(
-        self, error: str | None, description: str | None = None, *, status: int = 400
+        self,
+        error: str | None,
+        description: str | None = None,
+        *,
+        status: int = 400,
+        hint: str | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
         self.description = description
         self.status = status
+        self.hint = hint
 
 
 async def read_form_values(request: web.Request) -> dict[str, str]:

@@ -57,7 +57,7 @@ class SignInPages:
             if isinstance(step, str):
                 return self._fail(parameters, call, issuer, step)
         except ErrorResponse as error:
-            return templates.error_page(error.error or "", error.description)
+            return templates.error_page(error)
         self._sandbox.pushed_requests.consume(parameters)
         step.client_ids.add((issuer, call.client.client_id))
         response = self._send(

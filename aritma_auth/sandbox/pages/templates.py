@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.pages.form_security import TOKEN_FIELD
 from aritma_auth.sandbox.pages.style import BRAND, STYLE
 
@@ -114,10 +115,11 @@ def consent_page(token: str, return_url: str, client_id: str, scope: Sequence[st
     return show_page("Permission", body)
 
 
-def error_page(error: str, description: str | None) -> web.Response:
+def error_page(error: ErrorResponse) -> web.Response:
     """Show the error of a request that does not reach the client."""
-    said = f"<p>{escape(description)}</p>" if description else ""
-    return show_page("This sign-in cannot continue", said, status=400, problem=error)
+    said = "".join(f"<p>{escape(text)}</p>" for text in (error.description, error.hint) if text)
+    title, problem = "This sign-in cannot continue", error.error or ""
+    return show_page(title, said, status=400, problem=problem)
 
 
 def posting_page(action: str, fields: Mapping[str, str]) -> web.Response:
