@@ -196,7 +196,7 @@ def _checked(given: object, origin: str) -> SecretText:
     if not isinstance(given, HiddenStr):
         found = "nothing" if given is None else f"a value of type {type_name(given)}"
         raise ConfigurationError(f"{origin} must hold a secret's text; it holds {found}")
-    if not given:
+    if not given.strip():
         raise ConfigurationError(f"{origin} must hold a secret: it is empty")
     if len(given) > _LIMIT:
         raise ConfigurationError(

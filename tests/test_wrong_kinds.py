@@ -54,6 +54,10 @@ async def keep_alive(**arguments):
         await run
 
 
+def pending(**arguments):
+    return aa.BackchannelAuthentication(auth_req_id="a", expires_at=1.0, interval=1.0, **arguments)
+
+
 def defaults_of(kind):
     return {name: p.default for name, p in inspect.signature(kind).parameters.items()}
 
@@ -460,6 +464,19 @@ def test_a_flag_is_true_or_false(make, flag):
         (lambda: KEYS.decrypt("x", place="p"), "encrypted"),
         (lambda: KEYS.encrypt(b"x", place=5), "place"),
         (lambda: aa.EncryptionKeys.generate(5), "name"),
+        (lambda: aa.ClientCredentialsGrant({"api": True}), "scope"),
+        (lambda: aa.TokenExchangeGrant("t", audience={"a": 1}), "audience"),
+        (lambda: aa.OAuthClient("id", trusted_audiences={"a": "b"}), "trusted_audiences"),
+        (lambda: aa.Environment.at(ISSUER, issuer_aliases={"a": "b"}), "issuer_aliases"),
+        (lambda: aa.AuthorizationDetail("t", actions={"read": True}), "actions"),
+        (lambda: aa.create_tls_context(0), "cafile"),
+        (lambda: aa.create_tls_context(""), "cafile"),
+        (lambda: aa.create_tls_context(["ca.pem"]), "cafile"),
+        (lambda: aa.OAuthClient("  "), "client_id"),
+        (lambda: aa.Secret(" \t"), "the secret"),
+        (lambda: pending(notification_token=5), "notification_token"),
+        (lambda: pending(notification_token=""), "notification_token"),
+        (lambda: pending(notification_token=["t"]), "notification_token"),
         (lambda: aa.PendingSignIns().add(REQUEST, None), "return_to"),
         (lambda: aa.OAuthClient("id", timeout=10**400), "timeout"),
         (lambda: aa.RefreshPolicy(max_lifetime=10**400), "RefreshPolicy: max_lifetime"),
@@ -490,6 +507,7 @@ def test_the_error_names_the_argument(call, name):
         (lambda: client().end_session_url(state=5), "state"),
         (lambda: client().end_session_url(ui_locales="\ud800"), "ui_locales"),
         (lambda: provider().is_ready(timeout="1"), "timeout"),
+        (lambda: provider().set_token("t"), "token"),
         (lambda: keep_alive(keys=[1], idle=1.0, clock=5), "clock"),
     ],
 )
@@ -497,6 +515,41 @@ async def test_a_method_names_the_argument_before_anything_is_sent(call, name):
     """Nobody listens at the server's address: a request would be another error."""
     with pytest.raises(aa.ConfigurationError, match=f"^{name} must be"):
         await call()
+
+
+@pytest.mark.parametrize(
+    ("token", "name"),
+    [
+        (aa.Token("t\n"), "access_token"),
+        (aa.Token(""), "access_token"),
+        (aa.Token("tökén"), "access_token"),
+        (aa.Token("t\x00"), "access_token"),
+        (aa.Token("t", token_type="Bearer\r\nX-Evil: 1"), "token_type"),
+        (aa.Token("t", token_type=""), "token_type"),
+        (aa.Token("t", refresh_token="r\n"), "refresh_token"),
+        (aa.Token("t", id_token="\u202ei"), "id_token"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+async def test_a_token_that_no_header_can_carry_is_refused(token, name):
+    """aiohttp would refuse it in its own words, at the first request to an API."""
+    with pytest.raises(aa.ConfigurationError, match=f"token must have {name} of printable ASCII"):
+        await provider().set_token(token)
+
+
+async def test_a_token_without_a_refresh_token_may_say_so_by_an_empty_text():
+    """Some callers keep an empty text for what the server has not sent."""
+    tokens = provider()
+    await tokens.set_token(aa.Token("t", refresh_token="", id_token="", expires_at=9e9))
+
+    assert (await tokens.get_token()).access_token == "t"
+
+
+def test_bytes_of_another_kind_are_decrypted_all_the_same():
+    """A driver may give what it has read as a bytearray."""
+    encrypted = bytearray(KEYS.encrypt(b"x", place="p"))
+
+    assert KEYS.decrypt(encrypted, place="p") == b"x"
 
 
 def test_what_is_no_url_is_not_signed():

@@ -65,8 +65,8 @@ def require_settings(
     """
     if not isinstance(client_id, str):
         raise wrong_kind("client_id", "a printable text, as the server gave it", client_id)
-    if not client_id or not client_id.isprintable():
-        found = "it holds characters that are not" if client_id else "it is empty"
+    if not client_id.strip() or not client_id.isprintable():
+        found = "it holds characters that are not" if client_id.strip() else "it is empty"
         raise ConfigurationError(
             f"client_id must be a printable text, as the server gave it; {found}"
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aritma_auth.certificate import ClientCertificate
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.files import require_path
 from aritma_auth.network.transport import require_context
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def create_tls_context(cafile: str | None = None) -> ssl.SSLContext:
 
     Spec: FAPI 2.0 Security Profile §5.2.1; RFC 9325 §3.1, §4.2.
     """
+    if cafile is not None:
+        require_path("cafile", "a file of certificates in PEM, or None", cafile)
     try:
         context = ssl.create_default_context(cafile=cafile)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         problem = type(error).__name__
     else:
         _restrict(context)

@@ -77,7 +77,11 @@ class BackchannelAuthentication(Value):
     _auth_req_id: SecretText = attrs.field(converter=as_secret, validator=require_secret)
     expires_at: float = attrs.field(validator=_require_seconds)
     interval: float = attrs.field(validator=_require_seconds)
-    _notification_token: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
+    _notification_token: SecretText | None = attrs.field(
+        default=None,
+        converter=as_optional_secret,
+        validator=attrs.validators.optional(require_secret),
+    )
     expected_claims: Members = attrs.field(factory=Members, converter=parse_expected_claims)
 
     @property

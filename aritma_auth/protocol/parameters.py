@@ -46,7 +46,8 @@ def split_words(value: str | Iterable[str], name: str) -> tuple[str, ...]:
         items = tuple(dict.fromkeys(value))
     except TypeError:
         items = None
-    if items is None or isinstance(value, bytes | bytearray):
+    # A mapping would count by its names, and a dictionary is never meant.
+    if items is None or isinstance(value, bytes | bytearray | Mapping):
         raise wrong_kind(name, "a string or an iterable of strings", value)
     return items
 

@@ -199,6 +199,26 @@ class Token(_Signed):
         raise TypeError("a Token is not pickled: keep it in a TokenStore, or the text of to_json()")
 
 
+def find_unsendable(token: Token) -> str | None:
+    """
+    Return the name of a text that no request can carry, such as one with a line break; or None.
+
+    Args:
+        token: A token that a caller has made. What a server sends is looked at by its parser.
+    """
+    texts = {
+        "access_token": token.access_token,
+        "token_type": token.token_type,
+        # Some callers have an empty text for "none".
+        "refresh_token": token.refresh_token or "none",
+        "id_token": token.id_token or "none",
+    }
+    for name, text in texts.items():
+        if not text or not text.isascii() or not text.isprintable():
+            return name
+    return None
+
+
 def token_members(token: Token) -> dict[str, JsonValue]:
     """
     Return a token as JSON members, in clear.

@@ -21,7 +21,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.events.base import E, Listener, log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
-from aritma_auth.protocol.tokens import Token
+from aritma_auth.protocol.tokens import Token, find_unsendable
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
@@ -455,6 +455,12 @@ class TokenProvider(AsyncCloseable):
         """
         if not isinstance(token, Token):
             raise wrong_kind("token", "a Token, such as sign_in.token", token)
+        unsendable = find_unsendable(token)
+        if unsendable is not None:
+            raise ConfigurationError(
+                f"token must have {unsendable} of printable ASCII characters, as the server sent "
+                "it: check how it was kept; a line break at its end is a common mistake"
+            )
         settings = self._settings
         self._require_outside_callback()
         with STATE_LOCK:

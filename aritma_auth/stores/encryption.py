@@ -114,6 +114,8 @@ class EncryptionKeys:
             ConfigurationError: An argument is of the wrong kind.
         """
         _require_bytes("encrypted", encrypted)
+        # A bytearray is no key of a mapping.
+        encrypted = bytes(encrypted)
         end = 2 + (encrypted[1] if len(encrypted) > 1 else 0)
         head, nonce = encrypted[:end], encrypted[end : end + _NONCE_SIZE]
         cipher = self._ciphers.get(head[2:])
