@@ -247,15 +247,16 @@ class _Step(Situation):
         state.basis, state.serial = basis, state.known.newest.serial
 
     def _claim(self) -> msg.Action:
-        state, newest, record = self.state, self.state.known.newest, self.state.view.record
+        state, moment, record = self.state, self.moment, self.state.view.record
         if state.writes >= _CLAIMS:
             return self._give_up(_CHANGING)
+        # The store may have lost its memory, and then counts the token's age from this write.
+        state.known = state.known.dated(now=moment.now, wall=moment.wall)
+        newest = state.known.newest
         # What happened to an older token is of no interest any more.
         shared = record.backoff if record.serial == newest.serial else None
-        state.claimed_at = self.moment.now
-        return self._save(
-            Phase.CLAIM, Record(newest.token, newest.serial, self.moment.wall, shared)
-        )
+        state.claimed_at = moment.now
+        return self._save(Phase.CLAIM, Record(newest.token, newest.serial, moment.wall, shared))
 
     def _ask(self) -> msg.Action:
         state, timeout = self.state, self.left - self.time_to_write

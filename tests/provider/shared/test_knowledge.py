@@ -8,6 +8,7 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
+    Leased,
     Loaded,
     Responded,
     Save,
@@ -169,6 +170,23 @@ def test_a_token_that_a_store_lost_is_written_back_as_old_as_it_is(back, age):
     written = action.record.token
     assert WALL + 50 - written.issued_at == max(50 + age, 50 + age - back)
     assert written.expires_at - written.issued_at == 60
+
+
+@pytest.mark.parametrize("back", [0.0, 200.0, 7200.0])
+def test_a_mark_that_a_store_without_memory_gets_makes_no_token_younger(back):
+    """A service's mark is written with the token that it knows, and counts as a write of it."""
+    token = attrs.evolve(OLD, issued_at=WALL - 70 + back, expires_at=WALL - 10 + back)
+    view = View(Entry(Record(token, 1), token_age=70.0), asked_at=1000.0, asked_wall=WALL)
+    service = SharedRefresh(aa.ClientCredentialsGrant(), POLICY, SharingPolicy())
+    known = Knowledge(is_reusable=True).saw(view)
+    state, _ = service.begin(known, Purpose.REFRESH, at(5.0))
+    state = attrs.evolve(state, others_wait=True)
+    empty = View(None, 1005.0, WALL + 5)
+    state, _ = service.step(state, Loaded(empty), at(5.0))
+    state, action = service.step(state, Leased(1, empty), at(5.0))
+
+    assert state.phase is Phase.CLAIM
+    assert WALL + 5 - action.record.token.issued_at == 75.0
 
 
 @pytest.mark.parametrize("seen", [0.0, 1.0])

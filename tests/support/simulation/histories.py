@@ -496,6 +496,22 @@ HISTORIES = {
         Step(70.0, "call", slot=1),
         Step(75.0, "call", slot=2),
     ),
+    "a store that has lost its memory gets another clock's token with a mark": (
+        World(
+            "client_credentials",
+            "redis",
+            processes=3,
+            lifetime=60,
+            duration=200.0,
+            wall_offsets=(200.0, 0.0, 0.0),
+        ),
+        Step(100.0, "call"),
+        Step(162.0, "outage", detail="hang", seconds=30.0),
+        Step(163.0, "call"),
+        Step(164.0, "call", slot=2),
+        Step(165.0, "amnesia"),
+        Step(168.0, "call", slot=1),
+    ),
     "a token is written back after a restart, by a clock that was set back": (
         World("signed_in", "redis", processes=1, lifetime=25, duration=240.0),
         Step(34.0, "wall", seconds=-7200.0),
