@@ -160,6 +160,37 @@ async def test_polling_ends_with_the_codes_lifetime(sandbox, waiting):
     assert waiting.slept == [5] * 60
 
 
+@pytest.mark.parametrize("back_after", [20, 170, 280])
+async def test_an_outage_that_ends_before_the_code_loses_no_sign_in(sandbox, waiting, back_after):
+    """The pauses after failed polls grow, but never beyond half of the code's life that is left."""
+    sandbox.clock.freeze()
+    await waiting.start()
+
+    def go_on():
+        if sum(waiting.slept) > back_after:
+            waiting.approve()
+        else:
+            sandbox.faults.fail_next(503)
+
+    waiting.happenings = dict.fromkeys(range(1, 100), go_on)
+    sign_in = await waiting.complete()
+
+    assert sign_in.token.access_token
+    assert sum(waiting.slept) < 300
+    assert len(waiting.slept) < 15
+
+
+async def test_a_server_that_never_responds_before_the_end_is_named(sandbox, waiting):
+    """It is not known what the end-user has decided, and the error does not say that it is."""
+    sandbox.clock.freeze()
+    await waiting.start()
+    sandbox.faults.fail_next(503, times=1000)
+    with pytest.raises(aa.ExpiredTokenError, match="the server could not be asked"):
+        await waiting.complete()
+
+    assert 280 < sum(waiting.slept) <= 300
+
+
 async def test_an_expired_code_is_not_polled_for(sandbox, waiting):
     """A device that slept past the code's lifetime sends no request."""
     await waiting.start()
