@@ -6,6 +6,7 @@ from aritma_auth.cli.exit_codes import ApiUnreachableError, ExitCode
 from aritma_auth.cli.terminal import show_error, show_json
 from aritma_auth.errors import (
     AritmaAuthError,
+    ConfigurationError,
     InvalidResponseError,
     ReauthenticationRequiredError,
     StepUpRequiredError,
@@ -51,6 +52,10 @@ def _message(error: Exception) -> str:
 
 
 def _advice(error: Exception) -> str:
+    if isinstance(error, ConfigurationError):
+        # What a newcomer sees first.
+        is_unset = str(error).startswith("set ARITMA_CLIENT_ID ")
+        return " (to try it without: aritma-auth sandbox prints settings)" if is_unset else ""
     if isinstance(error, ReauthenticationRequiredError):
         return " (aritma-auth login)"
     if isinstance(error, StepUpRequiredError):

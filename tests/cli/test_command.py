@@ -33,6 +33,14 @@ def test_an_error_is_one_clear_line(arguments, code, line, capsys):
     assert shown.count("\n") == 1
 
 
+def test_whoever_has_no_settings_yet_is_told_of_the_sandbox(capsys):
+    """It is what a newcomer sees first."""
+    assert cli.run(["watch"]) == ExitCode.CONFIGURATION
+    assert capsys.readouterr().err.endswith(
+        "(to try it without: aritma-auth sandbox prints settings)\n"
+    )
+
+
 def test_a_token_on_the_command_line_is_not_repeated(capsys):
     """What was pasted in the wrong place does not reach a log; the right place is told."""
     assert cli.run(["inspect", "eyJhbGciOiJub25lIn0"]) == ExitCode.USAGE
