@@ -12,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 import aritma_auth as aa
-from aritma_auth.events import NonceRequired
+from aritma_auth.events import AuthorizationReplaced, NonceRequired
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.sandbox import Sandbox
@@ -72,6 +72,17 @@ async def test_other_keys_prove_too(sandbox, algorithm):
     """Ed25519 and RSA keys work as elliptic ones do."""
     async with bank_of(sandbox, aa.SigningKey.generate(algorithm)) as (bank, _):
         assert await statuses(bank) == [200]
+
+
+async def test_a_header_set_by_hand_is_replaced_and_reported(sandbox):
+    """The API sees the bound token alone, and whoever set the header learns of it."""
+    seen = []
+    async with bank_of(sandbox, on_event=seen.append) as (bank, _):
+        by_hand = {"Authorization": "Basic c2VjcmV0"}
+        async with bank.get("api/v3/accounts/42", headers=by_hand) as response:
+            assert response.status == 200
+
+    assert len([event for event in seen if isinstance(event, AuthorizationReplaced)]) == 1
 
 
 @pytest.mark.parametrize("uses", [None, 1])
