@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Unpack
 
+from aritma_auth.caller_code import call
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -158,7 +159,7 @@ async def login_with_browser(
     parameters.setdefault("lifetime", timeout + _EXCHANGE_TIME)
     async with LoopbackListener(host, port, path) as listener:
         request = await client.begin_sign_in(listener.redirect_uri, scope, **parameters)
-        show(request.url)
+        call("show", show, request.url)
         if open_browser is not None:
             _open_in_thread(open_browser, listener.hand_over(request.url))
         return await _first_response(client, request, listener, timeout)
@@ -232,7 +233,7 @@ async def login_with_device(
     _require_client(client)
     require_function("show", _CALLED, show, 1, is_awaited=False)
     authorization = await client.begin_device_sign_in(scope)
-    show(authorization)
+    call("show", show, authorization)
     return await client.complete_device_sign_in(authorization)
 
 

@@ -34,6 +34,22 @@ async def test_an_end_user_signs_in_on_another_device(client, aritma_sandbox, mo
     assert f"\nOr go to {aritma_sandbox.identity_url}/device?user_code=" in shown
 
 
+@pytest.mark.parametrize("sign_in", [login.login_with_device, login.login_with_browser])
+@pytest.mark.parametrize("kind", [OSError, GeneratorExit, KeyboardInterrupt])
+async def test_what_shows_a_sign_in_is_named_if_it_fails(client, sign_in, kind):
+    """A window of one's own may be closed: the error is one of the package, an interrupt passes."""
+
+    def show(_what):
+        raise kind
+
+    settings = {"open_browser": None} if sign_in is login.login_with_browser else {}
+    wanted = kind if kind is KeyboardInterrupt else aa.ConfigurationError
+    with pytest.raises(wanted) as caught:
+        await sign_in(client, show=show, **settings)
+
+    assert kind is KeyboardInterrupt or f"show raised {kind.__name__}, " in str(caught.value)
+
+
 async def test_a_device_sign_in_may_be_shown_in_ones_own_way(client, aritma_sandbox, monkeypatch):
     """`show` replaces the text on standard error, for a QR code, for example."""
     shown = []
