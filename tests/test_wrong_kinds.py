@@ -443,6 +443,11 @@ def test_a_flag_is_true_or_false(make, flag):
         (lambda: provider().session(API, origins=[API], timeout=5), "timeout"),
         (lambda: provider().session(API, origins=[API], middlewares=5), "middlewares"),
         (lambda: provider().session(API, origins=[API], middlewares=[5]), "each of middlewares"),
+        (
+            lambda: provider().session(API, origins=[API], proxy="proxy:3128"),
+            "the proxy",
+        ),
+        (lambda: provider().session(API, origins=[API], proxy=5), "proxy"),
         (lambda: aa.Token("t", expires_at=math.nan), "expires_at"),
         (lambda: aa.Token("t", issued_at=10**400), "issued_at"),
         (lambda: aa.Token("t", token_type=5), "token_type"),

@@ -90,7 +90,7 @@ class _Connections(Value):
         if address is None and self.uses_environment and not _bypasses_proxy(url):
             # aiohttp's trust_env would read .netrc too and add a second Authorization.
             address = urllib.request.getproxies().get(url.scheme)
-        return _require_proxy(address) if address else None
+        return require_proxy(address) if address else None
 
     @property
     def proxy_headers(self) -> Mapping[str, str] | None:
@@ -100,7 +100,13 @@ class _Connections(Value):
         )
 
 
-def _require_proxy(address: str | URL) -> URL:
+def require_proxy(address: str | URL) -> URL:
+    """
+    Require a proxy's address to be the URL of one.
+
+    Raises:
+        ConfigurationError: It is not; the message does not quote it.
+    """
     if not isinstance(address, str | URL):
         raise wrong_kind("proxy", "a URL, such as http://proxy.example:3128", address)
     try:
@@ -157,7 +163,7 @@ class Transport:
         self._session = session
         self.timeout = timeout
         self.ssl_context = None if ssl_context is None else require_context(ssl_context)
-        self._proxy = None if proxy is None else _require_proxy(proxy)
+        self._proxy = None if proxy is None else require_proxy(proxy)
 
     async def send(
         self,

@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from aritma_auth.errors import require_instance, wrong_kind
+from aritma_auth.network.transport import require_proxy
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.provider.settings import TokenSource
 
@@ -28,6 +29,7 @@ def open_session(
     base_url: str | None,
     timeout: aiohttp.ClientTimeout | None,
     middlewares: Iterable[aiohttp.ClientMiddlewareType],
+    proxy: str | None,
 ) -> aiohttp.ClientSession:
     """Open a session whose requests are signed; `TokenProvider.session` says more."""
     if base_url is not None:
@@ -40,6 +42,7 @@ def open_session(
     for middleware in middlewares:
         if not callable(middleware):
             raise wrong_kind("each of middlewares", "a client middleware of aiohttp", middleware)
+    by = None if proxy is None else require_proxy(proxy)
     context: ssl.SSLContext | None = getattr(client, "ssl_context", None)
     certificate: ClientCertificate | None = getattr(client, "certificate", None)
     watched = () if certificate is None else (_watch(certificate),)
@@ -52,6 +55,7 @@ def open_session(
         base_url,
         connector=connector,
         middlewares=(*middlewares, *watched, signer),
+        proxy=by,
         timeout=aiohttp.ClientTimeout(total=30) if timeout is None else timeout,
     )
 

@@ -682,6 +682,7 @@ class TokenProvider(AsyncCloseable):
         strict: bool = False,
         timeout: "aiohttp.ClientTimeout | None" = None,
         middlewares: "Iterable[aiohttp.ClientMiddlewareType]" = (),
+        proxy: str | None = None,
     ) -> "aiohttp.ClientSession":
         """
         Open a session for an API, signed by this provider and with its client's certificate.
@@ -700,6 +701,8 @@ class TokenProvider(AsyncCloseable):
 
             middlewares: Further ones; they see the request before it is signed.
 
+            proxy: URL of the proxy for these requests; the client has one of its own.
+
         Returns:
             A session that the caller closes.
 
@@ -709,7 +712,7 @@ class TokenProvider(AsyncCloseable):
         from aritma_auth.provider.api_session import open_session  # a convenience only
 
         signer = self.middleware(origins, strict=strict)
-        return open_session(self._settings.client, signer, base_url, timeout, middlewares)
+        return open_session(self._settings.client, signer, base_url, timeout, middlewares, proxy)
 
     async def __aenter__(self) -> Self:
         self._require_open()

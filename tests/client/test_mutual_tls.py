@@ -8,6 +8,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox, SandboxClient
+from support.connect_proxy import connect_proxy
 from support.tls import Authority
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -53,6 +54,18 @@ async def test_a_certificate_authenticates_and_binds(sandbox, authority):
 
     assert token.token_type == "Bearer"
     assert confirmed(token) == {"x5t#S256": certificate.thumbprint}
+
+
+async def test_a_certificate_goes_through_a_proxy(sandbox, authority):
+    """A tunnel carries the handshake of the token request, and that of the API."""
+    certificate = authority.certificate()
+    async with connect_proxy() as proxy:
+        client = client_of(sandbox, certificate, proxy=proxy.url)
+        async with aa.TokenProvider(client, GRANT) as tokens:
+            async with tokens.session(sandbox.banking_url, proxy=proxy.url) as bank:
+                assert await status_of(bank) == 200
+
+    assert [head.split()[0] for head in proxy.heads] == ["CONNECT", "CONNECT"]
 
 
 async def test_a_certificate_that_signs_itself_is_known_by_its_thumbprint(sandbox, authority):

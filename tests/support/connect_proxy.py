@@ -50,10 +50,13 @@ class ConnectProxy:
 
 
 async def _pass_on(reader, writer):
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+    finally:
+        # A tunnel that is still open when the proxy ends.
+        writer.close()
 
 
 @contextlib.asynccontextmanager
