@@ -49,6 +49,9 @@ CORE = "k7Qx2mZr9TbWv4Lc8NdY"
 SECRET = f"cän/+ %&\"'<{CORE}>~"
 """A canary with whatever any spelling changes."""
 
+REFRESH_TOKEN = SECRET.replace("ä", "a")
+"""The same within what a refresh token may have (RFC 6749 §A.17)."""
+
 BEARER = f"can/+~{CORE}.-_="
 """The same within what a header may carry (RFC 6750 §2.1)."""
 
@@ -221,7 +224,9 @@ async def send_refresh_token(sandbox, watch):
         on_event=watch.on_event,
     ) as tokens:
         expires_at = sandbox.clock.time() + 60
-        await tokens.set_token(aa.Token("a-token", refresh_token=SECRET, expires_at=expires_at))
+        await tokens.set_token(
+            aa.Token("a-token", refresh_token=REFRESH_TOKEN, expires_at=expires_at)
+        )
         sandbox.clock.advance(61)
         await collect(watch, tokens.get_token())
 
@@ -326,6 +331,8 @@ async def test_an_echo_is_not_passed_on(sandbox, watch, capfd, sent, place):
     """A secret that the server repeats, in any spelling and place, shows nowhere at this side."""
     send, where = SENDERS[sent]
     secret, core = (BEARER if "bearer" in sent else SECRET), CORE
+    if sent == "refresh token":
+        secret = REFRESH_TOKEN
     if sent == "client assertion":
         secret = core = JWT_START
     leaks = {}
