@@ -14,7 +14,7 @@ from aritma_auth.errors import (
     type_name,
     wrong_kind,
 )
-from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide, holds_controls
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
 
@@ -202,12 +202,7 @@ def _checked(given: object, origin: str) -> SecretText:
         raise ConfigurationError(
             f"{origin} must hold a secret of at most {_LIMIT} characters; it has {len(given)}"
         )
-    # A key has lines, in PEM and often as a JSON Web Key; a secret has none.
-    is_key = "-----BEGIN " in given or given.lstrip().startswith("{")
-    allowed = "\t\r\n" if is_key else ""
-    if not given.isprintable() and any(
-        not (char.isprintable() or char in allowed) for char in given
-    ):
+    if holds_controls(given):
         raise ConfigurationError(
             f"{origin} must hold no control characters, and it does: check how it was stored"
         )

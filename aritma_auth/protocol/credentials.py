@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.redaction import SecretText, require_secret
+from aritma_auth.protocol.redaction import SecretText, holds_controls, require_secret
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -61,6 +61,12 @@ def _require_secret(field: "attrs.Attribute[Any]", required: str, value: object)
         raise problem
     if isinstance(value, PlainSecret):
         require_secret(value, field, value.text)
+        if not value.text.text.strip() or holds_controls(value.text.text):
+            del value
+            raise ConfigurationError(
+                f"{field.name} must hold no control characters and not be blank: leave out the "
+                "line break at its end, or let Secret.from_file read it"
+            )
 
 
 def as_key(
