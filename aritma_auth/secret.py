@@ -14,7 +14,8 @@ from aritma_auth.errors import (
     type_name,
     wrong_kind,
 )
-from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide, holds_controls
+from aritma_auth.protocol.credentials import holds_controls
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, SecretText, hide
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.threads import WorkerThreads
 

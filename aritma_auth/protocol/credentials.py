@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.redaction import SecretText, holds_controls, require_secret
+from aritma_auth.protocol.redaction import SecretText, require_secret
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
@@ -37,6 +37,20 @@ class PlainSecret(Value):
     def __await__(self) -> Generator[None, None, SecretText]:
         yield from ()
         return self.text
+
+
+def holds_controls(secret: str) -> bool:
+    """
+    Tell whether a secret holds control characters, as one does that was cut out of a file.
+
+    Args:
+        secret: The secret. A key has lines, in PEM and often as a JSON Web Key; a secret has none.
+    """
+    if secret.isprintable():
+        return False
+    is_key = "-----BEGIN " in secret or secret.lstrip().startswith("{")
+    allowed = "\t\r\n" if is_key else ""
+    return any(not (char.isprintable() or char in allowed) for char in secret)
 
 
 def as_source(value: str | SecretText | CredentialSource) -> CredentialSource:

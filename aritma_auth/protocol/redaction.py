@@ -181,20 +181,6 @@ def require_secret(_instance: object, field: "attrs.Attribute[SecretText]", valu
     )
 
 
-def holds_controls(secret: str) -> bool:
-    """
-    Tell whether a secret holds control characters, as one does that was cut out of a file.
-
-    Args:
-        secret: The secret. A key has lines, in PEM and often as a JSON Web Key; a secret has none.
-    """
-    if secret.isprintable():
-        return False
-    is_key = "-----BEGIN " in secret or secret.lstrip().startswith("{")
-    allowed = "\t\r\n" if is_key else ""
-    return any(not (char.isprintable() or char in allowed) for char in secret)
-
-
 @final
 class SecretParameters:
     """

@@ -96,6 +96,11 @@ def test_a_200_means_that_the_token_is_dead(body):
     assert parse_revocation_response(response(body), now=0.0) is None
 
 
+def test_a_204_means_so_too():
+    """Some servers have no body to send, and say so."""
+    assert parse_revocation_response(response(b"", 204), now=0.0) is None
+
+
 def test_a_refused_revocation_is_raised():
     """A refusal is raised, and the token stays valid."""
     with pytest.raises(OAuthError, match="unsupported_token_type"):
