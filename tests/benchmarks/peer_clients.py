@@ -30,6 +30,8 @@ class Peer:
     due_lifetime: float
     """With a token that lives for so many seconds its next token request is due within four."""
     is_sync: bool = False
+    described: str = ""
+    """What the table says beside its name and version."""
 
 
 @asynccontextmanager
@@ -259,7 +261,7 @@ async def open_requests_oauth2client(url):
 
 OURS = Peer("aritma-auth", open_aritma_auth, due_lifetime=5)
 PEERS = [
-    Peer("aiohttp", open_cookbook, due_lifetime=33),
+    Peer("aiohttp", open_cookbook, due_lifetime=33, described=", its cookbook"),
     Peer("authlib", open_authlib, due_lifetime=63),
     Peer("azure-core", open_azure, due_lifetime=243),
     Peer("azure-identity", open_azure_identity, due_lifetime=303),

@@ -184,9 +184,10 @@ async def measure(peer):
     requests, cpu = await measure_stampede(peer)
     served, again = (None, None) if peer.is_sync else await measure_cancelled(peer)
     failed, calls, tries = await measure_outage(peer)
-    name = f"{peer.distribution}{' (sync)' if peer.is_sync else ''}"
+    kind = " (sync)" if peer.is_sync else ""
+    name = f"{peer.distribution}{kind}"
     cells = [
-        f"{peer.distribution} {version(peer.distribution)}{' (sync)' if peer.is_sync else ''}",
+        f"{peer.distribution} {version(peer.distribution)}{peer.described}{kind}",
         f"{cached:.{1 if cached < 10 else 0}f}",
         f"{requests:.0f}; {cpu:.{1 if cpu < 10 else 0}f}",
         "not measured" if peer.is_sync else f"{served} of {FEW - 1}; {again}",
