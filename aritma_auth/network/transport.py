@@ -26,7 +26,6 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.protocol.http_messages import BODY_LIMIT, HttpRequest, HttpResponse
-from aritma_auth.protocol.successors import tell_departure
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.tasks import WorkBrokenOffError, is_lost, run_within
 from aritma_auth.runtime.values import Value
@@ -195,6 +194,8 @@ class Transport:
 
             InvalidResponseError: The response is too large, or compressed unasked.
         """
+        from aritma_auth.protocol.successors import tell_departure  # with the first request
+
         url = require_secure_url(request.url, "the endpoint")
         if is_lost():
             raise TransportError(

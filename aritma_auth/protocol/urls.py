@@ -29,7 +29,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 # Of a name, an IPv4 address or an IPv6 address: several URLs in one text have none of these.
-_HOST = r"[\w-]+(\.[\w-]+)*\.?|[0-9A-Fa-f:.]+(%\w+)?"
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?|[0-9A-Fa-f:.]+(%\w+)?", re.ASCII)
 
 
 def require_secure_url(url: str, what: str) -> URL:
@@ -56,7 +56,7 @@ def require_secure_url(url: str, what: str) -> URL:
     url = HiddenStr(url)
     parsed = _parse(url)
     # Nothing listens at port 0.
-    if parsed is None or not parsed.port or not _is_host(parsed.raw_host or ""):
+    if parsed is None or not parsed.port or not _HOST.fullmatch(parsed.raw_host or ""):
         raise ConfigurationError(
             f"{what} must be an absolute https URL (http is allowed on loopback), not "
             f"{describe_url(url)}"
@@ -74,11 +74,6 @@ def require_secure_url(url: str, what: str) -> URL:
         del parsed
         raise ConfigurationError(f"{what} {problem}")
     return parsed
-
-
-def _is_host(text: str) -> bool:
-    # Compiled when first used, which few imports come to.
-    return re.fullmatch(_HOST, text, re.ASCII) is not None
 
 
 def _parse(url: str) -> URL | None:
