@@ -471,6 +471,14 @@ HISTORIES = {
         Step(101.5, "set_token", slot=1),
         Step(170.0, "call", slot=1),
     ),
+    "a wall clock is set back before a blocked loop sets its token": (
+        ALONE,
+        Step(100.0, "block", seconds=1.6),
+        Step(100.1, "set_token"),
+        Step(100.5, "wall", seconds=-100.0),
+        Step(140.0, "outage", detail="500", seconds=60.0),
+        Step(160.9, "call"),
+    ),
     **{
         f"frozen {skip} callbacks into a flight without a store, and the response is lost": (
             ALONE,

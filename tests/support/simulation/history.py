@@ -210,8 +210,8 @@ class History(Stage):
         access, refresh = self.server.sign_in(process)
         self.universe.note(process.name, "sign-in", refresh.text)
         # The token's age counts from the response, however late the application goes on.
-        issued_at = process.clock.time()
-        install = self._install(process, loop, access, refresh, issued_at)
+        issued_at, wall_offset = process.clock.time(), process.machine.wall_offset
+        install = self._install(process, loop, access, refresh, issued_at, wall_offset)
         return self._spawn(process, loop, install)
 
     def _cut(self, step, task):
@@ -224,7 +224,10 @@ class History(Stage):
         if step.detail == "cancelled":
             self.universe.after(step.timeout, cut)
 
-    async def _install(self, process, loop, access, refresh, issued_at):
+    async def _install(self, process, loop, access, refresh, issued_at, wall_offset):
+        # What the wall clock has taken back since the response, nobody can tell.
+        taken_back = wall_offset - process.machine.wall_offset
+        access.untold_age = max(0.0, min(taken_back, self.universe.now - access.issued_at))
         token = aa.Token(
             access.text,
             expires_at=issued_at + self.plan.world.lifetime,

@@ -18,6 +18,8 @@ class AccessToken:
         process: The process that it was issued to: its clocks tell all others the token's age.
 
         ends_at: True seconds when it ends.
+
+        untold_age: Seconds of its age that no clock could tell whoever was given it.
     """
 
     text: str
@@ -25,6 +27,7 @@ class AccessToken:
     family: "Family | None"
     issued_at: float
     ends_at: float
+    untold_age: float = 0.0
 
 
 @attrs.define(eq=False)

@@ -79,8 +79,9 @@ class Watch:
             return
         # A process whose clocks have both failed tells the others a wrong age too.
         is_told = process.has_a_true_clock and access.process.has_a_true_clock
-        if now >= access.ends_at and is_told:
-            late = now - access.ends_at
+        ends_at = access.ends_at + access.untold_age
+        if now >= ends_at and is_told:
+            late = now - ends_at
             self.universe.fail(
                 "no expired token", f"{process.name} got one {late:.3f} s after its end"
             )
