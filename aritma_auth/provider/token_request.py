@@ -150,13 +150,14 @@ class TokenRequester:
         from aritma_auth.protocol.grants import RefreshTokenGrant, SignedInGrant  # few have one
 
         grant = self._grant
-        # Elsewhere the scope is left out: "as granted" (RFC 6749 §6), since a server may have
-        # granted less than the grant asked for.
-        names_scope = isinstance(grant, RefreshTokenGrant | SignedInGrant)
+        # Elsewhere scope and details are left out: "as granted" (RFC 6749 §6, RFC 9396 §6), since a
+        # server may have granted less than the grant asked for.
+        narrows = isinstance(grant, RefreshTokenGrant | SignedInGrant)
         return RefreshTokenGrant(
             refresh_token,
-            scope=grant.scope if names_scope else None,
+            scope=grant.scope if narrows else None,
             resource=narrow_resources(grant.resource),
+            authorization_details=grant.authorization_details if narrows else (),
             extra=dict(grant.extra),
         )
 

@@ -130,6 +130,32 @@ async def test_a_refresh_sends_what_the_grant_was_given(clock, grant, scope, ext
     assert presented(rig) == ["first", "next-0"]
 
 
+DETAILS = (aa.AuthorizationDetail("payment"),)
+
+
+@pytest.mark.parametrize(
+    ("grant", "sent"),
+    [
+        (aa.SignedInGrant("alice", authorization_details=DETAILS), ["payment"]),
+        (aa.RefreshTokenGrant("zero", authorization_details=DETAILS), ["payment"]),
+        (aa.ClientCredentialsGrant("a", authorization_details=DETAILS), []),
+    ],
+    ids=["a sign-in", "a refresh token", "a service: as granted"],
+)
+async def test_a_refresh_asks_for_no_more_than_the_grant(clock, grant, sent):
+    """Authorization details narrow each token, not the first alone (RFC 9396 §6)."""
+    rig = Rig(clock, grant=grant)
+    rig.client.answers = [rotated(rig, refresh_token=f"next-{number}") for number in range(2)]
+    await rig.provider.set_token(aa.Token("old", refresh_token="first", expires_at=clock.time()))
+    for _ in range(2):
+        await rig.get()
+        clock.advance(3600)
+    await rig.provider.aclose()
+
+    asked = [[each.type for each in grant.authorization_details] for grant in rig.client.grants]
+    assert asked == [sent] * 2
+
+
 async def test_a_spent_refresh_token_asks_for_the_end_user(rig):
     """Nothing else can help, and no further request is sent."""
     rig.client.answers = [rotated(rig, refresh_token="second"), SPENT]
