@@ -243,7 +243,7 @@ class ServerConnection:
                     error,
                     method=client_auth.method,
                     url=url,
-                    is_fixed_path=self._is_fixed_path(endpoint),
+                    is_fixed_path=self.discovery.is_fixed_path(endpoint),
                 )
             fresher = None if is_fresher else await self._load_fresher(secret, refusal)
             if fresher is None:
@@ -335,10 +335,6 @@ class ServerConnection:
             lambda write: self._present(grant, write, timeout),
             within=self.transport.timeout,
         )
-
-    def _is_fixed_path(self, endpoint: str) -> bool:
-        environment = self.environment
-        return not environment.discovers and endpoint not in environment.endpoints
 
     async def _load_own_secret(self) -> SecretText | None:
         source = self.client_auth.secret

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aritma_auth.environment import Environment
 from aritma_auth.errors import (
     ConfigurationError,
+    InvalidResponseError,
+    OAuthError,
     printable,
 )
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
@@ -108,6 +110,11 @@ class Discovery:
             return environment.endpoint(name)
         metadata = await self._metadata.get()
         return metadata.endpoint(name, by_certificate=self._by_certificate)
+
+    def is_fixed_path(self, name: str) -> bool:
+        """Tell whether an endpoint is IdentityServer's, neither configured nor discovered."""
+        environment = self._environment
+        return not environment.discovers and name not in environment.endpoints
 
     async def issuers(self) -> frozenset[str]:
         """Give the issuers that may sign, with the template that a multi-tenant server names."""
@@ -253,4 +260,13 @@ class Discovery:
     async def _get_keys(self) -> "tuple[JsonWebKey, ...]":
         from aritma_auth.network.lookup import fetch_keys  # a sign-in's
 
-        return await fetch_keys(self._send, await self.endpoint("jwks_uri"), clock=self._clock)
+        url = await self.endpoint("jwks_uri")
+        try:
+            return await fetch_keys(self._send, url, clock=self._clock)
+        except (InvalidResponseError, OAuthError) as error:
+            if not self.is_fixed_path("jwks_uri"):
+                raise
+            from aritma_auth.client.refusals import explain_fixed_path  # at the first failure
+
+            refusal = explain_fixed_path(error, url)
+        raise refusal

@@ -55,20 +55,31 @@ def explain(
         )
     if isinstance(error, OAuthError) and error.error == _INVALID_PROOF:
         return advise(error, _PROOF_ADVICE)
-    if not isinstance(error, InvalidResponseError):
-        return error.copy()
-    hint = ""
-    if error.status == 403:
-        hint = (
-            f": the server, or a firewall before it, may refuse the client's credential ({method})"
+    if isinstance(error, InvalidResponseError) and error.status == 403:
+        return _add(
+            error,
+            f"the server, or a firewall before it, may refuse the client's credential ({method})",
         )
-    elif error.status in _NOT_THERE and is_fixed_path:
-        hint = (
-            f": {url} is IdentityServer's path; for another server use "
-            "Environment.discover(issuer) or give its endpoints"
-        )
+    return explain_fixed_path(error, url) if is_fixed_path else error.copy()
+
+
+def explain_fixed_path(error: AritmaAuthError, url: str) -> AritmaAuthError:
+    """Add to a 404 of one of IdentityServer's paths what another server needs."""
+    advice = (
+        f"{url} is IdentityServer's path; for another server use Environment.discover(issuer) or "
+        "give its endpoints"
+    )
+    if isinstance(error, InvalidResponseError) and error.status in _NOT_THERE:
+        return _add(error, advice)
+    if isinstance(error, OAuthError) and error.status in _NOT_THERE:
+        # Frameworks, such as Spring and that of Keycloak, put the words of a 404 into "error".
+        return advise(error, advice)
+    return error.copy()
+
+
+def _add(error: InvalidResponseError, hint: str) -> InvalidResponseError:
     return InvalidResponseError(
-        f"{error}{hint}",
+        f"{error}: {hint}",
         status=error.status,
         problems=error.problems,
         retry_after=error.retry_after,

@@ -119,6 +119,42 @@ async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
         await client_of("secret").fetch_token(GRANT)
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, "Not Found"),
+        (404, "Unable to find matching target resource method"),
+        (405, "method_not_allowed"),
+    ],
+)
+async def test_a_missing_endpoint_in_json_speaks_of_discovery_too(http_mock, status, error):
+    """Frameworks write their own 404 and 405 with a member that looks like an OAuth error."""
+    http_mock.post(URL, status=status, payload={"error": error, "path": "/connect/token"})
+    with pytest.raises(aa.OAuthError, match=rf"{error} .{URL} is .*Environment.discover") as told:
+        await client_of("secret").fetch_token(GRANT)
+
+    assert (told.value.error, told.value.status) == (error, status)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"error": "Not Found"}'])
+async def test_a_missing_key_set_speaks_of_discovery(http_mock, body):
+    """The first request of a device sign-in is for the keys, whose path is fixed as well."""
+    url = f"{ISSUER}/.well-known/openid-configuration/jwks"
+    http_mock.get(url, status=404, body=body)
+    with pytest.raises(aa.AritmaAuthError, match=rf"{url} is .*Environment.discover"):
+        await client_of("secret").begin_device_sign_in("openid")
+
+
+async def test_a_missing_key_set_that_was_configured_does_not(http_mock):
+    """A configured address of the keys gets no advice about discovery."""
+    http_mock.get("https://idp.example/keys", status=404, body=b"")
+    client = client_of("secret", endpoints={"jwks_uri": "https://idp.example/keys"})
+    with pytest.raises(aa.InvalidResponseError) as told:
+        await client.fetch_keys()
+
+    assert "discover" not in str(told.value)
+
+
 async def test_a_missing_endpoint_that_was_configured_does_not(http_mock):
     """A configured endpoint gets no advice about discovery."""
     http_mock.post("https://idp.example/t", status=404, body=b"")
