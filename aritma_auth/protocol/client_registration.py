@@ -210,6 +210,8 @@ def parse_registration_response(
         problems = _find_problems(received, known)
         if not problems:
             return _merge(received, members, known)
+    # The error keeps this frame, and the names of members may repeat what was sent.
+    del members
     raise InvalidResponseError(
         f"the client information response is unusable: {'; '.join(problems)}",
         status=response.status,

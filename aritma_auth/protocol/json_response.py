@@ -68,10 +68,12 @@ def parse_json_response(
         problem = str(error)
     else:
         refusal = _parse_refusal(members, response, retry_after)
+        if refusal is None and response.status in success:
+            return members
+        # The error keeps this frame, and the names of members may repeat what was sent.
+        del members
         if refusal is not None:
             raise refusal
-        if response.status in success:
-            return members
         problem = "the body is not an OAuth error"
     if is_authenticated and response.status == 401:
         # IdentityServer refuses an introspecting client by the status alone (RFC 7662 §2.3).

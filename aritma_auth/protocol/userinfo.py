@@ -63,8 +63,9 @@ def parse_userinfo_response(response: HttpResponse, *, subject: str, now: float)
             "the UserInfo response must be verified first, since it is signed",
             status=response.status,
         )
-    claims = parse_json_response(response, now=now, what="the UserInfo endpoint")
-    return _require_subject(claims, subject)
+    return _require_subject(
+        parse_json_response(response, now=now, what="the UserInfo endpoint"), subject
+    )
 
 
 def is_signed_userinfo(response: HttpResponse) -> bool:
@@ -144,6 +145,8 @@ def signed_userinfo_of(response: HttpResponse) -> HiddenStr:
 
 def _require_subject(claims: Members, subject: str) -> Members:
     if claims.get("sub") != subject:
+        # The error keeps this frame, and the names of claims may repeat the token.
+        del claims
         raise VerificationError(
             "the UserInfo response is about another end-user than signed in (sub): discard it"
         )

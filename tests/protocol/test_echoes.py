@@ -20,9 +20,13 @@ from aritma_auth.protocol.client_auth import (
     ClientSecretPost,
     Proof,
 )
+from aritma_auth.protocol.client_registration import (
+    build_registration_request,
+    parse_registration_response,
+)
 from aritma_auth.protocol.echoes import MASK, hide_echoes, hide_tokens
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.redaction import HiddenStr, SecretText
+from aritma_auth.protocol.redaction import HiddenStr, Members, SecretText
 from aritma_auth.protocol.token_endpoint import build_authenticated_request, parse_token_response
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.userinfo import build_userinfo_request, parse_userinfo_response
@@ -266,6 +270,35 @@ def test_userinfo_shows_no_token_that_its_challenge_repeats(in_body):
 
         assert echoed not in shown_by(caught.value)
         assert token.access_token not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("status", [201, 400])
+@pytest.mark.parametrize("spell", [quote_plus, html.escape, str])
+def test_a_member_named_by_a_secret_is_not_shown(status, spell):
+    """No frame of an error holds the members' names, which the server chooses."""
+    secret = "t0ken+/=with-signs"
+    request = build_registration_request(
+        "https://id.example/register", Members({"client_name": "a"}), SecretText(secret)
+    )
+    body = json.dumps({spell(secret): 1}).encode()
+    with pytest.raises(aa.InvalidResponseError) as caught:
+        parse_registration_response(HttpResponse(status, {}, body, request.secrets), now=NOW)
+
+    assert spell(secret) not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("members", [{"sub": "bob"}, {}])
+def test_a_claim_named_by_the_token_is_not_shown(members):
+    """UserInfo about another end-user is refused, and the error shows no claim of theirs."""
+    token = Token("t0ken+/=with-signs")
+    request = build_userinfo_request("https://id.example/userinfo", token)
+    body = json.dumps({token.access_token: 1} | members).encode()
+    with pytest.raises(aa.VerificationError) as caught:
+        parse_userinfo_response(
+            HttpResponse(200, {}, body, request.secrets), subject="alice", now=NOW
+        )
+
+    assert token.access_token not in shown_by(caught.value)
 
 
 def test_a_step_up_shows_no_token_that_the_api_repeats():
