@@ -53,6 +53,22 @@ async def test_every_sign_out_names_the_client(client, hint):
         assert query.get("id_token_hint") == (None if hint is None else [hint])
 
 
+@pytest.mark.parametrize("client_id", ["a b/&ü", "https://app.example/client.json"])
+async def test_any_client_id_is_named_beside_a_hint(client_id):
+    """A client_id that is a URL, or has reserved characters, is form-encoded."""
+    client = aa.OAuthClient(client_id, environment=aa.Environment.at("https://idp.example"))
+    url = await client.end_session_url(id_token_hint="e.y.J")
+
+    assert parse_qs(urlsplit(url).query)["client_id"] == [client_id]
+
+
+@pytest.mark.parametrize("named", ["sandbox-web", "another"])
+async def test_the_client_is_named_once(client, named):
+    """extra cannot name a second one, nor the same one again."""
+    with pytest.raises(aa.ConfigurationError, match="extra must not replace client_id"):
+        await client.end_session_url(id_token_hint="e.y.J", extra={"client_id": named})
+
+
 async def test_without_an_id_token_the_client_is_named(client, sandbox):
     """The client_id tells the server whose post_logout_redirect_uri it is."""
     url = await client.end_session_url(post_logout_redirect_uri=BACK, extra={"x": "1"})

@@ -36,6 +36,19 @@ async def test_a_server_that_demands_it_gets_the_request_first(sandbox):
     assert sandbox.requests_at("par") == 1
 
 
+@pytest.mark.parametrize("is_exported", [True, False])
+async def test_the_demand_is_known_from_stored_metadata(sandbox, is_exported):
+    """An environment that was exported, and an issuer's name alone, both obey the demand."""
+    sandbox.faults.require_pushed_requests()
+    environment = sandbox.identity_url
+    if is_exported:
+        discovered = await aa.Environment.discover(sandbox.identity_url)
+        environment = aa.Environment.from_json(discovered.to_json())
+    client = client_of(sandbox, environment=environment)
+
+    assert query_of(await client.begin_sign_in(REDIRECT_URI)).keys() == {"client_id", "request_uri"}
+
+
 @pytest.mark.parametrize("client_id", ["sandbox-web", "sandbox-cli"])
 async def test_an_application_may_ask_for_it(sandbox, client_id):
     """A request is pushed for a confidential and for a public client if the argument says so."""

@@ -6,7 +6,7 @@ import pytest
 
 import aritma_auth as aa
 from support.clock import FakeClock
-from support.signing import OTHER_RSA, RSA, jwk, sign
+from support.signing import OTHER_RSA, RSA, ec_key, jwk, sign
 
 ISSUER = "https://idp.example"
 KEYS_URL = f"{ISSUER}/.well-known/openid-configuration/jwks"
@@ -54,6 +54,19 @@ async def test_a_new_key_under_the_old_kid_is_found(http_mock, kid):
     await client.verify_id_token(id_token(clock), nonce=None)
     clock.advance(61)
     claims = await client.verify_id_token(id_token(clock, OTHER_RSA, kid=kid), nonce=None)
+
+    assert claims["sub"] == "alice"
+    assert keys.requests == 2
+
+
+async def test_a_new_key_of_another_type_under_the_old_kid_is_found(http_mock):
+    """A server that goes from RSA to elliptic curves may keep the name of its key."""
+    clock, key = FakeClock(), ec_key()
+    keys = Keys(http_mock, [jwk(RSA)], [jwk(key, alg="ES256")])
+    client = client_of(clock)
+    await client.verify_id_token(id_token(clock), nonce=None)
+    clock.advance(61)
+    claims = await client.verify_id_token(id_token(clock, key, alg="ES256"), nonce=None)
 
     assert claims["sub"] == "alice"
     assert keys.requests == 2
