@@ -418,7 +418,17 @@ async def test_the_client_says_what_can_be_presented_once(monkeypatch, act, is_o
     assert said == [is_one_time]
 
 
-async def test_a_kept_connection_that_dies_does_not_take_a_refresh_token_along():
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda client: client.fetch_token(aa.RefreshTokenGrant("r")),
+        lambda client: client.fetch_token(aa.BackchannelGrant("a")),
+        lambda client: client.revoke("r"),
+    ],
+    ids=["refresh token", "backchannel", "revocation"],
+)
+async def test_a_kept_connection_that_dies_does_not_take_a_one_time_request_along(scheme, act):
     """The server closes the kept connection as soon as a second request arrives on it."""
     served = {}
 
@@ -429,11 +439,17 @@ async def test_a_kept_connection_that_dies_does_not_take_a_refresh_token_along()
             request.transport.close()
         return web.json_response({"access_token": "t", "token_type": "Bearer"})
 
-    async with serving(once_a_connection) as url, aiohttp.ClientSession() as session:
+    settings, trusting = certificates() if scheme == "https" else (None, True)
+    async with (
+        serving(once_a_connection, ssl_context=settings) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session,
+    ):
         client = aa.OAuthClient("id", "secret", environment=aa.Environment.at(url), session=session)
         await client.fetch_token(aa.ClientCredentialsGrant())
         for _ in range(3):
-            assert (await client.fetch_token(aa.RefreshTokenGrant("r"))).access_token == "t"
+            await act(client)
+
+    assert set(served.values()) == {1}
 
 
 @pytest.mark.parametrize("grant", [aa.RefreshTokenGrant("r"), aa.ClientCredentialsGrant()])

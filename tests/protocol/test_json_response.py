@@ -33,6 +33,9 @@ def test_an_object_with_status_200_is_returned():
         (502, b"<html>", "not JSON"),
         (400, b'{"error": 5}', "not an OAuth error"),
         (400, b'{"error": ""}', "not an OAuth error"),
+        (403, b'{"status": 403, "error": "Forbidden"}', "not an OAuth error"),
+        (400, b'{"statusCode": 400, "error": "Bad Request"}', "not an OAuth error"),
+        (403, b'{"error": "Access to this API has been disallowed"}', "not an OAuth error"),
     ],
 )
 def test_everything_else_is_an_error(status, body, said):

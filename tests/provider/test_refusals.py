@@ -301,17 +301,35 @@ async def test_a_refused_credential_of_another_process_is_looked_at_too(clock):
     assert await other.get() == "token-1"
 
 
-async def test_a_failed_check_of_the_id_token_keeps_the_new_refresh_token(clock):
+OF_ALICE = {"iss": "i", "sub": "alice", "aud": "c", "auth_time": 9}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (sign(OF_ALICE | {"sub": "bob"}), "sub must not change"),
+        (sign(OF_ALICE | {"iss": "other"}), "iss must not change"),
+        (sign(OF_ALICE | {"auth_time": 10}), "auth_time must not change"),
+        (sign({}), "iss must not change"),
+        ("no-jwt", "is no JWT"),
+    ],
+    ids=["sub", "iss", "auth_time", "no claims", "no JWT"],
+)
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_failed_check_of_the_id_token_keeps_the_new_refresh_token(
+    clock, wrong, said, is_stored
+):
     """The old one is spent: the new one is presented next, and no token is handed out."""
-    rig = Rig(clock, grant=aa.SignedInGrant("alice"))
-    alice, bob = (sign({"iss": "i", "sub": who, "aud": "c"}) for who in ("alice", "bob"))
-    await rig.provider.set_token(rotated(rig, refresh_token="first", id_token=alice))
+    store = aa.MemoryTokenStore() if is_stored else None
+    rig = Rig(clock, grant=aa.SignedInGrant("alice"), store=store)
+    right = sign(OF_ALICE)
+    await rig.provider.set_token(rotated(rig, refresh_token="first", id_token=right))
     clock.advance(3600)
     rig.client.answers = [
-        rotated(rig, refresh_token="second", id_token=bob),
-        rotated(rig, refresh_token="third", id_token=alice),
+        rotated(rig, refresh_token="second", id_token=wrong),
+        rotated(rig, refresh_token="third", id_token=right),
     ]
-    with pytest.raises(aa.IdTokenError, match="sub must not change"):
+    with pytest.raises(aa.IdTokenError, match=said):
         await rig.get()
     nothing = rig.provider.peek()
     clock.advance(2)
