@@ -23,8 +23,7 @@ from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 
 _OK = frozenset({200})
-_ONE_WORD_PHRASES = frozenset(status.phrase for status in HTTPStatus if " " not in status.phrase)
-"""Reason phrases that could be taken for a code, such as Forbidden."""
+_REASON_PHRASES = frozenset(status.phrase for status in HTTPStatus)
 _EXCERPT = 60
 _EXCERPT_READ = 512
 # Not compiled here: only what cannot be used is matched, and re keeps what it has compiled.
@@ -92,8 +91,9 @@ def _parse_refusal(
     # Some servers send an error with status 200; beside a token "error" is a custom member.
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
         return None
-    if " " in error or error in _ONE_WORD_PHRASES:
-        # An error is a code (§5.2); frameworks and gateways write a phrase or a sentence there.
+    if error in _REASON_PHRASES or (" " in error and status != 400):
+        # An error is a code, nearly always with status 400 (§5.2). Frameworks write the status's
+        # phrase there and gateways a sentence, and know nothing of a refresh token.
         return None
     return oauth_error(
         _hide(error, response),

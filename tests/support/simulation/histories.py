@@ -566,6 +566,87 @@ HISTORIES = {
         )
         for seconds in (10.1, 10.2)
     },
+    **{
+        f"a sign-in on a {loop} loop of the process that presents the older one, {store}": (
+            World("signed_in", store, processes=2, lifetime=25, duration=200.0),
+            Step(99.0, "set_token", slot=1, loop=loop, anchor="sent", skip=2),
+            Step(100.0, "call", slot=1, timeout=12.0),
+            Step(175.0, "call", slot=1),
+        )
+        for store, loop in (("redis", "side"), ("file", "main"))
+    },
+    **{
+        f"a response that lies in the socket of a blocked process, {store}": (
+            World("signed_in", store, processes=2, lifetime=60, duration=200.0),
+            Step(99.0, "block", seconds=31.0, anchor="arrived"),
+            Step(100.0, "call"),
+            Step(190.0, "call", slot=1),
+        )
+        for store in ("redis", "file")
+    },
+    **{
+        f"blocked {skip} callbacks after the store was first asked": (
+            FLEET,
+            Step(99.0, "block", seconds=25.0, anchor="store begun", skip=skip),
+            Step(100.0, "call"),
+            Step(105.0, "call", slot=1),
+            Step(165.0, "call", slot=1),
+        )
+        for skip in (14, 18)
+    },
+    **{
+        f"a lease on a loop that stands still once its request was {anchor}, and a loop beside it": (
+            SERVICES,
+            Step(99.0, "stand", seconds=400.0, anchor=anchor),
+            Step(100.0, "call", timeout=0.3),
+            Step(103.0, "call", loop="side", timeout=12.0),
+            Step(150.0, "call", slot=1),
+        )
+        for anchor in ("sent", "delivered")
+    },
+    "a call on another loop after a sign-in, while the flight before it goes on": (
+        ALONE,
+        Step(99.0, "set_token", anchor="sent"),
+        Step(99.0, "call", loop="side", anchor="sent", skip=3),
+        Step(100.0, "call"),
+    ),
+    "a call after two sign-ins, while the flight before them goes on": (
+        ALONE,
+        Step(99.0, "set_token", anchor="arrived"),
+        Step(99.0, "set_token", anchor="arrived", skip=1),
+        Step(99.0, "call", anchor="arrived", skip=3),
+        Step(100.0, "call"),
+    ),
+    "a rejected token in a file while the provider closes": (
+        FILES,
+        Step(30.0, "reject"),
+        Step(31.0, "aclose", loop="side", anchor="store begun", skip=4, seconds=70.0),
+        Step(31.1, "call", timeout=0.3),
+    ),
+    "two processes reject a token while a third refreshes": (
+        World("signed_in", "redis", processes=3, lifetime=60, duration=200.0),
+        Step(1.0, "call", slot=1),
+        Step(1.5, "call", slot=2),
+        Step(52.0, "freeze", seconds=8.0, anchor="sent"),
+        Step(52.0, "call"),
+        Step(52.5, "reject", slot=1),
+        Step(52.51, "reject", slot=2, loop="side"),
+        Step(52.6, "call", slot=1),
+        Step(52.6, "call", slot=2, loop="side", timeout=3.0),
+    ),
+    **{
+        f"the loops of two flights {how} under callers of {timeout:g} s": (
+            SERVICE,
+            Step(90.0, "outage", detail="hang", seconds=90.0),
+            Step(100.0, "call", timeout=timeout),
+            Step(100.05, "call", loop="side", timeout=timeout),
+            Step(100.2, kind, seconds=30.0),
+            Step(101.0, "call", timeout=timeout),
+            Step(102.0, kind, loop="side", seconds=30.0),
+            Step(103.0, "call", timeout=timeout),
+        )
+        for kind, how, timeout in (("end_run", "end", 3.0), ("close_loop", "are closed", 12.0))
+    },
 }
 
 
