@@ -13,8 +13,8 @@ from typing import NoReturn
 
 INTERRUPTS = (KeyboardInterrupt, SystemExit)
 
-
-_HERE = str(Path(__file__).parent.parent)
+_HERE = str(Path(__file__).parent.parent / "_")[:-1]
+"""The package's folder, with a separator at its end: another package's name may begin like ours."""
 
 
 def describe_raised(error: BaseException) -> str:
