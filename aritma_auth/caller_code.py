@@ -1,5 +1,5 @@
 """
-The border to a caller's own code: functions and clocks that may raise or return anything.
+The border to a caller's own code: functions, clocks and stores may raise and return anything.
 
 What such code raises becomes an error of this package that names the code, the class and the place;
 its text may be secret. An error of this package passes as it is. A KeyboardInterrupt and a
@@ -10,11 +10,12 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar, final
+from typing import NamedTuple, ParamSpec, TypeVar, final
 
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
+    StoreError,
     TransportError,
     type_name,
     wrong_kind,
@@ -160,3 +161,43 @@ class CheckedClock:
         else:
             return
         raise problem
+
+
+class Promise(NamedTuple):
+    """
+    What a method must return.
+
+    Attributes:
+        words: The same in words.
+
+        find_problem: Says what else was returned, or None if it is right.
+    """
+
+    words: str
+    find_problem: Callable[[object], str | None]
+
+    def require(self, method: Callable[..., object], returned: object) -> None:
+        """
+        Require a store's method to have returned this.
+
+        Raises:
+            StoreError: It has not; the message names the store's class, the method, and types,
+                never a value.
+        """
+        problem = self.find_problem(returned)
+        if problem is not None:
+            owner = type_name(getattr(method, "__self__", method))
+            name = getattr(method, "__name__", "a method")
+            raise StoreError(f"{owner}.{name} must return {self.words}; it returned {problem}")
+
+
+def describe_returned(found: object) -> str:
+    """Describe what was returned, by its type alone."""
+    return "None" if found is None else f"a value of type {type_name(found)}"
+
+
+def _find_answer_problem(returned: object) -> str | None:
+    return None if isinstance(returned, bool) else describe_returned(returned)
+
+
+WHETHER = Promise("True or False", _find_answer_problem)

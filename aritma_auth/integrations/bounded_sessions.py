@@ -4,14 +4,22 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+from aritma_auth.caller_code import WHETHER, Promise, describe_returned
 from aritma_auth.errors import AritmaAuthError, StoreError, type_name
 from aritma_auth.integrations.session_store import SessionStore
-from aritma_auth.provider.shared.returned import A_TEXT, NOTHING, WHETHER, Promise
 from aritma_auth.runtime.raised import describe_raised
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _find_text_problem(returned: object) -> str | None:
+    return None if returned is None or isinstance(returned, str) else describe_returned(returned)
+
+
+_A_TEXT = Promise("a text or None", _find_text_problem)
+_NOTHING = Promise("nothing, and what it returns is not looked at", lambda _returned: None)
 
 
 class BoundedSessionStore:
@@ -30,7 +38,7 @@ class BoundedSessionStore:
 
     async def put(self, key: str, text: str, *, seconds: float) -> None:
         """Write a text."""
-        await self._run(NOTHING, self._store.put, key, text, seconds=seconds)
+        await self._run(_NOTHING, self._store.put, key, text, seconds=seconds)
 
     async def add(self, key: str, text: str, *, seconds: float) -> bool:
         """Write a text unless there is one."""
@@ -38,11 +46,11 @@ class BoundedSessionStore:
 
     async def get(self, key: str) -> str | None:
         """Return a text, or None."""
-        return await self._run(A_TEXT, self._store.get, key)
+        return await self._run(_A_TEXT, self._store.get, key)
 
     async def take(self, key: str) -> str | None:
         """Return a text and delete it."""
-        return await self._run(A_TEXT, self._store.take, key)
+        return await self._run(_A_TEXT, self._store.take, key)
 
     async def _run(
         self,

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from aritma_auth import events
+from aritma_auth.caller_code import WHETHER, Promise
 from aritma_auth.errors import ConfigurationError, StoreError
 from aritma_auth.events.base import Listener, notify
-from aritma_auth.provider.shared.returned import A_LEASE, AN_ENTRY, BOTH, WHETHER, Promise
+from aritma_auth.provider.shared.returned import A_LEASE, AN_ENTRY, BOTH
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.tasks import (

@@ -6,45 +6,13 @@ of the store, like an exception: the refresh goes on without it where that does 
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
-from aritma_auth.errors import AritmaAuthError, StoreError, type_name
+from aritma_auth.caller_code import Promise, describe_returned
+from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.stores import Entry, Record, SharedBackoff
 
 Check = Callable[[object], bool]
-
-
-class Promise(NamedTuple):
-    """
-    What a method must return.
-
-    Attributes:
-        words: The same in words.
-
-        find_problem: Says what else was returned, or None if it is right.
-    """
-
-    words: str
-    find_problem: Callable[[object], str | None]
-
-    def require(self, method: Callable[..., object], returned: object) -> None:
-        """
-        Require a store's method to have returned this.
-
-        Raises:
-            StoreError: It has not; the message names the store's class, the method, and types,
-                never a value.
-        """
-        problem = self.find_problem(returned)
-        if problem is not None:
-            owner = type_name(getattr(method, "__self__", method))
-            name = getattr(method, "__name__", "a method")
-            raise StoreError(f"{owner}.{name} must return {self.words}; it returned {problem}")
-
-
-def _show(found: object) -> str:
-    return "None" if found is None else f"a value of type {type_name(found)}"
 
 
 def _is_count(found: object) -> bool:
@@ -98,19 +66,11 @@ def _find_entry_problem(returned: object) -> str | None:
     if returned is None:
         return None
     if not isinstance(returned, Entry):
-        return _show(returned)
+        return describe_returned(returned)
     wrong = _find_wrong(returned, _ENTRY)
     if wrong == "record" and isinstance(returned.record, Record):
         wrong = f"record.{_find_wrong(returned.record, _RECORD)}"
     return f"an Entry whose {wrong} is of the wrong kind" if wrong else None
-
-
-def _find_answer_problem(returned: object) -> str | None:
-    return None if isinstance(returned, bool) else _show(returned)
-
-
-def _find_text_problem(returned: object) -> str | None:
-    return None if returned is None or isinstance(returned, str) else _show(returned)
 
 
 def _find_lease_problem(returned: object) -> str | None:
@@ -120,14 +80,14 @@ def _find_lease_problem(returned: object) -> str | None:
         and callable(getattr(returned, "keep", None))
         and callable(getattr(returned, "release", None))
     )
-    return None if is_lease else _show(returned)
+    return None if is_lease else describe_returned(returned)
 
 
 def _find_pair_problem(returned: object) -> str | None:
     if returned is None:
         return None
     if not isinstance(returned, tuple) or len(returned) != 2:
-        return _show(returned)
+        return describe_returned(returned)
     lease, entry = returned
     if lease is None:
         return "a pair without a Lease"
@@ -135,8 +95,5 @@ def _find_pair_problem(returned: object) -> str | None:
 
 
 AN_ENTRY = Promise("an Entry or None", _find_entry_problem)
-WHETHER = Promise("True or False", _find_answer_problem)
-A_TEXT = Promise("a text or None", _find_text_problem)
-NOTHING = Promise("nothing, and what it returns is not looked at", lambda _returned: None)
 A_LEASE = Promise("a Lease, with fence, keep() and release(), or None", _find_lease_problem)
 BOTH = Promise("a Lease and an Entry or None, as a pair, or None", _find_pair_problem)
