@@ -72,7 +72,7 @@ def explain_fixed_path(error: AritmaAuthError, url: str) -> AritmaAuthError:
     if isinstance(error, InvalidResponseError) and error.status in _NOT_THERE:
         return _add(error, advice)
     if isinstance(error, OAuthError) and error.status in _NOT_THERE:
-        # Frameworks, such as Spring and that of Keycloak, put the words of a 404 into "error".
+        # A framework's own code, such as method_not_allowed, looks like an OAuth error.
         return advise(error, advice)
     return error.copy()
 

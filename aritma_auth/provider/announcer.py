@@ -25,10 +25,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aritma_auth import events
-from aritma_auth.errors import (
-    ConfigurationError,
-    require_function,
-)
+from aritma_auth.errors import ConfigurationError, require_function
 from aritma_auth.events.base import Event
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import backoff
