@@ -14,7 +14,7 @@ from aritma_auth.protocol.endpoints import (
     parse_origins,
     unknown_endpoint,
 )
-from aritma_auth.protocol.parameters import OPTIONAL_TEXT, flag, parse_names, require_text
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, parse_names, require_bool, require_text
 from aritma_auth.protocol.urls import Origin
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value
@@ -85,7 +85,7 @@ class Environment(Value):
     endpoints: Mapping[str, str] = attrs.field(
         factory=dict, converter=parse_endpoints, hash=False, repr=False
     )
-    discovers: bool = attrs.field(default=False, validator=flag)
+    discovers: bool = attrs.field(default=False, validator=require_bool)
     endpoint_origins: frozenset[Origin] = attrs.field(
         default=frozenset(), converter=_endpoint_origins, repr=False
     )

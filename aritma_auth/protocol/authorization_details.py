@@ -13,7 +13,7 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
 from aritma_auth.protocol.json_parameters import parse_members
-from aritma_auth.protocol.parameters import parse_names
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, parse_names, require_text
 from aritma_auth.protocol.redaction import JsonValue, Members
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
@@ -45,13 +45,6 @@ def _parse_locations(value: str | Iterable[str]) -> tuple[str, ...]:
 
 def _parse_privileges(value: str | Iterable[str]) -> tuple[str, ...]:
     return parse_names(value, "privileges")
-
-
-def _require_text(_detail: object, field: "attrs.Attribute[str]", value: object) -> None:
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, "a string", value)
-    if not value:
-        raise ConfigurationError(f"{field.name} must not be empty")
 
 
 def _parse_members(value: Mapping[str, JsonValue] | Members) -> Members:
@@ -88,12 +81,10 @@ class AuthorizationDetail(Value):
     Spec: RFC 9396 §2.
     """
 
-    type: str = attrs.field(validator=_require_text)
+    type: str = attrs.field(validator=require_text)
     actions: tuple[str, ...] = attrs.field(default=(), converter=_parse_actions, kw_only=True)
     datatypes: tuple[str, ...] = attrs.field(default=(), converter=_parse_datatypes, kw_only=True)
-    identifier: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_require_text), kw_only=True
-    )
+    identifier: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
     locations: tuple[str, ...] = attrs.field(default=(), converter=_parse_locations, kw_only=True)
     privileges: tuple[str, ...] = attrs.field(default=(), converter=_parse_privileges, kw_only=True)
     extra: Members = attrs.field(factory=Members, converter=_parse_members, kw_only=True)

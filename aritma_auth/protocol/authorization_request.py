@@ -24,13 +24,16 @@ from aritma_auth.protocol.authorization_details import (
 from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.parameters import (
+    OPTIONAL_TEXT,
     Scope,
-    flag,
     parse_extra,
     parse_prompt,
     parse_resource,
     parse_scope,
     parse_words,
+    require_bool,
+    require_duration,
+    require_text,
 )
 from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.pkce import build_code_challenge
@@ -130,17 +133,6 @@ def _encode_details(details: tuple[AuthorizationDetail, ...]) -> Parameters:
     return ((name, encode_authorization_details(details)),) if details else ()
 
 
-def _require_text(_request: object, field: "attrs.Attribute[str]", value: object) -> None:
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, "a string", value)
-    if not value:
-        raise ConfigurationError(f"{field.name} must not be empty")
-
-
-def _require_seconds(_request: object, field: "attrs.Attribute[float]", value: object) -> None:
-    require_seconds(field.name, value)
-
-
 def parse_max_age(value: int | None) -> int | None:
     """Parse ``max_age``: a whole number of seconds, or None (OpenID Connect Core 1.0 §3.1.2.1)."""
     if value is not None:
@@ -193,8 +185,8 @@ class AuthorizationRequest:
 
     authorization_endpoint: str = attrs.field(converter=_parse_endpoint)
     issuers: frozenset[str] = attrs.field(converter=_parse_issuers)
-    requires_iss: bool = attrs.field(default=False, validator=flag)
-    client_id: str = attrs.field(validator=_require_text)
+    requires_iss: bool = attrs.field(default=False, validator=require_bool)
+    client_id: str = attrs.field(validator=require_text)
     redirect_uri: str = attrs.field(converter=_parse_redirect_uri)
     response_type: str = attrs.field(default="code", converter=parse_response_type)
     response_mode: str = ""
@@ -204,11 +196,9 @@ class AuthorizationRequest:
     code_verifier: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     prompt: tuple[str, ...] = attrs.field(default=(), converter=parse_prompt)
     max_age: int | None = attrs.field(default=None, converter=parse_max_age)
-    login_hint: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_require_text), repr=False
-    )
+    login_hint: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, repr=False)
     acr_values: tuple[str, ...] = attrs.field(default=(), converter=_parse_acr_values)
-    requires_acr: bool = attrs.field(default=False, validator=flag)
+    requires_acr: bool = attrs.field(default=False, validator=require_bool)
     expected_claims: Members = attrs.field(factory=Members, converter=parse_expected_claims)
     ui_locales: tuple[str, ...] = attrs.field(default=(), converter=_parse_ui_locales)
     resource: tuple[str, ...] = attrs.field(default=(), converter=parse_resource)
@@ -216,12 +206,12 @@ class AuthorizationRequest:
         default=(), converter=parse_authorization_details
     )
     extra: SecretParameters = attrs.field(default=SecretParameters(), converter=_parse_extra)
-    created_at: float = attrs.field(validator=_require_seconds)
-    lifetime: float = attrs.field(default=_DEFAULT_LIFETIME, validator=_require_seconds)
+    created_at: float = attrs.field(validator=require_duration)
+    lifetime: float = attrs.field(default=_DEFAULT_LIFETIME, validator=require_duration)
     request_object: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     request_uri: SecretText | None = attrs.field(default=None, converter=as_optional_secret)
     request_uri_expires_at: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_require_seconds)
+        default=None, validator=attrs.validators.optional(require_duration)
     )
     single_use: SingleUse = attrs.field(factory=SingleUse, init=False, repr=False)
 

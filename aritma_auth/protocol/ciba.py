@@ -17,12 +17,12 @@ from aritma_auth.errors import (
     InvalidResponseError,
     VerificationError,
     require_instance,
-    require_seconds,
 )
 from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.parameters import require_duration
 from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.redaction import (
     HiddenBytes,
@@ -52,10 +52,6 @@ _MAX_LIFETIME = 86_400.0
 _NO_CLAIMS = Members()
 
 
-def _require_seconds(_value: object, field: "attrs.Attribute[float]", value: object) -> None:
-    require_seconds(field.name, value)
-
-
 @with_hidden_arguments
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BackchannelAuthentication(Value):
@@ -75,8 +71,8 @@ class BackchannelAuthentication(Value):
     """
 
     _auth_req_id: SecretText = attrs.field(converter=as_secret, validator=require_secret)
-    expires_at: float = attrs.field(validator=_require_seconds)
-    interval: float = attrs.field(validator=_require_seconds)
+    expires_at: float = attrs.field(validator=require_duration)
+    interval: float = attrs.field(validator=require_duration)
     _notification_token: SecretText | None = attrs.field(
         default=None,
         converter=as_optional_secret,

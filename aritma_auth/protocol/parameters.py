@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping
 import attrs
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError, require_flag, require_instance, wrong_kind
+from aritma_auth.errors import (
+    ConfigurationError,
+    require_flag,
+    require_instance,
+    require_seconds,
+    wrong_kind,
+)
 from aritma_auth.protocol.redaction import SecretParameters
 
 Scope = tuple[str, ...]
@@ -333,9 +339,19 @@ def require_time(_value: object, field: "attrs.Attribute[float]", value: object)
         raise ConfigurationError(f"{field.name} must be POSIX seconds, not {value!r:.40}")
 
 
-def flag(_value: object, field: "attrs.Attribute[bool]", value: object) -> None:
+def require_bool(_value: object, field: "attrs.Attribute[bool]", value: object) -> None:
     """Require an attribute to be True or False; a validator for attrs."""
     require_flag(field.name, value)
+
+
+def require_duration(_value: object, field: "attrs.Attribute[float]", value: object) -> None:
+    """Require an attribute to be a number of seconds, 0 or more; a validator for attrs."""
+    require_seconds(field.name, value)
+
+
+def require_lifetime(_value: object, field: "attrs.Attribute[int]", value: object) -> None:
+    """Require an attribute to be a number of seconds, more than 0; a validator for attrs."""
+    require_seconds(field.name, value, above_zero=True)
 
 
 OPTIONAL_TEXT = attrs.validators.optional(require_text)

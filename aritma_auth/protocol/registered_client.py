@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, StoreError, require_instance, wrong_kind
+from aritma_auth.errors import StoreError, wrong_kind
 from aritma_auth.protocol.json_parameters import parse_members
-from aritma_auth.protocol.parameters import OPTIONAL_TEXT, OPTIONAL_TIME
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, OPTIONAL_TIME, require_text
 from aritma_auth.protocol.redaction import (
     HiddenStr,
     JsonValue,
@@ -31,12 +31,6 @@ _FORMAT = 1
 
 def _parse_registered(value: Mapping[str, JsonValue] | Members) -> Members:
     return parse_members(value, "metadata")
-
-
-def _require_client_id(_client: object, field: "attrs.Attribute[str]", value: object) -> None:
-    require_instance(field.name, "a string", value, str)
-    if not value:
-        raise ConfigurationError(f"{field.name} must not be empty")
 
 
 _OPTIONAL_SECRET = attrs.validators.optional(require_secret)
@@ -66,7 +60,7 @@ class RegisteredClient(Value):
     Spec: RFC 7591 §3.2.1; RFC 7592 §3.
     """
 
-    client_id: str = attrs.field(validator=_require_client_id)
+    client_id: str = attrs.field(validator=require_text)
     _client_secret: SecretText | None = attrs.field(
         default=None, converter=as_optional_secret, validator=_OPTIONAL_SECRET
     )

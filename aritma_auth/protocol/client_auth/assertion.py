@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_seconds
+from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.protocol.client_auth.base import (
     ClientAuth,
     ClientCredential,
     Proof,
     require_loaded,
-    require_text,
 )
 from aritma_auth.protocol.credentials import (
     CredentialSource,
@@ -21,7 +20,11 @@ from aritma_auth.protocol.credentials import (
     require_key_algorithm,
     require_source,
 )
-from aritma_auth.protocol.parameters import flag
+from aritma_auth.protocol.parameters import (
+    OPTIONAL_TEXT,
+    require_bool,
+    require_lifetime,
+)
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
@@ -34,14 +37,10 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_TYP = "client-authentication+jwt"
 
 
-def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: object) -> None:
-    require_seconds(field.name, value, above_zero=True)
-
-
 def _require_one_audience(
     auth: "PrivateKeyJwt", field: "attrs.Attribute[bool]", value: object
 ) -> None:
-    flag(auth, field, value)
+    require_bool(auth, field, value)
     if value and auth.audience is not None:
         raise ConfigurationError(
             "audience must be left out with names_issuer: they exclude each other"
@@ -83,14 +82,10 @@ class PrivateKeyJwt(Value, ClientAuth):
     method: ClassVar[str] = "private_key_jwt"
     key: "CredentialSource | Signer" = attrs.field(converter=as_key, validator=require_key)
     algorithm: str | None = attrs.field(default=None, validator=require_key_algorithm, kw_only=True)
-    key_id: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(require_text), kw_only=True
-    )
-    audience: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(require_text), kw_only=True
-    )
+    key_id: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
+    audience: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
     names_issuer: bool = attrs.field(default=False, validator=_require_one_audience, kw_only=True)
-    lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
+    lifetime: int = attrs.field(default=60, validator=require_lifetime, kw_only=True)
     secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
 
     @secret.default
@@ -127,7 +122,7 @@ class PrivateKeyJwt(Value, ClientAuth):
 
 
 def _require_urn(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
-    require_text(_auth, field, value)
+    require_instance(field.name, "a string", value, str)
     text = str(value)
     if ":" not in text or " " in text or not text.isprintable():
         raise ConfigurationError(f"{field.name} must be a URI, such as {ASSERTION_TYPE}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
@@ -129,9 +129,3 @@ def require_shared_secret(secret: str, method: str) -> None:
             f"{method} must have a secret that the server knows too, and this is a private key: "
             "give PrivateKeyJwt(key), and nothing but a signature is sent"
         )
-
-
-def require_text(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
-    """Require a field to be a text."""
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, "a string", value)

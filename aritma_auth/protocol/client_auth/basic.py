@@ -14,7 +14,7 @@ from aritma_auth.protocol.client_auth.base import (
 )
 from aritma_auth.protocol.credentials import CredentialSource, as_source, require_source
 from aritma_auth.protocol.http_messages import form_encode
-from aritma_auth.protocol.parameters import flag
+from aritma_auth.protocol.parameters import require_bool
 from aritma_auth.protocol.redaction import HiddenStr
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
@@ -41,7 +41,7 @@ class ClientSecretBasic(Value, ClientAuth):
 
     method: ClassVar[str] = "client_secret_basic"
     secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
-    is_form_encoded: bool = attrs.field(default=True, kw_only=True, validator=flag)
+    is_form_encoded: bool = attrs.field(default=True, kw_only=True, validator=require_bool)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Put id and secret into the header."""

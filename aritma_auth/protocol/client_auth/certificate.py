@@ -4,13 +4,8 @@ from typing import ClassVar
 
 import attrs
 
-from aritma_auth.errors import wrong_kind
-from aritma_auth.protocol.client_auth.base import (
-    ClientAuth,
-    ClientCredential,
-    Proof,
-    require_text,
-)
+from aritma_auth.errors import require_instance, wrong_kind
+from aritma_auth.protocol.client_auth.base import ClientAuth, ClientCredential, Proof
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
@@ -23,6 +18,10 @@ def _require_certificate(_auth: object, field: "attrs.Attribute[object]", value:
         raise wrong_kind(
             field.name, "a ClientCertificate, or an ssl.SSLContext with one loaded", value
         )
+
+
+def _require_thumbprint(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
+    require_instance(field.name, "a string", value, str)
 
 
 @with_hidden_arguments
@@ -46,7 +45,7 @@ class TlsClientAuth(Value, ClientAuth):
 
     method: ClassVar[str] = "tls_client_auth"
     certificate: object = attrs.field(repr=False, validator=_require_certificate)
-    thumbprint: str = attrs.field(default="", validator=require_text)
+    thumbprint: str = attrs.field(default="", validator=_require_thumbprint)
     secret: CredentialSource | None = attrs.field(init=False, eq=False, repr=False)
 
     @secret.default

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.client_auth.assertion import ASSERTION_TYPE
 from aritma_auth.protocol.client_auth.base import ClientAuth, ClientCredential, Proof
 from aritma_auth.protocol.credentials import CredentialSource, as_source, require_source
 from aritma_auth.protocol.jws import encode_base64url
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, require_lifetime
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
@@ -25,15 +26,6 @@ def _require_algorithm(_auth: object, field: "attrs.Attribute[str]", value: obje
         raise wrong_kind(field.name, f"one of {known}", value)
     if value not in _DIGESTS:
         raise ConfigurationError(f"{field.name} must be one of {known}, not {value!r:.40}")
-
-
-def _require_audience(_auth: object, field: "attrs.Attribute[str]", value: object) -> None:
-    if not isinstance(value, str):
-        raise wrong_kind(field.name, "a string or None", value)
-
-
-def _require_lifetime(_auth: object, field: "attrs.Attribute[int]", value: object) -> None:
-    require_seconds(field.name, value, above_zero=True)
 
 
 @with_hidden_arguments
@@ -63,10 +55,8 @@ class ClientSecretJwt(Value, ClientAuth):
     method: ClassVar[str] = "client_secret_jwt"
     secret: CredentialSource = attrs.field(converter=as_source, validator=require_source)
     algorithm: str = attrs.field(default="HS256", validator=_require_algorithm, kw_only=True)
-    audience: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_require_audience), kw_only=True
-    )
-    lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
+    audience: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
+    lifetime: int = attrs.field(default=60, validator=require_lifetime, kw_only=True)
 
     def prove(self, credential: ClientCredential) -> Proof:
         """Sign an assertion for one request."""

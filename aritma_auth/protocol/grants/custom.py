@@ -6,7 +6,7 @@ import attrs
 
 from aritma_auth.protocol.grants.base import RESERVED, Extra, Grant
 from aritma_auth.protocol.http_messages import Parameters
-from aritma_auth.protocol.parameters import flag, parse_extra, require_text
+from aritma_auth.protocol.parameters import parse_extra, require_bool, require_text
 from aritma_auth.protocol.redaction import SecretParameters
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 
@@ -38,7 +38,7 @@ class CustomGrant(Grant):
         default=SecretParameters(), converter=_fields, kw_only=False
     )
     is_reusable: bool = attrs.field(  # type: ignore[misc] # elsewhere it is the class's
-        default=False, validator=flag, kw_only=True
+        default=False, validator=require_bool, kw_only=True
     )
 
     def parameters(self) -> Parameters:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, final, runtime_checkable
 
 import attrs
 
-from aritma_auth.errors import ConfigurationError, require_seconds, wrong_kind
+from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.client_auth import ClientCredential
 from aritma_auth.protocol.credentials import (
     CredentialSource,
@@ -21,7 +21,7 @@ from aritma_auth.protocol.credentials import (
     require_key,
     require_key_algorithm,
 )
-from aritma_auth.protocol.parameters import OPTIONAL_TEXT
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, require_lifetime
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText, as_secret
 from aritma_auth.protocol.signing import Signer
 from aritma_auth.protocol.tokens import Token
@@ -91,10 +91,6 @@ def _require_no_times(assertion: object, field: "attrs.Attribute[Members]", valu
         )
 
 
-def _require_lifetime(_assertion: object, field: "attrs.Attribute[int]", value: object) -> None:
-    require_seconds(field.name, value, above_zero=True)
-
-
 @final
 @with_hidden_arguments
 @attrs.frozen(eq=False, repr=False)
@@ -143,7 +139,7 @@ class JwtAssertion(Value):
     )
     algorithm: str | None = attrs.field(default=None, validator=require_key_algorithm, kw_only=True)
     key_id: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
-    lifetime: int = attrs.field(default=60, validator=_require_lifetime, kw_only=True)
+    lifetime: int = attrs.field(default=60, validator=require_lifetime, kw_only=True)
 
     def build(self, credential: ClientCredential) -> UnsignedJwt:
         """
