@@ -9,6 +9,7 @@ is entered could be reset by one thread while another already holds it.
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,14 +25,20 @@ def fork_safe_lock() -> "RLock":
     return lock
 
 
-def _after_fork_in_child() -> None:
+def after_fork(function: Callable[[], None]) -> Callable[[], None]:
+    """Call a function in each forked child before any of its code runs; a decorator."""
+    # Windows has no fork.
+    getattr(os, "register_at_fork", dict)(after_in_child=function)
+    return function
+
+
+@after_fork
+def reset_all_locks() -> None:
+    """Reset every lock, in a forked child."""
     for lock in list(_locks):
         # What threading and logging do with their own locks.
         lock._at_fork_reinit()  # type: ignore[attr-defined] # noqa: SLF001 - it has no public name
 
-
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork_in_child)
 
 STATE_LOCK = fork_safe_lock()
 """

@@ -6,12 +6,13 @@ application, whose name resolution runs there, and keep the process from ending.
 """
 
 import asyncio
-import os
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
+
+from aritma_auth.runtime.lock import after_fork
 
 R = TypeVar("R")
 
@@ -103,12 +104,9 @@ class WorkerThreads:
 _all_workers: "weakref.WeakSet[WorkerThreads]" = weakref.WeakSet()
 
 
+@after_fork
 def start_all_over() -> None:
     """Forget all threads and calls, in a forked child."""
     # Before the child runs anything else, so that no two of its threads can come at once.
     for workers in list(_all_workers):
         workers.start_over()
-
-
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=start_all_over)

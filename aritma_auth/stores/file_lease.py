@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
+from aritma_auth.runtime.lock import after_fork
 from aritma_auth.stores.file_lock import FileLock
 
 _DIGITS = 20
@@ -130,12 +131,9 @@ class _Expiry:
 _expiry = _Expiry()
 
 
+@after_fork
 def watch_anew() -> None:
     """Watch no lease, in a forked child: it has neither its parent's leases nor the thread."""
     # Another thread of the parent may have held the lock.
     global _expiry  # noqa: PLW0603 - one for the process
     _expiry = _Expiry()
-
-
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=watch_anew)

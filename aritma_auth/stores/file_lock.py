@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import final
 
+from aritma_auth.runtime.lock import after_fork
 from aritma_auth.stores.private_files import make_folder, open_lock_file
 
 PATIENCE = 2.0
@@ -146,12 +147,9 @@ def exclusive(path: Path) -> Iterator[None]:
 _all_locks: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 
 
+@after_fork
 def abandon_all_locks() -> None:
     """Leave every lock to the parent process, in a forked child."""
     # A child that kept the file open would keep the lock alive after its parent's end.
     for lock in list(_all_locks):
         lock.abandon()
-
-
-# Windows has no fork.
-getattr(os, "register_at_fork", dict)(after_in_child=abandon_all_locks)

@@ -13,12 +13,12 @@ import weakref
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.runtime.lock import STATE_LOCK, fork_safe_lock
+from aritma_auth.runtime.lock import STATE_LOCK, fork_safe_lock, reset_all_locks
 from aritma_auth.runtime.single_flight import SingleFlight
 from aritma_auth.runtime.tasks import uninterrupted
 from support.clock import FakeClock
 from support.fakes import FakeClient
-from support.internals import begin_child, end_flight, flight_of, silence
+from support.internals import end_flight, flight_of, silence
 from support.loops import new_eager_loop
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
@@ -350,7 +350,7 @@ def test_after_a_fork_locks_and_flights_are_new(monkeypatch):
     holder.start()
     holder.join()
     was_free = STATE_LOCK.acquire(blocking=False)
-    begin_child()
+    reset_all_locks()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     is_refreshing = provider.status().is_refreshing
     caller.cancel()

@@ -3,8 +3,6 @@
 import sys
 from types import SimpleNamespace
 
-from aritma_auth.runtime import lock
-
 
 def homes_of(package):
     """Return the modules of a lazy package with the names that each has, in their order."""
@@ -130,11 +128,6 @@ def record_lines(monkeypatch, terminal, lines):
 def memory_of(store):
     """Return what a MemoryTokenStore remembers: entries, writes and leases by key."""
     return SimpleNamespace(entries=store._entries, writes=store._writes, leases=store._leases)
-
-
-def begin_child():
-    """Do what a child process does first after a fork."""
-    lock._after_fork_in_child()
 
 
 def watched(listener, arrivals):
