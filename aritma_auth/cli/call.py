@@ -21,9 +21,9 @@ from aritma_auth.cli.exit_codes import (
     exit_code_of_status,
 )
 from aritma_auth.cli.json_text import format_json, parse_json
-from aritma_auth.cli.open_tokens import open_tokens
+from aritma_auth.cli.open_tokens import Opened, open_tokens
 from aritma_auth.cli.options import EndUser, Json, RegistrationName, Seconds
-from aritma_auth.cli.stored_sign_in import Opened, open_session
+from aritma_auth.cli.settings import open_session
 from aritma_auth.cli.terminal import show, show_error, waiting
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError, TransportError

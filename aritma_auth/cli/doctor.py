@@ -13,7 +13,7 @@ from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.findings import Finding, examine, examine_keys, name_server
 from aritma_auth.cli.network_checks import examine_network
 from aritma_auth.cli.options import Json, RegistrationName
-from aritma_auth.cli.stored_sign_in import make_client, open_session, read_registration
+from aritma_auth.cli.settings import make_client, open_session, read_registration
 from aritma_auth.cli.terminal import as_line, show, show_json, show_styled, waiting
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.environment import Environment
@@ -113,11 +113,11 @@ class Examination:
         self._registered: OAuthClient | None = None
         self._grant = ClientCredentialsGrant()
         try:
-            registered = make_client(registration, session, requires_credential=False)
             settings = read_registration(registration, requires_credential=False)
+            registered = make_client(settings, session)
             self._grant = settings.make_grant()
-            self._proxy = settings.client_settings.get("proxy")
-            self._profile = settings.client_settings.get("profile")
+            self._proxy = settings.plain_settings.get("proxy")
+            self._profile = registered.profile
         except ConfigurationError as error:
             if registration is not None or os.environ.get("ARITMA_CLIENT_ID"):
                 self.findings.append(Finding("settings", "not usable", str(error)))

@@ -1,7 +1,9 @@
 """``aritma-auth rotate-secret``: a client's secret is replaced without an outage."""
 
+import contextlib
 import os
 import shlex
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +22,10 @@ from aritma_auth.banking.secret_places import (
 )
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
 from aritma_auth.cli.options import Json
-from aritma_auth.cli.stored_sign_in import open_session
+from aritma_auth.cli.settings import make_client, open_session, read_registration
 from aritma_auth.cli.terminal import show, show_json, waiting
 from aritma_auth.client.client import OAuthClient
-from aritma_auth.configuration.registration import from_variables
+from aritma_auth.configuration.registration import Registration
 from aritma_auth.errors import ConfigurationError
 from aritma_auth.protocol.client_auth import (
     ClientAuth,
@@ -111,21 +113,29 @@ async def rotate(
     )
     place, notes = _places(file, keyring, read_command, write_command, journal)
     async with open_session() as session:
-        client = OAuthClient.from_env(session=session, requires_secret=False)
+        settings = read_registration(None, requires_credential=False)
+        client = make_client(settings, session)
         _require_secret(client)
+        with_secret = partial(_with_secret, settings, client.client_auth, session)
+        url = iam_url or _iam_url(client.environment)
         with waiting("rotating the secret"):
-            done = await _rotate(
-                client,
-                place,
-                notes,
-                session,
-                iam_url or _iam_url(client.environment),
-                iam_api=iam_api,
-                lifetime=None if lifetime_days is None else lifetime_days * _DAY,
-                only_within=None if within_days is None else within_days * _DAY,
-                keep_old=keep_old,
-                old_secret_id=old_secret_id,
-            )
+            async with _open_iam(_admin(client, place, session, with_secret), url) as iam:
+                done = await rotate_secret(
+                    client.client_id,
+                    place,
+                    notes,
+                    iam=iam,
+                    iam_url=url,
+                    iam_api=iam_api,
+                    environment=client.environment,
+                    make_client=with_secret,
+                    scope=os.environ.get("ARITMA_SCOPE"),
+                    lifetime=None if lifetime_days is None else lifetime_days * _DAY,
+                    only_within=None if within_days is None else within_days * _DAY,
+                    keep_old=keep_old,
+                    old_secret_id=old_secret_id,
+                    session=session,
+                )
     if json:
         show_json(_as_json(done))
     else:
@@ -133,45 +143,18 @@ async def rotate(
     return ExitCode.DONE
 
 
-async def _rotate(
-    client: OAuthClient,
-    place: SecretPlace,
-    journal: SecretPlace,
-    session: aiohttp.ClientSession,
-    iam_url: str,
-    *,
-    iam_api: IamApi,
-    lifetime: float | None,
-    only_within: float | None,
-    keep_old: bool,
-    old_secret_id: str | None,
-) -> RotatedSecret | None:
-    admin = _admin(client, place, session)
+@contextlib.asynccontextmanager
+async def _open_iam(admin: OAuthClient, url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the session that manages clients, with the certificate of its own client."""
     grant = ClientCredentialsGrant("services.iam")
     async with TokenProvider(admin, grant, on_event=None) as tokens:
-        middleware = tokens.middleware([iam_url])
         # A token that is bound to the client's certificate is refused without it (RFC 8705 §3).
         context = admin.ssl_context
         connector = aiohttp.TCPConnector(ssl=True if context is None else context)
         async with aiohttp.ClientSession(
-            connector=connector, trust_env=True, middlewares=[middleware]
+            connector=connector, trust_env=True, middlewares=[tokens.middleware([url])]
         ) as iam:
-            return await rotate_secret(
-                client.client_id,
-                place,
-                journal,
-                iam=iam,
-                iam_url=iam_url,
-                iam_api=iam_api,
-                environment=client.environment,
-                make_client=partial(_with_secret, client.client_auth, session),
-                scope=os.environ.get("ARITMA_SCOPE"),
-                lifetime=lifetime,
-                only_within=only_within,
-                keep_old=keep_old,
-                old_secret_id=old_secret_id,
-                session=session,
-            )
+            yield iam
 
 
 def _require_secret(client: OAuthClient) -> None:
@@ -185,17 +168,25 @@ def _require_secret(client: OAuthClient) -> None:
 
 
 def _with_secret(
-    client_auth: ClientAuth, session: aiohttp.ClientSession, secret: Secret
+    settings: Registration,
+    client_auth: ClientAuth,
+    session: aiohttp.ClientSession,
+    secret: Secret,
 ) -> OAuthClient:
     """Make the client that presents another secret, with all else that its settings say."""
     presented: ClientAuth = ClientSecretPost(secret)
     if isinstance(client_auth, ClientSecretBasic):
         presented = ClientSecretBasic(secret, is_form_encoded=client_auth.is_form_encoded)
-    known = from_variables(requires_credential=False)
-    return partial(OAuthClient, **known.client_arguments)(client_auth=presented, session=session)
+    arguments = settings.client_arguments
+    return partial(OAuthClient, **arguments)(client_auth=presented, session=session)
 
 
-def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSession) -> OAuthClient:
+def _admin(
+    client: OAuthClient,
+    place: SecretPlace,
+    session: aiohttp.ClientSession,
+    with_secret: Callable[[Secret], OAuthClient],
+) -> OAuthClient:
     """Make the client that may manage clients: another one, or this one with the secret in use."""
     client_id = os.environ.get("IAM_CLIENT_ID")
     file = os.environ.get("IAM_CLIENT_SECRET_FILE")
@@ -211,7 +202,7 @@ def _admin(client: OAuthClient, place: SecretPlace, session: aiohttp.ClientSessi
             )
         return found.text
 
-    return _with_secret(client.client_auth, session, Secret.from_callable(in_use))
+    return with_secret(Secret.from_callable(in_use))
 
 
 def _places(

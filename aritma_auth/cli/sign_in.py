@@ -8,8 +8,8 @@ from typing import Annotated
 import cyclopts
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
+from aritma_auth.cli.open_tokens import open_sign_in
 from aritma_auth.cli.options import EndUser, Json, Port, RegistrationName, Seconds
-from aritma_auth.cli.stored_sign_in import open_sign_in
 from aritma_auth.cli.terminal import show, show_json
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import (

@@ -13,7 +13,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth import cli
-from aritma_auth.cli import sign_in, stored_sign_in
+from aritma_auth.cli import open_tokens, sign_in
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SystemClock
 from support.apart import browse
@@ -23,7 +23,7 @@ from support.apart import browse
 def store(monkeypatch):
     """Keep the tokens in memory from one command to the next."""
     store = aa.MemoryTokenStore()
-    monkeypatch.setattr(stored_sign_in, "default_store", lambda: store)
+    monkeypatch.setattr(open_tokens, "default_store", lambda: store)
     return store
 
 
@@ -378,7 +378,7 @@ def test_a_store_that_keeps_nothing_is_an_error(sandbox, store, opened, monkeypa
 
 def test_what_cannot_be_read_in_the_store_is_replaced(sandbox, opened, monkeypatch, tmp_path):
     """An entry that cannot be read is replaced by a new sign-in."""
-    monkeypatch.setattr(stored_sign_in, "default_store", lambda: aa.FileTokenStore(tmp_path))
+    monkeypatch.setattr(open_tokens, "default_store", lambda: aa.FileTokenStore(tmp_path))
     assert cli.run(["login"]) == 0
     (file,) = tmp_path.glob("*.token")
     file.write_text("nonsense")

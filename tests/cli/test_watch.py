@@ -16,7 +16,7 @@ from rich.console import Console
 
 import aritma_auth as aa
 from aritma_auth import cli
-from aritma_auth.cli import stored_sign_in, terminal, watch
+from aritma_auth.cli import open_tokens, terminal, watch
 from aritma_auth.cli.exit_codes import ExitCode
 from aritma_auth.cli.timeline import Timeline, View
 from aritma_auth.events import (
@@ -310,7 +310,7 @@ def test_a_terminal_is_drawn_anew(monkeypatch, end_when):
 
 def test_a_sign_in_is_watched(sandbox, monkeypatch, capsys):
     """--end-user watches a stored sign-in; without one the command asks for it."""
-    monkeypatch.setattr(stored_sign_in, "default_store", aa.MemoryTokenStore)
+    monkeypatch.setattr(open_tokens, "default_store", aa.MemoryTokenStore)
 
     assert cli.run(["watch", "--end-user", "me", "--once"]) == ExitCode.SIGN_IN
     assert "the end-user must sign in again" in capsys.readouterr().out
