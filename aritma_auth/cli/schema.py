@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from aritma_auth.cli.exit_codes import ExitCode, UsageError
 from aritma_auth.cli.options import Json
-from aritma_auth.cli.schemas import build_document, build_schemas
+from aritma_auth.cli.schemas import DOCUMENT, SCHEMAS
 from aritma_auth.cli.terminal import show_json
 
 
@@ -26,11 +26,11 @@ def show_schema(
         Changes nothing: a schema is JSON in any case.
     """
     del json  # a schema is JSON in any case
-    document, schemas, name = build_document(), build_schemas(), " ".join(command)
+    name = " ".join(command)
     if not name:
-        show_json(document)
-    elif name in schemas:
-        show_json({"$schema": document["$schema"], **schemas[name]})
+        show_json(DOCUMENT)
+    elif name in SCHEMAS:
+        show_json({"$schema": DOCUMENT["$schema"], **SCHEMAS[name]})
     else:
-        raise UsageError(f"COMMAND must be one of {', '.join(schemas)}, not {name!r}")
+        raise UsageError(f"COMMAND must be one of {', '.join(SCHEMAS)}, not {name!r}")
     return ExitCode.DONE

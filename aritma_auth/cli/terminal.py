@@ -62,7 +62,7 @@ def show_styled(*renderables: "RenderableType") -> None:
     """
     console = open_console()
     for renderable in renderables:
-        console.print(hide_controls(renderable))
+        console.print(_Printable(renderable))
 
 
 def as_line(text: str, style: str = "") -> "Text":
@@ -89,16 +89,6 @@ def open_console(*, is_error: bool = False) -> "Console":
     from rich.console import Console  # `token` in a script needs none of it
 
     return Console(highlight=False, markup=False, soft_wrap=True, stderr=is_error)
-
-
-def hide_controls(renderable: "RenderableType") -> "RenderableType":
-    """
-    Wrap a renderable so that the control characters in its texts are replaced.
-
-    Args:
-        renderable: Styled text, a table, or anything else that rich can write.
-    """
-    return _Printable(renderable)
 
 
 @contextlib.contextmanager
@@ -133,7 +123,7 @@ def open_live(*, is_on: bool) -> Iterator[Callable[["RenderableType"], None]]:
     from rich.live import Live  # most commands draw nothing anew
 
     with Live(console=open_console(), auto_refresh=False) as live:
-        yield lambda renderable: live.update(hide_controls(renderable), refresh=True)
+        yield lambda renderable: live.update(_Printable(renderable), refresh=True)
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -148,7 +138,7 @@ def _printable(text: str) -> str:
 
 
 class _Printable:
-    """Lets rich's own control sequences through, and those in the texts not."""
+    """Styled text, a table or another renderable: only rich's own control sequences get through."""
 
     def __init__(self, renderable: "RenderableType") -> None:
         self._renderable = renderable

@@ -191,15 +191,9 @@ class View:
             if status.retry_in is not None:
                 table.add_row("backoff", Text(_describe_backoff(status), style="red"))
         refreshes = f"{len(timeline.refreshes)}, {timeline.failures} failed"
-        if timeline.refreshes:
-            median, longest = (_quantile(timeline.refreshes, part) for part in (0.5, 1.0))
-            refreshes += f", median {_milliseconds(median)}, longest {_milliseconds(longest)}"
-        table.add_row("refreshes", refreshes)
+        table.add_row("refreshes", refreshes + _describe_durations(timeline.refreshes))
         calls = f"{timeline.calls}, {timeline.refused_calls} without a token"
-        if timeline.latencies:
-            median, longest = (_quantile(timeline.latencies, part) for part in (0.5, 1.0))
-            calls += f", median {_milliseconds(median)}, longest {_milliseconds(longest)}"
-        table.add_row("calls", calls)
+        table.add_row("calls", calls + _describe_durations(timeline.latencies))
         table.add_row("waiters", f"{timeline.most_waiters} at most for one refresh")
         return table
 
@@ -234,5 +228,8 @@ def _describe_backoff(status: ProviderStatus) -> str:
     return f"{status.failures} failures, next attempt in {wait}: {status.last_error}"
 
 
-def _milliseconds(seconds: float | None) -> str:
-    return f"{(seconds or 0.0) * 1000:.3g} ms"
+def _describe_durations(seconds: deque[float]) -> str:
+    if not seconds:
+        return ""
+    median, longest = (1000 * (_quantile(seconds, part) or 0.0) for part in (0.5, 1.0))
+    return f", median {median:.3g} ms, longest {longest:.3g} ms"

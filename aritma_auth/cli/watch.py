@@ -16,7 +16,7 @@ from aritma_auth.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from aritma_auth.cli.open_tokens import open_tokens
 from aritma_auth.cli.options import Count, EndUser, Json, RegistrationName, Seconds
 from aritma_auth.cli.stopping import stop_on_signals
-from aritma_auth.cli.terminal import hide_controls, open_live, show, show_styled
+from aritma_auth.cli.terminal import open_live, show, show_styled
 from aritma_auth.cli.timeline import Timeline, View
 from aritma_auth.client.client import OAuthClient
 from aritma_auth.errors import AritmaAuthError
@@ -182,7 +182,7 @@ class Watcher:
         elif not self._is_live:
             # Each event has been a line already.
             show("")
-            show_styled(hide_controls(View(self.timeline, now, shows_events=False)))
+            show_styled(View(self.timeline, now, shows_events=False))
 
 
 @contextlib.asynccontextmanager

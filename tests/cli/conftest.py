@@ -14,13 +14,12 @@ from multidict import CIMultiDict
 
 from aritma_auth import cli
 from aritma_auth.cli import terminal
-from aritma_auth.cli.schemas import build_schemas
+from aritma_auth.cli.schemas import SCHEMAS
 from aritma_auth.sandbox.faults.wire import PLACES
 from support.apart import sandbox_apart
 from support.fakes import settle
 from support.internals import record_lines
 
-SCHEMAS = build_schemas()
 PARTS = {word for name in SCHEMAS for word in name.split() if word != "--inspect"}
 
 
