@@ -13,15 +13,11 @@ from typing import Self
 
 import attrs
 
-from aritma_auth.errors import (
-    InvalidResponseError,
-    VerificationError,
-    require_instance,
-)
+from aritma_auth.errors import VerificationError, require_instance
 from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_parameters import parse_expected_claims
-from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.json_response import parse_json_response, structure_response
 from aritma_auth.protocol.parameters import require_duration
 from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.redaction import (
@@ -34,13 +30,7 @@ from aritma_auth.protocol.redaction import (
     is_same_text,
     require_secret,
 )
-from aritma_auth.protocol.strict_json import (
-    JsonError,
-    StructureError,
-    WireNumber,
-    parse_json_object,
-    structure,
-)
+from aritma_auth.protocol.strict_json import JsonError, WireNumber, parse_json_object
 from aritma_auth.runtime.hidden_arguments import hides_arguments, with_hidden_arguments
 from aritma_auth.runtime.values import Value
 
@@ -158,32 +148,25 @@ def parse_backchannel_response(
 
     Spec: CIBA Core 1.0 §7.3, §13.
     """
-    members = parse_json_response(
-        response,
-        now=sent_at,
-        what="the backchannel authentication endpoint",
-        is_authenticated=True,
-    )
-    problems: tuple[str, ...]
-    try:
-        received = structure(members, _BackchannelResponse)
-    except StructureError as error:
-        problems = error.problems
-    else:
-        problems = _find_problems(received)
-        if not problems:
-            lifetime = min(received.expires_in, _MAX_LIFETIME)
-            return BackchannelAuthentication(
-                auth_req_id=received.auth_req_id,
-                expires_at=sent_at + lifetime,
-                interval=_limit_interval(received.interval, lifetime),
-                notification_token=notification_token,
-                expected_claims=expected_claims,
-            )
-    raise InvalidResponseError(
-        f"the backchannel authentication response is unusable: {'; '.join(problems)}",
+    received = structure_response(
+        parse_json_response(
+            response,
+            now=sent_at,
+            what="the backchannel authentication endpoint",
+            is_authenticated=True,
+        ),
+        _BackchannelResponse,
+        _find_problems,
+        what="the backchannel authentication response",
         status=response.status,
-        problems=problems,
+    )
+    lifetime = min(received.expires_in, _MAX_LIFETIME)
+    return BackchannelAuthentication(
+        auth_req_id=received.auth_req_id,
+        expires_at=sent_at + lifetime,
+        interval=_limit_interval(received.interval, lifetime),
+        notification_token=notification_token,
+        expected_claims=expected_claims,
     )
 
 

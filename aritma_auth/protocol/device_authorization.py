@@ -6,14 +6,13 @@ from aritma_auth.errors import (
     AritmaAuthError,
     AuthorizationPendingError,
     ConfigurationError,
-    InvalidResponseError,
     SlowDownError,
 )
 from aritma_auth.protocol.grants import DeviceCodeGrant
 from aritma_auth.protocol.http_messages import HttpResponse
-from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.json_response import parse_json_response, structure_response
 from aritma_auth.protocol.redaction import SecretText, as_secret, require_secret
-from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
+from aritma_auth.protocol.strict_json import WireNumber
 from aritma_auth.protocol.urls import require_secure_url
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
@@ -93,32 +92,25 @@ def parse_device_authorization_response(
 
     Spec: RFC 8628 §3.2.
     """
-    members = parse_json_response(
-        response, now=sent_at, what="the device authorization endpoint", is_authenticated=True
-    )
-    problems: tuple[str, ...]
-    try:
-        received = structure(members, _DeviceResponse)
-    except StructureError as error:
-        problems = error.problems
-    else:
-        problems = _find_problems(received)
-        if not problems:
-            lifetime = min(received.expires_in, _MAX_LIFETIME)
-            return DeviceAuthorization(
-                device_code=received.device_code,
-                user_code=received.user_code,
-                verification_uri=received.verification_uri,
-                # Some servers send an empty string for "none".
-                verification_uri_complete=received.verification_uri_complete or None,
-                expires_at=sent_at + lifetime,
-                interval=_limit_interval(received.interval, lifetime),
-                expects_id_token=expects_id_token,
-            )
-    raise InvalidResponseError(
-        f"the device authorization response is unusable: {'; '.join(problems)}",
+    received = structure_response(
+        parse_json_response(
+            response, now=sent_at, what="the device authorization endpoint", is_authenticated=True
+        ),
+        _DeviceResponse,
+        _find_problems,
+        what="the device authorization response",
         status=response.status,
-        problems=problems,
+    )
+    lifetime = min(received.expires_in, _MAX_LIFETIME)
+    return DeviceAuthorization(
+        device_code=received.device_code,
+        user_code=received.user_code,
+        verification_uri=received.verification_uri,
+        # Some servers send an empty string for "none".
+        verification_uri_complete=received.verification_uri_complete or None,
+        expires_at=sent_at + lifetime,
+        interval=_limit_interval(received.interval, lifetime),
+        expects_id_token=expects_id_token,
     )
 
 

@@ -7,8 +7,9 @@ that does not come from an OAuth server at all, such as the page of a proxy.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 from http import HTTPStatus
+from typing import TypeVar
 
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -20,7 +21,14 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
 from aritma_auth.protocol.redaction import Members
-from aritma_auth.protocol.strict_json import JsonError, parse_json_object
+from aritma_auth.protocol.strict_json import (
+    JsonError,
+    StructureError,
+    parse_json_object,
+    structure,
+)
+
+T = TypeVar("T")
 
 _OK = frozenset({200})
 _REASON_PHRASES = frozenset(status.phrase for status in HTTPStatus)
@@ -149,6 +157,48 @@ def _excerpt(response: HttpResponse) -> str:
     text = " ".join(_hide(start.decode(errors="replace"), response).split())
     shown = printable(re.sub(_TOKEN_LIKE, "***", text), _EXCERPT)
     return f"; it begins {shown!r}"
+
+
+def structure_response(
+    members: Members,
+    model: type[T],
+    find_problems: Callable[[T], tuple[str, ...]],
+    *,
+    what: str,
+    status: int,
+) -> T:
+    """
+    Make a value of a success response's members, or raise what is wrong with them.
+
+    Args:
+        members: The response's members.
+
+        model: An attrs class whose fields are the members' names.
+
+        find_problems: Says what is wrong with values of the right types, one sentence a member.
+
+        what: The response, for the error's message, such as ``the token response``.
+
+        status: HTTP status, for the error.
+
+    Raises:
+        InvalidResponseError: A member is missing, of the wrong type or not usable.
+    """
+    problems: tuple[str, ...]
+    try:
+        received = structure(members, model)
+    except StructureError as error:
+        problems = error.problems
+    else:
+        problems = find_problems(received)
+        if not problems:
+            return received
+        del received
+    # The error keeps this frame, and the names of members may repeat what was sent.
+    del members
+    raise InvalidResponseError(
+        f"{what} is unusable: {'; '.join(problems)}", status=status, problems=problems
+    )
 
 
 def is_ambiguous(error: AritmaAuthError) -> bool:

@@ -15,9 +15,9 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
-from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.json_response import parse_json_response, structure_response
 from aritma_auth.protocol.redaction import SecretText, as_secret
-from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
+from aritma_auth.protocol.strict_json import WireNumber
 from aritma_auth.runtime.values import Value
 
 MAX_ATTEMPTS = 3
@@ -85,28 +85,21 @@ def parse_pushed_authorization_response(
 
     Spec: RFC 9126 §2.2, §2.3.
     """
-    members = parse_json_response(
-        response,
-        now=sent_at,
-        what="the pushed authorization request endpoint",
-        is_authenticated=True,
-        success=_SUCCESS,
-    )
-    problems: tuple[str, ...]
-    try:
-        received = structure(members, _PushedResponse)
-    except StructureError as error:
-        problems = error.problems
-    else:
-        problems = _find_problems(received)
-        if not problems:
-            lifetime = min(received.expires_in, _MAX_LIFETIME)
-            return PushedAuthorizationRequest(received.request_uri, sent_at + lifetime)
-    raise InvalidResponseError(
-        f"the pushed authorization response is unusable: {'; '.join(problems)}",
+    received = structure_response(
+        parse_json_response(
+            response,
+            now=sent_at,
+            what="the pushed authorization request endpoint",
+            is_authenticated=True,
+            success=_SUCCESS,
+        ),
+        _PushedResponse,
+        _find_problems,
+        what="the pushed authorization response",
         status=response.status,
-        problems=problems,
     )
+    lifetime = min(received.expires_in, _MAX_LIFETIME)
+    return PushedAuthorizationRequest(received.request_uri, sent_at + lifetime)
 
 
 def _find_problems(received: _PushedResponse) -> tuple[str, ...]:

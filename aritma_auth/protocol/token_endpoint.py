@@ -1,10 +1,10 @@
 """The token endpoint: requests that authenticate the client, and the tokens that come back."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError
 from aritma_auth.protocol.client_auth import ClientAuth, ClientCredential
 from aritma_auth.protocol.http_messages import (
     FORM,
@@ -13,9 +13,9 @@ from aritma_auth.protocol.http_messages import (
     encode_form,
     is_sendable,
 )
-from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.json_response import parse_json_response, structure_response
 from aritma_auth.protocol.redaction import HiddenStr, Members
-from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
+from aritma_auth.protocol.strict_json import WireNumber, WireScope
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
 
@@ -150,28 +150,23 @@ def parse_token(
 
     Spec: RFC 6749 §4.2.2, §5.1.
     """
-    problems: tuple[str, ...]
-    try:
-        received = structure(members, _TokenResponse)
-    except StructureError as problem:
-        problems = problem.problems
-    else:
-        problems = (*_find_type_problems(received, token_types), *_find_problems(received))
-        if not problems:
-            return Token(
-                received.access_token,
-                _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
-                expires_at=_expiry(received.expires_in, sent_at),
-                scope=_without_echoes(received.scope, sent),
-                # Some servers send an empty string for "none".
-                refresh_token=received.refresh_token or None,
-                id_token=received.id_token or None,
-                issued_at=sent_at,
-                extra=Members({k: v for k, v in members.items() if k not in _KNOWN}),
-            )
-        del received
-    raise InvalidResponseError(
-        f"the token response is unusable: {'; '.join(problems)}", status=status, problems=problems
+    received = structure_response(
+        members,
+        _TokenResponse,
+        partial(_find_problems, token_types),
+        what="the token response",
+        status=status,
+    )
+    return Token(
+        received.access_token,
+        _CANONICAL_TYPES.get(received.token_type.lower(), "Bearer"),
+        expires_at=_expiry(received.expires_in, sent_at),
+        scope=_without_echoes(received.scope, sent),
+        # Some servers send an empty string for "none".
+        refresh_token=received.refresh_token or None,
+        id_token=received.id_token or None,
+        issued_at=sent_at,
+        extra=Members({k: v for k, v in members.items() if k not in _KNOWN}),
     )
 
 
@@ -192,19 +187,15 @@ def _expiry(expires_in: float | None, sent_at: float) -> float | None:
     return None if expires_in is None else sent_at + min(max(expires_in, 0.0), _MAX_LIFETIME)
 
 
-def _find_type_problems(received: _TokenResponse, token_types: frozenset[str]) -> tuple[str, ...]:
-    token_type = received.token_type.lower()
-    if token_type in token_types:
-        return ()
-    return (
-        _TYPE_PROBLEMS.get(token_type)
-        or f"token_type is of a kind that must not be used, since it is not "
-        f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)",
-    )
-
-
-def _find_problems(received: _TokenResponse) -> tuple[str, ...]:
+def _find_problems(token_types: frozenset[str], received: _TokenResponse) -> tuple[str, ...]:
     problems = []
+    token_type = received.token_type.lower()
+    if token_type not in token_types:
+        problems.append(
+            _TYPE_PROBLEMS.get(token_type)
+            or f"token_type is of a kind that must not be used, since it is not "
+            f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
+        )
     if not received.access_token:
         problems.append("access_token is empty")
     for name in ("access_token", "refresh_token", "id_token"):

@@ -2,12 +2,12 @@
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError, VerificationError
+from aritma_auth.errors import VerificationError
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
-from aritma_auth.protocol.json_response import parse_json_response
+from aritma_auth.protocol.json_response import parse_json_response, structure_response
 from aritma_auth.protocol.parameters import Scope
 from aritma_auth.protocol.redaction import HiddenStr, Members
-from aritma_auth.protocol.strict_json import StructureError, WireNumber, WireScope, structure
+from aritma_auth.protocol.strict_json import WireNumber, WireScope
 from aritma_auth.protocol.tenants import find_tenant_problem
 
 
@@ -89,29 +89,25 @@ def parse_introspection_response(
     claims = parse_json_response(
         response, now=now, what="the introspection endpoint", is_authenticated=True
     )
-    problems: tuple[str, ...]
-    try:
-        received = structure(claims, _IntrospectionResponse)
-    except StructureError as error:
-        problems = error.problems
-    else:
-        if not received.active:
-            return Introspection(active=False)
-        problem = find_tenant_problem(claims, tenants)
-        if problem is not None:
-            raise VerificationError(f"the token is another tenant's: {problem}")
-        return Introspection(
-            active=True,
-            scope=received.scope,
-            client_id=received.client_id,
-            subject=received.sub,
-            expires_at=received.exp,
-            claims=claims,
-        )
-    raise InvalidResponseError(
-        f"the introspection response is unusable: {'; '.join(problems)}",
+    received = structure_response(
+        claims,
+        _IntrospectionResponse,
+        lambda _: (),
+        what="the introspection response",
         status=response.status,
-        problems=problems,
+    )
+    if not received.active:
+        return Introspection(active=False)
+    problem = find_tenant_problem(claims, tenants)
+    if problem is not None:
+        raise VerificationError(f"the token is another tenant's: {problem}")
+    return Introspection(
+        active=True,
+        scope=received.scope,
+        client_id=received.client_id,
+        subject=received.sub,
+        expires_at=received.exp,
+        claims=claims,
     )
 
 
