@@ -15,7 +15,13 @@ import attrs
 
 from aritma_auth.errors import IdTokenError, VerificationError
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
-from aritma_auth.protocol.jwt import JsonWebKey, SignedToken, is_audience, verify_signature
+from aritma_auth.protocol.jwt import (
+    JsonWebKey,
+    SignedToken,
+    find_seconds,
+    is_audience,
+    verify_signature,
+)
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, is_same_text
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
 from aritma_auth.protocol.urls import describe_issuer
@@ -24,7 +30,6 @@ DEFAULT_ALGORITHMS = frozenset({"ES256", "PS256", "RS256"})
 """IdentityServer signs with RS256; FAPI 2.0 demands PS256, ES256 or EdDSA."""
 
 _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
-_TYPES = frozenset({"jwt", "application/jwt"})
 
 
 def _hide(text: str | None) -> HiddenStr | None:
@@ -121,7 +126,9 @@ def verify_id_token(
     except VerificationError as error:
         problem = str(error)
     else:
-        _check_type(signed)
+        # Neither an access token (at+jwt), nor a proof or a logout token.
+        if not signed.has_type():
+            raise IdTokenError("typ must be JWT, as of an ID token", claim="typ")
         _check_presence(signed.claims)
         _check_parties(signed.claims, expected)
         _check_times(signed.claims, expected, now)
@@ -134,13 +141,6 @@ def verify_id_token(
         _check_hash(signed, "s_hash", expected.state, is_required=False)
         return signed.claims
     raise IdTokenError(problem)
-
-
-def _check_type(signed: SignedToken) -> None:
-    typ = signed.header.get("typ", "JWT")
-    # Refuse an access token (at+jwt), a proof or a logout token (RFC 8725 §3.11).
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
-        raise IdTokenError("typ must be JWT, as of an ID token", claim="typ")
 
 
 def _check_presence(claims: Members) -> None:
@@ -192,11 +192,10 @@ def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> N
 
 
 def _seconds(claims: Members, name: str) -> float:
-    value = claims[name]
-    # RFC 7519 §2 allows fractions; bool is an int in Python and not in JSON.
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+    seconds = find_seconds(claims, name)
+    if seconds is None:
         raise IdTokenError(f"{name} must be a number of seconds", claim=name)
-    return float(value)
+    return seconds
 
 
 def _check_nonce(claims: Members, nonce: str | None) -> None:

@@ -23,6 +23,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.jwe import DecryptionKey, is_encrypted
 from aritma_auth.protocol.jwt import (
     JsonWebKey,
+    find_seconds,
     is_audience,
     parse_unverified_claims,
     verify_signature,
@@ -32,7 +33,6 @@ from aritma_auth.protocol.urls import describe_issuer
 
 _VERIFIED = object()
 _OF_THE_JWT = frozenset({"aud", "exp", "iat", "jti", "nbf"})
-_TYPES = frozenset({"jwt", "application/jwt"})
 
 
 @final
@@ -146,9 +146,7 @@ def verify_response_jwt(
     Spec: JARM §2.1, §2.4.
     """
     signed = verify_signature(jwt, keys, algorithms=algorithms)
-    typ = signed.header.get("typ", "JWT")
-    # Refuse an access token, a logout token or a proof (RFC 8725 §3.11).
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+    if not signed.has_type():
         raise VerificationError("typ of the signed response must be JWT")
     claims = signed.claims
     issuer = claims.get("iss")
@@ -159,10 +157,10 @@ def verify_response_jwt(
         )
     if not is_audience(claims.get("aud"), client_id, frozenset()):
         raise VerificationError("aud of the signed response must be this client alone")
-    if _read_seconds(claims, "exp") + leeway <= now:
+    if _seconds(claims, "exp") + leeway <= now:
         raise VerificationError("the signed response has expired, or the clocks differ")
     for name in ("iat", "nbf"):
-        if claims.get(name) is not None and _read_seconds(claims, name) - leeway > now:
+        if claims.get(name) is not None and _seconds(claims, name) - leeway > now:
             raise VerificationError(
                 f"{name} of the signed response is in the future: check the clocks"
             )
@@ -172,11 +170,11 @@ def verify_response_jwt(
     return VerifiedResponse(_VERIFIED, _as_parameters(claims))
 
 
-def _read_seconds(claims: Members, name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+def _seconds(claims: Members, name: str) -> float:
+    seconds = find_seconds(claims, name)
+    if seconds is None:
         raise VerificationError(f"{name} of the signed response must be a number of seconds")
-    return float(value)
+    return seconds
 
 
 def _as_parameters(claims: Members) -> Parameters:

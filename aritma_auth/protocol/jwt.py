@@ -45,6 +45,18 @@ class SignedToken:
     header: Members
     claims: Members
 
+    def has_type(self, types: frozenset[str] = frozenset({"jwt", "application/jwt"})) -> bool:
+        """
+        Tell whether its ``typ`` is right: a token of another kind must not be taken for this one.
+
+        Args:
+            types: In lower case; a token without ``typ`` is a JWT.
+
+        Spec: RFC 8725 §3.11.
+        """
+        typ = self.header.get("typ", "JWT")
+        return isinstance(typ, str) and typ.lower() in types
+
 
 def verify_signature(
     token: str, keys: Iterable[JsonWebKey], *, algorithms: frozenset[str]
@@ -162,6 +174,15 @@ def parse_key_set(members: Members) -> list[dict[str, JsonValue]]:
     if not isinstance(keys, list):
         raise InvalidResponseError("the key set has no list of keys", status=200)
     return [key for key in keys if isinstance(key, dict)]
+
+
+def find_seconds(claims: Members, name: str) -> float | None:
+    """Find a time in claims, in POSIX seconds; None if there is none (RFC 7519 §2)."""
+    value = claims.get(name)
+    # Fractions are allowed; bool is an int in Python and not in JSON.
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+        return None
+    return float(value)
 
 
 def is_audience(audience: JsonValue, client_id: str, trusted: frozenset[str]) -> bool:

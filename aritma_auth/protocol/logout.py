@@ -18,7 +18,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
 from aritma_auth.protocol.http_messages import encode_form
-from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
+from aritma_auth.protocol.jwt import JsonWebKey, find_seconds, is_audience, verify_signature
 from aritma_auth.protocol.parameters import parse_extra, parse_names
 from aritma_auth.protocol.redaction import HiddenStr, Members, is_same_text
 from aritma_auth.protocol.tenants import TENANT_CLAIM, find_tenant_problem, is_issuer_of
@@ -182,11 +182,10 @@ def verify_logout_token(
     """
     signed = verify_signature(HiddenStr(logout_token), keys, algorithms=expected.algorithms)
     claims = signed.claims
-    typ = signed.header.get("typ", "JWT")
     problem = (
-        "typ must be logout+jwt"
-        if not isinstance(typ, str) or typ.lower() not in _TYPES
-        else _find_problem(claims, expected, now)
+        _find_problem(claims, expected, now)
+        if signed.has_type(_TYPES)
+        else "typ must be logout+jwt"
     )
     if problem is not None:
         raise VerificationError(f"the logout token is refused: {problem}")
@@ -194,13 +193,13 @@ def verify_logout_token(
         subject=_text(claims, "sub"),
         session_id=_text(claims, "sid"),
         token_id=str(claims["jti"]),
-        expires_at=_seconds(claims, "exp") or 0.0,
+        expires_at=find_seconds(claims, "exp") or 0.0,
     )
 
 
 def _find_problem(claims: Members, expected: LogoutExpectation, now: float) -> str | None:
     issuer, events, tenant = claims.get("iss"), claims.get("events"), claims.get(TENANT_CLAIM)
-    expires_at, issued_at = _seconds(claims, "exp"), _seconds(claims, "iat")
+    expires_at, issued_at = find_seconds(claims, "exp"), find_seconds(claims, "iat")
     checks = (
         (is_issuer_of(issuer, expected.issuers, tenant), "iss is another server"),
         (_is_of_tenant(claims, expected.tenants), "tid is another tenant's"),
@@ -237,13 +236,6 @@ def _is_of_tenant(claims: Members, tenants: frozenset[str]) -> bool:
 def _text(claims: Members, name: str) -> str | None:
     value = claims.get(name)
     return value if isinstance(value, str) and value else None
-
-
-def _seconds(claims: Members, name: str) -> float | None:
-    value = claims.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(value) if abs(value) < 1e15 else None
 
 
 @hides_arguments
