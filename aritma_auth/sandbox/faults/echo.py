@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from aritma_auth.sandbox.faults.injection import Fault
+from aritma_auth.sandbox.identity.base64url import encode_base64url
 from aritma_auth.sandbox.identity.client_authentication import parse_basic
 
 
@@ -33,7 +34,7 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "html": html.escape,
     "hex": lambda text: text.encode().hex(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64url": lambda text: encode_base64url(text.encode()),
 }
 """The ways to write a value, by name."""
 

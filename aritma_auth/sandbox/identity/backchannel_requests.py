@@ -12,53 +12,34 @@ import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.parameters import ErrorResponse, parse_scope
+from aritma_auth.sandbox.identity.polling import INTERVAL, LIFETIME, PolledRequest
 from aritma_auth.sandbox.identity.registrations import SandboxClient, User
 from aritma_auth.sandbox.identity.request_objects import RequestObjects
 from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
 from aritma_auth.sandbox.identity.token_issuer import TokenIssuer
 
-_LIFETIME = 300
-_INTERVAL = 5
 _HINTS = frozenset({"id_token_hint", "login_hint", "login_hint_token"})
 
 
 @attrs.define(kw_only=True)
-class BackchannelRequest:
+class BackchannelRequest(PolledRequest):
     """
     A request's record.
 
     Attributes:
         auth_req_id: Its identifier.
 
-        client: The client that sent it.
-
         user: The end-user who is asked.
 
-        scope: The requested scope.
-
-        binding_message: What both devices show, or None.
+        notification_uri: The address that is told of the decision, or None in poll mode.
 
         notification_token: The secret of the notification, or None in poll mode.
-
-        expires_at: POSIX seconds.
-
-        next_poll_at: POSIX seconds; an earlier poll gets ``slow_down``.
-
-        sign_in: The authentication event, or None before the end-user's decision.
-
-        is_denied: The end-user has denied it.
     """
 
     auth_req_id: str
-    client: SandboxClient
     user: User
-    scope: tuple[str, ...]
-    binding_message: str | None
+    notification_uri: str | None
     notification_token: str | None
-    expires_at: float
-    next_poll_at: float
-    sign_in: AuthenticationEvent | None = None
-    is_denied: bool = False
 
 
 class BackchannelRequests:
@@ -81,7 +62,7 @@ class BackchannelRequests:
         self._request_objects = request_objects
         self._clock = clock
         self._requests: dict[str, BackchannelRequest] = {}
-        self.interval = _INTERVAL
+        self.interval = INTERVAL
 
     def issue(self, client: SandboxClient, form: Mapping[str, str]) -> dict[str, object]:
         """
@@ -110,16 +91,16 @@ class BackchannelRequests:
         if client.backchannel_notification_uri is not None and not token:
             raise ErrorResponse("invalid_request", "Missing client_notification_token")
         auth_req_id, now = secrets.token_hex(32).upper(), self._clock.time()
-        requested = form.get("requested_expiry", str(_LIFETIME))
+        requested = form.get("requested_expiry", str(LIFETIME))
         if not (requested.isascii() and requested.isdigit()):
             raise ErrorResponse("invalid_request", "Invalid requested_expiry")
-        expires_in = min(int(requested), _LIFETIME)
+        expires_in = min(int(requested), LIFETIME)
         self._requests[auth_req_id] = BackchannelRequest(
             auth_req_id=auth_req_id,
-            client=client,
+            client_id=client.client_id,
             user=user,
             scope=scope,
-            binding_message=form.get("binding_message"),
+            notification_uri=client.backchannel_notification_uri,
             notification_token=token,
             expires_at=now + expires_in,
             next_poll_at=now,
@@ -148,15 +129,8 @@ class BackchannelRequests:
         """
         now = self._clock.time()
         for request in self._requests.values():
-            is_pending = request.sign_in is None and not request.is_denied
-            if request.user.username == username and is_pending and now < request.expires_at:
-                request.is_denied = not agrees
-                if agrees:
-                    request.sign_in = AuthenticationEvent(
-                        subject=request.user.subject,
-                        auth_time=now,
-                        session_id=secrets.token_hex(16).upper(),
-                    )
+            if request.user.username == username and request.is_pending(now):
+                request.decide(request.user.subject if agrees else None, now)
                 return request
         return None
 
@@ -170,20 +144,11 @@ class BackchannelRequests:
             The scope, and the authentication event.
 
         Raises:
-            ErrorResponse: ``authorization_pending``, ``slow_down``, or a final error.
+            ErrorResponse: ``invalid_grant``, or as for `PolledRequest.poll`.
         """
         request = self._requests.get(auth_req_id)
-        if request is None or request.client.client_id != client.client_id:
+        if request is None or request.client_id != client.client_id:
             raise ErrorResponse("invalid_grant")
-        now = self._clock.time()
-        is_too_early, request.next_poll_at = now < request.next_poll_at, now + self.interval
-        if is_too_early:
-            raise ErrorResponse("slow_down")
-        if now >= request.expires_at:
-            raise ErrorResponse("expired_token")
-        if request.is_denied:
-            raise ErrorResponse("access_denied")
-        if request.sign_in is None:
-            raise ErrorResponse("authorization_pending")
+        sign_in = request.poll(self._clock.time(), self.interval)
         del self._requests[auth_req_id]
-        return request.scope, request.sign_in
+        return request.scope, sign_in

@@ -8,7 +8,6 @@ Spec: RFC 8705 §2, §3.
 """
 
 import ssl
-from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
@@ -17,6 +16,7 @@ from typing import Any
 import attrs
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.base64url import encode_base64url
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 
@@ -36,7 +36,7 @@ class PresentedCertificate:
     dns_names: frozenset[str] = frozenset()
 
 
-_OTHER_CLIENTS = PresentedCertificate(urlsafe_b64encode(bytes(32)).decode().rstrip("="))
+_OTHER_CLIENTS = PresentedCertificate(encode_base64url(bytes(32)))
 
 
 class ClientCertificates:
@@ -90,6 +90,6 @@ def _describe(handshake: ssl.SSLObject, der: bytes) -> PresentedCertificate:
     alternative = [str(name) for kind, name in verified.get("subjectAltName", ()) if kind == "DNS"]
     subject = [str(v) for part in verified.get("subject", ()) for n, v in part if n == "commonName"]
     return PresentedCertificate(
-        urlsafe_b64encode(sha256(der).digest()).decode().rstrip("="),
+        encode_base64url(sha256(der).digest()),
         frozenset([*alternative, *subject]),
     )

@@ -6,41 +6,21 @@ import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.polling import INTERVAL, LIFETIME, PolledRequest
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.sessions import AuthenticationEvent
 
-_LIFETIME = 300
-_INTERVAL = 5
-
 
 @attrs.define(kw_only=True)
-class DeviceAuthorization:
+class DeviceAuthorization(PolledRequest):
     """
     A device code's record.
 
     Attributes:
-        client_id: The client that it was issued to.
-
-        scope: The requested scope.
-
         user_code: The code that the end-user enters.
-
-        expires_at: POSIX seconds.
-
-        next_poll_at: POSIX seconds; an earlier poll gets ``slow_down``.
-
-        sign_in: The authentication event, or None before the end-user's decision.
-
-        is_denied: The end-user has denied it.
     """
 
-    client_id: str
-    scope: tuple[str, ...]
     user_code: str
-    expires_at: float
-    next_poll_at: float
-    sign_in: AuthenticationEvent | None = None
-    is_denied: bool = False
 
 
 class DeviceCodes:
@@ -64,30 +44,21 @@ class DeviceCodes:
             client_id=client.client_id,
             scope=scope,
             user_code=user_code,
-            expires_at=now + _LIFETIME,
+            expires_at=now + LIFETIME,
             next_poll_at=now,
         )
         return {
             "device_code": device_code,
             "user_code": user_code,
-            "expires_in": _LIFETIME,
-            "interval": _INTERVAL,
+            "expires_in": LIFETIME,
+            "interval": INTERVAL,
         }
 
     def find(self, user_code: str) -> DeviceAuthorization | None:
         """Find the pending record of a user code."""
         now = self._clock.time()
-        return next(
-            (
-                device
-                for device in self._devices.values()
-                if device.user_code == user_code
-                and now < device.expires_at
-                and device.sign_in is None
-                and not device.is_denied
-            ),
-            None,
-        )
+        found = (each for each in self._devices.values() if each.user_code == user_code)
+        return next((device for device in found if device.is_pending(now)), None)
 
     def decide(self, user_code: str, subject: str | None) -> bool:
         """
@@ -97,17 +68,9 @@ class DeviceCodes:
             Whether a record with that user code was pending.
         """
         device = self.find(user_code)
-        if device is None:
-            return False
-        if subject is None:
-            device.is_denied = True
-        else:
-            device.sign_in = AuthenticationEvent(
-                subject=subject,
-                auth_time=self._clock.time(),
-                session_id=secrets.token_hex(16).upper(),
-            )
-        return True
+        if device is not None:
+            device.decide(subject, self._clock.time())
+        return device is not None
 
     def redeem(
         self, device_code: str, client: SandboxClient
@@ -119,22 +82,11 @@ class DeviceCodes:
             The scope, and the authentication event.
 
         Raises:
-            ErrorResponse: ``authorization_pending``, ``slow_down``, or a final error.
-
-        Source: IdentityServer's DeviceCodeValidator: an early poll restarts the interval.
+            ErrorResponse: ``invalid_grant``, or as for `PolledRequest.poll`.
         """
         device = self._devices.get(device_code)
         if device is None or device.client_id != client.client_id:
             raise ErrorResponse("invalid_grant")
-        now = self._clock.time()
-        is_too_early, device.next_poll_at = now < device.next_poll_at, now + _INTERVAL
-        if is_too_early:
-            raise ErrorResponse("slow_down")
-        if now >= device.expires_at:
-            raise ErrorResponse("expired_token")
-        if device.is_denied:
-            raise ErrorResponse("access_denied")
-        if device.sign_in is None:
-            raise ErrorResponse("authorization_pending")
+        sign_in = device.poll(self._clock.time(), INTERVAL)
         del self._devices[device_code]
-        return device.scope, device.sign_in
+        return device.scope, sign_in

@@ -8,12 +8,12 @@ import functools
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.identity.base64url import encode_base64url
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
@@ -70,7 +70,7 @@ class SigningKey:
         signed = f"{_encoded(members)}.{_encoded(claims)}"
         secret = json.dumps(self.public).encode()
         proof = hmac.digest(secret, signed.encode(), "sha256") if signature == "HS256" else b""
-        return f"{signed}.{_base64(proof)}"
+        return f"{signed}.{encode_base64url(proof)}"
 
 
 def _sign_with_joserfc(
@@ -90,12 +90,8 @@ def _loaded(private: bytes) -> "RSAKey":
     return RSAKey.import_key(private)
 
 
-def _base64(octets: bytes) -> str:
-    return urlsafe_b64encode(octets).decode().rstrip("=")
-
-
 def _encoded(members: dict[str, object]) -> str:
-    return _base64(json.dumps(members, separators=(",", ":")).encode())
+    return encode_base64url(json.dumps(members, separators=(",", ":")).encode())
 
 
 def signing_key(number: int, algorithm: str = "RS256") -> SigningKey:
@@ -129,7 +125,7 @@ def _generated(_number: int) -> SigningKey:
     public = {name: str(value) for name, value in key.as_dict(private=False).items()}
     # There is no certificate: the key's own hash stands in for its thumbprint.
     thumbprint = hashlib.sha1(public["n"].encode(), usedforsecurity=False).digest()
-    x5t = urlsafe_b64encode(thumbprint).decode().rstrip("=")
+    x5t = encode_base64url(thumbprint)
     kid = f"{thumbprint.hex().upper()}RS256"
     return SigningKey(
         kid,

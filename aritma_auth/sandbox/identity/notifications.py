@@ -1,10 +1,7 @@
 """Notifications of backchannel decisions, which go to the clients (CIBA Core 1.0 §10.2)."""
 
-import aiohttp
-
 from aritma_auth.sandbox.identity.backchannel_requests import BackchannelRequest
-
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
+from aritma_auth.sandbox.outgoing import send
 
 
 async def notify(request: BackchannelRequest) -> int | None:
@@ -14,19 +11,8 @@ async def notify(request: BackchannelRequest) -> int | None:
     Returns:
         The status of its response; None if it asked for no notification, or did not respond.
     """
-    uri, token = request.client.backchannel_notification_uri, request.notification_token
+    uri, token = request.notification_uri, request.notification_token
     if uri is None or token is None:
         return None
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.post(
-                uri,
-                json={"auth_req_id": request.auth_req_id},
-                headers={"Authorization": f"Bearer {token}"},
-                allow_redirects=False,
-            ) as response,
-        ):
-            return response.status
-    except (aiohttp.ClientError, TimeoutError):
-        return None
+    authorization = {"Authorization": f"Bearer {token}"}
+    return await send("POST", uri, headers=authorization, json={"auth_req_id": request.auth_req_id})

@@ -4,16 +4,15 @@ DPoP proofs and their nonces, as the identity server and the Banking APIs valida
 Spec: RFC 9449 §4.3, §8, §9. Source: IdentityServer's DefaultDPoPProofValidator.
 """
 
-import hashlib
 import json
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Mapping
 
 from aiohttp import web
 
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.base64url import decode_base64url, hash_base64url
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 
 INVALID, USE_NONCE = "invalid_dpop_proof", "use_dpop_nonce"
@@ -157,7 +156,7 @@ class ProofValidator:
         issued_at = claims.get("iat")
         expected = {"htm": request.method, "htu": target}
         if access_token is not None:
-            expected["ath"] = _hash(access_token)
+            expected["ath"] = hash_base64url(access_token)
         for name, value in expected.items():
             if claims.get(name) != value:
                 raise ErrorResponse(INVALID, f"Invalid '{name}' value.")
@@ -180,8 +179,8 @@ def _open(proof: str) -> tuple[Mapping[str, object], str]:
     from joserfc import jwk, jws  # extra "sandbox"
 
     try:
-        header_part, payload, signature = proof.split(".")
-        header, claims = (json.loads(_decode(part)) for part in (header_part, payload))
+        signing_input, _, signature = proof.rpartition(".")
+        header, claims = (json.loads(decode_base64url(each)) for each in signing_input.split("."))
         public = header["jwk"]
         key = jwk.import_key(public)
         verifier = jws.JWSRegistry.algorithms[ALGORITHMS[header["alg"]]]
@@ -189,7 +188,7 @@ def _open(proof: str) -> tuple[Mapping[str, object], str]:
         is_valid = (
             header["typ"] == "dpop+jwt"
             and not _PRIVATE.intersection(public)
-            and verifier.verify(f"{header_part}.{payload}".encode(), _decode(signature), key)
+            and verifier.verify(signing_input.encode(), decode_base64url(signature), key)
         )
         found = dict(claims), str(key.thumbprint())
     except Exception:  # noqa: BLE001 - joserfc raises many kinds
@@ -197,11 +196,3 @@ def _open(proof: str) -> tuple[Mapping[str, object], str]:
     if not is_valid:
         raise ErrorResponse(INVALID, "Invalid signature.")
     return found
-
-
-def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _hash(text: str) -> str:
-    return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")

@@ -2,10 +2,12 @@
 
 import hashlib
 import secrets
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from aritma_auth.sandbox.identity.base64url import hash_base64url
 
 STATE_COOKIE = "aritma-sandbox-session"
 """The cookie that the frame's script reads."""
@@ -76,8 +78,7 @@ def build_session_state(client_id: str, redirect_uri: str, session_id: str) -> s
     """
     salt = secrets.token_hex(16).upper()
     text = f"{client_id}{_origin_of(redirect_uri)}{session_id}{salt}"
-    digest = urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-    return f"{digest}.{salt}"
+    return f"{hash_base64url(text)}.{salt}"
 
 
 def _origin_of(redirect_uri: str) -> str:

@@ -1,13 +1,12 @@
 """What the server remembers of end-users: authentication events, browser sessions, codes."""
 
-import hashlib
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.base64url import hash_base64url
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 
@@ -185,7 +184,7 @@ class Sessions:
         if code is None or code.client_id != client.client_id:
             raise ErrorResponse("invalid_grant")
         del self._codes[text]
-        challenge = None if code_verifier is None else _challenge(code_verifier)
+        challenge = None if code_verifier is None else hash_base64url(code_verifier)
         if (
             code.redirect_uri != redirect_uri
             or code.code_challenge != challenge
@@ -193,7 +192,3 @@ class Sessions:
         ):
             raise ErrorResponse("invalid_grant")
         return code
-
-
-def _challenge(code_verifier: str) -> str:
-    return urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")

@@ -2,8 +2,9 @@
 
 import binascii
 import json
-from base64 import urlsafe_b64decode
 from typing import Literal
+
+from aritma_auth.sandbox.identity.base64url import decode_base64url
 
 _KEY_TYPES: dict[str, Literal["EC", "OKP", "RSA"]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
@@ -27,11 +28,6 @@ def parse_jwt(text: str) -> tuple[dict[str, object], dict[str, object]]:
 def _parse_part(part: str) -> dict[str, object]:
     members = json.loads(decode_base64url(part))
     return members if isinstance(members, dict) else {}
-
-
-def decode_base64url(text: str) -> bytes:
-    """Decode a text without padding (RFC 7515 §2)."""
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def is_signed_by(text: str, public_key: str) -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ import attrs
 
 from aritma_auth.errors import require_flag
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.identity.base64url import encode_base64url
 from aritma_auth.sandbox.identity.keys import SigningKey, encrypt, signing_key
 from aritma_auth.sandbox.identity.registrations import IDENTITY_SCOPES, SandboxClient
 from aritma_auth.sandbox.identity.server_versions import ServerVersion
@@ -334,4 +334,4 @@ class TokenIssuer:
 def _half_hash(text: str | None) -> str | None:
     if text is None:
         return None
-    return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")
+    return encode_base64url(hashlib.sha256(text.encode()).digest()[:16])

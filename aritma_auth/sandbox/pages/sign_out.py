@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-import aiohttp
 from aiohttp import web
 
 from aritma_auth.sandbox.identity.sessions import BrowserSession
+from aritma_auth.sandbox.outgoing import send
 from aritma_auth.sandbox.pages import form_security, templates
 from aritma_auth.sandbox.state import SandboxState
-
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class SignOutPages:
@@ -88,23 +86,13 @@ class SignOutPages:
                 token = self._sandbox.issuer.issue_logout_token(
                     issuer, client_id, session.subject, session.session_id
                 )
-                self._sandbox.logout_responses.append(await _post(uri, {"logout_token": token}))
+                status = await send("POST", uri, data={"logout_token": token})
+                self._sandbox.logout_responses.append(status)
 
     def _session(self, request: web.Request) -> BrowserSession | None:
         if self._sandbox.automatic_user is not None:
             return self._sandbox.automatic_session
         return self._sandbox.sessions.session(request.cookies.get(form_security.SESSION_COOKIE))
-
-
-async def _post(uri: str, form: Mapping[str, str]) -> int | None:
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.post(uri, data=form, allow_redirects=False) as response,
-        ):
-            return response.status
-    except (aiohttp.ClientError, TimeoutError):
-        return None
 
 
 def _extended(uri: str, parameters: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-import aiohttp
 import attrs
 
 from aritma_auth.errors import require_instance, wrong_kind
@@ -28,6 +27,7 @@ from aritma_auth.sandbox.arguments import (
     texts,
 )
 from aritma_auth.sandbox.clock import SandboxClock
+from aritma_auth.sandbox.outgoing import send
 from aritma_auth.secret import Secret
 
 MODES = ("structured", "binary", "batch", "mixed")
@@ -35,7 +35,6 @@ MODES = ("structured", "binary", "batch", "mixed")
 
 METHODS = ("POST", "PUT")
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
 TENANT = "00000000-0000-0000-0000-000000000000"
 """The tenant of a subscription that names none."""
 
@@ -162,7 +161,7 @@ class SandboxEvents:
             "WebHook-Request-Origin": "events.sandbox.example",
             "Authorization": await _load(subscription.authorization),
         }
-        return await _request(self.handshake_method, subscription.url, headers, b"")
+        return await send(self.handshake_method, subscription.url, headers=headers)
 
     def validate(self, code: str) -> bool:
         """Activate the subscription whose receiver has opened its validation URL."""
@@ -264,7 +263,7 @@ class SandboxEvents:
         )
         statuses: list[int | None] = []
         for _ in range(subscription.max_attempts + times - 1):
-            statuses.append(await _request(method, subscription.url, headers, body))
+            statuses.append(await send(method, subscription.url, headers=headers, data=body))
             if statuses.count(200) >= times:
                 break
         delivery = Delivery(events=tuple(events), statuses=tuple(statuses))
@@ -320,14 +319,3 @@ def _encoded(events: list[dict[str, object]], mode: str) -> tuple[dict[str, str]
         return fields, json.dumps(events[0]["data"]).encode()
     fields = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
     return fields | (attributes if mode == "mixed" else {}), json.dumps(events[0]).encode()
-
-
-async def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> int | None:
-    try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
-            async with http.request(
-                method, url, headers=headers, data=body or None, allow_redirects=False
-            ) as response:
-                return response.status
-    except (aiohttp.ClientError, TimeoutError):
-        return None
