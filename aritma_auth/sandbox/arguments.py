@@ -14,6 +14,9 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Where the sandbox listens, and whom it asks for anything."""
+
 _MOST = 10_000
 """How often a test can want one thing to happen."""
 

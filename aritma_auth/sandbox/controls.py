@@ -12,6 +12,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.sandbox.arguments import (
+    LOOPBACK,
     require_known,
     require_members,
     require_optional_text,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from aritma_auth.environment import Environment
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_PORT = 65535
 
 
@@ -100,7 +100,7 @@ class Sandbox(AsyncCloseable):
         ssl_context: "ssl.SSLContext | None" = None,
     ) -> None:
         require_text("host", host)
-        if host not in _LOOPBACK:
+        if host not in LOOPBACK:
             raise ConfigurationError(
                 "host must be 127.0.0.1, ::1 or localhost, since the sandbox's secrets are public, "
                 f"not {host!r}"

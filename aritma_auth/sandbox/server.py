@@ -8,16 +8,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from aritma_auth.sandbox.banking.api import BankingApi
+from aritma_auth.sandbox.endpoints.client_endpoints import ClientEndpoints
 from aritma_auth.sandbox.endpoints.metadata import MetadataEndpoints
 from aritma_auth.sandbox.endpoints.registration import RegistrationEndpoints
-from aritma_auth.sandbox.endpoints.routes import ClientEndpoints
 from aritma_auth.sandbox.endpoints.userinfo_and_introspection import UserInfoAndIntrospection
 from aritma_auth.sandbox.faults.wire import place_of
 from aritma_auth.sandbox.identity.proofs import Nonces
 from aritma_auth.sandbox.identity.session_management import CheckSessionFrame
+from aritma_auth.sandbox.pages.device import DevicePages
 from aritma_auth.sandbox.pages.home import HomePage
 from aritma_auth.sandbox.pages.not_found import show_not_found
-from aritma_auth.sandbox.pages.sign_in import DevicePages, SignInPages
+from aritma_auth.sandbox.pages.sign_in import SignInPages
 from aritma_auth.sandbox.pages.sign_out import SignOutPages
 from aritma_auth.sandbox.state import SandboxState
 

@@ -5,7 +5,6 @@ Source: Aritma's pages on IAM show how a secret is created; that it is listed by
 DELETE is made up.
 """
 
-import json
 import math
 import uuid
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from datetime import datetime
 import attrs
 from aiohttp import web
 
-from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
+from aritma_auth.sandbox.banking.problems import BearerCheck, Problem, read_object
 from aritma_auth.sandbox.state import SandboxState
 
 _PLACE = "/core/iam/v1/clients/{client_id}/secrets"
@@ -42,17 +41,14 @@ class IamApi:
     async def create(self, request: web.Request) -> web.Response:
         """Add a secret to a client."""
         client_id = self._client_of(request)
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            body = None
-        value = body.get("value") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(value, str) or not 8 <= len(value) <= 32:
+        body = read_object(await request.read())
+        value = body.get("value")
+        if not isinstance(value, str) or not 8 <= len(value) <= 32:
             raise Problem(400, "value must have 8 to 32 characters.")
         end = body.get("expiration")
         try:
-            ends_at = math.inf if end is None else datetime.fromisoformat(end).timestamp()
-        except (TypeError, ValueError):
+            ends_at = math.inf if end is None else datetime.fromisoformat(str(end)).timestamp()
+        except ValueError:
             raise Problem(400, "expiration must be a time.") from None
         self._sandbox.authenticator.secret_ends[client_id, value] = ends_at
         shown = {

@@ -4,13 +4,12 @@ Payments of Banking v4 and baskets of them, and how end-users confirm one at the
 Source: Banking v4's OpenAPI; what its public pages leave open is made up here.
 """
 
-import json
 import uuid
 
 from aiohttp import web
 
 from aritma_auth.sandbox.banking.idempotency import IdempotencyKeys
-from aritma_auth.sandbox.banking.problems import BearerCheck, Problem
+from aritma_auth.sandbox.banking.problems import BearerCheck, Problem, read_object
 from aritma_auth.sandbox.records.payments import Authorization, Payment
 from aritma_auth.sandbox.state import SandboxState
 
@@ -50,7 +49,7 @@ class PaymentsApi:
         def work() -> web.Response:
             if request.match_info["product"] not in _PRODUCTS:
                 raise Problem(404, "There is no such payment product.")
-            wanted = _read_object(body).get("requiredAuthorizations")
+            wanted = read_object(body).get("requiredAuthorizations")
             payment = self._add(request, client_id)
             if type(wanted) is int and wanted > 0:
                 # Made up: at Aritma the account says how many must confirm.
@@ -66,7 +65,7 @@ class PaymentsApi:
         body = await request.read()
 
         def work() -> web.Response:
-            wanted = _read_object(body).get("paymentIds")
+            wanted = read_object(body).get("paymentIds")
             known = {
                 payment.payment_id: payment
                 for payment in self._payments.values()
@@ -107,7 +106,7 @@ class PaymentsApi:
         body = await request.read()
 
         def work() -> web.Response:
-            wanted = _read_object(body).get("authenticationMethodAcrValues", [])
+            wanted = read_object(body).get("authenticationMethodAcrValues", [])
             words = wanted.split() if isinstance(wanted, str) else wanted
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
                 raise Problem(400, "authenticationMethodAcrValues must be a list of strings.")
@@ -127,7 +126,7 @@ class PaymentsApi:
         """Finalise the authorization with the access token of the end-user's sign-in."""
         path = request.path.removesuffix("/confirmation")
         authorization = self._find_authorization(request, path)
-        given = _read_object(await request.read()).get("accessToken")
+        given = read_object(await request.read()).get("accessToken")
         token = (
             self._sandbox.issuer.validate(given)
             if isinstance(given, str)
@@ -206,13 +205,3 @@ class PaymentsApi:
 
     def _url(self, path: str) -> str:
         return self._sandbox.banking_url.rstrip("/") + path
-
-
-def _read_object(body: bytes) -> dict[str, object]:
-    try:
-        given = json.loads(body or b"{}")
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise Problem(400, "The body must be a JSON object.")
-    return given

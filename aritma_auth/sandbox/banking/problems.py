@@ -1,5 +1,6 @@
 """How the Banking APIs refuse: problem details (RFC 9457) and bearer challenges (RFC 6750)."""
 
+import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
@@ -38,6 +39,22 @@ class Problem(Exception):  # noqa: N818 - a response, not an error of ours
             headers=self._headers,
             content_type="application/problem+json",
         )
+
+
+def read_object(body: bytes) -> dict[str, object]:
+    """
+    Parse a request's body.
+
+    Raises:
+        Problem: It is no JSON object.
+    """
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise Problem(400, "The body must be a JSON object.")
+    return given
 
 
 @web.middleware

@@ -40,15 +40,14 @@ class MetadataEndpoints:
         """Give the server's metadata."""
         tenant = request.match_info.get("tenant")
         base = self._sandbox.base_of(tenant)
-        truth = self._common(base) | self._of_server_version(base)
-        truth["issuer"] = self._sandbox.issuer_of(tenant)
+        truth: Changes = {"issuer": self._sandbox.issuer_of(tenant)}
+        truth |= self._common(base) | self._of_server_version(base)
         return web.json_response(apply_overrides(truth, self._sandbox.overrides.metadata))
 
     def _common(self, base: str) -> Changes:
         version = self._sandbox.server_version
         scopes = {name for client in self._sandbox.clients.values() for name in client.scopes}
         return {
-            "issuer": base,
             "jwks_uri": f"{base}/.well-known/openid-configuration/jwks",
             "authorization_endpoint": f"{base}/connect/authorize",
             "token_endpoint": f"{base}/connect/token",

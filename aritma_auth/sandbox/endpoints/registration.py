@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
+from aritma_auth.sandbox.arguments import LOOPBACK
 from aritma_auth.sandbox.identity.client_registrations import Metadata
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
 from aritma_auth.sandbox.state import SandboxState
 
 _PATH = "/connect/dcr"
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NEVER_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -115,7 +115,7 @@ async def _find_keys(metadata: Metadata) -> Metadata | None:
     if isinstance(keys, dict) or not isinstance(uri, str):
         return keys if isinstance(keys, dict) else None
     try:
-        if urlsplit(uri).hostname in _LOOPBACK:
+        if urlsplit(uri).hostname in LOOPBACK:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,
                 session.get(uri, allow_redirects=False) as response,

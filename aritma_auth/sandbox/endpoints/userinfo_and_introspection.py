@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from aritma_auth.sandbox.identity.client_authentication import parse_basic, secrets_match
+from aritma_auth.sandbox.identity.client_authentication import parse_credentials, secrets_match
 from aritma_auth.sandbox.identity.parameters import FORM, ErrorResponse, read_form_values
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.token_issuer import IssuedToken
@@ -60,7 +60,7 @@ class UserInfoAndIntrospection:
         client = self._sandbox.clients.get(token.client_id)
         if client is None or not client.userinfo_is_signed:
             return web.json_response(claims)
-        issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
+        issuer = self._issuer(request)
         signed = self._sandbox.issuer.sign_userinfo(issuer, token.client_id, claims)
         return web.Response(text=signed, content_type="application/jwt")
 
@@ -99,28 +99,28 @@ class UserInfoAndIntrospection:
         version = self._sandbox.server_version
         if version.introspects_in_jwts and _JWT in request.headers.get("Accept", ""):
             name = caller if isinstance(caller, str) else caller.client_id
-            issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
-            text = self._sandbox.issuer.sign_introspection(issuer, name, members)
+            text = self._sandbox.issuer.sign_introspection(self._issuer(request), name, members)
             return web.Response(text=text, content_type=_JWT)
         return web.json_response(members)
 
     def _caller(self, request: web.Request, form: dict[str, str]) -> str | SandboxClient | None:
         """Authenticate the caller: an API by its name, or a client."""
         authorization = request.headers.get("Authorization", "")
-        name, secret = parse_basic(authorization) or (
-            form.get("client_id", ""),
-            form.get("client_secret", ""),
-        )
+        name, secret = parse_credentials(form, authorization)
         valid = self._sandbox.api_resources.get(name)
         if valid is not None and secrets_match(secret, valid):
             return name
         if not self._sandbox.server_version.introspects_for_clients:
             return None
-        issuer = self._sandbox.issuer_of(request.match_info.get("tenant"))
         try:
-            return self._sandbox.authenticator.find_client(form, authorization, issuer)
+            return self._sandbox.authenticator.find_client(
+                form, authorization, self._issuer(request)
+            )
         except ErrorResponse:
             return None
+
+    def _issuer(self, request: web.Request) -> str:
+        return self._sandbox.issuer_of(request.match_info.get("tenant"))
 
     def _introspection(self, text: str, caller: str | SandboxClient) -> Changes:
         token = self._sandbox.issuer.validate(text)

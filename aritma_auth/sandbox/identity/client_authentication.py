@@ -98,10 +98,7 @@ class ClientAuthenticator:
             if asserted is None:
                 raise ErrorResponse("invalid_client")
             return asserted
-        client_id, secret = parse_basic(authorization) or (
-            form.get("client_id", ""),
-            form.get("client_secret", ""),
-        )
+        client_id, secret = parse_credentials(form, authorization)
         if not client_id:
             raise ErrorResponse(self._server_version.missing_client_error)
         client = self._clients.get(client_id)
@@ -118,6 +115,12 @@ class ClientAuthenticator:
         if client.secrets and not any(secrets_match(secret, each) for each in valid):
             raise ErrorResponse("invalid_client")
         return client
+
+
+def parse_credentials(form: Mapping[str, str], authorization: str) -> tuple[str, str]:
+    """Give the name and the secret of a request's header, else those of its form."""
+    posted = form.get("client_id", ""), form.get("client_secret", "")
+    return parse_basic(authorization) or posted
 
 
 def parse_basic(authorization: str) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.sandbox.arguments import LOOPBACK
 from aritma_auth.sandbox.clock import SandboxClock
 from aritma_auth.sandbox.identity.client_authentication import secrets_match
 from aritma_auth.sandbox.identity.parameters import ErrorResponse
@@ -235,5 +236,5 @@ def _is_redirect_uri(uri: str) -> bool:
         parts = urlsplit(uri)
     except ValueError:
         return False
-    is_loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    is_loopback = parts.scheme == "http" and parts.hostname in LOOPBACK
     return (parts.scheme == "https" or is_loopback) and "#" not in uri

@@ -1,7 +1,7 @@
 """Parameters of requests, and the error response to invalid ones."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from aiohttp import web
 
@@ -59,6 +59,15 @@ def parse_details(form: Mapping[str, str]) -> tuple[Mapping[str, object], ...]:
     ):
         raise ErrorResponse("invalid_authorization_details")
     return tuple(details)
+
+
+def leave_out_done(
+    parameters: Mapping[str, Sequence[str]], prompts: Container[str], names: Container[str] = ()
+) -> dict[str, list[str]]:
+    """Leave out of an authorization request what has been done and must not be asked for again."""
+    left = {name: list(values) for name, values in parameters.items() if name not in names}
+    words = [word for word in " ".join(left.pop("prompt", [])).split() if word not in prompts]
+    return left | ({"prompt": [" ".join(words)]} if words else {})
 
 
 def parse_scope(form: Mapping[str, str], client: SandboxClient) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from aritma_auth.sandbox.identity.authorization_request import (
     Parameters,
     parse_authorization_request,
 )
-from aritma_auth.sandbox.identity.parameters import ErrorResponse
+from aritma_auth.sandbox.identity.parameters import ErrorResponse, leave_out_done
 from aritma_auth.sandbox.identity.proofs import INVALID
 from aritma_auth.sandbox.identity.registrations import SandboxClient
 from aritma_auth.sandbox.identity.request_objects import RequestObjects
@@ -145,11 +145,8 @@ class PushedRequests:
     ) -> None:
         """Remove from a pushed request what has been done and must not be asked for again."""
         pushed = self._pushed.get(_single(parameters, _URI) or "")
-        if pushed is None:
-            return
-        kept = {name: values for name, values in pushed.parameters.items() if name not in names}
-        left = [word for word in " ".join(kept.pop("prompt", [])).split() if word not in prompts]
-        pushed.parameters = kept | ({"prompt": [" ".join(left)]} if left else {})
+        if pushed is not None:
+            pushed.parameters = leave_out_done(pushed.parameters, prompts, names)
 
     def expire_all(self) -> None:
         """Let every reference expire at once."""

@@ -7,7 +7,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
 
+from aritma_auth.sandbox.identity.parameters import leave_out_done
 from aritma_auth.sandbox.identity.session_management import STATE_COOKIE
+from aritma_auth.sandbox.identity.sessions import BrowserSession, Sessions
 
 SESSION_COOKIE = "aritma-sandbox"
 TOKEN_FIELD = "form_token"
@@ -67,6 +69,11 @@ def show_session(request: web.Request, response: web.StreamResponse, session_id:
     response.set_cookie(STATE_COOKIE, session_id, samesite=samesite, secure=request.secure)
 
 
+def session_of(request: web.Request, sessions: Sessions) -> BrowserSession | None:
+    """Find the session of a request's browser."""
+    return sessions.session(request.cookies.get(SESSION_COOKIE))
+
+
 def forget_session(response: web.StreamResponse) -> None:
     """Delete both cookies of a session."""
     response.del_cookie(SESSION_COOKIE)
@@ -114,8 +121,4 @@ def query_of(url: str) -> dict[str, list[str]]:
 
 def without(url: str, prompts: Container[str], names: Container[str] = ()) -> str:
     """Remove from a return URL what has been done and must not be asked for again."""
-    query = {name: values for name, values in query_of(url).items() if name not in names}
-    left = [word for word in " ".join(query.pop("prompt", [])).split() if word not in prompts]
-    if left:
-        query["prompt"] = [" ".join(left)]
-    return address(urlsplit(url).path, query)
+    return address(urlsplit(url).path, leave_out_done(query_of(url), prompts, names))

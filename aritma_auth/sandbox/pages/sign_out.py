@@ -92,7 +92,7 @@ class SignOutPages:
     def _session(self, request: web.Request) -> BrowserSession | None:
         if self._sandbox.automatic_user is not None:
             return self._sandbox.automatic_session
-        return self._sandbox.sessions.session(request.cookies.get(form_security.SESSION_COOKIE))
+        return form_security.session_of(request, self._sandbox.sessions)
 
 
 def _extended(uri: str, parameters: Mapping[str, str]) -> str:
