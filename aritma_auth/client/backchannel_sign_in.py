@@ -8,6 +8,7 @@ from aritma_auth.client.polling import poll_for_token, verify_polled_sign_in
 from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.errors import require_flag, require_instance
+from aritma_auth.optional import require
 from aritma_auth.protocol.ciba import (
     BackchannelAuthentication,
     parse_backchannel_response,
@@ -20,7 +21,6 @@ from aritma_auth.protocol.ciba_request import (
 )
 from aritma_auth.protocol.client_auth import generate_jti
 from aritma_auth.protocol.json_parameters import parse_expected_claims
-from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.sign_in import SignIn
 
 
@@ -52,7 +52,7 @@ class BackchannelFlow:
         token = generate_notification_token() if notifies else None
         form = build_backchannel_request(scope, parameters, token)
         # Before the end-user acts: without these nothing could be verified.
-        require_joserfc()
+        require("oidc", "joserfc")
         await connection.discovery.fetch_keys()
         if is_signed:
             unsigned = build_backchannel_request_object(

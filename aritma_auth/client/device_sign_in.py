@@ -6,11 +6,11 @@ from aritma_auth.client.connection import ServerConnection
 from aritma_auth.client.polling import poll_for_token, verify_polled_sign_in
 from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.errors import require_instance
+from aritma_auth.optional import require
 from aritma_auth.protocol.device_authorization import (
     DeviceAuthorization,
     parse_device_authorization_response,
 )
-from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.parameters import parse_scope
 from aritma_auth.protocol.sign_in import SignIn
 
@@ -34,7 +34,7 @@ class DeviceFlow:
         expects_id_token = "openid" in (wanted or ())
         if expects_id_token:
             # Before the end-user acts: without these nothing could be verified.
-            require_joserfc()
+            require("oidc", "joserfc")
             await self._connection.discovery.fetch_keys()
         return await self._connection.post_authenticated(
             "device_authorization_endpoint",

@@ -7,6 +7,7 @@ from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
 from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.errors import ConfigurationError, IdTokenError, require_flag, require_instance
+from aritma_auth.optional import require
 from aritma_auth.protocol.authorization_parameters import (
     AuthorizationParameters,
     generate_authorization_request,
@@ -18,7 +19,6 @@ from aritma_auth.protocol.authorization_response import (
 )
 from aritma_auth.protocol.callback import Callback, hide_callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
-from aritma_auth.protocol.jws import require_joserfc
 from aritma_auth.protocol.parameters import narrow_resources, parse_scope
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.sign_in import (
@@ -99,7 +99,7 @@ class SignInFlow:
         if profile is not None:
             profile.require_request(request)
         if request.expects_id_token or request.expects_signed_response:
-            require_joserfc()
+            require("oidc", "joserfc")
         if is_signed:
             request = await delivery.sign(request)
         return await delivery.push(request) if is_pushed else request

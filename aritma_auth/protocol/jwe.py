@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 import attrs
 
 from aritma_auth.errors import ConfigurationError, VerificationError, require_instance
+from aritma_auth.optional import require
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     count_modulus_bits,
@@ -82,6 +83,7 @@ class DecryptionKey:
 
     @hides_arguments
     def __init__(self, key: _KeyForm, *older: _KeyForm) -> None:
+        require("oidc", "joserfc")
         imported = [_import(each) for each in (key, *older)]
         del key, older
         problem = next((each for each in imported if isinstance(each, str)), None)
@@ -121,9 +123,9 @@ class DecryptionKey:
 
 def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
     """Return the key, or the problem: a traceback through this frame would show the key."""
-    try:
-        from joserfc import jwk  # extra "oidc"
+    from joserfc import jwk  # extra "oidc"
 
+    try:
         value: Any = key.text if isinstance(key, SecretText) else key
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = json.loads(value)
@@ -137,9 +139,7 @@ def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
                 continue
             if imported.is_private and _fits(imported):
                 return imported
-    except ImportError:
-        return 'decrypting needs joserfc: pip install "aritma-auth[oidc]"'
-    except Exception:  # noqa: BLE001, S110 - as above
+    except Exception:  # noqa: BLE001, S110 - as above, and json of a text that is none
         pass
     return (
         "key must be a private RSA key of 2048 bits or more, a key of P-256, P-384 or P-521, or an "
@@ -225,7 +225,11 @@ class RequestEncryption(Value):
 
         Returns:
             The compact serialisation of five parts; None if no key fits.
+
+        Raises:
+            ConfigurationError: joserfc is not installed.
         """
+        require("oidc", "joserfc")
         fitting = [key for key in keys if self._fits(key)]
         # A key without a use may be for signatures: the others come first.
         fitting.sort(key=lambda key: key.get("use") != "enc")

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
+from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes, JsonValue
 
 MIN_RSA_BITS = 2048
@@ -130,25 +131,6 @@ def decode_base64url(text: str) -> HiddenBytes:
     raise ValueError("the text is not base64url")
 
 
-def require_joserfc() -> None:
-    """
-    Require the extra that verifies signatures, before an end-user signs in for nothing.
-
-    Raises:
-        ConfigurationError: joserfc is missing.
-    """
-    try:
-        import joserfc  # noqa: F401 - extra "oidc"
-    except ImportError:
-        is_missing = True
-    else:
-        is_missing = False
-    if is_missing:
-        raise ConfigurationError(
-            'verifying signatures needs joserfc: pip install "aritma-auth[oidc]"'
-        )
-
-
 def extract_public_members(key: Mapping[str, object]) -> dict[str, str]:
     """
     Extract the members that make a public key what it is, in the order of their names.
@@ -198,7 +180,7 @@ def is_signed_by(token: str, key: Mapping[str, JsonValue], algorithm: str) -> bo
 
     Spec: RFC 7515 §5.2.
     """
-    require_joserfc()
+    require("oidc", "joserfc")
     from joserfc import jwk, jws  # extra "oidc"
 
     signing_input, _, signature = token.rpartition(".")

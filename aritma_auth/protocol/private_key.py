@@ -99,8 +99,6 @@ def import_private_key(key: SecretText, algorithm: str | None) -> PrivateKey | s
     """
     try:
         return _import(key, algorithm)
-    except ImportError:
-        return 'signing needs joserfc: pip install "aritma-auth[oidc]"'
     except _UnusableKeyError as problem:
         return str(problem)
     except Exception as error:  # noqa: BLE001 - joserfc and cryptography raise many kinds
@@ -182,20 +180,15 @@ def _describe_wrong_key(algorithm: str | None, error: Exception) -> str:
     )
 
 
-def generate_private_key(algorithm: str) -> SecretText | None:
+def generate_private_key(algorithm: str) -> SecretText:
     """
     Generate a key, as a JSON Web Key; an RSA key has 2048 bits.
 
     Args:
         algorithm: One of `SIGNATURE_ALGORITHMS`.
-
-    Returns:
-        None if joserfc is not installed.
     """
-    try:
-        from joserfc import jwk  # extra "oidc"
-    except ImportError:
-        return None
+    from joserfc import jwk  # extra "oidc"
+
     wanted = SIGNATURE_ALGORITHMS[algorithm]
     size = MIN_RSA_BITS if wanted.curve is None else wanted.curve
     key = jwk.JWKRegistry.generate_key(wanted.key_type, size, private=True)

@@ -17,6 +17,7 @@ from aritma_auth.errors import (
     require_function,
     wrong_kind,
 )
+from aritma_auth.optional import require
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     SIGNATURE_ALGORITHMS,
@@ -123,6 +124,7 @@ class SigningKey:
             require_algorithm("algorithm", algorithm)
         if key_id is not None and not isinstance(key_id, str):
             raise wrong_kind("key_id", "a string or None", key_id)
+        require("oidc", "joserfc")
         imported = import_private_key(text, algorithm)
         if isinstance(imported, str):
             raise ConfigurationError(imported)
@@ -144,10 +146,9 @@ class SigningKey:
         Raises:
             ConfigurationError: The algorithm is unknown, or joserfc is not installed.
         """
-        generated = generate_private_key(require_algorithm("algorithm", algorithm))
-        if generated is None:
-            raise ConfigurationError('signing needs joserfc: pip install "aritma-auth[oidc]"')
-        return cls(generated, algorithm=algorithm, key_id=key_id)
+        require_algorithm("algorithm", algorithm)
+        require("oidc", "joserfc")
+        return cls(generate_private_key(algorithm), algorithm=algorithm, key_id=key_id)
 
     @property
     def algorithm(self) -> str:

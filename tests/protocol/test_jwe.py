@@ -148,8 +148,10 @@ def test_no_text_breaks_it(text):
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     """A key that cannot be used for want of joserfc names the extra."""
     monkeypatch.setitem(sys.modules, "joserfc", None)
-    with pytest.raises(ConfigurationError, match="decrypting needs joserfc"):
+    with pytest.raises(ConfigurationError, match="joserfc must be installed"):
         DecryptionKey("text")
+    with pytest.raises(ConfigurationError, match="joserfc must be installed"):
+        RequestEncryption("RSA-OAEP").encrypt(INSIDE, [])
 
 
 def test_servers_may_repeat_claims_in_the_header():
