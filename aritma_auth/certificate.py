@@ -4,7 +4,6 @@ import logging
 import os
 import ssl
 import time
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn, final
@@ -17,6 +16,7 @@ from aritma_auth.files import (
     require_readable,
     show_path,
 )
+from aritma_auth.protocol.jws import encode_base64url
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.tasks import run_within
@@ -256,7 +256,7 @@ def _compute_thumbprint(pem: str) -> str:
     # The first certificate is the client's own, those after it lead to an authority.
     start = pem.index(_BEGIN)
     der = ssl.PEM_cert_to_DER_cert(pem[start : pem.index(_END, start) + len(_END)])
-    return urlsafe_b64encode(sha256(der).digest()).decode().rstrip("=")
+    return encode_base64url(sha256(der).digest())
 
 
 def _reason_of(error: Exception) -> str:

@@ -5,7 +5,6 @@ Spec: RFC 9449.
 """
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import final
@@ -14,6 +13,7 @@ import attrs
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.jws import encode_base64url
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.protocol.signing import Signer, require_signer
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
@@ -113,8 +113,7 @@ def build_proof(
     if nonce:
         claims["nonce"] = nonce
     if access_token is not None:
-        digest = sha256(access_token.encode()).digest()
-        claims["ath"] = urlsafe_b64encode(digest).decode().rstrip("=")
+        claims["ath"] = encode_base64url(sha256(access_token.encode()).digest())
     # The key itself is in the header, so a kid would say nothing.
     header: Mapping[str, JsonValue] = {
         "typ": "dpop+jwt",

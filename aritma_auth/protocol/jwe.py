@@ -17,6 +17,7 @@ import attrs
 from aritma_auth.errors import ConfigurationError, VerificationError, require_instance
 from aritma_auth.optional import require
 from aritma_auth.protocol.jws import (
+    KEY_MEMBERS,
     MIN_RSA_BITS,
     count_modulus_bits,
     decode_base64url,
@@ -46,8 +47,6 @@ _ALGORITHMS = frozenset(
 _ENCRYPTIONS = frozenset(
     {"A128CBC-HS256", "A128GCM", "A192CBC-HS384", "A192GCM", "A256CBC-HS512", "A256GCM"}
 )
-_KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
-_PUBLIC_MEMBERS = ("kty", "crv", "x", "y", "n", "e")
 _CURVES = frozenset({"P-256", "P-384", "P-521", "X25519"})
 _MAX_LENGTH = 1 << 18
 _PARTS = 5
@@ -131,7 +130,7 @@ def _import(key: _KeyForm) -> "RSAKey | ECKey | OKPKey | str":
             value = json.loads(value)
         if isinstance(value, Mapping):
             # What a key says of its use is for those who encrypt.
-            value = {name: value[name] for name in _KEY_MEMBERS if name in value}
+            value = {name: value[name] for name in KEY_MEMBERS if name in value}
         for kind in (jwk.RSAKey, jwk.ECKey, jwk.OKPKey):
             try:
                 imported = kind.import_key(value)
@@ -255,7 +254,7 @@ class RequestEncryption(Value):
         if isinstance(kid, str):
             header["kid"] = kid
         accepted = jwe.JWERegistry(algorithms=[self.algorithm, self.encryption])
-        public: dict[str, Any] = {name: key[name] for name in _PUBLIC_MEMBERS if name in key}
+        public: dict[str, Any] = {**extract_public_members(key)}
         try:
             recipient = jwk.import_key(public)
             return HiddenStr(jwe.encrypt_compact(header, jwt, recipient, registry=accepted))

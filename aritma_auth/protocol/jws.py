@@ -8,6 +8,7 @@ is decided in `aritma_auth.protocol.jwt`, from the issuer's key set and never fr
 Spec: RFC 7515; RFC 7518.
 """
 
+import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
@@ -18,13 +19,16 @@ import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.optional import require
-from aritma_auth.protocol.redaction import HiddenBytes, JsonValue
+from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue
 
 MIN_RSA_BITS = 2048
 """Bits of an RSA modulus at least, ours and the server's (RFC 7518 §3.3, §3.5)."""
 
 PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")
 """What makes a public key what it is (RFC 7638 §3.2)."""
+
+KEY_MEMBERS = (*PUBLIC_MEMBERS, "d", "p", "q", "dp", "dq", "qi")
+"""The same with its private half (RFC 7518 §6)."""
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -107,6 +111,11 @@ def parse_algorithms(names: object, what: str = "algorithms") -> frozenset[str]:
 def encode_base64url(data: bytes) -> str:
     """Encode without padding (RFC 7515 §2)."""
     return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def encode_json(members: Mapping[str, JsonValue]) -> HiddenStr:
+    """Encode a JSON object as a part of a token (RFC 7515 §3.1)."""
+    return HiddenStr(encode_base64url(json.dumps(members, separators=(",", ":")).encode()))
 
 
 def decode_base64url(text: str) -> HiddenBytes:

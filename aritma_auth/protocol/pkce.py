@@ -1,10 +1,10 @@
 """Proof Key for Code Exchange (RFC 7636): only the client that began a sign-in can complete it."""
 
 import secrets
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from aritma_auth.errors import ConfigurationError
+from aritma_auth.protocol.jws import encode_base64url
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -33,4 +33,4 @@ def build_code_challenge(code_verifier: str) -> str:
             "the code verifier must be 43 to 128 letters, digits and -._~, not "
             f"{len(code_verifier)} characters of any kind (RFC 7636 §4.1)"
         )
-    return urlsafe_b64encode(sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+    return encode_base64url(sha256(code_verifier.encode()).digest())

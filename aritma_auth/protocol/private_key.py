@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from aritma_auth.protocol.jws import (
+    KEY_MEMBERS,
     MIN_RSA_BITS,
-    PUBLIC_MEMBERS,
     SIGNATURE_ALGORITHMS,
     KeyType,
     count_modulus_bits,
@@ -24,7 +24,6 @@ from aritma_auth.protocol.redaction import JsonValue, SecretText
 if TYPE_CHECKING:
     from joserfc.jwk import Key
 
-_KEY_MEMBERS = (*PUBLIC_MEMBERS, "d", "p", "q", "dp", "dq", "qi")
 _USUAL = {
     None: "PS256",
     "P-256": "ES256",
@@ -73,7 +72,7 @@ class PrivateKey:
         """Write the key as a JSON Web Key with its private members."""
         # The key's own members: kid and the rest are for its owner.
         members = self._key.as_dict(private=True)
-        return SecretText(json.dumps({k: members[k] for k in _KEY_MEMBERS if k in members}))
+        return SecretText(json.dumps({k: members[k] for k in KEY_MEMBERS if k in members}))
 
     def __repr__(self) -> str:
         return "<PrivateKey ***>"

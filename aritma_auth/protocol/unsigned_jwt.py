@@ -7,14 +7,18 @@ one from a key management service stands between the two.
 Spec: RFC 7515; RFC 7518 §3.4.
 """
 
-import json
 from collections.abc import Mapping
 from typing import final
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.protocol.jws import MIN_RSA_BITS, SIGNATURE_ALGORITHMS, encode_base64url
+from aritma_auth.protocol.jws import (
+    MIN_RSA_BITS,
+    SIGNATURE_ALGORITHMS,
+    encode_base64url,
+    encode_json,
+)
 from aritma_auth.protocol.redaction import HiddenBytes, HiddenStr, JsonValue
 from aritma_auth.protocol.signing import RemoteSigner, Signer, SigningKey
 from aritma_auth.runtime.values import Value
@@ -57,7 +61,7 @@ class UnsignedJwt(Value):
             **self.header,
         }
         header = {name: value for name, value in header.items() if value is not None}
-        return HiddenStr(f"{_encode(header)}.{_encode(dict(self.claims))}")
+        return HiddenStr(f"{encode_json(header)}.{encode_json(dict(self.claims))}")
 
     def sign(self) -> HiddenStr:
         """
@@ -89,10 +93,6 @@ class UnsignedJwt(Value):
         return HiddenStr(
             f"{self.signing_input}.{encode_base64url(_require_signature(self.signer, signature))}"
         )
-
-
-def _encode(members: Mapping[str, JsonValue]) -> HiddenStr:
-    return HiddenStr(encode_base64url(json.dumps(members, separators=(",", ":")).encode()))
 
 
 def _require_signature(signer: Signer, given: object) -> bytes:

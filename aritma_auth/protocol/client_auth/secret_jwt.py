@@ -1,7 +1,6 @@
 """Client authentication by an assertion that the client secret signs: the secret never travels."""
 
 import hmac
-import json
 from typing import ClassVar
 
 import attrs
@@ -10,7 +9,7 @@ from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.protocol.client_auth.assertion import ASSERTION_TYPE
 from aritma_auth.protocol.client_auth.base import ClientAuth, ClientCredential, Proof
 from aritma_auth.protocol.credentials import CredentialSource, as_source, require_source
-from aritma_auth.protocol.jws import encode_base64url
+from aritma_auth.protocol.jws import encode_base64url, encode_json
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, require_lifetime
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
@@ -72,7 +71,7 @@ class ClientSecretJwt(Value, ClientAuth):
             "exp": issued_at + int(self.lifetime),
         }
         header: dict[str, JsonValue] = {"alg": self.algorithm, "typ": "JWT"}
-        signed = HiddenStr(f"{_encode(header)}.{_encode(claims)}")
+        signed = HiddenStr(f"{encode_json(header)}.{encode_json(claims)}")
         assertion = HiddenStr(f"{signed}.{self._sign(signed, credential.secret.text)}")
         return Proof((("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)))
 
@@ -85,7 +84,3 @@ class ClientSecretJwt(Value, ClientAuth):
             )
         digest = _DIGESTS[self.algorithm]
         return encode_base64url(hmac.digest(secret.encode(), signing_input.encode(), digest))
-
-
-def _encode(members: dict[str, JsonValue]) -> HiddenStr:
-    return HiddenStr(encode_base64url(json.dumps(members, separators=(",", ":")).encode()))
