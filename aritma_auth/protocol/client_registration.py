@@ -27,12 +27,7 @@ from aritma_auth.protocol.redaction import (
 )
 from aritma_auth.protocol.registered_client import RegisteredClient
 from aritma_auth.protocol.signing import PRIVATE_MEMBERS
-from aritma_auth.protocol.strict_json import (
-    StructureError,
-    WireNumber,
-    is_whole,
-    structure,
-)
+from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure
 from aritma_auth.protocol.www_authenticate import find_refusal
 
 _WHAT = "the client registration endpoint"
@@ -69,8 +64,6 @@ def parse_client_metadata(metadata: Mapping[str, JsonValue]) -> Members:
     problem = None
     if given:
         problem = f"be without {', '.join(sorted(given))}, which the server gives"
-    elif not is_whole(json.dumps(dict(members.items()), ensure_ascii=False)):
-        problem = "be text that UTF-8 can encode, and holds a lone surrogate"
     elif isinstance(members.get("redirect_uris", []), str):
         problem = "have a list of texts as redirect_uris, not one text"
     elif "jwks" in members and "jwks_uri" in members:

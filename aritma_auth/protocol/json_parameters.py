@@ -32,7 +32,8 @@ def parse_members(value: Mapping[str, JsonValue] | Members, name: str) -> Member
     if members is None:
         del value
         raise ConfigurationError(
-            f"{name} must be JSON: names to texts, numbers, lists and mappings"
+            f"{name} must be JSON: names to texts without lone surrogates, numbers, lists and "
+            "mappings"
         )
     return members
 
@@ -46,7 +47,9 @@ def _copy_json(members: dict[str, JsonValue]) -> Members | None:
     if not all(isinstance(key, str) for key in members):
         return None
     try:
-        return Members(json.loads(json.dumps(members, allow_nan=False)))
+        # A lone surrogate has no UTF-8, and what refers to itself has no end.
+        text = json.dumps(members, allow_nan=False, ensure_ascii=False).encode()
+        return Members(json.loads(text))
     except (TypeError, ValueError, RecursionError):
         return None
 

@@ -84,6 +84,7 @@ def test_equal_details_are_equal_texts():
         ([{"type": "x", "amount": float("nan")}], "extra must be JSON"),
         ([{"type": "x", "amount": {1, 2}}], "extra must be JSON"),
         ([{"type": "x", 5: "five"}], "extra must be JSON"),
+        ([{"type": "x", "text": "\ud800"}], "extra must be JSON"),
     ],
 )
 def test_a_mistake_is_named(given, said):

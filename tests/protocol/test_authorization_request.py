@@ -161,6 +161,7 @@ REFUSED = [
     ({"expected_claims": "intent"}, "expected_claims must be a mapping"),
     ({"expected_claims": {5: "i"}}, "expected_claims must be JSON"),
     ({"expected_claims": {"intent": {"i"}}}, "expected_claims must be JSON"),
+    ({"expected_claims": {"intent": "\ud800"}}, "expected_claims must be JSON"),
     ({"ui_locales": ["n b"]}, "single words"),
     ({"resource": "/relative"}, "resource"),
     ({"login_hint": ""}, "login_hint"),

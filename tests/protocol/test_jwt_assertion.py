@@ -92,9 +92,9 @@ def endless():
         ({"subject": ""}, "subject must not be empty"),
         ({"issuer": b"x"}, "issuer must be a string"),
         ({"audience": ["x"]}, "audience must be a string"),
-        ({"claims": "x"}, "claims must be a mapping of JSON values by name"),
+        ({"claims": "x"}, "claims must be a mapping of names to JSON values"),
         *(
-            ({name: members}, f"{name} must hold values by name that JSON can express")
+            ({name: members}, f"{name} must be JSON: names to texts without lone surrogates")
             for name in ("claims", "header")
             for members in (
                 {"x": b"bytes"},

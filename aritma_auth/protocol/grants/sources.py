@@ -21,6 +21,7 @@ from aritma_auth.protocol.credentials import (
     require_key,
     require_key_algorithm,
 )
+from aritma_auth.protocol.json_parameters import parse_members
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, require_lifetime
 from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText, as_secret
 from aritma_auth.protocol.signing import Signer
@@ -53,42 +54,26 @@ class SubjectTokenSource(Protocol):
         ...
 
 
-def _as_members(given: Mapping[str, JsonValue] | Members) -> Members:
-    return given if isinstance(given, Members) or not isinstance(given, Mapping) else Members(given)
-
-
-def _require_json(_assertion: object, field: "attrs.Attribute[Members]", value: object) -> None:
-    if not isinstance(value, Members):
-        raise wrong_kind(field.name, "a mapping of JSON values by name", value)
-    members = dict(value.items())
-    try:
-        is_json = all(isinstance(name, str) for name in members)
-        # A lone surrogate has no UTF-8, and what refers to itself has no end.
-        json.dumps(members, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        is_json = False
-    if not is_json:
-        raise ConfigurationError(f"{field.name} must hold values by name that JSON can express")
-
-
-def _require_header(assertion: object, field: "attrs.Attribute[Members]", value: Members) -> None:
-    _require_json(assertion, field, value)
-    fixed = [name for name in ("alg", "b64") if name in value]
+def _parse_header(value: Mapping[str, JsonValue] | Members) -> Members:
+    header = parse_members(value, "header")
+    fixed = [name for name in ("alg", "b64") if name in header]
     if fixed:
         # What it says must be how the key signs (RFC 7515 §4.1.1; RFC 7797 §7).
         raise ConfigurationError(f"header must not set {', '.join(fixed)}: the key decides it")
     for name in ("kid", "typ"):
-        if not isinstance(value.get(name), str | None):
-            raise wrong_kind(f"{name} in header", "a string", value.get(name))
+        if not isinstance(header.get(name), str | None):
+            raise wrong_kind(f"{name} in header", "a string", header.get(name))
+    return header
 
 
-def _require_no_times(assertion: object, field: "attrs.Attribute[Members]", value: Members) -> None:
-    _require_json(assertion, field, value)
-    fixed = [name for name in _TIMES if name in value]
+def _parse_claims(value: Mapping[str, JsonValue] | Members) -> Members:
+    claims = parse_members(value, "claims")
+    fixed = [name for name in _TIMES if name in claims]
     if fixed:
         raise ConfigurationError(
             f"claims must not set {', '.join(fixed)}: each assertion has its own; use lifetime"
         )
+    return claims
 
 
 @final
@@ -131,12 +116,8 @@ class JwtAssertion(Value):
     subject: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT)
     issuer: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
     audience: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
-    claims: Members = attrs.field(
-        default=Members(), converter=_as_members, validator=_require_no_times, kw_only=True
-    )
-    header: Members = attrs.field(
-        default=Members(), converter=_as_members, validator=_require_header, kw_only=True
-    )
+    claims: Members = attrs.field(default=Members(), converter=_parse_claims, kw_only=True)
+    header: Members = attrs.field(default=Members(), converter=_parse_header, kw_only=True)
     algorithm: str | None = attrs.field(default=None, validator=require_key_algorithm, kw_only=True)
     key_id: str | None = attrs.field(default=None, validator=OPTIONAL_TEXT, kw_only=True)
     lifetime: int = attrs.field(default=60, validator=require_lifetime, kw_only=True)
