@@ -1,13 +1,15 @@
 """A request to one of Aritma's APIs as a value: nothing here sends it. Pure."""
 
 from collections.abc import Mapping
-from typing import Required, TypedDict
+from typing import Required, TypedDict, TypeVar
 from urllib.parse import quote
 
 import attrs
 
 from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.runtime.values import Value
+
+T = TypeVar("T")
 
 
 class RequestArguments(TypedDict, total=False):
@@ -53,6 +55,11 @@ class ApiRequest(Value):
         if self.json is not None:
             arguments["json"] = self.json
         return arguments
+
+
+def leave_out_missing(members: Mapping[str, T | None]) -> dict[str, T]:
+    """Leave out what is None: an API reads a null as a value."""
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def require_method(name: str, given: object) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol, cast
 
 from aritma_auth.errors import ConfigurationError
 
+Scope = Mapping[str, object]
 Message = dict[str, object]
 
 
@@ -24,7 +25,7 @@ class Reply(Protocol):
 
 async def serve(
     respond: Callable[..., Awaitable[Reply]],
-    scope: Mapping[str, object],
+    scope: Scope,
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 
 import attrs
 
-from aritma_auth.banking.api_request import ApiRequest, fill_path, require_method
+from aritma_auth.banking.api_request import ApiRequest, fill_path, leave_out_missing, require_method
 from aritma_auth.banking.headers import ApiContext, build_api_headers
 from aritma_auth.banking.kinds import require_headers, text
 from aritma_auth.banking.problems import ApiProblem, first_text, is_status, parse_time, read_members
@@ -172,18 +172,16 @@ def build_consent_refresh_request(
     Source: Banking v4's OpenAPI, refreshConsent.
     """
     require_instance("consent_id", "a consent's id", consent_id, str)
-    redirects = {"success": success_url, "error": error_url}
-    for name, value in {"success_url": success_url, "error_url": error_url, "state": state}.items():
+    for name, value in (("success_url", success_url), ("error_url", error_url), ("state", state)):
         if value is not None:
             require_instance(name, "a text or None", value, str)
     require_method("method", method)
-    settings = {name: url for name, url in redirects.items() if url is not None}
-    body = {"redirectSettings": settings or None, "state": state}
+    redirects = leave_out_missing({"success": success_url, "error": error_url})
     return ApiRequest(
         method=method,
         path=fill_path("path", path, consent_id=consent_id),
         headers=build_api_headers(context=context),
-        json={name: value for name, value in body.items() if value is not None},
+        json=leave_out_missing({"redirectSettings": redirects or None, "state": state}),
     )
 
 

@@ -45,32 +45,9 @@ _MAX_COUNT = 1000
 @attrs.frozen(eq=False, repr=False, kw_only=True)
 class KnownPayment(Value):
     """
-    What is known of one logical payment or basket; `PendingPayment` adds what is done about it.
+    What is known of one logical payment or basket.
 
-    Attributes:
-        path: Where it is created, such as ``bulk-payments/credit-transfer``.
-
-        idempotency_key: The key of its creation, for ever the same.
-
-        digest: Digest of what is to be created, or empty before `begin_creation`.
-
-        sent_at: When its creation was begun, in POSIX seconds, or None.
-
-        url: Its own URL, or None until it is known to exist.
-
-        payment_id: The API's identifier, or None.
-
-        status: The last status that is known; compare it with `has_status`.
-
-        status_at: When that status was true, in POSIX seconds.
-
-        required: Signatures that it needs, or None if unknown.
-
-        left: Signatures that were left when the API last said so, or None.
-
-        left_at: When that was, in POSIX seconds.
-
-        signatures: The signers' parts.
+    `PendingPayment` adds what is done about it, and describes each attribute.
 
     Raises:
         ConfigurationError: The path is not relative, the key no UUID, or the URL not secure.

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     import aiohttp
     from aiohttp import web
 
+    from aritma_auth.banking.asgi import Message, Scope
+
 E = TypeVar("E", bound=BankingEvent | CloudEvent)
 
 _METHODS = ("POST", "PUT", "OPTIONS")
@@ -355,10 +357,6 @@ class EventReceiver:
 
     def __repr__(self) -> str:
         return f"<EventReceiver with {len(self._dispatcher)} handlers>"
-
-
-Message = dict[str, object]
-Scope = Mapping[str, object]
 
 
 async def _read_body(body: AsyncIterable[bytes], limit: int) -> HiddenBytes | None:

@@ -1,8 +1,8 @@
 """Requests to the Events API: subscribe, and look at what could not be delivered. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from aritma_auth.banking.api_request import ApiRequest, fill_path
+from aritma_auth.banking.api_request import ApiRequest, fill_path, leave_out_missing
 from aritma_auth.banking.headers import ApiContext, build_api_headers, is_field_value
 from aritma_auth.banking.problems import parse_time
 from aritma_auth.errors import ConfigurationError, require_count, require_flag, require_instance
@@ -65,15 +65,9 @@ def build_subscription_request(
     if not types:
         raise ConfigurationError("events must name one type at least")
     require_secure_url(delivery_url, "delivery_url")
-    if not isinstance(authorization, SecretText):
-        problem = ConfigurationError(
-            "authorization must be a SecretText, such as await secret.load(); it is of type "
-            f"{type(authorization).__name__}"
-        )
-        del authorization
-        raise problem
-    if not is_field_value(authorization.text):
-        raise ConfigurationError("authorization must be visible ASCII text: it is a header field")
+    _require_authorization(authorization)
+    require_flag("dead_letters", dead_letters)
+    _require_end(expires_at)
     limits = {
         "max_events_per_batch": max_events_per_batch,
         "preferred_batch_kilobytes": preferred_batch_kilobytes,
@@ -83,12 +77,6 @@ def build_subscription_request(
     for limit, given in limits.items():
         if given is not None:
             require_count(limit, given, least=1)
-    require_flag("dead_letters", dead_letters)
-    if expires_at is not None and parse_time(expires_at) is None:
-        raise ConfigurationError(
-            "expires_at must be an RFC 3339 time, such as 2027-01-31T00:00:00Z, or None, not "
-            f"{expires_at!r:.60}"
-        )
     delivery: dict[str, object] = {
         "url": delivery_url,
         "authorizationHeader": HiddenStr(authorization.text),
@@ -99,9 +87,9 @@ def build_subscription_request(
     body: dict[str, object] = {
         "name": name,
         "events": list(types),
-        "delivery": _present(delivery),
+        "delivery": leave_out_missing(delivery),
         "expirationTime": expires_at,
-        "retryPolicy": _present(retry) or None,
+        "retryPolicy": leave_out_missing(retry) or None,
         "deadletterEnabled": dead_letters,
     }
     context = ApiContext(resource_uri=resource_uri, tenant_id=tenant_id)
@@ -109,8 +97,31 @@ def build_subscription_request(
         method="POST",
         path="api/subscriptions",
         headers=build_api_headers(context=context),
-        json=_present(body),
+        json=leave_out_missing(body),
     )
+
+
+def _require_authorization(given: object) -> None:
+    if isinstance(given, SecretText):
+        if not is_field_value(given.text):
+            raise ConfigurationError(
+                "authorization must be visible ASCII text: it is a header field"
+            )
+        return
+    kind = type(given).__name__
+    # A traceback with local variables would show what was given.
+    del given
+    raise ConfigurationError(
+        f"authorization must be a SecretText, such as await secret.load(); it is of type {kind}"
+    )
+
+
+def _require_end(expires_at: str | None) -> None:
+    if expires_at is not None and parse_time(expires_at) is None:
+        raise ConfigurationError(
+            "expires_at must be an RFC 3339 time, such as 2027-01-31T00:00:00Z, or None, not "
+            f"{expires_at!r:.60}"
+        )
 
 
 def build_failed_events_request(
@@ -144,9 +155,5 @@ def build_failed_events_request(
         method="GET",
         path=path,
         headers=build_api_headers(),
-        params={name: value for name, value in given.items() if value is not None},
+        params=leave_out_missing(given),
     )
-
-
-def _present(members: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}

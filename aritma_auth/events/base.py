@@ -1,9 +1,4 @@
-"""
-What happens to tokens, as typed values for logs, metrics and health checks.
-
-Each event says whose token it is about: issuer, client, tenant, pool key, grant and scope. As text
-it is one line for people, `Event.as_dict` is the same for machines, and `log_event` writes both.
-"""
+"""The parent of all events, the log, and how a listener is told."""
 
 import logging
 from collections.abc import Callable
@@ -207,11 +202,8 @@ def _call(function: Callable[[T], None], argument: T) -> None:
     try:
         function(argument)
     except BaseException as error:  # noqa: BLE001 - whatever a caller's function raises
-        from aritma_auth.runtime.raised import (
-            INTERRUPTS,
-            describe_raised,
-            pass_on,
-        )  # of wrong listeners only
+        # Loaded for a wrong listener only.
+        from aritma_auth.runtime.raised import INTERRUPTS, describe_raised, pass_on
 
         if isinstance(error, INTERRUPTS):
             pass_on(error)

@@ -218,7 +218,7 @@ class RedisSessionStore(AsyncCloseable):
             StoreError: The server cannot be used now.
         """
         _require_entry(key, text, seconds)
-        await self._run("SET", key, *self._sealed(key, text), *_expiry(seconds))
+        await self._run("SET", key, self._encrypted(key, text), *_expiry(seconds))
 
     async def add(self, key: str, text: str, *, seconds: float) -> bool:
         """
@@ -228,7 +228,7 @@ class RedisSessionStore(AsyncCloseable):
             StoreError: The server cannot be used now; it is not known whether it has written.
         """
         _require_entry(key, text, seconds)
-        written = await self._run("SET", key, *self._sealed(key, text), *_expiry(seconds), "NX")
+        written = await self._run("SET", key, self._encrypted(key, text), *_expiry(seconds), "NX")
         return written is not None
 
     async def get(self, key: str) -> str | None:
@@ -239,7 +239,7 @@ class RedisSessionStore(AsyncCloseable):
             StoreError: The server cannot be used now, or the text is encrypted with a key that is
                 not known here.
         """
-        return self._opened(key, await self._run("GET", key))
+        return self._decrypted(key, await self._run("GET", key))
 
     async def take(self, key: str) -> str | None:
         """
@@ -248,24 +248,21 @@ class RedisSessionStore(AsyncCloseable):
         Raises:
             StoreError: As for `get`.
         """
-        return self._opened(key, await self._run("GETDEL", key))
+        return self._decrypted(key, await self._run("GETDEL", key))
 
-    def _sealed(self, key: str, text: str) -> tuple[str]:
+    def _encrypted(self, key: str, text: str) -> str:
         # JSON can carry a lone surrogate, which strict UTF-8 cannot encode.
         octets = text.encode(errors="surrogatepass")
         # As text: a client that was given may decode what it receives.
-        return (b64encode(self._keys.encrypt(octets, place=self._name(key))).decode(),)
+        return b64encode(self._keys.encrypt(octets, place=self._name(key))).decode()
 
-    def _opened(self, key: str, sealed: object) -> str | None:
-        if sealed is None:
+    def _decrypted(self, key: str, kept: object) -> str | None:
+        if kept is None:
             return None
         try:
-            encrypted = b64decode(sealed if isinstance(sealed, bytes | str) else b"", validate=True)
-            return HiddenStr(
-                bytes(self._keys.decrypt(encrypted, place=self._name(key))).decode(
-                    errors="surrogatepass"
-                )
-            )
+            encrypted = b64decode(kept if isinstance(kept, bytes | str) else b"", validate=True)
+            octets = self._keys.decrypt(encrypted, place=self._name(key))
+            return HiddenStr(bytes(octets).decode(errors="surrogatepass"))
         except RecordError as error:
             problem = str(error)
         except ValueError:
