@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Unpack
 from aritma_auth.client.connection import BEGUN_ELSEWHERE, ServerConnection
 from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
-from aritma_auth.errors import ConfigurationError, IdTokenError, require_flag, require_instance
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    IdTokenError,
+    InvalidResponseError,
+    OAuthError,
+    require_flag,
+    require_instance,
+)
 from aritma_auth.optional import require
 from aritma_auth.protocol.authorization_parameters import (
     AuthorizationParameters,
@@ -169,7 +177,18 @@ class SignInFlow:
         response = await self._connection.send_with_token(request, token)
         if is_signed_userinfo(response):
             return await self._verifier.verify_userinfo(response, subject)
-        return parse_userinfo_response(response, subject=subject, now=self._connection.clock.time())
+        refusal: AritmaAuthError
+        try:
+            return parse_userinfo_response(
+                response, subject=subject, now=self._connection.clock.time()
+            )
+        except (InvalidResponseError, OAuthError) as error:
+            if not self._connection.discovery.is_fixed_path("userinfo_endpoint"):
+                raise
+            from aritma_auth.client.refusals import explain_fixed_path  # at the first failure
+
+            refusal = explain_fixed_path(error, endpoint)
+        raise refusal
 
     def _require_own(self, request: AuthorizationRequest) -> None:
         require_instance("request", "what begin_sign_in gave", request, AuthorizationRequest)

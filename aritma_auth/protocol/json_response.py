@@ -31,13 +31,14 @@ from aritma_auth.protocol.strict_json import (
 T = TypeVar("T")
 
 _OK = frozenset({200})
-_REASON_PHRASES = frozenset(status.phrase for status in HTTPStatus)
+_REASON_PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus)
 _EXCERPT = 60
 _EXCERPT_READ = 512
 # Not compiled here: only what cannot be used is matched, and re keeps what it has compiled.
 _TOKEN_LIKE = r"[A-Za-z0-9._~+/=%-]{16,}"
 """Whatever looks like a credential: long, and of the characters that tokens are made of."""
 _MAY_HOLD_TOKEN = rb"(?i)token|secret|assertion|password|bearer|eyJ"
+_ABOUT_GRANT = "(?i)token|grant"
 _MEDIA_TYPE = r"[A-Za-z0-9!#$&^_.+/ -]{1,60}"
 
 
@@ -80,11 +81,11 @@ def parse_json_response(
         refusal = _parse_refusal(members, response, retry_after)
         if refusal is None and response.status in success:
             return members
+        problem = f"the body is not an OAuth error{_quote_error(members, response)}"
         # The error keeps this frame, and the names of members may repeat what was sent.
         del members
         if refusal is not None:
             raise refusal
-        problem = "the body is not an OAuth error"
     if is_authenticated and response.status == 401:
         # IdentityServer refuses an introspecting client by the status alone (RFC 7662 §2.3).
         said = f"status 401 with {_kind(response)} and no OAuth error"
@@ -99,9 +100,7 @@ def _parse_refusal(
     # Some servers send an error with status 200; beside a token "error" is a custom member.
     if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
         return None
-    if error in _REASON_PHRASES or (" " in error and status != 400):
-        # An error is a code, nearly always with status 400 (§5.2). Frameworks write the status's
-        # phrase there and gateways a sentence, and know nothing of a refresh token.
+    if not _is_oauth_code(error, status):
         return None
     return oauth_error(
         _hide(error, response),
@@ -110,6 +109,16 @@ def _parse_refusal(
         status=status,
         retry_after=retry_after,
     )
+
+
+def _is_oauth_code(error: str, status: int) -> bool:
+    # An error is a code, nearly always with status 400 (§5.2). Frameworks write the status's phrase
+    # there, some of them as a code, and gateways a sentence.
+    if error.lower().replace("_", " ").replace("-", " ") in _REASON_PHRASES:
+        return False
+    # Authorization servers in the field write sentences as well. What stands in front of one knows
+    # nothing of tokens and grants.
+    return " " not in error or (status == 400 and re.search(_ABOUT_GRANT, error) is not None)
 
 
 def _text(members: Members, name: str, response: HttpResponse) -> str | None:
@@ -154,9 +163,20 @@ def _excerpt(response: HttpResponse) -> str:
         return ""
     if re.search(_MAY_HOLD_TOKEN, response.body):
         return ""
-    text = " ".join(_hide(start.decode(errors="replace"), response).split())
-    shown = printable(re.sub(_TOKEN_LIKE, "***", text), _EXCERPT)
-    return f"; it begins {shown!r}"
+    return f"; it begins {_quote(start.decode(errors='replace'), response)!r}"
+
+
+def _quote_error(members: Members, response: HttpResponse) -> str:
+    """Show what a gateway or a framework writes where an OAuth error has its code."""
+    error = members.get("error")
+    if response.status < 400 or not isinstance(error, str) or not error:
+        return ""
+    return f"; error is {_quote(error, response)!r}"
+
+
+def _quote(text: str, response: HttpResponse) -> str:
+    hidden = " ".join(_hide(text, response).split())
+    return printable(re.sub(_TOKEN_LIKE, "***", hidden), _EXCERPT)
 
 
 def structure_response(

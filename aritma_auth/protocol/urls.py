@@ -7,6 +7,7 @@ the browser or the HTTP client that opens it later must not see another address 
 
 import re
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from yarl import URL
 
@@ -127,15 +128,23 @@ def describe_issuer(issuer: object) -> str:
 
 def add_query(url: str, query: str) -> str:
     """
-    Append to a URL's query, keeping what it has (RFC 6749 §3.1).
+    Append to a URL's query, keeping what it has, and no parameter twice (RFC 6749 §3.1).
 
     Args:
         url: A URL without fragment.
 
-        query: The encoded parameters.
+        query: The encoded parameters; the URL's own of the same names give way.
     """
-    joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
-    return f"{url}{joint}{query}" if query else url
+    if not query:
+        return url
+    address, _, own = url.partition("?")
+    given = set(map(_name_of, query.split("&")))
+    kept = [part for part in own.split("&") if part and _name_of(part) not in given]
+    return f"{address}?{'&'.join((*kept, query))}"
+
+
+def _name_of(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0])
 
 
 class Origin(NamedTuple):

@@ -40,6 +40,20 @@ _CLIENT_FAULTS = frozenset(
 )
 """Error codes that say nothing of the refresh token."""
 
+_REFUSALS = frozenset(
+    {
+        "access_denied",
+        "consent_required",
+        "expired_token",
+        "interaction_required",
+        "invalid_request",
+        "invalid_token",
+        "login_required",
+        "unauthorized_client",
+    }
+)
+"""Codes of OAuth 2.0 and OpenID Connect by which a server may refuse a refresh token."""
+
 
 SIGN_IN_AGAIN = (
     "the token cannot be refreshed: the sign-in has ended, or there was none. Let the end-user "
@@ -360,8 +374,8 @@ def _refuses_refresh_token(error: AritmaAuthError) -> bool:
     """
     Tell whether the server refuses a refresh token for good, under whatever name.
 
-    RFC 6749 §5.2 names invalid_grant. Servers in the field send a 400 with an empty body,
-    invalid_request, or a 403 with unauthorized_client.
+    RFC 6749 §5.2 names invalid_grant. Servers in the field send a 400 with an empty body or another
+    code, or a 403. A firewall's 403 may have a code of its own, so that only a standard's counts.
     """
     if isinstance(error, InvalidGrantError):
         return True
@@ -371,7 +385,7 @@ def _refuses_refresh_token(error: AritmaAuthError) -> bool:
     return (
         isinstance(error, OAuthError)
         and error.is_permanent
-        and error.status in {400, 403}
+        and (error.status == 400 or (error.status == 403 and error.error in _REFUSALS))
         and error.error not in _CLIENT_FAULTS
     )
 

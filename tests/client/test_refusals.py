@@ -124,7 +124,8 @@ async def test_a_missing_endpoint_speaks_of_discovery(http_mock, status):
     [
         (404, "Not Found", aa.InvalidResponseError),
         (404, "Unable to find matching target resource method", aa.InvalidResponseError),
-        (405, "method_not_allowed", aa.OAuthError),
+        (405, "method_not_allowed", aa.InvalidResponseError),
+        (404, "no_such_route", aa.OAuthError),
     ],
 )
 async def test_a_missing_endpoint_in_json_speaks_of_discovery_too(http_mock, status, error, kind):
@@ -134,6 +135,19 @@ async def test_a_missing_endpoint_in_json_speaks_of_discovery_too(http_mock, sta
         await client_of("secret").fetch_token(GRANT)
 
     assert told.value.status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"error": "no_such_route"}'])
+async def test_a_missing_userinfo_endpoint_speaks_of_discovery(http_mock, body):
+    """UserInfo has a fixed path as well; one that was configured gets no such advice."""
+    token, url = aa.Token("abc"), f"{ISSUER}/connect/userinfo"
+    for address, endpoints in ((url, {}), (f"{ISSUER}/me", {"userinfo_endpoint": f"{ISSUER}/me"})):
+        http_mock.get(address, status=404, body=body)
+        with pytest.raises(aa.AritmaAuthError) as told:
+            await client_of("secret", endpoints=endpoints).fetch_userinfo(token, subject="alice")
+
+        assert ("is IdentityServer's path" in str(told.value)) is (not endpoints)
+        assert ("Environment.discover" in str(told.value)) is (not endpoints)
 
 
 @pytest.mark.parametrize("body", [b"", b'{"error": "Not Found"}'])

@@ -119,6 +119,7 @@ async def store(client):
         (b'{"error":"invalid_request","error_description":"no such token"}', 400),
         (b'{"error":"unauthorized_client"}', 403),
         (b'{"error":"token_expired"}', 400),
+        (b'{"error":"Invalid refresh token"}', 400),
     ],
     ids=str,
 )
@@ -148,6 +149,10 @@ async def test_a_sign_in_that_has_ended_is_begun_anew(client, aritma_sandbox, st
         (b'{"status":403,"error":"Forbidden","path":"/connect/token"}', 403),
         (b'{"statusCode":400,"error":"Bad Request"}', 400),
         (b'{"error":"Access to this API has been disallowed"}', 403),
+        (b'{"error":"Blocked by the policy of our house"}', 400),
+        (b'{"error":"forbidden"}', 403),
+        (b'{"error":"waf_blocked"}', 403),
+        (b'{"error":"bad_request"}', 400),
         (b'{"error":"invalid_client"}', 401),
         (b'{"error":"temporarily_unavailable"}', 400),
     ],

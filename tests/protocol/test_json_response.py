@@ -1,5 +1,7 @@
 """The JSON response of any endpoint, and whether a failed request may be repeated."""
 
+import json
+
 import pytest
 
 from aritma_auth.errors import (
@@ -35,7 +37,27 @@ def test_an_object_with_status_200_is_returned():
         (400, b'{"error": ""}', "not an OAuth error"),
         (403, b'{"status": 403, "error": "Forbidden"}', "not an OAuth error"),
         (400, b'{"statusCode": 400, "error": "Bad Request"}', "not an OAuth error"),
-        (403, b'{"error": "Access to this API has been disallowed"}', "not an OAuth error"),
+        (
+            403,
+            b'{"error": "Access to this API has been disallowed"}',
+            "this API has been disallowed",
+        ),
+        (403, b'{"error": "Invalid refresh token"}', "error is 'Invalid refresh token'"),
+        (
+            400,
+            b'{"error": "Request blocked by policy 7"}',
+            "error is 'Request blocked by policy 7'",
+        ),
+        (
+            400,
+            b'{"error": "upstream connect error\\u001b[1m"}',
+            "error is 'upstream connect error.\\[1m'",
+        ),
+        (403, b'{"error": "forbidden"}', "error is 'forbidden'"),
+        (400, b'{"error": "BAD_REQUEST"}', "error is 'BAD_REQUEST'"),
+        (404, b'{"error": "not-found"}', "error is 'not-found'"),
+        (502, b'{"error": "no k7Qx2mZr9TbWv4Lc8NdY"}', r"error is 'no \*\*\*'"),
+        (204, b'{"error": ""}', "an OAuth error$"),
     ],
 )
 def test_everything_else_is_an_error(status, body, said):
@@ -44,6 +66,18 @@ def test_everything_else_is_an_error(status, body, said):
         parse(status, body)
 
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Invalid refresh token", "The token has been revoked", "refused grant", "Token expired."],
+)
+def test_a_sentence_about_what_was_presented_is_the_servers(said):
+    """Authorization servers in the field write a sentence for a code; a gateway knows no token."""
+    with pytest.raises(OAuthError) as caught:
+        parse(400, json.dumps({"error": said}).encode())
+
+    assert caught.value.error == said
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])

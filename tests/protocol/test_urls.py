@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.protocol.urls import Origin, is_loopback, origin_of, require_secure_url
+from aritma_auth.protocol.urls import Origin, add_query, is_loopback, origin_of, require_secure_url
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,28 @@ def test_http_never_leaves_the_machine(url):
 
     assert parsed.scheme == "https" or is_loopback(parsed.raw_host)
     assert parsed.user is None
+
+
+@pytest.mark.parametrize(
+    ("url", "query", "whole"),
+    [
+        ("https://a.example/x", "a=1", "https://a.example/x?a=1"),
+        ("https://a.example/x?", "a=1", "https://a.example/x?a=1"),
+        ("https://a.example/x?p=b2c_1&", "a=1&a=2", "https://a.example/x?p=b2c_1&a=1&a=2"),
+        ("https://a.example/x?client_id=b", "client_id=a", "https://a.example/x?client_id=a"),
+        (
+            "https://a.example/x?client%5Fid=b&p=1",
+            "client_id=a",
+            "https://a.example/x?p=1&client_id=a",
+        ),
+        (
+            "https://a.example/x?client_id&p=1?2",
+            "client_id=a",
+            "https://a.example/x?p=1?2&client_id=a",
+        ),
+        ("https://a.example/x?client_id=b", "", "https://a.example/x?client_id=b"),
+    ],
+)
+def test_no_parameter_is_sent_twice(url, query, whole):
+    """An endpoint's own query is kept, but for the parameters that we send (RFC 6749 §3.1)."""
+    assert add_query(url, query) == whole

@@ -108,6 +108,9 @@ async def test_a_newer_failure_is_not_overwritten_by_a_look(clock):
         pytest.param(aa.OAuthError("invalid_request", status=400), id="invalid_request"),
         pytest.param(aa.OAuthError("unauthorized_client", status=403), id="403"),
         pytest.param(aa.OAuthError("access_denied", status=400), id="access_denied"),
+        pytest.param(aa.OAuthError("Invalid refresh token", status=400), id="a sentence"),
+        pytest.param(aa.OAuthError("inactive_user", status=400), id="a code of the server's own"),
+        pytest.param(aa.OAuthError("interaction_required", status=403), id="OpenID's 403"),
     ],
 )
 @pytest.mark.parametrize("grant", [aa.SignedInGrant("alice"), aa.RefreshTokenGrant("first")])
@@ -148,6 +151,8 @@ async def test_a_refresh_token_that_was_dead_from_the_start_is_the_same_error(cl
     [
         pytest.param(PAGE, id="a page of something in between"),
         pytest.param(aa.InvalidResponseError("page", status=403), id="a firewall's 403"),
+        pytest.param(aa.OAuthError("waf_blocked", status=403), id="a firewall's own code"),
+        pytest.param(aa.OAuthError("country_not_allowed", status=403), id="a gateway's own code"),
         pytest.param(aa.InvalidResponseError("page", status=404), id="an ingress without backend"),
         pytest.param(aa.InvalidClientError("invalid_client", status=401), id="the client's fault"),
         pytest.param(aa.OAuthError("invalid_scope", status=400), id="a scope"),
