@@ -127,6 +127,19 @@ async def test_the_servers_retry_after_is_obeyed(sandbox, waiting):
     assert waiting.slept == [5, 42]
 
 
+@pytest.mark.parametrize(("lifetime", "retry_after"), [(600, 3600), (600, 596), (30, 60)])
+async def test_no_pause_goes_beyond_the_codes_life(sandbox, waiting, lifetime, retry_after):
+    """A Retry-After that ends after the code is told at once, and not after it."""
+    sandbox.clock.freeze()
+    authorization = await waiting.start()
+    waiting.authorization = attrs.evolve(authorization, expires_at=sandbox.clock.time() + lifetime)
+    waiting.happenings[1] = lambda: sandbox.faults.fail_next(429, retry_after=retry_after)
+    with pytest.raises(aa.ExpiredTokenError, match="the server could not be asked"):
+        await waiting.complete()
+
+    assert waiting.slept == [5]
+
+
 async def test_the_end_user_may_deny_the_device(waiting):
     """Polling ends when the end-user denies the request."""
     await waiting.start()

@@ -424,9 +424,10 @@ async def test_the_client_says_what_can_be_presented_once(monkeypatch, act, is_o
     [
         lambda client: client.fetch_token(aa.RefreshTokenGrant("r")),
         lambda client: client.fetch_token(aa.BackchannelGrant("a")),
+        lambda client: client.fetch_token(aa.CustomGrant("authorization_code", {"code": "c"})),
         lambda client: client.revoke("r"),
     ],
-    ids=["refresh token", "backchannel", "revocation"],
+    ids=["refresh token", "backchannel", "code", "revocation"],
 )
 async def test_a_kept_connection_that_dies_does_not_take_a_one_time_request_along(scheme, act):
     """The server closes the kept connection as soon as a second request arrives on it."""

@@ -233,29 +233,37 @@ async def test_the_last_attempt_ends_with_the_refresh(clock):
     assert left == [30.0, pytest.approx(15.0, abs=0.01)]
 
 
-async def test_closing_a_pool_can_be_repeated(clock):
-    """A call that was cut short goes on where it was."""
+@pytest.mark.parametrize("keys", [(), ("a",), ("a", "b", "c")], ids=["provider", "pool", "three"])
+@pytest.mark.parametrize("cuts", [1, 3])
+async def test_closing_can_be_repeated(clock, keys, cuts):
+    """A call that was cut short goes on where it was, of a provider and of a pool of some."""
     client = FakeClient(clock)
     grant = aa.RefreshTokenGrant("first")
+    provider = aa.TokenProvider(client, grant, clock=clock)
     pool = aa.TokenProviderPool(lambda key: aa.TokenProvider(client, grant, clock=clock))
-    answer = client.hold()
-    caller = asyncio.ensure_future(pool.get_token("a"))
+    closing = pool if keys else provider
+    providers = [pool.provider(key) for key in keys] or [provider]
+    answers = [client.hold() for _ in providers]
+    callers = [asyncio.ensure_future(each.get_token()) for each in providers]
     await settle()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(pool.aclose(), 0.05)
-    again = asyncio.ensure_future(pool.aclose())
+    for _ in range(cuts):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(closing.aclose(), 0.02)
+    again = asyncio.ensure_future(closing.aclose())
     await settle()
     is_waiting = not again.done()
-    answer.set_result(client.make_token(refresh_token="second"))
+    for answer in answers:
+        answer.set_result(client.make_token(refresh_token="second"))
     await again
-    await pool.aclose()
+    await closing.aclose()
 
     assert is_waiting
     assert client.in_flight == 0
-    assert (await caller).refresh_token == "second"
+    assert {(await caller).refresh_token for caller in callers} == {"second"}
 
 
-async def test_set_token_is_written_although_its_caller_is_cancelled(clock):
+@pytest.mark.parametrize("turns", [1, 2, 5, 40])
+async def test_set_token_is_written_although_its_caller_is_cancelled(clock, turns):
     """Once called it is written: the store has the sign-in, and the next process finds it."""
     store = aa.MemoryTokenStore()
     gate = asyncio.Event()
@@ -269,7 +277,8 @@ async def test_set_token_is_written_although_its_caller_is_cancelled(clock):
     grant = aa.SignedInGrant("alice")
     one, other = (Rig(clock, grant=grant, store=store) for _ in range(2))
     caller = asyncio.ensure_future(one.provider.set_token(rotated(one, refresh_token="new")))
-    await settle()
+    for _ in range(turns):
+        await asyncio.sleep(0)
     caller.cancel()
     await settle()
     gate.set()

@@ -356,11 +356,12 @@ def test_a_picking_middleware_tells_its_origins():
     )
 
 
-async def test_refresh_tokens_of_services_fill_no_pool():
+@pytest.mark.parametrize("keys", [50, 100, 500])
+async def test_refresh_tokens_of_services_fill_no_pool(keys):
     """A service's grant gets another token, so the refresh token that came with it may go."""
     makers = Makers()
     pool = aa.TokenProviderPool(makers, max_size=10)
-    for number in range(100):
+    for number in range(keys):
         pool.provider(number)
         client = makers.clients[number]
         client.answers = [client.make_token(refresh_token=f"refresh-{number}")]
@@ -380,12 +381,13 @@ async def test_an_end_users_refresh_token_stays_in_the_pool():
     assert len(pool) == 3
 
 
-async def test_a_sign_in_that_its_store_has_not_stays_in_the_pool():
+@pytest.mark.parametrize("trouble", [{"save"}, {"load"}, {"load", "save", "lease"}], ids=str)
+async def test_a_sign_in_that_its_store_has_not_stays_in_the_pool(trouble):
     """The store was away at the sign-in: the provider is the only copy until it has written it."""
     store = FailingStore()
     makers = Makers(grant=aa.SignedInGrant("alice"), store=store)
     pool = aa.TokenProviderPool(makers, max_size=1)
-    store.failing = {"save"}
+    store.failing = trouble
     token = aa.Token("x", refresh_token="y", expires_at=makers.clock.time() + 3600)
     await pool.provider("a").set_token(token)
     for number in range(3):

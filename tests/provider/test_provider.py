@@ -551,8 +551,11 @@ async def test_set_token_puts_a_token_in_place(rig):
     assert rig.client.requests == 0
 
 
-async def test_set_token_leaves_nothing_behind_but_the_token(rig):
+@pytest.mark.parametrize("before", [(), ("get_token",), ("forget",), ("get_token", "forget")])
+async def test_set_token_leaves_nothing_behind_but_the_token(rig, before):
     """Without a store nothing that refreshes is made, since a process may have thousands."""
+    for method in before:
+        await getattr(rig.provider, method)()
     await rig.provider.set_token(Token("mine", expires_at=rig.clock.time() + 100))
 
     assert refresher_of(rig.provider) is None
@@ -673,8 +676,9 @@ async def test_a_sleeping_monotonic_clock_is_corrected_by_the_wall_clock():
     assert await rig.get() == "token-2"
 
 
+@pytest.mark.parametrize("slept", [1400, 3000, 3599])
 @pytest.mark.parametrize("counts_suspend", [True, False])
-async def test_a_sleep_during_the_request_counts(counts_suspend):
+async def test_a_sleep_during_the_request_counts(counts_suspend, slept):
     """The lifetime counts from when the request left, also if the monotonic clock stood still."""
     clock = FakeClock(counts_suspend=counts_suspend)
     rig = Rig(clock)
@@ -682,20 +686,21 @@ async def test_a_sleep_during_the_request_counts(counts_suspend):
     caller = asyncio.create_task(rig.get())
     await settle()
     token = rig.client.make_token()
-    clock.wall += 3000
-    clock.mono += 3000 if counts_suspend else 0
+    clock.wall += slept
+    clock.mono += slept if counts_suspend else 0
     answer.set_result(token)
     await caller
     left = rig.provider.status().expires_in
-    clock.wall += 601
-    clock.mono += 601 if counts_suspend else 0
+    clock.wall += 3600 - slept
+    clock.mono += 3600 - slept if counts_suspend else 0
 
-    assert left == pytest.approx(600)
+    assert left == pytest.approx(3600 - slept)
     assert rig.provider.status().freshness == "expired"
     await rig.provider.aclose()
 
 
-async def test_a_freeze_between_the_refresh_and_the_waiters_waking_counts(rig):
+@pytest.mark.parametrize("seconds", [3600, 3601, 86_400])
+async def test_a_freeze_between_the_refresh_and_the_waiters_waking_counts(rig, seconds):
     """A waiter looks at the clock when it serves, and starts over if the token has ended."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
@@ -703,7 +708,7 @@ async def test_a_freeze_between_the_refresh_and_the_waiters_waking_counts(rig):
     flight = flight_of(rig.provider)
     answer.set_result(None)
     # The flight's own callback runs before the waiter wakes.
-    flight.task.work.add_done_callback(lambda _: rig.clock.advance(3601))
+    flight.task.work.add_done_callback(lambda _: rig.clock.advance(seconds))
 
     assert await caller == "token-2"
 

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 import aritma_auth as aa
 from support.fakes import settle
-from support.rig import DOWN, REFUSED, SPENT, Rig, presented, rotated
+from support.loopback import serving
+from support.rig import DOWN, GRANT, REFUSED, SPENT, Rig, presented, rotated
 from support.signing import sign
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -227,16 +229,18 @@ async def test_a_pause_ends_with_the_token(clock, page):
     assert await rig.get() == "token-2"
 
 
-@pytest.mark.parametrize("seconds", [1, 3])
-async def test_a_short_retry_after_does_not_abolish_the_backoff(clock, seconds):
+@pytest.mark.parametrize("seconds", [0.2, 1, 3])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_short_retry_after_does_not_abolish_the_backoff(clock, status, seconds):
     """Five minutes of "come back in a second" cost no more requests than five of silence."""
     counts = []
-    for error in (DOWN, aa.TransportError("busy", retry_after=seconds)):
+    busy = aa.InvalidResponseError("busy", status=status, retry_after=seconds)
+    for error in (DOWN, busy):
         rig = Rig(clock)
         rig.draw = 0.5
         rig.client.answers = [error] * 1000
         for _ in range(60):
-            with pytest.raises(aa.TransportError):
+            with pytest.raises(type(error)):
                 await rig.get()
             clock.advance(5)
         counts.append(rig.client.requests)
@@ -271,6 +275,26 @@ async def test_a_complete_response_that_cannot_be_used_is_not_requested_again(cl
         await rig.get()
 
     assert rig.client.requests == 1
+
+
+@pytest.mark.parametrize("token_type", ["mac", "N_A", "PoP", "", 5])
+async def test_a_token_of_an_unusable_type_is_requested_once(clock, token_type):
+    """The server would issue the same kind again."""
+    requests = []
+
+    async def respond(request):
+        requests.append(await request.text())
+        return web.json_response(
+            {"access_token": "t", "token_type": token_type, "expires_in": 3600}
+        )
+
+    async with serving(respond) as url:
+        client = aa.OAuthClient("id", "secret", environment=aa.Environment.at(url))
+        async with aa.TokenProvider(client, GRANT, clock=clock, on_event=None) as provider:
+            with pytest.raises(aa.InvalidResponseError, match="token_type"):
+                await provider.get_token()
+
+    assert len(requests) == 1
 
 
 async def test_a_server_that_returns_the_rejected_token_is_asked_again_soon(clock):

@@ -76,23 +76,25 @@ def run_jobs(provider, count, seconds=0.0):
     return [asyncio.run(job()) for _ in range(count)]
 
 
-def test_a_sign_in_outlives_jobs_in_its_background_window():
+@pytest.mark.parametrize(("jobs", "seconds"), [(5, 0.0), (2, 0.05), (60, 0.0)])
+def test_a_sign_in_outlives_jobs_in_its_background_window(jobs, seconds):
     """The loop's end waits for the exchange that the first job has begun in the background."""
     client = RotatingServer()
-    tokens = run_jobs(signed_in(client), 5)
+    tokens = run_jobs(signed_in(client), jobs, seconds)
 
     assert client.reused == []
     assert client.requests == 1
     assert tokens[-1] == "token-1"
 
 
-def test_jobs_of_a_service_make_one_request():
+@pytest.mark.parametrize("jobs", [2, 20, 60])
+def test_jobs_of_a_service_make_one_request(jobs):
     """A job on a second loop stays until the refresh has ended, and so spares the next one."""
     client = RotatingServer()
     provider = provider_of(client, SERVICE)
     asyncio.run(provider.get_token())
     client.clock.advance(3000)
-    tokens = run_jobs(provider, 20)
+    tokens = run_jobs(provider, jobs)
 
     assert client.requests == 2
     assert set(tokens) == {"token-2"}
@@ -198,7 +200,7 @@ def stand_still(provider):
 
     async def call():
         with pytest.raises(aa.TokenTimeoutError):
-            await provider.get_token(timeout=0.05)
+            await provider.get_token(timeout=0.3)
 
     loop.run_until_complete(call())
     return loop
@@ -206,7 +208,7 @@ def stand_still(provider):
 
 def test_a_loop_that_stands_still_keeps_its_exchange():
     """Another loop does not present the same refresh token before its redemption time is over."""
-    client = RotatingServer(0.2)
+    client = RotatingServer(0.5)
     provider = signed_in(client)
     client.clock.advance(3600)
     loop = stand_still(provider)
@@ -217,7 +219,7 @@ def test_a_loop_that_stands_still_keeps_its_exchange():
 
     asyncio.run(second())
     requests = client.requests
-    resumed = threading.Timer(0.2, lambda: loop.run_until_complete(asyncio.sleep(0.3)))
+    resumed = threading.Timer(0.2, lambda: loop.run_until_complete(asyncio.sleep(0.6)))
     resumed.start()
     token = asyncio.run(provider.get_token())
     resumed.join()
