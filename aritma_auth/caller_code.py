@@ -27,6 +27,9 @@ from aritma_auth.runtime.tasks import WorkBrokenOffError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OVERDUE = 1.0
+"""Seconds after its end that a sleep may take."""
+
 
 def call(what: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
@@ -141,7 +144,34 @@ class CheckedClock:
         return seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
+        """
+        Wait for so many seconds.
+
+        A sleep that hangs is over a second after its end by its own clock; that of a clock which
+        stands still is not.
+        """
+        loop, end = asyncio.get_running_loop(), self.monotonic() + seconds + _OVERDUE
+        # A plain wait, and no task of its own: a caller who is cancelled ends it at once.
+        limit = asyncio.timeout(None)
+
+        def look() -> None:
+            nonlocal timer
+            if self.monotonic() >= end:
+                limit.reschedule(loop.time())
+            else:
+                timer = loop.call_later(_OVERDUE, look)
+
+        timer = loop.call_later(seconds + _OVERDUE, look)
+        try:
+            async with limit:
+                await self._sleep(seconds)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            timer.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
         what = f"sleep() of the clock {type_name(self._clock)}"
         waiting = call(what, self._clock.sleep, seconds)
         if not isinstance(waiting, Awaitable):

@@ -17,7 +17,17 @@ EMPTY = aa.InvalidResponseError("empty", status=400, problems=("the body is empt
 PAGE = aa.InvalidResponseError("page", status=400, problems=("the body is not JSON",))
 
 
-async def test_a_refusal_is_raised_at_once(clock):
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        REFUSED,
+        aa.OAuthError("unauthorized_client", status=400),
+        aa.OAuthError("invalid_scope", status=400),
+        aa.ConfigurationError("unset"),
+    ],
+    ids=["invalid_client", "unauthorized_client", "invalid_scope", "a setting"],
+)
+async def test_a_refusal_is_raised_at_once(clock, refusal):
     """Within the pause neither the secret nor the store is looked at, whatever the load."""
     store = aa.MemoryTokenStore()
     loads, load = [], store.load
@@ -28,14 +38,14 @@ async def test_a_refusal_is_raised_at_once(clock):
 
     store.load = count
     rig = Rig(clock, store=store)
-    rig.client.answers = [REFUSED] * 100
-    with pytest.raises(aa.InvalidClientError):
+    rig.client.answers = [refusal] * 100
+    with pytest.raises(type(refusal)):
         await rig.get()
     before = rig.client.secret.loads, len(loads)
     for _ in range(9):
         clock.advance(0.1)
         results = await asyncio.gather(*(rig.get() for _ in range(50)), return_exceptions=True)
-        assert {type(result) for result in results} == {aa.InvalidClientError}
+        assert {type(result) for result in results} == {type(refusal)}
 
     assert (rig.client.secret.loads, len(loads)) == before
     assert rig.client.requests == 1
@@ -297,9 +307,10 @@ async def test_a_token_of_an_unusable_type_is_requested_once(clock, token_type):
     assert len(requests) == 1
 
 
-async def test_a_server_that_returns_the_rejected_token_is_asked_again_soon(clock):
+@pytest.mark.parametrize("lifetime", [3600, 600, None])
+async def test_a_server_that_returns_the_rejected_token_is_asked_again_soon(clock, lifetime):
     """The token is not fresh for its whole lifetime, since an API has rejected it."""
-    rig = Rig(clock)
+    rig = Rig(clock, lifetime)
     same = rotated(rig)
     rig.client.answers = [same, same, same]
     await rig.get()

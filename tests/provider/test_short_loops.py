@@ -15,6 +15,7 @@ from aritma_auth.runtime.tasks import silence
 from aritma_auth.stores import MemoryTokenStore
 from support.clock import FakeClock
 from support.fakes import FakeClient, until
+from support.loops import run_leaping
 
 SERVICE = aa.ClientCredentialsGrant("bankservice")
 SIGNED_IN = aa.SignedInGrant("alice")
@@ -55,9 +56,9 @@ def provider_of(client, grant, **settings):
     )
 
 
-def signed_in(client):
+def signed_in(client, **settings):
     """Make a provider of a sign-in whose token is in its background window."""
-    provider = provider_of(client, SIGNED_IN)
+    provider = provider_of(client, SIGNED_IN, **settings)
     now = client.clock.time()
     token = Token("old", issued_at=now, expires_at=now + 3600, refresh_token="refresh-0")
     asyncio.run(provider.set_token(token))
@@ -176,6 +177,32 @@ def test_a_job_whose_token_ends_while_it_stays_keeps_to_its_own_timeout(monkeypa
     asyncio.run(job())
 
 
+@pytest.mark.parametrize("turns", [1, 2, 5])
+@pytest.mark.parametrize("has_store", [False, True])
+def test_the_loop_of_the_sign_in_waits_for_an_exchange_in_its_background(turns, has_store):
+    """The only loop so far has not stayed for it, and ends some turns after it began."""
+    client = RotatingServer()
+    store = MemoryTokenStore(clock=client.clock) if has_store else None
+    provider = provider_of(client, SIGNED_IN, store=store)
+
+    async def job():
+        now = client.clock.time()
+        token = Token("old", issued_at=now, expires_at=now + 3600, refresh_token="refresh-0")
+        await provider.set_token(token)
+        client.clock.advance(3000)
+        await provider.get_token()
+        await until(lambda: client.requests)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    asyncio.run(job())
+    tokens = run_jobs(provider, 3)
+
+    assert client.reused == []
+    assert client.requests == 1
+    assert set(tokens) == {"token-1"}
+
+
 def test_a_cancelled_job_does_not_cut_off_an_exchange():
     """asyncio.run waits for the response to a one-time refresh token, and its token is kept."""
     client = RotatingServer(0.2)
@@ -206,20 +233,22 @@ def stand_still(provider):
     return loop
 
 
-def test_a_loop_that_stands_still_keeps_its_exchange():
+@pytest.mark.parametrize("has_store", [False, True])
+@pytest.mark.parametrize("timeout", [1.1, 1.5, 9.0])
+def test_a_loop_that_stands_still_keeps_its_exchange(timeout, has_store):
     """Another loop does not present the same refresh token before its redemption time is over."""
-    client = RotatingServer(0.5)
-    provider = signed_in(client)
+    client = RotatingServer(0.35)
+    provider = signed_in(client, store=MemoryTokenStore(clock=client.clock) if has_store else None)
     client.clock.advance(3600)
     loop = stand_still(provider)
 
     async def second():
         with pytest.raises(aa.TokenTimeoutError):
-            await provider.get_token(timeout=1.5)
+            await provider.get_token(timeout=timeout)
 
-    asyncio.run(second())
+    run_leaping(second())
     requests = client.requests
-    resumed = threading.Timer(0.2, lambda: loop.run_until_complete(asyncio.sleep(0.6)))
+    resumed = threading.Timer(0.05, lambda: loop.run_until_complete(asyncio.sleep(0.2)))
     resumed.start()
     token = asyncio.run(provider.get_token())
     resumed.join()
