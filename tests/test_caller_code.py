@@ -13,8 +13,10 @@ from aritma_auth.caller_code import require_clock
 from aritma_auth.events import TokenForgotten
 from aritma_auth.events.base import notify
 from aritma_auth.runtime.clock import SystemClock
+from support.clock import LoopClock
 from support.fakes import FakeClient
 from support.internals import memory_of
+from support.loops import run_leaping
 from support.rig import GRANT, Rig
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -458,7 +460,9 @@ async def test_a_clock_whose_sleep_is_no_coroutine_function_is_named():
         await require_clock(clock).sleep(1)
 
 
-@pytest.mark.parametrize("error", [aa.TransportError("x"), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error", [aa.TransportError("x"), aa.TokenTimeoutError("x"), GeneratorExit()]
+)
 async def test_what_a_pause_may_raise_passes(error):
     """An error of the package is the caller's own word; a coroutine that is closed ends so."""
     clock = ToldClock()
@@ -481,6 +485,80 @@ async def test_a_pause_that_is_cancelled_ends_as_cancelled():
 
     with pytest.raises(asyncio.CancelledError):
         await pause
+
+
+class HungClock(LoopClock):
+    """A clock that goes on, stands still from some moment, or fails; its sleeps hang."""
+
+    stands_at = fails_at = float("inf")
+
+    def monotonic(self):
+        now = super().monotonic()
+        if now - self.mono >= self.fails_at:
+            raise LookupError
+        return min(now, self.mono + self.stands_at)
+
+    async def sleep(self, seconds):
+        await asyncio.Event().wait()
+
+
+async def seconds_of(sleep):
+    """Return how long a sleep takes on the running loop, at most a thousand seconds."""
+    loop = asyncio.get_running_loop()
+    began, task = loop.time(), asyncio.ensure_future(sleep)
+    await asyncio.wait((task,), timeout=1000)
+    task.cancel()
+    return loop.time() - began
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 60])
+def test_a_sleep_that_hangs_ends_by_its_own_clock(seconds):
+    """A second after its end it is over, and raises nothing."""
+    clock = require_clock(HungClock())
+    took = run_leaping(seconds_of(clock.sleep(seconds)))
+
+    assert took == pytest.approx(seconds + 1)
+
+
+@pytest.mark.parametrize(("kind", "took"), [("stands_at", 1000), ("fails_at", 6)])
+def test_a_sleep_goes_on_as_long_as_its_clock_stands_still(kind, took):
+    """A clock that a test has stopped has not reached the sleep's end; one that fails never will."""
+    clock = HungClock()
+    setattr(clock, kind, 3.0)
+
+    assert run_leaping(seconds_of(require_clock(clock).sleep(5))) == pytest.approx(took)
+
+
+def answers_nobody(client, _store):
+    client.answers = [aa.TransportError("down", may_have_arrived=False)] * 9
+
+
+def has_no_lease(_client, store):
+    async def acquire(_key, *, seconds):
+        return None
+
+    store.acquire = acquire
+
+
+@pytest.mark.parametrize("trouble", [answers_nobody, has_no_lease])
+@pytest.mark.parametrize("grant", [GRANT, aa.RefreshTokenGrant("first")])
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_refresh_ends_although_its_clocks_sleeps_hang(trouble, grant, has_store):
+    """Between its attempts, and while another process has the lease."""
+    clock = HungClock()
+    client, store = FakeClient(clock), aa.MemoryTokenStore(clock=clock)
+    trouble(client, store)
+
+    async def job():
+        provider = aa.TokenProvider(
+            client, grant, clock=clock, store=store if has_store else None, on_event=None
+        )
+        with contextlib.suppress(aa.TransportError):
+            await provider.get_token()
+        await provider.aclose()
+        return asyncio.get_running_loop().time()
+
+    assert run_leaping(job()) <= aa.RefreshPolicy().refresh_timeout + 2
 
 
 @pytest.mark.parametrize("kind", INTERRUPTS)

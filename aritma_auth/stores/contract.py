@@ -75,12 +75,17 @@ class Entry(Value):
         problem: Why the record cannot be read here, such as another encryption key or a newer
             version; None if it was read. An unreadable entry is not an absent one: it may be a
             sign-in that other processes use. Replace it only with a newer token.
+
+        is_lost: The problem is that all entries are gone, although this process has seen some, as
+            when a disk was unmounted. They may come back; a process that knows a token of this key
+            writes it again.
     """
 
     record: Record
     generation: int = 1
     token_age: float | None = None
     problem: str | None = None
+    is_lost: bool = False
 
     @property
     def token(self) -> Token | None:

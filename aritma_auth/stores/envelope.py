@@ -51,11 +51,11 @@ def unpack(body: bytes, *, key: str, keys: EncryptionKeys | None, now: float) ->
     return unreadable(body, problem)
 
 
-def unreadable(content: bytes, problem: str) -> Kept:
+def unreadable(content: bytes, problem: str, *, is_lost: bool = False) -> Kept:
     """Return an entry for what cannot be read; its generation is made of the content."""
     # Compare and swap needs a generation that changes with the content, and there is no other.
     generation = 1 + int.from_bytes(sha256(content).digest()[:6], "big")
-    return Kept(Entry(Record(), generation, problem=problem))
+    return Kept(Entry(Record(), generation, problem=problem, is_lost=is_lost))
 
 
 def _unpack(body: bytes, key: str, keys: EncryptionKeys | None, now: float) -> Kept:

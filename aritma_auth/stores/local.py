@@ -177,7 +177,7 @@ class LocalTokenStore:
         if found is None:
             return None
         if found.problem is not None:
-            return unreadable(found.content, found.problem)
+            return unreadable(found.content, found.problem, is_lost=found.is_lost)
         return unpack(found.content, key=key, keys=self._keys, now=self._clock.time())
 
     @staticmethod

@@ -48,10 +48,13 @@ class Found:
         content: The bytes; if they must not be read, something that changes when the file does.
 
         problem: Why they must not be read, or None.
+
+        is_lost: There is nothing to read, and everything else is gone too.
     """
 
     content: HiddenBytes
     problem: str | None = None
+    is_lost: bool = False
 
 
 def read_private(path: Path) -> Found | None:
@@ -148,6 +151,25 @@ def has_folder(path: Path) -> bool:
             str(path),
         )
     return True
+
+
+def require_place(path: Path) -> None:
+    """
+    Require that a folder which does not exist could be created.
+
+    Raises:
+        FileNotFoundError: This user may not, as where a volume is not mounted.
+    """
+    place = path.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise FileNotFoundError(
+            errno.ENOENT,
+            "the folder does not exist, and this user cannot create it: mount its volume, or give "
+            "another folder",
+            str(path),
+        )
 
 
 def make_folder(path: Path) -> None:

@@ -6,8 +6,11 @@ import shutil
 import pytest
 
 import aritma_auth as aa
+from aritma_auth.stores import Record
 from support.disk import entry_file, suffixes
-from support.stores import KEY, NEW, OLD
+from support.stores import KEY, NEW, OLD, OTHER_KEY
+
+THIRD_KEY = "2" * 32
 
 
 @pytest.fixture
@@ -27,12 +30,91 @@ async def test_a_folder_may_go_away(store, folder):
     await store.save(KEY, OLD, replaces=0)
     shutil.rmtree(folder)
 
-    assert await store.load(KEY) is None
+    lost = await store.load(KEY)
+    assert lost.is_lost
     next_one = await store.acquire(KEY, seconds=30)
-    assert await store.save(KEY, NEW, replaces=0, fence=next_one.fence)
+    assert await store.save(KEY, NEW, replaces=lost.generation, fence=next_one.fence)
     assert (await store.load(KEY)).record == NEW
     await lease.release()
     await next_one.release()
+
+
+def unmount(folder):
+    folder.rename(folder.with_name("away"))
+
+
+def mount_another(folder):
+    unmount(folder)
+    folder.mkdir(0o700)
+
+
+def mount_one_in_use(folder):
+    mount_another(folder)
+    (folder / entry_file(folder, OTHER_KEY).name).write_text("of another program")
+
+
+GONE = [unmount, mount_another, mount_one_in_use]
+
+
+def mount_again(folder):
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.with_name("away").rename(folder)
+
+
+@pytest.mark.parametrize("go", GONE)
+@pytest.mark.parametrize("how", ["load", "save"])
+async def test_an_entry_of_a_lost_folder_is_not_absent(store, folder, how, go):
+    """Whatever is in its place, nothing says that there was no entry; back again, all is as before."""
+    other = aa.FileTokenStore(folder) if how == "load" else store
+    await store.save(KEY, OLD, replaces=0)
+    await other.load(KEY)
+    go(folder)
+    lost = await other.load(THIRD_KEY)
+
+    assert lost.is_lost
+    assert "was emptied, removed or replaced" in lost.problem
+    assert lost.record == Record()
+    mount_again(folder)
+    assert await other.load(THIRD_KEY) is None
+    assert (await other.load(KEY)).record == OLD
+
+
+async def test_what_is_written_in_the_place_of_a_lost_folder_does_not_stand_for_it(store, folder):
+    """Those who knew their tokens have written them again; of the others nothing is known."""
+    for number in range(20):
+        await store.save(f"{number:032}", OLD, replaces=0)
+    mount_another(folder)
+    for number in range(20):
+        lost = await store.load(f"{number:032}")
+        assert await store.save(f"{number:032}", NEW, replaces=lost.generation)
+
+    assert (await store.load(f"{19:032}")).record == NEW
+    assert (await store.load(f"{20:032}")).is_lost
+    assert await aa.FileTokenStore(folder).load(f"{20:032}") is None
+
+
+async def test_one_entry_that_somebody_removed_is_absent(store, folder):
+    """The others show that the folder is the same."""
+    await store.save(KEY, OLD, replaces=0)
+    await store.save(OTHER_KEY, OLD, replaces=0)
+    entry_file(folder).unlink()
+
+    assert await store.load(KEY) is None
+
+
+@pytest.mark.parametrize("depth", ["tokens", "a/b/tokens"])
+async def test_a_folder_that_could_not_be_made_is_no_empty_one(tmp_path, monkeypatch, depth):
+    """A process that starts where its volume is not mounted may find a folder it cannot write to."""
+    store, access = aa.FileTokenStore(tmp_path / depth), os.access
+    assert await store.load(KEY) is None
+
+    def refuse(path, mode):
+        return path != tmp_path and access(path, mode)
+
+    monkeypatch.setattr(os, "access", refuse)
+    with pytest.raises(aa.StoreError, match="this user cannot create it"):
+        await store.load(KEY)
 
 
 async def test_a_folder_may_be_a_link_to_ones_own(store, folder, tmp_path):

@@ -96,6 +96,17 @@ class View:
         return self.entry is not None and self.entry.problem is not None
 
     @property
+    def is_lost(self) -> bool:
+        """All that the store had is gone, this entry perhaps included."""
+        return self.entry is not None and self.entry.is_lost
+
+    def for_one_who_knows(self) -> "View":
+        """Give it to a process that knows a token: what the store has lost, it has forgotten."""
+        if self.entry is None or not self.is_lost:
+            return self
+        return attrs.evolve(self, entry=attrs.evolve(self.entry, problem=None, is_lost=False))
+
+    @property
     def issued_by(self) -> float:
         """Then its token had been issued: the store may tell its age, whatever wall clocks say."""
         told = None if self.entry is None else self.entry.token_age

@@ -91,6 +91,10 @@ _UNREADABLE = (
     "this process cannot read the stored token: give it the encryption keys, and the version of "
     "aritma_auth, of the process that wrote it"
 )
+_LOST = (
+    "the token store has lost all that it had since this process began: bring it back, as by "
+    "mounting its folder again, or restart the process to begin anew"
+)
 _REFRESHING = "another process is refreshing the token and has not finished: try again later"
 _CHANGING = "the stored token changes faster than it can be claimed: try again later"
 
@@ -154,6 +158,8 @@ class _Step(Situation):
     def _loaded(self, loaded: msg.Loaded) -> msg.Action:
         state, view, now = self.state, loaded.view, self.moment.now
         longest = self.sharing.max_poll * _LONGEST_POLL + self.sharing.store_timeout
+        if state.known.newest.serial:
+            view = view.for_one_who_knows()
         known = state.known.looked(view, now=now, longest=longest)
         is_call = state.purpose is Purpose.WRITE_NOW
         if is_call or known.is_new:
@@ -174,7 +180,7 @@ class _Step(Situation):
         if state.response is not None:
             return self._keep(state.response)
         if view.is_unreadable and not (known.is_reusable or known.owes_sign_in):
-            return self._finish(msg.Raise(self._outage(_UNREADABLE)))
+            return self._finish(msg.Raise(self._outage(_LOST if view.is_lost else _UNREADABLE)))
         found = known.alive_in(view, self.policy, self.moment)
         if found is not None and found.is_spare(self.moment):
             return self._adopt(found)

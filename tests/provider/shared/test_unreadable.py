@@ -148,3 +148,73 @@ async def test_a_successor_is_kept_in_memory_while_the_entry_cannot_be_read(
     clock.advance(10)
     await wrong.get()
     assert presented(wrong) == []
+
+
+GONE = {
+    "unmounted": lambda folder: folder.rename(folder.with_name("away")),
+    "another": lambda folder: (folder.rename(folder.with_name("away")), folder.mkdir(0o700)),
+}
+
+
+@pytest.fixture
+async def lost(clock, tmp_path, request):
+    """Give a store and a provider of alice's over it, whose folder is lost now."""
+    folder = tmp_path / "tokens"
+    store = aa.FileTokenStore(folder)
+    rig = Rig(clock, grant=ALICE, store=store)
+    await rig.provider.set_token(rotated(rig, refresh_token="good"))
+    clock.advance(3600)
+    GONE[request.param](folder)
+    return store, rig
+
+
+@pytest.mark.parametrize("lost", GONE, indirect=True)
+@pytest.mark.parametrize("end_user", ["alice", "bob"])
+async def test_a_lost_folder_asks_no_end_user_to_sign_in(clock, tmp_path, lost, end_user):
+    """A provider that knows no token of its end-user cannot say that there was none."""
+    store, _ = lost
+    fresh = Rig(clock, grant=aa.SignedInGrant(end_user), store=store)
+    with pytest.raises(aa.TransportError, match="lost all that it had") as caught:
+        await fresh.get()
+
+    assert not caught.value.is_permanent
+    assert "emptied, removed or replaced" in fresh.happened(StoreFailed)[0].error
+    folder = tmp_path / "tokens"
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    folder.with_name("away").rename(folder)
+    clock.advance(10)
+    if end_user == "alice":
+        await fresh.get()
+        assert presented(fresh) == ["good"]
+    else:
+        with pytest.raises(aa.ReauthenticationRequiredError):
+            await fresh.get()
+
+
+@pytest.mark.parametrize("lost", GONE, indirect=True)
+async def test_a_token_of_a_lost_folder_is_written_again_by_who_knows_it(clock, lost):
+    """Its sign-in goes on, and so does one that is made anew."""
+    store, rig = lost
+    await rig.get()
+    bob = Rig(clock, grant=aa.SignedInGrant("bob"), store=store)
+    await bob.provider.set_token(rotated(bob, refresh_token="of bob"))
+    clock.advance(3600)
+    for grant in (ALICE, bob.grant):
+        fresh = Rig(clock, grant=grant, store=store)
+        await fresh.get()
+        assert len(presented(fresh)) == 1
+
+    assert presented(rig) == ["good"]
+
+
+@pytest.mark.parametrize("lost", GONE, indirect=True)
+async def test_a_service_goes_on_without_a_lost_folder(clock, lost):
+    """Its grant may be presented again."""
+    store, _ = lost
+    first, other = (Rig(clock, store=store) for _ in range(2))
+
+    assert await first.get() == await other.get() == "token-1"
+    assert other.client.requests == 0
