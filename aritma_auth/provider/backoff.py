@@ -14,6 +14,18 @@ from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
     from aritma_auth.provider.sharing_policy import SharingPolicy
+    from aritma_auth.stores.contract import SharedBackoff
+
+_SHORT, _SHORT_PAUSES = 1.8, 3
+_LEAST_FIRST = 7 / 9
+"""
+The first pauses, in units of ``backoff_base``, and what the first is at least as a part of them.
+
+They sum up to 5 units at least, and none is longer than 1.8. So an outage of five seconds gets
+three token requests, whatever is drawn, and the next one follows its end within two seconds, of
+which a fifth of a second is left for the requests themselves. The first pause alone is drawn: it
+sets apart the processes that have failed together.
+"""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -58,6 +70,7 @@ def plan_retry(
     calm_until: float | None = None,
     alive_until: float | None = None,
     refused: str | None = None,
+    told: "SharedBackoff | None" = None,
 ) -> RetryState:
     """
     Decide when to try again after a failed refresh.
@@ -73,24 +86,43 @@ def plan_retry(
 
         draw: Random number in [0, 1) for the jitter.
 
-        calm_until: Monotonic seconds until which no caller needs a new token; a sixteenth of that
-            time is the shortest pause.
+        calm_until: Monotonic seconds until which no caller needs a new token; after the short
+            pauses a sixteenth of that time is the shortest.
 
         alive_until: Monotonic seconds when the cached token ends: unless the server itself asked
             for a longer pause, it is asked then at the latest, since it may be back.
 
         refused: Fingerprint of the credential and store entry that a permanent refusal is about.
+
+        told: The failure is another process's, as the store tells; nothing was sent here.
     """
+    since = now if previous is None else previous.since
+    if told is not None and not error.is_permanent:
+        # Not the pause of a failure met here: it would begin when the fleet's is over.
+        pause = _asked_for(policy, told.seconds, draw)
+        return RetryState(error, told.count, now + pause, since=since)
     count = 1 if previous is None else previous.count + 1
     pause = _own_pause(policy, error, count, draw)
-    if calm_until is not None and not error.is_permanent:
+    if calm_until is not None and count > _SHORT_PAUSES and not error.is_permanent:
         pause = max(pause, (calm_until - now) / 16)
     if alive_until is not None:
         pause = min(pause, max(0.0, alive_until - now))
     look_at = now + policy.permanent_error_backoff_base if error.is_permanent else float("inf")
     pause = max(pause, _requested_pause(policy, error, draw))
-    since = now if previous is None else previous.since
     return RetryState(error, count, now + pause, look_at, refused, since)
+
+
+def pause_between_attempts(
+    policy: RefreshPolicy, error: AritmaAuthError, attempt: int, draw: float
+) -> float:
+    """
+    Return the pause after the n-th attempt of one refresh, with full jitter.
+
+    Callers wait for it, and the attempts are few: a connection that was lost once costs them half
+    of ``backoff_base`` on average.
+    """
+    pause = draw * _doubled(policy.backoff_base, policy.backoff_cap, attempt)
+    return max(pause, _requested_pause(policy, error, draw))
 
 
 def _own_pause(policy: RefreshPolicy, error: AritmaAuthError, count: int, draw: float) -> float:
@@ -110,8 +142,11 @@ def _requested_pause(policy: RefreshPolicy, error: AritmaAuthError, draw: float)
     """
     if error.retry_after is None or error.is_permanent:
         return 0.0
-    asked = min(error.retry_after, policy.retry_after_cap)
-    return asked * (1 + policy.retry_after_jitter * draw)
+    return _asked_for(policy, error.retry_after, draw)
+
+
+def _asked_for(policy: RefreshPolicy, seconds: float, draw: float) -> float:
+    return min(seconds, policy.retry_after_cap) * (1 + policy.retry_after_jitter * draw)
 
 
 def plan_shared_pause(
@@ -139,8 +174,6 @@ def plan_shared_pause(
 
         alive_for: Seconds that the token in use still lives, or None without one.
     """
-    # Equal jitter (50-100 %), since this pause delays the whole fleet.
-    draw = 0.5 + draw / 2
     pause = _own_pause(policy, error, count, draw)
     if not error.is_permanent:
         pause = min(pause, sharing.shared_backoff_cap)
@@ -150,8 +183,18 @@ def plan_shared_pause(
 
 
 def backoff(policy: RefreshPolicy, count: int, draw: float) -> float:
-    """Return the pause after the n-th transient failure in a row, with full jitter."""
-    return draw * _doubled(policy.backoff_base, policy.backoff_cap, count)
+    """
+    Return the pause after the n-th refresh in a row that failed transiently.
+
+    After the short ones equal jitter, 50-100 % of a limit that doubles: the ninth request of an
+    outage comes after a minute, whatever is drawn.
+    """
+    doublings = max(0, count - _SHORT_PAUSES)
+    limit = _doubled(policy.backoff_base * _SHORT, policy.backoff_cap, doublings + 1)
+    least = 0.5 if doublings else 1.0
+    if count == 1:
+        least = _LEAST_FIRST
+    return limit * (least + (1 - least) * draw)
 
 
 def _doubled(base: float, cap: float, count: int) -> float:

@@ -1,6 +1,7 @@
 """What a provider remembers: its token, its failures, and the last token that an API rejected."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,6 +18,9 @@ from aritma_auth.provider.lifecycle import (
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.values import Value
+
+if TYPE_CHECKING:
+    from aritma_auth.stores.contract import SharedBackoff
 
 _NOT_FORCED = ForcedRefreshLimiter()
 
@@ -152,7 +156,9 @@ class TokenCache:
         """Put the refresh off, since another process is at it."""
         self.current = self.current.postponed(self._clock.monotonic() + seconds)
 
-    def record(self, error: AritmaAuthError, refused: str | None) -> RetryState:
+    def record(
+        self, error: AritmaAuthError, refused: str | None, told: "SharedBackoff | None"
+    ) -> RetryState:
         """
         Return the failures with this one, and when the next refresh may be tried.
 
@@ -160,6 +166,8 @@ class TokenCache:
             error: What went wrong.
 
             refused: Fingerprint of what the error is about if it is permanent, or None.
+
+            told: What the store tells of it if another process has met it, or None.
         """
         lifetime = self.current if self.is_alive else None
         return plan_retry(
@@ -171,6 +179,7 @@ class TokenCache:
             calm_until=None if lifetime is None else lifetime.must_refresh_at,
             alive_until=None if lifetime is None else lifetime.expires_at,
             refused=refused,
+            told=told,
         )
 
     def drop(self, token: Token) -> bool | None:

@@ -94,8 +94,12 @@ class RefreshPolicy(Numbers):
         max_attempts: One refresh sends at most this many token requests. Only the first refresh
             after a success sends more than one, and only if no living token is cached.
 
-        backoff_base: The first pause after a transient failure is at most this long; each further
-            failure doubles it.
+        backoff_base: The unit of the pauses after refreshes that failed transiently. The first
+            pause is 1.4 to 1.8 times as long, the second and third 1.8 times; then a limit of 1.8
+            doubles with each failure, and a pause is drawn from its upper half. An outage of 5 s
+            gets three token requests, one of 60 s at most eight, and a short one's end is noticed
+            within 2 s. The pauses between the attempts of one refresh are up to 1, 2, 4 … times as
+            long, since callers wait.
 
         backoff_cap: No pause after transient failures is longer than this.
 

@@ -36,6 +36,7 @@ from aritma_auth.runtime.tasks import (
 if TYPE_CHECKING:
     from aritma_auth.provider.shared.coordinator import RefreshCoordinator
     from aritma_auth.provider.shared.messages import Postpone
+    from aritma_auth.stores.contract import SharedBackoff
 
 Outcome = IssuedToken | RetryState | Literal[True]
 """
@@ -296,11 +297,9 @@ class TokenRefresher:
             if isinstance(issued, IssuedToken):
                 await self._announce(issued, generation)
                 return await self._accept(issued, generation)
-            if issued is not None:
-                with STATE_LOCK:
-                    if cache.generation == generation:
-                        cache.postpone(issued.seconds)
-            return True
+            if issued is None:
+                return True
+            return await self._stand_back(issued, generation)
         # Only a token is kept of a flight that was given up: its failure is nobody's.
         stop_if_lost()
         return await self._refuse(error, generation)
@@ -324,7 +323,20 @@ class TokenRefresher:
                 self._cache.failure = later
         return later
 
-    async def _obtain(self, failure: RetryState | None) -> "IssuedToken | Postpone | None":
+    async def _stand_back(self, told: "Postpone | SharedBackoff", generation: int) -> Outcome:
+        """Leave the refresh to another process, or its failure."""
+        from aritma_auth.stores.contract import SharedBackoff  # with a store only
+
+        if isinstance(told, SharedBackoff):
+            return await self._refuse(told.error, generation, told)
+        with STATE_LOCK:
+            if self._cache.generation == generation:
+                self._cache.postpone(told.seconds)
+        return True
+
+    async def _obtain(
+        self, failure: RetryState | None
+    ) -> "IssuedToken | Postpone | SharedBackoff | None":
         if self.coordinator is not None:
             return await self.coordinator.refresh()
         # After a failure one request is a probe; more would feed an outage.
@@ -381,12 +393,14 @@ class TokenRefresher:
             if skew:
                 self._settings.report(events.ClockSkewed(skew))
 
-    async def _refuse(self, error: AritmaAuthError, generation: int) -> RetryState:
+    async def _refuse(
+        self, error: AritmaAuthError, generation: int, told: "SharedBackoff | None" = None
+    ) -> RetryState:
         refused = await self._fingerprint() if error.is_permanent else None
         cache = self._cache
         with STATE_LOCK:
             before = cache.failure
-            failure = cache.record(error, refused)
+            failure = cache.record(error, refused, told)
             if cache.generation == generation:
                 cache.failure = failure
             is_alive = cache.is_alive

@@ -21,7 +21,7 @@ from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
 from aritma_auth.protocol.parameters import narrow_resources
 from aritma_auth.protocol.successors import listening_context
 from aritma_auth.protocol.tokens import Token
-from aritma_auth.provider.backoff import backoff
+from aritma_auth.provider.backoff import pause_between_attempts
 from aritma_auth.provider.cache import IssuedToken
 from aritma_auth.provider.settings import Settings
 from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within, stop_if_lost, uninterrupted
@@ -234,10 +234,8 @@ class TokenRequester:
         return enough_to_redeem(self._settings.sharing)
 
     def _pause(self, error: AritmaAuthError, attempt: int) -> float:
-        return max(
-            error.retry_after or 0.0,
-            backoff(self._settings.policy, attempt, self._settings.draw()),
-        )
+        settings = self._settings
+        return pause_between_attempts(settings.policy, error, attempt, settings.draw())
 
     def _pause_within_grace(self, grant: Grant, sent_at: float, ends_at: float) -> float | None:
         """Return the seconds until a lost request must be over, unless the grace ends before."""

@@ -3,7 +3,8 @@ The load that a fleet puts on the identity server: python tests/benchmarks/fleet
 
 Simulates 1 to 10,000 processes with the package's own arithmetic (`plan_lifetime`, `plan_retry`,
 `plan_shared_pause`) on an imagined clock: each on its own without jitter, each on its own with it,
-and all of them with one shared token. Prints a table; ``--figure FILE`` draws it as SVG.
+and all of them with one shared token. Prints a table, and what pauses with full jitter would lead to;
+``--figure FILE`` draws the table as SVG.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 import attrs
 
 from aritma_auth.errors import TransportError
+from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState, plan_retry, plan_shared_pause
 from aritma_auth.provider.lifecycle import plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
@@ -23,7 +25,10 @@ from aritma_auth.provider.sharing_policy import SharingPolicy
 LIFETIME = 3600.0
 SIZES = [1, 10, 100, 1_000, 10_000]
 WAYS = ["alone, no jitter", "alone, jitter", "shared"]
+FULL_JITTER = "alone, full jitter"
+"""A random part of 1, 2, 4 … 300 s, and never less than a sixteenth of the time left."""
 DOWN = TransportError("down")
+TOKEN = Token("x", issued_at=1.0, expires_at=1.0 + LIFETIME)
 
 
 @attrs.define
@@ -37,7 +42,7 @@ class Process:
     failure: RetryState | None = None
 
     def plan(self, issued_at, draw):
-        life = plan_lifetime(self.policy, LIFETIME, issued_at=issued_at, wall=issued_at, draw=draw)
+        life = plan_lifetime(self.policy, TOKEN, issued_at=issued_at, wall=issued_at, draw=draw)
         self.refresh_at, self.must_refresh_at = life.refresh_at, life.must_refresh_at
         self.expires_at = life.expires_at
         self.failure = None
@@ -60,6 +65,9 @@ class Load:
     def peak(self):
         return max(self.seconds.values(), default=0)
 
+    def worst_after(self, start):
+        return max(count for second, count in self.seconds.items() if second >= start)
+
     def between(self, start, end):
         return sum(count for second, count in self.seconds.items() if start <= second < end)
 
@@ -71,7 +79,7 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
     Args:
         size: Processes.
 
-        way: One of `WAYS`.
+        way: One of `WAYS`, or `FULL_JITTER`.
 
         start: Gives the second at which a process's first token was issued.
 
@@ -138,6 +146,8 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
                     alive_until=process.expires_at if is_calm else None,
                 )
                 again = process.failure.not_before
+                if way == FULL_JITTER:
+                    again = now + full_jitter(process, now, draws.random())
             heapq.heappush(queue, (again + draws.random() * 0.01, number))
             continue
         count = 0
@@ -145,6 +155,14 @@ def simulate(size, way, *, start, until, outage=None, seed=1):
         process.plan(now, draws.random())
         heapq.heappush(queue, (process.refresh_at, number))
     return load
+
+
+def full_jitter(process, now, draw):
+    """Give the pause that `FULL_JITTER` means."""
+    pause = draw * min(300.0, 2.0 ** (process.failure.count - 1))
+    if now >= process.expires_at:
+        return pause
+    return min(max(pause, (process.must_refresh_at - now) / 16), process.expires_at - now)
 
 
 SCENES = {
@@ -260,11 +278,14 @@ def main():
     options = parser.parse_args()
     loads = measure()
     print("\n".join(table(loads)))
-    for way in WAYS:
+    scene = SCENES["20 minutes down"]
+    loads["20 minutes down", 10_000, FULL_JITTER] = simulate(10_000, FULL_JITTER, **scene)
+    for way in (*WAYS, FULL_JITTER):
         load = loads["20 minutes down", 10_000, way]
         print(
             f"20 minutes down, 10,000 processes, {way}: {load.between(0, 1200):,} requests into "
-            f"the outage, {load.between(1200, 1500):,} in the 5 minutes after it"
+            f"the outage, {load.between(1200, 1500):,} in the 5 minutes after it, "
+            f"{load.worst_after(1200)} in the worst second of these"
         )
     if options.figure:
         Path(options.figure).write_text(draw_figure(loads) + "\n", "utf-8")

@@ -1,9 +1,10 @@
 """
 The token endpoint is down for 5 and for 60 seconds: python tests/benchmarks/outage.py
 
-Once it responds with 503, once it hangs, while calls go on. The old token is due for a refresh when
-the outage begins, and outlives it. What counts: calls that failed, calls that waited, token requests
-in all and at once, and how soon after the outage there is a new token.
+It responds with 503, or hangs until it breaks its connections at the end, or never responds to what
+came meanwhile, so that the client's time-out ends it. Calls go on. The old token is due for a refresh
+when the outage begins, and outlives it. What counts: calls that failed, calls that waited, token
+requests in all and at once, and how soon after the outage there is a new token.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from stand_ins import Client
 import aritma_auth as aa
 
 OUTAGES, AFTER, PAUSE, STALL = (5.0, 60.0), 14.0, 0.01, 0.05
+WAYS, TIMEOUT = ("503", "hanging", "silent"), 10.0
 DUE = 8
 """An eighth of its lifetime before its end a token is due, whatever moment was drawn."""
 
@@ -21,7 +23,7 @@ DUE = 8
 class FailingClient(Client):
     """A client whose server is down for a while."""
 
-    hangs = False
+    way = "503"
     down_until = 0.0
     in_flight = most_in_flight = 0
     asked_while_down = 0
@@ -32,21 +34,21 @@ class FailingClient(Client):
         try:
             if (left := self.down_until - time.monotonic()) > 0:
                 self.asked_while_down += 1
-                await self.fail(left, timeout)
+                await self.fail(left)
             return await super().fetch_token(grant, timeout=timeout)
         finally:
             self.in_flight -= 1
 
-    async def fail(self, left, timeout):
-        if not self.hangs:
+    async def fail(self, left):
+        if self.way == "503":
             raise aa.InvalidResponseError("it is down", status=503)
-        await asyncio.sleep(min(left, timeout or left))
-        raise aa.TransportError("no answer came in time")
+        await asyncio.sleep(TIMEOUT if self.way == "silent" else min(left, TIMEOUT))
+        raise aa.TransportError("no response came in time")
 
 
-async def measure(outage, *, hangs):
+async def measure(outage, way):
     client = FailingClient()
-    client.hangs = hangs
+    client.way = way
     failed, stalled, calls, recovered = 0, 0, 0, None
     now, left = time.time(), outage + AFTER
     old = aa.Token("old", issued_at=now - (DUE - 1) * left, expires_at=now + left)
@@ -64,15 +66,16 @@ async def measure(outage, *, hangs):
                     recovered = time.monotonic() - up
             stalled += time.monotonic() - started > STALL
             await asyncio.sleep(PAUSE)
+    soon = f"more than {AFTER - 1:.0f}" if recovered is None else f"{recovered:.1f}"
     return (
-        f"{outage:.0f} s, {'hanging' if hangs else '503':8} {calls} calls, failed {failed}, "
-        f"stalled {stalled}; token requests while down {client.asked_while_down}, at once "
-        f"{client.most_in_flight}; a new token {-1 if recovered is None else recovered:.1f} s after"
+        f"{outage:2.0f} s, {way:8} {calls} calls, failed {failed}, stalled {stalled}; token requests "
+        f"while down {client.asked_while_down}, at once {client.most_in_flight}; a new token {soon} s "
+        "after"
     )
 
 
 async def main():
-    runs = [measure(outage, hangs=hangs) for outage in OUTAGES for hangs in (False, True)]
+    runs = [measure(outage, way) for outage in OUTAGES for way in WAYS]
     print(*await asyncio.gather(*runs), sep="\n")
 
 

@@ -14,12 +14,14 @@ from aritma_auth.provider.backoff import (
     ForcedRefreshLimiter,
     RetryState,
     backoff,
+    pause_between_attempts,
     plan_retry,
     plan_shared_pause,
 )
 from aritma_auth.provider.lifecycle import Action, Freshness, decide, plan_lifetime
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.sharing_policy import SharingPolicy
+from aritma_auth.stores import SharedBackoff
 
 POLICY = RefreshPolicy()
 DOWN = TransportError("down")
@@ -184,10 +186,89 @@ def pauses(error, count, draw=0.999, **kwargs):
     return found
 
 
-def test_transient_failures_back_off_with_full_jitter():
-    """The pause is a random part of one second, doubling up to 300."""
-    assert pauses(DOWN, 10) == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 63.9, 127.9, 255.7, 299.7]
-    assert pauses(DOWN, 2, draw=0.0) == [0.0, 0.0]
+def test_transient_failures_back_off():
+    """Three short pauses, of which the first is drawn; then the upper half of a limit that doubles up to 300 s."""
+    assert pauses(DOWN, 4, draw=0.0) == [1.4, 1.8, 1.8, 1.8]
+    assert pauses(DOWN, 12) == [
+        1.8,
+        1.8,
+        1.8,
+        3.6,
+        7.2,
+        14.4,
+        28.8,
+        57.6,
+        115.1,
+        230.3,
+        299.9,
+        299.9,
+    ]
+    assert pauses(DOWN, 12, draw=0.0)[4:] == [3.6, 7.2, 14.4, 28.8, 57.6, 115.2, 150, 150]
+
+
+def alone(error, count, draw, now, lives_for):
+    """Return the pause of a process without a store, whose token lives for so long."""
+    ends = None if lives_for is None else now + lives_for
+    before = None if count == 1 else RetryState(DOWN, count - 1, now)
+    marks = {"calm_until": ends and ends - lives_for / 15, "alive_until": ends}
+    return plan_retry(POLICY, error, before, now=now, draw=draw, **marks).not_before - now
+
+
+def shared(error, count, draw, _now, lives_for):
+    """Return the pause of all who share a store."""
+    return plan_shared_pause(
+        POLICY, SharingPolicy(), error, count=count, draw=draw, alive_for=lives_for
+    )
+
+
+def requests_in(outage, plan, begun, draws, latency, error=DOWN, lives_for=None):
+    """Return when requests were sent in an outage that began at 0, and the first after its end."""
+    sent, now = [], begun
+    while now < outage:
+        sent.append(now)
+        failed_at = now + latency
+        left = None if lives_for is None else lives_for - failed_at
+        now = failed_at + plan(error, len(sent), draws[len(sent) - 1], failed_at, left)
+    return sent, now
+
+
+DRAWS = st.lists(st.floats(0, 1), min_size=40, max_size=40)
+LIVES = st.none() | st.floats(120, 30 * 86400)
+
+
+@pytest.mark.parametrize("plan", [alone, shared])
+@given(
+    begun=st.floats(0, 4.999),
+    draws=DRAWS,
+    latency=st.floats(0, 0.2),
+    lives_for=LIVES,
+)
+def test_a_short_outage_gets_three_requests_and_its_end_is_noticed_soon(
+    plan, begun, draws, latency, lives_for
+):
+    """Whatever is drawn: three in five seconds, and the next one two seconds after their end at the latest."""
+    sent, after = requests_in(5, plan, begun, draws, latency, lives_for=lives_for)
+
+    assert len(sent) <= 3
+    assert after <= 7 + 1e-9
+
+
+@pytest.mark.parametrize("plan", [alone, shared])
+@given(
+    begun=st.floats(0, 59.999),
+    draws=DRAWS,
+    latency=st.floats(0, 10),
+    lives_for=LIVES,
+    retry_after=st.none() | st.floats(0, 60),
+)
+def test_a_minute_of_outage_gets_eight_requests(
+    plan, begun, draws, latency, lives_for, retry_after
+):
+    """Whatever is drawn, and whatever the server asks for."""
+    error = TransportError("down", retry_after=retry_after)
+    sent, _ = requests_in(60, plan, begun, draws, latency, error, lives_for)
+
+    assert len(sent) <= 8
 
 
 def test_permanent_failures_pause_without_jitter():
@@ -206,13 +287,39 @@ def test_retry_after_is_obeyed_capped_and_stretched(asked, draw, pause):
 
 
 def test_while_nobody_needs_a_token_the_pause_is_longer():
-    """It is a sixteenth of the time left to the blocking window at least."""
-    assert pauses(DOWN, 2, draw=0.0, calm_until=160.0) == [10.0, 10.0]
+    """After the short ones it is a sixteenth of the time left to the blocking window at least."""
+    assert pauses(DOWN, 5, draw=0.0, calm_until=160.0) == [1.4, 1.8, 1.8, 10.0, 10.0]
 
 
 def test_back_off_never_overflows():
     """Any number of failures gives the cap, and no OverflowError."""
     assert backoff(POLICY, 10**9, 1.0) == 300.0
+    assert pause_between_attempts(POLICY, DOWN, 10**9, 1.0) == 300.0
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "draw", "pause"),
+    [
+        (DOWN, 1, 0.0, 0.0),
+        (DOWN, 1, 0.5, 0.5),
+        (DOWN, 2, 0.5, 1.0),
+        (TransportError("busy", retry_after=4), 1, 0.5, 4.2),
+    ],
+)
+def test_callers_wait_for_the_next_attempt_with_full_jitter(error, attempt, draw, pause):
+    """It is a random part of 1 s, 2 s and so on, or what the server asks for, stretched."""
+    assert pause_between_attempts(POLICY, error, attempt, draw) == pytest.approx(pause)
+
+
+def test_a_failure_that_the_store_tells_of_has_no_pause_of_its_own():
+    """The fleet's pause counts, which another process has begun, and the fleet's count."""
+    before = RetryState(DOWN, 1, 100.0, since=90.0)
+    told = SharedBackoff(DOWN, count=5, seconds=2.0)
+    failure = plan_retry(POLICY, DOWN, before, now=100.0, draw=0.5, told=told)
+    hostile = SharedBackoff(DOWN, seconds=1e9)
+
+    assert (failure.not_before, failure.count, failure.since) == (102.1, 5, 90.0)
+    assert plan_retry(POLICY, DOWN, None, now=0.0, draw=0.0, told=hostile).not_before == 3600
 
 
 def test_each_caller_gets_an_error_of_its_own():
@@ -300,8 +407,8 @@ def test_a_refresh_is_put_off_up_to_the_hard_window(until, refresh_at):
 @pytest.mark.parametrize(
     ("error", "count", "draw", "pause"),
     [
-        (DOWN, 1, 0.0, 0.5),
-        (DOWN, 1, 1.0, 1.0),
+        (DOWN, 1, 0.0, 1.4),
+        (DOWN, 1, 1.0, 1.8),
         (DOWN, 9, 1.0, 30.0),
         (TransportError("busy", retry_after=100), 1, 1.0, 110.0),
         (REFUSED, 9, 0.0, 256.0),

@@ -28,7 +28,7 @@ from aritma_auth.provider.shared.state import Phase, Purpose, Refresh
 from aritma_auth.provider.token_request import TokenRequester
 from aritma_auth.runtime.lock import STATE_LOCK
 from aritma_auth.runtime.tasks import GuardedTask, stop_if_lost, uninterrupted
-from aritma_auth.stores import Entry
+from aritma_auth.stores import Entry, SharedBackoff
 
 
 class RefreshCoordinator:
@@ -85,12 +85,15 @@ class RefreshCoordinator:
                 self.settings.on_token.announce(served, self.settings.report)
         return state, action
 
-    async def refresh(self) -> IssuedToken | msg.Postpone:
+    async def refresh(self) -> IssuedToken | msg.Postpone | SharedBackoff:
         """
         Adopt the stored token, or lead the refresh for all who share the store.
 
+        Returns:
+            The token, when to look again, or the failure of another process.
+
         Raises:
-            AritmaAuthError: The failure of this process or of another, while no token lives.
+            AritmaAuthError: The failure of this process.
         """
         try:
             return await _Run(self).refresh()
@@ -207,10 +210,12 @@ class _Run:
         self._issued: IssuedToken | None = None
         self._told: Token | None = None
 
-    async def refresh(self) -> IssuedToken | msg.Postpone:
+    async def refresh(self) -> IssuedToken | msg.Postpone | SharedBackoff:
         outcome = await self._run(Purpose.REFRESH)
         if isinstance(outcome, msg.Raise):
-            raise outcome.error
+            if outcome.told is None:
+                raise outcome.error
+            return outcome.told
         if not isinstance(outcome, msg.Serve):
             return msg.Postpone(getattr(outcome, "seconds", 0.0))
         if self._issued is not None and self._issued.token is outcome.token:

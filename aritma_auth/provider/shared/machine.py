@@ -189,9 +189,7 @@ class _Step(Situation):
             return self._write() if state.writes < _CLAIMS else self._give_up(_CHANGING)
         shared = known.backoff_in(view)
         if shared is not None:
-            error = shared.error.copy()
-            error.retry_after = shared.seconds
-            return self._finish(msg.Raise(error))
+            return self._finish(msg.Raise(shared.error, shared))
         if state.fence is None:
             state.phase = Phase.LEASE
             return msg.Acquire()

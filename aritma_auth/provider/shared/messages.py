@@ -5,7 +5,7 @@ import attrs
 from aritma_auth.errors import AritmaAuthError
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.shared.knowledge import View
-from aritma_auth.stores import Record
+from aritma_auth.stores import Record, SharedBackoff
 
 
 @attrs.frozen
@@ -143,9 +143,10 @@ class Postpone:
 
 @attrs.frozen
 class Raise:
-    """The end: an error."""
+    """The end: an error. One that the store tells of has been met by another process."""
 
     error: AritmaAuthError
+    told: SharedBackoff | None = None
 
 
 @attrs.frozen

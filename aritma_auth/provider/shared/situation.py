@@ -5,7 +5,7 @@ import attrs
 from aritma_auth.errors import AritmaAuthError, ConfigurationError, VerificationError
 from aritma_auth.protocol.grants import Grant, RefreshTokenGrant
 from aritma_auth.protocol.json_response import is_ambiguous, is_unusable
-from aritma_auth.provider.backoff import backoff, plan_shared_pause
+from aritma_auth.provider.backoff import pause_between_attempts, plan_shared_pause
 from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Moment
 from aritma_auth.provider.shared.state import Refresh
@@ -132,7 +132,7 @@ class Situation:
             return begin + moment.draw * (end - begin) if is_refresh and begin < end else None
         if not moment.is_patient or state.attempts >= self.policy.max_attempts:
             return None
-        pause = max(error.retry_after or 0.0, backoff(self.policy, state.attempts, moment.draw))
+        pause = pause_between_attempts(self.policy, error, state.attempts, moment.draw)
         return pause if pause < left else None
 
     def shared_backoff(

@@ -46,7 +46,25 @@ async def test_the_shared_pause_grows_and_ends(clock, store):
             replaces=entry_of(store).generation,
         )
 
-    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert pauses == pytest.approx([1.4, 1.8, 1.8, 1.8, 3.6, 7.2, 14.4, 28.8, 30])
+
+
+async def test_a_process_that_finds_the_pause_of_the_others_begins_none_of_its_own(clock, store):
+    """It asks as soon as the shared pause is over, and counts the failures of all."""
+    rig = Rig(clock, store=store)
+    gate = SharedBackoff(DOWN, count=7, seconds=5.0)
+    await store.save(key_for(rig), Record(backoff=gate), replaces=0)
+    with pytest.raises(aa.TransportError) as caught:
+        await rig.get()
+    entry = entry_of(store)
+    await store.save(
+        key_of(store), Record(backoff=attrs.evolve(gate, seconds=0.0)), replaces=entry.generation
+    )
+    clock.advance(caught.value.retry_after)
+
+    assert caught.value.retry_after <= 5.1
+    assert rig.provider.status().failures == 7
+    assert await rig.get() == "token-1"
 
 
 async def test_what_the_server_asks_for_holds_for_all(clock, store):

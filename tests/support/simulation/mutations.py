@@ -253,12 +253,12 @@ MUTATIONS = (
         "a short Retry-After in an outage",
         (
             (
-                "    pause = max(pause, _requested_pause(policy, error, draw))\n    since = now",
-                "    pause = _requested_pause(policy, error, draw) or pause\n    since = now",
+                "    pause = max(pause, _requested_pause(policy, error, draw))\n    return",
+                "    pause = _requested_pause(policy, error, draw) or pause\n    return",
             ),
             (
-                "    return max(pause, _requested_pause(policy, error, draw))\n",
-                "    return _requested_pause(policy, error, draw) or pause\n",
+                "alive_for)\n    return max(pause, _requested_pause(policy, error, draw))\n",
+                "alive_for)\n    return _requested_pause(policy, error, draw) or pause\n",
             ),
             ("is_patient = not self._cache.is_alive and failure is None", "is_patient = True"),
             (
