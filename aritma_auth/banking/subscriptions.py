@@ -9,8 +9,10 @@ from aritma_auth.errors import ConfigurationError, require_count, require_flag, 
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.urls import require_secure_url
+from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 
+@hides_arguments
 def build_subscription_request(
     name: str,
     events: Iterable[str],
@@ -65,7 +67,10 @@ def build_subscription_request(
     if not types:
         raise ConfigurationError("events must name one type at least")
     require_secure_url(delivery_url, "delivery_url")
-    _require_authorization(authorization)
+    required = "a SecretText, such as await secret.load()"
+    require_instance("authorization", required, authorization, SecretText)
+    if not is_field_value(authorization.text):
+        raise ConfigurationError("authorization must be visible ASCII text: it is a header field")
     require_flag("dead_letters", dead_letters)
     _require_end(expires_at)
     limits = {
@@ -98,21 +103,6 @@ def build_subscription_request(
         path="api/subscriptions",
         headers=build_api_headers(context=context),
         json=leave_out_missing(body),
-    )
-
-
-def _require_authorization(given: object) -> None:
-    if isinstance(given, SecretText):
-        if not is_field_value(given.text):
-            raise ConfigurationError(
-                "authorization must be visible ASCII text: it is a header field"
-            )
-        return
-    kind = type(given).__name__
-    # A traceback with local variables would show what was given.
-    del given
-    raise ConfigurationError(
-        f"authorization must be a SecretText, such as await secret.load(); it is of type {kind}"
     )
 
 
