@@ -22,7 +22,7 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.runtime.clock import Clock, SystemClock
-from aritma_auth.runtime.raised import INTERRUPTS, describe_raised
+from aritma_auth.runtime.raised import INTERRUPTS, describe_raised, is_own_cancellation
 from aritma_auth.runtime.tasks import WorkBrokenOffError
 
 P = ParamSpec("P")
@@ -80,6 +80,27 @@ def broken_off(
             may_have_arrived=may_have_arrived,
         )
     return _raised(what, broken.raised)
+
+
+def explain_failure(what: str, error: Exception, *, within: float) -> AritmaAuthError:
+    """
+    Make the error of a caller's coroutine that `run_within` has awaited in vain.
+
+    Args:
+        what: The coroutine's function, for the error.
+
+        error: What `run_within` raised, and no error of this package.
+
+        within: Seconds that the coroutine had.
+    """
+    if isinstance(error, WorkBrokenOffError):
+        return broken_off(what, error)
+    if isinstance(error, TimeoutError):
+        return TransportError(
+            f"{what} did not return within {within:g} seconds: try again later",
+            may_have_arrived=False,
+        )
+    return _raised(what, describe_raised(error))
 
 
 def _raised(what: str, raised: str) -> ConfigurationError:
@@ -186,13 +207,9 @@ class CheckedClock:
             await waiting
         except (AritmaAuthError, GeneratorExit, *INTERRUPTS):
             raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        except BaseException as error:
+            if is_own_cancellation(error):
                 raise
-            # The clock awaited a task that was cancelled from elsewhere.
-            problem = _raised(what, describe_raised(error))
-        except BaseException as error:  # noqa: BLE001 - whatever a caller's clock raises
             problem = _raised(what, describe_raised(error))
         else:
             return

@@ -1,6 +1,5 @@
 """Secrets and where they come from: a value, a variable, a file, a command, or a callable."""
 
-import asyncio
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -262,19 +261,14 @@ async def _call(source: Callable[[], str | Awaitable[str]], origin: str) -> obje
     except (ConfigurationError, KeyboardInterrupt, SystemExit, GeneratorExit):
         # A GeneratorExit may be that of this coroutine, thrown away with its loop.
         raise
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+    except BaseException as error:
+        from aritma_auth.runtime.raised import (  # of wrong callables only
+            describe_raised,
+            is_own_cancellation,
+        )
+
+        if is_own_cancellation(error):
             raise
-        # The callable awaited a task that was cancelled from elsewhere.
-        problem = _describe(error)
-    except BaseException as error:  # noqa: BLE001 - whatever a caller's function raises
-        problem = _describe(error)
+        problem = describe_raised(error)
     # Its own error may hold the secret: its class and its place are named.
     raise ConfigurationError(f"{origin} failed ({problem})")
-
-
-def _describe(error: BaseException) -> str:
-    from aritma_auth.runtime.raised import describe_raised  # of wrong callables only
-
-    return describe_raised(error)

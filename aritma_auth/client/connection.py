@@ -13,7 +13,6 @@ from aritma_auth.errors import (
     ConfigurationError,
     InvalidResponseError,
     OAuthError,
-    TransportError,
     require_seconds,
     wrong_kind,
 )
@@ -30,7 +29,7 @@ from aritma_auth.protocol.http_messages import (
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import Clock
-from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
+from aritma_auth.runtime.tasks import run_within
 
 if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
@@ -358,22 +357,11 @@ class ServerConnection:
             return await run_within(timeout, _load(source), "aritma-auth secret")
         except AritmaAuthError:
             raise
-        except TimeoutError:
-            failure = TransportError(
-                f"the client's credential did not load within {timeout:g} seconds: try again later",
-                may_have_arrived=False,
-            )
-        except WorkBrokenOffError as broken:
-            from aritma_auth.caller_code import broken_off  # of wrong callables only
-
-            failure = broken_off("the source of the client's credential", broken)
         except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
-            from aritma_auth.runtime.raised import describe_raised  # of wrong code only
+            from aritma_auth.caller_code import explain_failure  # of wrong code only
 
-            failure = ConfigurationError(
-                "the source of the client's credential must give it, and raised "
-                f"{describe_raised(error)}"
-            )
+            what = "the source of the client's credential"
+            failure = explain_failure(what, error, within=timeout)
         # Outside the except block: the caught error may hold the secret.
         raise failure
 

@@ -6,13 +6,12 @@ from typing import Self
 
 import attrs
 
-from aritma_auth.caller_code import broken_off, call
+from aritma_auth.caller_code import call, explain_failure
 from aritma_auth.errors import (
     AritmaAuthError,
     ConfigurationError,
     InvalidGrantError,
     OAuthError,
-    TransportError,
 )
 from aritma_auth.protocol.client_auth import ClientCredential, generate_jti
 from aritma_auth.protocol.credentials import CredentialSource
@@ -21,8 +20,7 @@ from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.redaction import HiddenStr, SecretText
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
-from aritma_auth.runtime.raised import describe_raised
-from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
+from aritma_auth.runtime.tasks import run_within
 
 LoadSecret = Callable[[CredentialSource], Awaitable[SecretText]]
 Sign = Callable[[UnsignedJwt], Awaitable[HiddenStr]]
@@ -176,19 +174,8 @@ async def _get_token(source: SubjectTokenSource, within: float) -> Token:
         token = await run_within(within, _ask(source, within), "aritma-auth subject token")
     except AritmaAuthError:
         raise
-    except TimeoutError:
-        problem = TransportError(
-            f"the provider of the subject's token gave none within {within:g} seconds: try again "
-            "later",
-            may_have_arrived=False,
-        )
-    except WorkBrokenOffError as broken:
-        problem = broken_off("the provider of the subject's token", broken)
     except Exception as error:  # noqa: BLE001 - whatever a caller's own source raises
-        problem = ConfigurationError(
-            "the provider of the subject's token must give one, and raised "
-            f"{describe_raised(error)}"
-        )
+        problem = explain_failure("the provider of the subject's token", error, within=within)
     else:
         if isinstance(token, Token):
             return token

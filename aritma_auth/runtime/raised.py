@@ -35,6 +35,19 @@ def describe_raised(error: BaseException) -> str:
     return ", ".join((type(error).__name__, *shown))
 
 
+def is_own_cancellation(error: BaseException) -> bool:
+    """
+    Tell whether an error is the running task's cancellation, and not that of one that it awaited.
+
+    Args:
+        error: What was caught.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def pass_on(interrupt: BaseException) -> None:
     """
     Let an interrupt out of the running loop in its next turn, as asyncio does with a task's.

@@ -48,7 +48,7 @@ def client(timeout=30.0):
     [
         (aa.TransportError("down"), aa.TransportError, "down"),
         (aa.ReauthenticationRequiredError("sign in"), aa.ReauthenticationRequiredError, "sign in"),
-        ("hang", aa.TransportError, "gave none within 0.02 seconds"),
+        ("hang", aa.TransportError, "did not return within 0.02 seconds"),
         (OSError("canary"), aa.ConfigurationError, "raised OSError"),
         (asyncio.CancelledError(), aa.ConfigurationError, "raised CancelledError"),
         ("a token", aa.ConfigurationError, "must give a Token"),

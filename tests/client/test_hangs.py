@@ -100,7 +100,7 @@ async def test_a_secret_that_never_loads_is_not_waited_for(monkeypatch, name, so
     monkeypatch.setattr(tasks, "_GRACE", 0.02)
     client = aa.OAuthClient("id", aa.Secret.from_callable(source), timeout=TIMEOUT)
     async with asyncio.timeout(2 * LIMIT):
-        with pytest.raises(aa.TransportError, match="credential did not load within") as caught:
+        with pytest.raises(aa.TransportError, match="credential did not return within") as caught:
             await AUTHENTICATED[name](client)
 
     assert not caught.value.may_have_arrived
