@@ -17,9 +17,7 @@ from aritma_auth.client.connection import ServerConnection
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, wrong_kind
 from aritma_auth.network.transport import Transport, require_context
-from aritma_auth.protocol.client_auth import (
-    ClientAuth,
-)
+from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import hide

@@ -85,7 +85,7 @@ class ProofMaker:
         method: str,
         url: URL,
         access_token: str | None = None,
-        view: tuple[str, float | None] | None = None,
+        view: ServerView | None = None,
     ) -> HiddenStr:
         """
         Make the proof of one request.
@@ -118,7 +118,7 @@ class ProofMaker:
         self,
         request: HttpRequest,
         access_token: str | None = None,
-        view: tuple[str, float | None] | None = None,
+        view: ServerView | None = None,
     ) -> HttpRequest:
         """
         Return a protocol request with its proof.

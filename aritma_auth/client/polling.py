@@ -18,7 +18,7 @@ from aritma_auth.protocol.tokens import Token
 
 _DAY = 86_400.0
 _NO_CLAIMS = Members()
-_UNHEARD = "the server could not be asked before the time ran out: begin again"
+_UNREACHED = "the server could not be asked before the time ran out: begin again"
 
 
 async def poll_for_token(
@@ -46,7 +46,7 @@ async def poll_for_token(
     Spec: RFC 8628 §3.5; CIBA Core 1.0 §10.1, §11.
     """
     clock = connection.clock
-    pause, is_heard = 0.0 if asks_at_once else interval, True
+    pause, is_reached = 0.0 if asks_at_once else interval, True
     while clock.time() + pause <= expires_at:
         await clock.sleep(pause)
         try:
@@ -59,11 +59,11 @@ async def poll_for_token(
             # slow_down raises the interval for good (RFC 8628 §3.5); backoff after a network
             # error does not.
             pause, interval = longer, longer if is_polling else interval
-            is_heard = is_polling
+            is_reached = is_polling
             if not is_polling and not error.retry_after:
                 # The server may be back before the end, and the end-user may have decided.
                 pause = min(pause, max(interval, (expires_at - clock.time()) / 2))
-    raise ExpiredTokenError("expired_token", advice=None if is_heard else _UNHEARD)
+    raise ExpiredTokenError("expired_token", advice=None if is_reached else _UNREACHED)
 
 
 async def verify_polled_sign_in(

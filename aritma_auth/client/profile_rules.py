@@ -67,12 +67,7 @@ def apply_profile(
         raise ConfigurationError(f"the profile {profile.name} demands: {'; '.join(problems)}")
     return AppliedProfile(
         _name_issuer(client.client_auth),
-        attrs.evolve(
-            environment,
-            discovers=True,
-            api_origins=environment.api_urls,
-            endpoint_origins=tuple(origin.url for origin in environment.endpoint_origins),
-        ),
+        attrs.evolve(environment, discovers=True),
         client.id_token_algorithms or profile.algorithms,
         choose_tls_context(session, certificate),
     )

@@ -72,13 +72,7 @@ class ClientRegistrar:
         certificate: "ClientCertificate | ssl.SSLContext | None" = None,
     ) -> None:
         clock = require_clock(clock)
-        server = Environment.of(environment)
-        self._environment = attrs.evolve(
-            server,
-            discovers=True,
-            api_origins=server.api_urls,
-            endpoint_origins=tuple(origin.url for origin in server.endpoint_origins),
-        )
+        self._environment = attrs.evolve(Environment.of(environment), discovers=True)
         self._clock = clock
         context = certificate and require_context(certificate)
         self._certificate = certificate

@@ -25,7 +25,7 @@ from aritma_auth.protocol.authorization_response import (
     AuthorizationResponse,
     validate_authorization_response,
 )
-from aritma_auth.protocol.callback import Callback, hide_callback
+from aritma_auth.protocol.callback import Callback
 from aritma_auth.protocol.grants import AuthorizationCodeGrant
 from aritma_auth.protocol.parameters import narrow_resources, parse_scope
 from aritma_auth.protocol.redaction import Members
@@ -114,7 +114,6 @@ class SignInFlow:
 
     async def complete(self, request: AuthorizationRequest, callback: Callback) -> SignIn:
         """Validate the authorization response and exchange its code."""
-        callback = hide_callback(callback)
         self._require_own(request)
         response = await self._verified(request, callback)
         now = self._connection.clock.time()

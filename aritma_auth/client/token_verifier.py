@@ -43,6 +43,8 @@ class TokenVerifier:
         algorithms: Signature algorithms that the client accepts, or None for the default ones.
 
         leeway: Seconds that the clocks may differ.
+
+        trusted_audiences: Further audiences that the client trusts with its tokens.
     """
 
     def __init__(

@@ -66,6 +66,8 @@ RESPONSE_TYPES = frozenset(
     }
 )
 
+ALREADY_USED = "a response to this sign-in was accepted already: begin a new one"
+
 _DEFAULT_LIFETIME = 600.0
 _RESERVED = frozenset(
     {
@@ -341,7 +343,7 @@ class AuthorizationRequest:
             StateMismatchError: A response was accepted already.
         """
         if not self.single_use.is_left:
-            raise StateMismatchError(_USED)
+            raise StateMismatchError(ALREADY_USED)
         fields = attrs.asdict(
             self, filter=lambda field, _: field.name != "single_use", recurse=False
         )
@@ -371,6 +373,3 @@ class AuthorizationRequest:
         # An error reporter may show this frame's locals.
         text = HiddenStr(text)
         return parse_pending(text, cls, "pending sign-in")
-
-
-_USED = "a response to this sign-in was accepted already: begin a new one"

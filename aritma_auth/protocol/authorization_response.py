@@ -19,7 +19,7 @@ from aritma_auth.errors import (
     oauth_error,
     wrong_kind,
 )
-from aritma_auth.protocol.authorization_request import AuthorizationRequest
+from aritma_auth.protocol.authorization_request import ALREADY_USED, AuthorizationRequest
 from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
 from aritma_auth.protocol.echoes import hide_echoes
 from aritma_auth.protocol.jwt import parse_unverified_claims
@@ -145,7 +145,7 @@ def validate_authorization_response(
     members = parse_callback(callback, response_mode=request.response_place)
     _require_state(members, request)
     if not request.single_use.take():
-        raise StateMismatchError("a response to this sign-in was accepted already: begin a new one")
+        raise StateMismatchError(ALREADY_USED)
     if not request.created_at - _CLOCK_STEP <= now <= request.created_at + request.lifetime:
         raise StateMismatchError(
             f"the sign-in took too long: the response must arrive within {request.lifetime:g} s; "

@@ -18,7 +18,7 @@ from aritma_auth.errors import (
     VerificationError,
 )
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
-from aritma_auth.protocol.callback import Callback, hide_callback, parse_callback
+from aritma_auth.protocol.callback import Callback, parse_callback
 from aritma_auth.protocol.http_messages import Parameters
 from aritma_auth.protocol.jwe import DecryptionKey, is_encrypted
 from aritma_auth.protocol.jwt import (
@@ -82,7 +82,6 @@ def parse_response_jwt(
 
     Spec: JARM §2.2, §2.3, §2.4.
     """
-    callback = hide_callback(callback)
     members = parse_callback(callback, response_mode=request.response_place)
     text = members.get("response")
     jwt = HiddenStr(text if isinstance(text, str) else "")

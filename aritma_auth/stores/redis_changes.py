@@ -140,7 +140,7 @@ class _Subscription:
             async with asyncio.timeout(self._timeout):
                 await self._pubsub.subscribe(self._channel)
             while (message := await self._next_message()) is not None:
-                self._hear(message)
+                self._receive(message)
         except Exception as error:  # noqa: BLE001 - no exception of redis-py leaves the package
             problem = StoreError(f"Redis failed to notify of changes: {problem_of(error)}")
         finally:
@@ -159,7 +159,7 @@ class _Subscription:
             if not self._waiting:
                 return None
 
-    def _hear(self, message: dict[str, object]) -> None:
+    def _receive(self, message: dict[str, object]) -> None:
         if message["type"] != "message":
             if self._confirmed.done():
                 # redis-py has opened another connection, and a message may have been lost.

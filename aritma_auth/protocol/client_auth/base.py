@@ -26,7 +26,7 @@ class ClientCredential(Value):
 
         secret: The loaded secret or private key, or None for methods without one.
 
-        token_endpoint: Absolute URL that the request goes to.
+        token_endpoint: The token endpoint's URL, which assertions name at every endpoint.
 
         issuer: The authorization server's issuer identifier.
 
