@@ -11,7 +11,7 @@ from yarl import URL
 import aritma_auth as aa
 from aritma_auth.caller_code import require_clock
 from aritma_auth.events import TokenForgotten
-from aritma_auth.events.base import notify
+from aritma_auth.events.listeners import notify
 from aritma_auth.runtime.clock import SystemClock
 from support.clock import LoopClock
 from support.fakes import FakeClient

@@ -76,13 +76,22 @@ def test_every_event_is_public():
         _ = events.nonsense
 
 
-def test_a_service_loads_only_the_events_that_it_sees():
-    """A healthy one needs five classes, and before its first token none but their parent."""
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ("", "listeners"),
+        ("on_event=None", "listeners"),
+        ("on_event=seen.append", "base listeners refreshes"),
+    ],
+)
+def test_a_service_loads_only_the_events_that_it_sees(settings, seen):
+    """A healthy one makes none for a log that would drop them, and else five classes."""
     program = (
         "import sys, asyncio, aritma_auth as aa\n"
         "from aritma_auth.testing import FakeClient\n"
         "names = lambda: {n.split('.')[-1] for n in sys.modules if n.startswith('aritma_auth.events.')}\n"
-        "tokens = aa.TokenProvider(FakeClient(), aa.ClientCredentialsGrant())\n"
+        "seen = []\n"
+        f"tokens = aa.TokenProvider(FakeClient(), aa.ClientCredentialsGrant(), {settings})\n"
         "aa.BearerMiddleware, aa.OAuthClient\n"
         "print(*sorted(names()))\n"
         "asyncio.run(tokens.get_token())\n"
@@ -92,7 +101,7 @@ def test_a_service_loads_only_the_events_that_it_sees():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
 
-    assert ran.stdout.splitlines() == ["base", "base refreshes"]
+    assert ran.stdout.splitlines() == ["listeners", seen]
 
 
 @pytest.mark.parametrize("name", aritma_auth.__all__)

@@ -9,7 +9,8 @@ from aritma_auth.banking.events import ConsentStatusUpdated
 from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import require_count, require_instance, require_seconds, wrong_kind
 from aritma_auth.events import ConsentExpiring, SecretExpiring
-from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.events.base import Event, Listener
+from aritma_auth.events.listeners import log_event, notify, require_listener
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.values import Value

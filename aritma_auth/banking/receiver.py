@@ -44,7 +44,8 @@ from aritma_auth.errors import (
     wrong_kind,
 )
 from aritma_auth.events import DeliveryRefused
-from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.events.base import Event, Listener
+from aritma_auth.events.listeners import log_event, notify, require_listener
 from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.parameters import parse_names
 from aritma_auth.protocol.redaction import HiddenBytes

@@ -10,7 +10,8 @@ from aritma_auth.client.client import OAuthClient
 from aritma_auth.configuration.registration import Registration
 from aritma_auth.errors import StoreError
 from aritma_auth.events import StoreFailed
-from aritma_auth.events.base import Event, Listener, notify
+from aritma_auth.events.base import Event, Listener
+from aritma_auth.events.listeners import notify
 from aritma_auth.protocol.grants import ClientCredentialsGrant, SignedInGrant
 from aritma_auth.provider.provider import TokenProvider
 from aritma_auth.stores import TokenStore

@@ -10,7 +10,7 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost, NoClientAuth
+from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.client_auth.base import require_shared_secret
 from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
@@ -112,6 +112,8 @@ def require_keys(
 def as_client_auth(given: object) -> ClientAuth:
     """Return the authentication that ``client_auth`` stands for."""
     if given is None:
+        from aritma_auth.protocol.client_auth import NoClientAuth  # a service has a secret
+
         return NoClientAuth()
     if isinstance(given, str):
         require_shared_secret(given, ClientSecretPost.method)

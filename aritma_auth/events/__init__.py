@@ -15,6 +15,8 @@ _HOMES = {
     "base": (
         "Event",
         "Listener",
+    ),
+    "listeners": (
         "WaitingListener",
         "log_event",
     ),
@@ -67,8 +69,6 @@ if TYPE_CHECKING:
     from aritma_auth.events.banking import SecretExpiring as SecretExpiring
     from aritma_auth.events.base import Event as Event
     from aritma_auth.events.base import Listener as Listener
-    from aritma_auth.events.base import WaitingListener as WaitingListener
-    from aritma_auth.events.base import log_event as log_event
     from aritma_auth.events.failures import ClockSkewed as ClockSkewed
     from aritma_auth.events.failures import ReauthenticationRequired as ReauthenticationRequired
     from aritma_auth.events.failures import RefreshFailed as RefreshFailed
@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from aritma_auth.events.kept import TokenCallbackFailed as TokenCallbackFailed
     from aritma_auth.events.kept import TokenForgotten as TokenForgotten
     from aritma_auth.events.kept import TokenSet as TokenSet
+    from aritma_auth.events.listeners import WaitingListener as WaitingListener
+    from aritma_auth.events.listeners import log_event as log_event
     from aritma_auth.events.refreshes import FlightEnded as FlightEnded
     from aritma_auth.events.refreshes import FlightStarted as FlightStarted
     from aritma_auth.events.refreshes import TokenAcquired as TokenAcquired

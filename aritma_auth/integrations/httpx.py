@@ -12,7 +12,7 @@ from yarl import URL
 
 from aritma_auth.errors import ConfigurationError, require_instance
 from aritma_auth.events import Listener, NonceRequired, RequestReplayed, log_event
-from aritma_auth.events.base import require_listener
+from aritma_auth.events.listeners import require_listener
 from aritma_auth.optional import require
 from aritma_auth.protocol.dpop import USE_NONCE
 from aritma_auth.protocol.tokens import Token

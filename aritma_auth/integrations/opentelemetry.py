@@ -23,7 +23,8 @@ import attrs
 from aritma_auth.caller_code import require_clock
 from aritma_auth.errors import require_count, require_flag, require_instance
 from aritma_auth.events import FlightEnded, FlightStarted, RefreshFailed
-from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.events.base import Event, Listener
+from aritma_auth.events.listeners import log_event, notify, require_listener
 from aritma_auth.optional import require
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.version import __version__

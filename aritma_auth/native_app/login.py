@@ -21,9 +21,8 @@ from aritma_auth.errors import (
     require_seconds,
 )
 from aritma_auth.events import ReauthenticationRequired, RefreshFailed, RefreshRecovered
-from aritma_auth.events.base import (
-    Event,
-    Listener,
+from aritma_auth.events.base import Event, Listener
+from aritma_auth.events.listeners import (
     WaitingListener,
     log_event,
     notify,

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from aritma_auth.errors import ConfigurationError, require_function, wrong_kind
-from aritma_auth.events.base import Listener, log_event
+from aritma_auth.events.listeners import log_event
 from aritma_auth.provider.middleware import BearerMiddleware, BearerTokenSource
 from aritma_auth.runtime.hidden_arguments import hides_arguments
+
+if TYPE_CHECKING:
+    from aritma_auth.events.base import Listener
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", contravariant=True)
@@ -55,7 +58,7 @@ class KeyedBearerMiddleware(Generic[K]):
         *,
         strict: bool = False,
         keep_authorization: bool = False,
-        on_event: Listener | None = log_event,
+        on_event: "Listener | None" = log_event,
     ) -> None:
         if not hasattr(pool, "provider"):
             raise wrong_kind("pool", "a TokenProviderPool", pool)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from aritma_auth import events
 from aritma_auth.errors import ConfigurationError, require_flag, wrong_kind
-from aritma_auth.events.base import Event, Listener, log_event, notify, require_listener
+from aritma_auth.events.listeners import log_event, notify, require_listener
 from aritma_auth.network.transport import require_verified_request
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.protocol.urls import (
@@ -24,6 +24,7 @@ from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
+    from aritma_auth.events.base import Event, Listener
     from aritma_auth.provider.bound_requests import BoundRequests
     from aritma_auth.provider.cache import TokenCache
 
@@ -115,7 +116,7 @@ class BearerMiddleware:
         *,
         strict: bool = False,
         keep_authorization: bool = False,
-        on_event: Listener | None = log_event,
+        on_event: "Listener | None" = log_event,
     ) -> None:
         if not hasattr(source, "peek"):
             raise wrong_kind("source", "a TokenProvider", source)
@@ -315,7 +316,7 @@ class BearerMiddleware:
         is_first = self._is_first(events.RequestUnsigned, origin)
         self._report(events.RequestUnsigned(origin, is_first=is_first))
 
-    def _is_first(self, kind: type[Event], origin: str) -> bool:
+    def _is_first(self, kind: "type[Event]", origin: str) -> bool:
         """Tell whether such an event is an origin's first; of so many that memory has a bound."""
         told = (kind, origin)
         is_first = told not in self._reported and len(self._reported) < _REMEMBERED
@@ -323,7 +324,7 @@ class BearerMiddleware:
             self._reported.add(told)
         return is_first
 
-    def _report(self, event: Event) -> None:
+    def _report(self, event: "Event") -> None:
         """Tell the listener what happened, and whose token it is about if the source knows."""
         label = getattr(self._source, "label_event", None)
         notify(self._on_event, event if label is None else label(event))

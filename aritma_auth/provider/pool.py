@@ -19,7 +19,7 @@ from aritma_auth.errors import (
     require_instance,
     wrong_kind,
 )
-from aritma_auth.events.base import Listener, log_event
+from aritma_auth.events.listeners import log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
@@ -34,6 +34,7 @@ from aritma_auth.stores.key import require_store
 if TYPE_CHECKING:
     import aiohttp
 
+    from aritma_auth.events.base import Listener
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.keep_alive import IdleKeeper, Keys
     from aritma_auth.provider.keyed_middleware import KeyedBearerMiddleware
@@ -108,7 +109,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         store: "TokenStore | None" = None,
         policy: RefreshPolicy = _POLICY,
         max_size: int = 10_000,
-        on_event: Listener | None = log_event,
+        on_event: "Listener | None" = log_event,
     ) -> "TokenProviderPool[str]":
         """
         Make a pool whose keys are tenants' names, for one client that serves them all.
@@ -313,7 +314,7 @@ class TokenProviderPool(AsyncCloseable, Generic[K]):
         *,
         strict: bool = False,
         keep_authorization: bool = False,
-        on_event: Listener | None = log_event,
+        on_event: "Listener | None" = log_event,
     ) -> "KeyedBearerMiddleware[K]":
         """
         Make the middleware that signs each request with the token of its own key.

@@ -19,7 +19,7 @@ from aritma_auth.errors import (
     require_seconds,
     wrong_kind,
 )
-from aritma_auth.events.base import E, Listener, log_event
+from aritma_auth.events.listeners import log_event
 from aritma_auth.protocol.grants import ClientCredentialsGrant, Grant
 from aritma_auth.protocol.tokens import Token, find_unsendable
 from aritma_auth.provider.backoff import RetryState
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.configuration.registration import Registration
+    from aritma_auth.events.base import E, Listener
     from aritma_auth.protocol.client_auth import ClientAuth
     from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
@@ -119,7 +120,7 @@ class TokenProvider(AsyncCloseable):
         policy: RefreshPolicy = _POLICY,
         sharing: "SharingPolicy | None" = None,
         clock: Clock = SYSTEM_CLOCK,
-        on_event: Listener | None = log_event,
+        on_event: "Listener | None" = log_event,
         on_token: "TokenCallback | None" = None,
         refresh_tokens: "RefreshTokenUsage | None" = None,
         draw: Callable[[], float] = random.random,
@@ -539,7 +540,7 @@ class TokenProvider(AsyncCloseable):
             with STATE_LOCK:
                 self._rest()
 
-    def label_event(self, event: E) -> E:
+    def label_event(self, event: "E") -> "E":
         """
         Say in an event whose token it is about: issuer, client, tenant, pool key, grant and scope.
 

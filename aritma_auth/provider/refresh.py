@@ -15,7 +15,7 @@ from aritma_auth.errors import (
     ReauthenticationRequiredError,
     TransportError,
 )
-from aritma_auth.events.base import WaitingListener, notify_of_wait
+from aritma_auth.events.listeners import WaitingListener, notify_of_wait
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
@@ -269,7 +269,7 @@ class TokenRefresher:
         """Refresh, and report the flight's start and end."""
         settings = self._settings
         started = settings.clock.monotonic()
-        settings.report(events.FlightStarted(flight.number, self._cache.is_alive))
+        settings.report_routine(lambda: events.FlightStarted(flight.number, self._cache.is_alive))
         try:
             outcome = await self._refresh()
         except asyncio.CancelledError:
@@ -281,7 +281,9 @@ class TokenRefresher:
 
     def _report_end(self, flight: Flight[Outcome], outcome: str, started: float) -> None:
         took = self._settings.clock.monotonic() - started
-        self._settings.report(events.FlightEnded(flight.number, outcome, took, len(flight.waiting)))
+        self._settings.report_routine(
+            lambda: events.FlightEnded(flight.number, outcome, took, len(flight.waiting))
+        )
 
     async def _refresh(self) -> Outcome:
         cache = self._cache
@@ -373,13 +375,10 @@ class TokenRefresher:
             )
         if problem is not None:
             return await self._refuse(problem, generation)
-        fingerprint, now = issued.token.fingerprint, settings.clock.monotonic()
-        if issued.is_adopted:
-            age = now - issued.issued_at
-            settings.report(events.TokenAdopted(fingerprint, lifetime.lifetime, age, is_first))
-        else:
-            kind = events.TokenAcquired if is_first else events.TokenRefreshed
-            settings.report(kind(fingerprint, lifetime.lifetime, now - issued.issued_at))
+        now = settings.clock.monotonic()
+        settings.report_routine(
+            lambda: _event_of(issued, lifetime.lifetime, now - issued.issued_at, is_first=is_first)
+        )
         settings.report_recovery(failure, now)
         self._report_skew(settings.client.clock_skew)
         return issued
@@ -457,6 +456,16 @@ def _as_ours(raised: Exception) -> AritmaAuthError:
         f"the client or the store raised {type(raised).__name__}: it must raise an error of "
         "aritma_auth, or return"
     )
+
+
+def _event_of(
+    issued: IssuedToken, lifetime: float, age: float, *, is_first: bool
+) -> "events.Event":
+    fingerprint = issued.token.fingerprint
+    if issued.is_adopted:
+        return events.TokenAdopted(fingerprint, lifetime, age, is_first)
+    kind = events.TokenAcquired if is_first else events.TokenRefreshed
+    return kind(fingerprint, lifetime, age)
 
 
 def _name_of(outcome: Outcome) -> str:

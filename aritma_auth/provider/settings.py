@@ -8,7 +8,7 @@ import attrs
 from aritma_auth import events
 from aritma_auth.environment import Environment
 from aritma_auth.errors import AritmaAuthError, printable, require_instance, wrong_kind
-from aritma_auth.events.base import E, Event, Listener, notify, require_listener
+from aritma_auth.events.listeners import notify, require_listener, takes_routine
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant
@@ -20,6 +20,7 @@ from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 from aritma_auth.runtime.values import Value
 
 if TYPE_CHECKING:
+    from aritma_auth.events.base import E, Event, Listener
     from aritma_auth.provider.announcer import TokenAnnouncer, TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
@@ -80,7 +81,7 @@ class Settings(Value):
     _sharing: "SharingPolicy | None"
     clock: Clock
     draw: Callable[[], float]
-    on_event: Listener | None
+    on_event: "Listener | None"
     key: str = ""
     on_token: "TokenAnnouncer | None" = None
     _refresh_tokens: "RefreshTokenUsage | None" = None
@@ -110,7 +111,7 @@ class Settings(Value):
         """What makes the proofs of a client whose tokens are bound to a key, or None."""
         return getattr(self.client, "proofs", None)
 
-    def label(self, event: E) -> E:
+    def label(self, event: "E") -> "E":
         """Say in an event whose token it is about."""
         client = self.client
         environment = client.environment
@@ -124,10 +125,15 @@ class Settings(Value):
             scope=self.grant.scope or (),
         )
 
-    def report(self, event: Event) -> None:
+    def report(self, event: "Event") -> None:
         """Tell the listener, if there is one, what happened and whose token it is about."""
         if self.on_event is not None:
             notify(self.on_event, self.label(event))
+
+    def report_routine(self, make: "Callable[[], Event]") -> None:
+        """Report an event of every healthy refresh; it is made only if the listener takes it."""
+        if takes_routine(self.on_event):
+            self.report(make())
 
     def report_recovery(self, failure: RetryState | None, now: float) -> None:
         """Report that there is a token again, if refreshes had failed."""
@@ -142,7 +148,7 @@ class ProviderOptions(TypedDict, total=False):
     policy: RefreshPolicy
     sharing: "SharingPolicy | None"
     clock: Clock
-    on_event: Listener | None
+    on_event: "Listener | None"
     on_token: "TokenCallback | None"
     refresh_tokens: "RefreshTokenUsage | None"
 
@@ -155,7 +161,7 @@ def make_settings(
     policy: RefreshPolicy,
     sharing: "SharingPolicy | None",
     clock: Clock,
-    on_event: Listener | None,
+    on_event: "Listener | None",
     on_token: "TokenCallback | None",
     refresh_tokens: "RefreshTokenUsage | None",
     draw: Callable[[], float],

@@ -66,12 +66,14 @@ _NO_TIME = (
 )
 
 
-@attrs.define
 class _Presented:
     """A one-time refresh token that the server has been asked to exchange, since when."""
 
-    refresh_token: str = attrs.field(repr=False)
-    since: float
+    __slots__ = ("refresh_token", "since")
+
+    def __init__(self, refresh_token: str, since: float) -> None:
+        self.refresh_token = refresh_token
+        self.since = since
 
 
 class TokenRequester:

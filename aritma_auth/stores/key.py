@@ -14,7 +14,8 @@ from yarl import URL
 from aritma_auth import events
 from aritma_auth.environment import Environment
 from aritma_auth.errors import ConfigurationError, wrong_kind
-from aritma_auth.events.base import Listener, notify
+from aritma_auth.events.base import Listener
+from aritma_auth.events.listeners import notify
 from aritma_auth.protocol.client_auth import ClientAuth
 from aritma_auth.protocol.grants import Grant, SignedInGrant
 from aritma_auth.protocol.http_messages import Parameters

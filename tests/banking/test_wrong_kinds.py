@@ -5,7 +5,7 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth import banking
-from aritma_auth.events.base import log_event
+from aritma_auth.events.listeners import log_event
 from aritma_auth.protocol.redaction import Members, SecretText
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from support.wrong_kinds import try_method, try_name

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 import aritma_auth as aa
 from aritma_auth.events import StoreFailed
-from aritma_auth.events.base import log_event
+from aritma_auth.events.listeners import log_event
 from aritma_auth.integrations import aiohttp_web, fastapi, httpx, opentelemetry, session_store
 from aritma_auth.integrations.web_addresses import WebPaths
 from aritma_auth.runtime.clock import SYSTEM_CLOCK

@@ -1,6 +1,9 @@
 """The strict converter: a type means exactly that type."""
 
+from unittest import mock
+
 import attrs
+import cattrs
 import pytest
 
 from aritma_auth.protocol.redaction import HiddenStr, Members
@@ -86,3 +89,63 @@ def test_problems_of_other_kinds_are_named_without_detail():
 
     assert len(caught.value.problems) == 1
     assert "ab" not in caught.value.problems[0].replace("invalid", "")
+
+
+@attrs.frozen
+class Nested:
+    text: str
+    count: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Whole:
+    """Every kind of field that a model of the package has."""
+
+    text: str
+    number: WireNumber | None = None
+    scope: WireScope | None = None
+    flag: bool = False
+    since: float = 0.0
+    names: tuple[str, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    urls: dict[str, str] = attrs.field(factory=dict)
+
+
+SCALARS = [None, True, 0, 1, -1.5, float("nan"), float("inf"), 10**400, "", "1", "1.5", "a b"]
+LISTS = [
+    [],
+    ["a", "b"],
+    [1],
+    [None],
+    [["a"]],
+    [{"text": "a"}, {"text": "b", "count": 1}],
+    [{"count": 1}],
+]
+OBJECTS = [{}, {"a": "b"}, {"a": 1}, {"text": "a"}, {"text": "a", "count": True}]
+
+
+def outcome_of(members):
+    try:
+        return structure(members, Whole)
+    except StructureError as error:
+        return error.problems
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Whole)])
+def test_the_quick_converter_takes_nothing_that_the_thorough_one_refuses(name):
+    """An object is read by one that stops at the first problem; another finds all of them."""
+    given = [Members({"text": "a"} | {name: value}) for value in (*SCALARS, *LISTS, *OBJECTS)]
+    quick = [outcome_of(members) for members in given]
+
+    with mock.patch.object(cattrs, "BaseConverter", side_effect=TypeError):
+        thorough = [outcome_of(members) for members in given]
+
+    assert list(map(repr, quick)) == list(map(repr, thorough))
+
+
+def test_a_healthy_response_compiles_no_function():
+    """A compiled function for a class costs more than a service's responses of a day."""
+    with mock.patch.object(cattrs, "Converter", side_effect=AssertionError):
+        value = structure(Members({"text": "a", "nested": [{"text": "b"}]}), Whole)
+
+    assert value == Whole(text="a", nested=(Nested("b"),))

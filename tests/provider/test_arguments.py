@@ -3,7 +3,7 @@
 import pytest
 
 import aritma_auth as aa
-from aritma_auth.events.base import require_listener
+from aritma_auth.events.listeners import require_listener
 from aritma_auth.runtime.clock import SystemClock
 from support.fakes import FakeClient
 from support.rig import GRANT, Rig

@@ -12,9 +12,10 @@ from aritma_auth.runtime.lazy_names import lazy_names
 
 _HOMES = {
     "assertion": ("ClientAssertion", "PrivateKeyJwt"),
-    "base": ("ClientAuth", "ClientCredential", "NoClientAuth", "Proof", "generate_jti"),
+    "base": ("ClientAuth", "ClientCredential", "Proof", "generate_jti"),
     "basic": ("ClientSecretBasic",),
     "post": ("ClientSecretPost",),
+    "public": ("NoClientAuth",),
     "secret_jwt": ("ClientSecretJwt",),
     "certificate": ("SelfSignedTlsClientAuth", "TlsClientAuth"),
     ".credentials": ("CredentialSource", "PlainSecret"),
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.client_auth.assertion import PrivateKeyJwt as PrivateKeyJwt
     from aritma_auth.protocol.client_auth.base import ClientAuth as ClientAuth
     from aritma_auth.protocol.client_auth.base import ClientCredential as ClientCredential
-    from aritma_auth.protocol.client_auth.base import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth.base import Proof as Proof
     from aritma_auth.protocol.client_auth.base import generate_jti as generate_jti
     from aritma_auth.protocol.client_auth.basic import ClientSecretBasic as ClientSecretBasic
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from aritma_auth.protocol.client_auth.certificate import TlsClientAuth as TlsClientAuth
     from aritma_auth.protocol.client_auth.post import ClientSecretPost as ClientSecretPost
+    from aritma_auth.protocol.client_auth.public import NoClientAuth as NoClientAuth
     from aritma_auth.protocol.client_auth.secret_jwt import ClientSecretJwt as ClientSecretJwt
     from aritma_auth.protocol.credentials import CredentialSource as CredentialSource
     from aritma_auth.protocol.credentials import PlainSecret as PlainSecret

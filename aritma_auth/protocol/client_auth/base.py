@@ -47,10 +47,10 @@ class ClientCredential(Value):
 
 
 def generate_jti() -> str:
-    """Generate an identifier for one assertion: 128 random bits."""
-    import secrets  # for assertions only
+    """Generate an identifier for one assertion or proof: 122 random bits (RFC 9449 §4.2)."""
+    import uuid  # aiohttp has loaded it, unlike secrets
 
-    return secrets.token_urlsafe(16)
+    return str(uuid.uuid4())
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -85,21 +85,6 @@ class ClientAuth(ABC):
     @abstractmethod
     def prove(self, credential: ClientCredential) -> Proof:
         """Return the proof for one request."""
-
-
-@attrs.frozen(eq=False, repr=False)
-class NoClientAuth(Value, ClientAuth):
-    """
-    A public client: it names itself and proves nothing.
-
-    Spec: RFC 6749 §2.1, §3.2.1.
-    """
-
-    method: ClassVar[str] = "none"
-
-    def prove(self, credential: ClientCredential) -> Proof:
-        """Name the client."""
-        return Proof((("client_id", credential.client_id),))
 
 
 def require_loaded(credential: ClientCredential, method: str) -> HiddenStr:

@@ -8,7 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from aritma_auth import events
 from aritma_auth.caller_code import WHETHER, Promise
 from aritma_auth.errors import ConfigurationError, StoreError
-from aritma_auth.events.base import Listener, notify
+from aritma_auth.events.base import Listener
+from aritma_auth.events.listeners import notify
 from aritma_auth.provider.shared.returned import A_LEASE, AN_ENTRY, BOTH
 from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.runtime.clock import Clock
