@@ -111,9 +111,7 @@ class ClientCertificate:
         self._thumbprints: tuple[str, ...] = ()
         self._stamp: _Stamp = ()
         self.problem: str | None = None
-        self.ssl_context = _make_context(
-            None if ca_file is None else require_path("ca_file", _PEM_FILE, ca_file)
-        )
+        self.ssl_context = create_context("ca_file", ca_file)
         problem = self._load()
         if problem is not None:
             raise ConfigurationError(problem)
@@ -230,7 +228,19 @@ def _hide(password: object) -> HiddenStr:
     return HiddenStr(password)
 
 
-def _make_context(ca_file: Path | None) -> ssl.SSLContext:
+def create_context(name: str, given: str | os.PathLike[str] | None) -> ssl.SSLContext:
+    """
+    Create a TLS context of version 1.2 or later that verifies servers.
+
+    Args:
+        name: The argument that names the authorities.
+
+        given: A file of their certificates in PEM; None trusts the system's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or has no certificates.
+    """
+    ca_file = None if given is None else require_path(name, _PEM_FILE, given)
     problem = ""
     try:
         if ca_file is not None:
@@ -241,7 +251,7 @@ def _make_context(ca_file: Path | None) -> ssl.SSLContext:
     if problem:
         found = "the system's file" if ca_file is None else show_path(ca_file)
         raise ConfigurationError(
-            f"ca_file must be a file of certificates in PEM, and {found} is none ({problem})"
+            f"{name} must be a file of certificates in PEM, and {found} is none ({problem})"
         )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

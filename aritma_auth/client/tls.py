@@ -3,9 +3,8 @@
 import ssl
 from typing import TYPE_CHECKING
 
-from aritma_auth.certificate import ClientCertificate
+from aritma_auth.certificate import ClientCertificate, create_context
 from aritma_auth.errors import ConfigurationError
-from aritma_auth.files import require_path
 from aritma_auth.network.transport import require_context
 
 if TYPE_CHECKING:
@@ -35,18 +34,9 @@ def create_tls_context(cafile: str | None = None) -> ssl.SSLContext:
 
     Spec: FAPI 2.0 Security Profile §5.2.1; RFC 9325 §3.1, §4.2.
     """
-    if cafile is not None:
-        require_path("cafile", "a file of certificates in PEM, or None", cafile)
-    try:
-        context = ssl.create_default_context(cafile=cafile)
-    except (OSError, ValueError) as error:
-        problem = type(error).__name__
-    else:
-        _restrict(context)
-        return context
-    raise ConfigurationError(
-        f"cafile must be a file of certificates in PEM that can be read ({problem})"
-    )
+    context = create_context("cafile", cafile)
+    _restrict(context)
+    return context
 
 
 def require_strict_tls(context: ssl.SSLContext, what: str) -> None:
@@ -119,5 +109,4 @@ def _tighten(certificate: object) -> ssl.SSLContext:
 
 
 def _restrict(context: ssl.SSLContext) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(_SUITES))

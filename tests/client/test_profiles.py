@@ -245,7 +245,7 @@ def test_the_tls_context_is_strict(tmp_path):
     assert len(older) == 4
     assert all(name.startswith("ECDHE-") and "GCM" in name for name in older)
     require_strict_tls(context, "it")
-    for wrong in (str(tmp_path / "none.pem"), 5):
+    for wrong in (str(tmp_path / "none.pem"), "/dev/zero", 5):
         with pytest.raises(aa.ConfigurationError, match="cafile must be"):
             aa.create_tls_context(wrong)
 
