@@ -161,7 +161,8 @@ async def test_flights_that_are_always_lost_end_after_some_rounds(clock):
     assert rig.client.requests == 10
 
 
-def test_a_callers_timeout_counts_over_all_of_its_flights(clock):
+@pytest.mark.parametrize("timeout", [9, 20, 60])
+def test_a_callers_timeout_counts_over_all_of_its_flights(clock, timeout):
     """It does not start anew with each lost flight."""
     rig = Rig(clock)
 
@@ -173,14 +174,14 @@ def test_a_callers_timeout_counts_over_all_of_its_flights(clock):
     async def job():
         started = asyncio.get_running_loop().time()
         with pytest.raises(aa.TokenTimeoutError):
-            await rig.get(timeout=20)
+            await rig.get(timeout=timeout)
         waited = asyncio.get_running_loop().time() - started
         await rig.provider.aclose()
         return waited
 
     rig.client.fetch_token = cut_off_late
 
-    assert run_leaping(job()) == pytest.approx(20, abs=0.01)
+    assert run_leaping(job()) == pytest.approx(timeout, abs=0.01)
 
 
 @pytest.mark.parametrize("end", ["aclose", "forget"])
@@ -210,14 +211,15 @@ async def test_work_that_is_cancelled_before_its_first_step_is_lost():
     assert single.current is None
 
 
-async def test_the_last_attempt_ends_with_the_refresh(clock):
+@pytest.mark.parametrize(("limit", "took"), [(30, 14), (12, 5), (100, 98)])
+async def test_the_last_attempt_ends_with_the_refresh(clock, limit, took):
     """An attempt that starts late has only the rest of refresh_timeout."""
-    rig = Rig(clock, policy=aa.RefreshPolicy(refresh_timeout=30))
+    rig = Rig(clock, policy=aa.RefreshPolicy(refresh_timeout=limit, max_attempts=2))
     rig.draw = 0.999
     left = []
 
     async def fetch(grant, *, timeout=None):
-        clock.advance(14)
+        clock.advance(took)
         raise aa.TransportError("slow", may_have_arrived=False)
 
     async def watch(seconds, coroutine, **settings):
@@ -230,7 +232,7 @@ async def test_the_last_attempt_ends_with_the_refresh(clock):
         with pytest.raises(aa.TransportError):
             await rig.get()
 
-    assert left == [30.0, pytest.approx(15.0, abs=0.01)]
+    assert left == [limit, pytest.approx(limit - took - 1, abs=0.01)]
 
 
 @pytest.mark.parametrize("keys", [(), ("a",), ("a", "b", "c")], ids=["provider", "pool", "three"])

@@ -568,12 +568,14 @@ async def test_set_token_without_stamps(rig):
     assert rig.provider.status().expires_in == pytest.approx(100)
 
 
-async def test_a_slow_refresh_overwrites_no_newer_token(rig):
+@pytest.mark.parametrize("before", [(), ("older",), ("older", "old")])
+async def test_a_slow_refresh_overwrites_no_newer_token(rig, before):
     """What was put in place meanwhile stays, and a failure of old is not remembered."""
     answer = rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
-    await rig.provider.set_token(Token("newer", expires_at=rig.clock.time() + 3600))
+    for name in (*before, "newer"):
+        await rig.provider.set_token(Token(name, expires_at=rig.clock.time() + 3600))
     answer.set_result(None)
     await caller
 

@@ -6,6 +6,7 @@ import gc
 import inspect
 import logging
 import threading
+import time
 from concurrent.futures import Future
 from functools import partial
 
@@ -97,6 +98,25 @@ async def test_bounded_work_that_finishes_while_it_is_stopped_counts():
     assert await run_within(0.01, work()) == "result"
     with pytest.raises(WorkBrokenOffError):
         await run_within(1, await_a_cancelled_task())
+
+
+@pytest.mark.parametrize("turns", [1, 3, 15])
+async def test_bounded_work_may_take_what_has_arrived_while_the_loop_stood_still(turns):
+    """Its time was over meanwhile, and a few turns later it would have ended."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+
+    async def work():
+        await arrived.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return "result"
+
+    def stand_still():
+        time.sleep(0.03)
+        arrived.set()
+
+    loop.call_soon(stand_still)
+    assert await run_within(0.01, work()) == "result"
 
 
 async def test_a_section_outside_of_any_guarded_task_changes_nothing():

@@ -1,5 +1,5 @@
 """
-What makes two tokens the same: a property over grants, clients, environments, tenants and people.
+What makes two tokens the same: a property over grants, clients, keys, environments and people.
 
 Two providers share an entry if and only if the authorization server could not distinguish their token
 requests, or both hold the sign-in of the same named end-user. The requests are compared here as a
@@ -34,7 +34,19 @@ members = st.dictionaries(
     st.sampled_from(["1", "2", "alice"]),
     max_size=2,
 )
-asked = st.fixed_dictionaries({"scope": scopes, "resource": resources, "extra": members})
+details = st.lists(
+    st.builds(
+        lambda kind, actions, extra: {"type": kind, "actions": actions, **dict(extra)},
+        st.sampled_from(["payment", "account"]),
+        st.lists(st.sampled_from(["read", "pay"]), max_size=1),
+        st.permutations([("amount", 5), ("creditor", {"iban": "1", "name": "x"})]),
+    ),
+    max_size=2,
+)
+asked = st.fixed_dictionaries(
+    {"scope": scopes, "resource": resources, "extra": members},
+    optional={"authorization_details": details},
+)
 RESPONSES = [make_response(), make_response()]
 
 
@@ -96,6 +108,7 @@ grants = st.one_of(
     st.builds(lambda own: aa.ClientCredentialsGrant(**own), asked),
     grants_of(aa.RefreshTokenGrant, secrets),
     grants_of(aa.DeviceCodeGrant, secrets),
+    grants_of(aa.BackchannelGrant, secrets),
     grants_of(aa.DelegationGrant, secrets, provider=st.sampled_from(["idp", "other"])),
     grants_of(
         aa.TokenExchangeGrant,
@@ -161,18 +174,23 @@ authentications = st.sampled_from(
         lambda: aa.Secret("another"),
         lambda: aa.ClientSecretBasic(aa.Secret("secret")),
         lambda: aa.PrivateKeyJwt(aa.Secret("key")),
+        lambda: aa.PrivateKeyJwt(KEYS[0]),
+        lambda: aa.ClientSecretJwt(aa.Secret("s" * 32)),
+        lambda: aa.ClientAssertion(aa.Secret("a.b.c")),
+        lambda: aa.SelfSignedTlsClientAuth(SSL, "one"),
         lambda: aa.TlsClientAuth(SSL),
         lambda: aa.TlsClientAuth(SSL, "one"),
         lambda: aa.TlsClientAuth(SSL, "two"),
     ]
 )
 SSL = ssl.create_default_context()
-parts = st.tuples(st.sampled_from(["client", "other"]), authentications, environments)
+bindings = st.sampled_from([None, *(aa.DPoP(key) for key in KEYS)])
+parts = st.tuples(st.sampled_from(["client", "other"]), authentications, environments, bindings)
 
 
 def client_of(parts):
-    client_id, auth, environment = parts
-    return aa.OAuthClient(client_id, auth(), environment=environment)
+    client_id, auth, environment, dpop = parts
+    return aa.OAuthClient(client_id, auth(), environment=environment, dpop=dpop)
 
 
 clients = parts.map(client_of)
@@ -183,18 +201,28 @@ def respelled(grant, draw):
     form = list(draw(st.permutations(grant.parameters())))
     kind = next(value for name, value in form if name == "grant_type")
     scope = next((value.split() for name, value in form if name == "scope"), None)
-    own = [pair for pair in form if pair[0] not in {"grant_type", "scope", "resource"}]
+    apart = {"grant_type", "scope", "resource", "authorization_details"}
+    own = [pair for pair in form if pair[0] not in apart]
+    # The same members in another order.
+    narrowed = {
+        "authorization_details": [
+            dict(sorted(detail.to_members().items(), reverse=True))
+            for detail in grant.authorization_details
+        ]
+    }
     if not grant.is_requestable:
         # No client can send this by itself; the other grant can be sent.
         return draw(
-            st.sampled_from([grant, aa.CustomGrant("signed_in", {"end_user": grant.end_user})])
+            st.sampled_from([grant, attrs.evolve(grant, **narrowed)])
+            | st.just(aa.CustomGrant("signed_in", {"end_user": grant.end_user}))
         )
     if len(dict(own)) < len(own):
         return grant
     if grant.sources():
         # No text says the same: one that spells whose the source is, is another request.
         spelled = dict(own) | {name: whose(source) for name, source in grant.sources().items()}
-        return draw(st.sampled_from([grant, aa.CustomGrant(kind, spelled, scope=scope)]))
+        custom = aa.CustomGrant(kind, spelled, scope=scope, **narrowed)
+        return draw(st.sampled_from([grant, custom]))
     cut = draw(st.integers(0, len(own)))
     return aa.CustomGrant(
         kind,
@@ -202,6 +230,7 @@ def respelled(grant, draw):
         scope=draw(st.permutations(scope)) if scope else scope,
         resource=[value for name, value in form if name == "resource"],
         extra=dict(own[cut:]),
+        **narrowed,
     )
 
 
@@ -211,7 +240,7 @@ def pairs(draw):
     one, grant = list(draw(parts)), draw(grants)
     other = list(one)
     if draw(st.booleans()):
-        part = draw(st.integers(0, 2))
+        part = draw(st.integers(0, len(one) - 1))
         other[part] = draw(parts)[part]
     second = respelled(grant, draw) if draw(st.booleans()) else draw(grants)
     return (client_of(one), grant), (client_of(other), second)
@@ -243,6 +272,7 @@ def as_the_server_reads(client, grant):
         client.client_id,
         client.client_auth.method,
         client.client_auth.thumbprint,
+        "" if client.dpop is None else client.dpop.thumbprint,
         json.dumps(form),
     )
 
@@ -266,7 +296,7 @@ def test_two_providers_share_an_entry_exactly_if_they_have_one_key(pair):
     async def use(client, grant):
         fake = FakeClient(clock)
         fake.client_id, fake.client_auth = client.client_id, client.client_auth
-        fake.environment = client.environment
+        fake.environment, fake.dpop = client.environment, client.dpop
         provider = aa.TokenProvider(fake, grant, store=store, clock=clock, on_event=None)
         if not grant.is_requestable and (await present(provider)) is None:
             await provider.set_token(fake.make_token(refresh_token="r"))

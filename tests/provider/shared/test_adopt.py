@@ -64,16 +64,17 @@ async def test_a_token_that_was_all_there_was_is_not_served_after_it_was_refused
         await rig.get()
 
 
-async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(clock, store):
+@pytest.mark.parametrize("lifetime", [60, 100, 1800])
+async def test_a_refused_token_is_not_taken_back_from_a_store_that_was_away(clock, store, lifetime):
     """A rejected token is not adopted although it is fresher than the one in hand."""
     rig = Rig(clock, store=store)
     token = await rig.provider.get_token()
     store.failing = {"load"}
     rig.provider.report_rejected(token)
-    rig.client.lifetime = 100
+    rig.client.lifetime = lifetime
     await rig.get()
     store.failing = set()
-    clock.advance(100)
+    clock.advance(lifetime)
 
     assert await rig.get() == "token-3"
 

@@ -97,7 +97,7 @@ async def test_a_sign_in_waits_for_its_lease(clock, store):
 
 
 @pytest.mark.parametrize("ending", ["aclose", "forget"])
-@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("turns", range(8))
 async def test_a_lease_is_given_back_although_its_return_is_cut_short(clock, store, ending, turns):
     """Closing is cancelled while the lease is on its way back."""
     lease = StubbornLease()
