@@ -96,7 +96,27 @@ async def test_a_sign_in_waits_for_its_lease(clock, store):
     assert rig.client.requests == 0
 
 
-@pytest.mark.parametrize("ending", ["aclose", "forget"])
+async def close_pool(provider):
+    pool = aa.TokenProviderPool(lambda _key: provider)
+    pool.provider("a")
+    await pool.aclose()
+
+
+async def leave(provider):
+    async with provider:
+        pass
+
+
+ENDINGS = {
+    "aclose": lambda provider: provider.aclose(),
+    "forget": lambda provider: provider.forget(),
+    "sign_out": lambda provider: provider.sign_out(),
+    "pool": close_pool,
+    "async with": leave,
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_lease_is_given_back_although_its_return_is_cut_short(clock, store, ending, turns):
     """Closing is cancelled while the lease is on its way back."""
@@ -106,7 +126,7 @@ async def test_a_lease_is_given_back_although_its_return_is_cut_short(clock, sto
     rig.client.hold()
     caller = asyncio.create_task(rig.get())
     await settle()
-    leaving = asyncio.create_task(getattr(rig.provider, ending)())
+    leaving = asyncio.create_task(ENDINGS[ending](rig.provider))
     for _ in range(turns):
         await asyncio.sleep(0)
     leaving.cancel()
