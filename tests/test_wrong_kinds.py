@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import inspect
 import math
+import operator
 import ssl
 
 import pytest
@@ -17,7 +18,7 @@ import aritma_auth as aa
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.testing import FakeClient
-from support.sign_ins import make_request
+from support.sign_ins import make_request, make_response
 from support.wrong_kinds import sign, try_all, try_method, try_name
 
 pytestmark = pytest.mark.filterwarnings("ignore:the password grant")
@@ -32,6 +33,7 @@ REGISTERED = aa.RegisteredClient(
     client_id="c", registration_access_token="t", registration_client_uri=API
 )
 DETAILS = [aa.AuthorizationDetail("t")]
+OF_ANY_GRANT = {"scope": "a", "resource": API, "authorization_details": (), "extra": {}}
 
 
 def client():
@@ -73,13 +75,8 @@ MIDDLEWARE = {"origins": [API], "strict": False, "keep_authorization": False, "o
 FOR_TENANTS = {"client_id": "c", "client_auth": "s", "scope": "x", "environment": "production"}
 
 CALLS = {
-    "ClientCredentialsGrant": {
-        "scope": "a",
-        "resource": API,
-        "authorization_details": (),
-        "extra": {},
-    },
-    "AuthorizationCodeGrant": {"response": None},
+    "ClientCredentialsGrant": OF_ANY_GRANT,
+    "AuthorizationCodeGrant": {**OF_ANY_GRANT, "response": make_response()},
     "AuthorizationDetail": {
         "type": "t",
         "actions": (),
@@ -92,15 +89,16 @@ CALLS = {
     "AuthorizationDetail.from_members": {"members": {"type": "t"}},
     "find_ungranted_details": {"requested": DETAILS, "token": aa.Token("t")},
     "parse_granted_details": {"token": aa.Token("t")},
-    "BackchannelGrant": {"auth_req_id": "x"},
-    "CustomGrant": {"name": "n", "fields": {"a": "b"}},
-    "DelegationGrant": {"token": "t", "provider": "p"},
-    "DeviceCodeGrant": {"device_code": "t"},
-    "JwtBearerGrant": {"assertion": "t", "end_user": "p"},
-    "PasswordGrant": {"username": "t", "password": "p"},
-    "RefreshTokenGrant": {"refresh_token": "t"},
-    "SignedInGrant": {"end_user": "t"},
+    "BackchannelGrant": {**OF_ANY_GRANT, "auth_req_id": "x"},
+    "CustomGrant": {**OF_ANY_GRANT, "name": "n", "fields": {"a": "b"}, "is_reusable": True},
+    "DelegationGrant": {**OF_ANY_GRANT, "token": "t", "provider": "p"},
+    "DeviceCodeGrant": {**OF_ANY_GRANT, "device_code": "t"},
+    "JwtBearerGrant": {**OF_ANY_GRANT, "assertion": "t", "end_user": "p"},
+    "PasswordGrant": {**OF_ANY_GRANT, "username": "t", "password": "p"},
+    "RefreshTokenGrant": {**OF_ANY_GRANT, "refresh_token": "t"},
+    "SignedInGrant": {**OF_ANY_GRANT, "end_user": "t"},
     "TokenExchangeGrant": {
+        **OF_ANY_GRANT,
         "subject_token": "t",
         "subject_token_type": "urn:x",
         "actor_token": "a",
@@ -178,6 +176,15 @@ CALLS = {
         "tenant": None,
         "endpoints": {},
         "discovers": False,
+        "published": None,
+    },
+    "Environment.discover": {
+        **SERVER,
+        "issuer": "http://127.0.0.1:1",
+        "endpoints": {},
+        "session": None,
+        "timeout": 1.0,
+        "clock": SYSTEM_CLOCK,
     },
     "Environment.at": {**SERVER, "url": ISSUER, "endpoints": None, "discover": False},
     "Environment.named": {"name": "production"},
@@ -231,6 +238,7 @@ CALLS = {
         "on_event": None,
         "on_token": None,
         "refresh_tokens": aa.RefreshTokenUsage(),
+        "draw": lambda: 0.5,
     },
     "TokenProvider.client_credentials": {**FOR_TENANTS, "session": None},
     "TokenProviderPool": {"factory": lambda _key: None, "max_size": 5, "label": str},
@@ -240,6 +248,7 @@ CALLS = {
         "store": None,
         "policy": aa.RefreshPolicy(),
         "max_size": 4,
+        "on_event": None,
     },
     "EncryptionKeys": {"keys": {"1": bytes(32)}},
     "EncryptionKeys.generate": {"name": "1"},
@@ -286,6 +295,10 @@ METHODS = {
     "for_tenant": (lambda: aa.PRODUCTION, {"tenant": "a", "shares_issuer": False}),
     "endpoint": (lambda: aa.PRODUCTION, {"name": "token_endpoint"}),
     "base_url": (lambda: aa.PRODUCTION, {"api": "bankservice"}),
+    "is_by": (lambda: REQUEST, {"client_id": "c", "issuer": "i"}),
+    "is_for": (lambda: aa.RefreshTokenGrant("r"), {"client_id": "c", "issuer": "i"}),
+    "is_notification": (pending, {"auth_req_id": "a", "token": "t"}),
+    "with_source": (lambda: provider().middleware([API]), {"source": provider()}),
     "encrypt": (lambda: KEYS, {"body": b"x", "place": "p"}),
     "decrypt": (lambda: KEYS, {"encrypted": b"x", "place": "p"}),
     "add": (aa.PendingSignIns, {"request": REQUEST, "return_to": "/"}),
@@ -299,7 +312,14 @@ METHODS = {
     "middleware": (provider, {"origins": None, "strict": False, "keep_authorization": False}),
     "session": (
         provider,
-        {"base_url": API, "origins": [API], "strict": False, "timeout": None, "middlewares": ()},
+        {
+            "base_url": API,
+            "origins": [API],
+            "strict": False,
+            "timeout": None,
+            "middlewares": (),
+            "proxy": None,
+        },
     ),
     "provider": (pool, {"key": 1}),
     "forget": (pool, {"key": 1}),
@@ -376,6 +396,27 @@ def test_every_public_function_and_class_is_tried():
     assert public - made_by_us <= {name.partition(".")[0] for name in CALLS}
 
 
+def named(call):
+    """Give the names of a call's arguments, but for those of another call that it passes on."""
+    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    return {
+        name for name, p in inspect.signature(call).parameters.items() if p.kind not in variadic
+    }
+
+
+def test_every_argument_is_tried():
+    """A new argument comes into the table of its call."""
+    calls = {name: (operator.attrgetter(name)(aa), right) for name, right in CALLS.items()}
+    methods = {name: (getattr(make(), name), right) for name, (make, right) in METHODS.items()}
+    missing = {
+        name: named(call) - set(right)
+        for name, (call, right) in (calls | methods).items()
+        if named(call) - set(right)
+    }
+
+    assert missing == {}
+
+
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_wrong_kind_is_an_error_of_the_package(name):
     """Constructors and functions refuse it, or it was right."""
@@ -388,6 +429,11 @@ async def test_a_wrong_kind_given_to_a_method_is_an_error_of_the_package(name):
     make, right = METHODS[name]
 
     await try_method(make, name, right)
+
+
+async def test_a_wrong_kind_among_several_is_an_error_of_the_package():
+    """Origins are given one by one."""
+    await try_all(lambda url: aa.PRODUCTION.with_api_origins(API, url), {"url": API})
 
 
 async def test_a_wrong_kind_given_to_keep_alive_is_an_error_of_the_package():

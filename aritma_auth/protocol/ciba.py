@@ -27,6 +27,7 @@ from aritma_auth.protocol.redaction import (
     SecretText,
     as_optional_secret,
     as_secret,
+    hide,
     is_same_text,
     require_secret,
 )
@@ -81,7 +82,21 @@ class BackchannelAuthentication(Value):
         return BackchannelGrant(self._auth_req_id)
 
     def is_notification(self, auth_req_id: str, token: str) -> bool:
-        """Tell in constant time whether a notification is of this sign-in."""
+        """
+        Tell in constant time whether a notification is of this sign-in.
+
+        Args:
+            auth_req_id: The identifier that it names.
+
+            token: The bearer token of its ``Authorization`` header.
+
+        Raises:
+            ConfigurationError: An argument is no string.
+        """
+        # The frames of a refusal hold the arguments.
+        auth_req_id, token = hide(auth_req_id), hide(token)
+        require_instance("auth_req_id", "a string", auth_req_id, str)
+        require_instance("token", "a string", token, str)
         expected = self._notification_token
         is_ours = is_same_text(auth_req_id, self._auth_req_id.text)
         return expected is not None and is_same_text(token, expected.text) and is_ours

@@ -8,7 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from aritma_auth.errors import AritmaAuthError
+from aritma_auth.errors import (
+    AritmaAuthError,
+    ConfigurationError,
+    require_count,
+    require_instance,
+    require_seconds,
+)
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
 
@@ -197,3 +203,32 @@ class PairedOperations(Protocol):
     ) -> bool:
         """Do as `TokenStore.save`, and release the lease if the record was written."""
         ...
+
+
+def require_key(key: object) -> None:
+    """Require the argument of every operation: the name of an entry."""
+    require_instance("key", "the name of an entry", key, str)
+    if any("\ud800" <= char <= "\udfff" for char in str(key)):
+        raise ConfigurationError(
+            "key must be text that UTF-8 can encode; it holds a lone surrogate"
+        )
+
+
+def require_write(key: object, record: object, replaces: object, fence: object) -> None:
+    """Require the arguments of `TokenStore.save`."""
+    require_key(key)
+    require_instance("record", "a Record", record, Record)
+    require_count("replaces", replaces)
+    require_count("fence", fence)
+
+
+def require_lease(key: object, seconds: object) -> None:
+    """Require the arguments of `TokenStore.acquire`."""
+    require_key(key)
+    require_seconds("seconds", seconds, above_zero=True)
+
+
+def require_watch(key: object, generation: object) -> None:
+    """Require the arguments of `TokenStore.watch`."""
+    require_key(key)
+    require_count("generation", generation)

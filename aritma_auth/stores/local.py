@@ -23,7 +23,15 @@ from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenBytes
 from aritma_auth.runtime.clock import Clock
 from aritma_auth.runtime.threads import WorkerThreads
-from aritma_auth.stores.contract import Entry, Lease, Record
+from aritma_auth.stores.contract import (
+    Entry,
+    Lease,
+    Record,
+    require_key,
+    require_lease,
+    require_watch,
+    require_write,
+)
 from aritma_auth.stores.encryption import EncryptionKeys
 from aritma_auth.stores.envelope import Kept, pack, unpack, unreadable
 from aritma_auth.stores.file_lease import FileLease
@@ -95,6 +103,7 @@ class LocalTokenStore:
         Raises:
             StoreError: It cannot be read now.
         """
+        require_key(key)
         return await self._in_thread(self._load, key)
 
     async def save(self, key: str, record: Record, *, replaces: int, fence: int = 0) -> bool:
@@ -104,6 +113,7 @@ class LocalTokenStore:
         Raises:
             StoreError: It cannot be written now, as when the disk is full.
         """
+        require_write(key, record, replaces, fence)
         return await self._in_thread(self._save, key, record, replaces, fence)
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
@@ -113,6 +123,7 @@ class LocalTokenStore:
         Raises:
             StoreError: The lock file cannot be used.
         """
+        require_lease(key, seconds)
         name = self._name(key)
         lease = FileLease(
             self._folder / f"{name}.lease",
@@ -127,13 +138,14 @@ class LocalTokenStore:
             raise
         return lease if is_granted else None
 
-    async def watch(self, key: str, *, generation: int) -> None:  # noqa: ARG002 - TokenStore names them
+    async def watch(self, key: str, *, generation: int) -> None:
         """
         Raise, since `can_watch` is False: the provider polls.
 
         Raises:
             StoreError: Always.
         """
+        require_watch(key, generation)
         raise StoreError(f"{self!r} must be polled with load(): its can_watch is False")
 
     async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

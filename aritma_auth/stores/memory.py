@@ -13,7 +13,15 @@ from aritma_auth.caller_code import require_clock
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
-from aritma_auth.stores.contract import Entry, Lease, Record
+from aritma_auth.stores.contract import (
+    Entry,
+    Lease,
+    Record,
+    require_key,
+    require_lease,
+    require_watch,
+    require_write,
+)
 
 _MAX_SIGN_OUTS = 1000
 """Sign-outs that are remembered; each keeps other providers from writing the token back."""
@@ -59,6 +67,7 @@ class MemoryTokenStore:
 
     async def load(self, key: str) -> Entry | None:
         """Return the entry of a key, or None."""
+        require_key(key)
         with self._lock:
             entry, write = self._entries.get(key), self._writes.get(key)
         if entry is None or write is None or entry.record.backoff is None:
@@ -71,6 +80,7 @@ class MemoryTokenStore:
 
     async def save(self, key: str, record: Record, *, replaces: int, fence: int = 0) -> bool:
         """Write a record unless another has been written meanwhile."""
+        require_write(key, record, replaces, fence)
         with self._lock:
             entry, write = self._entries.get(key), self._writes.get(key)
             latest = 0 if write is None else write.fence
@@ -85,6 +95,7 @@ class MemoryTokenStore:
 
     async def acquire(self, key: str, *, seconds: float) -> Lease | None:
         """Request the right to refresh a key's token."""
+        require_lease(key, seconds)
         with self._lock:
             held = self._leases.get(key)
             if held is not None and held.is_held:
@@ -95,6 +106,7 @@ class MemoryTokenStore:
 
     async def watch(self, key: str, *, generation: int) -> None:
         """Wait until the entry has another generation."""
+        require_watch(key, generation)
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             entry = self._entries.get(key)

@@ -14,7 +14,15 @@ from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.secret import Secret
-from aritma_auth.stores.contract import Entry, Lease, Record
+from aritma_auth.stores.contract import (
+    Entry,
+    Lease,
+    Record,
+    require_key,
+    require_lease,
+    require_watch,
+    require_write,
+)
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_changes import ChangeListener, SubscribingClient
@@ -127,6 +135,7 @@ class RedisTokenStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now.
         """
+        require_key(key)
         names = self._names(key)
         return self._entry_of(names, await self._run("load", LOAD, (names.value,)))
 
@@ -175,6 +184,7 @@ class RedisTokenStore(AsyncCloseable):
     async def _save(
         self, key: str, record: Record, replaces: int, fence: int, *, owner: str
     ) -> bool:
+        require_write(key, record, replaces, fence)
         names, now = self._names(key), self._clock.time()
         encrypted = self._keys.encrypt(dump_record(record, now=now), place=names.place)
         written = await self._run(
@@ -226,6 +236,7 @@ class RedisTokenStore(AsyncCloseable):
         Raises:
             StoreError: The server cannot be used now; a lease that it may have granted is released.
         """
+        require_lease(key, seconds)
         names, owner = self._names(key), secrets.token_hex(16)
         lease = _RedisLease(names.lease, owner, _milliseconds(seconds), self._run)
         try:
@@ -253,6 +264,7 @@ class RedisTokenStore(AsyncCloseable):
         Raises:
             StoreError: No notification will come, as for a user without the right to subscribe.
         """
+        require_watch(key, generation)
         value = self._names(key).value
 
         async def is_changed() -> bool:

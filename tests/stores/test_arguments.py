@@ -10,7 +10,9 @@ import pytest
 import redis.asyncio
 
 import aritma_auth as aa
+from aritma_auth.stores import Record
 from support.keyrings import DictKeyring
+from support.wrong_kinds import refuse_all
 
 KEY = b"k" * 32
 KEYS = aa.EncryptionKeys({"1": KEY})
@@ -92,6 +94,38 @@ def test_a_wrong_argument_is_refused_by_name(name):
         make()
     # An error reporter shows the half-made store among the locals.
     traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+
+OPERATIONS = {
+    "load": {"key": ("k", str)},
+    "save": {
+        "key": ("k", str),
+        "record": (Record(), Record),
+        "replaces": (0, int),
+        "fence": (0, int),
+    },
+    "acquire": {"key": ("k", str), "seconds": (1.0, (int, float))},
+    "watch": {"key": ("k", str), "generation": (1, int)},
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("kind", ["memory", "file", "redis"])
+async def test_a_wrong_argument_of_an_operation_is_refused_by_name(kind, operation, tmp_path):
+    """A test of a caller's own learns what it has mixed up, and not from inside of the store."""
+    store = {
+        "memory": aa.MemoryTokenStore,
+        "file": file_store(tmp_path),
+        "redis": redis_store("redis://127.0.0.1:1"),
+    }[kind]()
+
+    await refuse_all(getattr(store, operation), OPERATIONS[operation], tries_right=False)
+
+
+async def test_the_name_of_an_entry_can_be_encoded():
+    """Half a character can be no part of a file's name or of a key in Redis."""
+    with pytest.raises(aa.ConfigurationError, match="lone surrogate"):
+        await aa.MemoryTokenStore().load("a\ud800")
 
 
 @pytest.mark.parametrize(
