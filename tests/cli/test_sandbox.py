@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import aritma_auth as aa
 from aritma_auth import cli
 
 
@@ -80,6 +81,19 @@ def test_the_sandbox_introduces_itself_and_issues_tokens(introduction, monkeypat
     monkeypatch.setenv("ARITMA_BASE_URL", base_url.partition("=")[2].strip())
     assert cli.run(command.split()[1:]) == 0
     assert json.loads(capsys.readouterr().out)[0]["CompanyId"] == "42"
+
+
+async def test_the_printed_settings_are_enough_for_a_program(introduction, monkeypatch):
+    """A program that sets the printed variables gets a token and calls the API with it."""
+    for line in introduction:
+        if line.startswith("export "):
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            monkeypatch.setenv(name, value)
+
+    async with aa.TokenProvider.from_env() as tokens:
+        async with tokens.session(f"{os.environ['ARITMA_BASE_URL']}/") as bank:
+            async with bank.get("api/v3/accounts/42") as response:
+                assert response.status == 200
 
 
 def test_a_taken_port_is_reported_with_what_to_do(capsys):

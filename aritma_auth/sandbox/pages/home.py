@@ -55,6 +55,7 @@ class HomePage:
             f"export ARITMA_ENVIRONMENT={sandbox.identity_url}\n"
             f"export ARITMA_CLIENT_ID={service.client_id}\n"
             f"export ARITMA_CLIENT_SECRET={service.client_secret}\n"
+            f"export ARITMA_API_ORIGINS={sandbox.banking_url.rstrip('/')}\n"
             "aritma-auth token"
         )
         links = ", ".join(f'<a href="{path}">{text}</a>' for path, text in LINKS)
