@@ -18,6 +18,9 @@ from aritma_auth.errors import (
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.values import Value
 
+BACKOFF_MEMORY = 60.0
+"""Seconds for which a store keeps the count of a backoff after its end."""
+
 
 @attrs.frozen(eq=False, repr=False)
 class SharedBackoff(Value):

@@ -15,6 +15,7 @@ _FORMAT = b"\x01"
 _KEY_SIZE = 32
 _NONCE_SIZE = 12
 _NAME_LIMIT = 32
+_MAKES_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 class Cipher(Protocol):
@@ -147,8 +148,7 @@ def encryption_keys_problem(keys: object) -> ConfigurationError | None:
         return None
     return wrong_kind(
         "keys",
-        'EncryptionKeys({"1": key}), with a key from '
-        'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        f'EncryptionKeys({{"1": key}}), with a key from {_MAKES_KEY}',
         keys,
     )
 
@@ -178,7 +178,7 @@ def _require_keys(keys: Mapping[str, HiddenBytes]) -> None:
     if wrong:
         raise ConfigurationError(
             f"encryption key {wrong[0]!r} must be 32 random bytes, or their base64 text: make one "
-            'with python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            f"with {_MAKES_KEY}"
         )
 
 

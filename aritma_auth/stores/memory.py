@@ -14,6 +14,7 @@ from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.runtime.lock import fork_safe_lock
 from aritma_auth.stores.contract import (
+    BACKOFF_MEMORY,
     Entry,
     Lease,
     Record,
@@ -31,9 +32,6 @@ _MIN_SWEEP = 1000
 
 _DEFAULT_LIFETIME = 24 * 3600.0
 """Seconds to keep a token whose lifetime is unknown."""
-
-_BACKOFF_MEMORY = 60.0
-"""Seconds to keep the count of a backoff after its end, as RedisTokenStore does."""
 
 
 class MemoryTokenStore:
@@ -204,7 +202,7 @@ class _MemoryLease:
 def _seconds_of_use(record: Record) -> float:
     """Return for how long after its write a record can be of use."""
     token, backoff = record.token, record.backoff
-    seconds = 0.0 if backoff is None else backoff.seconds + _BACKOFF_MEMORY
+    seconds = 0.0 if backoff is None else backoff.seconds + BACKOFF_MEMORY
     if token is None:
         # The end of a sign-in is bounded by number, and an exchange under way by nothing.
         return seconds if record.serial == 0 and record.redeeming_since is None else math.inf

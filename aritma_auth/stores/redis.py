@@ -15,6 +15,7 @@ from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 from aritma_auth.secret import Secret
 from aritma_auth.stores.contract import (
+    BACKOFF_MEMORY,
     Entry,
     Lease,
     Record,
@@ -38,9 +39,6 @@ from aritma_auth.stores.redis_scripts import (
 )
 
 _RETENTION = 30 * 24 * 3600.0
-
-_BACKOFF_MEMORY = 60.0
-"""Seconds to keep the count of a backoff after its end."""
 
 _MAX_SECONDS = 10 * 365 * 24 * 3600.0
 """No record is kept longer, whatever lifetime the server states."""
@@ -208,7 +206,7 @@ class RedisTokenStore(AsyncCloseable):
             ends_at = token.expires_at
             life = self._default_lifetime if ends_at is None else ends_at - token.issued_at
         if backoff is not None:
-            least = backoff.seconds + _BACKOFF_MEMORY
+            least = backoff.seconds + BACKOFF_MEMORY
         if record.redeeming_since is not None or (token and token.refresh_token):
             least = self._retention
         if token is None and record.serial:

@@ -74,7 +74,7 @@ def parse_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext:
     Raises:
         ConfigurationError: It is no URL of a Redis server, or asks for an unsafe connection.
     """
-    problem = _problem_of(url, allow_plaintext=allow_plaintext)
+    problem = _find_url_problem(url, allow_plaintext=allow_plaintext)
     if problem is not None:
         raise ConfigurationError(problem)
     parsed = URL(url)
@@ -91,7 +91,7 @@ def parse_redis_url(url: HiddenStr, *, password: Secret | None, allow_plaintext:
     )
 
 
-def _problem_of(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
+def _find_url_problem(url: HiddenStr, *, allow_plaintext: bool) -> str | None:
     # Return the problem instead of raising: the traceback would show the password.
     try:
         parsed = URL(url)
