@@ -2,6 +2,15 @@
 
 import asyncio
 import selectors
+import sysconfig
+
+COLLECTS_IN_ORDER = not sysconfig.get_config_var("Py_GIL_DISABLED")
+"""
+Python finalizes what was left of a closed loop in the order in which it was made.
+
+A coroutine comes before the session that it opened, and closes it in silence. A free-threaded build
+finalizes in any order, so that a session may warn first that it was not closed.
+"""
 
 
 def new_eager_loop():
