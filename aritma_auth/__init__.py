@@ -174,7 +174,15 @@ _HOMES = {
     "stores.redis": ("RedisTokenStore",),
 }
 
+_MODULES = ("banking", "events", "integrations", "sandbox", "stores", "testing")
+
 if TYPE_CHECKING:
+    from aritma_auth import banking as banking
+    from aritma_auth import events as events
+    from aritma_auth import integrations as integrations
+    from aritma_auth import sandbox as sandbox
+    from aritma_auth import stores as stores
+    from aritma_auth import testing as testing
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
     from aritma_auth.certificate import ClientCertificate as ClientCertificate
@@ -315,4 +323,4 @@ if TYPE_CHECKING:
     from aritma_auth.stores.redis import RedisTokenStore as RedisTokenStore
 else:
     # A type checker that sees __getattr__ takes any misspelled name for a public one.
-    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
+    __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)

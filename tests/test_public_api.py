@@ -16,6 +16,7 @@ from support.internals import homes_of
 
 HERE = Path(__file__).parent
 REFERENCE = HERE.parent / "docs" / "reference"
+MODULES = ["banking", "events", "integrations", "sandbox", "stores", "testing"]
 
 
 def test_the_names_are_sorted_and_loadable():
@@ -23,7 +24,7 @@ def test_the_names_are_sorted_and_loadable():
     names = aritma_auth.__all__
 
     assert names == sorted(names)
-    assert dir(aritma_auth) == names
+    assert dir(aritma_auth) == sorted([*names, *MODULES])
     assert all(getattr(aritma_auth, name) is not None for name in names)
 
 
@@ -33,7 +34,18 @@ def test_the_names_are_what_type_checkers_see():
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.asname for imported in block.body for alias in imported.names}
 
-    assert seen == set(aritma_auth.__all__)
+    assert seen == set(dir(aritma_auth))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_is_an_attribute_of_the_package(name):
+    """It is one from the start, and not only once somebody has imported the module."""
+    program = f"import aritma_auth as aa; print(aa.{name}.__name__); print(*aa.{name}.__all__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines()[0] == f"aritma_auth.{name}"
 
 
 def test_an_unknown_name_is_an_attribute_error():

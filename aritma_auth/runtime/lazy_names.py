@@ -6,7 +6,7 @@ from importlib import import_module
 
 
 def lazy_names(
-    package: str, homes: Mapping[str, tuple[str, ...]]
+    package: str, homes: Mapping[str, tuple[str, ...]], modules: tuple[str, ...] = ()
 ) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """
     Return what a package assigns to ``__all__``, ``__getattr__`` and ``__dir__``.
@@ -18,11 +18,17 @@ def lazy_names(
 
         homes: The names by the module that defines them, which is named as a relative import names
             it, without the first dot: ``errors``, ``protocol.tokens``, ``.sibling_of_the_package``.
+
+        modules: Public modules of the package. Python makes each an attribute once somebody has
+            imported it; here it is one from the start, so that no program depends on who was first.
+            ``__all__`` has none of them: a star import would load them.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
     public = sorted(home_of)
 
     def load(name: str) -> object:
+        if name in modules:
+            return import_module(f".{name}", package)
         home = home_of.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
@@ -31,4 +37,4 @@ def lazy_names(
         setattr(sys.modules[package], name, value)
         return value
 
-    return public, load, lambda: public
+    return public, load, lambda: sorted((*public, *modules))

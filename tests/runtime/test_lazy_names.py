@@ -15,7 +15,7 @@ def package(tmp_path, monkeypatch):
     (home / "__init__.py").write_text(
         "from aritma_auth.runtime.lazy_names import lazy_names\n"
         "homes = {'first': ('b', 'a'), 'second': ('c',)}\n"
-        "__all__, __getattr__, __dir__ = lazy_names(__name__, homes)\n"
+        "__all__, __getattr__, __dir__ = lazy_names(__name__, homes, ('second',))\n"
     )
     (home / "first.py").write_text("a, b = object(), object()\n")
     (home / "second.py").write_text("c = object()\n")
@@ -48,10 +48,21 @@ def test_a_name_that_was_used_is_an_attribute_of_the_package(package):
 
 
 def test_the_names_are_listed_in_order_before_any_is_used(package):
-    """``__all__`` and ``dir`` give the same sorted list, so that a star import works."""
+    """``__all__`` is sorted, so that a star import works, and ``dir`` has the public modules too."""
     lazy = __import__(package)
 
-    assert lazy.__all__ == dir(lazy) == ["a", "b", "c"]
+    assert lazy.__all__ == ["a", "b", "c"]
+    assert dir(lazy) == ["a", "b", "c", "second"]
+
+
+def test_a_public_module_is_loaded_as_an_attribute_and_by_no_star_import(package):
+    """No program depends on whether another part of it has imported the module before."""
+    names = {}
+    exec(f"from {package} import *", names)
+    lazy = __import__(package)
+
+    assert "second" not in names
+    assert lazy.second is sys.modules[f"{package}.second"]
 
 
 def test_a_name_of_no_module_is_the_attribute_error_of_any_module(package):
