@@ -10,6 +10,7 @@ value, and none is raised inside an ``except`` block, whose error holds the whol
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -98,7 +99,8 @@ def parse_json(body: bytes) -> JsonValue:
     problem: JsonError
     try:
         value: JsonValue = json.loads(
-            body.decode("utf-8"),
+            # A parser may ignore a byte order mark (§8.1); servers on Windows write one.
+            body.removeprefix(BOM_UTF8).decode(),
             object_pairs_hook=_unique_members,
             parse_constant=_refuse_constant,
             parse_float=_finite_float,

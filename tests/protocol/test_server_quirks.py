@@ -60,6 +60,7 @@ ACCEPTED = {
         GOOD, {"Content-Type": "application/json;charset=UTF-8"}, "access_token", "abc",
     ),
     "text as media type": (GOOD, {"Content-Type": "text/html"}, "access_token", "abc"),
+    "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), {}, "access_token", "abc"),
     "spaces around the JSON": (b"\n  " + json.dumps(GOOD).encode() + b"\r\n", {}, "access_token", "abc"),
 }  # fmt: skip
 

@@ -43,7 +43,9 @@ def test_every_object_is_read(members, ensure_ascii):
         (b'{"a": "\\ude00\\ud83d"}', "lone surrogate"),
         (b'{"a": "\xff"}', "UTF-8"),
         (b'{"a": "\xed\xa0\x80"}', "UTF-8"),
-        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'{\xef\xbb\xbf"a": 1}', "not JSON"),
+        (b"\xef\xbb\xbf", "not JSON"),
         (b'{"a":' * 100_000, "nested too deeply"),
     ],
     ids=lambda value: repr(value[:30]),
@@ -54,6 +56,11 @@ def test_anything_else_is_refused(body, problem):
         parse_json_object(body)
 
     assert caught.value.__context__ is None
+
+
+def test_one_byte_order_mark_is_ignored():
+    """Servers on Windows write one in front, and a parser may ignore it (RFC 8259 §8.1)."""
+    assert parse_json_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 def test_two_halves_are_one_character():
