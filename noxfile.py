@@ -268,6 +268,7 @@ def simulation(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Let mixed load with faults go on twice for ten minutes: ``-- SECONDS`` for less."""
+    install_groups(session, "test")
     session.install(".[all]")
     seconds = session.posargs or ("600",)
     session.run("python", "tests/benchmarks/soak.py", *seconds, env={"PYTHONSAFEPATH": "1"})

@@ -119,7 +119,7 @@ class RedisTokenStore(AsyncCloseable):
         self._retention = retention
         self._default_lifetime = default_lifetime
         self._clock = clock
-        self._listeners = PerLoop(self._make_listener)
+        self._listeners = PerLoop(self._make_listener, ChangeListener.aclose)
 
     @property
     def can_watch(self) -> bool:
@@ -295,9 +295,7 @@ class RedisTokenStore(AsyncCloseable):
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a client that was given stays open."""
-        listener = self._listeners.take()
-        if listener is not None:
-            await listener.aclose()
+        await self._listeners.aclose()
         await self._clients.aclose()
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
 """Connections to a Redis server: a caller's client, or one of our own for each event loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeGuard, TypeVar
 
 import attrs
@@ -132,25 +133,51 @@ class PerLoop(Generic[T]):
 
     Args:
         make: Makes the running loop's.
+
+        close: Ends one, in its loop: when the caller says so, or with a loop that ends as
+            ``asyncio.run`` ends its own.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make = make
-        self._made: dict[asyncio.AbstractEventLoop, T] = {}
+        self._close = close
+        self._made: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
 
     def get(self) -> T:
         """Return that of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._made:
-            for other in [*self._made]:
-                if other.is_closed():
-                    self._made.pop(other, None)
-            self._made[loop] = self._make()
-        return self._made[loop]
+            self._forget_closed_loops()
+            made = self._make()
+            self._made[loop] = made, _begin(self._close_later(made))
+        return self._made[loop][0]
 
-    def take(self) -> T | None:
-        """Return that of the running event loop, if there is one, and forget it."""
-        return self._made.pop(asyncio.get_running_loop(), None)
+    def _forget_closed_loops(self) -> None:
+        for loop in [*self._made]:
+            if loop.is_closed():
+                self._made.pop(loop, None)
+
+    async def _close_later(self, made: T) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            # The connections are gone whatever a server that is away makes of it.
+            with contextlib.suppress(Exception):
+                await self._close(made)
+
+    async def aclose(self) -> None:
+        """End that of the running event loop, if there is one, and forget it."""
+        self._forget_closed_loops()
+        _, closing = self._made.pop(asyncio.get_running_loop(), (None, None))
+        if closing is not None:
+            await closing.aclose()
+
+
+def _begin(closing: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:
+    """Run an asynchronous generator up to its yield, so that the end of its loop closes it."""
+    with contextlib.suppress(StopIteration):
+        closing.asend(None).send(None)
+    return closing
 
 
 class RedisClients(Protocol):
@@ -198,7 +225,7 @@ class OwnClients:
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
-        self._clients = PerLoop(self._make)
+        self._clients = PerLoop(self._make, lambda client: client.aclose())
 
     can_subscribe = True
 
@@ -233,9 +260,7 @@ class OwnClients:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        client = self._clients.take()
-        if client is not None:
-            await client.aclose()
+        await self._clients.aclose()
 
     def __repr__(self) -> str:
         address = self._address

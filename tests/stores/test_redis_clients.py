@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import ssl
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -67,6 +68,26 @@ def test_loops_that_are_closed_are_forgotten(open_store):
     gc.collect()
 
     assert sum(loop() is not None for loop in loops) <= 1
+
+
+def test_a_loop_that_ends_closes_its_connections(server, open_store):
+    """A job of its own event loop leaves no connection behind, although it does not close the store."""
+    before = server.do("CLIENT", "LIST").count(b"\n")
+    store = open_store(server)
+
+    async def work():
+        watching = asyncio.create_task(store.watch(KEY, generation=0))
+        await store.load(KEY)
+        await asyncio.sleep(0)
+        return watching
+
+    for _ in range(3):
+        asyncio.run(work())
+    deadline = time.monotonic() + 10
+    while server.do("CLIENT", "LIST").count(b"\n") > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert server.do("CLIENT", "LIST").count(b"\n") <= before
 
 
 async def test_a_store_can_be_closed_and_used_again(store):
