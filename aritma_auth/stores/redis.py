@@ -58,8 +58,9 @@ class RedisTokenStore(AsyncCloseable):
     Args:
         server: A URL such as ``rediss://user:password@host:6379/0``, of which only the host is
             required, or a ``redis.asyncio`` client. For a URL the store opens a client for each
-            event loop, which `aclose` closes; its query may name files for TLS (``ssl_ca_certs``,
-            ``ssl_certfile``, ``ssl_keyfile``). A client is used as it is; the caller closes it.
+            event loop, which `aclose` closes, or else the loop's end in ``asyncio.run``; its query
+            may name files for TLS (``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``). A client
+            is used as it is; the caller closes it.
 
         keys: Encrypt the tokens; the same in all processes.
 
