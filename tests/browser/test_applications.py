@@ -4,7 +4,8 @@ import pytest
 import pytest_asyncio
 
 from aritma_auth.integrations.session_store import MemorySessionStore
-from support.applications import CHALLENGE, Application, listen
+from support.applications import CHALLENGE, Application
+from support.asgi import listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

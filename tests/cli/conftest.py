@@ -1,10 +1,8 @@
 """What the tests of the commands share: no settings of the machine's, and a sandbox beside them."""
 
 import asyncio
-import contextlib
 import json
 import os
-import threading
 from itertools import takewhile
 
 import jsonschema
@@ -16,8 +14,7 @@ from aritma_auth import cli
 from aritma_auth.cli import terminal
 from aritma_auth.cli.schemas import SCHEMAS
 from aritma_auth.sandbox.faults.wire import PLACES
-from support.apart import sandbox_apart
-from support.fakes import settle
+from support.apart import running_apart, sandbox_apart
 from support.internals import record_lines
 
 PARTS = {word for name in SCHEMAS for word in name.split() if word != "--inspect"}
@@ -144,29 +141,15 @@ class Server:
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
 
-
-@contextlib.contextmanager
-def serving(server):
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(50)
-        yield server
-        loop.call_soon_threadsafe(server.is_over.set)
-        asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result(50)
-        # A connection that came as the server went is closed by its client.
-        asyncio.run_coroutine_threadsafe(settle(), loop).result(50)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(50)
-        loop.close()
+    async def aclose(self):
+        self.is_over.set()
+        await self.runner.cleanup()
 
 
 @pytest.fixture
 def server(monkeypatch):
     """Run another server, and give the settings of a service at it."""
-    with serving(Server()) as server:
+    with running_apart(Server()) as server:
         monkeypatch.setenv("ARITMA_CLIENT_ID", "id")
         monkeypatch.setenv("ARITMA_CLIENT_SECRET", "secret")
         monkeypatch.setenv("ARITMA_ENVIRONMENT", server.url)

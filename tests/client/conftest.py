@@ -2,15 +2,13 @@
 
 import pytest
 
-from aritma_auth.sandbox import Sandbox
-from support.journeys import client_of
+from support.journeys import client_of, signed_in_sandbox
 
 
 @pytest.fixture
 async def sandbox():
     """Start a server at which Alice is signed in."""
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
+    async with signed_in_sandbox() as sandbox:
         yield sandbox
 
 

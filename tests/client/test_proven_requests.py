@@ -8,18 +8,12 @@ from yarl import URL
 import aritma_auth as aa
 from aritma_auth.client.dpop_proofs import ProofMaker
 from aritma_auth.protocol.dpop import INVALID_PROOF, USE_NONCE
-from support.clock import FakeClock
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 KEY = aa.SigningKey.generate("ES256")
 URL_A = URL("https://api.example/a")
 ELSEWHERE = URL("https://other.example/a")
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

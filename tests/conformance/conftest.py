@@ -2,14 +2,13 @@
 
 import pytest
 
-from aritma_auth.sandbox import Sandbox
+from support.journeys import signed_in_sandbox
 
 
 @pytest.fixture
 async def sandbox():
     """Give a server at which Alice is signed in, and which can be told to lie."""
-    async with Sandbox(server_version="duende-7.4") as sandbox:
-        sandbox.sign_in_automatically("alice")
+    async with signed_in_sandbox() as sandbox:
         yield sandbox
 
 

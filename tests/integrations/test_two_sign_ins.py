@@ -12,7 +12,8 @@ import aritma_auth as aa
 from aritma_auth.integrations import aiohttp_web
 from aritma_auth.integrations import fastapi as fastapi_web
 from aritma_auth.sandbox import Sandbox
-from support.applications import listen, serving_aiohttp, serving_fastapi
+from support.applications import serving_aiohttp
+from support.asgi import listen, serving_asgi
 
 
 def make_aiohttp_app(own, other):
@@ -49,7 +50,7 @@ def make_fastapi_app(own, other):
 
 FRAMEWORKS = {
     "aiohttp": (aiohttp_web.WebSignIn, make_aiohttp_app, serving_aiohttp),
-    "fastapi": (fastapi_web.WebSignIn, make_fastapi_app, serving_fastapi),
+    "fastapi": (fastapi_web.WebSignIn, make_fastapi_app, serving_asgi),
 }
 
 

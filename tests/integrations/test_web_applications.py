@@ -18,7 +18,8 @@ from aritma_auth.integrations import aiohttp_web
 from aritma_auth.integrations.fastapi import WebSignIn
 from aritma_auth.integrations.session_store import MemorySessionStore, RedisSessionStore
 from aritma_auth.sandbox import Sandbox
-from support.applications import CHALLENGE, Application, listen
+from support.applications import CHALLENGE, Application
+from support.asgi import listen
 from support.valkey import shared_server
 
 

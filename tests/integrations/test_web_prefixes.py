@@ -1,6 +1,5 @@
 """An application below a path of its host: mounted in another, or behind a proxy that strips it."""
 
-import asyncio
 import contextlib
 from typing import Annotated
 
@@ -8,7 +7,6 @@ import aiohttp
 import attrs
 import fastapi
 import pytest
-import uvicorn
 from aiohttp import web
 from fastapi import Depends
 
@@ -16,7 +14,8 @@ import aritma_auth as aa
 from aritma_auth.integrations import aiohttp_web
 from aritma_auth.integrations import fastapi as fastapi_web
 from aritma_auth.sandbox import Sandbox
-from support.applications import AnnouncedServer, listen, serving_aiohttp
+from support.applications import serving_aiohttp
+from support.asgi import listen, serving_asgi
 
 HOP_BY_HOP = {"transfer-encoding", "content-length", "content-encoding"}
 
@@ -44,18 +43,6 @@ def make_fastapi_app(sign_in):
     mounted.get("/accounts")(show_user)
     app.mount("/app", mounted)
     return app
-
-
-@contextlib.asynccontextmanager
-async def serving_uvicorn(app, listener, **settings):
-    server = AnnouncedServer(uvicorn.Config(app, log_level="critical", ws="none", **settings))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.is_up.wait()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 @contextlib.asynccontextmanager
@@ -104,10 +91,10 @@ async def serving(kind, client, listener, url):
     elif kind == "fastapi, mount":
         outer = fastapi.FastAPI(openapi_url=None)
         outer.mount("/app", make_fastapi_app(sign_in))
-        ways = [contextlib.aclosing(sign_in), serving_uvicorn(outer, listener)]
+        ways = [contextlib.aclosing(sign_in), serving_asgi(outer, listener)]
     else:
         ways = [
-            serving_uvicorn(make_fastapi_app(sign_in), inner, root_path="/app"),
+            serving_asgi(make_fastapi_app(sign_in), inner, root_path="/app"),
             stripping(listener, "/app", inner_url),
         ]
     async with contextlib.AsyncExitStack() as stack:

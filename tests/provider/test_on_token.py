@@ -8,8 +8,9 @@ import pytest
 
 import aritma_auth as aa
 from aritma_auth.events import TokenCallbackFailed, TokenForgotten
+from aritma_auth.runtime.tasks import silence
 from support.fakes import settle
-from support.internals import providers_of, silence
+from support.internals import providers_of
 from support.loops import run_leaping
 from support.rig import LOST, Rig, rotated
 from support.sharing import key_of

@@ -16,10 +16,10 @@ import pytest
 import aritma_auth as aa
 from aritma_auth.runtime.lock import STATE_LOCK, fork_safe_lock, reset_all_locks
 from aritma_auth.runtime.single_flight import SingleFlight
-from aritma_auth.runtime.tasks import uninterrupted
+from aritma_auth.runtime.tasks import silence, uninterrupted
 from support.clock import FakeClock
 from support.fakes import FakeClient
-from support.internals import end_flight, flight_of, silence
+from support.internals import end_flight, flight_of
 from support.loops import COLLECTS_IN_ORDER, new_eager_loop
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")

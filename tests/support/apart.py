@@ -1,4 +1,4 @@
-"""A sandbox on an event loop of its own, for commands that run one themselves."""
+"""Servers on an event loop of their own, for commands that run one themselves."""
 
 import asyncio
 import contextlib
@@ -11,22 +11,26 @@ from support.fakes import settle
 
 
 @contextlib.contextmanager
-def sandbox_apart(**settings):
-    """Run a sandbox in a thread."""
+def running_apart(server):
+    """Start a server on a loop in a thread, and close it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    sandbox = Sandbox(**settings)
     try:
-        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(50)
-        yield sandbox
-        asyncio.run_coroutine_threadsafe(sandbox.aclose(), loop).result(50)
-        # A connection that came as the sandbox went is closed by its client.
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(50)
+        yield server
+        asyncio.run_coroutine_threadsafe(server.aclose(), loop).result(50)
+        # A connection that came as the server went is closed by its client.
         asyncio.run_coroutine_threadsafe(settle(), loop).result(50)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(50)
         loop.close()
+
+
+def sandbox_apart(**settings):
+    """Run a sandbox in a thread."""
+    return running_apart(Sandbox(**settings))
 
 
 def browse(url):

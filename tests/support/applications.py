@@ -1,18 +1,16 @@
 """The web applications in docs/examples, each running beside a sandbox."""
 
-import asyncio
 import contextlib
 import importlib.util
-import socket
 import sys
 from pathlib import Path
 
 import attrs
-import uvicorn
 from aiohttp import web
 
 import aritma_auth as aa
 from aritma_auth.integrations.session_store import MemorySessionStore
+from support.asgi import serving_asgi
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CHALLENGE = {
@@ -42,31 +40,6 @@ async def serving_aiohttp(app, listener):
         await runner.cleanup()
 
 
-class AnnouncedServer(uvicorn.Server):
-    """A uvicorn server with an event that is set as soon as it listens."""
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        self.is_up.set()
-
-
-@contextlib.asynccontextmanager
-async def serving_fastapi(app, listener):
-    config = uvicorn.Config(app, log_level="critical", ws="none")
-    server = AnnouncedServer(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.is_up.wait()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
-
-
 class Application:
     """One of the examples, running beside a sandbox."""
 
@@ -91,7 +64,7 @@ class Application:
 
     def serving(self, listener):
         module = AIOHTTP if self.kind == "aiohttp" else FASTAPI
-        serve = serving_aiohttp if self.kind == "aiohttp" else serving_fastapi
+        serve = serving_aiohttp if self.kind == "aiohttp" else serving_asgi
         app = module.make_app(
             self.make_client(),
             base_url=self.url,
@@ -109,8 +82,3 @@ class Application:
         return self.sandbox.issuer.issue_logout_token(
             self.sandbox.identity_url, "sandbox-web", subject, session_id
         )
-
-
-def listen():
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -108,30 +108,28 @@ class FapiServer:
 
     def record_hosts(self, client):
         """Give the host of each posted request from now on."""
-        hosts, transport = [], transport_of(client)
-        send = transport.send
-
-        async def listen(request, **settings):
-            if request.method == "POST":
-                hosts.append(urlsplit(request.url).hostname)
-            return await send(request, **settings)
-
-        transport.send = listen
-        return hosts
+        return record_posts(client, lambda request: urlsplit(request.url).hostname)
 
     def record_requests(self, client):
         """Give the form and the header fields of each posted request from now on."""
-        seen, transport = [], transport_of(client)
-        send = transport.send
+        return record_posts(
+            client,
+            lambda request: (dict(parse_qsl(bytes(request.body).decode())), dict(request.headers)),
+        )
 
-        async def listen(request, **settings):
-            if request.method == "POST":
-                form = dict(parse_qsl(bytes(request.body).decode()))
-                seen.append((form, dict(request.headers)))
-            return await send(request, **settings)
 
-        transport.send = listen
-        return seen
+def record_posts(client, look):
+    """Give what a function sees of each request that a client posts from now on."""
+    seen, transport = [], transport_of(client)
+    send = transport.send
+
+    async def listen(request, **settings):
+        if request.method == "POST":
+            seen.append(look(request))
+        return await send(request, **settings)
+
+    transport.send = listen
+    return seen
 
 
 @contextlib.asynccontextmanager

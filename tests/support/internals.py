@@ -64,11 +64,6 @@ def end_flight(single_flight, flight, task):
     single_flight._end(flight, task)
 
 
-def silence(task):
-    """Let a task be destroyed without asyncio's complaint: the test abandons it on purpose."""
-    task._log_destroy_pending = False
-
-
 def port_of(listener):
     """Return a loopback listener's port."""
     return listener._port

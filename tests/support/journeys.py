@@ -1,9 +1,20 @@
 """Whole sign-ins against the sandbox, with a browser that does what it is told."""
 
+import contextlib
+
 import aritma_auth as aa
+from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
 
 REDIRECT_URI = "http://127.0.0.1/callback"
+
+
+@contextlib.asynccontextmanager
+async def signed_in_sandbox():
+    """Start a server at which Alice is signed in."""
+    async with Sandbox(server_version="duende-7.4") as sandbox:
+        sandbox.sign_in_automatically("alice")
+        yield sandbox
 
 
 def client_of(sandbox, client_id="sandbox-web", **settings):

@@ -1,10 +1,10 @@
 """A server that takes its newest nonce alone, and once."""
 
-import base64
 import collections
-import json
 
 from aiohttp import web
+
+from support.sandbox_wire import read_jwt
 
 
 class NewestNonceOnce:
@@ -21,8 +21,7 @@ class NewestNonceOnce:
 
     async def __call__(self, request):
         self.count[request.path] += 1
-        payload = request.headers["DPoP"].split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        claims = read_jwt(request.headers["DPoP"])[1]
         is_good = self._newest is not None and claims.get("nonce") == self._newest
         self._newest = f"nonce-{self.count.total()}"
         headers = {"DPoP-Nonce": self._newest}

@@ -1,7 +1,7 @@
 """Providers that share a MemoryTokenStore: its one entry, its lease, and a store that cannot watch."""
 
 from aritma_auth.stores.key import token_key
-from support.stores import FailingStore, kept_in, put_in
+from support.stores import FailingStore, kept_in
 
 
 class PollingStore(FailingStore):
@@ -25,11 +25,6 @@ def key_of(store):
     """Return the only key that the store keeps."""
     (key,) = kept_in(store)
     return key
-
-
-def put_entry(store, key, entry):
-    """Let a MemoryTokenStore keep an entry that its own methods would not make."""
-    put_in(store, key, entry)
 
 
 async def hold_lease(store):

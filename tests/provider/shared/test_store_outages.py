@@ -16,8 +16,8 @@ from support.clock import LoopClock
 from support.fakes import settle
 from support.loops import LeapingLoop
 from support.rig import DOWN, UNSENT, Rig, presented, rotated
-from support.sharing import entry_of, hold_lease, key_for, key_of, put_entry
-from support.stores import FailingStore, lose_memory
+from support.sharing import entry_of, hold_lease, key_for, key_of
+from support.stores import FailingStore, lose_memory, put_in
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -156,7 +156,7 @@ async def test_a_restart_without_store_and_server_serves_what_was_seen(clock, st
 async def test_an_entry_that_cannot_be_read_is_overwritten(clock, store):
     """An unreadable entry of a service is reported, and replaced by its next token."""
     rig = Rig(clock, store=store)
-    put_entry(store, key_for(rig), Entry(Record(), 5, problem="odd"))
+    put_in(store, key_for(rig), Entry(Record(), 5, problem="odd"))
     await rig.get()
 
     assert entry_of(store).generation == 6
