@@ -194,7 +194,6 @@ def test_unusable_responses_name_the_member(members, problem):
         (b'{"a": 1, "a": 2}', "a JSON member appears twice"),
         (b'{"x": {"a": 1, "a": 2}}', "a JSON member appears twice"),
         (b'{"a": "\xe5"}', "the body is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "the body is not JSON"),
         (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "the JSON is nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}", "the body is not JSON"),
         (b"{}", "access_token is missing"),
