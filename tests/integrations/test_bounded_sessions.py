@@ -3,14 +3,13 @@
 import asyncio
 import json
 
-import attrs
 import pytest
 
 import aritma_auth as aa
 from aritma_auth.integrations.bounded_sessions import BoundedSessionStore
 from aritma_auth.integrations.session_store import MemorySessionStore
 from aritma_auth.integrations.web_sign_in import WebSignInFlow
-from aritma_auth.sandbox import Sandbox
+from support.journeys import sandbox_of_an_application
 from support.web_browser import WebBrowser
 
 BASE = "https://me.example"
@@ -73,15 +72,7 @@ def sessions():
 
 @pytest.fixture
 async def flow(sessions, no_leftovers):
-    async with Sandbox() as sandbox:
-        sandbox.sign_in_automatically("alice")
-        sandbox.add_client(
-            attrs.evolve(
-                sandbox.clients["sandbox-web"],
-                redirect_uris=f"{BASE}/callback",
-                post_logout_redirect_uris=f"{BASE}/signed-out",
-            )
-        )
+    async with sandbox_of_an_application(BASE) as sandbox:
         client = aa.OAuthClient("sandbox-web", "web-secret", environment=sandbox.environment)
         flow = WebSignInFlow(client, BASE, sessions=sessions)
         yield flow

@@ -4,18 +4,16 @@ import contextlib
 from typing import Annotated
 
 import aiohttp
-import attrs
 import fastapi
 import pytest
 from aiohttp import web
 from fastapi import Depends
 
-import aritma_auth as aa
 from aritma_auth.integrations import aiohttp_web
 from aritma_auth.integrations import fastapi as fastapi_web
-from aritma_auth.sandbox import Sandbox
 from support.applications import serving_aiohttp
 from support.asgi import listen, serving_asgi
+from support.journeys import client_of, sandbox_of_an_application
 
 HOP_BY_HOP = {"transfer-encoding", "content-length", "content-encoding"}
 
@@ -116,18 +114,8 @@ async def browser(request, no_leftovers):
     """Give a browser before an application below ``/app``."""
     listener, url = listen()
     with listener:
-        async with Sandbox() as sandbox:
-            sandbox.sign_in_automatically("alice")
-            registered = sandbox.add_client(
-                attrs.evolve(
-                    sandbox.clients["sandbox-web"],
-                    redirect_uris=(f"{url}/app/callback",),
-                    post_logout_redirect_uris=(f"{url}/app/signed-out",),
-                )
-            )
-            client = aa.OAuthClient(
-                registered.client_id, registered.client_secret, environment=sandbox.environment
-            )
+        async with sandbox_of_an_application(f"{url}/app") as sandbox:
+            client = client_of(sandbox)
             async with serving(request.param, client, listener, url):
                 jar = aiohttp.CookieJar(unsafe=True)
                 async with aiohttp.ClientSession(url, cookie_jar=jar) as session:

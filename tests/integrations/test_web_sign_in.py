@@ -5,7 +5,6 @@ import importlib
 import json
 import sys
 
-import attrs
 import pytest
 from yarl import URL
 
@@ -18,6 +17,7 @@ from aritma_auth.sandbox import Sandbox
 from support.applications import CHALLENGE
 from support.clock import ShiftedClock
 from support.fapi import fapi_client, register
+from support.journeys import sandbox_of_an_application
 from support.web_browser import WebBrowser, go_to_the_server, location_of
 
 BASE = "https://me.example"
@@ -33,15 +33,7 @@ class MovableClock(ShiftedClock):
 
 @pytest.fixture
 async def sandbox(no_leftovers):
-    async with Sandbox() as sandbox:
-        sandbox.sign_in_automatically("alice")
-        sandbox.add_client(
-            attrs.evolve(
-                sandbox.clients["sandbox-web"],
-                redirect_uris=f"{BASE}/callback",
-                post_logout_redirect_uris=f"{BASE}/signed-out",
-            )
-        )
+    async with sandbox_of_an_application(BASE) as sandbox:
         yield sandbox
 
 

@@ -17,7 +17,7 @@ from aritma_auth.network.transport import Transport
 from aritma_auth.protocol.http_messages import FORM, HttpRequest
 from support.connect_proxy import connect_proxy
 from support.loopback import serving
-from support.tls import certificates
+from support.tls import any_host, certificates, unverified
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -268,19 +268,6 @@ def test_every_setting_of_a_session_is_decided_on():
     # Older versions of aiohttp lack some.
     assert settings - left_out <= used
     assert not used & left_out
-
-
-def unverified():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def any_host():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    return context
 
 
 @pytest.mark.parametrize(

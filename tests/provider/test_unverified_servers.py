@@ -14,24 +14,11 @@ import aritma_auth as aa
 from aritma_auth.testing import FakeClient
 from support.internals import remembered_by
 from support.loopback import serving
-from support.tls import certificates
+from support.tls import any_host, certificates, unverified
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
 API = "https://api.example"
-
-
-def unverified():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def any_host():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    return context
 
 
 class SentError(Exception):

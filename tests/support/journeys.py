@@ -2,6 +2,8 @@
 
 import contextlib
 
+import attrs
+
 import aritma_auth as aa
 from aritma_auth.sandbox import Sandbox
 from support.plain_browser import PlainBrowser
@@ -14,6 +16,21 @@ async def signed_in_sandbox():
     """Start a server at which Alice is signed in."""
     async with Sandbox(server_version="duende-7.4") as sandbox:
         sandbox.sign_in_automatically("alice")
+        yield sandbox
+
+
+@contextlib.asynccontextmanager
+async def sandbox_of_an_application(base_url):
+    """Start a server at which Alice is signed in, and a web application is registered."""
+    async with Sandbox() as sandbox:
+        sandbox.sign_in_automatically("alice")
+        sandbox.add_client(
+            attrs.evolve(
+                sandbox.clients["sandbox-web"],
+                redirect_uris=f"{base_url}/callback",
+                post_logout_redirect_uris=f"{base_url}/signed-out",
+            )
+        )
         yield sandbox
 
 

@@ -17,6 +17,20 @@ def certificates():
     return server, trusting
 
 
+def unverified():
+    """Give a client's TLS settings that verify no certificate."""
+    context = any_host()
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def any_host():
+    """Give those that verify a certificate, whatever host it is for."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    return context
+
+
 def throw_away_certificate(folder):
     """Write a client's certificate and its key into a folder; give both paths."""
     issued = trustme.CA().issue_cert("client@example.org")
