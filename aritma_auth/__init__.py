@@ -15,8 +15,8 @@ _HOMES = {
         "Api",
     ),
     "certificate": ("ClientCertificate",),
-    "client.arguments": ("ClientOptions",),
     "client.client": ("OAuthClient",),
+    "client.options": ("ClientOptions",),
     "client.pending_sign_ins": (
         "PendingSignIn",
         "PendingSignIns",
@@ -143,13 +143,11 @@ _HOMES = {
     ),
     "provider.keyed_middleware": ("KeyedBearerMiddleware",),
     "provider.middleware": ("BearerMiddleware",),
+    "provider.options": ("ProviderOptions",),
     "provider.policy": ("RefreshPolicy",),
     "provider.pool": ("TokenProviderPool",),
     "provider.provider": ("TokenProvider",),
-    "provider.settings": (
-        "ProviderOptions",
-        "TokenSource",
-    ),
+    "provider.settings": ("TokenSource",),
     "provider.sharing_policy": (
         "RefreshTokenUsage",
         "SharingPolicy",
@@ -186,8 +184,8 @@ if TYPE_CHECKING:
     from aritma_auth.apis import APIS as APIS
     from aritma_auth.apis import Api as Api
     from aritma_auth.certificate import ClientCertificate as ClientCertificate
-    from aritma_auth.client.arguments import ClientOptions as ClientOptions
     from aritma_auth.client.client import OAuthClient as OAuthClient
+    from aritma_auth.client.options import ClientOptions as ClientOptions
     from aritma_auth.client.pending_sign_ins import PendingSignIn as PendingSignIn
     from aritma_auth.client.pending_sign_ins import PendingSignIns as PendingSignIns
     from aritma_auth.client.registrar import ClientRegistrar as ClientRegistrar
@@ -302,10 +300,10 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.www_authenticate import parse_challenges as parse_challenges
     from aritma_auth.provider.keyed_middleware import KeyedBearerMiddleware as KeyedBearerMiddleware
     from aritma_auth.provider.middleware import BearerMiddleware as BearerMiddleware
+    from aritma_auth.provider.options import ProviderOptions as ProviderOptions
     from aritma_auth.provider.policy import RefreshPolicy as RefreshPolicy
     from aritma_auth.provider.pool import TokenProviderPool as TokenProviderPool
     from aritma_auth.provider.provider import TokenProvider as TokenProvider
-    from aritma_auth.provider.settings import ProviderOptions as ProviderOptions
     from aritma_auth.provider.settings import TokenSource as TokenSource
     from aritma_auth.provider.sharing_policy import RefreshTokenUsage as RefreshTokenUsage
     from aritma_auth.provider.sharing_policy import SharingPolicy as SharingPolicy

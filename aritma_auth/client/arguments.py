@@ -1,7 +1,7 @@
 """The arguments of `OAuthClient`: required to be of their kinds before anything is made of them."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 from aritma_auth.errors import (
     ConfigurationError,
@@ -19,39 +19,10 @@ from aritma_auth.secret import Secret
 if TYPE_CHECKING:
     import ssl
 
-    import aiohttp
-
     from aritma_auth.certificate import ClientCertificate
-    from aritma_auth.protocol.dpop import DPoP
-    from aritma_auth.protocol.jwe import DecryptionKey, RequestEncryption
-    from aritma_auth.protocol.profiles import Profile
-    from aritma_auth.protocol.signing import Signer
 
 
 _SECRET_PARAMETERS = frozenset({"id_token_hint", "login_hint_token", "user_code"})
-
-
-class ClientOptions(TypedDict, total=False):
-    """
-    What a client without code takes in code; `OAuthClient` itself says what each of them is.
-
-    What is given here replaces the setting of the same name.
-    """
-
-    session: "aiohttp.ClientSession | None"
-    proxy: str | None
-    timeout: float
-    clock: Clock
-    id_token_algorithms: str | Iterable[str] | None
-    leeway: float
-    trusted_audiences: str | Iterable[str]
-    request_signer: "Signer | None"
-    request_encryption: "RequestEncryption | None"
-    dpop: "DPoP | None"
-    profile: "Profile | None"
-    certificate: "ClientCertificate | ssl.SSLContext | None"
-    requires_bound_tokens: bool
-    decryption_key: "DecryptionKey | None"
 
 
 def require_settings(

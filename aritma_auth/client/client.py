@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aritma_auth.certificate import ClientCertificate
-    from aritma_auth.client.arguments import ClientOptions
     from aritma_auth.client.backchannel_sign_in import BackchannelFlow
     from aritma_auth.client.device_sign_in import DeviceFlow
     from aritma_auth.client.dpop_proofs import ProofMaker
+    from aritma_auth.client.options import ClientOptions
     from aritma_auth.client.sign_in import SignInFlow
     from aritma_auth.client.token_verifier import TokenVerifier
     from aritma_auth.protocol.authorization_parameters import AuthorizationParameters

@@ -26,7 +26,7 @@ from aritma_auth.provider.backoff import RetryState
 from aritma_auth.provider.cache import IssuedToken, TokenCache
 from aritma_auth.provider.lifecycle import Action
 from aritma_auth.provider.policy import RefreshPolicy
-from aritma_auth.provider.settings import CLOSED, ProviderOptions, TokenSource, make_settings
+from aritma_auth.provider.settings import CLOSED, TokenSource, make_settings
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.hidden_arguments import hides_arguments, hides_awaited_arguments
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aritma_auth.provider.announcer import TokenCallback
     from aritma_auth.provider.bound_requests import RequestProofs
     from aritma_auth.provider.middleware import BearerMiddleware
+    from aritma_auth.provider.options import ProviderOptions
     from aritma_auth.provider.refresh import Outcome, TokenRefresher
     from aritma_auth.provider.sharing_policy import RefreshTokenUsage, SharingPolicy
     from aritma_auth.provider.status import ProviderStatus
@@ -245,7 +246,7 @@ class TokenProvider(AsyncCloseable):
         cls,
         known: "Registration",
         session: "aiohttp.ClientSession | None",
-        options: ProviderOptions,
+        options: "ProviderOptions",
     ) -> Self:
         from aritma_auth.client.client import OAuthClient  # a convenience only
 

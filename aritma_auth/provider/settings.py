@@ -1,7 +1,7 @@
 """What a provider is made with, and what it needs of a client."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -139,18 +139,6 @@ class Settings(Value):
         """Report that there is a token again, if refreshes had failed."""
         if failure is not None:
             self.report(events.RefreshRecovered(now - failure.since, failure.count))
-
-
-class ProviderOptions(TypedDict, total=False):
-    """What each way to make a `TokenProvider` takes; the class itself says what each of them is."""
-
-    store: "TokenStore | None"
-    policy: RefreshPolicy
-    sharing: "SharingPolicy | None"
-    clock: Clock
-    on_event: "Listener | None"
-    on_token: "TokenCallback | None"
-    refresh_tokens: "RefreshTokenUsage | None"
 
 
 def make_settings(
