@@ -67,6 +67,9 @@ class TokenSource(Protocol):
         ...
 
 
+_COMPARED_WITHIN = 3.0
+"""Seconds to load a secret that is only compared: the refresh's own time has been used by then."""
+
 _MEMBERS = ("client_id", "client_auth", "environment", "clock_skew", "fetch_token")
 
 
@@ -246,7 +249,7 @@ async def _fingerprint_of(secret: CredentialSource, policy: RefreshPolicy) -> st
         return (await secret.load()).fingerprint
 
     try:
-        return await run_within(policy.refresh_timeout, load())
+        return await run_within(min(policy.refresh_timeout, _COMPARED_WITHIN), load())
     except AritmaAuthError as error:
         return str(error)
     except WorkBrokenOffError as broken:

@@ -1,14 +1,24 @@
 """One private key for all who share a store: made by the first, found by the others."""
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import ParamSpec, TypeVar
 
 from aritma_auth.caller_code import require_clock
-from aritma_auth.errors import ConfigurationError, StoreError, wrong_kind
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, StoreError, wrong_kind
 from aritma_auth.protocol.signing import SigningKey, require_algorithm
 from aritma_auth.protocol.tokens import Token
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
+from aritma_auth.runtime.raised import describe_raised
+from aritma_auth.runtime.tasks import WorkBrokenOffError, run_within
 from aritma_auth.stores.contract import Entry, Record, TokenStore
 from aritma_auth.stores.key import require_store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_USED_WITHIN = 10.0
+"""Seconds for each operation of the store."""
 
 _KEPT_FOR = 10 * 365 * 24 * 3600.0
 """Seconds: a key that is lost ends every sign-in whose tokens are bound to it."""
@@ -40,10 +50,10 @@ async def load_signing_key(
     Raises:
         ConfigurationError: An argument is of the wrong kind, or joserfc is not installed.
 
-        StoreError: The store cannot be used now, or the entry cannot be read here; it is not
-            replaced, since tokens may be bound to that key.
+        StoreError: The store cannot be used now, or hangs for ten seconds; or the entry cannot be
+            read here, and is not replaced, since tokens may be bound to that key.
 
-        AritmaAuthError: Whatever the store itself raises.
+        AritmaAuthError: What the store itself raises of this package's errors.
     """
     require_store(store)
     if store is None:
@@ -54,15 +64,37 @@ async def load_signing_key(
         raise ConfigurationError("name must be a text such as the client id, not empty")
     require_algorithm("algorithm", algorithm)
     place = sha256(f"signing key\n{name}".encode()).hexdigest()[:32]
-    entry = await store.load(place)
+    entry = await _use(name, store.load, place)
     if entry is None:
         key, now = SigningKey.generate(algorithm), require_clock(clock).time()
         kept = Token(key.to_jwk(), _NO_TOKEN, issued_at=now, expires_at=now + _KEPT_FOR)
-        if await store.save(place, Record(kept, serial=1), replaces=0):
+        if await _use(name, store.save, place, Record(kept, serial=1), replaces=0):
             return key
         # Another process was faster: its key counts.
-        entry = await store.load(place)
+        entry = await _use(name, store.load, place)
     return _read(entry, name)
+
+
+async def _use(
+    name: str, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Await what a store does, for so long; whatever it raises is an error of this package."""
+
+    async def call() -> T:
+        return await method(*args, **kwargs)
+
+    try:
+        return await run_within(_USED_WITHIN, call(), "aritma-auth store")
+    except AritmaAuthError:
+        raise
+    except TimeoutError:
+        problem = f"the store did not respond within {_USED_WITHIN:g} s"
+    except WorkBrokenOffError as broken:
+        problem = broken.raised
+    except Exception as error:  # noqa: BLE001 - whatever a caller's own store raises
+        problem = describe_raised(error)
+    # Outside the except block: the caught error may hold the key.
+    raise StoreError(f"the signing key {name!r} cannot be had from the store: {problem}")
 
 
 def _read(entry: Entry | None, name: str) -> SigningKey:

@@ -29,25 +29,71 @@ async def swallow(*_arguments, **_settings):
 
 
 class HungServer:
-    """Accepts connections, and never responds."""
+    """Accepts connections, and never comes to the end of a response."""
 
-    def __init__(self):
+    def __init__(self, behave=None):
+        self._behave = behave or never_respond
         self._writers = []
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     async def _connected(self, reader, writer):
         self._writers.append(writer)
-        with contextlib.suppress(OSError):
-            await reader.read()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await self._behave(reader, writer)
 
     async def __aexit__(self, *_):
         for writer in self._writers:
-            writer.close()
+            writer.transport.abort()
         self._server.close()
+
+
+async def never_respond(reader, _writer):
+    await reader.read()
+
+
+async def never_read(reader, writer):
+    writer.transport.pause_reading()
+    await reader.read()
+
+
+def repeating(head, part, *, pause=0.005):
+    """Make a server that sends a head and then a part again and again, for ever."""
+
+    async def behave(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return behave
+
+
+async def redirect(reader, writer):
+    while True:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 307 Again\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+SERVERS = {
+    "never responds": never_respond,
+    "never reads": never_read,
+    "trickles": repeating(OK + b"Content-Length: 100000\r\n\r\n{", b" "),
+    "sends headers for ever": repeating(OK, b"X-Header: value\r\n"),
+    "sends chunks for ever": repeating(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "goes on to announce a response": repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "redirects for ever": redirect,
+}
+
+KEY = aa.SigningKey.generate("ES256")
+DEVICE = {"verification_uri": "https://x.example", "verification_uri_complete": None}
 
 
 AUTHENTICATED = {
@@ -58,6 +104,15 @@ AUTHENTICATED = {
     "begin_device_sign_in": lambda client: client.begin_device_sign_in("api"),
 }
 CALLS = AUTHENTICATED | {
+    "begin_backchannel_sign_in": lambda client: client.begin_backchannel_sign_in(login_hint="a"),
+    "complete_device_sign_in": lambda client: client.complete_device_sign_in(
+        aa.DeviceAuthorization(
+            device_code="d", user_code="u", interval=0.01, expires_at=time.time() + 0.2, **DEVICE
+        )
+    ),
+    "complete_backchannel_sign_in": lambda client: client.complete_backchannel_sign_in(
+        aa.BackchannelAuthentication(auth_req_id="d", expires_at=time.time() + 0.2, interval=0.01)
+    ),
     "begin_sign_in": lambda client: client.begin_sign_in("https://app.example/callback"),
     "fetch_metadata": lambda client: client.fetch_metadata(),
     "fetch_keys": lambda client: client.fetch_keys(),
@@ -65,6 +120,10 @@ CALLS = AUTHENTICATED | {
     "verify_id_token": lambda client: client.verify_id_token("a.b.c", nonce=None),
     "verify_logout_token": lambda client: client.verify_logout_token("a.b.c"),
     "end_session_url": lambda client: client.end_session_url(),
+    "assess_profile": lambda client: client.assess_profile(aa.FAPI2),
+    "begin_sign_in, pushed": lambda client: client.begin_sign_in(
+        "https://app.example/callback", push=True
+    ),
 }
 
 
@@ -78,19 +137,123 @@ async def ends_in_time(call, client):
     return caught.value
 
 
-@pytest.mark.parametrize("discover", [False, True], ids=["fixed", "discovered"])
-@pytest.mark.parametrize("name", CALLS)
-async def test_a_server_that_never_responds_is_not_waited_for(name, discover):
-    """Each request has a time limit, metadata and keys included."""
-    if not discover and name in {"begin_sign_in", "end_session_url"}:
-        # Without discovery these send no request.
-        return
-    async with HungServer() as server:
-        environment = aa.Environment.at(f"http://127.0.0.1:{server.port}", discover=discover)
-        client = aa.OAuthClient("id", "secret", environment=environment, timeout=TIMEOUT)
-        error = await ends_in_time(CALLS[name], client)
+def registered(url):
+    return aa.RegisteredClient(
+        client_id="id", registration_client_uri=url, registration_access_token="t"
+    )
+
+
+async def ask_all(url):
+    """Make every call there is at the same time; return their errors by name."""
+
+    async def ask(name, call):
+        errors[name] = await ends_in_time(lambda _: call, None)
+
+    errors, asking = {}, []
+    for discover in (False, True):
+        environment = aa.Environment.at(url, discover=discover)
+        for name, call in CALLS.items():
+            # Without discovery these send no request, or repeat it after a pause.
+            if discover or name not in {
+                "begin_sign_in",
+                "begin_sign_in, pushed",
+                "end_session_url",
+            }:
+                client = aa.OAuthClient("id", "secret", environment=environment, timeout=TIMEOUT)
+                asking.append(ask((name, discover), call(client)))
+        registrar = aa.ClientRegistrar(environment, timeout=TIMEOUT)
+        asking.append(ask(("register", discover), registrar.register({})))
+    asking += [
+        ask("discover", aa.Environment.discover(url, timeout=TIMEOUT)),
+        ask("fetch a registration", registrar.fetch(registered(url))),
+        ask("update a registration", registrar.update(registered(url), {"client_name": "a"})),
+        ask("delete a registration", registrar.delete(registered(url))),
+    ]
+    await asyncio.gather(*asking)
+    return errors
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_no_call_waits_for_a_server_that_never_ends(kind):
+    """Each request has a time limit, metadata and keys included, and polling ends with its code."""
+    async with HungServer(SERVERS[kind]) as server:
+        errors = await ask_all(server.url)
+
+    expected = [aa.TransportError, aa.ExpiredTokenError]
+    if kind == "redirects for ever":
+        # A redirect is a response that has ended, and is not followed.
+        expected += [aa.InvalidResponseError]
+    assert {name: error for name, error in errors.items() if type(error) not in expected} == {}
+
+
+SIGNERS = {
+    "private_key_jwt": lambda signer: {"client_auth": aa.PrivateKeyJwt(signer)},
+    "a bound token": lambda signer: {"client_auth": "secret", "dpop": aa.DPoP(signer)},
+    "a client assertion": lambda signer: {
+        "client_auth": aa.ClientAssertion(aa.Secret.from_callable(lambda: signer.sign(b"")))
+    },
+}
+
+
+@pytest.mark.parametrize("source", [hang, swallow])
+@pytest.mark.parametrize("kind", SIGNERS)
+async def test_a_signer_that_never_signs_is_not_waited_for(monkeypatch, kind, source):
+    """A key management service may hang for every call that it takes part in."""
+    monkeypatch.setattr(tasks, "_GRACE", 0.02)
+    signer = aa.RemoteSigner("ES256", source, public_jwk=KEY.public_jwk)
+
+    async def ask(call):
+        client = aa.OAuthClient("id", **SIGNERS[kind](signer), timeout=TIMEOUT)
+        return await ends_in_time(call, client)
+
+    calls = [call for name, call in AUTHENTICATED.items() if "fetch_token" in name]
+    errors = await asyncio.gather(*map(ask, calls))
+    if source is swallow:
+        await asyncio.sleep(0.3)
+
+    assert {type(error) for error in errors} == {aa.TransportError}
+    assert not any(error.may_have_arrived for error in errors)
+
+
+GRANTS = {
+    "the subject of an exchange": lambda source: aa.TokenExchangeGrant(Subject(source)),
+    "the text of an assertion": lambda source: aa.JwtBearerGrant(
+        aa.Secret.from_callable(source), "alice"
+    ),
+    "the signer of an assertion": lambda source: aa.JwtBearerGrant(
+        aa.JwtAssertion(aa.RemoteSigner("ES256", source), "alice", issuer="i", audience="a")
+    ),
+}
+
+
+class Subject:
+    """A caller's own source of a subject token."""
+
+    def __init__(self, get_token):
+        self.get_token = get_token
+
+    def peek(self):
+        return None
+
+    def identity(self):
+        return "alice"
+
+    def report_rejected(self, _token):
+        return False
+
+
+@pytest.mark.parametrize("source", [hang, swallow])
+@pytest.mark.parametrize("kind", GRANTS)
+async def test_a_source_that_never_gives_is_not_waited_for(monkeypatch, kind, source):
+    """What a grant presents may come from anywhere."""
+    monkeypatch.setattr(tasks, "_GRACE", 0.02)
+    client = aa.OAuthClient("id", "secret", timeout=TIMEOUT)
+    error = await ends_in_time(lambda client: client.fetch_token(GRANTS[kind](source)), client)
+    if source is swallow:
+        await asyncio.sleep(0.3)
 
     assert isinstance(error, aa.TransportError)
+    assert not error.may_have_arrived
 
 
 @pytest.mark.parametrize("source", [hang, swallow])

@@ -1,9 +1,12 @@
 """Whatever hangs, raises CancelledError or is cancelled: callers and closing end in bounded time."""
 
 import asyncio
+import contextlib
 import time
+from types import SimpleNamespace
 
 import pytest
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.runtime.lock import fork_safe_lock
@@ -310,6 +313,169 @@ def test_set_token_is_written_although_its_loop_ends(clock):
     asyncio.run(job())
 
     assert asyncio.run(other.get()) == "token-1"
+
+
+async def hang_through(*_arguments, **_settings):
+    """Wait for some minutes, whatever is cancelled."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 300
+    while loop.time() < until:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(until - loop.time())
+
+
+class Patient:
+    """A lease that the store grants, and whose keeping or return hangs."""
+
+    fence = 1
+
+    def __init__(self, what, behave):
+        self.keep = self.release = self.succeed
+        setattr(self, what, behave)
+
+    async def succeed(self):
+        return True
+
+
+def break_store(rig, store, what, behave):
+    """Let one method of a store, or of its leases, hang."""
+    if what in {"keep", "release"}:
+
+        async def acquire(_key, *, seconds):
+            return Patient(what, behave)
+
+        store.acquire = acquire
+    elif what == "watch":
+
+        async def hold(_key, *, seconds):
+            return None
+
+        store.acquire, store.watch = hold, behave
+    else:
+        setattr(store, what, behave)
+
+
+def break_client(rig, _store, what, behave):
+    """Let a method of the client hang, or its secret once it was refused."""
+    if what == "secret":
+        rig.client.answers = [aa.InvalidClientError("invalid_client")] * 99
+        rig.client.secret.load = behave
+    else:
+        setattr(rig.client, what, behave)
+
+
+BREAKABLE = {
+    **dict.fromkeys(("load", "save", "acquire", "keep", "release", "watch"), break_store),
+    **dict.fromkeys(("fetch_token", "revoke", "secret", "on_token"), break_client),
+}
+
+
+def callback_of(what, behave):
+    """Make the callback for tokens that hangs, or none."""
+
+    async def keep(_token):
+        await behave()
+
+    return keep if what == "on_token" else None
+
+
+async def sign_with_middleware(provider):
+    """Send a request through the provider's middleware."""
+    url = "http://127.0.0.1/"
+    request = SimpleNamespace(url=URL(url), headers={}, proxy=None)
+    await provider.middleware([url])(request, respond)
+
+
+async def respond(_request):
+    raise LookupError
+
+
+def token_of(rig, seconds):
+    return rotated(rig, refresh_token="r", expires_at=rig.clock.time() + seconds)
+
+
+METHODS = {
+    "get_token": lambda rig: rig.provider.get_token(),
+    "set_token": lambda rig: rig.provider.set_token(token_of(rig, 1000)),
+    "get_token, min_ttl": lambda rig: rig.provider.get_token(min_ttl=2000),
+    "refresh_if_idle": lambda rig: rig.provider.refresh_if_idle(0),
+    "is_ready": lambda rig: rig.provider.is_ready(),
+    "set_token, ended": lambda rig: rig.provider.set_token(token_of(rig, -1000)),
+    "a signed request": lambda rig: sign_with_middleware(rig.provider),
+    "forget": lambda rig: rig.provider.forget(),
+    "set_token, again": lambda rig: rig.provider.set_token(token_of(rig, -1000)),
+    "sign_out": lambda rig: rig.provider.sign_out(),
+    "get_token, signed out": lambda rig: rig.provider.get_token(),
+}
+LONGEST = 30 + 10 + 15
+"""Seconds: the refresh's time-out, the callback's, and some of the store's."""
+
+
+@pytest.mark.parametrize("behave", [hang, hang_through], ids=["hangs", "hangs through"])
+@pytest.mark.parametrize("what", BREAKABLE)
+@pytest.mark.parametrize("grant", [GRANT, aa.SignedInGrant("alice"), aa.RefreshTokenGrant("r")])
+def test_every_coroutine_of_a_provider_ends_whatever_hangs(grant, what, behave):
+    """One after another, on a provider for which one thing hangs all the time; and it is closed."""
+
+    async def job():
+        clock, store, loop = LoopClock(), aa.MemoryTokenStore(), asyncio.get_running_loop()
+        rig = Rig(clock, grant=grant, store=store, on_token=callback_of(what, behave))
+        BREAKABLE[what](rig, store, what, behave)
+        took = {}
+
+        async def measure(name, coroutine):
+            began = loop.time()
+            with contextlib.suppress(aa.AritmaAuthError, LookupError):
+                await coroutine
+            took[name] = loop.time() - began
+
+        for name, method in METHODS.items():
+            await measure(name, method(rig))
+        callers = [asyncio.ensure_future(rig.provider.get_token()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        await measure("aclose", rig.provider.aclose())
+        await measure("callers", asyncio.wait(callers))
+        [caller.exception() for caller in callers]
+        return {name: seconds for name, seconds in took.items() if seconds > LONGEST}
+
+    assert run_leaping(job()) == {}
+
+
+@pytest.mark.parametrize("what", BREAKABLE)
+@pytest.mark.parametrize("grant", [GRANT, aa.RefreshTokenGrant("r")])
+def test_a_provider_recovers_by_itself_when_what_hung_is_back(grant, what):
+    """A caller that comes again when it may gets a token, and nothing needs to be made anew."""
+
+    async def job():
+        clock, gate = LoopClock(), asyncio.Event()
+        store = aa.MemoryTokenStore(clock=clock)
+        works = {name: getattr(store, name) for name in ("load", "save", "acquire", "watch")}
+
+        async def behave(*_arguments, **_settings):
+            await gate.wait()
+
+        rig = Rig(clock, grant=grant, store=store, on_token=callback_of(what, behave))
+        works |= {"fetch_token": rig.client.fetch_token, "secret": rig.client.secret.load}
+        BREAKABLE[what](rig, store, what, behave)
+        for _ in range(3):
+            with contextlib.suppress(aa.AritmaAuthError):
+                await rig.provider.get_token()
+            await asyncio.sleep(1)
+        gate.set()
+        for name in works:
+            owner = rig.client if name == "fetch_token" else store
+            if name != "secret":
+                setattr(owner, name, works[name])
+        rig.client.answers, rig.client.secret.load = [], works["secret"]
+        rig.client.secret.value = "two"
+        for _ in range(10):
+            try:
+                return (await rig.provider.get_token()).access_token
+            except aa.AritmaAuthError as error:
+                await asyncio.sleep(max(error.retry_after or 0, 1))
+        return ""
+
+    assert run_leaping(job()).startswith("token-")
 
 
 @pytest.mark.parametrize("has_store", [False, True])

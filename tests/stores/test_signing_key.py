@@ -87,6 +87,49 @@ async def test_what_is_no_key_is_refused_without_showing_it(entry):
     assert KEY not in str(caught.value)
 
 
+async def fail(*_arguments, **_settings):
+    raise KeyError("canary")
+
+
+async def be_cancelled(*_arguments, **_settings):
+    raise asyncio.CancelledError
+
+
+async def hang(*_arguments, **_settings):
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("operation", ["load", "save"])
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [(hang, "within 0.05 s"), (fail, "KeyError"), (be_cancelled, "CancelledError")],
+    ids=["hangs", "raises", "is cancelled"],
+)
+async def test_a_store_that_cannot_be_used_is_a_store_error(monkeypatch, operation, behave, said):
+    """A key is needed before anything can be sent: the program is told so in time."""
+    monkeypatch.setattr("aritma_auth.stores.signing_key._USED_WITHIN", 0.05)
+    store = aa.MemoryTokenStore()
+    setattr(store, operation, behave)
+    with pytest.raises(
+        StoreError, match=f"'payments' cannot be had from the store: .*{said}"
+    ) as it:
+        await load_signing_key(store, "payments")
+
+    assert "canary" not in str(it.value)
+
+
+async def test_a_stores_own_error_passes():
+    """It says better what is wrong."""
+    store = aa.MemoryTokenStore()
+
+    async def load(_key):
+        raise aa.StoreError("the disk is full")
+
+    store.load = load
+    with pytest.raises(StoreError, match=r"^the disk is full$"):
+        await load_signing_key(store, "payments")
+
+
 async def test_wrong_arguments_are_named():
     """The store must be one, the name a text, and the algorithm known."""
     store = aa.MemoryTokenStore()
