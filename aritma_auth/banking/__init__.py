@@ -13,6 +13,7 @@ subscription, and `rotate_secret`.
       known_payment.py what is known of it; signatures.py: the signers' parts
 
     receiver.py        receives events; asgi.py is its ASGI side
+      authorization.py the one proof of who delivers them
       handshake.py     the request with which a subscription begins
       cloud_events.py  the envelopes of events; events.py: what they say
       dispatcher.py    each event to each handler once; deliveries.py remembers which
@@ -20,7 +21,8 @@ subscription, and `rotate_secret`.
 
     consents.py        a consent's end, its refresh, and refusals that are its fault
     expirations.py     days left of consents and secrets
-    rotation.py        replaces a client's secret; iam.py: its requests, secret_places.py: where to
+    rotation.py        replaces a client's secret, by rotation_steps.py
+      iam.py           requests to IAM; secret_places.py: where the service reads its secret
 """
 
 from aritma_auth.banking.api_request import ApiRequest

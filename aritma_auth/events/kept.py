@@ -18,7 +18,7 @@ class TokenSet(Event):
 
         lifetime: Seconds from its issue to its end.
 
-        age: Seconds of it that are over.
+        age: Seconds since its issue.
     """
 
     _LEVEL: ClassVar[int] = logging.INFO

@@ -18,7 +18,7 @@ class TokenAdopted(Event):
 
         lifetime: Seconds from request to end.
 
-        age: Seconds of it that are over.
+        age: Seconds since the request.
 
         is_first: The provider had no token before.
     """

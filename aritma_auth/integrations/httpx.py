@@ -55,10 +55,11 @@ class BearerAuth(httpx.Auth):
 
     Only requests to the named origins are signed. The header is removed once the response or an
     error of httpx has come, from the requests of redirects too, and httpx removes it itself where a
-    redirect leads to another origin. On a 401 of the API the
-    token is refreshed once, however many requests got one, and each request is repeated once, if
-    its body can be sent again and the refresh brought a different token. A challenge that asks for
-    a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
+    redirect leads to another origin.
+
+    On a 401 of the API the token is refreshed once, however many requests got one, and each request
+    is repeated once, if its body can be sent again and the refresh brought a different token. A
+    challenge that asks for a wider scope or a stronger sign-in becomes a `StepUpRequiredError`.
 
     With `DPoP` each request carries a proof of its own, and is repeated once if the API wants its
     nonce in the proof; the token then stays. Where httpx follows a redirect, the next hop is signed

@@ -24,6 +24,8 @@ from aritma_auth.runtime.values import Value
 
 _log = logging.getLogger("aritma_auth")
 
+_DENIED, _FAILED = 403, 500
+
 _STYLE = (
     ":root{color-scheme:light dark;--ground:#f4f6f8;--card:#fff;--text:#16202a;--soft:#4a5a68;"
     "--accent:#0b5cad;--edge:#d5dce3}"
@@ -164,9 +166,6 @@ class PageWriter:
         later = error.retry_after
         wait = () if later is None else (("Retry-After", str(math.ceil(later))),)
         return self.show_or_tell(request, status, title, text, *wait)
-
-
-_DENIED, _FAILED = 403, 500
 
 
 def _explanation(error: AritmaAuthError) -> tuple[int, str, str]:

@@ -52,6 +52,12 @@ class SignedInUser(Value):
         started_at: POSIX seconds of the sign-in.
 
         ends_at: POSIX seconds when the session ends.
+
+        key: The session's key in the store.
+
+        id_token: The ID token, by which the sign-out names the session at the server, or None.
+
+        cause: What demanded the sign-in, or empty.
     """
 
     subject: str

@@ -10,9 +10,12 @@ documentation and the source code of IdentityServer say that they do.
     faults/       what goes wrong on the wire, and with tokens, keys and authorization requests
     server.py     the two servers on loopback
     state.py      what their routes share
-    identity/     the identity server: its rules without HTTP, and the endpoints for clients
+    identity/     the identity server's rules, without HTTP
+    endpoints/    its endpoints for clients
     pages/        its pages for end-users
-    banking/      the Banking APIs, and the Events API with its deliveries
+    banking/      the routes of the Banking APIs, the Events API and IAM
+    records/      what these keep: consents, payments, subscriptions and their deliveries
+    outgoing.py   requests to clients, and to the receivers of events
 """
 
 from aritma_auth.sandbox.clock import SandboxClock

@@ -10,8 +10,9 @@ SERVER_VERSIONS = ("is4", "duende-6.3", "duende-7.4", "duende-8")
 
 @pytest.fixture
 async def sandbox(request):
-    """Start a sandbox; a test may ask for a server version through ``indirect``."""
-    async with Sandbox(server_version=getattr(request, "param", "is4")) as sandbox:
+    """Start a sandbox of the file's SERVER_VERSION; a test may ask for another by ``indirect``."""
+    usual = getattr(request.module, "SERVER_VERSION", "is4")
+    async with Sandbox(server_version=getattr(request, "param", usual)) as sandbox:
         sandbox.clock.freeze()
         yield sandbox
 

@@ -6,7 +6,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from aritma_auth.sandbox import Sandbox
 from support.loopback import serving
 from support.sandbox_wire import get
 from support.signing import OTHER_RSA, jwk, sign
@@ -17,10 +16,7 @@ KEYS = {"keys": [{"kty": "RSA", "use": "enc"}, "text", jwk()]}
 METADATA = {"redirect_uris": ["https://app.example/cb"], "scope": "openid api"}
 
 
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="fapi") as sandbox:
-        yield sandbox
+SERVER_VERSION = "fapi"
 
 
 async def ask(sandbox, metadata, *, method="POST", path="", token=None, **settings):

@@ -31,10 +31,7 @@ FORM = {
 }
 
 
-@pytest.fixture
-async def sandbox():
-    async with Sandbox(server_version="duende-8") as sandbox:
-        yield sandbox
+SERVER_VERSION = "duende-8"
 
 
 def encode(members):

@@ -5,12 +5,9 @@ from urllib.parse import urlencode
 import attrs
 import pytest
 
-from aritma_auth.sandbox import Sandbox
-from support.plain_browser import PlainBrowser
 from support.sandbox_wire import (
     ALICE,
-    CALLBACK,
-    CHALLENGE,
+    REQUEST,
     WEB,
     authorize_url,
     get,
@@ -21,28 +18,7 @@ from support.sandbox_wire import (
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
-REQUEST = {
-    "redirect_uri": CALLBACK,
-    "response_type": "code",
-    "scope": "openid api",
-    "state": "the-state",
-    "nonce": "the-nonce",
-    "code_challenge": CHALLENGE,
-    "code_challenge_method": "S256",
-}
-
-
-@pytest.fixture
-async def sandbox(request):
-    async with Sandbox(server_version=getattr(request, "param", "duende-8")) as sandbox:
-        sandbox.clock.freeze()
-        yield sandbox
-
-
-@pytest.fixture
-async def browser(sandbox):
-    async with PlainBrowser(sandbox.identity_url) as browser:
-        yield browser
+SERVER_VERSION = "duende-8"
 
 
 async def push(sandbox, **changes):

@@ -4,7 +4,6 @@ import pytest
 from joserfc.jwk import ECKey
 
 from aritma_auth.sandbox import Sandbox, SandboxClient
-from support.plain_browser import PlainBrowser
 from support.sandbox_wire import ALICE, CALLBACK, CHALLENGE, authorize_url, response_of
 from support.signing import ec_key, jwk, sign
 
@@ -28,12 +27,6 @@ async def sandbox():
                 )
             )
         yield sandbox
-
-
-@pytest.fixture
-async def browser(sandbox):
-    async with PlainBrowser(sandbox.identity_url) as browser:
-        yield browser
 
 
 def url_of(sandbox, *, key=KEY, header=None, client_id="signing-app", **changes):

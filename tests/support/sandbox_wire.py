@@ -16,18 +16,20 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
+REQUEST = {
+    "redirect_uri": CALLBACK,
+    "response_type": "code",
+    "scope": "openid api",
+    "state": "the-state",
+    "nonce": "the-nonce",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+
+
 def authorize_url(sandbox, *, tenant="", **parameters):
     """Give the address of an authorization request; None leaves a parameter out."""
-    usual = {
-        "client_id": "sandbox-web",
-        "redirect_uri": CALLBACK,
-        "response_type": "code",
-        "scope": "openid api",
-        "state": "the-state",
-        "nonce": "the-nonce",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-    }
+    usual = {"client_id": "sandbox-web"} | REQUEST
     given = {name: value for name, value in (usual | parameters).items() if value is not None}
     return f"{sandbox.identity_url}{tenant}/connect/authorize?{urlencode(given, doseq=True)}"
 
@@ -42,19 +44,17 @@ def response_of(page):
 
 async def post(sandbox, path, form, **kwargs):
     """Post a form to the identity server; give the status, the JSON or text, and the headers."""
-    url = f"{sandbox.identity_url}{path}"
-    async with aiohttp.ClientSession() as http:
-        async with http.post(url, data=form, **kwargs) as response:
-            text = await response.text()
-            is_json = response.content_type == "application/json"
-            return response.status, json.loads(text) if is_json else text, response.headers
+    return await _send(sandbox, "POST", path, data=form, **kwargs)
 
 
 async def get(sandbox, path, **kwargs):
     """Get something from the identity server; give the same."""
-    url = f"{sandbox.identity_url}{path}"
+    return await _send(sandbox, "GET", path, **kwargs)
+
+
+async def _send(sandbox, method, path, **kwargs):
     async with aiohttp.ClientSession() as http:
-        async with http.get(url, **kwargs) as response:
+        async with http.request(method, f"{sandbox.identity_url}{path}", **kwargs) as response:
             text = await response.text()
             is_json = response.content_type == "application/json"
             return response.status, json.loads(text) if is_json else text, response.headers

@@ -93,9 +93,11 @@ async def _secrets_of(request: web.Request) -> list[str]:
 
 def _respond(place: str, text: str, status: int) -> web.Response:
     members: dict[str, object] = {"error": "invalid_request"}
-    if place in {"html", "text"}:
-        body = text if place == "text" else f"<!doctype html><title>Error</title><p>{text}"
-        return web.Response(status=status, text=body, content_type=f"text/{_SUBTYPES[place]}")
+    if place == "text":
+        return web.Response(status=status, text=text)
+    if place == "html":
+        page = f"<!doctype html><title>Error</title><p>{text}"
+        return web.Response(status=status, text=page, content_type="text/html")
     if place == "challenge":
         challenge = f'Bearer error="invalid_token", error_description="{text}"'
         return web.Response(status=status, headers={"WWW-Authenticate": challenge})
@@ -109,6 +111,3 @@ def _respond(place: str, text: str, status: int) -> web.Response:
     if place != "member":
         members[place] = text
     return web.json_response(members, status=200 if "access_token" in members else status)
-
-
-_SUBTYPES = {"html": "html", "text": "plain"}
