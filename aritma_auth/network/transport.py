@@ -91,12 +91,32 @@ class _Connections(Value):
             address = urllib.request.getproxies().get(url.scheme)
         return require_proxy(address) if address else None
 
+    def connector_for(self, url: URL) -> aiohttp.BaseConnector | None:
+        """
+        Give the connector for a URL; None lets the request open its own connection.
+
+        http is for loopback only: a connector through SOCKS, or a resolver that maps ``localhost``
+        elsewhere, would carry it off the machine in clear text.
+        """
+        if url.scheme == "http" and not _stays_here(self.connector):
+            return None
+        return self.connector
+
     @property
     def proxy_headers(self) -> Mapping[str, str] | None:
         """The proxy's credentials, if they are not part of its URL."""
         return (
             None if self.proxy_auth is None else {"Proxy-Authorization": self.proxy_auth.encode()}
         )
+
+
+def _stays_here(connector: aiohttp.BaseConnector | None) -> bool:
+    if type(connector) is not aiohttp.TCPConnector:
+        return isinstance(connector, aiohttp.UnixConnector | aiohttp.NamedPipeConnector)
+    # Neither has a public name.
+    resolver = type(getattr(connector, "_resolver", None))
+    has_own_sockets = getattr(connector, "_socket_factory", None) is not None
+    return resolver.__module__ == "aiohttp.resolver" and not has_own_sockets
 
 
 def require_proxy(address: str | URL) -> URL:
@@ -305,7 +325,7 @@ class _Exchange:
     def _open_session(self) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(self._note_sent)
-        connector = self._connections.connector
+        connector = self._connections.connector_for(self._url)
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=connector is None,

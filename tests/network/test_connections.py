@@ -5,12 +5,14 @@ import contextlib
 import inspect
 import socket
 import ssl
+import tempfile
 import time
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 import aritma_auth as aa
 from aritma_auth.network.transport import Transport
@@ -112,6 +114,82 @@ async def test_http_on_loopback_never_goes_through_a_proxy(proxy, monkeypatch, w
 
     assert response.status == 200
     assert proxy.heads == []
+
+
+class Elsewhere(AbstractResolver):
+    """A resolver that leads every name to another server."""
+
+    def __init__(self, url):
+        self.port = URL(url).port
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [FOUND | {"host": "127.0.0.1", "port": self.port}]
+
+    async def close(self):
+        pass
+
+
+class Tunnel(aiohttp.TCPConnector):
+    """A connector that sends everything through something else, as those for SOCKS do."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
+
+    async def connect(self, *_arguments, **_settings):
+        raise AssertionError(self.url)
+
+
+def own_sockets(url):
+    def connect(_address):
+        raise AssertionError(url)
+
+    return aiohttp.TCPConnector(socket_factory=connect)
+
+
+CONNECTORS = {
+    "resolver": lambda url: aiohttp.TCPConnector(resolver=Elsewhere(url)),
+    "connector": Tunnel,
+    "sockets": own_sockets,
+}
+
+
+@pytest.mark.parametrize("way", CONNECTORS)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_http_on_loopback_never_leaves_by_a_sessions_own_connector(way, host):
+    """Whatever a resolver or a connector says of this machine, the secret reaches no other."""
+    seen = []
+
+    async def other(request):
+        seen.append(await request.text())
+        return web.json_response({"is": "other"})
+
+    async with serving(ok) as url, serving(other) as elsewhere:
+        async with aiohttp.ClientSession(connector=CONNECTORS[way](elsewhere)) as session:
+            response = await Transport(session).send(post(url.replace("127.0.0.1", host)))
+
+    assert (response.status, response.body) == (200, b"{}")
+    assert seen == []
+
+
+async def test_http_on_loopback_may_use_a_socket_of_this_machine():
+    """A sidecar listens on a Unix socket: that leads nowhere else."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/s"
+        server = await asyncio.start_unix_server(serve, path)
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
+            response = await Transport(session).send(post("http://localhost/token"))
+        server.close()
+        await server.wait_closed()
+
+    assert response.status == 200
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
