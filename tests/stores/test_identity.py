@@ -365,6 +365,7 @@ def test_a_password_has_no_key(client, own, password):
     for grant in (
         aa.PasswordGrant("alice", password, **own),
         aa.CustomGrant("password", fields),
+        aa.CustomGrant("password", {"username": "alice", "pin": password}),
         aa.CustomGrant("http://auth0.com/oauth/grant-type/password-realm", fields),
         aa.CustomGrant("urn:example:direct", {"Password": password}),
         aa.ClientCredentialsGrant(extra=fields),

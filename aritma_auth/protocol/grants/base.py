@@ -175,10 +175,13 @@ class Grant(Value, ABC):
 
         By default that is the request: two grants are the same if the server cannot tell their
         requests apart. None means that the grant takes part in no store, as one with a password
-        does, which only the server can check.
+        does, which only the server can check: an entry of the username alone would serve any
+        password, and a key made of the password could be guessed from the entry's name.
         """
         parameters = self.parameters()
-        has_password = any(name.lower() == "password" for name, _ in parameters)
+        has_password = ("grant_type", "password") in parameters or any(
+            name.lower() == "password" for name, _ in parameters
+        )
         return None if has_password else parameters
 
     def problems(self) -> tuple[str, ...]:

@@ -45,10 +45,6 @@ class CustomGrant(Grant):
         """Return the form of this grant, without the client's authentication."""
         return (("grant_type", self.name), *super().parameters()[1:])
 
-    def identity(self) -> Parameters | None:
-        """Return the request, unless it is a password grant by another class."""
-        return None if self.name == "password" else super().identity()
-
     def own_parameters(self) -> Parameters:
         """Return the server's own parameters."""
         return tuple(self.fields)

@@ -151,12 +151,3 @@ class PasswordGrant(Grant):
     def own_parameters(self) -> Parameters:
         """Return name and password."""
         return (("username", self.username), ("password", self.password.text))
-
-    def identity(self) -> None:
-        """
-        Return None: only the server can check the password.
-
-        An entry of the username alone would serve any password, and a key made of the password
-        could be guessed from the entry's name.
-        """
-        return
