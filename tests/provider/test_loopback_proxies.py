@@ -62,6 +62,20 @@ async def test_a_request_that_would_pass_a_proxy_is_not_sent(monkeypatch, way):
     assert proxy.heads == []
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.9.9.9", "[::1]", "LOCALHOST"])
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_no_name_of_this_machine_is_reached_by_a_proxy(host, scheme):
+    """Whatever the host is called and whatever the request opens, the token stays here."""
+    async with connect_proxy() as proxy:
+        middleware = aa.BearerMiddleware(Tokens(), [f"http://{host}:9"])
+        async with aiohttp.ClientSession(middlewares=[middleware], proxy=proxy.url) as session:
+            open_it = session.get if scheme == "http" else session.ws_connect
+            with pytest.raises(aa.ConfigurationError, match="NO_PROXY"):
+                await open_it(f"{scheme}://{host}:9/")
+
+    assert proxy.heads == []
+
+
 async def test_a_request_that_bypasses_the_proxy_is_signed(monkeypatch):
     """NO_PROXY names the loopback address."""
     async with connect_proxy() as proxy:

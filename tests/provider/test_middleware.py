@@ -198,12 +198,13 @@ async def test_a_refused_token_that_comes_again_later_makes_no_storm(bank):
     assert bank.client.requests == 2
 
 
-async def test_the_first_unsigned_request_to_an_origin_is_a_warning(open_bank, caplog):
+@pytest.mark.parametrize("origins", [None, ["https://elsewhere.example"]], ids=["default", "own"])
+async def test_the_first_unsigned_request_to_an_origin_is_a_warning(caplog, origins):
     """The same call with a 401 would else be read as a lack of permission."""
     caplog.set_level("DEBUG", "aritma_auth")
-    bank = await open_bank()
+    client = FakeClient(["https://api.example"])
+    middleware = aa.TokenProvider(client, aa.ClientCredentialsGrant()).middleware(origins)
     others = [Api(), Api()]
-    middleware = aa.BearerMiddleware(bank.provider, ["https://elsewhere.example"])
     async with serving(others[0]) as one, serving(others[1]) as other:
         async with aiohttp.ClientSession(middlewares=[middleware]) as session:
             for url in (one, one, other):
