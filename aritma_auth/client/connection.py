@@ -1,7 +1,7 @@
 """A client's connection to its server: authenticated requests, and the server's clock."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import attrs
 from yarl import URL
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 
 T = TypeVar("T")
+
+Form: TypeAlias = Parameters | Callable[[ClientCredential], Awaitable[Parameters]]
+"""A form without the client's authentication, or what writes one for each request."""
 
 _PROVEN = frozenset({"pushed_authorization_request_endpoint", "token_endpoint"})
 """Where a proof binds something to its key: a code or a token (RFC 9449 §5, §10.1)."""
@@ -165,7 +168,7 @@ class ServerConnection:
     async def post_authenticated(
         self,
         endpoint: str,
-        parameters: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
+        form: Form,
         parse: Callable[[HttpResponse, float], T],
         *,
         timeout: float | None = None,
@@ -180,8 +183,7 @@ class ServerConnection:
         Args:
             endpoint: Metadata name of the endpoint.
 
-            parameters: The form, without the client's authentication; or what writes one for each
-                request.
+            form: The form.
 
             parse: Makes a value of the response and the POSIX seconds when the request left.
 
@@ -189,35 +191,24 @@ class ServerConnection:
 
             is_one_time: The form presents what can be presented once.
         """
-        # With the first request: a service imports this while it starts.
-        from aritma_auth.protocol.token_endpoint import build_authenticated_request
-
         url = await self.discovery.endpoint(endpoint)
-        # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
-        audience = await self.discovery.endpoint("token_endpoint")
-        issuer = await self.discovery.issuer()
         client_auth = await self.discovery.choose_client_auth(
             self.client_auth, is_chosen=self._is_auth_chosen
+        )
+        known = ClientCredential(
+            self.client_id,
+            # Whatever endpoint it goes to, an assertion names the token endpoint (RFC 7523 §3).
+            token_endpoint=await self.discovery.endpoint("token_endpoint"),
+            issuer=await self.discovery.issuer(),
         )
         proofs = self.proofs if endpoint in _PROVEN else None
 
         async def send(secret: SecretText | None, view: "ServerView | None" = None) -> T:
             sent_at = self.clock.time()
-            credential = ClientCredential(
-                self.client_id,
-                secret,
-                token_endpoint=audience,
-                issuer=issuer,
-                now=self.server_time,
-                jti=generate_jti(),
+            credential = attrs.evolve(
+                known, secret=secret, now=self.server_time, jti=generate_jti()
             )
-            form = parameters if isinstance(parameters, tuple) else await parameters(credential)
-            assertion = self.client_auth.build_assertion(credential)
-            if assertion is not None:
-                credential = attrs.evolve(credential, assertion=await self.sign(assertion))
-            request = build_authenticated_request(
-                url, form, client_auth=client_auth, credential=credential
-            )
+            request = await self._authenticate(url, form, client_auth, credential)
             if proofs is not None:
                 request = await proofs.add_to(request, view=view)
             response = await self.send(request, timeout=timeout, is_one_time=is_one_time)
@@ -226,15 +217,10 @@ class ServerConnection:
             return parse(response, sent_at)
 
         async def post(secret: SecretText | None) -> T:
-            if proofs is None:
-                return await send(secret)
-            return await proofs.send_repeatedly(URL(url), lambda view: send(secret, view))
-
-        secret, is_fresher = await self._load_own_secret(), False
-        while True:
-            refusal: AritmaAuthError
             try:
-                return await post(secret)
+                if proofs is None:
+                    return await send(secret)
+                return await proofs.send_repeatedly(URL(url), lambda view: send(secret, view))
             except AritmaAuthError as error:
                 from aritma_auth.client import refusals  # at the first failure
 
@@ -244,10 +230,35 @@ class ServerConnection:
                     url=url,
                     is_fixed_path=self.discovery.is_fixed_path(endpoint),
                 )
-            fresher = None if is_fresher else await self._load_fresher(secret, refusal)
-            if fresher is None:
-                raise refusal
-            secret, is_fresher = fresher, True
+            raise refusal
+
+        secret = await self._load_own_secret()
+        try:
+            return await post(secret)
+        except AritmaAuthError as error:
+            refusal = error
+        fresher = await self._load_fresher(secret, refusal)
+        if fresher is None:
+            raise refusal
+        return await post(fresher)
+
+    async def _authenticate(
+        self,
+        url: str,
+        form: Form,
+        client_auth: ClientAuth,
+        credential: ClientCredential,
+    ) -> HttpRequest:
+        # With the first request: a service imports this while it starts.
+        from aritma_auth.protocol.token_endpoint import build_authenticated_request
+
+        parameters = form if isinstance(form, tuple) else await form(credential)
+        assertion = self.client_auth.build_assertion(credential)
+        if assertion is not None:
+            credential = attrs.evolve(credential, assertion=await self.sign(assertion))
+        return build_authenticated_request(
+            url, parameters, client_auth=client_auth, credential=credential
+        )
 
     async def fetch_token(self, grant: Grant, *, timeout: float | None = None) -> Token:
         """Ask the token endpoint for a token; `OAuthClient.fetch_token` says more."""
@@ -279,7 +290,7 @@ class ServerConnection:
     async def _present(
         self,
         grant: Grant,
-        form: "Parameters | Callable[[ClientCredential], Awaitable[Parameters]]",
+        form: Form,
         timeout: float | None,
     ) -> Token:
         from aritma_auth.protocol.token_endpoint import parse_token_response
