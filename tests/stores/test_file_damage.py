@@ -137,6 +137,8 @@ async def test_another_users_file_is_not_read(store, folder, monkeypatch):
 async def test_what_may_not_be_opened_may_be_replaced(store, folder, monkeypatch, error):
     """A file that may not be opened is an unreadable entry, and one that vanishes meanwhile is none."""
     await store.save(KEY, OLD, replaces=0)
+    # Its last file would be taken for a lost folder.
+    await store.save(OTHER_KEY, NEW, replaces=0)
     fault = FailingCall(monkeypatch, "open", error, lambda path, *_: str(path).endswith(".token"))
     entry = await store.load(KEY)
     entry_file(folder).unlink()
