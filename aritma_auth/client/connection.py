@@ -107,7 +107,7 @@ class ServerConnection:
         )
         self.transport = transport
         self.certificate = certificate
-        self.certificate_files = _find_files(certificate)
+        self.certificate_files = find_certificate_files(certificate)
         self._is_auth_chosen = is_auth_chosen
         self.proofs = None if dpop is None else self._make_proofs(dpop)
         self._requires_bound_tokens = requires_bound_tokens
@@ -387,7 +387,8 @@ async def _load(source: CredentialSource) -> SecretText:
     raise problem
 
 
-def _find_files(certificate: object) -> "ClientCertificate | None":
+def find_certificate_files(certificate: object) -> "ClientCertificate | None":
+    """Return a client's certificate if it was given by its files, which may be replaced."""
     if certificate is None:
         return None
     from aritma_auth.certificate import ClientCertificate  # few clients have one

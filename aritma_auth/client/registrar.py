@@ -7,6 +7,7 @@ import attrs
 from yarl import URL
 
 from aritma_auth.caller_code import require_clock
+from aritma_auth.client.connection import find_certificate_files
 from aritma_auth.client.discovery import Discovery
 from aritma_auth.environment import PRODUCTION, Environment
 from aritma_auth.errors import ConfigurationError, require_instance, wrong_kind
@@ -75,7 +76,7 @@ class ClientRegistrar:
         self._environment = attrs.evolve(Environment.of(environment), discovers=True)
         self._clock = clock
         context = certificate and require_context(certificate)
-        self._certificate = certificate
+        self._certificate = find_certificate_files(certificate)
         self._transport = Transport(session, timeout=timeout, ssl_context=context)
         self._discovery = Discovery(
             self._environment, self._send, clock, by_certificate=certificate is not None
@@ -217,9 +218,8 @@ class ClientRegistrar:
         return parse_registration_response(response, now=self._clock.time(), known=known)
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
-        refresh = getattr(self._certificate, "refresh", None)
-        if refresh is not None:
-            await refresh()
+        if self._certificate is not None:
+            await self._certificate.refresh()
         # Over a fresh connection: aiohttp repeats what a closed one has lost, and a client would be
         # registered twice.
         response = await self._transport.send(request, is_one_time=True)

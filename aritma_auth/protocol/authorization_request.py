@@ -23,6 +23,7 @@ from aritma_auth.protocol.authorization_details import (
 )
 from aritma_auth.protocol.http_messages import Parameters, encode_form
 from aritma_auth.protocol.json_parameters import parse_expected_claims
+from aritma_auth.protocol.kept_values import dump_value, parse_pending
 from aritma_auth.protocol.parameters import (
     OPTIONAL_TEXT,
     Scope,
@@ -35,7 +36,6 @@ from aritma_auth.protocol.parameters import (
     require_duration,
     require_text,
 )
-from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.pkce import build_code_challenge
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -357,7 +357,7 @@ class AuthorizationRequest:
             "expected_claims": dict(self.expected_claims.items()),
             "extra": list(self.extra),
         }
-        return dump_pending({**plain, **special})
+        return dump_value({**plain, **special})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

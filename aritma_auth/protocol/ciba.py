@@ -18,8 +18,8 @@ from aritma_auth.protocol.grants import BackchannelGrant
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_parameters import parse_expected_claims
 from aritma_auth.protocol.json_response import parse_json_response, structure_response
+from aritma_auth.protocol.kept_values import dump_value, parse_pending
 from aritma_auth.protocol.parameters import require_duration
-from aritma_auth.protocol.pending_json import dump_pending, parse_pending
 from aritma_auth.protocol.redaction import (
     HiddenBytes,
     HiddenStr,
@@ -104,7 +104,7 @@ class BackchannelAuthentication(Value):
     def to_json(self) -> str:
         """Serialise it for the process that the notification reaches; it holds secrets."""
         token = self._notification_token
-        return dump_pending(
+        return dump_value(
             {
                 "auth_req_id": self._auth_req_id.text,
                 "expires_at": self.expires_at,

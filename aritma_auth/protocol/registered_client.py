@@ -4,15 +4,14 @@ What a server has registered of a client, as the client keeps it.
 Spec: RFC 7591 §3.2.1; RFC 7592 §3.
 """
 
-import contextlib
-import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
 from aritma_auth.errors import StoreError, wrong_kind
 from aritma_auth.protocol.json_parameters import parse_members
+from aritma_auth.protocol.kept_values import dump_value, parse_value
 from aritma_auth.protocol.parameters import OPTIONAL_TEXT, OPTIONAL_TIME, require_text
 from aritma_auth.protocol.redaction import (
     HiddenStr,
@@ -22,11 +21,8 @@ from aritma_auth.protocol.redaction import (
     as_optional_secret,
     require_secret,
 )
-from aritma_auth.protocol.strict_json import parse_json_object
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value
-
-_FORMAT = 1
 
 
 def _parse_registered(value: Mapping[str, JsonValue] | Members) -> Members:
@@ -85,17 +81,17 @@ class RegisteredClient(Value):
 
     def to_json(self) -> str:
         """Serialise it for the next start; it holds the secrets in clear."""
-        members = {
-            "format": _FORMAT,
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-            "client_id_issued_at": self.client_id_issued_at,
-            "client_secret_expires_at": self.client_secret_expires_at,
-            "registration_access_token": self.registration_access_token,
-            "registration_client_uri": self.registration_client_uri,
-            "metadata": dict(self.metadata.items()),
-        }
-        return HiddenStr(json.dumps(members))
+        return dump_value(
+            {
+                "client_id": self.client_id,
+                "client_secret": self.client_secret,
+                "client_id_issued_at": self.client_id_issued_at,
+                "client_secret_expires_at": self.client_secret_expires_at,
+                "registration_access_token": self.registration_access_token,
+                "registration_client_uri": self.registration_client_uri,
+                "metadata": dict(self.metadata.items()),
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -116,15 +112,10 @@ class RegisteredClient(Value):
             raise problem
         # An error reporter may show this frame's locals.
         text = HiddenStr(text)
-        fields: dict[str, Any] = {}
-        # A foreign text can break anything.
-        with contextlib.suppress(Exception):
-            fields |= parse_json_object(text.encode()).items()
-            if fields.pop("format") == _FORMAT:
-                return cls(**fields)
-        fields.clear()
-        # Outside the except block: what was caught may hold the text.
-        raise StoreError(
-            "the text must be what RegisteredClient.to_json of this version wrote, and is not: "
-            "restore it from a copy, or register anew"
-        )
+        client = parse_value(text, cls)
+        if client is None:
+            raise StoreError(
+                "the text must be what RegisteredClient.to_json of this version wrote, and is not: "
+                "restore it from a copy, or register anew"
+            )
+        return client
