@@ -9,10 +9,7 @@ from aritma_auth.client.request_delivery import RequestDelivery
 from aritma_auth.client.token_verifier import TokenVerifier
 from aritma_auth.errors import require_flag, require_instance
 from aritma_auth.optional import require
-from aritma_auth.protocol.ciba import (
-    BackchannelAuthentication,
-    parse_backchannel_response,
-)
+from aritma_auth.protocol.ciba import BackchannelAuthentication, parse_backchannel_response
 from aritma_auth.protocol.ciba_request import (
     BackchannelParameters,
     build_backchannel_request,

@@ -4,12 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aritma_auth.environment import Environment
-from aritma_auth.errors import (
-    ConfigurationError,
-    InvalidResponseError,
-    OAuthError,
-    printable,
-)
+from aritma_auth.errors import ConfigurationError, InvalidResponseError, OAuthError, printable
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import Members

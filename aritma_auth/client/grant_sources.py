@@ -7,12 +7,7 @@ from typing import Self
 import attrs
 
 from aritma_auth.caller_code import call, explain_failure
-from aritma_auth.errors import (
-    AritmaAuthError,
-    ConfigurationError,
-    InvalidGrantError,
-    OAuthError,
-)
+from aritma_auth.errors import AritmaAuthError, ConfigurationError, InvalidGrantError, OAuthError
 from aritma_auth.protocol.client_auth import ClientCredential, generate_jti
 from aritma_auth.protocol.credentials import CredentialSource
 from aritma_auth.protocol.grants import Grant, JwtAssertion, SubjectTokenSource

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 import attrs
 
 from aritma_auth.caller_code import require_clock
-from aritma_auth.errors import (
-    StateMismatchError,
-    require_count,
-    require_instance,
-)
+from aritma_auth.errors import StateMismatchError, require_count, require_instance
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.redaction import SecretText, is_same_text
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock

@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from aritma_auth.client.connection import ServerConnection
-from aritma_auth.errors import (
-    IdTokenError,
-    VerificationError,
-    require_instance,
-    require_seconds,
-)
+from aritma_auth.errors import IdTokenError, VerificationError, require_instance, require_seconds
 from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.id_token import DEFAULT_ALGORITHMS, IdTokenExpectation, verify_id_token
 from aritma_auth.protocol.jwt import JsonWebKey

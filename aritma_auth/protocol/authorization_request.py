@@ -10,12 +10,7 @@ from typing import Self
 
 import attrs
 
-from aritma_auth.errors import (
-    ConfigurationError,
-    StateMismatchError,
-    require_seconds,
-    wrong_kind,
-)
+from aritma_auth.errors import ConfigurationError, StateMismatchError, require_seconds, wrong_kind
 from aritma_auth.protocol.authorization_details import (
     AuthorizationDetail,
     encode_authorization_details,

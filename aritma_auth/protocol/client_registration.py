@@ -12,19 +12,11 @@ from collections.abc import Mapping
 
 import attrs
 
-from aritma_auth.errors import (
-    ConfigurationError,
-    InvalidResponseError,
-)
+from aritma_auth.errors import ConfigurationError, InvalidResponseError
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse, is_sendable
 from aritma_auth.protocol.json_parameters import parse_members
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.redaction import (
-    HiddenStr,
-    JsonValue,
-    Members,
-    SecretText,
-)
+from aritma_auth.protocol.redaction import HiddenStr, JsonValue, Members, SecretText
 from aritma_auth.protocol.registered_client import RegisteredClient
 from aritma_auth.protocol.signing import PRIVATE_MEMBERS
 from aritma_auth.protocol.strict_json import StructureError, WireNumber, structure

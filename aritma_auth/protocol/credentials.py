@@ -150,11 +150,7 @@ def require_key_algorithm(
 ) -> None:
     """Require an attribute to be the algorithm of its owner's ``key``, or None."""
     # Imported here: a client with a secret does not load what signs.
-    from aritma_auth.protocol.signing import (
-        RemoteSigner,
-        SigningKey,
-        require_algorithm,
-    )
+    from aritma_auth.protocol.signing import RemoteSigner, SigningKey, require_algorithm
 
     if value is None:
         return

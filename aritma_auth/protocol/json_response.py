@@ -21,12 +21,7 @@ from aritma_auth.errors import (
 )
 from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
 from aritma_auth.protocol.redaction import Members
-from aritma_auth.protocol.strict_json import (
-    JsonError,
-    StructureError,
-    parse_json_object,
-    structure,
-)
+from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
 
 T = TypeVar("T")
 

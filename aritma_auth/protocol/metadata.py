@@ -22,12 +22,7 @@ from aritma_auth.protocol.http_messages import HttpResponse
 from aritma_auth.protocol.json_response import parse_json_response
 from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.tenants import is_template_for
-from aritma_auth.protocol.urls import (
-    Origin,
-    describe_issuer,
-    origin_of,
-    require_secure_url,
-)
+from aritma_auth.protocol.urls import Origin, describe_issuer, origin_of, require_secure_url
 
 _FOR_BROWSERS = frozenset(
     {"authorization_endpoint", "check_session_iframe", "end_session_endpoint"}

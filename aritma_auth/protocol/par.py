@@ -7,12 +7,7 @@ changed on its way, and the client has authenticated before an end-user is invol
 
 import attrs
 
-from aritma_auth.errors import (
-    AritmaAuthError,
-    InvalidResponseError,
-    OAuthError,
-    TransportError,
-)
+from aritma_auth.errors import AritmaAuthError, InvalidResponseError, OAuthError, TransportError
 from aritma_auth.protocol.authorization_request import AuthorizationRequest
 from aritma_auth.protocol.http_messages import HttpResponse, Parameters
 from aritma_auth.protocol.json_response import parse_json_response, structure_response

@@ -111,18 +111,7 @@ class _UnusableKeyError(Exception):
 def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
     from joserfc import jwk, jws  # extra "oidc"
 
-    value: str | dict[str, Any] = key.text
-    if key.text.lstrip().startswith("{"):
-        value = json.loads(key.text)
-    elif "PRIVATE KEY" not in key.text:
-        raise _UnusableKeyError(
-            f"the key must be a private key, in PEM or as a JSON Web Key; it is {_name_pem(key)}"
-        )
-    elif "ENCRYPTED" in key.text:
-        raise _UnusableKeyError(
-            "the key must not be encrypted: take the password off (openssl pkey), and keep the "
-            "file as a secret"
-        )
+    value = _parse(key)
     key_type, bits = _inspect_pem(value) if isinstance(value, str) else _inspect_web_key(value)
     if bits is not None and bits < MIN_RSA_BITS:
         raise _UnusableKeyError(
@@ -133,7 +122,32 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
     if not private.is_private:
         raise _UnusableKeyError("the key must be private to sign, not public: give that half")
     members: Mapping[str, object] = private.as_dict(private=False)
-    kid, crv = members.get("kid"), members.get("crv")
+    name, kid = _choose_algorithm(members, key_type, algorithm), members.get("kid")
+    signer = jws.JWSRegistry.algorithms[find_implementation(name)]
+    signer.check_key(private)
+    return PrivateKey(private, signer, name, kid if isinstance(kid, str) else None)
+
+
+def _parse(key: SecretText) -> str | dict[str, Any]:
+    if key.text.lstrip().startswith("{"):
+        web_key: dict[str, Any] = json.loads(key.text)
+        return web_key
+    if "PRIVATE KEY" not in key.text:
+        raise _UnusableKeyError(
+            f"the key must be a private key, in PEM or as a JSON Web Key; it is {_name_pem(key)}"
+        )
+    if "ENCRYPTED" in key.text:
+        raise _UnusableKeyError(
+            "the key must not be encrypted: take the password off (openssl pkey), and keep the "
+            "file as a secret"
+        )
+    return key.text
+
+
+def _choose_algorithm(
+    members: Mapping[str, object], key_type: KeyType, algorithm: str | None
+) -> str:
+    crv = members.get("crv")
     curve = crv if isinstance(crv, str) else None
     name = algorithm or members.get("alg") or _USUAL.get(curve)
     found = key_type if curve is None else f"{key_type} {curve}"
@@ -151,9 +165,7 @@ def _import(key: SecretText, algorithm: str | None) -> PrivateKey:
             f"the key must be one that signs with {name}, not of {found}: give the key that is "
             "registered, and its algorithm"
         )
-    signer = jws.JWSRegistry.algorithms[find_implementation(name)]
-    signer.check_key(private)
-    return PrivateKey(private, signer, name, kid if isinstance(kid, str) else None)
+    return name
 
 
 def _name_pem(key: SecretText) -> str:
@@ -171,7 +183,7 @@ def _describe_wrong_key(algorithm: str | None, error: Exception) -> str:
     wanted = (
         "signs: of RSA, P-256, P-384, P-521 or Ed25519"
         if algorithm is None
-        else (f"signs with {algorithm}")
+        else f"signs with {algorithm}"
     )
     return (
         f"the key must be one that {wanted}, in PEM or as a JSON Web Key "

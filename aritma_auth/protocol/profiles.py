@@ -64,11 +64,8 @@ class ClientSettings(Value):
         auth = self.client_auth
         if not isinstance(auth, PrivateKeyJwt):
             return None
-        return (
-            (auth.algorithm or "RS256")
-            if self.assertion_key is None
-            else (self.assertion_key.algorithm)
-        )
+        key = self.assertion_key
+        return auth.algorithm or "RS256" if key is None else key.algorithm
 
     @property
     def assertion_key(self) -> Signer | None:
@@ -259,11 +256,8 @@ class Profile(Value):
 
     def _methods(self, client: ClientSettings) -> frozenset[str]:
         method = client.client_auth.method
-        return (
-            frozenset({method})
-            if method in self.client_auth_methods
-            else (self.client_auth_methods)
-        )
+        accepted = self.client_auth_methods
+        return frozenset({method}) if method in accepted else accepted
 
     def _find_binding_problem(self, offer: "_Offer", client: ClientSettings) -> str | None:
         if client.dpop_key is not None:

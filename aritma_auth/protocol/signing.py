@@ -12,11 +12,7 @@ from typing import NoReturn, Self, TypeAlias, final
 
 import attrs
 
-from aritma_auth.errors import (
-    ConfigurationError,
-    require_function,
-    wrong_kind,
-)
+from aritma_auth.errors import ConfigurationError, require_function, wrong_kind
 from aritma_auth.optional import require
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,

@@ -11,12 +11,7 @@ Source: Microsoft identity platform, "Validate the issuer"; Aritma ID's referenc
 
 from collections.abc import Iterable, Mapping
 
-from aritma_auth.errors import (
-    ConfigurationError,
-    VerificationError,
-    printable,
-    require_instance,
-)
+from aritma_auth.errors import ConfigurationError, VerificationError, printable, require_instance
 from aritma_auth.protocol.redaction import JsonValue, Members
 
 TENANT_CLAIM = "tid"

@@ -28,15 +28,7 @@ from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_proble
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_changes import ChangeListener, SubscribingClient
 from aritma_auth.stores.redis_connection import PerLoop, open_clients, run_bounded
-from aritma_auth.stores.redis_scripts import (
-    ACQUIRE,
-    KEEP,
-    LOAD,
-    RELEASE,
-    SAVE,
-    RedisClient,
-    Script,
-)
+from aritma_auth.stores.redis_scripts import ACQUIRE, KEEP, LOAD, RELEASE, SAVE, RedisClient, Script
 
 _RETENTION = 30 * 24 * 3600.0
 

@@ -20,11 +20,7 @@ from aritma_auth.protocol.credentials import (
     require_key_algorithm,
     require_source,
 )
-from aritma_auth.protocol.parameters import (
-    OPTIONAL_TEXT,
-    require_bool,
-    require_lifetime,
-)
+from aritma_auth.protocol.parameters import OPTIONAL_TEXT, require_bool, require_lifetime
 from aritma_auth.protocol.redaction import JsonValue
 from aritma_auth.runtime.hidden_arguments import with_hidden_arguments
 from aritma_auth.runtime.values import Value

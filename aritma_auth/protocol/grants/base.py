@@ -56,9 +56,7 @@ def _details(
     if value == ():
         return ()
     # Imported here: few services ask for more than a scope.
-    from aritma_auth.protocol.authorization_details import (
-        parse_authorization_details,
-    )
+    from aritma_auth.protocol.authorization_details import parse_authorization_details
 
     return parse_authorization_details(value)
 
@@ -66,9 +64,7 @@ def _details(
 def _encode_details(details: "tuple[AuthorizationDetail, ...]") -> Parameters:
     if not details:
         return ()
-    from aritma_auth.protocol.authorization_details import (
-        encode_authorization_details,
-    )
+    from aritma_auth.protocol.authorization_details import encode_authorization_details
 
     return (("authorization_details", encode_authorization_details(details)),)
 
