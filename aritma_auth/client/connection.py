@@ -222,14 +222,11 @@ class ServerConnection:
                     return await send(secret)
                 return await proofs.send_repeatedly(URL(url), lambda view: send(secret, view))
             except AritmaAuthError as error:
-                from aritma_auth.client import refusals  # at the first failure
+                from aritma_auth.client.refusals import explain  # at the first failure
 
-                refusal = refusals.explain(
-                    error,
-                    method=client_auth.method,
-                    url=url,
-                    is_fixed_path=self.discovery.is_fixed_path(endpoint),
-                )
+                is_fixed = self.discovery.is_fixed_path(endpoint)
+                method = client_auth.method
+                refusal = explain(error, method=method, url=url, is_fixed_path=is_fixed)
             raise refusal
 
         secret = await self._load_own_secret()
@@ -330,10 +327,10 @@ class ServerConnection:
                 f"the token response is unusable: {problem}", status=200, problems=(problem,)
             )
         if self._requires_bound_tokens:
-            from aritma_auth.client.received_tokens import require_bound  # few do
+            from aritma_auth.client.received_tokens import require_own_binding  # few do
 
             thumbprint = None if self.proofs is None else self.proofs.dpop.thumbprint
-            require_bound(token, thumbprint=thumbprint, certificate=self.certificate_files)
+            require_own_binding(token, thumbprint=thumbprint, certificate=self.certificate_files)
 
     async def _fetch_with_sources(self, grant: Grant, timeout: float | None) -> Token:
         from aritma_auth.client.grant_sources import fetch_with_sources  # few grants have any

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aritma_auth.certificate import ClientCertificate
 
 
-def require_bound(
+def require_own_binding(
     token: Token, *, thumbprint: str | None, certificate: "ClientCertificate | None"
 ) -> None:
     """
