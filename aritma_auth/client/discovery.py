@@ -100,11 +100,15 @@ class Discovery:
 
             ConfigurationError: It is on an origin that is not listed, or is no secure URL.
         """
-        environment = self._environment
-        if name in environment.endpoints or not environment.discovers:
-            return environment.endpoint(name)
+        if self._is_given(name):
+            return self._environment.endpoint(name)
         metadata = await self._metadata.get()
         return metadata.endpoint(name, by_certificate=self._by_certificate)
+
+    def _is_given(self, name: str) -> bool:
+        """Tell whether an endpoint is known without the server's metadata."""
+        environment = self._environment
+        return not environment.discovers or name in environment.endpoints
 
     def is_fixed_path(self, name: str) -> bool:
         """Tell whether an endpoint is IdentityServer's, neither configured nor discovered."""
@@ -121,7 +125,7 @@ class Discovery:
     async def issuer(self) -> str:
         """Give the issuer as the server spells it, for assertions that name it."""
         environment = self._environment
-        if not environment.discovers or "token_endpoint" in environment.endpoints:
+        if self._is_given("token_endpoint"):
             return environment.issuer
         named = (await self._metadata.get()).issuer
         # A template is no issuer: the tenant that was asked is.
@@ -142,8 +146,7 @@ class Discovery:
 
         Spec: RFC 8414 §2 (``token_endpoint_auth_methods_supported``).
         """
-        environment = self._environment
-        if not environment.discovers or "token_endpoint" in environment.endpoints:
+        if self._is_given("token_endpoint"):
             return given
         metadata = await self._metadata.get()
         published = metadata.client_auth_methods
@@ -172,8 +175,7 @@ class Discovery:
 
         Spec: RFC 7636 §4.2; RFC 9700 §2.1.1.
         """
-        environment = self._environment
-        if not environment.discovers or "authorization_endpoint" in environment.endpoints:
+        if self._is_given("authorization_endpoint"):
             return
         metadata = await self._metadata.get()
         offered = metadata.code_challenge_methods
