@@ -124,11 +124,14 @@ class TokenCache:
 
     def would_serve(self, issued: IssuedToken) -> bool:
         """Tell whether a token that is not in place any more may be served all the same."""
-        life = self.plan(issued)
+        return self.serves(self.plan(issued))
+
+    def serves(self, lifetime: TokenLifetime) -> bool:
+        """Tell whether a token with these marks may be served now."""
         now = self._clock.monotonic()
         if not self._clock.counts_suspend:
-            now = life.now(monotonic=now, wall=self._clock.time())
-        return life.is_alive(now)
+            now = lifetime.now(monotonic=now, wall=self._clock.time())
+        return lifetime.is_alive(now)
 
     def plan(self, issued: IssuedToken) -> TokenLifetime:
         """Set a token's marks; nothing is put in place yet."""
@@ -151,6 +154,13 @@ class TokenCache:
         self.generation += 1
         self.current = lifetime
         self.failure = None
+
+    def take_refresh_token(self, ended: Token) -> None:
+        """Keep the cached token, which lives, with the refresh token of one that has ended."""
+        held = self.current.token
+        if held is not None and ended.refresh_token is not None:
+            held = attrs.evolve(held, refresh_token=ended.refresh_token)
+        self.current = attrs.evolve(self.current, token=held)
 
     def postpone(self, seconds: float) -> None:
         """Put the refresh off, since another process is at it."""

@@ -361,14 +361,19 @@ class TokenRefresher:
     async def _accept(self, issued: IssuedToken, generation: int) -> Outcome:
         cache, settings = self._cache, self._settings
         lifetime = cache.plan(issued)
+        problem, is_over = issued.problem, not cache.serves(lifetime)
         with STATE_LOCK:
             failure, is_first = cache.failure, cache.current.token is None
+            is_useless = problem is None and is_over and not cache.is_current(issued.token)
             # A slow refresh overwrites nothing newer.
             if cache.generation == generation:
-                cache.install(lifetime)
+                if is_useless and cache.is_alive:
+                    # Static stability: a token that lives gives way to none that has ended.
+                    cache.take_refresh_token(issued.token)
+                else:
+                    cache.install(lifetime)
                 generation = cache.generation
-        problem = issued.problem
-        if problem is None and not lifetime.is_alive(cache.now()):
+        if problem is None and is_over:
             problem = TransportError(
                 "the token had expired when its response came: compare the clocks, and look at "
                 "what delays the response"

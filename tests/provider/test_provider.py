@@ -15,7 +15,7 @@ from aritma_auth.protocol.tokens import Token
 from support.clock import FakeClock
 from support.fakes import FakeClient, settle
 from support.internals import flight_of, refresher_of
-from support.rig import DOWN, GRANT, REFUSED, Rig
+from support.rig import DOWN, GRANT, REFUSED, Rig, presented
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -592,6 +592,56 @@ async def test_a_slow_failure_does_not_hurt_a_newer_token(rig):
 
     assert await caller == "newer"
     assert rig.provider.status().failures == 0
+
+
+async def test_a_living_token_gives_way_to_none_that_has_ended(rig):
+    """A response whose token has ended already is a failed refresh, and no caller of the living one fails."""
+    old = Token("old", expires_at=rig.clock.time() + 3600)
+    await rig.provider.set_token(old)
+    rig.clock.advance(3200)
+    rig.client.answers = [Token("ended", issued_at=1.0, expires_at=1.0) for _ in range(3)]
+    served = [await rig.get()]
+    await settle()
+    served.append(await rig.get())
+
+    assert served == ["old", "old"]
+    assert rig.provider.status().failures == 1
+    rig.clock.advance(400)
+    with pytest.raises(aa.TransportError, match="had expired when its response came"):
+        await rig.get()
+
+
+async def test_the_refresh_token_of_a_token_that_has_ended_is_presented_next(clock):
+    """It is the newest: the one before it is spent."""
+    rig = Rig(clock, grant=aa.SignedInGrant())
+    old = Token("old", expires_at=rig.clock.time() + 3600, refresh_token="one")
+    await rig.provider.set_token(old)
+    rig.clock.advance(3200)
+    ended = Token("ended", issued_at=1.0, expires_at=1.0, refresh_token="two")
+    rig.client.answers = [ended]
+    served = [await rig.get()]
+    await settle()
+    served.append(await rig.get())
+    rig.clock.advance(2)
+    await rig.get()
+    await settle()
+
+    assert served == ["old", "old"]
+    assert presented(rig) == ["one", "two"]
+    assert await rig.get() == "token-1"
+
+
+async def test_the_servers_word_on_the_same_token_counts(rig):
+    """A server that returns the cached token as one that has ended knows better than its first response."""
+    old = Token("old", expires_at=rig.clock.time() + 3600)
+    await rig.provider.set_token(old)
+    rig.clock.advance(3200)
+    rig.client.answers = [Token("old", issued_at=1.0, expires_at=1.0)]
+    await rig.get()
+    await settle()
+
+    with pytest.raises(aa.TransportError):
+        await rig.get()
 
 
 async def test_events_tell_what_happened(rig):

@@ -205,9 +205,8 @@ MUTATIONS = (
         "a call after a sign-in, while the flight before it goes on",
         (
             (
-                "            if cache.generation == generation:\n"
-                "                cache.install(lifetime)\n",
-                "            if True:\n                cache.install(lifetime)\n",
+                "            if cache.generation == generation:\n                if is_useless",
+                "            if True:\n                if is_useless",
             ),
         ),
     ),
