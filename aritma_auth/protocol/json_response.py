@@ -147,7 +147,9 @@ def _kind(response: HttpResponse) -> str:
     if not media_type:
         return "no media type"
     # A log is a terminal: anything that is not a media type is not shown.
-    return media_type if re.fullmatch(_MEDIA_TYPE, media_type) else "an unreadable media type"
+    if not re.fullmatch(_MEDIA_TYPE, media_type):
+        return "an unreadable media type"
+    return _hide(media_type, response)
 
 
 def _excerpt(response: HttpResponse) -> str:

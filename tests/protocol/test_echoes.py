@@ -310,6 +310,23 @@ def test_an_echo_of_the_whole_form_shows_no_secret():
     assert "aG9%2Bc2U%2F" not in shown_by(caught.value)
 
 
+@pytest.mark.parametrize("status", [400, 401, 503])
+@pytest.mark.parametrize(
+    "spell", [str, percent, b64("client-id:"), lambda text: text.encode().hex()]
+)
+def test_a_media_type_that_repeats_a_secret_is_hidden(spell, status):
+    """The media type of an error page is shown, and is the other side's text as well."""
+    secret = "k7Qx2mZr9TbWv4Lc8NdY"
+    request = request_with(ClientSecretPost("unused"), aa.ClientCredentialsGrant(), secret)
+    said = {"Content-Type": f"text/{spell(secret).replace('%', '+')}; charset=utf-8"}
+    with pytest.raises(AritmaAuthError) as caught:
+        parse_token_response(HttpResponse(status, said, b"", request.secrets), sent_at=NOW)
+
+    shown = shown_by(caught.value).lower()
+    assert secret.lower() not in shown
+    assert spell(secret).lower()[-16:] not in shown
+
+
 def test_an_echo_of_the_assertion_is_hidden():
     """A client assertion is a credential too, though the client never chose it."""
 
