@@ -19,6 +19,7 @@ from aritma_auth.errors import (
 from aritma_auth.optional import require
 from aritma_auth.protocol.redaction import HiddenStr, hide
 from aritma_auth.protocol.urls import is_loopback
+from aritma_auth.runtime.tasks import GuardedTask, retrieve, uninterrupted
 from aritma_auth.secret import Secret
 from aritma_auth.stores.redis_scripts import RedisClient
 
@@ -142,6 +143,7 @@ class PerLoop(Generic[T]):
         self._make = make
         self._close = close
         self._made: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
+        self._ending: dict[asyncio.AbstractEventLoop, GuardedTask[None]] = {}
 
     def get(self) -> T:
         """Return that of the running event loop."""
@@ -153,9 +155,10 @@ class PerLoop(Generic[T]):
         return self._made[loop][0]
 
     def _forget_closed_loops(self) -> None:
-        for loop in [*self._made]:
+        for loop in [*self._made, *self._ending]:
             if loop.is_closed():
                 self._made.pop(loop, None)
+                self._ending.pop(loop, None)
 
     async def _close_later(self, made: T) -> AsyncGenerator[None, None]:
         try:
@@ -166,11 +169,21 @@ class PerLoop(Generic[T]):
                 await self._close(made)
 
     async def aclose(self) -> None:
-        """End that of the running event loop, if there is one, and forget it."""
+        """End that of the running event loop, if there is one; call it again if it is cut short."""
         self._forget_closed_loops()
-        _, closing = self._made.pop(asyncio.get_running_loop(), (None, None))
+        loop = asyncio.get_running_loop()
+        _, closing = self._made.pop(loop, (None, None))
         if closing is not None:
-            await closing.aclose()
+            self._ending[loop] = GuardedTask(_end(closing), "aritma-auth store", retrieve)
+        ending = self._ending.get(loop)
+        if ending is not None:
+            await ending.end()
+            self._ending.pop(loop, None)
+
+
+async def _end(closing: AsyncGenerator[None, None]) -> None:
+    with uninterrupted():
+        await closing.aclose()
 
 
 def _begin(closing: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:

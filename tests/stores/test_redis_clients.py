@@ -14,6 +14,7 @@ import trustme
 
 import aritma_auth as aa
 from aritma_auth.stores import Record
+from support.fakes import until
 from support.proxy import proxied
 from support.stores import KEY, OPERATIONS, fresh_token
 from support.valkey import CLUSTER, Server, unused_port
@@ -96,6 +97,23 @@ async def test_a_store_can_be_closed_and_used_again(store):
     await store.aclose()
 
     assert await store.load(KEY) is None
+
+
+@pytest.mark.parametrize("turns", [1, 6, 8, 10])
+async def test_closing_can_be_repeated(open_store, turns):
+    """A call that was cut short leaves no connection behind, once another has returned."""
+    with Server() as server:
+        store = open_store(server)
+        watching = asyncio.create_task(store.watch(KEY, generation=0))
+        await asyncio.gather(*(store.load(f"{number:032}") for number in range(6)))
+        closing = asyncio.create_task(store.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait((closing, watching))
+        await store.aclose()
+        watching.exception()
+        await until(lambda: server.do("CLIENT", "LIST").count(b"\n") == 1)
 
 
 async def test_a_given_client_is_used_as_it_is_and_stays_open(server, open_store):
