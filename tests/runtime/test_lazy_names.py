@@ -1,6 +1,7 @@
 """Tests of the names that a package loads when they are first used."""
 
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -76,6 +77,7 @@ def test_a_name_of_no_module_is_the_attribute_error_of_any_module(package):
 
 def test_a_home_may_be_beside_the_package():
     """A home that begins with a dot is looked for in the package itself."""
-    _, load, _ = lazy_names("aritma_auth.protocol.client_auth", {".credentials": ("PlainSecret",)})
+    package = import_module("aritma_auth.protocol.client_auth").__name__
+    _, load, _ = lazy_names(package, {".credentials": ("PlainSecret",)})
 
     assert load("PlainSecret").__module__ == "aritma_auth.protocol.credentials"
