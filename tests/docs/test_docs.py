@@ -268,6 +268,7 @@ def classes_of(module):
     return [(name, kind) for name, kind in vars(module).items() if inspect.isclass(kind)]
 
 
+PAGES_OF_SPECIFICATIONS = ("docs/reference/supported-specs.md", "docs/reference/fapi.md")
 PAGES_OF_GUARANTEES = ["docs/explanation/reliability.md", "docs/explanation/security.md"]
 
 
@@ -287,7 +288,7 @@ def test_each_guarantee_names_its_test(page):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "tests/README.md", "docs/reference/supported-specs.md", *PAGES_OF_GUARANTEES],
+    ["README.md", "tests/README.md", *PAGES_OF_SPECIFICATIONS, *PAGES_OF_GUARANTEES],
 )
 def test_the_tests_that_a_page_names_exist(page):
     """A test that moves takes its mention along."""
@@ -300,6 +301,21 @@ def test_the_tests_that_a_page_names_exist(page):
         (name, test)
         for name, test in names
         if test and f"def {test}(" not in sources[name].read_text()
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES_OF_SPECIFICATIONS)
+def test_the_modules_that_a_specification_names_exist(page):
+    """A module that moves takes its mention in a row of a specification along."""
+    rows = [line.split("|") for line in (ROOT / page).read_text().splitlines() if "|" in line]
+    names = [name for row in rows if len(row) == 6 for name in re.findall(r"`([a-z_.]+)`", row[3])]
+    paths = {name: ROOT / "aritma_auth" / name.replace(".", "/") for name in names}
+
+    assert names
+    assert [
+        name
+        for name, path in paths.items()
+        if not path.is_dir() and not path.with_suffix(".py").exists()
     ] == []
 
 
