@@ -152,8 +152,8 @@ class BoundRequests:
             response = await handler(request)
         finally:
             # request_info of aiohttp's responses and errors is a live view of these headers.
-            headers.pop(hdrs.AUTHORIZATION, None)
-            headers.pop(_PROOF, None)
+            headers.popall(hdrs.AUTHORIZATION, None)
+            headers.popall(_PROOF, None)
         date = response.headers.get(hdrs.DATE) if _find_error(response) else None
         proofs.learn(url, response.headers.get(_NONCE), date)
         return response

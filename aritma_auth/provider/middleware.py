@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, hdrs
 from yarl import URL
 
 from aritma_auth import events
@@ -20,13 +20,15 @@ from aritma_auth.protocol.urls import (
     origin_of,
     require_secure_url,
 )
+from aritma_auth.provider.cache import TokenCache
+from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.replay import RefusedResponse, is_replayable, let_go
+from aritma_auth.runtime.clock import SYSTEM_CLOCK
 from aritma_auth.runtime.hidden_arguments import hides_arguments
 
 if TYPE_CHECKING:
     from aritma_auth.events.base import Event, Listener
     from aritma_auth.provider.bound_requests import BoundRequests
-    from aritma_auth.provider.cache import TokenCache
 
 _AUTHORIZATION = hdrs.AUTHORIZATION
 _REFUSALS = frozenset({401, 403})
@@ -34,7 +36,8 @@ _REFUSALS = frozenset({401, 403})
 _PLAIN = frozenset({"http", "ws"})
 _HOST = r"[\w.-]{1,100}(:\d{1,5})?"
 
-_NOT_SEEN = object()
+# What stands for the cache of a source that is no provider: such a source is asked each time.
+_NOTHING_CACHED = TokenCache(RefreshPolicy(), SYSTEM_CLOCK, float)
 
 _REMEMBERED = 64
 """Origins remembered: a hostile redirect could name any number."""
@@ -97,12 +100,12 @@ class BearerMiddleware:
         "_allowed",
         "_bound",
         "_cache",
-        "_connector",
         "_hosts",
         "_keep",
         "_on_event",
         "_origins",
         "_reported",
+        "_session",
         "_source",
         "_strict",
         "_usual",
@@ -129,7 +132,7 @@ class BearerMiddleware:
         self._hosts: set[str] = set()
         self._reported: set[tuple[type[Event], str]] = set()
         # What was last seen to verify certificates.
-        self._connector: object = _NOT_SEEN
+        self._session: ClientSession | None = None
         self._strict = strict
         self._keep = keep_authorization
         self._on_event = on_event
@@ -137,7 +140,7 @@ class BearerMiddleware:
 
     def _take(self, source: BearerTokenSource) -> None:
         self._source = source
-        self._cache: TokenCache | None = None
+        self._cache = _NOTHING_CACHED
         self._bound = _find_bound(source)
         # Where a token may go without a further look; every twin that may use it shares it.
         self._usual = frozenset() if self._keep or self._bound is not None else self._hosts
@@ -150,19 +153,15 @@ class BearerMiddleware:
             url.scheme != "https"
             or url.raw_authority not in self._usual
             or request._ssl is not True  # noqa: SLF001 - see _remember
-            or request._session._connector is not self._connector  # noqa: SLF001
+            or request._session is not self._session  # noqa: SLF001
         ):
             if not self._admits(request):
                 return await handler(request)
             if self._bound is not None:
                 return await self._send_bound(request, handler, self._bound)
         cache = self._cache
-        if cache is None:
-            token = self._source.peek()
-        else:
-            current = cache.current
-            now = cache.now
-            token = current.token if now() < current.refresh_at else None
+        now, current = cache.now, cache.current
+        token = current.token if now() < current.refresh_at else self._source.peek()
         if token is None:
             token = await self._source.get_token()
         header = token.authorization
@@ -174,7 +173,10 @@ class BearerMiddleware:
             response = await handler(request)
         finally:
             # request_info of aiohttp's responses and errors is a live view of these headers.
-            headers.pop(_AUTHORIZATION, None)
+            try:  # noqa: SIM105 - suppress() costs more than all else here
+                del headers[_AUTHORIZATION]
+            except KeyError:
+                pass
         if response.status < 401 or response.status not in _REFUSALS:
             return response
         refused = RefusedResponse(response)
@@ -235,7 +237,7 @@ class BearerMiddleware:
             try:
                 response = await handler(request)
             finally:
-                request.headers.pop(_AUTHORIZATION, None)
+                request.headers.popall(_AUTHORIZATION, None)
         origin = origin_of(request.url).url
         self._report(events.RequestReplayed(origin, response.status, fingerprint=token.fingerprint))
         if response.status not in _REFUSALS:
@@ -271,21 +273,20 @@ class BearerMiddleware:
 
     def _remember(self, request: ClientRequest) -> None:
         """
-        Remember the host and the connector of a request whose certificate is verified.
+        Remember the host and the session of a request whose certificate is verified.
 
-        Only if the connector has no context, which may change, and if what the properties `ssl`,
-        `session` and `connector` return is where `__call__` looks for it: a property of aiohttp
-        costs a tenth of all that it does.
+        A session has one connector as long as it is open. Only if that has no context, which may
+        change, and if what the properties `ssl` and `session` return is where `__call__` looks for
+        it: a property of aiohttp costs a tenth of all that it does.
         """
-        url, connector = request.url, request.session.connector
-        kept = getattr(getattr(request, "_session", None), "_connector", None)
+        url, session = request.url, request.session
         if (
-            kept is connector
-            and getattr(connector, "_ssl", None) is True
+            getattr(request, "_session", None) is session
+            and getattr(session.connector, "_ssl", None) is True
             and getattr(request, "_ssl", None) is True
             and f"https://{url.raw_authority}" in self._allowed
         ):
-            self._connector = connector
+            self._session = session
             self._hosts.add(url.raw_authority)
 
     def _allow(self, url: URL) -> bool:
@@ -350,7 +351,7 @@ class BearerMiddleware:
         return f"<BearerMiddleware for {origins}>"
 
 
-def read_from(middleware: BearerMiddleware, cache: "TokenCache") -> BearerMiddleware:
+def read_from(middleware: BearerMiddleware, cache: TokenCache) -> BearerMiddleware:
     """Let a middleware read the cache of its own source: one call less for each request."""
     middleware._cache = cache  # noqa: SLF001 - our own
     return middleware

@@ -222,6 +222,40 @@ async def test_a_header_is_replaced_on_a_known_host_and_reported():
     assert [type(event).__name__ for event in seen][:1] == ["AuthorizationReplaced"]
 
 
+async def test_a_copy_of_the_header_is_taken_away_too():
+    """A middleware behind this one may have written the token a second time."""
+    seen = []
+
+    async def double(request, handler):
+        seen.append(request)
+        request.headers.add("Authorization", request.headers["Authorization"])
+        return await handler(request)
+
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        calls = Calls(tokens.middleware([API]))
+        async with calls.session() as session:
+            chain = [calls.middleware, double, calls.note]
+            sent = await calls.get(session, middlewares=chain)
+    assert len(sent.getall("Authorization")) == 2
+    assert "Authorization" not in seen[0].headers
+
+
+async def test_a_header_that_is_gone_already_is_no_error():
+    """A middleware behind this one may have taken the token away itself."""
+
+    async def clear(request, handler):
+        try:
+            return await handler(request)
+        finally:
+            request.headers.clear()
+
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        calls = Calls(tokens.middleware([API]))
+        async with calls.session() as session:
+            chain = [calls.middleware, clear, calls.note]
+            assert "Authorization" in await calls.get(session, middlewares=chain)
+
+
 async def test_bound_and_bearer_tokens_share_a_middlewares_origins():
     """A host that bearer tokens may go to gets proofs with the tokens of another key's source."""
 
