@@ -16,6 +16,8 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 ONE, OTHER = aa.EncryptionKeys({"1": b"1" * 32}), aa.EncryptionKeys({"1": b"2" * 32})
 RENAMED = aa.EncryptionKeys({"2": b"1" * 32})
 ALICE = aa.SignedInGrant("alice")
+PATIENT = aa.SharingPolicy(store_timeout=30)
+"""A busy disk is no outage: the events would tell of another failure."""
 KEYS = {
     "another key": (ONE, OTHER),
     "a key of another name": (ONE, RENAMED),
@@ -27,7 +29,9 @@ KEYS = {
 @contextlib.asynccontextmanager
 async def signed_in(clock, folder, keys):
     """Give a worker whose end-user has signed in."""
-    rig = Rig(clock, grant=ALICE, store=aa.FileTokenStore(folder, keys=keys, clock=clock))
+    rig = Rig(
+        clock, grant=ALICE, sharing=PATIENT, store=aa.FileTokenStore(folder, keys=keys, clock=clock)
+    )
     await rig.provider.set_token(rig.client.make_token(refresh_token="first"))
     yield rig
     await rig.provider.aclose()
@@ -43,7 +47,12 @@ async def test_a_worker_with_the_wrong_key_ends_no_sign_in(clock, folder, kind):
     right, wrong = KEYS[kind]
     async with signed_in(clock, folder, right) as good:
         before = file_of(good, folder).read_bytes()
-        bad = Rig(clock, grant=ALICE, store=aa.FileTokenStore(folder, keys=wrong, clock=clock))
+        bad = Rig(
+            clock,
+            grant=ALICE,
+            sharing=PATIENT,
+            store=aa.FileTokenStore(folder, keys=wrong, clock=clock),
+        )
         for _ in range(3):
             with pytest.raises(aa.TransportError, match="encryption keys") as caught:
                 await bad.get()
@@ -75,13 +84,17 @@ async def test_a_damaged_entry_is_an_outage_until_the_next_sign_in(clock, folder
         path = file_of(first, folder)
     body = DAMAGE[kind](path.read_bytes())
     path.write_bytes(body)
-    rig = Rig(clock, grant=ALICE, store=aa.FileTokenStore(folder, keys=keys, clock=clock))
+    rig = Rig(
+        clock, grant=ALICE, sharing=PATIENT, store=aa.FileTokenStore(folder, keys=keys, clock=clock)
+    )
     with pytest.raises(aa.TransportError):
         await rig.get()
     assert path.read_bytes() == body
 
     await rig.provider.set_token(rig.client.make_token(refresh_token="second"))
-    later = Rig(clock, grant=ALICE, store=aa.FileTokenStore(folder, keys=keys, clock=clock))
+    later = Rig(
+        clock, grant=ALICE, sharing=PATIENT, store=aa.FileTokenStore(folder, keys=keys, clock=clock)
+    )
     assert await later.get() == await rig.get()
     for each in (rig, later):
         await each.provider.aclose()
