@@ -1,12 +1,18 @@
 """The shared refresh in every interleaving of two processes and what may happen to them."""
 
+from collections import deque
+
 import pytest
 
+from aritma_auth.provider.shared.knowledge import Knowledge
+from aritma_auth.provider.shared.situation import Situation
+from support.explorer.moves import moves
 from support.explorer.search import explore, walk
-from support.explorer.world import start
+from support.explorer.space import Space
+from support.explorer.world import BrokenInvariantError, start
 
-FAULTS = ["outage", "crash", "loss", "freeze"]
-"""Each by itself; the nox session ``interleavings`` has more of them, in pairs."""
+FAULTS = ["outage", "crash", "loss", "freeze", "forget"]
+"""Each by itself; the nox session ``interleavings`` has more of them, and several at once."""
 
 
 @pytest.mark.timeout(300)
@@ -34,4 +40,39 @@ def test_no_random_way_through_four_faults_breaks_an_invariant():
 )
 def test_a_process_with_a_wrong_key_harms_nobody(faults):
     """It replaces nothing that it cannot read, and says that this is an outage."""
-    assert explore(start(*faults, wrong_key=True)) > 40
+    assert explore(start(*faults, wrong_key=True)) > 20
+
+
+@pytest.mark.timeout(300)
+def test_nothing_that_is_left_out_of_a_world_matters_to_what_follows():
+    """From a world with all that it remembers follow the same ones as from its number."""
+    space, world = Space(is_reduced=False), start("crash")
+    found, queue = {space.number_of(world): world}, deque([space.number_of(world)])
+    while queue:
+        number = queue.popleft()
+        following = {space.number_of(move.after): move.after for move in moves(found[number])}
+        assert {after for _, _, after in space.moves(number)} == following.keys()
+        new = following.keys() - found.keys()
+        found.update((after, following[after]) for after in new)
+        queue.extend(new)
+
+
+MISSING = {
+    "nobody waits for a mark": ("crash", Situation, "wait_before_claim", lambda _: 0.0),
+    "a lost write is not owed": (
+        *("outage", Knowledge, "missed"),
+        lambda known, *, now: Knowledge(is_reusable=False, is_grant_spent=True),
+    ),
+}
+"""What is taken away from the machine, and the fault that tells."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("is_reduced", [True, False], ids=["reduced", "every way"])
+@pytest.mark.parametrize("what", MISSING)
+def test_a_machine_without_one_of_its_rules_is_found_out(what, is_reduced, monkeypatch):
+    """The search finds what breaks, with the ways that it leaves out and without them."""
+    fault, owner, name, instead = MISSING[what]
+    monkeypatch.setattr(owner, name, instead)
+    with pytest.raises(BrokenInvariantError, match=r", after 0 "):
+        explore(start(fault), is_reduced=is_reduced)

@@ -1,7 +1,5 @@
 """What may follow a world: the steps of its processes, faults, and time."""
 
-import math
-
 import attrs
 
 import aritma_auth as aa
@@ -39,53 +37,114 @@ from support.explorer.world import (
     Process,
     aged,
     family,
+    owes_act,
+    reads,
 )
 
 
 def moves(world):
-    """
-    Give the moves of a world.
-
-    A step that nothing else can see or change is taken at once: whatever could come before it comes
-    after it as well. So a call and its first look at the store are one move.
-    """
-    found, is_urgent = [], False
-    is_calm = not world.faults & {"sign-in", "forget", "freeze"}
-    for index, process in enumerate(world.processes):
-        if process.is_frozen:
-            found.append(Move("goes on", world.with_process(index, is_frozen=False)))
-            continue
-        for name in ("refresh", "write"):
-            steps = list(_steps(world, index, name))
-            if steps and is_calm and _is_unseen(world, process, name):
-                return steps
-            found += steps
-        found += _starts(world, index, process, is_calm=is_calm)
-        is_urgent |= process.keep_at is not None and process.keep_at <= world.now
-    is_urgent |= any(move.is_urgent for move in found)
-    found += _faults(world)
-    if world.is_away and not 0 < world.now - world.away_since <= SHARING.max_poll:
-        found.append(Move("the store is back", attrs.evolve(world, is_away=False)))
-    if not is_urgent:
-        found.append(Move("a second passes", attrs.evolve(world, now=world.now + 1)))
+    """Give the moves of a world: its processes' steps, what goes wrong, and time."""
+    found = [move for index in range(len(world.processes)) for move in moves_of(world, index)]
+    found += moves_of_store(world)
+    if not any(move.is_urgent for move in found):
+        found.append(Move("a second passes", pass_time(world)))
     return found
 
 
-def _is_unseen(world, process, name):
+def moves_of(world, index, *, is_merged=False):
     """
-    Tell whether the next step of a job depends on nothing but its own process, and is due.
+    Give the steps of a process, what its user does, and what goes wrong with it.
 
-    The other job of the process sees what this one learns, and an outage may still swallow the
-    response to a write.
+    ``is_merged`` makes one move of a call and its first look: nothing comes between that does not
+    come before as well, if no user acts and the process does not stand still.
     """
-    job = getattr(process, name)
-    if name == "refresh":
-        is_alone = process.write is None and (process.keep_at or math.inf) > world.now
-    else:
-        is_alone = process.refresh is None and process.held is not None
+    process = world.processes[index]
+    if process.is_frozen:
+        return [Move(f"{index} goes on", world.with_process(index, is_frozen=False))]
+    return [
+        *_steps(world, index, "refresh"),
+        *_steps(world, index, "write"),
+        *_starts(world, index, process, is_merged=is_merged),
+        *_faults(world, index, process),
+    ]
+
+
+def is_unseen(world, index):
+    """
+    Tell whether a step of a process is due that nothing else can see or change.
+
+    Then it is taken before all others: a history in which they come first is told as well, since
+    each of them has the same effect before and after it. That holds for what may still go wrong
+    with this process too, or what its user does, unless
+
+    - an outage may swallow the response to a write;
+    - two acts of users may come, or another's is not stored yet: their order tells which is newer;
+    - the process dies with an act: whether it is in vain depends on what others have stored.
+    """
+    process, faults = world.processes[index], world.faults
+    acts = faults & {"sign-in", "forget"}
+    if process.is_frozen or len(acts) == 2:
+        return False
+    others = [one for one in world.processes if one is not process]
+    if acts and any(owes_act(one) or not one.can_read for one in (*others, process)):
+        return False
+    if "crash" in faults and owes_act(process):
+        return False
+    jobs = [job for job in (process.refresh, process.write) if job is not None]
+    is_alone = all(_is_local(world, job) for job in jobs)
+    return is_alone and any(isinstance(job.action, Save) or job.until <= world.now for job in jobs)
+
+
+def _is_local(world, job):
+    """Tell whether a job's next step depends on nothing but its own process."""
     if isinstance(job.action, Save):
-        return is_alone and job.result is not None and "outage" not in world.faults
-    return is_alone and isinstance(job.action, Pause)
+        is_late = _generation(world.entry) != job.action.replaces
+        return is_calm(world) and (is_late or job.result is not None)
+    return isinstance(job.action, Pause)
+
+
+def is_calm(world):
+    """Tell whether the store is there, and will not go away."""
+    return not world.is_away and "outage" not in world.faults
+
+
+def is_entry_good(world):
+    """Tell whether the store has the newest sign-in, or the server has ended it."""
+    token = world.entry.record.token
+    if world.wanted & world.ended:
+        return True
+    is_usable = token is None or token.access_token not in dict(world.spent)
+    return is_usable and family(token) in world.wanted
+
+
+def is_process_good(world, index):
+    """Tell whether a process owes nothing, and has a token if there is one."""
+    process = world.processes[index]
+    # A sign-out is owed for ever by who cannot read the entry.
+    may_write = reads(world, index) or process.known.owes_sign_in
+    needs_token = not (world.wanted & world.ended) and world.entry.record.token is not None
+    has_token = process.held or not reads(world, index)
+    return not (process.known.is_owed and may_write) and bool(has_token or not needs_token)
+
+
+def moves_of_store(world):
+    """
+    Let the store go away, and come back.
+
+    An outage is over within the second, or longer than the pause between two looks.
+    """
+    found = []
+    if "outage" in world.faults:
+        after = attrs.evolve(world, is_away=True, away_since=world.now)
+        found.append(Move("the store goes away", after.without("outage"), is_fault=True))
+    if world.is_away and not 0 < world.now - world.away_since <= SHARING.max_poll:
+        found.append(Move("the store is back", attrs.evolve(world, is_away=False)))
+    return found
+
+
+def pass_time(world):
+    """Let a second pass: no process has anything to do at once."""
+    return attrs.evolve(world, now=world.now + 1)
 
 
 def _moment(world, process):
@@ -110,11 +169,11 @@ def _begin(world, index, name, purpose):
     return world.with_process(index, **{name: job})
 
 
-def _starts(world, index, process, *, is_calm):
+def _starts(world, index, process, *, is_merged):
     if process.refresh is None and process.held is None:
         after = _begin(world, index, "refresh", Purpose.REFRESH)
         called = Move(f"{index} is called", after)
-        if is_calm:
+        if is_merged:
             for move in _steps(after, index, "refresh"):
                 yield attrs.evolve(move, label=f"{called.label}; {move.label}", is_urgent=False)
         else:
@@ -271,46 +330,38 @@ def _check_error(world, index, state, error):
         raise BrokenInvariantError("sign in again, of an entry that cannot be read")
     # A sign-in that came since the process looked is as good as one that comes next.
     is_late = _generation(world.entry) != state.view.generation
-    is_late |= any(other.known.is_owed and other.known.is_by_user for other in world.processes)
+    is_late |= any(owes_act(other) for other in world.processes)
     if not is_late and "" not in world.wanted and not (world.wanted & world.ended):
         raise BrokenInvariantError("sign in again, though the sign-in lives")
 
 
-def _faults(world):
-    """Give what may happen at any time: what users do, and what goes wrong."""
-    if "outage" in world.faults:
-        after = attrs.evolve(world, is_away=True, away_since=world.now)
-        yield Move("the store goes away", after.without("outage"), is_fault=True)
-    for index, process in enumerate(world.processes):
-        if process.is_frozen:
-            continue
-        for act in ("sign-in", "forget"):
-            if act in world.faults and process.write is None:
-                yield Move(
-                    f"{index} {act}", _user_acts(world, index, act).without(act), is_fault=True
-                )
-        lost = _lost_with(process)
-        if "crash" in world.faults:
-            yield Move(
-                f"{index} dies", _end(world, index, process, lost).without("crash"), is_fault=True
-            )
-        if "freeze" in world.faults:
-            after = attrs.evolve(world, excused=world.excused | lost)
-            after = after.with_process(index, is_frozen=True)
-            yield Move(f"{index} stands still", after.without("freeze"), is_fault=True)
-        job = process.refresh
-        if "loss" in world.faults and job is not None and isinstance(job.action, Send):
-            error = aa.TransportError("lost", may_have_arrived=job.result is not None)
-            after = _tell(world, index, "refresh", job, Failed(error))
-            if job.result is not None:
-                after = attrs.evolve(after, excused=after.excused | lost)
-            yield Move(f"{index}'s response is lost", after.without("loss"), is_fault=True)
+def _faults(world, index, process):
+    """Give what may happen to a process at any time."""
+    for act in ("sign-in", "forget"):
+        if act in world.faults and process.write is None:
+            after = _user_acts(world, index, act)
+            yield Move(f"{index} {act}", after.without(act), is_fault=True)
+    lost = _lost_with(process)
+    if "crash" in world.faults:
+        after = _end(world, index, process, lost)
+        yield Move(f"{index} dies", after.without("crash"), is_fault=True)
+    if "freeze" in world.faults:
+        after = attrs.evolve(world, excused=world.excused | lost)
+        after = after.with_process(index, is_frozen=True)
+        yield Move(f"{index} stands still", after.without("freeze"), is_fault=True)
+    job = process.refresh
+    if "loss" in world.faults and job is not None and isinstance(job.action, Send):
+        error = aa.TransportError("lost", may_have_arrived=job.result is not None)
+        after = _tell(world, index, "refresh", job, Failed(error))
+        if job.result is not None:
+            after = attrs.evolve(after, excused=after.excused | lost)
+        yield Move(f"{index}'s response is lost", after.without("loss"), is_fault=True)
 
 
 def _end(world, index, process, lost):
     lease = None if world.lease == index else world.lease
     after = attrs.evolve(world, lease=lease, excused=world.excused | lost)
-    if process.known.is_owed and process.known.is_by_user:
+    if owes_act(process):
         # What its user did may have ended with it: nobody was told that it is done.
         stored = frozenset({family(world.entry.record.token)})
         after = attrs.evolve(after, wanted=after.wanted | stored)
@@ -336,7 +387,7 @@ def _user_acts(world, index, act):
     wall = 10_000.0 if is_first else 20_000.0
     known = process.known.signed_in(signed_in, now=world.now, wall=wall)
     # Two acts of which neither was written before the other began have no order.
-    others = [other for other in world.processes if other.known.is_owed and other.known.is_by_user]
+    others = [other for other in world.processes if owes_act(other)]
     # Who cannot read the entry cannot forget it, and is told so.
     is_in_vain = signed_in is None and not reads(world, index)
     is_open = bool(others) or is_in_vain
@@ -345,9 +396,3 @@ def _user_acts(world, index, act):
     world = attrs.evolve(world, wanted=wanted)
     world = world.with_process(index, known=known, held=None, generation=generation)
     return _begin(world, index, "write", Purpose.WRITE_NOW)
-
-
-def reads(world, index):
-    """Tell whether a process can read the entry."""
-    keys = {world.processes[each].can_read for each in (index, world.writer)}
-    return world.writer == index or keys == {True}

@@ -1,40 +1,28 @@
 """Visits every world that can be reached, or goes random ways through them."""
 
+import contextlib
+import itertools
 import random
 from collections import deque
 
-from support.explorer.keys import key_of
-from support.explorer.moves import moves, reads
-from support.explorer.world import BrokenInvariantError, family
+from support.explorer.space import Space
+from support.explorer.world import BrokenInvariantError
 
 LONGEST_WAY = 150
 FAULT_RATE = 0.1
 
 
-def is_good(world):
-    """Tell whether all is well: nothing under way, and the newest sign-in is in use, or ended."""
-    record = world.entry.record
-    for index, process in enumerate(world.processes):
-        # A sign-out is owed for ever by who cannot read the entry.
-        if process.known.is_owed and (reads(world, index) or process.known.owes_sign_in):
-            return False
-    if world.wanted & world.ended:
-        return True
-    if family(record.token) not in world.wanted:
-        return False
-    if record.token is None:
-        return True
-    is_usable = record.token.access_token not in dict(world.spent)
-    readers = [process for index, process in enumerate(world.processes) if reads(world, index)]
-    return is_usable and all(process.held for process in readers)
-
-
-def explore(world):
+def explore(world, *, is_reduced=True):
     """
     Visit every world that can be reached.
 
-    Worlds are told apart by the 64 bits of a hash: of a million worlds, two are taken for one with
-    a chance of one to thirty million.
+    Faults only become fewer, so the worlds with the same ones left are visited together, and
+    forgotten: an entry to them comes from worlds with more.
+
+    Args:
+        world: The first one.
+
+        is_reduced: Leave ways out that another stands for.
 
     Returns:
         How many there are.
@@ -42,24 +30,86 @@ def explore(world):
     Raises:
         BrokenInvariantError: An invariant is broken; it tells what led there.
     """
-    root = hash(key_of(world))
-    came_from, queue, back, good = {root: None}, deque([(root, world)]), {}, set()
-    while queue:
-        key, world = queue.popleft()
-        if is_good(world):
-            good.add(key)
+    space, count = Space(is_reduced=is_reduced), 0
+    first = space.number_of(world)
+    waiting = {world.faults: {first}}
+    while waiting:
+        entries = waiting.pop(max(waiting, key=len))
         try:
-            for move in moves(world):
-                reached = hash(key_of(move.after))
-                if not move.is_fault:
-                    back.setdefault(reached, []).append(key)
-                if reached not in came_from:
-                    came_from[reached] = (key, move.label)
-                    queue.append((reached, move.after))
+            count += _visit(space, entries, waiting)
+        except _BrokenError as error:
+            way = _find_way(space, first, error.number)
+            raise BrokenInvariantError(f"{error}, after {story(space, way)}") from None
+    return count
+
+
+class _BrokenError(Exception):
+    """An invariant is broken in the world of that number."""
+
+    def __init__(self, message, number):
+        super().__init__(message)
+        self.number = number
+
+
+def _visit(space, entries, waiting):
+    """Visit the worlds that have the faults of these left; give how many there are."""
+    found, seen = list(entries), set(entries)
+    for number in found:
+        try:
+            following = space.moves(number)
         except BrokenInvariantError as error:
-            raise BrokenInvariantError(f"{error}, after {story(came_from, key)}") from None
-    _check_ends(came_from, back, good)
-    return len(came_from)
+            raise _BrokenError(str(error), number) from None
+        for _, is_fault, after in following:
+            if is_fault:
+                waiting.setdefault(space.faults(after), set()).add(after)
+            elif after not in seen:
+                seen.add(after)
+                found.append(after)
+    _check_ends(space, found)
+    return len(found)
+
+
+def _check_ends(space, numbers):
+    """Check that from each world all can become well without another fault."""
+    well, left = set(), numbers[::-1]
+    while left:
+        # Most of what follows a world was found after it, and is looked at before.
+        rest = []
+        for number in left:
+            following = space.moves(number)
+            if space.is_good(number) or any(
+                not is_fault and after in well for _, is_fault, after in following
+            ):
+                well.add(number)
+            else:
+                rest.append(number)
+        if len(rest) == len(left):
+            raise _BrokenError("nothing gets well again", rest[-1])
+        left = rest
+
+
+def _find_way(space, first, last):
+    """Give the numbers of the worlds that lead from one to another."""
+    came_from, queue = {first: None}, deque([first])
+    while last not in came_from:
+        number = queue.popleft()
+        with contextlib.suppress(BrokenInvariantError):
+            for _, _, after in space.moves(number):
+                if after not in came_from:
+                    came_from[after] = number
+                    queue.append(after)
+    way = [last]
+    while came_from[way[-1]] is not None:
+        way.append(came_from[way[-1]])
+    return way[::-1]
+
+
+def story(space, way):
+    """Tell what happens on a way through worlds, given by their numbers; 0 is the one that acts."""
+    labels = []
+    for before, after in itertools.pairwise(way):
+        labels.append(next(label for label, _, one in space.moves(before) if one == after))
+    return "; ".join(labels) or "nothing"
 
 
 def walk(world, count, seed=0):
@@ -74,44 +124,22 @@ def walk(world, count, seed=0):
     Raises:
         BrokenInvariantError: An invariant is broken; it tells what led there.
     """
-    draw, seen, first = random.Random(seed), set(), world
+    draw, space, seen = random.Random(seed), Space(is_reduced=False), set()
+    first = space.number_of(world)
     for _ in range(count):
-        world, labels = first, []
+        number, way = first, [first]
         for _ in range(LONGEST_WAY):
-            seen.add(hash(key_of(world)))
+            seen.add(number)
             try:
-                following = moves(world)
+                following = space.moves(number)
             except BrokenInvariantError as error:
-                raise BrokenInvariantError(f"{error}, after {'; '.join(labels)}") from None
-            faults = [move for move in following if move.is_fault]
+                raise BrokenInvariantError(f"{error}, after {story(space, way)}") from None
+            faults = [after for _, is_fault, after in following if is_fault]
+            steps = [after for _, is_fault, after in following if not is_fault]
             # Faults are rare, so that they meet every stage of a refresh.
-            is_faulty = faults and (draw.random() < FAULT_RATE or len(faults) == len(following))
-            steps = faults if is_faulty else [move for move in following if not move.is_fault]
-            move = draw.choice(steps)
-            world = move.after
-            labels.append(move.label)
-            if not world.faults and is_good(world):
+            is_faulty = faults and (draw.random() < FAULT_RATE or not steps)
+            number = draw.choice(faults if is_faulty else steps)
+            way.append(number)
+            if not space.faults(number) and space.is_good(number):
                 break
     return len(seen)
-
-
-def _check_ends(came_from, back, good):
-    """Check that from each world all can become well without another fault."""
-    well, todo = set(good), list(good)
-    while todo:
-        for key in back.get(todo.pop(), ()):
-            if key not in well:
-                well.add(key)
-                todo.append(key)
-    stuck = next((key for key in came_from if key not in well), None)
-    if stuck is not None:
-        raise BrokenInvariantError(f"nothing gets well again after {story(came_from, stuck)}")
-
-
-def story(came_from, key):
-    """Tell what led to a world."""
-    labels = []
-    while came_from[key] is not None:
-        key, label = came_from[key]
-        labels.append(label)
-    return "; ".join(reversed(labels)) or "nothing"

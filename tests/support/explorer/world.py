@@ -28,6 +28,8 @@ SHARING = aa.SharingPolicy(
 )
 RULES = SharedRefresh(aa.SignedInGrant("alice"), POLICY, SHARING)
 DRAW = 0.5
+NOW = 1000.0
+GENERATION = 1000
 
 
 class BrokenInvariantError(AssertionError):
@@ -70,12 +72,11 @@ class Process:
     generation: int = 0
     can_read: bool = True
     is_frozen: bool = False
-    was_frozen: bool = False
 
 
 @attrs.frozen
 class World:
-    now: float = 1000.0
+    now: float = NOW
     processes: tuple[Process, ...] = ()
     entry: Entry | None = None
     noted_at: float = 0.0
@@ -121,7 +122,7 @@ class Move:
 def start(*faults, wrong_key=False, is_paired=False):
     """Give the world to begin with: a sign-in that both processes must refresh."""
     processes = (Process(), Process(can_read=not wrong_key))
-    entry = Entry(Record(TOKENS["a"], 1), 1)
+    entry = Entry(Record(TOKENS["a"], 1), GENERATION)
     return World(processes=processes, entry=entry, is_paired=is_paired, faults=frozenset(faults))
 
 
@@ -137,3 +138,14 @@ def aged(world):
 def family(one):
     """Name the sign-in that a token is of; none for no token."""
     return "" if one is None else one.access_token[0]
+
+
+def owes_act(process):
+    """Tell whether what a process's user did is not stored yet."""
+    return process.known.is_owed and process.known.is_by_user
+
+
+def reads(world, index):
+    """Tell whether a process can read the entry."""
+    keys = {world.processes[each].can_read for each in (index, world.writer)}
+    return world.writer == index or keys == {True}
