@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, hdrs
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from yarl import URL
 
 from aritma_auth import events
@@ -35,6 +35,8 @@ _REFUSALS = frozenset({401, 403})
 
 _PLAIN = frozenset({"http", "ws"})
 _HOST = r"[\w.-]{1,100}(:\d{1,5})?"
+
+_NOT_SEEN = object()
 
 # What stands for the cache of a source that is no provider: such a source is asked each time.
 _NOTHING_CACHED = TokenCache(RefreshPolicy(), SYSTEM_CLOCK, float)
@@ -100,12 +102,12 @@ class BearerMiddleware:
         "_allowed",
         "_bound",
         "_cache",
+        "_connector",
         "_hosts",
         "_keep",
         "_on_event",
         "_origins",
         "_reported",
-        "_session",
         "_source",
         "_strict",
         "_usual",
@@ -132,7 +134,7 @@ class BearerMiddleware:
         self._hosts: set[str] = set()
         self._reported: set[tuple[type[Event], str]] = set()
         # What was last seen to verify certificates.
-        self._session: ClientSession | None = None
+        self._connector: object = _NOT_SEEN
         self._strict = strict
         self._keep = keep_authorization
         self._on_event = on_event
@@ -153,7 +155,7 @@ class BearerMiddleware:
             url.scheme != "https"
             or url.raw_authority not in self._usual
             or request._ssl is not True  # noqa: SLF001 - see _remember
-            or request._session is not self._session  # noqa: SLF001
+            or request._session._connector is not self._connector  # noqa: SLF001
         ):
             if not self._admits(request):
                 return await handler(request)
@@ -273,20 +275,22 @@ class BearerMiddleware:
 
     def _remember(self, request: ClientRequest) -> None:
         """
-        Remember the host and the session of a request whose certificate is verified.
+        Remember the host and the connector of a request whose certificate is verified.
 
-        A session has one connector as long as it is open. Only if that has no context, which may
-        change, and if what the properties `ssl` and `session` return is where `__call__` looks for
-        it: a property of aiohttp costs a tenth of all that it does.
+        Only if the connector has no context, which may change, and if what the properties `ssl`,
+        `session` and `connector` return is where `__call__` looks for it: a property of aiohttp
+        costs a tenth of all that it does. Not the session: it would live as long as this, and
+        nobody would be told that it was left open.
         """
-        url, session = request.url, request.session
+        url, connector = request.url, request.session.connector
+        kept = getattr(getattr(request, "_session", None), "_connector", None)
         if (
-            getattr(request, "_session", None) is session
-            and getattr(session.connector, "_ssl", None) is True
+            kept is connector
+            and getattr(connector, "_ssl", None) is True
             and getattr(request, "_ssl", None) is True
             and f"https://{url.raw_authority}" in self._allowed
         ):
-            self._session = session
+            self._connector = connector
             self._hosts.add(url.raw_authority)
 
     def _allow(self, url: URL) -> bool:
