@@ -246,7 +246,8 @@ class Knowledge:
         if the sign-in may have been stored already: then what is stored may be its successor.
         """
         serial, is_raised = view.record.serial, view.is_unreadable
-        if is_raised and self.is_raised:
+        # A successor that a refresh brought meanwhile does not outrank a `forget` made elsewhere.
+        if not self.is_by_user or (is_raised and self.is_raised):
             return self
         if is_raised:
             # Its serial cannot be read either: it came of a clock that differs by no more.

@@ -4,12 +4,13 @@ from collections import deque
 
 import pytest
 
-from aritma_auth.provider.shared.knowledge import Knowledge
+from aritma_auth.provider.shared.knowledge import Knowledge, View
 from aritma_auth.provider.shared.situation import Situation
+from aritma_auth.stores import Entry, Record
 from support.explorer.moves import moves
 from support.explorer.search import explore, walk
 from support.explorer.space import Space
-from support.explorer.world import BrokenInvariantError, start
+from support.explorer.world import GENERATION, NOW, TOKENS, BrokenInvariantError, start
 
 FAULTS = ["outage", "crash", "loss", "freeze", "forget"]
 """Each by itself; the nox session ``interleavings`` has more of them, and several at once."""
@@ -55,6 +56,14 @@ def test_nothing_that_is_left_out_of_a_world_matters_to_what_follows():
         new = following.keys() - found.keys()
         found.update((after, following[after]) for after in new)
         queue.extend(new)
+
+
+def test_a_successor_that_came_during_a_call_of_set_token_does_not_undo_a_forget():
+    """The call looks again after the refresh, and what is stored is the end of that sign-in."""
+    known = Knowledge(is_reusable=False).signed_in(TOKENS["b"], now=NOW, wall=10_000.0)
+    known = known.refreshed(TOKENS["b1"], asked_at=NOW)
+    forgotten = View(Entry(Record(None, known.newest.serial + 1), GENERATION))
+    assert known.outranking(forgotten).saw(forgotten).newest.token is None
 
 
 MISSING = {
