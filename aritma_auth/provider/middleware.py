@@ -151,10 +151,13 @@ class BearerMiddleware:
         """Sign one request, send it, and repeat it once with another token if that may help."""
         # The usual case is written out: each look-up shows in what a request costs.
         url = request.url
+        usual = self._usual
+        # Private names of aiohttp and yarl, of which _remember has made sure.
         if (
-            url.scheme != "https"
-            or url.raw_authority not in self._usual
-            or request._ssl is not True  # noqa: SLF001 - see _remember
+            not usual
+            or url._netloc not in usual  # noqa: SLF001
+            or url._scheme != "https"  # noqa: SLF001
+            or request._ssl is not True  # noqa: SLF001
             or request._session._connector is not self._connector  # noqa: SLF001
         ):
             if not self._admits(request):
@@ -277,15 +280,17 @@ class BearerMiddleware:
         """
         Remember the host and the connector of a request whose certificate is verified.
 
-        Only if the connector has no context, which may change, and if what the properties `ssl`,
-        `session` and `connector` return is where `__call__` looks for it: a property of aiohttp
-        costs a tenth of all that it does. Not the session: it would live as long as this, and
-        nobody would be told that it was left open.
+        Only if the connector has no context, which may change, and if what the properties of
+        request, session and URL return is where `__call__` looks for it: each of them costs up to
+        a tenth of all that it does. Not the session: it would live as long as this, and nobody
+        would be told that it was left open.
         """
         url, connector = request.url, request.session.connector
         kept = getattr(getattr(request, "_session", None), "_connector", None)
         if (
             kept is connector
+            and getattr(url, "_scheme", None) == url.scheme
+            and getattr(url, "_netloc", None) == url.raw_authority
             and getattr(connector, "_ssl", None) is True
             and getattr(request, "_ssl", None) is True
             and f"https://{url.raw_authority}" in self._allowed

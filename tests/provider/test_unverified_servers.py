@@ -326,3 +326,41 @@ async def test_many_spellings_of_a_host_are_not_all_remembered():
             await middleware(request, note)
     assert len(sent) == 80
     assert len(remembered_by(middleware)) == 64
+
+
+class OtherUrl:
+    """A URL of a yarl that has not all of its private names."""
+
+    def __init__(self, url, missing):
+        self.url, self.missing = URL(url), missing
+
+    def __getattr__(self, name):
+        if name == self.missing:
+            raise AttributeError(name)
+        return getattr(self.url, name)
+
+
+@pytest.mark.parametrize("missing", ["_scheme", "_netloc"])
+async def test_a_url_without_private_names_is_looked_at_by_its_public_ones(missing):
+    """What the short way reads is used only if it says the same as the properties."""
+    connector = SimpleNamespace(_ssl=True)
+    session = SimpleNamespace(connector=connector, _connector=connector)
+
+    async def note(request):
+        sent.append(request.headers.get("Authorization", ""))
+        return SimpleNamespace(status=200)
+
+    sent = []
+    async with aa.TokenProvider(FakeClient([API]), aa.ClientCredentialsGrant()) as tokens:
+        middleware = tokens.middleware([API])
+        for url in (API, API, "https://elsewhere.example"):
+            request = SimpleNamespace(
+                url=OtherUrl(url, missing),
+                headers=CIMultiDict(),
+                ssl=True,
+                _ssl=True,
+                session=session,
+                _session=session,
+            )
+            await middleware(request, note)
+    assert [header[:7] for header in sent] == ["Bearer ", "Bearer ", ""]
