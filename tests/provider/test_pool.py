@@ -381,7 +381,9 @@ async def test_an_end_users_refresh_token_stays_in_the_pool():
     assert len(pool) == 3
 
 
-@pytest.mark.parametrize("trouble", [{"save"}, {"load"}, {"load", "save", "lease"}], ids=str)
+@pytest.mark.parametrize(
+    "trouble", [{"save"}, {"load"}, {"load", "save", "lease"}], ids=["save", "load", "all"]
+)
 async def test_a_sign_in_that_its_store_has_not_stays_in_the_pool(trouble):
     """The store was away at the sign-in: the provider is the only copy until it has written it."""
     store = FailingStore()
