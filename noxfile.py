@@ -230,6 +230,7 @@ def coverage(session: nox.Session) -> None:
         "sign-in outage",
         "forget crash",
         "sign-in crash",
+        "sign-in forget",
         "--walks 20000 sign-in forget crash outage",
     ],
 )

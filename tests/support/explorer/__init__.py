@@ -21,10 +21,8 @@ Three reductions leave no way out that another does not stand for:
 
 The number of worlds is about the product over the faults in one history: 164 without any, 3,913
 with a crash, 4,724 with an outage, 15,230 with a `forget`, 39,025 with a sign-in; 78,718 with a
-crash and an outage, 572,501 with a sign-in and a crash. A sign-in and a `forget` have some nine
-million: the search found in them that a successor could undo a `forget`. It has not been repeated
-whole since that was mended, so that pair is not in the nox session. Random ways go through what has
-more.
+crash and an outage, 572,501 with a sign-in and a crash, 9,055,847 with a sign-in and a `forget`,
+which take seven minutes. Random ways go through what has more.
 
     python -m support.explorer sign-in crash                            # every world
     python -m support.explorer --paired crash outage                    # over a store like Redis
