@@ -47,6 +47,15 @@ HISTORIES = {
         Step(100.0, "call"),
         Step(170.0, "call", slot=1),
     ),
+    "refused as spent while the successor is stored, by a server that ends no sign-in for it": (
+        World("signed_in", "redis", 2, lifetime=25, duration=200.0, reuse_ends_family=False),
+        Step(99.0, "freeze", seconds=23.96, anchor="arrived"),
+        Step(100.0, "call"),
+        Step(114.0, "call", slot=1),
+        Step(123.9, "loss", slot=1, detail="truncate", anchor="delivered"),
+        Step(127.0, "call"),
+        Step(129.0, "call"),
+    ),
     "the store is away when the successor comes": (
         FLEET,
         Step(99.0, "store_fault", slot=-1, detail="away", seconds=40.0, anchor="sent"),
@@ -101,6 +110,12 @@ HISTORIES = {
         Step(133.0, "call"),
         Step(134.0, "call", slot=1),
     ),
+    "a sign-in as a flight begins, whose process does not know that its token was refreshed": (
+        FLEET,
+        Step(70.0, "call", slot=1),
+        Step(139.0, "set_token", anchor="store begun", skip=2),
+        Step(140.0, "call"),
+    ),
     "a call after a sign-in, while the flight before it goes on": (
         ALONE,
         Step(99.0, "set_token", anchor="sent"),
@@ -115,6 +130,14 @@ HISTORIES = {
         Step(52.5, "reject", slot=1, anchor="store begun", skip=0),
         Step(52.5, "call", slot=1, anchor="store begun", skip=3),
         Step(52.6, "call", slot=1),
+    ),
+    "the last of three attempts hangs, and its process cannot keep its lease": (
+        FLEET,
+        Step(99.0, "network_fault", detail="refuse", seconds=2.2),
+        Step(99.0, "outage", detail="hang", seconds=30.0),
+        Step(100.0, "call"),
+        Step(100.1, "store_fault", detail="away", seconds=25.0),
+        Step(100.2, "call", slot=1),
     ),
     "a caller's time-out when the flight's loop ends": (
         SERVICE,

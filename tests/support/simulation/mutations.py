@@ -86,6 +86,20 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "F2, reuse that ends nothing",
+        "after a refusal the successor in the store is presented without a mark",
+        "refused as spent while the successor is stored, by a server that ends no sign-in for it",
+        (
+            (
+                "        self._choose(known.presentable)\n        is_first",
+                "        self._choose(known.presentable)\n"
+                "        if state.refusal is not None:\n"
+                "            return self._ask()\n"
+                "        is_first",
+            ),
+        ),
+    ),
+    Mutation(
         "F3",
         "a successor is not written any more once its refresh has ended",
         "the store is away when the successor comes",
@@ -211,6 +225,30 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "F9 (c)",
+        "a sign-in's number is there before its token, and the token in hand passes for the newest",
+        "a sign-in as a flight begins, whose process does not know that its token was refreshed",
+        (
+            (
+                "        self._known = self._known.signed_in("
+                "token, now=clock.monotonic(), wall=clock.time())\n",
+                "        known, old = self._known, self._known.newest.token\n"
+                "        known = known.signed_in(token, now=clock.monotonic(), wall=clock.time())\n"
+                "        newest, self._coming = attrs.evolve(known.newest, token=old), token\n"
+                "        self._known = attrs.evolve(known, newest=newest)\n",
+            ),
+            (
+                "            self.store.try_again()\n        try:\n            return await _Run",
+                "            self.store.try_again()\n"
+                "            with contextlib.suppress(StoreUnavailableError):\n"
+                "                await self.look()\n"
+                "            newest = attrs.evolve(self._known.newest, token=self._coming)\n"
+                "            self._known = attrs.evolve(self._known, newest=newest)\n"
+                "        try:\n            return await _Run",
+            ),
+        ),
+    ),
+    Mutation(
         "F10",
         "a rejected token is adopted from the store",
         "a rejected token in the store while the provider closes",
@@ -244,6 +282,18 @@ MUTATIONS = (
                 "                deadline = None if timeout is None else _deadline(timeout)\n"
                 "                step = self._step(min_ttl, deadline)\n",
             ),
+        ),
+    ),
+    Mutation(
+        "F11 (c)",
+        "a request that is repeated has the mark of the first attempt, and outlasts it",
+        "the last of three attempts hangs, and its process cannot keep its lease",
+        (
+            (
+                "            return self._ask() if state.is_alone else self._claim()\n",
+                "            return self._ask()\n",
+            ),
+            ("            timeout = min(timeout, self.mark_left)\n", "            pass\n"),
         ),
     ),
     Mutation(
