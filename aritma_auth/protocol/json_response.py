@@ -8,8 +8,9 @@ that does not come from an OAuth server at all, such as the page of a proxy.
 
 import re
 from collections.abc import Callable, Container
+from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aritma_auth.errors import (
     AritmaAuthError,
@@ -20,18 +21,29 @@ from aritma_auth.errors import (
     printable,
 )
 from aritma_auth.protocol.http_messages import HttpResponse, parse_retry_after
-from aritma_auth.protocol.redaction import Members
+from aritma_auth.protocol.redaction import MASK, Members
 from aritma_auth.protocol.strict_json import JsonError, StructureError, parse_json_object, structure
+from aritma_auth.protocol.urls import describe_url
+
+if TYPE_CHECKING:
+    from aritma_auth.protocol.www_authenticate import Challenge
 
 T = TypeVar("T")
 
-_OK = frozenset({200})
+# Frameworks respond to each POST with 201, and a proxy that changes a response makes it 203.
+_OK = frozenset({200, 201, 203})
+# Codes of Keycloak and Auth0 for a client that has not authenticated.
+_REFUSED_CLIENTS = frozenset({"access_denied", "unauthorized_client"})
+# Where gateways and frameworks say what is wrong.
+_SAYING = ("error", "error_description", "message", "detail", "title", "errorSummary")
 _REASON_PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus)
 _EXCERPT = 60
 _EXCERPT_READ = 512
 # Not compiled here: only what cannot be used is matched, and re keeps what it has compiled.
 _TOKEN_LIKE = r"[A-Za-z0-9._~+/=%-]{16,}"
 """Whatever looks like a credential: long, and of the characters that tokens are made of."""
+_TOKEN_LIKE_SEGMENT = r"[A-Za-z0-9._~+=%-]{16,}"
+"""The same within the path of a URL, whose slashes part it."""
 _MAY_HOLD_TOKEN = rb"(?i)token|secret|assertion|password|bearer|eyJ"
 _ABOUT_GRANT = "(?i)token|grant"
 _MEDIA_TYPE = r"[A-Za-z0-9!#$&^_.+/ -]{1,60}"
@@ -72,34 +84,43 @@ def parse_json_response(
         members = parse_json_object(response.body)
     except JsonError as error:
         problem = str(error)
+        said = _excerpt(response)
     else:
-        refusal = _parse_refusal(members, response, retry_after)
+        refusal = _parse_refusal(members, response, retry_after, is_authenticated=is_authenticated)
         if refusal is None and response.status in success:
             return members
-        problem = f"the body is not an OAuth error{_quote_error(members, response)}"
+        is_refusal = response.status >= 400
+        problem = "the body is not an OAuth error" if is_refusal else "the status must be 200"
+        said = _quote_members(members, response)
         # The error keeps this frame, and the names of members may repeat what was sent.
         del members
         if refusal is not None:
             raise refusal
+    said += _describe_challenges(response)
     if is_authenticated and response.status == 401:
         # IdentityServer refuses an introspecting client by the status alone (RFC 7662 §2.3).
-        said = f"status 401 with {_kind(response)} and no OAuth error"
+        said = f"status 401 with {_kind(response)} and no OAuth error{said}"
         raise oauth_error("invalid_client", said, status=401, retry_after=retry_after)
-    raise _unusable(response, what, problem, retry_after)
+    raise _unusable(response, what, problem, said, retry_after)
 
 
 def _parse_refusal(
-    members: Members, response: HttpResponse, retry_after: float | None
+    members: Members, response: HttpResponse, retry_after: float | None, *, is_authenticated: bool
 ) -> OAuthError | None:
     error, status = members.get("error"), response.status
     # Some servers send an error with status 200; beside a token "error" is a custom member.
-    if not isinstance(error, str) or not error or (status == 200 and "access_token" in members):
+    if not isinstance(error, str) or not error or (status in _OK and "access_token" in members):
         return None
     if not _is_oauth_code(error, status):
         return None
+    description = _text(members, "error_description", response)
+    if is_authenticated and status == 401 and error in _REFUSED_CLIENTS:
+        # Status 401 is a client's that has not authenticated (§5.2), and never a grant's.
+        description = error if description is None else f"{error}: {description}"
+        error = "invalid_client"
     return oauth_error(
         _hide(error, response),
-        _text(members, "error_description", response),
+        description,
         uri=_text(members, "error_uri", response),
         status=status,
         retry_after=retry_after,
@@ -129,17 +150,45 @@ def _hide(text: str, response: HttpResponse) -> str:
 
 
 def _unusable(
-    response: HttpResponse, what: str, problem: str, retry_after: float | None
+    response: HttpResponse, what: str, problem: str, said: str, retry_after: float | None
 ) -> InvalidResponseError:
     status = response.status
     if 300 <= status < 400:
-        problem = "a redirect is never followed with a credential: configure the final URL"
+        problem = (
+            f"a redirect{_describe_target(response)} is never followed with a credential: "
+            "configure the final URL"
+        )
     return InvalidResponseError(
-        f"{what} responded {status} with {_kind(response)}: {problem}{_excerpt(response)}",
+        f"{what} responded {status} with {_kind(response)}: {problem}{said}",
         status=status,
         problems=(problem,),
         retry_after=retry_after,
     )
+
+
+def _describe_target(response: HttpResponse) -> str:
+    location = response.headers.get("location", "")
+    if not location:
+        return ""
+    target = describe_url(_hide(location, response))
+    return f" to {re.sub(_TOKEN_LIKE_SEGMENT, MASK, target)}"
+
+
+def _describe_challenges(response: HttpResponse) -> str:
+    """Tell what a refusal's ``WWW-Authenticate`` asks for: perhaps another method (§5.2)."""
+    field = response.headers.get("www-authenticate", "")
+    if response.status < 400 or not field:
+        return ""
+    # Imported here: few refusals have a challenge.
+    from aritma_auth.protocol.www_authenticate import parse_challenges
+
+    return "".join(map(partial(_describe_challenge, response), parse_challenges([field])[:2]))
+
+
+def _describe_challenge(response: HttpResponse, challenge: "Challenge") -> str:
+    named = map(challenge.parameters.get, ("error", "error_description"))
+    words = "".join(f", {_quote(text, response)!r}" for text in named if text)
+    return f"; its challenge is {_quote(challenge.scheme.capitalize(), response)}{words}"
 
 
 def _kind(response: HttpResponse) -> str:
@@ -163,17 +212,24 @@ def _excerpt(response: HttpResponse) -> str:
     return f"; it begins {_quote(start.decode(errors='replace'), response)!r}"
 
 
-def _quote_error(members: Members, response: HttpResponse) -> str:
-    """Show what a gateway or a framework writes where an OAuth error has its code."""
-    error = members.get("error")
-    if response.status < 400 or not isinstance(error, str) or not error:
+def _quote_members(members: Members, response: HttpResponse) -> str:
+    """Show what a gateway or a framework says in the place of an OAuth error."""
+    if response.status < 400:
         return ""
-    return f"; error is {_quote(error, response)!r}"
+    said = []
+    for name in _SAYING:
+        text = members.get(name)
+        if isinstance(text, dict):
+            # Google and others have an object with a code and a message.
+            text = text.get("message")
+        if isinstance(text, str) and text:
+            said.append(f"; {name} is {_quote(text, response)!r}")
+    return "".join(said[:2])
 
 
 def _quote(text: str, response: HttpResponse) -> str:
     hidden = " ".join(_hide(text, response).split())
-    return printable(re.sub(_TOKEN_LIKE, "***", hidden), _EXCERPT)
+    return printable(re.sub(_TOKEN_LIKE, MASK, hidden), _EXCERPT)
 
 
 def structure_response(

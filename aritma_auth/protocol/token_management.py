@@ -127,8 +127,8 @@ def parse_revocation_response(response: HttpResponse, *, now: float) -> None:
 
     Spec: RFC 7009 §2.2.
     """
-    # The body says nothing: servers send none, "{}" or "OK", and some 204 in the place of 200.
-    if response.status not in {200, 204}:
+    # The body says nothing: servers send none, "{}" or "OK", and some 201 or 204 in place of 200.
+    if response.status not in {200, 201, 204}:
         parse_json_response(
             response, now=now, what="the revocation endpoint", is_authenticated=True
         )

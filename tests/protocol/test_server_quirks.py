@@ -65,6 +65,12 @@ ACCEPTED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("status", [200, 201, 203])
+def test_a_success_has_one_of_three_statuses(status):
+    """Frameworks respond to a POST with 201; a proxy that changes a response makes it 203."""
+    assert parse(GOOD, status).access_token == "abc"
+
+
 @pytest.mark.parametrize(("body", "headers", "name", "value"), ACCEPTED.values(), ids=ACCEPTED)
 def test_the_harmless_is_accepted(body, headers, name, value):
     """Each was seen on a running server and breaks nothing that a client needs."""
@@ -94,10 +100,31 @@ NAMED = {
         302, {"Content-Type": "text/html"}, HTML,
         "responded 302 with text/html: a redirect is never followed with a credential: configure the final URL",
     ),
+    "a redirect to a known place": (
+        307, {"Location": "https://id.example/oauth2/token?code=planted#planted"}, b"",
+        "responded 307 with no media type: a redirect to 'https://id.example/oauth2/token' is never followed with a credential: configure the final URL",
+    ),
+    "a redirect with a long segment": (
+        302, {"Location": "/login/planted0123456789"}, b"",
+        "responded 302 with no media type: a redirect to '/login/***' is never followed with a credential: configure the final URL",
+    ),
     "another JSON document": (
         500, {"Content-Type": "application/json"}, b'{"message": "oops"}',
-        "responded 500 with application/json: the body is not an OAuth error",
+        "responded 500 with application/json: the body is not an OAuth error; message is 'oops'",
     ),
+    "an object as the error": (
+        403, {}, b'{"error": {"code": 7, "message": "API not enabled"}}',
+        "responded 403 with no media type: the body is not an OAuth error; error is 'API not enabled'",
+    ),
+    "problem details": (
+        400, {"Content-Type": "application/problem+json"}, b'{"title": "Bad", "status": 400, "detail": "The client is off"}',
+        "responded 400 with application/problem+json: the body is not an OAuth error; detail is 'The client is off'; title is 'Bad'",
+    ),
+    "a challenge": (
+        403, {"WWW-Authenticate": 'Negotiate, Bearer error="x", error_description="log in first"'}, b"",
+        "responded 403 with no media type: the body is empty; its challenge is Negotiate; its challenge is Bearer, 'x', 'log in first'",
+    ),
+    "a success that is none": (206, {}, b'{"message": "x"}', "responded 206 with no media type: the status must be 200"),
     "a cut response": (
         200, {"Content-Type": "application/json"}, b'{"access_token": "abc',
         "responded 200 with application/json: the body is not JSON",
@@ -135,6 +162,47 @@ def test_a_401_refuses_the_client_with_or_without_words(parse_response, body):
 
     assert caught.value.status == 401
     assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "its challenge is Basic"),
+        (b"Client is locked", "it begins 'Client is locked'; its challenge is Basic"),
+        (b'{"message": "No consumer"}', "message is 'No consumer'; its challenge is Basic"),
+    ],
+)
+def test_a_401_without_an_oauth_error_says_what_it_brought(body, said):
+    """The scheme tells which method the server wants, and its words why it refuses."""
+    with pytest.raises(aa.InvalidClientError) as caught:
+        parse(body, 401, **{"WWW-Authenticate": 'Basic realm="id"'})
+
+    assert caught.value.description == f"status 401 with no media type and no OAuth error; {said}"
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"error": "unauthorized_client"}, "unauthorized_client"),
+        (
+            {"error": "unauthorized_client", "error_description": "Invalid client credentials"},
+            "unauthorized_client: Invalid client credentials",
+        ),
+        (
+            {"error": "access_denied", "error_description": "Unauthorized"},
+            "access_denied: Unauthorized",
+        ),
+    ],
+)
+def test_a_401_is_about_the_client_by_whatever_code(members, said):
+    """Keycloak and Auth0 refuse a wrong secret so; with another status the code is what it says."""
+    with pytest.raises(aa.InvalidClientError) as caught:
+        parse(members, 401)
+    with pytest.raises(aa.OAuthError) as usual:
+        parse(members, 403)
+
+    assert (caught.value.error, caught.value.description) == ("invalid_client", said)
+    assert usual.value.error == members["error"]
 
 
 def test_a_401_of_a_published_document_refuses_no_client():
