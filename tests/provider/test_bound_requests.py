@@ -308,6 +308,32 @@ async def test_a_token_that_is_bound_to_another_key_is_refreshed(sandbox):
     assert token_requests(sandbox) == 2
 
 
+@pytest.mark.parametrize("name", ["Authorization", "DPoP"])
+@pytest.mark.parametrize("refuse", ["rejected", "nonce", "nothing"])
+async def test_a_second_value_of_an_inner_middleware_is_not_shown(sandbox, canary, name, refuse):
+    """A middleware below adds another token or proof once the request has been sent."""
+
+    async def add(request, handler):
+        response = await handler(request)
+        request.headers.add(name, canary.text)
+        return response
+
+    async with bank_of(sandbox) as (bank, tokens):
+        await statuses(bank)
+        if refuse == "rejected":
+            sandbox.faults.revoke_all()
+        elif refuse == "nonce":
+            sandbox.faults.require_dpop_nonces(where="api", uses=1)
+        path, signer = "api/v3/accounts/42", tokens.middleware()
+        async with bank.get(path, middlewares=(signer, add)) as response:
+            assert response.status == 200
+            info = response.request_info
+
+    assert sandbox.faults.at("api").count == 2 + (refuse != "nothing")
+    assert {"Authorization", "DPoP"}.isdisjoint(info.headers)
+    canary.assert_hidden(info, info.headers)
+
+
 async def streamed(data):
     yield data
 

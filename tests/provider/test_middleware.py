@@ -443,6 +443,34 @@ async def test_aiohttps_exceptions_and_responses_show_no_token(open_bank, canary
     assert canary.text not in str(traced)
 
 
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("is_replayed", [True, False])
+async def test_a_second_value_of_an_inner_middleware_is_not_shown(
+    bank, canary, name, when, is_replayed
+):
+    """A middleware below adds the token once more, before it sends the request or afterwards."""
+    await bank.provider.set_token(Token("stale" if is_replayed else canary.text))
+    bank.api.refused.add("Bearer stale")
+    bank.client.answers = [Token(canary.text)]
+
+    async def add(request, handler):
+        if when == "before":
+            request.headers.add(name, f"Bearer {canary.text}")
+        response = await handler(request)
+        if when == "after":
+            request.headers.add(name, f"Bearer {canary.text}")
+        return response
+
+    async with bank.session.get("/", middlewares=(bank.middleware, add)) as response:
+        assert response.status == 200
+        info = response.request_info
+
+    assert len(bank.api.seen) == 1 + is_replayed
+    assert name not in info.headers
+    canary.assert_hidden(info, info.headers)
+
+
 async def test_a_connection_that_breaks_shows_no_token(bank, canary):
     """The header is taken away when the call fails, too."""
     await bank.provider.set_token(Token(canary.text))

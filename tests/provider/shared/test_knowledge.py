@@ -8,12 +8,14 @@ from aritma_auth.provider.policy import RefreshPolicy
 from aritma_auth.provider.shared.knowledge import Knowledge, Moment, VersionedToken, View
 from aritma_auth.provider.shared.machine import SharedRefresh
 from aritma_auth.provider.shared.messages import (
+    Acquire,
     Leased,
     Loaded,
     Responded,
     Save,
     Serve,
     Unavailable,
+    WaitForChange,
 )
 from aritma_auth.provider.shared.state import Phase, Purpose
 from aritma_auth.provider.sharing_policy import SharingPolicy
@@ -41,6 +43,24 @@ def test_a_stored_token_ends_by_the_wall_clock_where_the_other_sleeps(slept):
 
     assert NOTHING.alive_in(view, POLICY, attrs.evolve(moment, counts_suspend=False)) is None
     assert NOTHING.alive_in(view, POLICY, moment) is not None
+
+
+@pytest.mark.parametrize("grant", [SIGN_IN, aa.ClientCredentialsGrant()], ids=["user", "service"])
+@pytest.mark.parametrize("held", [None, NEW], ids=["nothing in hand", "another in hand"])
+def test_a_rejected_token_is_not_adopted_whatever_is_in_hand(grant, held):
+    """Neither at the look nor while another process refreshes it."""
+    rules = SharedRefresh(grant, POLICY, SharingPolicy())
+    known = Knowledge(is_reusable=grant.is_reusable)
+    state, _ = rules.begin(known, Purpose.REFRESH, at(0.0))
+    view = View(Entry(Record(OLD, 1), token_age=1.0), asked_at=1000.0, asked_wall=WALL)
+    moment = at(0.0, held=held, rejected=OLD)
+    state, looked = rules.step(state, Loaded(view), moment)
+    state, followed = rules.step(state, Leased(None), moment)
+    _, again = rules.step(state, Loaded(view), moment)
+
+    assert (looked, again) == (Acquire(), Acquire())
+    assert isinstance(followed, WaitForChange)
+    assert rules.step(state, Loaded(view), at(0.0, held=held))[1].token is OLD
 
 
 @pytest.mark.parametrize("slept", [0.0, 5.0, 11.0])

@@ -139,6 +139,41 @@ async def test_a_lease_is_given_back_although_its_return_is_cut_short(clock, sto
     assert lease.is_given_back
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("turns", [1, 4])
+async def test_a_lease_is_given_back_although_its_last_heartbeat_is_slow(
+    clock, store, ending, turns
+):
+    """Closing is cut short and begun again while the heartbeat has yet to end."""
+    lease, freed = StubbornLease(), asyncio.Event()
+    lease.go_on.set()
+
+    async def keep():
+        lease.is_kept.set()
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+        return True
+
+    lease.keep = keep
+    grant_lease(store, lease)
+    rig = Rig(clock, store=store, sharing=SharingPolicy(lease=0.003, max_lease=60))
+    rig.client.hold()
+    caller = asyncio.create_task(rig.get())
+    await lease.is_kept.wait()
+    leaving = asyncio.create_task(ENDINGS[ending](rig.provider))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await settle()
+    again = [asyncio.create_task(way(rig.provider)) for way in ENDINGS.values()]
+    await settle()
+    freed.set()
+    await asyncio.gather(caller, leaving, *again, return_exceptions=True)
+
+    assert lease.is_given_back
+
+
 def test_a_lease_is_given_back_at_the_end_of_its_loop(clock, store):
     """asyncio.run cancels the refresh that its job has left behind."""
     lease = StubbornLease()

@@ -11,7 +11,7 @@ from aritma_auth.provider.sharing_policy import SharingPolicy
 from aritma_auth.stores import Record
 from support.fakes import settle, until
 from support.rig import SPENT, Rig, presented, rotated
-from support.sharing import entry_of, key_for, key_of
+from support.sharing import entry_of, hold_lease, key_for, key_of
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -287,3 +287,26 @@ async def test_a_rejected_token_does_not_come_back_by_a_postponed_refresh(clock,
 
     assert is_waiting
     assert await caller != rejected.access_token
+
+
+@pytest.mark.parametrize("lifetime", [20, 60, 1800])
+async def test_a_rejected_token_does_not_come_back_while_another_process_refreshes(
+    clock, store, lifetime
+):
+    """The store has it still: its successor was never stored, and has ended."""
+    rig = Rig(clock, store=store)
+    rejected = await rig.provider.get_token()
+    store.failing = {"save"}
+    rig.provider.report_rejected(rejected)
+    rig.client.lifetime = lifetime
+    await rig.get()
+    store.failing = set()
+    clock.advance(lifetime)
+    lease = await hold_lease(store)
+    caller = asyncio.create_task(rig.get())
+    await settle()
+    is_waiting = not caller.done()
+    await lease.release()
+
+    assert is_waiting
+    assert await caller == "token-3"
