@@ -193,23 +193,26 @@ async def test_a_refresh_without_a_member_keeps_it(sandbox, missing):
 
 
 DEAD = {
-    "invalid_grant": ("invalid_grant", 400),
-    "an empty 400": (None, 400),
-    "invalid_request": ("invalid_request", 400),
-    "a 403": ("unauthorized_client", 403),
+    "invalid_grant": ("invalid_grant", 400, "invalid_grant"),
+    "an empty 400": (None, 400, "responded 400 with .*empty"),
+    "invalid_request": ("invalid_request", 400, "invalid_request"),
+    "a 403": ("unauthorized_client", 403, "unauthorized_client"),
 }
 
 
 @pytest.mark.parametrize("name", DEAD)
 async def test_a_dead_refresh_token_by_any_name(sandbox, name):
-    """Only the end-user can begin anew, by whatever name the server refuses; nothing storms."""
-    sandbox.refresh_tokens.error, sandbox.refresh_tokens.error_status = DEAD[name]
+    """Only the end-user can begin anew, by whatever name the server refuses; it is told each time."""
+    sandbox.refresh_tokens.error, sandbox.refresh_tokens.error_status, said = DEAD[name]
     async with await signed_in_provider(sandbox) as tokens:
         sandbox.faults.revoke_all(refresh_tokens=True)
         sandbox.clock.advance(3601)
         for _ in range(20):
-            with pytest.raises(aa.ReauthenticationRequiredError):
+            with pytest.raises(aa.ReauthenticationRequiredError, match=said):
                 await tokens.get_token()
+        await tokens.forget()
+        with pytest.raises(aa.ReauthenticationRequiredError, match=r"sign in again$"):
+            await tokens.get_token()
 
     assert len(sandbox.token_requests) == 2
 

@@ -317,7 +317,8 @@ class _Exchange:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 response.close()
                 raise InvalidResponseError(
-                    f"{url.raw_host} compressed a response although identity was asked for",
+                    f"{url.raw_host} must not compress a response, since identity was asked for: "
+                    "look at the proxies on the way",
                     status=response.status,
                 )
             return HttpResponse(response.status, response.headers, await _read(response, url))
@@ -350,7 +351,9 @@ class _Exchange:
         return f"{self._url.raw_host}:{self._url.port}"
 
     def _describe(self, error: Exception) -> AritmaAuthError:
-        place, kind = self._place, type(error).__name__
+        from aritma_auth.network.failures import name_failure  # with the first failure
+
+        place, kind = self._place, name_failure(error)
         if isinstance(error, aiohttp.ClientHttpProxyError):
             problem = (
                 f"the proxy refused a connection to {place} with status {error.status}: check the "
@@ -374,11 +377,14 @@ class _Exchange:
                 "try again later"
             )
         elif isinstance(error, aiohttp.ClientConnectionError | OSError):
-            problem = f"the connection to {place} failed ({kind}): try again later"
+            # Some servers refuse a wrong password by closing the connection.
+            is_closed = isinstance(error, aiohttp.ServerDisconnectedError)
+            hint = "; if that lasts, check what was sent, such as a password" if is_closed else ""
+            problem = f"the connection to {place} failed ({kind}): try again later{hint}"
         elif isinstance(error, aiohttp.ClientResponseError):
             problem = f"{place} sent no valid HTTP response ({kind}): check scheme and port"
         elif isinstance(error, aiohttp.ClientError):
-            problem = f"{place} broke off its response ({kind})"
+            problem = f"{place} broke off its response ({kind}): try again later"
         elif not isinstance(error, ValueError):
             from aritma_auth.runtime.raised import describe_raised  # of wrong sessions only
 
@@ -471,6 +477,8 @@ async def _read(response: aiohttp.ClientResponse, url: URL) -> bytes:
             response.close()
             body.clear()
             raise InvalidResponseError(
-                f"{url.raw_host} sent more than {BODY_LIMIT} bytes", status=response.status
+                f"{url.raw_host} responded {response.status} with more than {BODY_LIMIT} bytes: "
+                "check the URL",
+                status=response.status,
             )
     return bytes(body)

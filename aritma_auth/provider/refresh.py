@@ -374,9 +374,11 @@ class TokenRefresher:
                     cache.install(lifetime)
                 generation = cache.generation
         if problem is None and is_over:
+            took = settings.clock.monotonic() - issued.issued_at
             problem = TransportError(
-                "the token had expired when its response came: compare the clocks, and look at "
-                "what delays the response"
+                "the token had expired when its response came: it was valid for "
+                f"{max(0.0, lifetime.lifetime):.3g} s, and the response took {took:.3g} s. Compare "
+                "the clocks, and look at what delays the response"
             )
         if problem is not None:
             return await self._refuse(problem, generation)

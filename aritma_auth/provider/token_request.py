@@ -84,6 +84,7 @@ class TokenRequester:
         "_dead",
         "_grant",
         "_is_spent",
+        "_refusal",
         "_settings",
         "_unanswered",
     )
@@ -94,6 +95,7 @@ class TokenRequester:
         self._clock = settings.clock
         self._is_spent = not settings.grant.is_requestable
         self._dead: str | None = None
+        self._refusal = ""
         self._unanswered: _Presented | None = None
 
     def forget(self) -> None:
@@ -134,11 +136,14 @@ class TokenRequester:
                 if not _refuses_refresh_token(error):
                     raise
                 # What is left is the grant that the sign-in began with.
-                self._dead = presented
+                self._dead, self._refusal = presented, str(error)
                 self._is_spent = not self._grant.is_reusable
         if not self._is_spent:
             return await self._begin(deadline, patient=patient)
-        raise ReauthenticationRequiredError(SIGN_IN_AGAIN)
+        # A token that is left has a refresh token that the server has refused, or none.
+        is_dead = known is not None and known.refresh_token is not None
+        said = f"{SIGN_IN_AGAIN} ({self._refusal})" if is_dead else SIGN_IN_AGAIN
+        raise ReauthenticationRequiredError(said)
 
     async def send(self, known: Token | None, *, timeout: float) -> IssuedToken:
         """

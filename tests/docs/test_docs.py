@@ -353,7 +353,7 @@ def test_the_troubles_on_the_page_are_those_that_the_package_reports():
         "does not support the context manager protocol",
     }
     parts = {
-        "failed (ClientConnectorError)": "failed ({kind})",
+        "failed (ClientConnectorError": "failed ({kind}",
         "it begins '<!doctype html>": "it begins {",
         "Bearer <Token …": "<Token {",
     }

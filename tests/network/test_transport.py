@@ -151,7 +151,7 @@ async def test_a_compressed_response_is_refused_unread():
         return web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
 
     async with serving(bomb) as url:
-        with pytest.raises(InvalidResponseError, match="compressed"):
+        with pytest.raises(InvalidResponseError, match="compress"):
             await Transport().send(post(url))
 
 
@@ -175,7 +175,7 @@ async def test_a_dripping_response_ends_with_the_total_timeout():
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (b"", "ServerDisconnectedError"),
+        (b"", r"\(ServerDisconnectedError\): .*such as a password"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
             r"broke off its response \(ClientPayloadError",
@@ -215,7 +215,7 @@ async def test_a_refused_connection_was_surely_not_sent(canary):
     server.close()
     await server.wait_closed()
 
-    with pytest.raises(TransportError, match="ClientConnectorError") as caught:
+    with pytest.raises(TransportError, match="ClientConnectorError: ECONNREFUSED") as caught:
         await Transport().send(post(f"http://127.0.0.1:{port}", canary.text.encode()))
     assert not caught.value.may_have_arrived
     canary.assert_hidden(caught.value)
@@ -226,7 +226,7 @@ async def test_tls_is_checked():
     seen = []
     server, trusting = certificates()
     async with serving(lambda request: see(seen, request), ssl_context=server) as url:
-        with pytest.raises(TransportError, match="TLS with") as caught:
+        with pytest.raises(TransportError, match=r"TLS with .*local issuer certificate") as caught:
             await Transport().send(post(url))
         response = await Transport(ssl_context=trusting).send(post(url))
 

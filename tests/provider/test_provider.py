@@ -607,7 +607,9 @@ async def test_a_living_token_gives_way_to_none_that_has_ended(rig):
     assert served == ["old", "old"]
     assert rig.provider.status().failures == 1
     rig.clock.advance(400)
-    with pytest.raises(aa.TransportError, match="had expired when its response came"):
+    with pytest.raises(
+        aa.TransportError, match="had expired when its response came: it was valid for"
+    ):
         await rig.get()
 
 
