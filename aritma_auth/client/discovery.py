@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aritma_auth.environment import Environment
-from aritma_auth.errors import ConfigurationError, InvalidResponseError, OAuthError, printable
+from aritma_auth.errors import ConfigurationError, InvalidResponseError, printable
 from aritma_auth.protocol.client_auth import ClientAuth, ClientSecretPost
 from aritma_auth.protocol.http_messages import HttpRequest, HttpResponse
 from aritma_auth.protocol.redaction import Members
@@ -260,7 +260,7 @@ class Discovery:
         url = await self.endpoint("jwks_uri")
         try:
             return await fetch_keys(self._send, url, clock=self._clock)
-        except (InvalidResponseError, OAuthError) as error:
+        except InvalidResponseError as error:
             if not self.is_fixed_path("jwks_uri"):
                 raise
             from aritma_auth.client.refusals import explain_fixed_path  # at the first failure

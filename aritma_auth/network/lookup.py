@@ -20,9 +20,11 @@ from aritma_auth.protocol.jwt import JsonWebKey, parse_key_set
 from aritma_auth.protocol.metadata import (
     ServerMetadata,
     build_metadata_urls,
+    parse_metadata,
     parse_metadata_response,
 )
 from aritma_auth.protocol.published import MAX_KEYS, Published
+from aritma_auth.protocol.redaction import Members
 from aritma_auth.protocol.urls import Origin, describe_issuer
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 
@@ -121,20 +123,19 @@ async def fetch_metadata(
 
     Spec: OpenID Connect Discovery 1.0 §4; RFC 8414 §3.
     """
-    status, problem = 0, ""
+    status, problem, weight = 0, "", -1
     for url in build_metadata_urls(issuer):
         response = await send(_get(url))
         try:
-            return parse_metadata_response(
-                response, issuers=issuers, trusted=trusted, now=clock.time()
-            )
-        except (InvalidResponseError, OAuthError) as error:
+            members = _parse_document(response, what=url, now=clock.time())
+            return parse_metadata(members, issuers=issuers, trusted=trusted)
+        except InvalidResponseError as error:
             # Servers without a document there respond with a 404, a redirect or a web page.
             if response.status >= 500 or response.status == 429:
                 raise
-            # What is wrong with a document says more than the 404s of the other addresses.
-            if status not in _SUCCESSFUL:
-                status, problem = response.status, str(error)
+            weighs = _weigh(response.status)
+            if weighs > weight:
+                status, problem, weight = response.status, str(error), weighs
     spelled = await _find_issuer_above(send, issuer, clock)
     advice = (
         "check the issuer's path, or give its endpoints"
@@ -143,6 +144,24 @@ async def fetch_metadata(
     )
     raise InvalidResponseError(
         f"{issuer} publishes no metadata ({problem}): {advice}", status=status
+    )
+
+
+def _weigh(status: int) -> int:
+    """Weigh what an address responded: what is wrong there says more than the others' 404s."""
+    return 2 if status in _SUCCESSFUL else int(status != 404)
+
+
+def _parse_document(response: HttpResponse, *, what: str, now: float) -> Members:
+    """Parse a published document: there an OAuth error is no better than the page of a proxy."""
+    try:
+        return parse_json_response(response, now=now, what=what)
+    except OAuthError as error:
+        refusal = error
+    raise InvalidResponseError(
+        f"{what} responded {response.status} with an OAuth error: {refusal}",
+        status=response.status,
+        retry_after=refusal.retry_after,
     )
 
 
@@ -186,7 +205,7 @@ async def fetch_keys(send: Send, url: str, *, clock: Clock) -> tuple[JsonWebKey,
     Spec: RFC 7517 §5.
     """
     response = await send(_get(url))
-    members = parse_json_response(response, now=clock.time(), what="the key set's endpoint")
+    members = _parse_document(response, what="the key set's endpoint", now=clock.time())
     return tuple(parse_key_set(members)[:MAX_KEYS])
 
 

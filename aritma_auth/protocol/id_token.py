@@ -18,6 +18,7 @@ from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, encode_base64url
 from aritma_auth.protocol.jwt import (
     JsonWebKey,
     SignedToken,
+    describe_claim,
     find_seconds,
     is_audience,
     verify_signature,
@@ -128,7 +129,8 @@ def verify_id_token(
     else:
         # Neither an access token (at+jwt), nor a proof or a logout token.
         if not signed.has_type():
-            raise IdTokenError("typ must be JWT, as of an ID token", claim="typ")
+            typ = describe_claim(signed.header.get("typ"))
+            raise IdTokenError(f"typ must be JWT, as of an ID token, not {typ}", claim="typ")
         _check_presence(signed.claims)
         _check_parties(signed.claims, expected)
         _check_times(signed.claims, expected, now)
@@ -167,19 +169,34 @@ def _check_parties(claims: Members, expected: IdTokenExpectation) -> None:
     # A further audience could use the token as well: it must be named as trusted.
     if not is_audience(claims["aud"], expected.client_id, expected.trusted_audiences):
         raise IdTokenError(
-            "aud must be this client, beside none that is not in trusted_audiences", claim="aud"
+            f"aud must be {expected.client_id!r}, beside none that is not in trusted_audiences; it "
+            f"is {_describe(claims['aud'], expected)}",
+            claim="aud",
         )
     if claims.get("azp") not in (None, expected.client_id):
-        raise IdTokenError("azp must be this client", claim="azp")
+        azp = _describe(claims["azp"], expected)
+        raise IdTokenError(f"azp must be {expected.client_id!r}, not {azp}", claim="azp")
+
+
+def _describe(claim: JsonValue, expected: IdTokenExpectation) -> str:
+    sent = (expected.nonce, expected.access_token, expected.code, expected.state)
+    return describe_claim(claim, filter(None, sent))
 
 
 def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> None:
     leeway = expected.leeway
-    if _seconds(claims, "exp") + leeway <= now:
-        raise IdTokenError("the ID token has expired, or the clocks differ", claim="exp")
+    ago = now - _seconds(claims, "exp")
+    if ago >= leeway:
+        raise IdTokenError(
+            f"the ID token has expired, or the clocks differ: it was valid until {ago:.0f} s ago",
+            claim="exp",
+        )
     for name in ("iat", "nbf"):
-        if claims.get(name) is not None and _seconds(claims, name) - leeway > now:
-            raise IdTokenError(f"{name} is in the future: check the clocks", claim=name)
+        ahead = 0.0 if claims.get(name) is None else _seconds(claims, name) - now
+        if ahead > leeway:
+            raise IdTokenError(
+                f"{name} is in the future by {ahead:.0f} s: check the clocks", claim=name
+            )
     within = expected.issued_within
     if within is not None and _seconds(claims, "iat") + within + leeway < now:
         raise IdTokenError("the ID token is older than the sign-in", claim="iat")
@@ -187,14 +204,20 @@ def _check_times(claims: Members, expected: IdTokenExpectation, now: float) -> N
         return
     if claims.get("auth_time") is None:
         raise IdTokenError("auth_time is missing although max_age was asked", claim="auth_time")
-    if _seconds(claims, "auth_time") + expected.max_age + leeway < now:
-        raise IdTokenError("the sign-in is older than max_age: sign in again", claim="auth_time")
+    age = now - _seconds(claims, "auth_time")
+    if age > expected.max_age + leeway:
+        raise IdTokenError(
+            f"the sign-in must be at most {expected.max_age:g} s old (max_age), not {age:.0f} s: "
+            "sign in again",
+            claim="auth_time",
+        )
 
 
 def _seconds(claims: Members, name: str) -> float:
     seconds = find_seconds(claims, name)
     if seconds is None:
-        raise IdTokenError(f"{name} must be a number of seconds", claim=name)
+        found = describe_claim(claims.get(name))
+        raise IdTokenError(f"{name} must be a number of seconds, not {found}", claim=name)
     return seconds
 
 
@@ -203,13 +226,16 @@ def _check_nonce(claims: Members, nonce: str | None) -> None:
     if nonce is None:
         if given is not None:
             raise IdTokenError("nonce is there although none was asked", claim="nonce")
+    elif given is None:
+        raise IdTokenError("nonce must be that of this sign-in, and is missing", claim="nonce")
     elif not isinstance(given, str) or not is_same_text(given, nonce):
         raise IdTokenError("nonce is not that of this sign-in", claim="nonce")
 
 
 def _check_acr(claims: Members, acr_values: tuple[str, ...]) -> None:
     if acr_values and claims.get("acr") not in acr_values:
-        raise IdTokenError(f"acr must be one of {', '.join(acr_values)}", claim="acr")
+        found = describe_claim(claims.get("acr"))
+        raise IdTokenError(f"acr must be one of {', '.join(acr_values)}, not {found}", claim="acr")
 
 
 def _check_claims(claims: Members, expected: Members) -> None:

@@ -12,7 +12,13 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from aritma_auth.errors import InvalidResponseError, VerificationError, wrong_kind
+from aritma_auth.errors import (
+    InvalidResponseError,
+    VerificationError,
+    printable,
+    type_name,
+    wrong_kind,
+)
 from aritma_auth.protocol.jws import (
     MIN_RSA_BITS,
     SIGNATURE_ALGORITHMS,
@@ -29,6 +35,8 @@ from aritma_auth.runtime.hidden_arguments import hides_arguments
 JsonWebKey = Mapping[str, JsonValue]
 
 _MAX_LENGTH = 1 << 17
+_MAX_SHOWN = 80
+_MOST_SHOWN = 4
 
 
 @attrs.frozen
@@ -87,15 +95,19 @@ def verify_signature(
     if not isinstance(algorithm, str) or algorithm not in accepted:
         raise VerificationError(
             "the token is signed with an algorithm that is not accepted: it must be one of "
-            f"{', '.join(sorted(accepted))}"
+            f"{', '.join(sorted(accepted))}, not {describe_claim(algorithm)}"
         )
     if "crit" in header:
         raise VerificationError(
             "the token's header demands an extension (crit), which must not be ignored"
         )
-    fitting = [key for key in keys if _fits(key, algorithm, kid) and _signs_for(key, claims)]
+    known = tuple(keys)
+    fitting = [key for key in known if _fits(key, algorithm, kid) and _signs_for(key, claims)]
     if not any(is_signed_by(token, key, algorithm) for key in fitting):
-        raise VerificationError("no key of the issuer has signed the token")
+        raise VerificationError(
+            f"no key of the issuer has signed the token: {len(fitting)} of its {len(known)} keys "
+            f"fit kid {describe_claim(kid)} and {algorithm}"
+        )
     return SignedToken(header, claims)
 
 
@@ -183,6 +195,33 @@ def find_seconds(claims: Members, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
         return None
     return float(value)
+
+
+def describe_claim(value: JsonValue, sent: Iterable[str] = ()) -> str:
+    """
+    Describe what a token says for an error: made printable and short, or its type, or none.
+
+    Args:
+        value: A claim, or a member of the header; no secret, but it may repeat one.
+
+        sent: Secrets that are not shown.
+    """
+    texts = value if isinstance(value, list) else [value]
+    named = [text for text in texts if isinstance(text, str)]
+    if not named or len(named) < len(texts):
+        return describe_type(value)
+    # Imported here: only what is refused is described.
+    from aritma_auth.protocol.echoes import hide_echoes
+
+    secrets = tuple(sent)
+    return ", ".join(
+        repr(printable(hide_echoes(text, secrets), _MAX_SHOWN)) for text in named[:_MOST_SHOWN]
+    )
+
+
+def describe_type(value: JsonValue) -> str:
+    """Describe a value of a wrong kind for an error, by its type alone."""
+    return "none" if value is None else f"of type {type_name(value)}"
 
 
 def is_audience(audience: JsonValue, client_id: str, trusted: frozenset[str]) -> bool:

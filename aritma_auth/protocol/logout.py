@@ -205,7 +205,7 @@ def _find_problem(claims: Members, expected: LogoutExpectation, now: float) -> s
         (_is_of_tenant(claims, expected.tenants), "tid is another tenant's"),
         (
             is_audience(claims.get("aud"), expected.client_id, expected.trusted_audiences),
-            "aud must be this client, beside none that it does not trust",
+            f"aud must be {expected.client_id!r}, beside none that it does not trust",
         ),
         (issued_at is not None, "iat is missing"),
         (expires_at is not None, "exp is missing"),

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 from yarl import URL
 
-from aritma_auth.errors import ConfigurationError, printable, wrong_kind
+from aritma_auth.errors import ConfigurationError, printable, type_name, wrong_kind
 from aritma_auth.protocol.redaction import HiddenStr
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -122,8 +122,10 @@ def require_redirect_uri(url: str, what: str) -> str:
 
 
 def describe_issuer(issuer: object) -> str:
-    """Describe a received issuer for an error: made printable, or none."""
-    return repr(printable(str(issuer), 100)) if isinstance(issuer, str) and issuer else "none"
+    """Describe a received issuer for an error: made printable, or its type, or none."""
+    if isinstance(issuer, str) and issuer:
+        return repr(printable(str(issuer), 100))
+    return f"of type {type_name(issuer)}" if issuer else "none"
 
 
 def add_query(url: str, query: str) -> str:

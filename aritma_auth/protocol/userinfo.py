@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from aritma_auth.errors import InvalidResponseError, VerificationError
 from aritma_auth.protocol.http_messages import FORM, HttpRequest, HttpResponse, encode_form
 from aritma_auth.protocol.json_response import parse_json_response
-from aritma_auth.protocol.jwt import JsonWebKey, is_audience, verify_signature
+from aritma_auth.protocol.jwt import JsonWebKey, describe_type, is_audience, verify_signature
 from aritma_auth.protocol.redaction import HiddenStr, Members
 from aritma_auth.protocol.strict_json import JsonError, parse_json_object
 from aritma_auth.protocol.tokens import Token
@@ -143,10 +143,13 @@ def signed_userinfo_of(response: HttpResponse) -> HiddenStr:
 
 
 def _require_subject(claims: Members, subject: str) -> Members:
-    if claims.get("sub") != subject:
-        # The error keeps this frame, and the names of claims may repeat the token.
-        del claims
-        raise VerificationError(
-            "the UserInfo response is about another end-user than signed in (sub): discard it"
-        )
-    return claims
+    given = claims.get("sub")
+    if given == subject:
+        return claims
+    # The error keeps this frame, and the names of claims may repeat the token.
+    del claims
+    found = "" if isinstance(given, str) else f" is {describe_type(given)}"
+    del given
+    raise VerificationError(
+        f"the UserInfo response is about another end-user than signed in (sub{found}): discard it"
+    )

@@ -111,6 +111,26 @@ async def test_a_failing_server_is_not_asked_at_another_address(internet, status
     assert len(internet.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (HttpResponse(403, {}, b"blocked by policy"), "responded 403 .*it begins 'blocked by"),
+        (HttpResponse(302, {"Location": "/login"}), "responded 302 .*a redirect to '/login'"),
+        (HttpResponse(400, {}, b'{"error":"x_y"}'), "responded 400 with an OAuth error: x_y"),
+        (HttpResponse(500, {}, b'{"error":"server_error"}'), "500 with an OAuth error: server_"),
+    ],
+    ids=["forbidden", "redirect", "refusal", "failure"],
+)
+@pytest.mark.parametrize("path", [OIDC, OAUTH])
+async def test_the_address_that_says_most_is_named(internet, response, said, path):
+    """A firewall's words are not lost behind the 404 of another address."""
+    internet.pages[f"{ISSUER}{path}"] = response
+    with pytest.raises(aa.InvalidResponseError, match=f"{ISSUER}{path} .*{said}") as caught:
+        await internet.discovery().fetch_metadata()
+
+    assert caught.value.status == response.status
+
+
 async def test_a_server_without_metadata_is_named(internet):
     """The error names the server and says what to configure instead."""
     with pytest.raises(

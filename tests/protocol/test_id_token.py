@@ -40,6 +40,10 @@ def sign(claims=None, key=RSA, drop=(), **header):
     return sign_claims(payload, key, **header)
 
 
+def unsigned(**header):
+    return f"{encode(json.dumps(header).encode())}.{encode(json.dumps(CLAIMS).encode())}."
+
+
 def check(token, keys=KEYS, now=NOW, **expected):
     return verify_id_token(token, keys, attrs.evolve(EXPECTED, **expected), now=now)
 
@@ -203,14 +207,44 @@ def test_each_check_refuses(token, settings, claim):
     assert caught.value.claim == claim
 
 
+@pytest.mark.parametrize(
+    ("token", "settings", "said"),
+    [
+        (sign({"iss": 5}), {}, "not of type int"),
+        (sign({"aud": ["me", "api", "other"]}), {}, "it is 'me', 'api', 'other'$"),
+        (sign({"aud": ["me", 5]}), {}, "it is of type list$"),
+        (sign({"aud": ["me", "x-the-secret-code"]}), {"code": "the-secret-code"}, r"'x-\*\*\*'$"),
+        (sign({"aud": ["me", "y" * 90]}), {}, "'y{80}…'$"),
+        (sign({"azp": "other"}), {}, "not 'other'$"),
+        (sign({"exp": NOW - 31}), {}, "until 31 s ago$"),
+        (sign({"iat": NOW + 45}), {}, "in the future by 45 s: check"),
+        (sign({"nbf": "now"}), {}, "not 'now'$"),
+        (sign({"exp": True}), {}, "not of type bool$"),
+        (sign({"auth_time": NOW - 91}), {"max_age": 60}, r"at most 60 s old .*, not 91 s"),
+        (sign({"acr": "pwd"}), {"acr_values": ("mfa",)}, "not 'pwd'$"),
+        (sign(), {"acr_values": ("mfa",)}, "not none$"),
+        (sign(drop=["nonce"]), {}, "and is missing$"),
+        (sign(typ="at+jwt"), {}, r"not 'at\+jwt'$"),
+        (sign(kid="k2"), {}, "0 of its [0-9]+ keys fit kid 'k2' and RS256$"),
+        (sign(key=OTHER), {}, "1 of its [0-9]+ keys fit kid 'k1' and RS256$"),
+        (unsigned(alg="none"), {}, "not 'none'$"),
+    ],
+    ids=[
+        "issuer", "audiences", "mixed audiences", "an echo", "a long audience", "azp", "expired",
+        "ahead", "a text", "a flag", "too long ago", "acr", "no acr", "no nonce", "typ", "kid",
+        "key", "no signature",
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_was_found(token, settings, said):
+    """Whoever must act learns what the server sent, and by how much a time is wrong."""
+    with pytest.raises(IdTokenError, match=said):
+        check(token, **settings)
+
+
 def test_missing_claims_are_named_together():
     """One message names all claims that are missing."""
     with pytest.raises(IdTokenError, match="lacks iss, sub, exp"):
         check(sign(drop=["iss", "sub", "exp"]))
-
-
-def unsigned(**header):
-    return f"{encode(json.dumps(header).encode())}.{encode(json.dumps(CLAIMS).encode())}."
 
 
 @pytest.mark.parametrize(

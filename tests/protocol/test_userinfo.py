@@ -62,8 +62,10 @@ def test_claims_of_another_end_user_are_refused(sub):
     """
     with pytest.raises(VerificationError, match="another end-user"):
         parse({"sub": sub})
-    with pytest.raises(VerificationError):
+    with pytest.raises(VerificationError, match=r"\(sub is none\)"):
         parse({"name": "Å"})
+    with pytest.raises(VerificationError, match=r"\(sub is of type int\)"):
+        parse({"sub": 7})
 
 
 @pytest.mark.parametrize("status", [401, 403])
