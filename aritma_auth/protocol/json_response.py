@@ -45,7 +45,8 @@ _TOKEN_LIKE = r"[A-Za-z0-9._~+/=%-]{16,}"
 _TOKEN_LIKE_SEGMENT = r"[A-Za-z0-9._~+=%-]{16,}"
 """The same within the path of a URL, whose slashes part it."""
 _MAY_HOLD_TOKEN = rb"(?i)token|secret|assertion|password|bearer|eyJ"
-_ABOUT_GRANT = "(?i)token|grant"
+_ABOUT_GRANT = r"(?i)^(?!.*\b([cx]srf|anti-?forgery|api|security)\b).*(token|grant)"
+"""A sentence of what was presented, and not of a token that a gateway or a framework gives."""
 _MEDIA_TYPE = r"[A-Za-z0-9!#$&^_.+/ -]{1,60}"
 
 
@@ -134,7 +135,7 @@ def _is_oauth_code(error: str, status: int) -> bool:
         return False
     # Authorization servers in the field write sentences as well. What stands in front of one knows
     # nothing of tokens and grants.
-    return " " not in error or (status == 400 and re.search(_ABOUT_GRANT, error) is not None)
+    return " " not in error or (status == 400 and re.match(_ABOUT_GRANT, error) is not None)
 
 
 def _text(members: Members, name: str, response: HttpResponse) -> str | None:

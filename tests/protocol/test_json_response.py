@@ -43,6 +43,8 @@ def test_an_object_with_status_200_is_returned():
             "this API has been disallowed",
         ),
         (403, b'{"error": "Invalid refresh token"}', "error is 'Invalid refresh token'"),
+        (400, b'{"error": "Invalid CSRF token"}', "error is 'Invalid CSRF token'"),
+        (400, b'{"error": "API token required"}', "error is 'API token required'"),
         (
             400,
             b'{"error": "Request blocked by policy 7"}',
