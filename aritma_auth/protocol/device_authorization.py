@@ -30,8 +30,10 @@ _MAX_LIFETIME = 86_400.0
 class _DeviceResponse:
     device_code: str
     user_code: str
-    verification_uri: str
     expires_in: WireNumber
+    verification_uri: str = ""
+    # Google's name for it, of the drafts before RFC 8628.
+    verification_url: str = ""
     verification_uri_complete: str | None = None
     interval: WireNumber | None = None
 
@@ -105,7 +107,7 @@ def parse_device_authorization_response(
     return DeviceAuthorization(
         device_code=received.device_code,
         user_code=received.user_code,
-        verification_uri=received.verification_uri,
+        verification_uri=received.verification_uri or received.verification_url,
         # Some servers send an empty string for "none".
         verification_uri_complete=received.verification_uri_complete or None,
         expires_at=sent_at + lifetime,
@@ -127,9 +129,9 @@ def _find_problems(received: _DeviceResponse) -> tuple[str, ...]:
         problems.append("device_code must not be empty")
     if not received.user_code or not received.user_code.isprintable():
         problems.append("user_code must be printable and not empty")
-    if not received.verification_uri:
-        problems.append("verification_uri must not be empty")
-    for name in ("verification_uri", "verification_uri_complete"):
+    if not received.verification_uri and not received.verification_url:
+        problems.append("verification_uri is missing, or empty")
+    for name in ("verification_uri", "verification_url", "verification_uri_complete"):
         url = getattr(received, name)
         try:
             _ = require_secure_url(url, name) if url else None

@@ -11,8 +11,10 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from aritma_auth.errors import ConfigurationError
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DECIMAL = r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?"
+_TYPES: Mapping[type, str] = {
+    bool: "a boolean",
+    dict: "an object",
+    float: "a number",
+    int: "a number",
+    list: "a list",
+    NoneType: "null",
+}
+"""What JSON calls the types of its values, but for strings."""
+
 # Beyond thirty million years: larger ones, such as INT64_MAX for "never", are cut to it.
 _MAX_SECONDS = 1e15
 
@@ -205,26 +217,26 @@ def _converter(kind: "type[cattrs.BaseConverter]") -> "cattrs.BaseConverter":
 def _text(value: object, _type: object) -> str:
     # isinstance, not the exact type: a callback's values are HiddenStr.
     if not isinstance(value, str):
-        raise TypeError("must be a string")
+        raise _wrong_type("a string", value)
     return value
 
 
 def _integer(value: object, _type: object) -> int:
     if type(value) is not int:
-        raise TypeError("must be an integer")
+        raise _wrong_type("an integer", value)
     return value
 
 
 def _boolean(value: object, _type: object) -> bool:
     if type(value) is not bool:
-        raise TypeError("must be true or false")
+        raise _wrong_type("true or false", value)
     return value
 
 
 def _number(value: object, _type: object) -> float:
     if type(value) is int or type(value) is float:
         return float(value)
-    raise TypeError("must be a number")
+    raise _wrong_type("a number", value)
 
 
 def _wire_number(value: object, _type: object) -> WireNumber:
@@ -233,7 +245,7 @@ def _wire_number(value: object, _type: object) -> WireNumber:
         value = float(value)
     if (type(value) is int or type(value) is float) and not math.isnan(value):
         return WireNumber(max(-_MAX_SECONDS, min(value, _MAX_SECONDS)))
-    raise TypeError("must be a number of seconds")
+    raise _wrong_type("a number of seconds", value)
 
 
 def _wire_scope(value: object, _type: object) -> WireScope:
@@ -242,7 +254,15 @@ def _wire_scope(value: object, _type: object) -> WireScope:
     # Twitch and some other servers send a list.
     if type(value) is list and all(type(token) is str for token in value):
         return WireScope(value)
-    raise TypeError("must be a string")
+    raise _wrong_type("a string or a list of strings", value)
+
+
+def _wrong_type(required: str, value: object) -> TypeError:
+    # The value may be a secret: its type says enough, and the length of a text.
+    found = _TYPES.get(type(value))
+    if isinstance(value, str):
+        found = f"a string of length {len(value)}"
+    return TypeError(f"must be {required}, not {found}")
 
 
 def _subject_first(sentence: str) -> str:

@@ -1,5 +1,6 @@
 """The token endpoint: requests that authenticate the client, and the tokens that come back."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -21,6 +22,7 @@ from aritma_auth.runtime.values import Value
 
 _MAX_LIFETIME = 10 * 365 * 86_400.0
 _BEARER = frozenset({"bearer"})
+_TYPE_WORD = r"[A-Za-z_-]{1,15}"
 # Both are refused only where the other is expected.
 _TYPE_PROBLEMS: Mapping[str, str] = {
     "bearer": (
@@ -153,7 +155,7 @@ def parse_token(
     received = structure_response(
         members,
         _TokenResponse,
-        partial(_find_problems, token_types),
+        partial(_find_problems, token_types, sent),
         what="the token response",
         status=status,
     )
@@ -187,19 +189,34 @@ def _expiry(expires_in: float | None, sent_at: float) -> float | None:
     return None if expires_in is None else sent_at + min(max(expires_in, 0.0), _MAX_LIFETIME)
 
 
-def _find_problems(token_types: frozenset[str], received: _TokenResponse) -> tuple[str, ...]:
+def _find_problems(
+    token_types: frozenset[str], sent: Iterable[str], received: _TokenResponse
+) -> tuple[str, ...]:
     problems = []
     token_type = received.token_type.lower()
     if token_type not in token_types:
         problems.append(
             _TYPE_PROBLEMS.get(token_type)
-            or f"token_type is of a kind that must not be used, since it is not "
-            f"{' or '.join(sorted(token_types))} (RFC 6749 §7.1)"
+            or f"token_type is of a kind that must not be used: it must be "
+            f"{' or '.join(sorted(token_types))}, not {_describe_type(received, sent)} "
+            "(RFC 6749 §7.1)"
         )
     if not received.access_token:
         problems.append("access_token is empty")
     for name in ("access_token", "refresh_token", "id_token"):
         text = getattr(received, name) or ""
         if not is_sendable(text):
-            problems.append(f"{name} holds characters that no token may hold")
+            problems.append(f"{name} holds characters that no token may hold, such as spaces")
     return tuple(problems)
+
+
+def _describe_type(received: _TokenResponse, sent: Iterable[str]) -> str:
+    """Show the type of a token if it is a word, and neither a token itself nor an echo."""
+    from aritma_auth.protocol.echoes import is_echo
+
+    tokens = (received.access_token, received.refresh_token or "", received.id_token or "")
+    text = received.token_type
+    is_word = re.fullmatch(_TYPE_WORD, text) is not None
+    if not is_word or text in tokens or is_echo(text, (*sent, *tokens)):
+        return f"a string of length {len(text)}"
+    return repr(text)

@@ -72,6 +72,15 @@ def test_the_complete_address_may_be_absent():
     assert parse(response | {"verification_uri": "http://127.0.0.1:5001/device"})
 
 
+def test_the_address_may_have_its_older_name():
+    """Google calls it verification_url, as the drafts before RFC 8628 did; the standard's name wins."""
+    older = {"verification_url": "https://id.example/older"}
+    response = {k: v for k, v in RESPONSE.items() if k != "verification_uri"}
+
+    assert parse(response | older).verification_uri == "https://id.example/older"
+    assert parse(RESPONSE | older).verification_uri == RESPONSE["verification_uri"]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -82,6 +91,7 @@ def test_the_complete_address_may_be_absent():
         ({"user_code": "12\x1b[31m"}, "user_code must be printable"),
         ({"user_code": "12\u202e34"}, "user_code must be printable"),
         ({"verification_uri": None}, "verification_uri is missing"),
+        ({"verification_url": "/device"}, "verification_url must be an absolute https URL"),
         ({"verification_uri": "/device"}, "verification_uri must be an absolute https URL"),
         ({"verification_uri": "http://id.example/"}, "verification_uri must use https"),
         ({"verification_uri": "javascript:alert(1)"}, "verification_uri must"),

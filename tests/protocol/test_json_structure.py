@@ -34,15 +34,15 @@ def test_exact_types_pass(members, expected):
 @pytest.mark.parametrize(
     ("members", "problem"),
     [
-        ({"text": 5}, "text must be a string"),
-        ({"text": ["a"]}, "text must be a string"),
-        ({"count": True}, "count must be an integer"),
-        ({"count": 3.9}, "count must be an integer"),
-        ({"count": "1"}, "count must be an integer"),
-        ({"flag": "false"}, "flag must be true or false"),
-        ({"flag": 1}, "flag must be true or false"),
-        ({"number": "1"}, "number must be a number"),
-        ({"number": True}, "number must be a number"),
+        ({"text": 5}, "text must be a string, not a number"),
+        ({"text": ["a"]}, "text must be a string, not a list"),
+        ({"count": True}, "count must be an integer, not a boolean"),
+        ({"count": 3.9}, "count must be an integer, not a number"),
+        ({"count": "1"}, "count must be an integer, not a string of length 1"),
+        ({"flag": "false"}, "flag must be true or false, not a string of length 5"),
+        ({"flag": {}}, "flag must be true or false, not an object"),
+        ({"number": "1"}, "number must be a number, not a string of length 1"),
+        ({"number": True}, "number must be a number, not a boolean"),
     ],
 )
 def test_other_types_are_refused(members, problem):
