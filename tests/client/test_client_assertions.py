@@ -11,8 +11,6 @@ from urllib.parse import parse_qs
 import aiohttp
 import attrs
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -23,6 +21,7 @@ from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.sandbox import Sandbox, SandboxClient
 from aritma_auth.sandbox.identity.keys import signing_key
+from support.signing import small_rsa
 
 GRANT = aa.ClientCredentialsGrant(scope="bankservice")
 RSA = RSAKey.import_key(signing_key(0).private)
@@ -353,20 +352,6 @@ def test_a_key_in_lines_is_a_secret(canary):
     assert "Secret" in repr(aa.Secret(pem(RSA, private=True)))
     with pytest.raises(aa.ConfigurationError, match="control characters"):
         aa.Secret(f"two\nlines {canary.text}")
-
-
-def small_rsa(bits):
-    """Generate an RSA key of any size, in PEM and as a JSON Web Key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    text = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        web_key = RSAKey.import_key(text).as_dict(private=True)
-    return text.decode(), json.dumps(web_key)
 
 
 @pytest.mark.parametrize(("bits", "algorithm"), [(1024, "RS256"), (1536, "PS256"), (2040, "RS512")])

@@ -294,10 +294,12 @@ def test_a_file_without_the_registration_is_refused(write, text, problem):
         read_file("a", write(text), {})
 
 
-def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+@pytest.mark.parametrize("before", ["", "\r\n", "# a comment\r\n"], ids=repr)
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path, before):
     """Some editors write one; a text's white space is not read."""
     file = tmp_path / "aritma.toml"
-    file.write_bytes(b'\xef\xbb\xbf[registrations.payments]\nclient_id = " id "\n')
+    text = f'{before}[registrations.payments]\nclient_id = " id "\n'
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
 
     assert values(read_file("payments", file, {})) == {"client_id": "id"}
 

@@ -56,10 +56,20 @@ def test_an_ipv6_address_is_found(tables):
     assert is_foreign("::1")
 
 
-@pytest.mark.parametrize("port", ["A1B3", "1F90"])
-def test_another_connection_does_not_count(tables, port):
-    """A row of another port says nothing of this connection."""
-    tables[0].write_text(HEAD + ROW.format(f"0100007F:{port}", SERVER, 1001))
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [
+        ("0100007F:A1B3", SERVER),
+        ("0100007F:1F90", SERVER),
+        ("0200007F:A1B2", SERVER),
+        (CLIENT, "0100007F:1F91"),
+        (CLIENT, "0200007F:1F90"),
+        (SERVER, CLIENT),
+    ],
+)
+def test_another_connection_does_not_count(tables, client, server):
+    """A row of which one end is another's says nothing of this connection."""
+    tables[0].write_text(HEAD + ROW.format(client, server, 1001))
 
     assert not is_foreign()
 

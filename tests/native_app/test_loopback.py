@@ -283,7 +283,23 @@ async def test_a_url_is_handed_over_once(browser):
         assert not has_visits(listener)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost:{port}"])
+async def test_every_listener_has_an_address_of_its_own(browser):
+    """Nobody finds the one-time address by its look, and none works at another listener."""
+    async with LoopbackListener() as listener, LoopbackListener() as other:
+        addresses = [each.hand_over("https://idp.example/authorize") for each in (listener, other)]
+        paths = [address.rpartition("/")[2] for address in addresses]
+        swapped = addresses[0].replace(paths[0], paths[1])
+        for wrong in (swapped, addresses[0][:-1], addresses[0].lower() + "x"):
+            async with browser.get(wrong, allow_redirects=False) as response:
+                assert response.status == 404
+
+    assert len({*paths}) == 2
+    assert min(len(path) for path in paths) >= 43
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost:{port}", "127.0.0.1", "127.0.0.1:{port}.evil.example"]
+)
 async def test_a_url_is_handed_over_to_no_other_host(browser, host):
     """A request under another host name does not use the one-time address up."""
     async with LoopbackListener() as listener:

@@ -73,14 +73,25 @@ async def test_the_sessions_proxy_is_used(server, proxy):
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The 'proxy_auth':DeprecationWarning")
-@pytest.mark.parametrize("way", ["proxy_auth", "in the URL", "environment"])
+@pytest.mark.parametrize(
+    "credentials",
+    [("user", "p@ss"), ("user", ""), ("user", "p:ss"), ("user", "grün", "utf-8")],
+    ids=["a password", "an empty password", "a colon in the password", "UTF-8"],
+)
+async def test_the_sessions_proxy_auth_is_used(server, proxy, credentials):
+    """It counts beside the proxy's URL, in the encoding that it was made with."""
+    given = aiohttp.BasicAuth(*credentials)
+    proxy.authorization = given.encode()
+
+    assert (await send(server, proxy=proxy.url, proxy_auth=given)).status == 200
+
+
+@pytest.mark.parametrize("way", ["in the URL", "environment"])
 async def test_the_sessions_proxy_credentials_are_used(server, proxy, monkeypatch, way):
     """The credentials count from the session, from its URL and from the environment."""
     proxy.authorization = ENCODED
     with_credentials = proxy.url.replace("http://", CREDENTIALS)
-    if way == "proxy_auth":
-        settings = {"proxy": proxy.url, "proxy_auth": aiohttp.BasicAuth("user", "p@ss")}
-    elif way == "in the URL":
+    if way == "in the URL":
         settings = {"proxy": with_credentials}
     else:
         settings = {"trust_env": True}

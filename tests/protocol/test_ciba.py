@@ -315,3 +315,16 @@ def test_expected_claims_reach_the_process_that_completes_the_sign_in():
         BackchannelAuthentication(
             auth_req_id="a", expires_at=NOW, interval=5, expected_claims=["txn"]
         )
+
+
+@pytest.mark.parametrize("expected", [TOKEN, None], ids=["notified", "polled"])
+@pytest.mark.parametrize("wrong", [None, b"bytes", 5, ["text"]], ids=repr)
+def test_a_notification_consists_of_texts(expected, wrong, canary):
+    """Whatever else it is given, it names the argument and shows neither of them."""
+    waiting = parse(RESPONSE, token=expected)
+    for argument in ("auth_req_id", "token"):
+        given = {"auth_req_id": canary.text, "token": canary.text} | {argument: wrong}
+        with pytest.raises(ConfigurationError, match=f"^{argument} must be a string") as caught:
+            waiting.is_notification(**given)
+        del given
+        canary.assert_hidden(caught.value)

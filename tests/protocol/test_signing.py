@@ -20,11 +20,13 @@ from joserfc.jws import JWSRegistry
 
 import aritma_auth as aa
 from aritma_auth.protocol.jws import SIGNATURE_ALGORITHMS, decode_base64url, is_signed_by
+from aritma_auth.protocol.private_key import PrivateKey, import_private_key
 from aritma_auth.protocol.redaction import SecretText
 from aritma_auth.protocol.signing import compute_thumbprint
 from aritma_auth.protocol.unsigned_jwt import UnsignedJwt
 from aritma_auth.sandbox.identity.keys import signing_key
 from support.internals import private_key_of
+from support.signing import encode, small_rsa
 
 RSA = RSAKey.import_key(signing_key(0).private)
 KEYS = {
@@ -316,6 +318,9 @@ BAD_SIGNATURES = {
     "a number too large": ("ES256", b"\x30\x26\x02\x21" + b"\xff" * 33 + b"\x02\x01\x01"),
     "EdDSA": ("EdDSA", bytes(63)),
     "RSA": ("RS256", bytes(255)),
+    "RSA of 1024 bits": ("RS256", bytes(128)),
+    "RSA of 1536 bits": ("PS256", bytes(192)),
+    "RSA of 2040 bits": ("RS512", bytes(255)),
 }
 
 
@@ -359,6 +364,14 @@ BAD_KEYS = {
     "without y": ("ES256", EC | {"y": None}, "a member 'y' in base64url"),
     "no base64url": ("ES256", EC | {"x": "a+b="}, "a member 'x' in base64url"),
     "empty": ("EdDSA", {"kty": "OKP", "crv": "Ed25519", "x": ""}, "a member 'x'"),
+    **{
+        f"RSA of {bits} bits": (
+            "PS256",
+            {"kty": "RSA", "n": encode(bytes(9) + b"\xff" * (bits // 8)), "e": "AQAB"},
+            "at least 2048 bits",
+        )
+        for bits in (1024, 1536, 2040)
+    },
     "a small RSA key": ("RS256", {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, "at least 2048 bits"),
 }
 
@@ -384,3 +397,32 @@ def test_a_remote_signer_names_wrong_arguments():
     ):
         with pytest.raises(aa.ConfigurationError, match=f"^{says}"):
             make()
+
+
+WEAK = pytest.mark.parametrize(
+    ("bits", "algorithm"), [(1024, "RS256"), (1536, "PS256"), (2040, "RS512"), (1024, None)]
+)
+FORMS = pytest.mark.parametrize("form", ["PEM", "JWK"])
+
+
+@WEAK
+@FORMS
+def test_a_weak_key_is_not_imported(bits, algorithm, form):
+    """An RSA key of fewer than 2048 bits is told with its size (RFC 7518 §3.3)."""
+    text = small_rsa(bits)[form == "JWK"]
+    says = f"the RSA key must have at least 2048 bits, not {bits}"
+
+    assert str(import_private_key(SecretText(text), algorithm)).startswith(says)
+    with pytest.raises(aa.ConfigurationError, match=says):
+        aa.SigningKey(text, algorithm=algorithm)
+    if form == "JWK":
+        with pytest.raises(aa.ConfigurationError, match=says):
+            aa.SigningKey(json.loads(text), algorithm=algorithm)
+
+
+@FORMS
+def test_a_key_of_the_least_size_is_imported(form):
+    """2048 bits are enough."""
+    text = small_rsa(2048)[form == "JWK"]
+
+    assert isinstance(import_private_key(SecretText(text), "RS256"), PrivateKey)

@@ -58,9 +58,10 @@ def test_anything_else_is_refused(body, problem):
     assert caught.value.__context__ is None
 
 
-def test_one_byte_order_mark_is_ignored():
+@pytest.mark.parametrize("text", ['{"a": 1}', ' {"a": 1}', '\r\n{"a": 1}\r\n', '{"a":1}'])
+def test_one_byte_order_mark_is_ignored(text):
     """Servers on Windows write one in front, and a parser may ignore it (RFC 8259 §8.1)."""
-    assert parse_json_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    assert parse_json_object(b"\xef\xbb\xbf" + text.encode()) == {"a": 1}
 
 
 def test_two_halves_are_one_character():

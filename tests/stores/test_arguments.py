@@ -122,10 +122,34 @@ async def test_a_wrong_argument_of_an_operation_is_refused_by_name(kind, operati
     await refuse_all(getattr(store, operation), OPERATIONS[operation], tries_right=False)
 
 
-async def test_the_name_of_an_entry_can_be_encoded():
+STORES = {
+    "memory": aa.MemoryTokenStore,
+    "file": file_store("/nonexistent/aritma"),
+    "redis": redis_store("redis://127.0.0.1:1"),
+}
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("key", ["a\ud800", "\udfff", "\ude00\ud83d"], ids=ascii)
+async def test_the_name_of_an_entry_can_be_encoded(kind, key):
     """Half a character can be no part of a file's name or of a key in Redis."""
-    with pytest.raises(aa.ConfigurationError, match="lone surrogate"):
-        await aa.MemoryTokenStore().load("a\ud800")
+    store = STORES[kind]()
+    for work in (
+        store.load(key),
+        store.save(key, Record(), replaces=0),
+        store.acquire(key, seconds=1),
+        store.watch(key, generation=0),
+    ):
+        with pytest.raises(aa.ConfigurationError, match="lone surrogate"):
+            await work
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+async def test_a_lease_is_for_some_time(kind, seconds):
+    """One that has ended as it begins would keep nobody out, and one without end everybody."""
+    with pytest.raises(aa.ConfigurationError, match=r"^seconds must be .*more than 0"):
+        await STORES[kind]().acquire("k", seconds=seconds)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 import base64
 import functools
 import json
+import warnings
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -23,6 +26,21 @@ def ec_key(curve="P-256"):
 def okp_key(curve="Ed25519"):
     """Make a key of an Edwards curve, once."""
     return OKPKey.generate_key(curve, auto_kid=False)
+
+
+@functools.cache
+def small_rsa(bits):
+    """Generate an RSA key of any size, in PEM and as a JSON Web Key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        web_key = RSAKey.import_key(text).as_dict(private=True)
+    return text.decode(), json.dumps(web_key)
 
 
 def jwk(key=RSA, drop=(), **members):
