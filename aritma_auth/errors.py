@@ -496,6 +496,9 @@ _ADVICE: Mapping[str, str] = {
     "invalid_client": "check the client id and its secret; both belong to one environment",
     "invalid_grant": "the code, refresh token or password is spent, expired or wrong",
     "invalid_scope": "ask for scopes that the server has granted to this client",
+    "invalid_target": "the server must know the resource, and grant it to this client",
+    "server_error": "the server failed: try again later",
+    "temporarily_unavailable": "the server is overloaded or in maintenance: try again later",
     "unauthorized_client": "ask the server's owner to allow this grant for the client",
     "unsupported_grant_type": "ask the server's owner to allow this grant for the client",
 }

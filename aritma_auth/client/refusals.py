@@ -53,6 +53,9 @@ def explain(
             retry_after=error.retry_after,
             advice=advice,
         )
+    if isinstance(error, OAuthError) and error.error == "invalid_request":
+        # So some servers refuse a method that the client is not registered for.
+        return advise(error, f"a parameter is wrong, or the client's method, which was {method}")
     if isinstance(error, OAuthError) and error.error == _INVALID_PROOF:
         return advise(error, _PROOF_ADVICE)
     if isinstance(error, InvalidResponseError) and error.status == 403:

@@ -43,6 +43,19 @@ async def test_a_refused_client_is_invalid_client_however_it_is_told(http_mock, 
     assert told.value.status == refusal["status"]
 
 
+@pytest.mark.parametrize(
+    ("auth", "method"),
+    [((aa.ClientSecretBasic(aa.Secret("s")),), "client_secret_basic"), ((), "none")],
+)
+async def test_an_invalid_request_names_the_method(http_mock, auth, method):
+    """Some servers find the client's id missing when it comes by another method than theirs."""
+    http_mock.post(URL, status=400, payload={"error": "invalid_request"})
+    with pytest.raises(aa.OAuthError, match=f"method, which was {method}") as told:
+        await client_of(*auth).fetch_token(GRANT)
+
+    assert told.value.error == "invalid_request"
+
+
 async def test_a_refused_client_without_a_secret_is_told_to_give_one(http_mock):
     """A secret that was forgotten is named, and not a secret to compare."""
     http_mock.post(URL, status=401, payload={"error": "invalid_client"})

@@ -245,6 +245,12 @@ def test_a_body_that_may_hold_a_token_is_never_quoted(body, status):
     assert "planted" not in "".join(ours)
 
 
+def test_a_redirects_target_hides_what_was_sent():
+    """A login page's address may repeat the form in its path."""
+    with pytest.raises(aa.InvalidResponseError, match=r"'https://id.example/\*\*\*/x'"):
+        parse(b"", 302, sent=["s3cr3t/1"], Location="https://id.example/s3cr3t%2F1/x")
+
+
 def test_an_excerpt_hides_what_was_sent():
     """The page of a proxy may repeat the request; the excerpt does not."""
     with pytest.raises(
