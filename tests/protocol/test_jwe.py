@@ -93,8 +93,14 @@ def test_what_is_no_private_key_is_refused(key):
 @pytest.mark.filterwarnings("ignore:Key size should be")
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(RSAKey, 1024), (ECKey, "secp256k1"), (OKPKey, "Ed25519"), (OKPKey, "Ed448")],
-    ids=["RSA of 1024 bits", "secp256k1", "Ed25519", "Ed448"],
+    [
+        *((RSAKey, 1024), (RSAKey, 1536), (RSAKey, 2040)),
+        *((ECKey, "secp256k1"), (OKPKey, "Ed25519"), (OKPKey, "Ed448")),
+    ],
+    ids=[
+        *("RSA of 1024 bits", "RSA of 1536 bits", "RSA of 2040 bits"),
+        *("secp256k1", "Ed25519", "Ed448"),
+    ],
 )
 def test_a_key_that_opens_nothing_is_refused(kind, size):
     """A key too weak, of a curve that no server encrypts to, or one that can only sign."""
@@ -238,3 +244,14 @@ def test_an_algorithm_that_is_not_safe_is_refused(arguments, said):
     """RSA1_5 and what needs a shared secret are not among them (RFC 8725 §3.2)."""
     with pytest.raises(ConfigurationError, match=said):
         RequestEncryption(*arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*2048.*")
+@pytest.mark.parametrize("bits", [1024, 1536, 2040])
+def test_nothing_is_encrypted_to_a_weak_key(bits):
+    """A server's RSA key of fewer than 2048 bits is passed over (RFC 7518 §4.3)."""
+    weak = published(RSAKey.generate_key(bits, auto_kid=False), kid="weak")
+    encryption = RequestEncryption("RSA-OAEP-256")
+
+    assert encryption.encrypt(INSIDE, [weak]) is None
+    assert encryption.encrypt(INSIDE, [weak, published(RSA)]) is not None
