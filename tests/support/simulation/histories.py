@@ -670,6 +670,16 @@ HISTORIES = {
         )
         for kind, how, timeout in (("end_run", "end", 3.0), ("close_loop", "are closed", 12.0))
     },
+    "a sign-in that a process takes along as it closes, and the older one's lost response": (
+        World("signed_in", "redis", processes=3, lifetime=300, duration=563.9),
+        Step(77.4, "aclose", slot=2, seconds=6.9, anchor="store begun", skip=0),
+        Step(119.6, "store_fault", slot=-1, detail="hung", seconds=9.4),
+        Step(128.0, "set_token", slot=2, seconds=54.4),
+        Step(129.5, "loss", slot=1, detail="truncate", seconds=12.9, anchor="delivered", skip=3),
+        Step(288.3, "call", slot=1),
+        Step(306.3, "call", slot=2, timeout=12.0),
+        Step(558.5, "call", slot=2),
+    ),
 }
 
 

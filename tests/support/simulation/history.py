@@ -135,22 +135,21 @@ class History(Stage):
             any(ended >= self.watch.begun[newest] for _, ended in self.watch.forgotten)
             or newest != self.server.families[-1].number
             or (self.plan.world.store == "" and any(self.incarnations.values()))
-            or self._died_before_it_was_stored(newest)
+            or self._ended_before_it_was_stored(newest)
             # Who alone remembers what the store has lost may have died with it.
             or (self.watch.memory_lost_at and process.known < newest)
         )
 
-    def _died_before_it_was_stored(self, number):
-        """Tell whether the process that was told of a sign-in died while the store was away."""
+    def _ended_before_it_was_stored(self, number):
+        """Tell whether what was told of a sign-in died or was closed while the store was away."""
         watch = self.watch
+        ends = ((process, _end_of(process)) for process in self.universe.processes)
         return any(
-            process.is_dead
-            and number in process.signed_in
-            and watch.store_was_ill(watch.begun[number], process.died_at)
-            and not watch.had_time_to_store(
-                process, process.main, watch.begun[number], process.died_at
-            )
-            for process in self.universe.processes
+            number in process.signed_in
+            and watch.store_was_ill(watch.begun[number], end)
+            and not watch.had_time_to_store(process, process.main, watch.begun[number], end)
+            for process, end in ends
+            if end is not None
         )
 
     # -- steps --------------------------------------------------------------------------------
@@ -374,3 +373,8 @@ class History(Stage):
     def revoke(self, step, process):
         for family in self.server.families:
             self.server.revoke(family, "revoked")
+
+
+def _end_of(process):
+    """Return when a process died, or its provider was closed; None if it goes on."""
+    return process.died_at if process.is_dead else process.closed_at
