@@ -224,8 +224,8 @@ def defects():
     yield "scope of numbers", 200, changed(scope=[1])
     yield "id token number", 200, changed(id_token=5)
     yield "id token with a line break", 200, changed(id_token="a\nb")
-    yield "status 201", 201, text
-    yield "status 203", 203, text
+    yield "status 202", 202, text
+    yield "status 206", 206, text
     yield "not finite", 200, text.replace("600", "NaN")
     yield "infinite", 200, text.replace("600", "1e999")
     yield "another member twice", 200, text.replace("{", '{"scope": "a", "scope": "b", ', 1)
