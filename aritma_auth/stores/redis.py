@@ -13,6 +13,7 @@ from aritma_auth.protocol.redaction import hide
 from aritma_auth.runtime.clock import SYSTEM_CLOCK, Clock
 from aritma_auth.runtime.closing import AsyncCloseable
 from aritma_auth.runtime.hidden_arguments import hides_arguments
+from aritma_auth.runtime.per_loop import PerLoop
 from aritma_auth.secret import Secret
 from aritma_auth.stores.contract import (
     BACKOFF_MEMORY,
@@ -27,7 +28,7 @@ from aritma_auth.stores.contract import (
 from aritma_auth.stores.encryption import EncryptionKeys, encryption_keys_problem
 from aritma_auth.stores.records import VERSION, RecordError, dump_record, parse_record
 from aritma_auth.stores.redis_changes import ChangeListener, SubscribingClient
-from aritma_auth.stores.redis_connection import PerLoop, open_clients, run_bounded
+from aritma_auth.stores.redis_connection import open_clients, run_bounded
 from aritma_auth.stores.redis_scripts import ACQUIRE, KEEP, LOAD, RELEASE, SAVE, RedisClient, Script
 
 _RETENTION = 30 * 24 * 3600.0
